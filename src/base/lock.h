@@ -1,0 +1,40 @@
+/* lock.h: a spin lock with a rank, for the agent's few rare critical sections.
+ *
+ * Decides: which locks exist in the agent and in which order they may nest (ranks, outer lower than inner). A thread
+ * may only take a lock of a higher rank than any it holds. Never held across user code, dlopen, Python or malloc.
+ * Spinning is bounded: a lock that cannot be had within about 50 ms returns false and the caller drops and counts,
+ * because waiting for ever in a foreign malloc would be worse than a lost record. After fork the child re-initialises.
+ */
+#ifndef MT_BASE_LOCK_H
+#define MT_BASE_LOCK_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum mt_lock_rank {
+    MT_RANK_AGENT = 10,  /* agent state machine */
+    MT_RANK_MODULES = 20, /* module map rebuild */
+    MT_RANK_AGGREGATE = 30,
+    MT_RANK_LIVE = 40,  /* sampled-pointer table writers */
+    MT_RANK_META = 50,  /* stack interning and the metadata stream */
+    MT_RANK_ORPHAN = 60, /* stream shared by threads that are past their end */
+    MT_RANK_FILE = 70,  /* slot pool */
+};
+
+struct mt_spinlock {
+    uint32_t held; /* 0 free, 1 held. Writers: any thread; pairing L1: release in unlock with acquire in lock */
+    uint32_t rank;
+};
+
+#define MT_SPINLOCK_INIT(rank_value) { 0, (rank_value) }
+
+/* Takes the lock; false when it could not be had within the bound. Context: [hook], guard set. */
+bool mt_spinlock_lock(struct mt_spinlock *lock) MT_CHECKED;
+bool mt_spinlock_try(struct mt_spinlock *lock) MT_CHECKED;
+void mt_spinlock_unlock(struct mt_spinlock *lock);
+/* Makes a lock free again in a fork child, whoever held it in the parent. Context: [fork-child]. */
+void mt_spinlock_reset(struct mt_spinlock *lock);
+
+#endif

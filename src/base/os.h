@@ -1,0 +1,73 @@
+/* os.h: the operating-system contract of the agent.
+ *
+ * Decides: which system calls memtap's agent makes, each a raw syscall that touches no libc state (no errno, no
+ * cancellation point, not interposable by the program or by our own hooks). Results are mt_status; errno is never
+ * changed. os_linux.c is the real thing; tests link os_fault.c in front of it to fail the Nth call of a kind.
+ * Context: any, async-signal safe.
+ */
+#ifndef MT_BASE_OS_H
+#define MT_BASE_OS_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mt_os_call {
+    MT_OS_MMAP,
+    MT_OS_OPEN,
+    MT_OS_WRITE,
+    MT_OS_FALLOCATE,
+    MT_OS_TRUNCATE,
+    MT_OS__COUNT
+};
+
+enum mt_os_open_mode {
+    MT_OPEN_READ,       /* existing file, read only */
+    MT_OPEN_READ_WRITE, /* existing file */
+    MT_OPEN_CREATE_NEW  /* must not exist; mode 0600 */
+};
+
+/* Page size in bytes; constant for the life of the process. */
+size_t mt_os_page_bytes(void);
+
+/* Private anonymous zero pages, NORESERVE; length is rounded up to pages. */
+mt_status mt_os_map_anonymous(size_t bytes, void **ret_base) MT_CHECKED;
+/* Shared mapping of a file range; offset must be page aligned. */
+mt_status mt_os_map_file(int fd, uint64_t offset, size_t bytes, bool writable, void **ret_base) MT_CHECKED;
+void mt_os_unmap(void *base, size_t bytes);
+/* madvise: not inherited by fork children / reads as zero in fork children. False when the kernel refuses. */
+bool mt_os_advise_dontfork(void *base, size_t bytes);
+bool mt_os_advise_wipeonfork(void *base, size_t bytes);
+bool mt_os_protect(void *base, size_t bytes, bool writable);
+
+/* Always O_CLOEXEC|O_NOCTTY. */
+mt_status mt_os_open(const char *path, enum mt_os_open_mode mode, int *ret_fd) MT_CHECKED;
+void mt_os_close(int fd);
+/* Writes all bytes at the offset, resuming short writes and EINTR. */
+mt_status mt_os_write_at(int fd, const void *data, size_t bytes, uint64_t offset) MT_CHECKED;
+mt_status mt_os_read_at(int fd, void *data, size_t bytes, uint64_t offset, size_t *ret_bytes) MT_CHECKED;
+/* Reads up to bytes from the current position (for /proc). */
+mt_status mt_os_read(int fd, void *data, size_t bytes, size_t *ret_bytes) MT_CHECKED;
+/* Makes the blocks of a range really exist, so that a store to a mapping of it cannot SIGBUS. Falls back to writing
+ * zeros where the file system has no fallocate. */
+mt_status mt_os_preallocate(int fd, uint64_t offset, uint64_t bytes) MT_CHECKED;
+mt_status mt_os_truncate(int fd, uint64_t bytes) MT_CHECKED;
+mt_status mt_os_rename(const char *from, const char *to) MT_CHECKED;
+mt_status mt_os_unlink(const char *path) MT_CHECKED;
+
+uint64_t mt_os_monotonic_ns(void);        /* CLOCK_MONOTONIC, precise */
+uint64_t mt_os_monotonic_coarse_ns(void); /* CLOCK_MONOTONIC_COARSE, 1-4 ms steps, about 5 ns */
+uint64_t mt_os_realtime_ns(void);
+int mt_os_pid(void);
+int mt_os_tid(void);
+void mt_os_yield(void);
+/* Name of the calling thread (prctl PR_GET_NAME), at most 15 bytes and NUL. */
+void mt_os_thread_name(char ret_name[16]);
+/* readlink; NUL-terminated; 0 on failure. */
+size_t mt_os_readlink(const char *path, char *ret_text, size_t capacity);
+/* 64 random bits for seeding (getrandom, else clock and address mix). */
+uint64_t mt_os_random(void);
+
+#endif

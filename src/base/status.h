@@ -1,0 +1,47 @@
+/* status.h: the one error pattern of memtap.
+ *
+ * Every function that can fail returns mt_status; 0 is success and must be checked. Predicates return bool,
+ * lookups return a pointer or NULL. Outputs are untouched on failure. The agent never prints: it counts.
+ * Details for people travel in mt_error, on the tool side only (util/error.h).
+ */
+#ifndef MT_BASE_STATUS_H
+#define MT_BASE_STATUS_H
+
+#define MT_CHECKED __attribute__((warn_unused_result))
+#define MT_NORETURN __attribute__((noreturn))
+#define MT_INLINE static inline __attribute__((always_inline))
+#define MT_NOINLINE __attribute__((noinline))
+#define MT_COLD __attribute__((noinline, cold))
+#define MT_HIDDEN __attribute__((visibility("hidden")))
+#define MT_EXPORT __attribute__((visibility("default")))
+#define MT_LIKELY(x) __builtin_expect(!!(x), 1)
+#define MT_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define MT_COUNTOF(a) (sizeof(a) / sizeof((a)[0]))
+
+#define MT_STATUS_TABLE(X)                                                                                             \
+    X(MT_OK, "ok")                                                                                                     \
+    X(MT_E_NOMEM, "out of memory")                                                                                     \
+    X(MT_E_IO, "input/output error")                                                                                   \
+    X(MT_E_NOSPACE, "no space left on device")                                                                         \
+    X(MT_E_PERM, "permission denied")                                                                                  \
+    X(MT_E_NOENT, "no such file or process")                                                                           \
+    X(MT_E_EXIST, "already exists")                                                                                    \
+    X(MT_E_INVAL, "invalid argument")                                                                                  \
+    X(MT_E_CORRUPT, "corrupt data")                                                                                    \
+    X(MT_E_VERSION, "unsupported version")                                                                             \
+    X(MT_E_TRUNCATED, "truncated data")                                                                                \
+    X(MT_E_FULL, "a fixed-size table is full")                                                                         \
+    X(MT_E_BUSY, "resource busy")                                                                                      \
+    X(MT_E_UNSUPPORTED, "not supported here")                                                                          \
+    X(MT_E_INTERRUPTED, "interrupted")
+
+#define MT_STATUS_ENUM(name, text) name,
+typedef enum mt_status { MT_STATUS_TABLE(MT_STATUS_ENUM) MT_STATUS__COUNT } mt_status;
+#undef MT_STATUS_ENUM
+
+/* English text of a status, static storage; never NULL. Context: any. */
+const char *mt_status_text(mt_status status);
+/* The status an errno value stands for. Context: any. */
+mt_status mt_status_from_errno(int err);
+
+#endif

@@ -1,0 +1,156 @@
+/* engine.h: the one door from the hooks to the engine.
+ *
+ * Decides, for every allocator call, whether it is recorded, and records it. A hook calls, in this order:
+ *   allocation:  if (mt_engine_counts(size)) slow: v = mt_engine_begin(size); p = real(size);
+ *                if (v) mt_engine_end_alloc(v, p, ...)
+ *   free:        if (mt_engine_may_track(p)) slow: mt_engine_free(p), then the real free
+ * so that a free is stamped and recorded before the real free and an allocation after the real allocation; two threads
+ * that reuse one address can then never be recorded in the wrong order.
+ *
+ * Fast paths cost: allocation `sub mem; jbe`, free 7 instructions (docs/sampling.md). t_mt.left is the exact byte
+ * countdown to the next sample; it is 0 in exact mode, before a thread is initialised and after it has ended, so one test
+ * sends every case that needs thought to the slow path.
+ * Contexts: all [hook] unless said otherwise; errno is never changed.
+ */
+#ifndef MT_HEAP_ENGINE_H
+#define MT_HEAP_ENGINE_H
+
+#include "base/atomic.h"
+#include "base/status.h"
+#include "heap/unwind.h"
+#include "wire/format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mt_thread;
+
+enum mt_thread_state {
+    MT_THREAD_NEW = 0, /* zero-initialised TLS: no block yet */
+    MT_THREAD_READY = 1,
+    MT_THREAD_DEAD = 2, /* block given back; late frees go to the orphan stream */
+    MT_THREAD_IGNORED = 3, /* our own threads */
+};
+
+/* All the TLS the agent has (initial-exec; a dlopen'ed library gets about 1.5 KB at most, shared). */
+struct mt_tls {
+    uint64_t left; /* bytes to the next sample; 0: take the slow path */
+    struct mt_thread *thread;
+    uint32_t depth; /* > 0: inside a hook of ours; nested allocator calls are part of it and not recorded */
+    uint32_t state; /* enum mt_thread_state */
+};
+extern __thread struct mt_tls t_mt __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* Sampled-pointer filter: address of a byte table (64-byte aligned) with the shift of its index in the low 6 bits.
+ * Writers: under the live-table lock. Pairing E1: release store of a new filter with the acquire in may_track; a thread
+ * that frees a pointer got it after the insertion, so it sees the filter that holds it. All-ones in exact mode. */
+extern uint64_t mt_g_filter MT_HIDDEN;
+#define MT_FILTER_MULTIPLIER 0x9E3779B97F4A7C15u
+
+/* True when the slow path must look at this allocation. Counts size down. */
+MT_INLINE bool mt_engine_counts(size_t size)
+{
+#if defined(__x86_64__)
+    bool hit;
+    __asm__("subq %[size], %[left]" : [left] "+m"(t_mt.left), "=@ccbe"(hit) : [size] "r"(size));
+    return MT_UNLIKELY(hit);
+#else
+    uint64_t left = t_mt.left;
+    t_mt.left = left - size;
+    return MT_UNLIKELY(left <= size);
+#endif
+}
+
+/* False: ptr is certainly not recorded, free it straight away. */
+MT_INLINE bool mt_engine_may_track(const void *ptr)
+{
+    uint64_t word = mt_load_acquire(&mt_g_filter);
+    const uint8_t *table = (const uint8_t *)(uintptr_t)(word & ~(uint64_t)63);
+    uint64_t index = ((uint64_t)(uintptr_t)ptr * MT_FILTER_MULTIPLIER) >> (word & 63);
+    return MT_UNLIKELY(table[index] != 0);
+}
+
+/* What begin decided; pass it to the matching end. */
+enum mt_verdict {
+    MT_SKIP = 0,   /* nothing was entered: call the real function and return */
+    MT_RECORD = 1, /* entered: call end_* exactly once */
+};
+
+/* After mt_engine_counts said true. MT_RECORD sets the guard until end. size: requested bytes (calloc: the product). */
+enum mt_verdict mt_engine_begin(size_t size);
+/* ptr may be NULL (the real call failed): then nothing is recorded. regs: caller of the hook. Clears the guard. */
+void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs);
+/* Leaves without recording. */
+void mt_engine_abandon(void);
+
+/* Before the real free. ptr non-NULL. */
+void mt_engine_free(void *ptr);
+
+/* realloc(old, size), both non-zero: always take this path in the hook when mt_engine_counts(size) or
+ * mt_engine_may_track(old). begin before the real call, end after it with its result (NULL: failed, old block stays).
+ * If begin says MT_SKIP do not call end. */
+enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted);
+void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_allocator allocator,
+                           const struct mt_frame_regs *regs);
+
+/* Address ranges: mmap, munmap, mremap, brk. Recorded exactly in both modes (they are rare) unless inside another hook.
+ * begin before the real call (sets the guard), exactly one end after. For munmap use MT_RANGE_UNMAP: the record is made
+ * before the real call by begin. */
+enum mt_verdict mt_engine_begin_range(void);
+void mt_engine_end_map(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs);
+/* mremap: old range gone, new range there. */
+void mt_engine_end_remap(void *old_addr, size_t old_bytes, void *addr, size_t bytes, const struct mt_frame_regs *regs);
+/* Records an unmap; call between begin_range and the real munmap, then mt_engine_abandon() to leave. */
+void mt_engine_note_unmap(void *addr, size_t bytes);
+
+/* Guard for hooks that call into libc on our own account (dlopen wrapper, pthread_create …). */
+MT_INLINE void mt_engine_enter(void) { t_mt.depth++; }
+MT_INLINE void mt_engine_leave(void) { t_mt.depth--; }
+
+/* ---- lifecycle, called by agent/ and the thread and fork hooks -------------------------------------------------- */
+
+enum mt_engine_mode { MT_MODE_OFF, MT_MODE_SAMPLE, MT_MODE_EXACT, MT_MODE_AGGREGATE };
+
+struct mt_engine_config {
+    enum mt_engine_mode mode;
+    uint64_t rate_bytes; /* sample mode; >= 1 */
+    bool native;         /* native stacks */
+    bool python_frames;
+    bool python_allocators;
+    uint64_t max_file_bytes;      /* 0: no limit */
+    const char *path;             /* absolute path of the trace to create */
+    const char *command;          /* NUL-separated arguments */
+    size_t command_bytes;
+    const volatile uint64_t *tick; /* CLOCK_MONOTONIC ns kept fresh by the tool, NULL: read the clock */
+    uint64_t parent_pid;
+    bool fork_child;
+    uint64_t seed; /* sampler seed, 0: random (tests set it) */
+};
+
+/* Creates the trace and starts recording. On failure the program goes on unrecorded. Context: [agent]. */
+mt_status mt_engine_start(const struct mt_engine_config *config) MT_CHECKED;
+/* Stops recording; hooks fall back to pass-through; the trace is complete. Idempotent. Context: [agent], exit. */
+void mt_engine_stop(enum mt_trace_state state);
+/* Changes the sampling rate of a running sample-mode engine; takes effect at each thread's next allocation. */
+mt_status mt_engine_set_rate(uint64_t rate_bytes) MT_CHECKED;
+enum mt_engine_mode mt_engine_mode(void);
+/* Adds to / reads a header counter. Any context. */
+void mt_engine_count(enum mt_counter counter, uint64_t amount);
+uint64_t mt_engine_counter(enum mt_counter counter);
+/* A free-form NOTE record. Context: [agent] or a hook with the guard set. */
+void mt_engine_note(const char *key, const char *value);
+/* Python was found: version and evaluation range go to the trace. */
+void mt_engine_python_found(void);
+/* A code object's memory is being freed (object-domain free hook). Inline filter first; see pycode.h. */
+void mt_engine_thread_name(const char *name); /* calling thread; NULL: read it */
+void mt_engine_thread_exit(void);             /* TSD destructor, last round: gives the block back */
+/* The tool-visible end: marks the header, keeps recording late frees. atexit. */
+void mt_engine_exit_seen(void);
+/* Set by agent/: called once in a fork child at its first recorded call, before anything is recorded; must call
+ * mt_engine_start for the child's own trace, or leave recording off. */
+void mt_engine_on_fork(void (*restart)(void));
+/* pthread_atfork child handler or first slow path after fork: drops the parent's mappings. */
+void mt_engine_fork_child(void);
+
+#endif

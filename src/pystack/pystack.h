@@ -1,0 +1,98 @@
+/* pystack.h: the Python frames of the calling thread, without the C API and without the GIL.
+ *
+ * Decides: where CPython keeps its frames (offset tables per version, docs in pystack/offsets.c; from 3.13 checked against
+ * _Py_DebugOffsets), and what a frame is in a trace. Only the calling thread's own frames are read: it holds strong
+ * references to them, so nobody else can free or change them.
+ * Invariants: no Python call except PyGILState_GetThisThreadState (a TLS read) and, where needed, the unchecked thread
+ * state getter; no reference counting; every pointer is checked (aligned, canonical, non-NULL) before it is followed; an
+ * unknown version or a failed check gives no Python frames, never a crash.
+ * Contexts: mt_pystack_capture, mt_pystack_describe [hook], own thread; the rest [agent].
+ */
+#ifndef MT_PYSTACK_PYSTACK_H
+#define MT_PYSTACK_PYSTACK_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MT_PYSTACK_MAX_FRAMES = 8192 };
+
+/* What the agent found out about the interpreter in this process. */
+struct mt_python_info {
+    uint32_t version_hex;   /* PY_VERSION_HEX */
+    bool free_threaded;
+    bool frames_supported;  /* an offset table matches */
+    uint64_t eval_low, eval_high; /* range of the evaluation function, <= 3.10 only; else 0 */
+    void *(*get_tstate)(void);    /* PyGILState_GetThisThreadState */
+    void *(*get_tstate_unchecked)(void); /* _PyThreadState_UncheckedGet or NULL */
+    const void *runtime;          /* &_PyRuntime or NULL */
+    const char *version_text;     /* for people; static storage */
+};
+
+/* Looks a defined symbol up in the loaded objects; supplied by the hook layer. NULL when absent. */
+typedef void *(*mt_symbol_lookup)(const char *name);
+
+/* Fills ret; false when the process has no (supported kind of) Python loaded. May be called again when libpython arrives
+ * later by dlopen. Context: [agent], process start, after dlopen. */
+bool mt_pystack_detect(mt_symbol_lookup lookup, struct mt_python_info *ret);
+/* Makes info the one all captures use (a copy is kept). Until then captures find no frames. */
+void mt_pystack_enable(const struct mt_python_info *info);
+const struct mt_python_info *mt_pystack_info(void); /* NULL while not enabled */
+
+/* One frame of the last captured stack, stored base first (outermost at index 0). */
+struct mt_py_frame {
+    uint64_t frame;   /* address of the frame struct */
+    uint64_t code;    /* address of the code object */
+    uint64_t instr;   /* raw instruction pointer (>= 3.11) or f_lasti (<= 3.10), as read */
+    uint64_t anchor;  /* entry frames: an address inside the C frame of their evaluation loop (3.11+); else 0 */
+    uint64_t hash;    /* running hash over code, instr, and code fingerprint of this and all older frames */
+    uint32_t flags;   /* MT_PYTHON_ENTRY of wire/format.h */
+    uint32_t pad;
+};
+
+/* Per-thread state, in memory of the engine. */
+struct mt_pystack {
+    struct mt_py_frame *frames;  /* MT_PYSTACK_MAX_FRAMES, virtual */
+    struct mt_py_frame *scratch;
+    uint32_t count;
+    uint32_t entries; /* entry frames in the last capture */
+    uint64_t errors;  /* walks given up at a failed check, this thread */
+};
+
+size_t mt_pystack_memory_bytes(void);
+void mt_pystack_init(struct mt_pystack *p, void *memory);
+
+enum mt_pystack_result {
+    MT_PYSTACK_NONE,      /* no thread state, or no Python: count = 0 */
+    MT_PYSTACK_COMPLETE,
+    MT_PYSTACK_TRUNCATED, /* deeper than the limit: outermost frames missing */
+    MT_PYSTACK_BROKEN,    /* a check failed: inner part only */
+};
+
+/* Captures the calling thread's frames; reuses the verified outer part of the previous capture. */
+enum mt_pystack_result mt_pystack_capture(struct mt_pystack *p);
+
+/* ---- describing code objects -------------------------------------------------------------------------------- */
+
+/* Everything the trace wants to know of a code object. Pointers are into the interpreter's memory or the caller's text
+ * buffer, valid while the calling thread's frame holds the code alive. */
+struct mt_code_description {
+    const void *filename, *name, *qualname; /* UTF-8 */
+    size_t filename_bytes, name_bytes, qualname_bytes; /* qualname: 0 before 3.11 */
+    const void *linetable;
+    size_t linetable_bytes;
+    uint32_t linetable_kind; /* enum mt_linetable_kind */
+    uint32_t first_line;
+};
+
+/* text: scratch for transcoding non-ASCII names to UTF-8. False when a check failed. */
+bool mt_pystack_describe(uint64_t code, char *text, size_t text_bytes, struct mt_code_description *ret);
+/* Identity of what a code object says (name, file, line table addresses and first line); changes when the object at an
+ * address is another one. 0 when a check failed. */
+uint64_t mt_pystack_fingerprint(uint64_t code);
+/* Byte offset of a frame's current instruction from the start of its code; -1 before the first. */
+int32_t mt_pystack_lasti(const struct mt_py_frame *frame);
+
+#endif

@@ -1,0 +1,18 @@
+/* pyline.h: line numbers of Python code objects from their line tables.
+ *
+ * Decides: how an instruction offset becomes a line, for the three encodings CPython has had: co_lnotab (<= 3.9,
+ * Objects/lnotab_notes.txt), co_linetable (3.10, PEP 626), location table (3.11+, Objects/locations.md, PEP 657).
+ * Bounds checked: the bytes come from a trace. Context: [tool].
+ */
+#ifndef MT_SYMBOL_PYLINE_H
+#define MT_SYMBOL_PYLINE_H
+
+#include "wire/format.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Line of the instruction at byte offset lasti; first_line when lasti < 0 or the table does not say. */
+uint32_t mt_pyline_lookup(uint32_t kind, const uint8_t *table, size_t table_bytes, uint32_t first_line, int64_t lasti);
+
+#endif

@@ -1,0 +1,145 @@
+/* encode.h: writes event and metadata records into memory the caller provides.
+ *
+ * Decides: how a record becomes bytes (docs/formats/trace.md sections 2 and 3), nothing about files or threads. The event
+ * encoder keeps the running state of one block; it is inlined into the hot path, writes at most MT_EVENT_MAX_BYTES a
+ * record and never checks bounds: the caller makes room first. Context: [hook], [tool].
+ */
+#ifndef MT_WIRE_ENCODE_H
+#define MT_WIRE_ENCODE_H
+
+#include "base/status.h"
+#include "base/varint.h"
+#include "wire/format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Largest event record: tag, clock, EXT kind and length, four 10-byte varints, with slack. */
+enum { MT_EVENT_MAX_BYTES = 64 };
+
+/* Running state of one event block; all zero but clock at its start. */
+struct mt_event_encoder {
+    uint8_t *at; /* next byte to write */
+    uint64_t clock;
+    uint64_t addr;
+    uint64_t range;
+    uint64_t recent[MT_RECENT_COUNT];
+    uint32_t stack;
+    uint32_t events;
+};
+
+/* Starts a block at to; clock_first is what the block header will carry. */
+MT_INLINE void mt_encode_begin(struct mt_event_encoder *e, uint8_t *to, uint64_t clock_first)
+{
+    *e = (struct mt_event_encoder){ .at = to, .clock = clock_first };
+}
+
+/* Tag byte and, unless the clock just ticked by one, its delta. clock must be > e->clock. */
+MT_INLINE void mt_encode_tag(struct mt_event_encoder *e, unsigned kind, unsigned nibble, uint64_t clock)
+{
+    uint64_t delta = clock - e->clock;
+    unsigned tag = kind | (nibble << MT_TAG_NIBBLE_SHIFT);
+    e->clock = clock;
+    e->events++;
+    if (MT_LIKELY(delta == 1)) {
+        *e->at++ = (uint8_t)tag;
+        return;
+    }
+    *e->at++ = (uint8_t)(tag | MT_TAG_CLOCK);
+    e->at = mt_varint_put(e->at, delta);
+}
+
+MT_INLINE void mt_encode_addr(struct mt_event_encoder *e, uint64_t addr)
+{
+    e->at = mt_varint_put(e->at, mt_zigzag((int64_t)(addr - e->addr) >> 3));
+    e->addr = addr;
+}
+
+MT_INLINE void mt_encode_stack(struct mt_event_encoder *e, uint32_t stack)
+{
+    e->at = mt_varint_put(e->at, mt_zigzag((int64_t)stack - (int64_t)e->stack));
+    e->stack = stack;
+}
+
+MT_INLINE void mt_encode_remember(struct mt_event_encoder *e, uint64_t addr)
+{
+    e->recent[3] = e->recent[2];
+    e->recent[2] = e->recent[1];
+    e->recent[1] = e->recent[0];
+    e->recent[0] = addr;
+}
+
+void mt_encode_wide(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock, const uint64_t *values,
+                    size_t count);
+
+/* kind is MT_EVENT_ALLOC or MT_EVENT_REALLOC_NEW. */
+MT_INLINE void mt_encode_alloc(struct mt_event_encoder *e, unsigned kind, enum mt_allocator allocator, uint64_t clock,
+                               uint64_t addr, uint64_t size, uint32_t stack)
+{
+    if (MT_UNLIKELY((addr & 7) != 0)) {
+        const uint64_t values[] = { (uint64_t)allocator, addr, size, stack };
+        mt_encode_wide(e, kind == MT_EVENT_ALLOC ? MT_EXT_WIDE_ALLOC : MT_EXT_WIDE_REALLOC_NEW, clock, values, 4);
+        return;
+    }
+    mt_encode_tag(e, kind, (unsigned)allocator, clock);
+    mt_encode_addr(e, addr);
+    e->at = mt_varint_put(e->at, size);
+    mt_encode_stack(e, stack);
+    mt_encode_remember(e, addr);
+}
+
+/* kind is MT_EVENT_FREE or MT_EVENT_REALLOC_OLD. */
+MT_INLINE void mt_encode_free(struct mt_event_encoder *e, unsigned kind, uint64_t clock, uint64_t addr)
+{
+    unsigned back = 0;
+    while (back < MT_RECENT_COUNT && e->recent[back] != addr) {
+        back++;
+    }
+    if (back < MT_RECENT_COUNT) {
+        mt_encode_tag(e, kind, back + 1, clock);
+        return;
+    }
+    if (MT_UNLIKELY((addr & 7) != 0)) {
+        mt_encode_wide(e, kind == MT_EVENT_FREE ? MT_EXT_WIDE_FREE : MT_EXT_WIDE_REALLOC_OLD, clock, &addr, 1);
+        return;
+    }
+    mt_encode_tag(e, kind, 0, clock);
+    mt_encode_addr(e, addr);
+}
+
+void mt_encode_map(struct mt_event_encoder *e, enum mt_map_kind kind, uint64_t clock, uint64_t addr, uint64_t bytes,
+                   uint32_t stack);
+void mt_encode_unmap(struct mt_event_encoder *e, enum mt_map_kind kind, uint64_t clock, uint64_t addr, uint64_t bytes);
+/* RATE, REALLOC_FAILED and DROPPED; value ignored for REALLOC_FAILED. */
+void mt_encode_ext(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock, uint64_t value);
+
+/* ---- metadata records: a tiny builder over a caller's buffer -------------------------------------------------- */
+
+/* Fields are appended to buf; overflow is remembered, not an error at once. */
+struct mt_meta_builder {
+    uint8_t *buf;
+    size_t capacity;
+    size_t bytes;
+    bool overflow;
+};
+
+void mt_meta_begin(struct mt_meta_builder *b, void *buf, size_t capacity);
+void mt_meta_u64(struct mt_meta_builder *b, uint64_t value);
+void mt_meta_s64(struct mt_meta_builder *b, int64_t value);
+void mt_meta_u8(struct mt_meta_builder *b, uint8_t value);
+void mt_meta_bytes(struct mt_meta_builder *b, const void *data, size_t bytes);  /* raw, no length */
+void mt_meta_string(struct mt_meta_builder *b, const void *data, size_t bytes); /* with length */
+/* Writes tag and length in front of a payload of that many bytes; returns the bytes written to ret (at most 11). */
+size_t mt_meta_head(uint8_t ret[MT_VARINT_MAX + 1], enum mt_meta_tag tag, size_t payload_bytes);
+
+/* ---- block headers ------------------------------------------------------------------------------------------ */
+
+/* Fills both checksums of a block header whose other fields are set. payload is what is stored. */
+void mt_block_seal(struct mt_block_header *header, const void *payload);
+/* Fills the header checksum of a slot (first 24 bytes). */
+void mt_slot_seal(struct mt_block_header *header);
+/* Extent of a block with that many stored bytes: header and payload rounded up to 64. */
+uint32_t mt_block_extent(size_t stored_bytes);
+
+#endif

@@ -1,0 +1,236 @@
+/* format.h: the layout of a trace file, as tables of constants and structs. docs/formats/trace.md is the specification.
+ *
+ * Decides: nothing at run time; every number that crosses the process boundary is named here once. Used by the writer in
+ * the agent (heap/) and the reader in the tools (wire/decode.c, model/). Context: any.
+ */
+#ifndef MT_WIRE_FORMAT_H
+#define MT_WIRE_FORMAT_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MT_TRACE_MAGIC "\x89MTAP\r\n\x1a"
+enum {
+    MT_TRACE_MAJOR = 1,
+    MT_TRACE_MINOR = 0,
+    MT_TRACE_HEADER_BYTES = 4096,
+    MT_TRACE_COMMAND_MAX = 3000,
+    MT_EXTENT_ALIGN = 64,
+    MT_SLOT_BYTES = 64 * 1024,      /* extent of a full-size journal slot, header included */
+    MT_SLOT_SMALL_BYTES = 8 * 1024, /* sample mode, and threads beyond the first MT_SLOT_LARGE_COUNT */
+    MT_SLOT_LARGE_COUNT = 64,
+};
+#define MT_BLOCK_MAGIC 0x4B42544Du /* "MTBK" */
+#define MT_STREAM_NONE 0xFFFFFFFFu
+#define MT_STREAM_META 0u
+
+enum mt_trace_flag {
+    MT_TRACE_EXACT = 1u << 0,
+    MT_TRACE_SAMPLE = 1u << 1,
+    MT_TRACE_AGGREGATE = 1u << 2,
+    MT_TRACE_NATIVE = 1u << 3,
+    MT_TRACE_PYTHON_ALLOCATORS = 1u << 4,
+    MT_TRACE_PYTHON_FRAMES = 1u << 5,
+    MT_TRACE_FORK_CHILD = 1u << 6,
+    MT_TRACE_PACKED = 1u << 7,
+};
+
+enum mt_trace_state {
+    MT_STATE_RECORDING = 1,
+    MT_STATE_ENDED = 2,
+    MT_STATE_STOPPED = 3,
+    MT_STATE_FILE_FULL = 4,
+    MT_STATE_EXEC = 5,
+};
+
+/* Header counters, u64 each, written by the agent with relaxed atomic adds; the account of what was not recorded. */
+#define MT_COUNTER_TABLE(X)                                                                                            \
+    X(DROPPED_EVENTS, "dropped_events", "events not recorded, any reason")                                             \
+    X(DROPPED_NO_SPACE, "dropped_no_space", "of these: the file could not grow")                                       \
+    X(DROPPED_NO_THREAD, "dropped_no_thread", "of these: no thread block could be made")                               \
+    X(TRUNCATED_STACKS, "truncated_stacks", "stacks cut at the depth limit")                                           \
+    X(BROKEN_STACKS, "broken_stacks", "native unwinds that ended before the base of the stack")                        \
+    X(UNKNOWN_STACKS, "unknown_stacks", "events recorded without a stack (table full or lock not had)")                \
+    X(PYTHON_WALK_ERRORS, "python_walk_errors", "Python walks given up at a failed check")                             \
+    X(SAMPLES, "samples", "allocations sampled")                                                                       \
+    X(LIVE_SAMPLES, "live_samples", "sampled allocations alive now")                                                   \
+    X(LIVE_TABLE_FULL, "live_table_full", "samples not tracked: table full")                                           \
+    X(THREADS, "threads", "threads seen")                                                                              \
+    X(NATIVE_NODES, "native_nodes", "distinct native frames in context")                                               \
+    X(PYTHON_NODES, "python_nodes", "distinct Python frames in context")                                               \
+    X(STACKS, "stacks", "distinct stacks")                                                                             \
+    X(AGENT_BYTES, "agent_bytes", "anonymous memory mapped by the agent")                                              \
+    X(AGENT_NS, "agent_ns", "time spent flushing and interning, ns")                                                   \
+    X(FLUSHES, "flushes", "blocks written")                                                                            \
+    X(CURRENT_BYTES, "current_bytes", "aggregate mode: live bytes")                                                    \
+    X(PEAK_BYTES, "peak_bytes", "aggregate mode: largest CURRENT_BYTES")                                               \
+    X(PEAK_CLOCK, "peak_clock", "aggregate mode: clock of the peak")                                                   \
+    X(PEAK_NUMBER, "peak_number", "aggregate mode: number of peaks so far")                                            \
+    X(ALLOCATIONS, "allocations", "aggregate mode: allocations seen")                                                  \
+    X(DEALLOCATIONS, "deallocations", "aggregate mode: deallocations seen")                                            \
+    X(LAST_CLOCK, "last_clock", "aggregate mode: clock of the last event")
+
+enum mt_counter {
+#define MT_COUNTER_ENUM(name, key, text) MT_COUNTER_##name,
+    MT_COUNTER_TABLE(MT_COUNTER_ENUM)
+#undef MT_COUNTER_ENUM
+        MT_COUNTER__COUNT
+};
+static_assert(MT_COUNTER__COUNT <= 32, "the header has room for 32 counters");
+
+struct mt_trace_header {
+    uint8_t magic[8];
+    uint16_t major;
+    uint16_t minor;
+    uint32_t header_bytes;
+    uint64_t flags;
+    uint64_t pid;
+    uint64_t start_realtime_ns;
+    uint64_t start_clock;
+    uint64_t rate_bytes;
+    uint64_t parent_pid;
+    uint64_t file_tail; /* atomic add; writers: any thread of the process, and the tool that follows it */
+    uint64_t end_clock;
+    uint32_t state;
+    uint32_t python_version;
+    uint64_t tool_exit_status;
+    uint64_t rss_peak_bytes;
+    uint64_t reserved[3];
+    uint64_t counters[32];
+    uint8_t reserved2[512 - 128 - 256];
+    uint16_t command_bytes;
+    uint8_t command[MT_TRACE_COMMAND_MAX];
+};
+static_assert(offsetof(struct mt_trace_header, file_tail) == 64, "docs/formats/trace.md 1.1");
+static_assert(offsetof(struct mt_trace_header, state) == 80, "docs/formats/trace.md 1.1");
+static_assert(offsetof(struct mt_trace_header, counters) == 128, "docs/formats/trace.md 1.1");
+static_assert(offsetof(struct mt_trace_header, command_bytes) == 512, "docs/formats/trace.md 1.1");
+static_assert(sizeof(struct mt_trace_header) <= MT_TRACE_HEADER_BYTES, "one page");
+
+enum mt_block_type {
+    MT_BLOCK_META = 1,
+    MT_BLOCK_EVENTS = 2,
+    MT_BLOCK_SLOT = 3,
+    MT_BLOCK_AGGREGATE = 4,
+    MT_BLOCK_INDEX = 5,
+};
+enum mt_codec { MT_CODEC_NONE = 0, MT_CODEC_ZSTD = 1 };
+
+struct mt_block_header {
+    uint32_t magic;
+    uint8_t type;
+    uint8_t codec;
+    uint16_t kind;
+    uint32_t stored_bytes;
+    uint32_t raw_bytes;
+    uint32_t stream;
+    uint32_t extent_bytes;
+    uint64_t clock_first;
+    uint64_t clock_last;
+    uint64_t seq_committed;
+    uint32_t events;
+    uint32_t payload_crc;
+    uint32_t reserved;
+    uint32_t header_crc;
+};
+static_assert(sizeof(struct mt_block_header) == 64, "docs/formats/trace.md 1.2");
+static_assert(offsetof(struct mt_block_header, seq_committed) == 40, "docs/formats/trace.md 1.2");
+static_assert(offsetof(struct mt_block_header, header_crc) == 60, "docs/formats/trace.md 1.2");
+enum { MT_BLOCK_CRC_BYTES = 60, MT_SLOT_CRC_BYTES = 24 };
+
+enum mt_meta_tag {
+    MT_META_STRING = 1,
+    MT_META_MODULE = 2,
+    MT_META_MODULE_GONE = 3,
+    MT_META_THREAD = 4,
+    MT_META_CODE = 5,
+    MT_META_NATIVE_NODE = 6,
+    MT_META_PYTHON_NODE = 7,
+    MT_META_STACK = 8,
+    MT_META_EVAL_RANGE = 9,
+    MT_META_RSS = 10,
+    MT_META_NOTE = 11,
+    MT_META_RATE = 12,
+};
+enum mt_python_node_flag { MT_PYTHON_ENTRY = 1u << 0 };
+enum mt_linetable_kind { MT_LINETABLE_LNOTAB = 1, MT_LINETABLE_310 = 2, MT_LINETABLE_311 = 3 };
+
+enum mt_event_kind {
+    MT_EVENT_END = 0,
+    MT_EVENT_ALLOC = 1,
+    MT_EVENT_FREE = 2,
+    MT_EVENT_REALLOC_OLD = 3,
+    MT_EVENT_REALLOC_NEW = 4,
+    MT_EVENT_MAP = 5,
+    MT_EVENT_UNMAP = 6,
+    MT_EVENT_EXT = 7,
+};
+enum { MT_TAG_KIND_MASK = 7, MT_TAG_CLOCK = 8, MT_TAG_NIBBLE_SHIFT = 4, MT_RECENT_COUNT = 4 };
+
+enum mt_ext_kind {
+    MT_EXT_RATE = 1,
+    MT_EXT_REALLOC_FAILED = 2,
+    MT_EXT_WIDE_ALLOC = 3,
+    MT_EXT_WIDE_FREE = 4,
+    MT_EXT_WIDE_MAP = 5,
+    MT_EXT_WIDE_UNMAP = 6,
+    MT_EXT_DROPPED = 7,
+    MT_EXT_WIDE_REALLOC_OLD = 8,
+    MT_EXT_WIDE_REALLOC_NEW = 9,
+};
+
+/* Which allocator an event belongs to; values are part of the format (never renumber). Fits a tag nibble. */
+#define MT_ALLOCATOR_TABLE(X)                                                                                          \
+    X(UNKNOWN, 0, "unknown")                                                                                           \
+    X(MALLOC, 1, "malloc")                                                                                             \
+    X(CALLOC, 2, "calloc")                                                                                             \
+    X(REALLOC, 3, "realloc")                                                                                           \
+    X(POSIX_MEMALIGN, 4, "posix_memalign")                                                                             \
+    X(ALIGNED_ALLOC, 5, "aligned_alloc")                                                                               \
+    X(MEMALIGN, 6, "memalign")                                                                                         \
+    X(VALLOC, 7, "valloc")                                                                                             \
+    X(PVALLOC, 8, "pvalloc")                                                                                           \
+    X(NEW, 9, "operator new")                                                                                          \
+    X(NEW_ARRAY, 10, "operator new[]")                                                                                 \
+    X(MMAP, 11, "mmap")                                                                                                \
+    X(SBRK, 12, "sbrk")                                                                                                \
+    X(PYMEM_RAW, 13, "pymem raw")                                                                                      \
+    X(PYMEM_MEM, 14, "pymem mem")                                                                                      \
+    X(PYMEM_OBJECT, 15, "pymem object")
+
+enum mt_allocator {
+#define MT_ALLOCATOR_ENUM(name, value, text) MT_ALLOCATOR_##name = (value),
+    MT_ALLOCATOR_TABLE(MT_ALLOCATOR_ENUM)
+#undef MT_ALLOCATOR_ENUM
+        MT_ALLOCATOR__COUNT
+};
+
+/* Nibble of MAP records. ARENA ranges hold interpreter arenas: their objects are counted one by one, so the range
+ * itself is left out of totals. */
+enum mt_map_kind {
+    MT_MAP_ANONYMOUS = 0,
+    MT_MAP_FILE = 1,
+    MT_MAP_STACK = 2,
+    MT_MAP_BRK = 3,
+    MT_MAP_MREMAP = 4,
+    MT_MAP_ARENA = 5,
+};
+
+/* One row of the aggregate table. */
+struct mt_aggregate_row {
+    uint32_t stack;
+    uint8_t allocator;
+    uint8_t used;
+    uint16_t reserved;
+    uint64_t allocations;
+    uint64_t allocated_bytes;
+    uint64_t live_count;
+    uint64_t live_bytes;
+    uint64_t peak_count;
+    uint64_t peak_bytes;
+    uint64_t peak_number;
+};
+static_assert(sizeof(struct mt_aggregate_row) == 64, "docs/formats/trace.md 6");
+
+#endif
