@@ -1,0 +1,220 @@
+/* text.c: UTF-8 from strangers, made safe to show. */
+#include "util/text.h"
+
+#include "util/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Length of a sequence by its first byte, 0 for one that cannot begin a sequence, with the allowed range of the second
+ * byte (Unicode 15, table 3-7: it excludes overlong forms, surrogates and values over U+10FFFF). */
+static unsigned sequence_bytes(unsigned char first, unsigned char *ret_low, unsigned char *ret_high)
+{
+    *ret_low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    *ret_high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    if (first >= 0xC2 && first <= 0xDF) {
+        return 2;
+    }
+    if (first >= 0xE0 && first <= 0xEF) {
+        return 3;
+    }
+    return first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+}
+
+uint32_t mt_utf8_next(const char **at, const char *end)
+{
+    const unsigned char *from = (const unsigned char *)*at;
+    unsigned char low;
+    unsigned char high;
+    (*at)++;
+    if (from[0] < 0x80) {
+        return from[0];
+    }
+    unsigned bytes = sequence_bytes(from[0], &low, &high);
+    if (bytes == 0 || (size_t)(end - (const char *)from) < bytes || from[1] < low || from[1] > high) {
+        return MT_UTF8_BAD;
+    }
+    uint32_t code_point = from[0] & (0x7Fu >> bytes);
+    for (unsigned i = 1; i < bytes; i++) {
+        if ((from[i] & 0xC0) != 0x80) {
+            return MT_UTF8_BAD;
+        }
+        code_point = (code_point << 6) | (from[i] & 0x3Fu);
+    }
+    *at += bytes - 1;
+    return code_point;
+}
+
+size_t mt_utf8_put(char ret[4], uint32_t code_point)
+{
+    if (code_point < 0x80) {
+        ret[0] = (char)code_point;
+        return 1;
+    }
+    size_t bytes = code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
+    static const unsigned char marks[] = { 0, 0, 0xC0, 0xE0, 0xF0 };
+    for (size_t i = bytes - 1; i > 0; i--) {
+        ret[i] = (char)(0x80 | (code_point & 0x3F));
+        code_point >>= 6;
+    }
+    ret[0] = (char)(marks[bytes] | code_point);
+    return bytes;
+}
+
+struct range {
+    uint32_t first;
+    uint32_t last;
+};
+
+static bool in_ranges(uint32_t code_point, const struct range *ranges, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (code_point >= ranges[i].first && code_point <= ranges[i].last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned mt_utf8_columns(uint32_t code_point)
+{
+    static const struct range zero[] = {
+        { 0x300, 0x36F }, { 0x200B, 0x200F }, { 0x20D0, 0x20FF }, { 0xFE00, 0xFE0F }, { 0xFE20, 0xFE2F },
+    };
+    static const struct range wide[] = {
+        { 0x1100, 0x115F }, { 0x2E80, 0x303E }, { 0x3041, 0xA4CF },   { 0xAC00, 0xD7A3 },   { 0xF900, 0xFAFF },
+        { 0xFE30, 0xFE6F }, { 0xFF00, 0xFF60 }, { 0xFFE0, 0xFFE6 },   { 0x1F300, 0x1F64F }, { 0x1F900, 0x1F9FF },
+        { 0x20000, 0x3FFFD },
+    };
+    if (code_point < 0x300) {
+        return 1;
+    }
+    if (in_ranges(code_point, zero, MT_COUNTOF(zero))) {
+        return 0;
+    }
+    return in_ranges(code_point, wide, MT_COUNTOF(wide)) ? 2 : 1;
+}
+
+size_t mt_text_columns(const char *text, size_t bytes)
+{
+    size_t columns = 0;
+    const char *end = text + bytes;
+    while (text < end) {
+        columns += mt_utf8_columns(mt_utf8_next(&text, end));
+    }
+    return columns;
+}
+
+/* One code point of clean text, at most 4 bytes. C1 controls (0x80-0x9F) can drive a terminal too. */
+static size_t put_clean(char *to, uint32_t code_point)
+{
+    if (code_point == '\n' || code_point == '\t') {
+        to[0] = '\\';
+        to[1] = code_point == '\n' ? 'n' : 't';
+        return 2;
+    }
+    if (code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0)) {
+        char escape[8];
+        (void)snprintf(escape, sizeof escape, "\\x%02x", code_point);
+        memcpy(to, escape, 4);
+        return 4;
+    }
+    return mt_utf8_put(to, code_point);
+}
+
+char *mt_text_clean(const char *text, size_t bytes)
+{
+    char *clean = mt_alloc(bytes * 4 + 1); /* the worst byte becomes four */
+    char *to = clean;
+    const char *end = text + bytes;
+    while (text < end) {
+        to += put_clean(to, mt_utf8_next(&text, end));
+    }
+    *to = '\0';
+    return clean;
+}
+
+/* Byte length of the longest prefix of [text, end) at most `columns` wide. */
+static size_t prefix_bytes(const char *text, const char *end, size_t columns)
+{
+    const char *at = text;
+    size_t used = 0;
+    while (at < end) {
+        const char *next = at;
+        used += mt_utf8_columns(mt_utf8_next(&next, end));
+        if (used > columns) {
+            break;
+        }
+        at = next;
+    }
+    return (size_t)(at - text);
+}
+
+/* Start of the longest suffix at most `columns` wide. */
+static const char *suffix_start(const char *text, const char *end, size_t columns)
+{
+    size_t total = mt_text_columns(text, (size_t)(end - text));
+    while (text < end && total > columns) {
+        total -= mt_utf8_columns(mt_utf8_next(&text, end));
+    }
+    return text;
+}
+
+char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut)
+{
+    size_t bytes = strlen(text);
+    const char *end = text + bytes;
+    if (mt_text_columns(text, bytes) <= columns) {
+        return mt_strdup(text);
+    }
+    if (columns == 0) {
+        return mt_strdup("");
+    }
+    size_t tail = cut == MT_CUT_MIDDLE ? (columns - 1) / 2 : 0;
+    size_t head = columns - 1 - tail;
+    return mt_format("%.*s…%s", (int)prefix_bytes(text, end, head), text, suffix_start(text, end, tail));
+}
+
+static size_t min3(size_t a, size_t b, size_t c)
+{
+    size_t least = a < b ? a : b;
+    return least < c ? least : c;
+}
+
+/* Optimal string alignment distance of two short words (at most 31 letters). */
+static size_t distance(const char *a, const char *b)
+{
+    enum { MAX = 32 };
+    size_t rows[MAX][MAX];
+    size_t a_length = strnlen(a, MAX - 1);
+    size_t b_length = strnlen(b, MAX - 1);
+    for (size_t i = 0; i <= a_length; i++) {
+        for (size_t j = 0; j <= b_length; j++) {
+            if (i == 0 || j == 0) {
+                rows[i][j] = i + j;
+                continue;
+            }
+            size_t swap = a[i - 1] == b[j - 1] ? 0 : 1;
+            rows[i][j] = min3(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + swap);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && rows[i - 2][j - 2] + 1 < rows[i][j]) {
+                rows[i][j] = rows[i - 2][j - 2] + 1;
+            }
+        }
+    }
+    return rows[a_length][b_length];
+}
+
+const char *mt_text_nearest(const char *word, const char *const *candidates)
+{
+    const char *best = NULL;
+    size_t best_distance = strlen(word) / 3 + 2;
+    for (; *candidates != NULL; candidates++) {
+        size_t d = distance(word, *candidates);
+        if (d < best_distance) {
+            best_distance = d;
+            best = *candidates;
+        }
+    }
+    return best;
+}
