@@ -1,0 +1,129 @@
+/* analysis.h: one pass over a trace that answers every question about amounts.
+ *
+ * Decides: what is counted as what. A site is (stack, thread, allocator); every site gets five measures at once: what it
+ * holds at the peak, alive at the end, in total, temporarily, and in a window. Peak by lazy rebase: the number of the
+ * current peak goes up on the first decrease after a new maximum; a site that changes remembers its amount under the number
+ * it was last changed at, so a pass needs no copy of the world and no second pass (analysis/peak.h).
+ *
+ * What "heap" means (peak_bytes, leaked_bytes, totals): the malloc family, Python allocator domains, anonymous mmap and
+ * brk made by the program. Not counted, but kept as sites of another storage: file-backed maps (page cache, shared), thread
+ * stacks (reserved, not used), and interpreter arenas when their objects are recorded one by one.
+ * An allocation of zero bytes counts as an allocation of 0 bytes.
+ *
+ * Sample mode: amounts are Horvitz-Thompson estimates (analysis/estimate.h) with their variance; exact traces have
+ * variance 0. Context: [tool]; no globals, no I/O except reading the trace through a cursor.
+ */
+#ifndef MT_ANALYSIS_ANALYSIS_H
+#define MT_ANALYSIS_ANALYSIS_H
+
+#include "base/status.h"
+#include "model/cursor.h"
+#include "model/trace.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mt_measure {
+    MT_MEASURE_PEAK,      /* alive when the heap of the process was largest (first time, if equal) */
+    MT_MEASURE_LIVE,      /* alive at the end: leaks; with stop_ns: alive at that time */
+    MT_MEASURE_TOTAL,     /* everything ever allocated up to the end */
+    MT_MEASURE_TEMPORARY, /* freed after at most temporary_max further allocations of the allocating thread */
+    MT_MEASURE_WINDOW,    /* allocated at or after window_start_ns and alive at the end */
+    MT_MEASURE__COUNT
+};
+
+enum mt_storage {
+    MT_STORAGE_HEAP,   /* counted in the heap */
+    MT_STORAGE_FILE,   /* file-backed map */
+    MT_STORAGE_STACK,  /* thread stack */
+    MT_STORAGE_ARENA,  /* interpreter arena whose objects are recorded */
+    MT_STORAGE__COUNT
+};
+const char *mt_storage_name(enum mt_storage storage);
+
+/* An amount; variances are 0 for exact values. ci95 half width: mt_estimate_ci95 (estimate.h). */
+struct mt_amount {
+    uint64_t bytes;
+    uint64_t count;
+    double bytes_variance;
+    double count_variance;
+};
+
+/* What one place did. */
+struct mt_site {
+    uint32_t trace_idx; /* in the set */
+    uint32_t stack;     /* stack number of that trace */
+    uint32_t stream;    /* thread; 0 in aggregate traces */
+    uint8_t allocator;  /* enum mt_allocator; maps: MMAP or SBRK */
+    uint8_t storage;    /* enum mt_storage */
+    struct mt_amount amount[MT_MEASURE__COUNT];
+    uint64_t oldest_ns; /* time of the oldest allocation alive at the end; UINT64_MAX none */
+    double growth_bytes_per_s; /* least-squares slope of live bytes over the whole time */
+    double lifetime_s;  /* mean lifetime of its allocations, alive ones up to the end; by count */
+};
+
+enum { MT_HISTOGRAM_BUCKETS = 65 };
+/* size_histogram[0]: size 0; [b]: 2^(b-1) <= size < 2^b. Heap storage only. */
+
+struct mt_thread_totals {
+    uint32_t trace_idx;
+    uint32_t stream;
+    struct mt_amount amount[MT_MEASURE__COUNT]; /* heap storage */
+    uint64_t deallocations; /* records, made by this thread */
+};
+
+struct mt_timeline_point {
+    uint64_t time_ns;        /* end of the interval */
+    uint64_t heap_bytes;     /* at the end of it */
+    uint64_t heap_max_bytes; /* largest inside it */
+    uint64_t allocations;    /* alive at the end of it */
+};
+
+/* Everything about the whole (sum over traces; peaks of different processes are added). */
+struct mt_totals {
+    struct mt_amount heap[MT_MEASURE__COUNT];
+    struct mt_amount storage[MT_STORAGE__COUNT][MT_MEASURE__COUNT]; /* by storage; [HEAP] equals heap */
+    struct mt_amount allocator[MT_ALLOCATOR__COUNT][MT_MEASURE__COUNT]; /* heap storage by allocator */
+    struct mt_amount size_histogram[MT_HISTOGRAM_BUCKETS]; /* totals */
+    uint64_t lifetime_histogram[MT_HISTOGRAM_BUCKETS]; /* freed allocations by lifetime: [b] 2^(b-1) <= ns < 2^b */
+    uint64_t deallocations;       /* frees and unmaps of something known (estimated number in sample mode) */
+    uint64_t unknown_frees;       /* frees of addresses not known to be allocated (allocated before the recording) */
+    uint64_t double_allocations;  /* an address allocated while alive: the older one is taken as freed */
+    uint64_t events;              /* events read */
+    uint64_t peak_time_ns;        /* of the trace with the largest peak */
+    uint64_t duration_ns;         /* longest */
+    struct mt_cursor_losses losses;
+};
+
+struct mt_analysis_options {
+    uint64_t stop_ns;         /* end here (inclusive); UINT64_MAX: the end */
+    uint64_t window_start_ns; /* for MT_MEASURE_WINDOW */
+    uint32_t temporary_max;   /* N of "temporary"; default 1 */
+    size_t timeline_points;   /* 0: no timeline */
+    /* Called now and then; returning false ends the pass with MT_E_INTERRUPTED. May be NULL. */
+    bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
+    void *context;
+};
+#define MT_ANALYSIS_DEFAULTS ((struct mt_analysis_options){ .stop_ns = UINT64_MAX, .temporary_max = 1 })
+
+struct mt_analysis {
+    struct mt_site *sites; /* unordered; sites with the same (trace, stack, stream, allocator, storage) appear once */
+    size_t site_count;
+    struct mt_thread_totals *threads; /* by (trace_idx, stream) */
+    size_t thread_count;
+    struct mt_timeline_point *timeline; /* of the whole set on a common axis (start_realtime_ns aligned) */
+    size_t timeline_count;
+    uint64_t origin_realtime_ns; /* time 0 of the timeline */
+    bool sampled;  /* some amounts are estimates */
+    bool aggregate; /* some trace is an aggregate: no temporaries, no window, no histogram of it */
+    struct mt_totals totals;
+};
+
+/* Reads every trace of the set once. options NULL: MT_ANALYSIS_DEFAULTS. ret must be given to mt_analysis_fini, also
+ * zeroed and unused. MT_E_NOMEM, MT_E_IO, MT_E_INTERRUPTED. */
+mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_options *options,
+                     struct mt_analysis *ret) MT_CHECKED;
+void mt_analysis_fini(struct mt_analysis *a);
+
+#endif

@@ -1,0 +1,66 @@
+/* frames.h: stack numbers to frames people can read.
+ *
+ * Decides: how the native and the Python half of a stack become one list. An entry frame (outermost Python frame of a C
+ * evaluation loop) replaces the native frame of that loop, found by the recorded anchor index (3.11+) or, where there are
+ * none, one evaluation-loop frame a Python frame (<= 3.10; by EVAL_RANGE or the symbol _PyEval_EvalFrameDefault). With no
+ * native half: Python only. With no Python half: native only.
+ * Frames inside the interpreter's own binary (struct mt_trace_module.interpreter) are hidden by default: they say how
+ * CPython works, not what the program does. Frames of extension modules, libc and everything else stay. A stack whose
+ * frames would all be hidden keeps its innermost one.
+ * Everything is resolved at first use and kept. Frames of all traces of one resolver share one table, so that equal
+ * (function, file, line) is equal id. Context: [tool], one thread.
+ */
+#ifndef MT_MODEL_FRAMES_H
+#define MT_MODEL_FRAMES_H
+
+#include "base/status.h"
+#include "model/trace.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mt_frame_kind {
+    MT_FRAME_NATIVE,
+    MT_FRAME_PYTHON,
+    MT_FRAME_MARKER, /* "<truncated>", "<unknown>": not code */
+};
+
+/* One frame; texts are NUL-terminated, never NULL ("" unknown), owned by the resolver. */
+struct mt_frame {
+    const char *function; /* "0x7f12…" style address in module when nothing better is known */
+    const char *file;     /* source file; "" unknown */
+    const char *module;   /* path of the binary; "" for Python frames */
+    uint32_t line;        /* 0 unknown */
+    uint8_t kind;         /* enum mt_frame_kind */
+    bool inlined;
+};
+
+/* Frame ids, innermost first; borrowed from the resolver. Never empty. */
+struct mt_frame_list {
+    const uint32_t *ids;
+    size_t count;
+};
+
+struct mt_frames_options {
+    bool interpreter;     /* show frames of the interpreter's own binary too (--native) */
+    bool python_only;     /* leave native frames out wherever a stack has Python frames */
+    const char *const *symbol_dirs; /* NULL-terminated extra directories for debug files; may be NULL */
+    bool no_symbols;      /* do not open any binary: addresses only (tests, parse) */
+};
+
+struct mt_frames;
+
+/* options may be NULL (all false). The set must outlive the resolver. */
+mt_status mt_frames_new(const struct mt_trace_set *set, const struct mt_frames_options *options,
+                        struct mt_frames **ret) MT_CHECKED;
+void mt_frames_free(struct mt_frames *frames);
+
+/* The frames of a stack of set->traces[trace_idx]. Unknown stacks give one marker frame. Out of memory gives the marker
+ * "<unknown>" too. */
+struct mt_frame_list mt_frames_stack(struct mt_frames *frames, size_t trace_idx, uint32_t stack);
+/* A frame by id; any id from a list above. */
+const struct mt_frame *mt_frames_frame(const struct mt_frames *frames, uint32_t id);
+size_t mt_frames_count(const struct mt_frames *frames);
+
+#endif

@@ -1,0 +1,119 @@
+/* trace.h: one opened trace (one process), or several together.
+ *
+ * Decides: what a reader knows before it reads the first event: header facts, dictionaries (stacks.h), threads, notes, RSS
+ * samples, rate changes, and how complete the file is. Opening costs the block headers and the metadata stream; events stay
+ * in the file until a cursor (cursor.h) reads them, one block a stream at a time.
+ * A live trace (state RECORDING) is a snapshot of the moment it was opened; open it again for a newer one.
+ * Context: [tool]; const once open, so any number of threads may read with a cursor each.
+ */
+#ifndef MT_MODEL_TRACE_H
+#define MT_MODEL_TRACE_H
+
+#include "base/status.h"
+#include "model/stacks.h"
+#include "wire/decode.h"
+#include "wire/format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct mt_reader;
+
+/* Header facts. Times are ns on the trace's own axis: 0 is the start of the recording. */
+struct mt_trace_info {
+    const char *path;         /* as opened; "" when from memory */
+    uint64_t pid, parent_pid;
+    uint64_t flags;           /* enum mt_trace_flag */
+    enum mt_trace_state state;
+    uint64_t start_realtime_ns;
+    uint64_t start_clock;
+    uint64_t duration_ns;     /* end - start; last clock seen in a block header while recording or killed */
+    uint64_t rate_bytes;      /* at the start; 0 exact */
+    uint32_t python_version;  /* PY_VERSION_HEX, 0 not Python */
+    bool exit_known;          /* exit_status is a wait status */
+    int exit_status;
+    uint64_t rss_peak_bytes;  /* largest known, 0 unknown */
+    const char *command;      /* arguments separated by NUL, and a NUL after the last */
+    size_t command_bytes;     /* without the last NUL */
+    uint64_t file_bytes;
+    uint64_t event_bytes;     /* stored bytes of event blocks: the measure of progress */
+    uint64_t events_known;    /* events in blocks by their headers (slots not counted) */
+    uint64_t counters[MT_COUNTER__COUNT];
+};
+
+/* How much of what happened is here. Everything zero: complete. */
+struct mt_trace_completeness {
+    uint64_t holes, hole_bytes, first_hole;
+    uint64_t truncated_at;      /* file ends here too early; 0 no */
+    uint64_t lost_blocks;       /* gaps in streams */
+    uint64_t dropped_events;    /* header counter */
+    bool metadata_broken;       /* numbered records ignored from metadata_error on */
+    struct mt_wire_error metadata_error;
+    bool killed;                /* state RECORDING but the file is not live: the process died without exit handlers.
+                                   Only known to whoever checks the pid; the model leaves it false */
+};
+
+struct mt_trace_thread {
+    uint32_t stream;
+    uint64_t tid;
+    struct mt_text name;  /* latest */
+    uint64_t first_ns;    /* time of its first THREAD record */
+};
+
+struct mt_trace_note {
+    struct mt_text key, value;
+};
+
+struct mt_trace_rss {
+    uint64_t time_ns;
+    uint64_t bytes;
+};
+
+struct mt_trace_rate {
+    uint64_t time_ns;
+    uint64_t rate_bytes; /* 0 exact */
+};
+
+struct mt_trace;
+
+/* Opens a trace file. Errors and ret_error (may be NULL) as mt_reader_open; damage inside is no error, it is in the
+ * completeness report. */
+mt_status mt_trace_open(const char *path, struct mt_trace **ret, struct mt_wire_error *ret_error) MT_CHECKED;
+/* Over bytes in memory, borrowed until close. */
+mt_status mt_trace_open_memory(const void *data, size_t bytes, struct mt_trace **ret,
+                               struct mt_wire_error *ret_error) MT_CHECKED;
+void mt_trace_close(struct mt_trace *trace);
+
+const struct mt_trace_info *mt_trace_info(const struct mt_trace *trace);
+const struct mt_trace_completeness *mt_trace_completeness(const struct mt_trace *trace);
+const struct mt_reader *mt_trace_reader(const struct mt_trace *trace);
+
+/* Clock to time: ns since the start, 0 for clocks before it. */
+uint64_t mt_trace_time(const struct mt_trace *trace, uint64_t clock);
+
+/* Columns; ret_count always set. */
+const struct mt_trace_thread *mt_trace_threads(const struct mt_trace *trace, size_t *ret_count); /* by stream */
+const struct mt_trace_note *mt_trace_notes(const struct mt_trace *trace, size_t *ret_count);
+const struct mt_trace_rss *mt_trace_rss(const struct mt_trace *trace, size_t *ret_count);
+const struct mt_trace_rate *mt_trace_rates(const struct mt_trace *trace, size_t *ret_count);
+/* The thread of a stream, NULL when the trace does not say. */
+const struct mt_trace_thread *mt_trace_thread(const struct mt_trace *trace, uint32_t stream);
+/* Value of the last note with this key, NULL when there is none. */
+const char *mt_trace_note(const struct mt_trace *trace, const char *key);
+
+/* ---- several traces ------------------------------------------------------------------------------------------- */
+
+/* A set of traces (a process and its children). Each keeps its own addresses and stacks; results add up. */
+struct mt_trace_set {
+    struct mt_trace **traces;
+    size_t count;
+};
+
+/* Opens every path; a directory stands for its *.mtap files (sorted by name). A file that cannot be opened ends it:
+ * ret_path (may be NULL) is then set to its path (malloc'ed, the caller frees it). MT_E_NOENT for an empty directory. */
+mt_status mt_trace_set_open(const char *const *paths, size_t count, struct mt_trace_set *ret,
+                            struct mt_wire_error *ret_error, char **ret_path) MT_CHECKED;
+void mt_trace_set_close(struct mt_trace_set *set);
+
+#endif

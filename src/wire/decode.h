@@ -1,0 +1,108 @@
+/* decode.h: event and metadata records from bytes nobody trusts.
+ *
+ * Decides: how bytes become records (docs/formats/trace.md sections 2 and 3), nothing about files (decode_file.h) or what
+ * the records mean together (model/). Invariant: never reads outside [begin, end) whatever the bytes say; a failure names
+ * the byte where the bad record starts and everything before it has been delivered. Batch oriented: the caller gives an
+ * array and a clock limit, because merging streams means "run this one until another one is due", and a run that goes
+ * straight into the caller's array costs no copy. A record at a time through a call costs about twice as much.
+ * Context: [tool], any thread; no locks, no allocation.
+ */
+#ifndef MT_WIRE_DECODE_H
+#define MT_WIRE_DECODE_H
+
+#include "base/status.h"
+#include "wire/format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Where and why bytes were refused. text has static storage and says what was wrong; offset is a file offset, or an
+ * offset in the decoded payload when `in_payload` (a compressed block has no other). */
+struct mt_wire_error {
+    uint64_t offset;
+    const char *text;
+    bool in_payload;
+};
+
+/* Kinds beyond enum mt_event_kind that an mt_event of the raw decoder can have (EXT records that are not a wide form).
+ * Cursors (model/cursor.h) never deliver these, nor REALLOC_OLD and REALLOC_NEW. */
+enum mt_event_kind_raw {
+    MT_EVENT_REALLOC_FAILED = 8,
+    MT_EVENT_DROPPED = 9, /* size: events lost */
+    MT_EVENT_RATE = 10,   /* size: new rate in bytes */
+};
+
+enum mt_event_flag {
+    MT_EVENT_OF_REALLOC = 1u << 0, /* this FREE or ALLOC is half of a realloc */
+};
+
+/* One event with absolute values. 48 bytes. */
+struct mt_event {
+    uint64_t clock;      /* hybrid clock, ns (trace.md section 4); time = clock - start_clock */
+    uint64_t addr;
+    uint64_t size;       /* bytes; 0 for FREE and REALLOC_OLD */
+    uint64_t rate_bytes; /* sampling rate it was taken at; 0: exact, stands for itself. Meaningless for FREE, MAP, UNMAP */
+    uint32_t stack;      /* ALLOC, REALLOC_NEW, MAP: stack number, 0 unknown; else 0 */
+    uint32_t stream;     /* which thread: mt_trace_thread() */
+    uint8_t kind;        /* enum mt_event_kind (or mt_event_kind_raw) */
+    uint8_t allocator;   /* enum mt_allocator; MAP and UNMAP: enum mt_map_kind */
+    uint16_t flags;      /* enum mt_event_flag */
+    uint32_t reserved;
+};
+static_assert(sizeof(struct mt_event) == 48, "fits 4 to 3 cache lines");
+
+enum mt_decode_state {
+    MT_DECODE_MORE, /* at the start of a record */
+    MT_DECODE_END,  /* END record, or the bytes ended between two records */
+    MT_DECODE_CUT,  /* the bytes end inside a record */
+    MT_DECODE_BAD,  /* a record that cannot be: unknown EXT is skipped, so this is a bad varint or length */
+};
+
+/* Decoder of one event block. Fields are private except state, begin, at and seen. */
+struct mt_event_decoder {
+    const uint8_t *begin;
+    const uint8_t *at;  /* start of the next record */
+    const uint8_t *end;
+    uint64_t clock;     /* of the last record delivered */
+    uint64_t addr;
+    uint64_t range;
+    uint64_t recent[MT_RECENT_COUNT];
+    uint64_t rate_bytes;
+    uint32_t stack;
+    uint32_t stream;
+    uint32_t seen;      /* bit k: a record of kind k was delivered since the caller cleared it */
+    enum mt_decode_state state;
+};
+
+/* Starts a block. data is borrowed and must outlive the decoder. */
+void mt_decode_begin(struct mt_event_decoder *d, const void *data, size_t bytes, uint64_t clock_first, uint32_t stream);
+
+/* Decodes records with clock <= clock_limit into out[0..capacity); returns how many. Stops before the first record past
+ * the limit, when out is full, or when state becomes anything but MT_DECODE_MORE. Raw kinds are delivered as they are. */
+size_t mt_decode_events(struct mt_event_decoder *d, uint64_t clock_limit, struct mt_event *out, size_t capacity);
+
+/* Clock of the next record without consuming it; false when there is none (state says why). */
+bool mt_decode_peek(struct mt_event_decoder *d, uint64_t *ret_clock);
+
+/* ---- metadata ------------------------------------------------------------------------------------------------- */
+
+/* A cursor over one payload of stream 0, and over the fields inside one record. */
+struct mt_bytes {
+    const uint8_t *at;
+    const uint8_t *end;
+    bool bad; /* sticky: a field was cut off; the value read was 0 */
+};
+
+struct mt_bytes mt_bytes_of(const void *data, size_t bytes);
+uint64_t mt_bytes_u64(struct mt_bytes *b);
+int64_t mt_bytes_s64(struct mt_bytes *b);
+uint8_t mt_bytes_u8(struct mt_bytes *b);
+/* A u64 that must fit 32 bits; larger sets bad. */
+uint32_t mt_bytes_u32(struct mt_bytes *b);
+/* length and bytes; borrows from the payload. Empty on failure. */
+const uint8_t *mt_bytes_string(struct mt_bytes *b, size_t *ret_bytes);
+/* Next metadata record: tag and its payload. False at the end, or when the record is cut (payload->bad then). */
+bool mt_bytes_record(struct mt_bytes *b, uint8_t *ret_tag, struct mt_bytes *ret_payload);
+
+#endif

@@ -1,0 +1,94 @@
+/* decode_file.h: a trace file as an index of extents, and payloads on demand.
+ *
+ * Decides: what of a file is believed. The header must have the magic and a known major; every extent must have a valid
+ * header checksum; where there is none, the search goes on in 64-byte steps (holes of a sparse file are skipped by
+ * SEEK_DATA). Opening reads headers only: memory is one mt_extent (64 bytes) for every extent (>= 64 bytes of file).
+ * A live file: file_tail is read once and extents beyond it do not exist; live slots are copied at once, metadata last,
+ * so that every stack an event names is already there; blocks that a slot was flushed to meanwhile are picked up.
+ * A file cut anywhere opens: the last block is delivered up to its last whole record, without its checksum.
+ * Reads with pread, never maps: a file truncated under a mapping is a SIGBUS. Context: [tool].
+ */
+#ifndef MT_WIRE_DECODE_FILE_H
+#define MT_WIRE_DECODE_FILE_H
+
+#include "base/status.h"
+#include "wire/decode.h"
+#include "wire/format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    MT_BLOCK_RAW_MAX = 16 * 1024 * 1024,  /* a block with more raw bytes is refused */
+    MT_META_RATIO_MAX = 64,               /* metadata may not expand more than this (its records stay in memory) */
+};
+
+/* One block or live slot. */
+struct mt_extent {
+    uint64_t offset;       /* of its header in the file */
+    uint64_t clock_first;
+    uint64_t clock_last;   /* slot: 0, unknown */
+    uint32_t stream;
+    uint32_t seq;
+    uint32_t stored_bytes; /* payload bytes there are (slot: committed; cut block: what is left) */
+    uint32_t raw_bytes;
+    uint32_t events;       /* slot: 0, unknown */
+    uint32_t payload_crc;
+    uint32_t slot_copy;    /* slot: 1 + index of its copy in the reader; block: 0 */
+    uint32_t extent_bytes; /* from header to next extent */
+    uint8_t type;          /* enum mt_block_type of the content: META, EVENTS, AGGREGATE or INDEX */
+    uint8_t codec;
+    bool cut;              /* the file ends inside it: no checksum, last record may be partial */
+    uint8_t reserved[5];
+};
+static_assert(sizeof(struct mt_extent) == 64, "the promise about memory");
+
+/* What was found missing. */
+struct mt_reader_report {
+    uint64_t holes;           /* places with no valid extent header */
+    uint64_t hole_bytes;
+    uint64_t first_hole;      /* offset, 0: none */
+    uint64_t truncated_at;    /* file size when it ends before file_tail or inside an extent; 0: whole */
+    uint64_t lost_blocks;     /* gaps in the sequence numbers of streams */
+    uint64_t duplicate_blocks; /* same stream and seq twice: the later one ignored */
+};
+
+struct mt_reader;
+
+/* Opens a trace. MT_E_TRUNCATED shorter than the fixed header (512 bytes), MT_E_CORRUPT not a trace, MT_E_VERSION a newer
+ * major, MT_E_NOENT/PERM/IO/NOMEM. ret_error may be NULL; it is filled on failure. */
+mt_status mt_reader_open(const char *path, struct mt_reader **ret, struct mt_wire_error *ret_error) MT_CHECKED;
+/* The same over bytes in memory, borrowed until close. */
+mt_status mt_reader_open_memory(const void *data, size_t bytes, struct mt_reader **ret,
+                                struct mt_wire_error *ret_error) MT_CHECKED;
+void mt_reader_close(struct mt_reader *reader);
+
+const struct mt_trace_header *mt_reader_header(const struct mt_reader *reader);
+const struct mt_reader_report *mt_reader_report(const struct mt_reader *reader);
+uint64_t mt_reader_file_bytes(const struct mt_reader *reader);
+
+/* All usable extents, sorted by (stream, seq); free slots, superseded slots and duplicates left out. */
+const struct mt_extent *mt_reader_extents(const struct mt_reader *reader, size_t *ret_count);
+
+/* A payload buffer to be reused over many loads; all zero at first. */
+struct mt_payload {
+    uint8_t *data;
+    size_t bytes;
+    size_t capacity;
+    uint8_t *stored; /* private: compressed bytes */
+    size_t stored_capacity;
+    void *zstd;      /* private: decompression context */
+};
+void mt_payload_fini(struct mt_payload *p);
+
+/* Reads, checks and decompresses the payload of an extent. MT_E_CORRUPT checksum or compression, MT_E_IO, MT_E_NOMEM;
+ * a cut extent gives what can be had. Thread safe for different payloads. */
+mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p,
+                         struct mt_wire_error *ret_error) MT_CHECKED;
+
+/* Plain bytes of the file, for the aggregate table; short at the end of the file. */
+mt_status mt_reader_read(const struct mt_reader *reader, uint64_t offset, void *data, size_t bytes,
+                         size_t *ret_bytes) MT_CHECKED;
+
+#endif

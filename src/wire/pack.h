@@ -1,0 +1,37 @@
+/* pack.h: rewrites a finished trace compactly.
+ *
+ * Decides: how a trace looks when nobody writes to it any more: slots become blocks, small blocks of a stream become big
+ * ones (re-encoded: decoder state starts anew at each block, so concatenation would not do), payloads are compressed with
+ * zstd, an index is the last extent, header flag PACKED. A packed trace says exactly what the unpacked one said.
+ * Invariant: the original stays untouched until the new file is complete and flushed to the disk; then one rename.
+ * Context: [tool].
+ */
+#ifndef MT_WIRE_PACK_H
+#define MT_WIRE_PACK_H
+
+#include "base/status.h"
+#include "wire/decode.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct mt_pack_options {
+    int level;             /* zstd level, 0: default (3) */
+    uint32_t raw_bytes;    /* raw bytes of a block, 0: default (512 KiB) */
+    void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
+    void *context;
+};
+
+struct mt_pack_result {
+    uint64_t before_bytes, after_bytes;
+    uint64_t events;
+};
+
+/* Packs the trace at path into output (NULL: replaces path itself). A trace still being recorded is refused with
+ * MT_E_BUSY; an already packed one is MT_OK with nothing done when output is NULL. Aggregate traces keep their table
+ * uncompressed. On any failure, a full disk above all (MT_E_NOSPACE), the original is as it was and no temporary file is
+ * left. options, ret and ret_error may be NULL. */
+mt_status mt_pack(const char *path, const char *output, const struct mt_pack_options *options,
+                  struct mt_pack_result *ret, struct mt_wire_error *ret_error) MT_CHECKED;
+
+#endif
