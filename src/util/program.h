@@ -1,0 +1,37 @@
+/* program.h: what a program named on a command line is, before it is started.
+ *
+ * Decides: which file a name means (PATH as execvp would), and whether the agent can be preloaded into it: a statically
+ * linked, set-user-ID, 32-bit or musl program never shows it to the dynamic loader. Scripts are followed to their
+ * interpreter. Reads files only. Context: [tool].
+ */
+#ifndef MT_UTIL_PROGRAM_H
+#define MT_UTIL_PROGRAM_H
+
+#include "util/error.h"
+
+#include <stdbool.h>
+
+/* Finds name as the shell would: a path when it has a slash, else the first executable on PATH (search: a PATH-like list;
+ * NULL: getenv("PATH")). *ret is malloc'ed. MT_E_NOENT: nothing there; MT_E_PERM: there, but not executable. */
+mt_status mt_program_find(const char *name, const char *search, char **ret, struct mt_error *err) MT_CHECKED;
+
+enum mt_program_kind {
+    MT_PROGRAM_DYNAMIC, /* a dynamic glibc ELF of our own word size: can be preloaded */
+    MT_PROGRAM_STATIC,
+    MT_PROGRAM_SETID, /* set-user-ID, set-group-ID or file capabilities: the loader ignores LD_PRELOAD */
+    MT_PROGRAM_OTHER_ARCH,
+    MT_PROGRAM_MUSL,
+    MT_PROGRAM_NOT_ELF,
+    MT_PROGRAM_UNREADABLE,
+};
+
+struct mt_program_info {
+    enum mt_program_kind kind;
+    char path[512]; /* the file looked at in the end: the interpreter of a script */
+};
+
+void mt_program_examine(const char *path, struct mt_program_info *ret);
+/* Why such a program leaves no trace and what to do; "" for MT_PROGRAM_DYNAMIC. Static storage. */
+const char *mt_program_obstacle(enum mt_program_kind kind);
+
+#endif

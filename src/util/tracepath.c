@@ -1,0 +1,170 @@
+/* tracepath.c: the names of trace files of one run. */
+#include "util/tracepath.h"
+
+#include "util/memory.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SUFFIX ".mtap"
+enum { SUFFIX_BYTES = 5 };
+
+void mt_paths_add(struct mt_paths *paths, const char *path)
+{
+    paths->items = mt_alloc_grow(paths->items, &paths->capacity, paths->count + 1, sizeof *paths->items);
+    paths->items[paths->count++] = mt_strdup(path);
+}
+
+void mt_paths_clear(struct mt_paths *paths)
+{
+    for (size_t i = 0; i < paths->count; i++) {
+        free(paths->items[i]);
+    }
+    free(paths->items);
+    *paths = (struct mt_paths){ 0 };
+}
+
+static bool has_suffix(const char *name)
+{
+    size_t bytes = strlen(name);
+    return bytes > SUFFIX_BYTES && strcmp(name + bytes - SUFFIX_BYTES, SUFFIX) == 0;
+}
+
+static const char *last_component(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+char *mt_tracepath_stem(const char *file)
+{
+    return mt_strndup(file, has_suffix(last_component(file)) ? strlen(file) - SUFFIX_BYTES : strlen(file));
+}
+
+/* Skips ".digits"; NULL when there is none. */
+static const char *skip_number(const char *at)
+{
+    if (*at != '.' || !isdigit((unsigned char)at[1])) {
+        return NULL;
+    }
+    at++;
+    while (isdigit((unsigned char)*at)) {
+        at++;
+    }
+    return at;
+}
+
+bool mt_tracepath_is_sibling(const char *stem, const char *name)
+{
+    size_t bytes = strlen(stem);
+    if (strncmp(name, stem, bytes) != 0) {
+        return false;
+    }
+    const char *after = skip_number(name + bytes);
+    if (after == NULL) {
+        return false;
+    }
+    const char *second = skip_number(after);
+    return strcmp(second != NULL ? second : after, SUFFIX) == 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Appends folder/name for every name that `wanted` accepts, sorted. */
+static void list_folder(const char *folder, bool (*wanted)(const char *stem, const char *name), const char *stem,
+                        struct mt_paths *paths)
+{
+    size_t first = paths->count;
+    DIR *dir = opendir(folder);
+    if (dir == NULL) {
+        return;
+    }
+    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
+        if (wanted(stem, entry->d_name)) {
+            char *path = strcmp(folder, ".") == 0 ? mt_strdup(entry->d_name) : mt_format("%s/%s", folder, entry->d_name);
+            mt_paths_add(paths, path);
+            free(path);
+        }
+    }
+    (void)closedir(dir);
+    if (paths->count > first) {
+        qsort(paths->items + first, paths->count - first, sizeof *paths->items, compare_names);
+    }
+}
+
+static char *folder_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    if (slash == NULL) {
+        return mt_strdup(".");
+    }
+    return slash == file ? mt_strdup("/") : mt_strndup(file, (size_t)(slash - file));
+}
+
+void mt_tracepath_siblings(const char *file, struct mt_paths *paths)
+{
+    char *folder = folder_of(file);
+    char *stem = mt_tracepath_stem(file);
+    list_folder(folder, mt_tracepath_is_sibling, last_component(stem), paths);
+    free(stem);
+    free(folder);
+}
+
+char *mt_tracepath_default(const char *program, long pid)
+{
+    const char *name = last_component(program);
+    size_t bytes = strlen(name);
+    if (bytes > 3 && strcmp(name + bytes - 3, ".py") == 0) {
+        bytes -= 3;
+    }
+    bytes = bytes > 100 ? 100 : bytes; /* NAME_MAX is 255 and children add numbers */
+    return mt_format("memtap-%.*s.%ld" SUFFIX, (int)bytes, bytes > 0 ? name : "program", pid);
+}
+
+mt_status mt_tracepath_absolute(const char *file, char **ret, struct mt_error *err)
+{
+    char *folder = folder_of(file);
+    char *real = realpath(folder, NULL);
+    mt_status status = MT_OK;
+    if (real == NULL) {
+        status = mt_error_set_errno(err, errno, "cannot write to the folder %s", folder);
+    } else if (last_component(file)[0] == '\0') {
+        status = mt_error_set(err, MT_E_INVAL, "%s is a folder: name a file in it", file);
+    } else {
+        *ret = mt_format("%s/%s", strcmp(real, "/") == 0 ? "" : real, last_component(file));
+    }
+    free(real);
+    free(folder);
+    return status;
+}
+
+static bool is_trace_name(const char *stem, const char *name)
+{
+    (void)stem;
+    return has_suffix(name);
+}
+
+mt_status mt_tracepath_expand(char *const *operands, int count, struct mt_paths *paths, struct mt_error *err)
+{
+    for (int i = 0; i < count; i++) {
+        struct stat info;
+        size_t before = paths->count;
+        if (stat(operands[i], &info) != 0 || !S_ISDIR(info.st_mode)) {
+            mt_paths_add(paths, operands[i]);
+            continue;
+        }
+        list_folder(operands[i], is_trace_name, "", paths);
+        if (paths->count == before) {
+            return mt_error_set(err, MT_E_NOENT, "no trace (*.mtap) in the folder %s", operands[i]);
+        }
+    }
+    return MT_OK;
+}
