@@ -2,7 +2,7 @@
  * names only on a terminal. */
 #include "util/memory.h"
 #include "util/option.h"
-#include "util/table.h"
+#include "util/grid.h"
 #include "util/text.h"
 
 #include <stdio.h>

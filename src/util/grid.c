@@ -1,5 +1,5 @@
-/* table.c: rows and columns for a terminal. */
-#include "util/table.h"
+/* grid.c: rows and columns for a terminal. */
+#include "util/grid.h"
 
 #include "util/human.h"
 #include "util/memory.h"
@@ -16,8 +16,8 @@ struct column {
     bool elastic;
 };
 
-struct mt_table {
-    struct column columns[MT_TABLE_COLUMNS_MAX];
+struct mt_grid {
+    struct column columns[MT_GRID_COLUMNS_MAX];
     size_t column_count;
     char **cells;
     size_t cell_count;
@@ -26,39 +26,39 @@ struct mt_table {
 
 enum { GAP_COLUMNS = 2, ELASTIC_MIN_COLUMNS = 16 };
 
-struct mt_table *mt_table_new(void)
+struct mt_grid *mt_grid_new(void)
 {
-    return mt_alloc_zero(1, sizeof(struct mt_table));
+    return mt_alloc_zero(1, sizeof(struct mt_grid));
 }
 
-void mt_table_free(struct mt_table *table)
+void mt_grid_free(struct mt_grid *grid)
 {
-    if (table == NULL) {
+    if (grid == NULL) {
         return;
     }
-    for (size_t i = 0; i < table->cell_count; i++) {
-        free(table->cells[i]);
+    for (size_t i = 0; i < grid->cell_count; i++) {
+        free(grid->cells[i]);
     }
-    free(table->cells);
-    free(table);
+    free(grid->cells);
+    free(grid);
 }
 
-void mt_table_column(struct mt_table *table, const char *title, enum mt_align align, bool elastic)
+void mt_grid_column(struct mt_grid *grid, const char *title, enum mt_align align, bool elastic)
 {
-    if (table->column_count < MT_TABLE_COLUMNS_MAX) {
-        table->columns[table->column_count++] = (struct column){ title, align, elastic };
+    if (grid->column_count < MT_GRID_COLUMNS_MAX) {
+        grid->columns[grid->column_count++] = (struct column){ title, align, elastic };
     }
 }
 
-void mt_table_cell(struct mt_table *table, const char *text)
+void mt_grid_cell(struct mt_grid *grid, const char *text)
 {
-    table->cells = mt_alloc_grow(table->cells, &table->cell_capacity, table->cell_count + 1, sizeof *table->cells);
-    table->cells[table->cell_count++] = mt_text_clean(text, strlen(text));
+    grid->cells = mt_alloc_grow(grid->cells, &grid->cell_capacity, grid->cell_count + 1, sizeof *grid->cells);
+    grid->cells[grid->cell_count++] = mt_text_clean(text, strlen(text));
 }
 
-size_t mt_table_rows(const struct mt_table *table)
+size_t mt_grid_rows(const struct mt_grid *grid)
 {
-    return table->column_count == 0 ? 0 : table->cell_count / table->column_count;
+    return grid->column_count == 0 ? 0 : grid->cell_count / grid->column_count;
 }
 
 size_t mt_terminal_columns(const struct mt_out *out)
@@ -91,34 +91,34 @@ static size_t text_columns(const char *text)
     return mt_text_columns(text, strlen(text));
 }
 
-static void natural_widths(const struct mt_table *table, size_t widths[MT_TABLE_COLUMNS_MAX])
+static void natural_widths(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX])
 {
-    for (size_t c = 0; c < table->column_count; c++) {
-        widths[c] = text_columns(table->columns[c].title);
+    for (size_t c = 0; c < grid->column_count; c++) {
+        widths[c] = text_columns(grid->columns[c].title);
     }
-    for (size_t i = 0; i < table->cell_count; i++) {
-        size_t columns = text_columns(table->cells[i]);
-        size_t c = i % table->column_count;
+    for (size_t i = 0; i < grid->cell_count; i++) {
+        size_t columns = text_columns(grid->cells[i]);
+        size_t c = i % grid->column_count;
         widths[c] = columns > widths[c] ? columns : widths[c];
     }
 }
 
 /* Takes columns from the widest elastic column, one at a time, until the row fits or none can give. */
-static void shrink_to(const struct mt_table *table, size_t widths[MT_TABLE_COLUMNS_MAX], size_t limit)
+static void shrink_to(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX], size_t limit)
 {
-    size_t total = (table->column_count - 1) * GAP_COLUMNS;
-    for (size_t c = 0; c < table->column_count; c++) {
+    size_t total = (grid->column_count - 1) * GAP_COLUMNS;
+    for (size_t c = 0; c < grid->column_count; c++) {
         total += widths[c];
     }
     while (total > limit) {
-        size_t widest = table->column_count;
-        for (size_t c = 0; c < table->column_count; c++) {
-            bool gives = table->columns[c].elastic && widths[c] > ELASTIC_MIN_COLUMNS;
-            if (gives && (widest == table->column_count || widths[c] > widths[widest])) {
+        size_t widest = grid->column_count;
+        for (size_t c = 0; c < grid->column_count; c++) {
+            bool gives = grid->columns[c].elastic && widths[c] > ELASTIC_MIN_COLUMNS;
+            if (gives && (widest == grid->column_count || widths[c] > widths[widest])) {
                 widest = c;
             }
         }
-        if (widest == table->column_count) {
+        if (widest == grid->column_count) {
             return;
         }
         widths[widest]--;
@@ -148,27 +148,27 @@ static void put_cell(struct mt_out *out, const char *text, const struct column *
     free(fitted);
 }
 
-void mt_table_print(const struct mt_table *table, struct mt_out *out)
+void mt_grid_print(const struct mt_grid *grid, struct mt_out *out)
 {
-    size_t widths[MT_TABLE_COLUMNS_MAX];
+    size_t widths[MT_GRID_COLUMNS_MAX];
     size_t limit = mt_terminal_columns(out);
     bool colour = mt_terminal_colour(out);
-    if (table->column_count == 0) {
+    if (grid->column_count == 0) {
         return;
     }
-    natural_widths(table, widths);
+    natural_widths(grid, widths);
     if (limit > 0) {
-        shrink_to(table, widths, limit);
+        shrink_to(grid, widths, limit);
     }
     mt_out_string(out, colour ? "\x1b[1m" : "");
-    for (size_t c = 0; c < table->column_count; c++) {
-        put_cell(out, table->columns[c].title, &table->columns[c], widths[c], c + 1 == table->column_count);
+    for (size_t c = 0; c < grid->column_count; c++) {
+        put_cell(out, grid->columns[c].title, &grid->columns[c], widths[c], c + 1 == grid->column_count);
     }
     mt_out_string(out, colour ? "\x1b[0m\n" : "\n");
-    for (size_t i = 0; i < table->cell_count; i++) {
-        size_t c = i % table->column_count;
-        bool last = c + 1 == table->column_count;
-        put_cell(out, table->cells[i], &table->columns[c], widths[c], last);
+    for (size_t i = 0; i < grid->cell_count; i++) {
+        size_t c = i % grid->column_count;
+        bool last = c + 1 == grid->column_count;
+        put_cell(out, grid->cells[i], &grid->columns[c], widths[c], last);
         if (last) {
             mt_out_byte(out, '\n');
         }

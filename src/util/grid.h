@@ -1,12 +1,12 @@
-/* table.h: rows and columns for a terminal.
+/* grid.h: rows and columns for a terminal.
  *
  * Decides: column widths from the content; numbers flush right; on a terminal (or where COLUMNS says how wide) the
  * elastic columns shrink, long paths losing their middle, so that no row wraps; in a pipe nothing is cut, because the next
  * program wants the whole path. Bold headings only on a terminal and not with NO_COLOR (no-color.org). Cells are cleaned
  * (text.h) before they are measured. Context: [tool].
  */
-#ifndef MT_UTIL_TABLE_H
-#define MT_UTIL_TABLE_H
+#ifndef MT_UTIL_GRID_H
+#define MT_UTIL_GRID_H
 
 #include "util/out.h"
 
@@ -14,18 +14,18 @@
 #include <stddef.h>
 
 enum mt_align { MT_ALIGN_LEFT, MT_ALIGN_RIGHT };
-enum { MT_TABLE_COLUMNS_MAX = 16 };
+enum { MT_GRID_COLUMNS_MAX = 16 };
 
-struct mt_table;
+struct mt_grid;
 
-struct mt_table *mt_table_new(void);
-void mt_table_free(struct mt_table *table);
+struct mt_grid *mt_grid_new(void);
+void mt_grid_free(struct mt_grid *grid);
 /* Before the first cell. elastic: may be cut (middle) to fit a terminal. */
-void mt_table_column(struct mt_table *table, const char *title, enum mt_align align, bool elastic);
+void mt_grid_column(struct mt_grid *grid, const char *title, enum mt_align align, bool elastic);
 /* Cells fill row by row, left to right. text is copied and cleaned. */
-void mt_table_cell(struct mt_table *table, const char *text);
-size_t mt_table_rows(const struct mt_table *table);
-void mt_table_print(const struct mt_table *table, struct mt_out *out);
+void mt_grid_cell(struct mt_grid *grid, const char *text);
+size_t mt_grid_rows(const struct mt_grid *grid);
+void mt_grid_print(const struct mt_grid *grid, struct mt_out *out);
 
 /* Columns of the terminal behind out: COLUMNS, else the tty's size, else 0 (no limit: not a terminal). */
 size_t mt_terminal_columns(const struct mt_out *out);
