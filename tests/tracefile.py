@@ -1,0 +1,532 @@
+"""An independent reader of .mtap files, written from docs/formats/trace.md alone.
+
+Decides: nothing about memtap; it is the oracle the command line is compared with. It shares no code with src/wire, reads
+the whole file into memory, favours clearness over speed, and raises FormatError wherever a trace breaks the
+specification, so that a writer and a reader that agree on the same mistake are still caught.
+
+    trace = tracefile.load("x.mtap")
+    trace.events         every event of every thread, merged by (clock, stream)
+    trace.replay()       the live set, the peak and the totals that follow from them
+    trace.functions(...) per-function counts, with names from the symbol tables of the modules (nm)
+"""
+
+import collections
+import dataclasses
+import struct
+import subprocess
+
+import zstandard
+
+MAGIC = b"\x89MTAP\r\n\x1a"
+BLOCK_MAGIC = 0x4B42544D
+EXACT, SAMPLE, AGGREGATE = 1, 2, 4
+STATE_NAMES = {1: "recording", 2: "ended", 3: "stopped", 4: "full", 5: "exec"}
+META, EVENTS, SLOT, AGGREGATE_TABLE, INDEX = 1, 2, 3, 4, 5
+COUNTERS = (
+    "dropped_events dropped_no_space dropped_no_thread truncated_stacks broken_stacks unknown_stacks "
+    "python_walk_errors samples live_samples live_table_full threads native_nodes python_nodes stacks agent_bytes "
+    "agent_ns flushes current_bytes peak_bytes peak_clock peak_number allocations deallocations last_clock"
+).split()
+ALLOCATORS = (
+    "unknown,malloc,calloc,realloc,posix_memalign,aligned_alloc,memalign,valloc,pvalloc,operator new,operator new[],"
+    "mmap,sbrk,pymem raw,pymem mem,pymem object"
+).split(",")
+MAP_ARENA = 5
+
+
+class FormatError(Exception):
+    """The file breaks the specification."""
+
+
+def crc32c_table():
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+CRC_TABLE = crc32c_table()
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+class Cursor:
+    """Reads varints and strings from bytes; running out is a FormatError."""
+
+    def __init__(self, data):
+        self.data = data
+        self.at = 0
+
+    def done(self):
+        return self.at >= len(self.data)
+
+    def u8(self):
+        if self.done():
+            raise FormatError("record ends early")
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def varint(self):
+        value = shift = 0
+        while True:
+            byte = self.u8()
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value & (2**64 - 1)
+            if shift >= 70:
+                raise FormatError("varint longer than ten bytes")
+
+    def svarint(self):
+        value = self.varint()
+        return (value >> 1) ^ -(value & 1)
+
+    def take(self, count):
+        if self.at + count > len(self.data):
+            raise FormatError("bytes end early")
+        self.at += count
+        return bytes(self.data[self.at - count : self.at])
+
+    def string(self):
+        return self.take(self.varint())
+
+
+@dataclasses.dataclass
+class Module:
+    number: int
+    bias: int
+    path: str
+    build_id: bytes
+    segments: list
+    gone: bool = False
+
+    def holds(self, pc):
+        return any(start <= pc - self.bias < start + length for start, length, _, _ in self.segments)
+
+
+@dataclasses.dataclass
+class Event:
+    """kind: alloc, free, map, unmap. size: bytes of the block or range. undone frees and allocs are left out."""
+
+    clock: int
+    stream: int
+    kind: str
+    addr: int
+    size: int = 0
+    stack: int = 0
+    allocator: str = ""
+    map_kind: int = -1
+    rate: int = 0
+    is_realloc: bool = False
+
+
+class Trace:
+    def __init__(self, data):
+        self.data = data
+        self.holes = 0
+        self.gaps = []
+        self.dropped = 0
+        self.strings = [""]
+        self.modules = {}
+        self.threads = {}
+        self.codes = [None]
+        self.native_nodes = [(0, 0, None)]
+        self.python_nodes = [(0, 0, -1, 0)]
+        self.stacks = [(0, 0, [])]
+        self.notes = collections.defaultdict(list)
+        self.rss = []
+        self.events = []
+        self.aggregate = []
+        self.read_header()
+        self.read_streams()
+        self.events.sort(key=lambda e: (e.clock, e.stream))
+
+    def read_header(self):
+        data = self.data
+        if len(data) < 4096 or data[:8] != MAGIC:
+            raise FormatError("not a memtap trace")
+        self.major, self.minor, header_bytes = struct.unpack_from("<HHI", data, 8)
+        if self.major != 1 or header_bytes != 4096:
+            raise FormatError(f"major {self.major}, header of {header_bytes} bytes")
+        (self.flags, self.pid, _, self.start_clock, self.rate, self.parent_pid, self.file_tail, self.end_clock,
+         self.state, self.python_version, self.exit_status, self.rss_peak) = struct.unpack_from("<8Q2I2Q", data, 16)
+        self.counters = dict(zip(COUNTERS, struct.unpack_from("<32Q", data, 128)))
+        (command_bytes,) = struct.unpack_from("<H", data, 512)
+        self.command = data[514 : 514 + command_bytes].decode("utf-8", "replace").rstrip("\0").split("\0")
+
+    def extents(self):
+        at, size = 4096, len(self.data)
+        while at + 64 <= size:
+            header = self.block_header(at)
+            if header is None:
+                self.holes += 1
+                at += 64
+                continue
+            yield at, header
+            at += header["extent_bytes"]
+
+    def block_header(self, at):
+        names = ("magic type codec kind stored_bytes raw_bytes stream extent_bytes clock_first clock_last "
+                 "seq_committed events payload_crc reserved header_crc").split()
+        header = dict(zip(names, struct.unpack_from("<IBBH4I3Q4I", self.data, at)))
+        live = header["type"] in (SLOT, AGGREGATE_TABLE)
+        covered = self.data[at : at + (24 if live else 60)]
+        if header["magic"] != BLOCK_MAGIC or crc32c(covered) != header["header_crc"]:
+            return None
+        if header["extent_bytes"] % 64 or header["extent_bytes"] < 64:
+            raise FormatError(f"extent of {header['extent_bytes']} bytes at {at}")
+        return header
+
+    def payload(self, at, header):
+        stored = self.data[at + 64 : at + 64 + header["stored_bytes"]]
+        if len(stored) < header["stored_bytes"]:
+            return None  # the file was cut here
+        if crc32c(stored) != header["payload_crc"]:
+            raise FormatError(f"payload checksum of the block at {at}")
+        if header["codec"] == 1:
+            stored = zstandard.ZstdDecompressor().decompress(stored, max_output_size=header["raw_bytes"])
+        if len(stored) != header["raw_bytes"]:
+            raise FormatError(f"{len(stored)} raw bytes, {header['raw_bytes']} announced")
+        return stored
+
+    def read_streams(self):
+        blocks, slots = collections.defaultdict(dict), {}
+        for at, header in self.extents():
+            sequence, committed = header["seq_committed"] >> 32, header["seq_committed"] & 0xFFFFFFFF
+            if header["type"] in (META, EVENTS):
+                payload = self.payload(at, header)
+                if payload is not None:
+                    blocks[header["stream"]][sequence] = (header["clock_first"], payload, header["events"])
+            elif header["type"] == SLOT and header["stream"] != 0xFFFFFFFF:
+                payload = self.data[at + 64 : at + 64 + committed]
+                slots[header["stream"]] = (sequence, (header["clock_first"], payload, None))
+            elif header["type"] == AGGREGATE_TABLE:
+                self.read_aggregate(self.data[at + 64 : at + header["extent_bytes"]])
+        for stream, (sequence, block) in slots.items():
+            blocks[stream].setdefault(sequence, block)
+        for stream in sorted(blocks):
+            numbers = sorted(blocks[stream])
+            if numbers != list(range(len(numbers))):
+                self.gaps.append((stream, numbers))
+            ordered = [blocks[stream][number] for number in numbers]
+            if stream == 0:
+                self.read_meta(b"".join(payload for _, payload, _ in ordered))
+            else:
+                StreamReader(self, stream).read(ordered)
+
+    # ---- metadata ------------------------------------------------------------------------------------------------
+
+    def read_meta(self, data):
+        cursor = Cursor(data)
+        while not cursor.done():
+            try:
+                tag = cursor.u8()
+                record = Cursor(cursor.string())
+            except FormatError:
+                break  # the process died inside this record
+            reader = self.META_READERS.get(tag)
+            if reader is not None:
+                reader(self, record)
+
+    def meta_string(self, record):
+        self.strings.append(record.data.decode("utf-8", "replace"))
+
+    def text(self, number):
+        if number >= len(self.strings):
+            raise FormatError(f"string {number} is referred to before it exists")
+        return self.strings[number]
+
+    def meta_module(self, record):
+        number, bias = record.varint(), record.varint()
+        path = record.string().decode("utf-8", "replace")
+        build_id = record.string()
+        segments = [tuple(record.varint() for _ in range(4)) for _ in range(record.varint())]
+        self.modules[number] = Module(number, bias, path, build_id, segments)
+
+    def meta_module_gone(self, record):
+        self.modules[record.varint()].gone = True
+
+    def meta_thread(self, record):
+        stream, tid = record.varint(), record.varint()
+        self.threads[stream] = (tid, record.string().decode("utf-8", "replace"))
+
+    def meta_code(self, record):
+        number, filename, name, qualname, line = (record.varint() for _ in range(5))
+        if number != len(self.codes):
+            raise FormatError(f"code {number} follows code {len(self.codes) - 1}")
+        self.codes.append((self.text(filename), self.text(name), self.text(qualname), line))
+
+    def meta_native_node(self, record):
+        parent, pc = record.varint(), record.varint()
+        if parent >= len(self.native_nodes):
+            raise FormatError(f"native node {len(self.native_nodes)} refers forward to {parent}")
+        holders = [m for m in self.modules.values() if not m.gone and m.holds(pc - 1)]
+        self.native_nodes.append((parent, pc, holders[-1] if holders else None))
+
+    def meta_python_node(self, record):
+        parent, code, offset, flags = record.varint(), record.varint(), record.svarint(), record.u8()
+        if parent >= len(self.python_nodes) or code >= len(self.codes):
+            raise FormatError("a python node refers forward")
+        self.python_nodes.append((parent, code, offset, flags))
+
+    def meta_stack(self, record):
+        native, python = record.varint(), record.varint()
+        anchors = [record.varint() for _ in range(record.varint())]
+        if native >= len(self.native_nodes) or python >= len(self.python_nodes):
+            raise FormatError(f"stack {len(self.stacks)} refers forward")
+        self.stacks.append((native, python, anchors))
+
+    def meta_rss(self, record):
+        self.rss.append((record.varint(), record.varint()))
+
+    def meta_note(self, record):
+        key = record.string().decode("utf-8", "replace")
+        self.notes[key].append(record.string().decode("utf-8", "replace"))
+
+    META_READERS = {1: meta_string, 2: meta_module, 3: meta_module_gone, 4: meta_thread, 5: meta_code,
+                    6: meta_native_node, 7: meta_python_node, 8: meta_stack, 10: meta_rss, 11: meta_note}
+
+    def read_aggregate(self, data):
+        names = ("stack allocator used allocations allocated_bytes live_count live_bytes peak_count peak_bytes "
+                 "peak_number").split()
+        for at in range(0, len(data) - 63, 64):
+            row = dict(zip(names, struct.unpack_from("<IBBxx7Q", data, at)))
+            if row["used"]:
+                row["allocator"] = ALLOCATORS[row["allocator"]]
+                self.aggregate.append(row)
+
+    # ---- questions -----------------------------------------------------------------------------------------------
+
+    def native_stack(self, stack):
+        """[(pc, Module or None)], innermost first."""
+        frames, node = [], self.stacks[stack][0]
+        while node:
+            parent, pc, module = self.native_nodes[node]
+            frames.append((pc, module))
+            node = parent
+        return frames
+
+    def python_stack(self, stack):
+        """[function name], innermost first."""
+        names, node = [], self.stacks[stack][1]
+        while node:
+            parent, code, _, _ = self.python_nodes[node]
+            names.append(self.codes[code][1] if code else "[truncated]")
+            node = parent
+        return names
+
+    def replay(self):
+        return Replay(self)
+
+
+class StreamReader:
+    """Decodes the event blocks of one thread and pairs the halves of its reallocs."""
+
+    def __init__(self, trace, stream):
+        self.trace = trace
+        self.stream = stream
+        self.pending = []  # REALLOC_OLD events that have not taken effect yet; a stack, signal handlers nest
+        self.last_clock = -1
+
+    def read(self, blocks):
+        for clock, payload, announced in blocks:
+            count = self.read_block(clock, payload)
+            if announced is not None and count != announced:
+                raise FormatError(f"stream {self.stream}: {count} events in a block of {announced}")
+
+    def read_block(self, clock, payload):
+        self.clock, self.addr, self.range, self.stack, self.rate = clock, 0, 0, 0, 0
+        self.recent = [0, 0, 0, 0]
+        cursor, count = Cursor(payload), 0
+        while not cursor.done():
+            tag = cursor.u8()
+            kind, nibble = tag & 7, tag >> 4
+            if kind == 0:
+                break
+            count += 1
+            self.clock += cursor.varint() if tag & 8 else 1
+            if self.clock < self.last_clock:
+                raise FormatError(f"stream {self.stream}: the clock runs back to {self.clock}")
+            self.last_clock = self.clock
+            self.KINDS[kind](self, cursor, nibble)
+        return count
+
+    def emit(self, kind, addr, **fields):
+        self.trace.events.append(Event(self.clock, self.stream, kind, addr, rate=self.rate, **fields))
+
+    def address(self, cursor):
+        self.addr = (self.addr + (cursor.svarint() << 3)) & (2**64 - 1)
+        return self.addr
+
+    def alloc(self, cursor, nibble):
+        addr, size = self.address(cursor), cursor.varint()
+        self.stack += cursor.svarint()
+        self.recent = [addr] + self.recent[:3]
+        self.add(nibble, addr, size, self.stack, False)
+
+    def add(self, allocator, addr, size, stack, is_realloc):
+        if not 0 <= stack < len(self.trace.stacks):
+            raise FormatError(f"stream {self.stream}: event with unknown stack {stack}")
+        self.emit("alloc", addr, size=size, stack=stack, allocator=ALLOCATORS[allocator], is_realloc=is_realloc)
+
+    def freed_address(self, cursor, nibble):
+        return self.recent[nibble - 1] if nibble else self.address(cursor)
+
+    def free(self, cursor, nibble):
+        self.emit("free", self.freed_address(cursor, nibble))
+
+    def realloc_old(self, cursor, nibble):
+        self.pending.append((self.clock, self.freed_address(cursor, nibble)))
+
+    def take_effect(self):
+        if not self.pending:
+            raise FormatError(f"stream {self.stream}: REALLOC_NEW without REALLOC_OLD")
+        clock, addr = self.pending.pop()
+        self.trace.events.append(Event(clock, self.stream, "free", addr, rate=self.rate, is_realloc=True))
+
+    def realloc_new(self, cursor, nibble):
+        addr, size = self.address(cursor), cursor.varint()
+        self.stack += cursor.svarint()
+        self.recent = [addr] + self.recent[:3]
+        self.take_effect()
+        self.add(nibble, addr, size, self.stack, True)
+
+    def map(self, cursor, nibble):
+        self.range = (self.range + (cursor.svarint() << 12)) & (2**64 - 1)
+        size = cursor.varint()
+        self.stack += cursor.svarint()
+        self.emit("map", self.range, size=size, stack=self.stack, map_kind=nibble)
+
+    def unmap(self, cursor, nibble):
+        self.range = (self.range + (cursor.svarint() << 12)) & (2**64 - 1)
+        self.emit("unmap", self.range, size=cursor.varint(), map_kind=nibble)
+
+    def extended(self, cursor, nibble):
+        record = Cursor(cursor.string())
+        if nibble == 1:
+            self.rate = record.varint()
+        elif nibble == 2:
+            self.pending.pop()
+        elif nibble in (3, 9):
+            allocator, addr, size, stack = (record.varint() for _ in range(4))
+            if nibble == 9:
+                self.take_effect()
+            self.add(allocator, addr, size, stack, nibble == 9)
+        elif nibble == 4:
+            self.emit("free", record.varint())
+        elif nibble == 5:
+            kind, addr, size, stack = (record.varint() for _ in range(4))
+            self.emit("map", addr, size=size, stack=stack, map_kind=kind)
+        elif nibble == 6:
+            addr = record.varint()
+            self.emit("unmap", addr, size=record.varint())
+        elif nibble == 7:
+            self.trace.dropped += record.varint()
+        elif nibble == 8:
+            self.pending.append((self.clock, record.varint()))
+
+    KINDS = {1: alloc, 2: free, 3: realloc_old, 4: realloc_new, 5: map, 6: unmap, 7: extended}
+
+
+class Replay:
+    """What follows from the events in order: totals, live blocks, live ranges, the peak."""
+
+    def __init__(self, trace):
+        self.allocations = self.allocated_bytes = self.frees = 0
+        self.live = {}
+        self.ranges = []  # (start, end, event), sorted, disjoint
+        self.double_allocations = []
+        self.unknown_frees = 0
+        self.current = self.peak = 0
+        for event in trace.events:
+            getattr(self, event.kind)(event)
+            self.peak = max(self.peak, self.current)
+
+    def alloc(self, event):
+        self.allocations += 1
+        self.allocated_bytes += event.size
+        if event.addr in self.live:
+            self.double_allocations.append(event)
+            self.current -= self.live[event.addr].size
+        self.live[event.addr] = event
+        self.current += event.size
+
+    def free(self, event):
+        old = self.live.pop(event.addr, None)
+        if old is None:
+            self.unknown_frees += 1
+            return
+        self.frees += 1
+        self.current -= old.size
+
+    def map(self, event):
+        self.allocations += 1
+        self.allocated_bytes += event.size
+        self.cut(event.addr, event.addr + event.size)
+        self.ranges.append((event.addr, event.addr + event.size, event))
+        if event.map_kind != MAP_ARENA:
+            self.current += event.size
+
+    def unmap(self, event):
+        self.cut(event.addr, event.addr + event.size)
+
+    def cut(self, start, end):
+        kept = []
+        for low, high, event in self.ranges:
+            overlap = min(high, end) - max(low, start)
+            if overlap <= 0:
+                kept.append((low, high, event))
+                continue
+            if event.map_kind != MAP_ARENA:
+                self.current -= overlap
+            kept += [(a, b, event) for a, b in ((low, start), (end, high)) if low <= a < b <= high]
+        self.ranges = kept
+
+
+class SymbolTable:
+    """Function names of one ELF file by link-time address, from nm."""
+
+    def __init__(self, path):
+        listing = subprocess.run(["nm", "-S", "--defined-only", path], capture_output=True, text=True, check=False).stdout
+        self.ranges = []
+        for line in listing.splitlines():
+            fields = line.split()
+            if len(fields) == 4 and fields[2] in "tTwWi":
+                start = int(fields[0], 16)
+                self.ranges.append((start, start + int(fields[1], 16), fields[3]))
+
+    def name(self, vaddr):
+        return next((name for low, high, name in self.ranges if low <= vaddr < high), None)
+
+
+class Namer:
+    """Names the frames of stacks; remembers every stack it has named. Inlined frames are not seen here."""
+
+    def __init__(self, trace):
+        self.trace = trace
+        self.tables = {}
+        self.stacks = {}
+
+    def names(self, stack):
+        if stack not in self.stacks:
+            self.stacks[stack] = [self.frame(pc, module) for pc, module in self.trace.native_stack(stack)]
+        return self.stacks[stack]
+
+    def frame(self, pc, module):
+        if module is None:
+            return hex(pc)
+        if module.path not in self.tables:
+            self.tables[module.path] = SymbolTable(module.path)
+        return self.tables[module.path].name(pc - 1 - module.bias) or hex(pc)
+
+
+def load(path):
+    with open(path, "rb") as file:
+        return Trace(file.read())
