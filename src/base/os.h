@@ -40,7 +40,13 @@ void mt_os_unmap(void *base, size_t bytes);
 /* madvise: not inherited by fork children / reads as zero in fork children. False when the kernel refuses. */
 bool mt_os_advise_dontfork(void *base, size_t bytes);
 bool mt_os_advise_wipeonfork(void *base, size_t bytes);
+/* madvise: keep sparse tables sparse where transparent huge pages are always on. */
+bool mt_os_advise_nohugepage(void *base, size_t bytes);
+/* Gives the memory of a range back to the kernel; it reads as zero afterwards (anonymous mappings). */
+void mt_os_discard(void *base, size_t bytes);
 bool mt_os_protect(void *base, size_t bytes, bool writable);
+/* Can this process store to the page of address now? Asked of the kernel without storing anything; 4-byte aligned. */
+bool mt_os_is_writable(void *address);
 
 /* Always O_CLOEXEC|O_NOCTTY. */
 mt_status mt_os_open(const char *path, enum mt_os_open_mode mode, int *ret_fd) MT_CHECKED;

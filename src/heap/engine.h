@@ -112,6 +112,9 @@ MT_INLINE void mt_engine_leave(void) { t_mt.depth--; }
 
 enum mt_engine_mode { MT_MODE_OFF, MT_MODE_SAMPLE, MT_MODE_EXACT, MT_MODE_AGGREGATE };
 
+/* Words of the tick page the tool keeps (u64 each). */
+enum mt_tick_word { MT_TICK_CLOCK = 0, MT_TICK_STOP = 1, MT_TICK_TOOL_PID = 2 };
+
 struct mt_engine_config {
     enum mt_engine_mode mode;
     uint64_t rate_bytes; /* sample mode; >= 1 */
@@ -142,15 +145,17 @@ uint64_t mt_engine_counter(enum mt_counter counter);
 void mt_engine_note(const char *key, const char *value);
 /* Python was found: version and evaluation range go to the trace. */
 void mt_engine_python_found(void);
-/* A code object's memory is being freed (object-domain free hook). Inline filter first; see pycode.h. */
 void mt_engine_thread_name(const char *name); /* calling thread; NULL: read it */
 void mt_engine_thread_exit(void);             /* TSD destructor, last round: gives the block back */
+/* A second thread is about to start: from here on address reuse is ordered between threads. Called by the creating thread
+ * before the real pthread_create. */
+void mt_engine_threads_begin(void);
 /* The tool-visible end: marks the header, keeps recording late frees. atexit. */
 void mt_engine_exit_seen(void);
-/* Set by agent/: called once in a fork child at its first recorded call, before anything is recorded; must call
- * mt_engine_start for the child's own trace, or leave recording off. */
+/* restart is called once in a fork child, at its first recorded call, before anything is recorded; it must call
+ * mt_engine_start for the child's own trace, or leave recording off. NULL: children are not followed. */
 void mt_engine_on_fork(void (*restart)(void));
-/* pthread_atfork child handler or first slow path after fork: drops the parent's mappings. */
+/* In a fork child, from the atfork handler (or, where that did not run, the first slow path): forgets the parent's trace. */
 void mt_engine_fork_child(void);
 
 #endif

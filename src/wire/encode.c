@@ -33,7 +33,8 @@ void mt_encode_wide(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t 
 
 void mt_encode_ext(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock, uint64_t value)
 {
-    mt_encode_wide(e, kind, clock, &value, kind == MT_EXT_REALLOC_FAILED ? 0 : 1);
+    bool empty = kind == MT_EXT_REALLOC_FAILED || kind == MT_EXT_REALLOC_GONE;
+    mt_encode_wide(e, kind, clock, &value, empty ? 0 : 1);
 }
 
 static void encode_range(struct mt_event_encoder *e, uint64_t addr, uint64_t bytes)

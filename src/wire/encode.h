@@ -111,7 +111,7 @@ MT_INLINE void mt_encode_free(struct mt_event_encoder *e, unsigned kind, uint64_
 void mt_encode_map(struct mt_event_encoder *e, enum mt_map_kind kind, uint64_t clock, uint64_t addr, uint64_t bytes,
                    uint32_t stack);
 void mt_encode_unmap(struct mt_event_encoder *e, enum mt_map_kind kind, uint64_t clock, uint64_t addr, uint64_t bytes);
-/* RATE, REALLOC_FAILED and DROPPED; value ignored for REALLOC_FAILED. */
+/* RATE, DROPPED, REALLOC_FAILED and REALLOC_GONE; value ignored for the last two. */
 void mt_encode_ext(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock, uint64_t value);
 
 /* ---- metadata records: a tiny builder over a caller's buffer -------------------------------------------------- */

@@ -114,6 +114,7 @@ enum mt_block_type {
     MT_BLOCK_SLOT = 3,
     MT_BLOCK_AGGREGATE = 4,
     MT_BLOCK_INDEX = 5,
+    MT_BLOCK_PAD = 6, /* nothing: aligns the slot behind it to a page */
 };
 enum mt_codec { MT_CODEC_NONE = 0, MT_CODEC_ZSTD = 1 };
 
@@ -178,6 +179,7 @@ enum mt_ext_kind {
     MT_EXT_DROPPED = 7,
     MT_EXT_WIDE_REALLOC_OLD = 8,
     MT_EXT_WIDE_REALLOC_NEW = 9,
+    MT_EXT_REALLOC_GONE = 10,
 };
 
 /* Which allocator an event belongs to; values are part of the format (never renumber). Fits a tag nibble. */

@@ -1,0 +1,108 @@
+# memtap: every verb of the project. `make help` lists them.
+BUILD ?= build
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+PREFIX ?= /usr/local
+PYTHON ?= /usr/bin/python3
+VENV := $(BUILD)/venv
+CMAKE := cmake -G Ninja -S . -DCMAKE_INSTALL_PREFIX=$(PREFIX)
+NINJA = ninja -j$(JOBS)
+PYTEST = MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python -m pytest -q
+
+BUILD_PACKAGES := gcc g++ make cmake ninja-build pkg-config libelf-dev libdw-dev libzstd-dev libiberty-dev
+TEST_PACKAGES := libcmocka-dev libunwind-dev clang libclang-rt-14-dev valgrind python3-venv python3-dev python3-numpy \
+    redis-server redis-tools sqlite3 libjemalloc-dev libgoogle-perftools-dev binutils golang-go
+BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
+
+.DEFAULT_GOAL := all
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy check asan tsan ubsan fuzz \
+    stress cpython-suite bench bench-quick bench-gate install clean
+
+all: ## Build the command (build/bin/memtap) and the agent
+	@tools/need-packages $(BUILD_PACKAGES)
+	@test -f $(BUILD)/build.ninja || $(CMAKE) -B $(BUILD) -DMEMTAP_TESTS=OFF >/dev/null
+	@$(NINJA) -C $(BUILD)
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## Install what the build needs (Debian packages)
+	@tools/need-packages $(BUILD_PACKAGES)
+
+deps-test: ## Install what the tests need
+	@tools/need-packages $(BUILD_PACKAGES) $(TEST_PACKAGES)
+
+deps-bench: ## Install the peers that the benches compare with
+	@tools/need-packages $(BUILD_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES)
+
+demo: ## Build, profile a real Python + numpy program, show the report
+	@tools/need-packages $(BUILD_PACKAGES) python3 python3-numpy
+	@$(MAKE) --no-print-directory all
+	@tools/demo $(BUILD)
+
+$(BUILD)/.tests-configured: CMakeLists.txt tests/CMakeLists.txt
+	@$(MAKE) --no-print-directory deps-test
+	@$(CMAKE) -B $(BUILD) -DMEMTAP_TESTS=ON -DMEMTAP_WERROR=ON >/dev/null
+	@touch $@
+
+$(VENV)/.ready: tests/requirements.txt
+	@mkdir -p $(BUILD)
+	@$(PYTHON) -m venv --system-site-packages $(VENV)
+	@$(VENV)/bin/python -m pip install -q -r tests/requirements.txt
+	@touch $@
+
+test: check test-unit test-behaviour test-accuracy asan tsan ubsan fuzz ## Everything: artefacts, units, behaviour, statistics, sanitizers
+
+test-unit: $(BUILD)/.tests-configured ## Unit tests (cmocka under ctest, one process a test)
+	@$(NINJA) -C $(BUILD)
+	@ctest --test-dir $(BUILD) -j$(JOBS) --output-on-failure
+
+test-behaviour: $(BUILD)/.tests-configured $(VENV)/.ready ## End-to-end tests on real programs (pytest)
+	@$(NINJA) -C $(BUILD)
+	@$(PYTEST) tests/integration -m "not slow"
+
+test-accuracy: $(BUILD)/.tests-configured $(VENV)/.ready ## Statistics of the sampler against known truth
+	@$(NINJA) -C $(BUILD)
+	@$(PYTEST) tests/accuracy
+
+check: $(BUILD)/.tests-configured ## Layer rule, exported symbols, imports, TLS, relocations
+	@$(NINJA) -C $(BUILD)
+	@tools/check-layers
+	@tools/check-artefacts $(BUILD)/bin/libmemtap-agent.so
+
+asan: $(BUILD)/.tests-configured ## Unit tests under AddressSanitizer and UBSan
+	@tools/sanitizer-lane asan $(BUILD) $(JOBS)
+
+tsan: $(BUILD)/.tests-configured ## Unit tests of the engine under ThreadSanitizer
+	@tools/sanitizer-lane tsan $(BUILD) $(JOBS)
+
+ubsan: $(BUILD)/.tests-configured ## The agent with trapping UBSan under real programs
+	@tools/sanitizer-lane ubsan $(BUILD) $(JOBS)
+
+fuzz: $(BUILD)/.tests-configured ## Fuzz the trace decoder for a minute and replay its corpus
+	@tools/sanitizer-lane fuzz $(BUILD) $(JOBS)
+
+stress: $(BUILD)/.tests-configured $(VENV)/.ready ## Torture: kills, forks, threads, full disks (minutes)
+	@$(NINJA) -C $(BUILD)
+	@$(PYTEST) tests/stress
+
+cpython-suite: $(BUILD)/.tests-configured $(VENV)/.ready ## CPython's own tests under memtap, every Python found (long)
+	@$(NINJA) -C $(BUILD)
+	@MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python tests/stress/cpython_suite.py
+
+bench: all ## Every number of the README, with peers, interleaved (long)
+	@$(MAKE) --no-print-directory deps-bench
+	@bench/setup.sh && $(PYTHON) bench/run.py
+
+bench-quick: all ## The same with few rounds
+	@$(MAKE) --no-print-directory deps-bench
+	@bench/setup.sh && $(PYTHON) bench/run.py --quick
+
+bench-gate: all ## Counted instructions of the hot path against their limits (callgrind)
+	@tools/need-packages $(BUILD_PACKAGES) valgrind
+	@$(PYTHON) bench/gate.py
+
+install: all ## Install to PREFIX (default /usr/local)
+	@cmake --install $(BUILD)
+
+clean: ## Remove the build folder
+	@rm -rf $(BUILD)

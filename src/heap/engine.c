@@ -1,0 +1,422 @@
+/* engine.c: the hot half of the engine: decides and records one allocator call. See engine.h for the contract.
+ *
+ * Order of every function here: guard first (t_mt.depth), then state, then the thread's own memory only. Shared state is
+ * reached through the clock's regions, the live table, stack interning (first sight only) and slot flushes.
+ */
+#include "heap/engine.h"
+
+#include "base/hash.h"
+#include "heap/aggregate.h"
+#include "heap/intern.h"
+#include "heap/livetab.h"
+#include "heap/thread.h"
+
+static const uint64_t FAR_AWAY = UINT64_MAX / 2; /* countdown of a thread that records nothing */
+
+/* ---- stacks ------------------------------------------------------------------------------------------------------ */
+
+static uint32_t capture_stack(struct mt_thread *t, const struct mt_frame_regs *regs)
+{
+    struct mt_capture capture = { .innermost_sp = regs->sp };
+    uint64_t native_hash = 0;
+    uint64_t python_hash = 0;
+    if (g_mt.native) {
+        enum mt_unwind_result result = mt_unwind_capture(&t->unwinder, regs);
+        capture.native = &t->unwinder;
+        capture.native_truncated = result == MT_UNWIND_TRUNCATED;
+        if (MT_UNLIKELY(result != MT_UNWIND_COMPLETE)) {
+            mt_engine_count(result == MT_UNWIND_TRUNCATED ? MT_COUNTER_TRUNCATED_STACKS : MT_COUNTER_BROKEN_STACKS, 1);
+        }
+        native_hash = t->unwinder.count > 0 ? t->unwinder.frames[t->unwinder.count - 1].hash : 0;
+    }
+    if (g_mt.python) {
+        enum mt_pystack_result result = mt_pystack_capture(&t->python);
+        capture.python = &t->python;
+        capture.python_truncated = result == MT_PYSTACK_TRUNCATED;
+        if (MT_UNLIKELY(result > MT_PYSTACK_COMPLETE)) {
+            mt_engine_count(result == MT_PYSTACK_TRUNCATED ? MT_COUNTER_TRUNCATED_STACKS : MT_COUNTER_PYTHON_WALK_ERRORS,
+                            1);
+        }
+        python_hash = t->python.count > 0 ? t->python.frames[t->python.count - 1].hash : 0;
+    }
+    uint64_t key = mt_hash_step(mt_hash_pair(native_hash, python_hash), g_mt.key_salt) | 1;
+    struct mt_stack_cache_entry *entry = &t->stack_cache[key >> 52];
+    if (MT_LIKELY(entry->key == key)) {
+        return entry->stack;
+    }
+    uint32_t stack = mt_intern_stack(key, &capture);
+    if (stack != 0) {
+        entry->key = key;
+        entry->stack = stack;
+    }
+    return stack;
+}
+
+/* ---- entering ----------------------------------------------------------------------------------------------------- */
+
+static bool forked(void)
+{
+    return g_mt.alive_page != NULL && MT_UNLIKELY(mt_load_relaxed(g_mt.alive_page) == 0);
+}
+
+/* The trace of a fork child starts at its first recorded call, not at fork: most children exec at once. */
+static MT_COLD bool restart_in_child(void)
+{
+    if (!g_mt.restart_pending) {
+        t_mt.left = FAR_AWAY;
+        return false;
+    }
+    t_mt.depth++;
+    g_mt.restart_pending = false;
+    g_mt.restart_after_fork();
+    t_mt.depth--;
+    return g_mt.mode != MT_MODE_OFF;
+}
+
+/* What a call by a thread without a block means; true when it has one now. */
+static MT_COLD bool become_ready(void)
+{
+    if (t_mt.state == MT_THREAD_NEW && g_mt.mode != MT_MODE_OFF) {
+        t_mt.depth++;
+        bool attached = mt_thread_attach();
+        t_mt.depth--;
+        if (attached) {
+            return true;
+        }
+    }
+    if (t_mt.state == MT_THREAD_IGNORED || g_mt.mode == MT_MODE_OFF) {
+        t_mt.left = FAR_AWAY;
+    }
+    return false;
+}
+
+/* Common gate of all begin functions: this thread records, and is not inside a hook already. */
+static bool may_enter(void)
+{
+    if (MT_UNLIKELY(t_mt.depth != 0)) {
+        if (t_mt.thread != NULL && t_mt.thread->busy != 0) {
+            mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1); /* a signal handler interrupted the recorder */
+        }
+        return false;
+    }
+    if (MT_UNLIKELY(forked())) {
+        mt_engine_fork_child(); /* no atfork handler ran: _Fork, clone */
+    }
+    if (MT_UNLIKELY(g_mt.mode == MT_MODE_OFF) && !restart_in_child()) {
+        return false;
+    }
+    return MT_LIKELY(t_mt.state == MT_THREAD_READY) || become_ready();
+}
+
+/* ---- sampling ------------------------------------------------------------------------------------------------------ */
+
+/* The countdown ran out (or the rate changed): is this allocation a sample? Draws the next step. */
+static bool sample_due(struct mt_thread *t, size_t size)
+{
+    uint32_t generation = mt_load_acquire(&g_mt.rate_generation);
+    if (MT_UNLIKELY(t->rate_generation != generation)) {
+        t->rate_generation = generation;
+        t->rate = mt_load_relaxed(&g_mt.rate);
+        uint64_t step = mt_sampler_step(&t->sampler, t->rate); /* the old step is thrown away: it had no memory */
+        if (step > size) {
+            t_mt.left = step - size;
+            return false;
+        }
+    }
+    t_mt.left = mt_sampler_step(&t->sampler, t->rate);
+    return size > 0;
+}
+
+static bool records_all(void)
+{
+    return g_mt.mode == MT_MODE_EXACT || g_mt.mode == MT_MODE_AGGREGATE;
+}
+
+/* The fast path took size off the countdown before anybody looked: put right what does not count. A nested call is part
+ * of the outer one; in exact mode and in threads without a block the countdown stays 0. */
+static void restore_countdown(bool exact, size_t size)
+{
+    if (exact || t_mt.state != MT_THREAD_READY) {
+        t_mt.left = 0;
+    } else if (t_mt.depth != 0) {
+        t_mt.left += size;
+    }
+}
+
+enum mt_verdict mt_engine_begin(size_t size)
+{
+    bool exact = records_all();
+    restore_countdown(exact, size);
+    if (!may_enter()) {
+        return MT_SKIP;
+    }
+    if (!exact && !sample_due(t_mt.thread, size)) {
+        return MT_SKIP;
+    }
+    t_mt.depth++;
+    return MT_RECORD;
+}
+
+/* ---- recording ------------------------------------------------------------------------------------------------------ */
+
+/* In sample mode every block says which rate its samples were taken at. */
+static void note_rate(struct mt_thread *t, uint64_t clock)
+{
+    if (t->journal.block_rate != t->rate) {
+        t->journal.block_rate = t->rate;
+        mt_encode_ext(&t->journal.encoder, MT_EXT_RATE, clock, t->rate);
+    }
+}
+
+static void record_alloc(struct mt_thread *t, unsigned kind, void *ptr, size_t size, enum mt_allocator allocator,
+                         uint32_t stack)
+{
+    uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr);
+    if (MT_UNLIKELY(!mt_journal_room(t))) {
+        mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
+        return;
+    }
+    if (MT_UNLIKELY(g_mt.mode == MT_MODE_SAMPLE)) {
+        note_rate(t, clock);
+        clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr);
+        mt_engine_count(MT_COUNTER_SAMPLES, 1);
+    }
+    mt_encode_alloc(&t->journal.encoder, kind, allocator, clock, (uint64_t)(uintptr_t)ptr, size, stack);
+    mt_journal_commit(t);
+}
+
+static void record_free(struct mt_thread *t, unsigned kind, void *ptr)
+{
+    uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr);
+    if (MT_UNLIKELY(!mt_journal_room(t))) {
+        mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
+        return;
+    }
+    mt_encode_free(&t->journal.encoder, kind, clock, (uint64_t)(uintptr_t)ptr);
+    mt_journal_commit(t);
+}
+
+void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs)
+{
+    struct mt_thread *t = t_mt.thread;
+    if (MT_LIKELY(ptr != NULL)) {
+        t->busy = 1;
+        uint32_t stack = capture_stack(t, regs);
+        if (MT_UNLIKELY(g_mt.mode == MT_MODE_AGGREGATE)) {
+            mt_aggregate_alloc(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr, size, allocator,
+                               stack);
+        } else {
+            if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_insert(ptr, size)) {
+                mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
+            }
+            record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, stack);
+        }
+        t->busy = 0;
+    }
+    t_mt.depth--;
+}
+
+void mt_engine_abandon(void)
+{
+    t_mt.depth--;
+}
+
+/* Frees by threads past their end share one stream. */
+static MT_COLD void orphan_free(void *ptr)
+{
+    if (t_mt.depth != 0 || g_mt.mode == MT_MODE_OFF || forked()) {
+        return;
+    }
+    t_mt.depth++;
+    if (mt_spinlock_lock(&g_mt.orphan_lock)) {
+        if (g_mt.orphan == NULL) {
+            g_mt.orphan = mt_thread_new_block();
+        }
+        if (g_mt.orphan != NULL && (g_mt.mode != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
+            mt_store_relaxed(&g_mt.threads_begun, true);
+            record_free(g_mt.orphan, MT_EVENT_FREE, ptr);
+        }
+        mt_spinlock_unlock(&g_mt.orphan_lock);
+    }
+    t_mt.depth--;
+}
+
+void mt_engine_free(void *ptr)
+{
+    if (MT_UNLIKELY(t_mt.state == MT_THREAD_DEAD)) {
+        orphan_free(ptr);
+        return;
+    }
+    if (!may_enter()) {
+        return;
+    }
+    struct mt_thread *t = t_mt.thread;
+    t_mt.depth++;
+    t->busy = 1;
+    if (MT_UNLIKELY(g_mt.mode == MT_MODE_AGGREGATE)) {
+        mt_aggregate_free(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr);
+    } else if (g_mt.mode != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL)) {
+        record_free(t, MT_EVENT_FREE, ptr);
+    }
+    t->busy = 0;
+    t_mt.depth--;
+}
+
+/* ---- realloc --------------------------------------------------------------------------------------------------------- */
+
+/* Bits of a thread's realloc_plan, between begin and end of a realloc. */
+enum { REALLOC_OLD_TRACKED = 1, REALLOC_NEW_SAMPLED = 2 };
+
+enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
+{
+    bool exact = records_all();
+    if (counted || exact) {
+        restore_countdown(exact, size);
+    }
+    if (!may_enter()) {
+        return MT_SKIP;
+    }
+    struct mt_thread *t = t_mt.thread;
+    t->realloc_plan = 0;
+    if (exact || (counted && sample_due(t, size))) {
+        t->realloc_plan |= REALLOC_NEW_SAMPLED;
+    }
+    if (exact || mt_livetab_contains(old)) {
+        t->realloc_plan |= REALLOC_OLD_TRACKED;
+    }
+    if (t->realloc_plan == 0) {
+        return MT_SKIP;
+    }
+    t_mt.depth++;
+    t->busy = 1;
+    if ((t->realloc_plan & REALLOC_OLD_TRACKED) != 0 && g_mt.mode != MT_MODE_AGGREGATE) {
+        if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_remove(old, NULL)) {
+            t->realloc_plan &= ~(uint64_t)REALLOC_OLD_TRACKED;
+        } else {
+            record_free(t, MT_EVENT_REALLOC_OLD, old);
+        }
+    }
+    t->busy = 0;
+    return MT_RECORD;
+}
+
+static void record_realloc_outcome(struct mt_thread *t, enum mt_ext_kind outcome)
+{
+    uint64_t clock = mt_clock_stamp(t, 0);
+    if (mt_journal_room(t)) {
+        mt_encode_ext(&t->journal.encoder, outcome, clock, 0);
+        mt_journal_commit(t);
+    }
+}
+
+/* The real realloc failed: the old block lives on. */
+static void undo_realloc(struct mt_thread *t, void *old)
+{
+    if ((t->realloc_plan & REALLOC_OLD_TRACKED) == 0 || g_mt.mode == MT_MODE_AGGREGATE) {
+        return;
+    }
+    if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_insert(old, 0)) {
+        mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
+    }
+    record_realloc_outcome(t, MT_EXT_REALLOC_FAILED);
+}
+
+static void finish_realloc(struct mt_thread *t, void *old, void *new_ptr, size_t size, enum mt_allocator allocator,
+                           const struct mt_frame_regs *regs)
+{
+    bool old_tracked = (t->realloc_plan & REALLOC_OLD_TRACKED) != 0;
+    if ((t->realloc_plan & REALLOC_NEW_SAMPLED) == 0) {
+        record_realloc_outcome(t, MT_EXT_REALLOC_GONE); /* the old sample ends; the new block is not one */
+        return;
+    }
+    uint32_t stack = capture_stack(t, regs);
+    if (g_mt.mode == MT_MODE_AGGREGATE) {
+        uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)new_ptr);
+        mt_aggregate_free(clock, (uint64_t)(uintptr_t)old);
+        mt_aggregate_alloc(clock + 1, (uint64_t)(uintptr_t)new_ptr, size, allocator, stack);
+        return;
+    }
+    if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_insert(new_ptr, size)) {
+        mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
+    }
+    record_alloc(t, old_tracked ? MT_EVENT_REALLOC_NEW : MT_EVENT_ALLOC, new_ptr, size, allocator, stack);
+}
+
+void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_allocator allocator,
+                           const struct mt_frame_regs *regs)
+{
+    struct mt_thread *t = t_mt.thread;
+    t->busy = 1;
+    if (new_ptr == NULL) {
+        undo_realloc(t, old);
+    } else {
+        finish_realloc(t, old, new_ptr, size, allocator, regs);
+    }
+    t->busy = 0;
+    t_mt.depth--;
+}
+
+/* ---- address ranges ------------------------------------------------------------------------------------------------- */
+
+enum mt_verdict mt_engine_begin_range(void)
+{
+    if (!may_enter()) {
+        return MT_SKIP;
+    }
+    t_mt.depth++;
+    return MT_RECORD;
+}
+
+static void record_map(struct mt_thread *t, void *addr, size_t bytes, enum mt_map_kind kind, uint32_t stack)
+{
+    uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)addr);
+    if (g_mt.mode == MT_MODE_AGGREGATE) {
+        mt_aggregate_map(clock, (uint64_t)(uintptr_t)addr, bytes, kind, stack);
+    } else if (mt_journal_room(t)) {
+        mt_encode_map(&t->journal.encoder, kind, clock, (uint64_t)(uintptr_t)addr, bytes, stack);
+        mt_journal_commit(t);
+    } else {
+        mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
+    }
+}
+
+static void record_unmap(struct mt_thread *t, void *addr, size_t bytes, enum mt_map_kind kind)
+{
+    uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)addr);
+    if (g_mt.mode == MT_MODE_AGGREGATE) {
+        mt_aggregate_unmap(clock, (uint64_t)(uintptr_t)addr, bytes);
+    } else if (mt_journal_room(t)) {
+        mt_encode_unmap(&t->journal.encoder, kind, clock, (uint64_t)(uintptr_t)addr, bytes);
+        mt_journal_commit(t);
+    } else {
+        mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
+    }
+}
+
+void mt_engine_end_map(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs)
+{
+    struct mt_thread *t = t_mt.thread;
+    t->busy = 1;
+    record_map(t, addr, bytes, kind, capture_stack(t, regs));
+    t->busy = 0;
+    t_mt.depth--;
+}
+
+void mt_engine_end_remap(void *old_addr, size_t old_bytes, void *addr, size_t bytes, const struct mt_frame_regs *regs)
+{
+    struct mt_thread *t = t_mt.thread;
+    t->busy = 1;
+    uint32_t stack = capture_stack(t, regs);
+    record_unmap(t, old_addr, old_bytes, MT_MAP_MREMAP);
+    record_map(t, addr, bytes, MT_MAP_MREMAP, stack);
+    t->busy = 0;
+    t_mt.depth--;
+}
+
+void mt_engine_note_unmap(void *addr, size_t bytes)
+{
+    struct mt_thread *t = t_mt.thread;
+    t->busy = 1;
+    record_unmap(t, addr, bytes, MT_MAP_ANONYMOUS);
+    t->busy = 0;
+}

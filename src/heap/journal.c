@@ -1,0 +1,94 @@
+/* journal.c: one event stream: fills a slot in place, turns a full slot into a block.
+ *
+ * Invariant: `seq_committed` only ever names whole records, and a slot's content is discarded only after the block with
+ * the same seq is in the file, so a kill at any point loses nothing that was committed.
+ */
+#include "heap/meta.h"
+#include "heap/thread.h"
+
+static bool large_slots_wanted(void)
+{
+    return g_mt.mode == MT_MODE_EXACT;
+}
+
+/* Starts the next block in the slot. */
+static void begin_block(struct mt_thread *t)
+{
+    struct mt_journal *j = &t->journal;
+    j->base = (uint8_t *)(j->slot.header + 1);
+    j->limit = j->base + j->slot.bytes - sizeof(struct mt_block_header) - 2 * MT_EVENT_MAX_BYTES;
+    j->block_clock = mt_load_relaxed(&t->clock);
+    j->block_rate = 0;
+    mt_encode_begin(&j->encoder, j->base, j->block_clock);
+    j->slot.header->clock_first = j->block_clock;
+    mt_store_release(&j->slot.header->seq_committed, (uint64_t)j->seq << 32);
+}
+
+static bool write_block(struct mt_thread *t)
+{
+    struct mt_journal *j = &t->journal;
+    struct mt_block_header block = {
+        .type = MT_BLOCK_EVENTS,
+        .stream = j->stream,
+        .clock_first = j->block_clock,
+        .clock_last = j->encoder.clock,
+        .seq_committed = (uint64_t)j->seq << 32,
+        .events = j->encoder.events,
+    };
+    mt_engine_count(MT_COUNTER_FLUSHES, 1);
+    return mt_tracefile_append(&block, j->base, (size_t)(j->encoder.at - j->base)) == MT_OK;
+}
+
+void mt_journal_flush(struct mt_thread *t)
+{
+    struct mt_journal *j = &t->journal;
+    if (j->base == NULL || j->encoder.at == j->base) {
+        return;
+    }
+    if (!write_block(t)) {
+        /* The slot keeps its content (it is in the file); nothing more can be recorded anywhere. */
+        mt_engine_stop(MT_STATE_FILE_FULL);
+        return;
+    }
+    j->seq++;
+    begin_block(t);
+}
+
+bool mt_journal_room_slow(struct mt_thread *t)
+{
+    struct mt_journal *j = &t->journal;
+    if (g_mt.mode == MT_MODE_OFF) {
+        return false;
+    }
+    if (j->base == NULL) {
+        if (mt_slot_acquire(j->stream, MT_BLOCK_EVENTS, large_slots_wanted(), j->seq, &j->slot) != MT_OK) {
+            mt_engine_count(MT_COUNTER_DROPPED_NO_SPACE, 1);
+            mt_engine_stop(MT_STATE_FILE_FULL);
+            return false;
+        }
+        begin_block(t);
+        return true;
+    }
+    mt_thread_note_name(t);
+    mt_journal_flush(t);
+    if (g_mt.mode == MT_MODE_OFF) {
+        mt_engine_count(MT_COUNTER_DROPPED_NO_SPACE, 1);
+        return false;
+    }
+    return true;
+}
+
+void mt_journal_close(struct mt_thread *t)
+{
+    struct mt_journal *j = &t->journal;
+    if (j->base == NULL) {
+        return;
+    }
+    bool empty = j->encoder.at == j->base;
+    if (empty || write_block(t)) {
+        mt_slot_release(&j->slot);
+    }
+    j->base = NULL;
+    j->slot.header = NULL;
+    j->seq++;
+}

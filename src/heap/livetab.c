@@ -1,0 +1,293 @@
+/* livetab.c: see livetab.h. The exact table is linear probing with backward-shift deletion; readers are guarded by a
+ * sequence lock (pairing V1: odd while a writer moves entries; a reader that saw a change looks again). */
+#include "heap/livetab.h"
+
+#include "base/atomic.h"
+#include "base/lock.h"
+#include "base/os.h"
+#include "heap/engine.h"
+
+#include <string.h>
+
+struct entry {
+    uint64_t ptr; /* 0: free */
+    uint64_t size;
+};
+
+enum {
+    FIRST_CAPACITY = 4096,
+    FILTER_FIRST_BITS = 15, /* 32 Ki counters */
+    FILTER_MAX_BITS = 24,
+    FILTER_LOAD = 8, /* counters a live sample */
+    STUCK = 255,
+};
+
+static uint8_t g_ones[64] __attribute__((aligned(64))) = { [0 ... 63] = 1 };
+static uint8_t g_zeros[64] __attribute__((aligned(64)));
+
+/* Before the agent is ready every free takes the slow path: shift 58 (64 - 6 bits) gives an index below 64. */
+uint64_t mt_g_filter = (uint64_t)(uintptr_t)g_ones + 58;
+
+static struct {
+    struct mt_spinlock lock;
+    uint32_t sequence; /* V1 */
+    struct entry *entries;
+    uint64_t mask;
+    uint64_t count;
+    uint8_t *filter;
+    uint32_t filter_bits;
+    enum mt_filter_state shown;
+} g_live = { .lock = MT_SPINLOCK_INIT(MT_RANK_LIVE) };
+
+static uint64_t filter_word(const uint8_t *table, unsigned bits)
+{
+    return (uint64_t)(uintptr_t)table | (64u - bits);
+}
+
+void mt_livetab_show(enum mt_filter_state state)
+{
+    g_live.shown = state;
+    switch (state) {
+    case MT_FILTER_NONE: mt_store_release(&mt_g_filter, filter_word(g_zeros, 6)); break;
+    case MT_FILTER_ALL: mt_store_release(&mt_g_filter, filter_word(g_ones, 6)); break;
+    case MT_FILTER_TABLE: mt_store_release(&mt_g_filter, filter_word(g_live.filter, g_live.filter_bits)); break;
+    }
+}
+
+static uint8_t *map_table(uint64_t bytes)
+{
+    void *base = NULL;
+    if (mt_os_map_anonymous(bytes, &base) != MT_OK) {
+        return NULL;
+    }
+    (void)mt_os_advise_nohugepage(base, bytes);
+    return base;
+}
+
+mt_status mt_livetab_init(void)
+{
+    if (g_live.entries != NULL) {
+        mt_livetab_clear();
+        return MT_OK;
+    }
+    g_live.entries = (struct entry *)(void *)map_table(FIRST_CAPACITY * sizeof(struct entry));
+    g_live.filter = map_table((uint64_t)1 << FILTER_FIRST_BITS);
+    if (g_live.entries == NULL || g_live.filter == NULL) {
+        return MT_E_NOMEM;
+    }
+    g_live.mask = FIRST_CAPACITY - 1;
+    g_live.filter_bits = FILTER_FIRST_BITS;
+    return MT_OK;
+}
+
+static uint64_t slot_of(uint64_t ptr, uint64_t mask)
+{
+    return (ptr * MT_FILTER_MULTIPLIER >> 20) & mask;
+}
+
+static uint64_t find(uint64_t ptr)
+{
+    uint64_t at = slot_of(ptr, g_live.mask);
+    while (g_live.entries[at].ptr != ptr && g_live.entries[at].ptr != 0) {
+        at = (at + 1) & g_live.mask;
+    }
+    return at;
+}
+
+static uint8_t *counter_of(uint8_t *filter, unsigned bits, uint64_t ptr)
+{
+    return &filter[ptr * MT_FILTER_MULTIPLIER >> (64 - bits)];
+}
+
+static void filter_add(uint8_t *filter, unsigned bits, uint64_t ptr)
+{
+    uint8_t *counter = counter_of(filter, bits, ptr);
+    if (*counter != STUCK) {
+        mt_store_relaxed(counter, (uint8_t)(*counter + 1));
+    }
+}
+
+static void filter_remove(uint64_t ptr)
+{
+    uint8_t *counter = counter_of(g_live.filter, g_live.filter_bits, ptr);
+    if (*counter != STUCK && *counter != 0) {
+        mt_store_relaxed(counter, (uint8_t)(*counter - 1));
+    }
+}
+
+/* A larger filter is filled first and then shown; the old one stays for readers that hold it. */
+static void grow_filter_locked(void)
+{
+    unsigned bits = g_live.filter_bits + 2;
+    if (bits > FILTER_MAX_BITS) {
+        return;
+    }
+    uint8_t *filter = map_table((uint64_t)1 << bits);
+    if (filter == NULL) {
+        return;
+    }
+    for (uint64_t i = 0; i <= g_live.mask; i++) {
+        if (g_live.entries[i].ptr != 0) {
+            filter_add(filter, bits, g_live.entries[i].ptr);
+        }
+    }
+    g_live.filter = filter;
+    g_live.filter_bits = bits;
+    if (g_live.shown == MT_FILTER_TABLE) {
+        mt_livetab_show(MT_FILTER_TABLE);
+    }
+}
+
+static bool grow_table_locked(void)
+{
+    uint64_t capacity = (g_live.mask + 1) * 2;
+    struct entry *entries = (struct entry *)(void *)map_table(capacity * sizeof(struct entry));
+    if (entries == NULL) {
+        return false;
+    }
+    struct entry *old = g_live.entries;
+    for (uint64_t i = 0; i <= g_live.mask; i++) {
+        if (old[i].ptr != 0) {
+            uint64_t at = slot_of(old[i].ptr, capacity - 1);
+            while (entries[at].ptr != 0) {
+                at = (at + 1) & (capacity - 1);
+            }
+            entries[at] = old[i];
+        }
+    }
+    /* Readers may be inside the old array: it is left mapped (all old arrays together are smaller than the new one).
+     * The array is published before the mask and read after it: a reader may pair the new array with the old mask (it
+     * looks at too few slots and finds the sequence changed), never the old array with the new mask. */
+    mt_store_release(&g_live.entries, entries);
+    mt_store_release(&g_live.mask, capacity - 1);
+    return true;
+}
+
+static void write_begin(void)
+{
+    mt_store_relaxed(&g_live.sequence, g_live.sequence + 1);
+    mt_fence_seq_cst();
+}
+
+static void write_end(void)
+{
+    mt_store_release(&g_live.sequence, g_live.sequence + 1);
+}
+
+static bool insert_locked(uint64_t ptr, uint64_t size)
+{
+    if ((g_live.count + 1) * 2 > g_live.mask + 1 && !grow_table_locked()) {
+        if (g_live.count + 1 >= g_live.mask) {
+            return false;
+        }
+    }
+    uint64_t at = find(ptr);
+    if (g_live.entries[at].ptr == ptr) { /* its free went unseen (another allocator's free): the address is new again */
+        g_live.entries[at].size = size;
+        return true;
+    }
+    g_live.entries[at].size = size;
+    mt_store_release(&g_live.entries[at].ptr, ptr);
+    g_live.count++;
+    if (g_live.count * FILTER_LOAD > ((uint64_t)1 << g_live.filter_bits)) {
+        grow_filter_locked();
+    }
+    filter_add(g_live.filter, g_live.filter_bits, ptr);
+    return true;
+}
+
+bool mt_livetab_insert(const void *ptr, uint64_t size)
+{
+    if (!mt_spinlock_lock(&g_live.lock)) {
+        return false;
+    }
+    write_begin();
+    bool inserted = insert_locked((uint64_t)(uintptr_t)ptr, size);
+    write_end();
+    mt_spinlock_unlock(&g_live.lock);
+    return inserted;
+}
+
+static void delete_locked(uint64_t at)
+{
+    uint64_t mask = g_live.mask;
+    for (uint64_t next = (at + 1) & mask; g_live.entries[next].ptr != 0; next = (next + 1) & mask) {
+        uint64_t home = slot_of(g_live.entries[next].ptr, mask);
+        if (((next - home) & mask) >= ((next - at) & mask)) {
+            g_live.entries[at] = g_live.entries[next];
+            at = next;
+        }
+    }
+    g_live.entries[at].ptr = 0;
+    g_live.count--;
+}
+
+/* Lock-free look-up; repeats while a writer is at work, so it is exact for pointers whose insertion happened before. */
+bool mt_livetab_contains(const void *ptr)
+{
+    uint64_t wanted = (uint64_t)(uintptr_t)ptr;
+    for (int tries = 0; tries < 64; tries++) {
+        uint32_t before = mt_load_acquire(&g_live.sequence);
+        uint64_t mask = mt_load_acquire(&g_live.mask); /* before the array: a new mask implies the new array */
+        const struct entry *entries = mt_load_acquire(&g_live.entries);
+        uint64_t at = slot_of(wanted, mask);
+        uint64_t found = mt_load_relaxed(&entries[at].ptr);
+        for (uint64_t steps = 0; found != wanted && found != 0 && steps <= mask; steps++) {
+            at = (at + 1) & mask;
+            found = mt_load_relaxed(&entries[at].ptr);
+        }
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if ((before & 1) == 0 && mt_load_relaxed(&g_live.sequence) == before) {
+            return found == wanted;
+        }
+        mt_cpu_relax();
+    }
+    return true; /* let the caller look under the lock */
+}
+
+bool mt_livetab_remove(const void *ptr, uint64_t *ret_size)
+{
+    if (g_live.entries == NULL || !mt_livetab_contains(ptr) || !mt_spinlock_lock(&g_live.lock)) {
+        return false;
+    }
+    uint64_t wanted = (uint64_t)(uintptr_t)ptr;
+    uint64_t at = find(wanted);
+    bool there = g_live.entries[at].ptr == wanted;
+    if (there) {
+        if (ret_size != NULL) {
+            *ret_size = g_live.entries[at].size;
+        }
+        write_begin();
+        delete_locked(at);
+        write_end();
+        filter_remove(wanted);
+    }
+    mt_spinlock_unlock(&g_live.lock);
+    return there;
+}
+
+uint64_t mt_livetab_count(void)
+{
+    return mt_load_relaxed(&g_live.count);
+}
+
+void mt_livetab_clear(void)
+{
+    if (g_live.entries == NULL) {
+        return;
+    }
+    write_begin();
+    memset(g_live.entries, 0, (size_t)(g_live.mask + 1) * sizeof(struct entry));
+    g_live.count = 0;
+    memset(g_live.filter, 0, (size_t)1 << g_live.filter_bits);
+    write_end();
+}
+
+void mt_livetab_after_fork(void)
+{
+    mt_spinlock_reset(&g_live.lock);
+    if ((g_live.sequence & 1) != 0) { /* a writer of the parent was inside */
+        write_end();
+    }
+    mt_livetab_clear();
+}

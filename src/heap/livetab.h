@@ -1,0 +1,37 @@
+/* livetab.h: the addresses of live sampled allocations, and the filter that lets free() pass by.
+ *
+ * Decides: how free() knows that a pointer was sampled. An exact open-addressing table holds the sampled pointers; in front
+ * of it stands a counting filter of bytes (index: high bits of a product, so all address bits count) that is deletable,
+ * small enough for the L1/L2 cache and kept at a load of at most 1/8, so that at most one free in eight looks further.
+ *
+ *      free(p) -> filter[p * K >> shift] == 0 ? done : table lookup (seqlock, no lock) : under the lock remove
+ *
+ * A counter that reaches 255 sticks (never decremented): a false "maybe", never a false "no".
+ * Why not relocation or a Bloom filter: docs/decisions/0001-track-in-place.md.
+ * In exact mode the filter word points at a page of ones, when off at a page of zeros.
+ * Contexts: [hook] with the guard set.
+ */
+#ifndef MT_HEAP_LIVETAB_H
+#define MT_HEAP_LIVETAB_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mt_filter_state { MT_FILTER_NONE, MT_FILTER_ALL, MT_FILTER_TABLE };
+
+/* Makes the table ready and points the filter as said. */
+mt_status mt_livetab_init(void) MT_CHECKED;
+void mt_livetab_show(enum mt_filter_state state);
+/* Adds a pointer just allocated. False when there is no memory or the lock was not had: the sample has no end. */
+bool mt_livetab_insert(const void *ptr, uint64_t size);
+/* Removes ptr; true when it was there. ret_size may be NULL. */
+bool mt_livetab_remove(const void *ptr, uint64_t *ret_size);
+bool mt_livetab_contains(const void *ptr);
+uint64_t mt_livetab_count(void);
+void mt_livetab_clear(void);
+void mt_livetab_after_fork(void);
+
+#endif

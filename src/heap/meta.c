@@ -1,0 +1,156 @@
+/* meta.c: see meta.h. */
+#include "heap/meta.h"
+
+#include "base/atomic.h"
+#include "base/hash.h"
+#include "base/lock.h"
+#include "base/os.h"
+#include "heap/hashtab.h"
+#include "heap/tracefile.h"
+
+#include <string.h>
+
+enum { BUILDER_BYTES = 64 * 1024 };
+
+static struct {
+    struct mt_spinlock lock;
+    struct mt_slot slot;
+    uint32_t used; /* committed payload bytes */
+    uint32_t seq;
+    uint32_t strings;            /* numbered so far */
+    struct mt_hashtab string_of; /* hash of the text -> number */
+    uint8_t *buffer;             /* BUILDER_BYTES */
+    struct mt_meta_builder builder;
+} g_meta = { .lock = MT_SPINLOCK_INIT(MT_RANK_META) };
+
+bool mt_meta_lock(void)
+{
+    return mt_spinlock_lock(&g_meta.lock);
+}
+
+void mt_meta_unlock(void)
+{
+    mt_spinlock_unlock(&g_meta.lock);
+}
+
+mt_status mt_meta_open(void)
+{
+    if (g_meta.buffer == NULL) {
+        void *base = NULL;
+        mt_status status = mt_os_map_anonymous(BUILDER_BYTES, &base);
+        if (status != MT_OK) {
+            return status;
+        }
+        g_meta.buffer = base;
+    }
+    mt_hashtab_clear(&g_meta.string_of);
+    g_meta.strings = 0;
+    g_meta.seq = 0;
+    g_meta.used = 0;
+    return mt_slot_acquire(MT_STREAM_META, MT_BLOCK_META, true, 0, &g_meta.slot);
+}
+
+void mt_meta_after_fork(void)
+{
+    mt_spinlock_reset(&g_meta.lock);
+    g_meta.slot.header = NULL;
+    mt_hashtab_clear(&g_meta.string_of);
+}
+
+/* Writes what the slot holds as a block; the slot then goes on with the next seq. */
+static bool flush_locked(void)
+{
+    if (g_meta.used == 0) {
+        return true;
+    }
+    struct mt_block_header block = {
+        .type = MT_BLOCK_META,
+        .stream = MT_STREAM_META,
+        .seq_committed = (uint64_t)g_meta.seq << 32,
+    };
+    if (mt_tracefile_append(&block, g_meta.slot.header + 1, g_meta.used) != MT_OK) {
+        return false;
+    }
+    g_meta.used = 0;
+    g_meta.seq++;
+    mt_store_release(&g_meta.slot.header->seq_committed, (uint64_t)g_meta.seq << 32);
+    return true;
+}
+
+void mt_meta_close(void)
+{
+    if (g_meta.slot.header != NULL && flush_locked()) {
+        mt_slot_release(&g_meta.slot);
+    }
+    g_meta.slot.header = NULL;
+}
+
+struct mt_meta_builder *mt_meta_new_locked(void)
+{
+    mt_meta_begin(&g_meta.builder, g_meta.buffer, BUILDER_BYTES);
+    return &g_meta.builder;
+}
+
+/* Records larger than the slot go out as a block of their own, after what is before them. */
+static bool append_oversize_locked(const uint8_t *head, size_t head_bytes, const struct mt_meta_builder *record)
+{
+    /* the builder's buffer has room in front only if the head is written first: shift the payload */
+    if (record->bytes + head_bytes > BUILDER_BYTES || !flush_locked()) {
+        return false;
+    }
+    memmove(record->buf + head_bytes, record->buf, record->bytes);
+    memcpy(record->buf, head, head_bytes);
+    struct mt_block_header block = {
+        .type = MT_BLOCK_META,
+        .stream = MT_STREAM_META,
+        .seq_committed = (uint64_t)g_meta.seq << 32,
+    };
+    if (mt_tracefile_append(&block, record->buf, record->bytes + head_bytes) != MT_OK) {
+        return false;
+    }
+    g_meta.seq++;
+    mt_store_release(&g_meta.slot.header->seq_committed, (uint64_t)g_meta.seq << 32);
+    return true;
+}
+
+bool mt_meta_append_locked(enum mt_meta_tag tag, const struct mt_meta_builder *record)
+{
+    uint8_t head[MT_VARINT_MAX + 1];
+    if (record->overflow || g_meta.slot.header == NULL) {
+        return false;
+    }
+    size_t head_bytes = mt_meta_head(head, tag, record->bytes);
+    size_t capacity = g_meta.slot.bytes - sizeof(struct mt_block_header);
+    if (head_bytes + record->bytes > capacity) {
+        return append_oversize_locked(head, head_bytes, record);
+    }
+    if (head_bytes + record->bytes > capacity - g_meta.used && !flush_locked()) {
+        return false;
+    }
+    uint8_t *to = (uint8_t *)(g_meta.slot.header + 1) + g_meta.used;
+    memcpy(to, head, head_bytes);
+    memcpy(to + head_bytes, record->buf, record->bytes);
+    g_meta.used += (uint32_t)(head_bytes + record->bytes);
+    mt_store_release(&g_meta.slot.header->seq_committed, ((uint64_t)g_meta.seq << 32) | g_meta.used);
+    return true;
+}
+
+uint32_t mt_meta_string_locked(const void *text, size_t bytes)
+{
+    if (bytes == 0) {
+        return 0;
+    }
+    uint64_t key = mt_hash_bytes(text, bytes) | 1;
+    uint32_t known;
+    if (mt_hashtab_get(&g_meta.string_of, key, &known)) {
+        return known;
+    }
+    struct mt_meta_builder *record = mt_meta_new_locked();
+    mt_meta_bytes(record, text, bytes);
+    if (!mt_meta_append_locked(MT_META_STRING, record)) {
+        return 0;
+    }
+    uint32_t number = ++g_meta.strings;
+    (void)mt_hashtab_put(&g_meta.string_of, key, number); /* not remembered: written again next time */
+    return number;
+}

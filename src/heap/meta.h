@@ -1,0 +1,33 @@
+/* meta.h: the metadata stream (stream 0): strings, modules, threads, code objects, stack nodes, stacks, RSS.
+ *
+ * Decides: that metadata is serialised by one lock. It is written when something is seen for the first time, never per
+ * event. Invariant: a record is in the file before any event can refer to it. All functions ending in _locked need
+ * mt_meta_lock. Contexts: [hook] with the guard set, [agent].
+ */
+#ifndef MT_HEAP_META_H
+#define MT_HEAP_META_H
+
+#include "base/status.h"
+#include "wire/encode.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Opens the stream in the current trace file. */
+mt_status mt_meta_open(void) MT_CHECKED;
+/* Flushes the stream's slot as a block and gives the slot back. */
+void mt_meta_close(void);
+void mt_meta_after_fork(void);
+
+bool mt_meta_lock(void) MT_CHECKED;
+void mt_meta_unlock(void);
+
+/* A record is built in one shared buffer (64 KiB, larger payloads are refused), then appended. */
+struct mt_meta_builder *mt_meta_new_locked(void);
+/* False: the record is lost (file full); callers count it. */
+bool mt_meta_append_locked(enum mt_meta_tag tag, const struct mt_meta_builder *record) MT_CHECKED;
+/* Number of a string, writing it at first sight; 0 for the empty string or when it is lost. Uses the builder. */
+uint32_t mt_meta_string_locked(const void *text, size_t bytes);
+
+#endif

@@ -1,0 +1,58 @@
+/* sampler.c: see sampler.h. Has its own logarithm: the agent links libc only, and libm's log is not async-signal safe by
+ * contract (it may touch errno). */
+#include "heap/sampler.h"
+
+#include "base/hash.h"
+
+enum { MANTISSA_BITS = 53 };
+static const double LN2 = 0.69314718055994530942;
+
+static uint64_t rotate_left(uint64_t x, int bits)
+{
+    return (x << bits) | (x >> (64 - bits));
+}
+
+void mt_sampler_seed(struct mt_sampler *s, uint64_t seed)
+{
+    s->state[0] = mt_hash_u64(seed ^ 0x6A09E667F3BCC909u);
+    s->state[1] = mt_hash_u64(s->state[0] ^ seed ^ 0xBB67AE8584CAA73Bu) | 1; /* never all zero */
+}
+
+uint64_t mt_sampler_random(struct mt_sampler *s)
+{
+    uint64_t a = s->state[0];
+    uint64_t b = s->state[1];
+    uint64_t result = a + b;
+    b ^= a;
+    s->state[0] = rotate_left(a, 24) ^ b ^ (b << 16);
+    s->state[1] = rotate_left(b, 37);
+    return result;
+}
+
+double mt_sampler_neg_log(uint64_t bits)
+{
+    /* u = n / 2^53, n in [1, 2^53]; n = m * 2^k with m in [1, 2) */
+    uint64_t n = bits + 1;
+    int k = 63 - __builtin_clzll(n);
+    double m = (double)n / (double)((uint64_t)1 << k);
+    /* ln m = 2 atanh(s), s = (m-1)/(m+1) <= 1/3 */
+    double s = (m - 1.0) / (m + 1.0);
+    double s2 = s * s;
+    double sum = 0.0;
+    for (int term = 21; term >= 1; term -= 2) {
+        sum = sum * s2 + 1.0 / term;
+    }
+    double ln_m = 2.0 * s * sum;
+    double result = (double)(MANTISSA_BITS - k) * LN2 - ln_m;
+    return result > 0.0 ? result : 0.0;
+}
+
+uint64_t mt_sampler_step(struct mt_sampler *s, uint64_t rate)
+{
+    double bytes = mt_sampler_neg_log(mt_sampler_random(s) >> (64 - MANTISSA_BITS)) * (double)rate;
+    if (bytes >= 9.2e18) {
+        return (uint64_t)9200000000000000000u;
+    }
+    uint64_t whole = (uint64_t)bytes;
+    return (double)whole < bytes || whole == 0 ? whole + 1 : whole;
+}

@@ -1,0 +1,192 @@
+/* thread.c: blocks of threads: made at a thread's first recorded call, given back at its last TSD destructor, reused. */
+#include "heap/thread.h"
+
+#include "base/hash.h"
+#include "heap/meta.h"
+
+#include <string.h>
+
+__thread struct mt_tls t_mt __attribute__((tls_model("initial-exec")));
+struct mt_engine g_mt = {
+    .threads_lock = MT_SPINLOCK_INIT(MT_RANK_AGENT),
+    .orphan_lock = MT_SPINLOCK_INIT(MT_RANK_ORPHAN),
+};
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+static size_t cache_bytes(void)
+{
+    return MT_STACK_CACHE_ENTRIES * sizeof(struct mt_stack_cache_entry);
+}
+
+/* Layout of a block: struct, stack cache, unwinder, Python walker. */
+static struct mt_thread *map_block(void)
+{
+    size_t head = round_up(sizeof(struct mt_thread));
+    size_t unwinder = round_up(mt_unwinder_memory_bytes());
+    size_t bytes = head + cache_bytes() + unwinder + round_up(mt_pystack_memory_bytes());
+    void *base = NULL;
+    if (mt_os_map_anonymous(bytes, &base) != MT_OK) {
+        return NULL;
+    }
+    (void)mt_os_advise_nohugepage(base, bytes);
+    struct mt_thread *t = base;
+    uint8_t *at = (uint8_t *)base + head;
+    t->stack_cache = (struct mt_stack_cache_entry *)(void *)at;
+    t->unwinder.frames = NULL;
+    mt_unwinder_init(&t->unwinder, at + cache_bytes());
+    mt_pystack_init(&t->python, at + cache_bytes() + unwinder);
+    mt_engine_count(MT_COUNTER_AGENT_BYTES, round_up(sizeof(struct mt_thread)) + 2 * mt_os_page_bytes());
+    return t;
+}
+
+static struct mt_thread *pooled_block(void)
+{
+    struct mt_thread *t = NULL;
+    if (mt_spinlock_lock(&g_mt.threads_lock)) {
+        t = g_mt.free_blocks;
+        if (t != NULL) {
+            g_mt.free_blocks = t->next;
+        }
+        mt_spinlock_unlock(&g_mt.threads_lock);
+    }
+    return t;
+}
+
+/* Makes a used block as good as new for the calling thread; caches stay (stack numbers are global). */
+static void recycle(struct mt_thread *t)
+{
+    memset(&t->journal, 0, sizeof t->journal);
+    t->rate = 0;
+    t->busy = 0;
+    t->name[0] = '\0';
+    t->renamed_clock = 0;
+    void *unwinder_memory = (uint8_t *)t->stack_cache + cache_bytes();
+    void *python_memory = (uint8_t *)unwinder_memory + round_up(mt_unwinder_memory_bytes());
+    mt_unwinder_init(&t->unwinder, unwinder_memory);
+    mt_pystack_init(&t->python, python_memory);
+}
+
+struct mt_thread *mt_thread_new_block(void)
+{
+    struct mt_thread *t = pooled_block();
+    if (t != NULL) {
+        recycle(t);
+    } else {
+        t = map_block();
+    }
+    if (t != NULL) {
+        t->journal.stream = mt_fetch_add_relaxed(&g_mt.next_stream, 1u) + 1;
+        uint64_t id = t->journal.stream;
+        mt_sampler_seed(&t->sampler, mt_hash_pair(g_mt.seed, id));
+        mt_store_relaxed(&t->clock, mt_clock_now());
+        t->rate_generation = 0; /* differs from any running one: draws a step at first use */
+    }
+    return t;
+}
+
+/* The clock a new thread starts from: after everything any thread has done so far (pairing C2: thread creation orders
+ * the creator's events before this; other threads' clocks may be read late, which only makes the result smaller). */
+static uint64_t largest_clock_locked(void)
+{
+    uint64_t clock = g_mt.start_clock;
+    for (const struct mt_thread *t = g_mt.threads; t != NULL; t = t->next) {
+        uint64_t seen = mt_load_relaxed(&t->clock);
+        clock = seen > clock ? seen : clock;
+    }
+    return clock;
+}
+
+bool mt_thread_attach(void)
+{
+    struct mt_thread *t = mt_thread_new_block();
+    if (t == NULL || !mt_spinlock_lock(&g_mt.threads_lock)) {
+        mt_engine_count(MT_COUNTER_DROPPED_NO_THREAD, 1);
+        return false;
+    }
+    if (g_mt.threads != NULL) {
+        mt_store_relaxed(&g_mt.threads_begun, true);
+    }
+    uint64_t clock = largest_clock_locked();
+    if (clock > t->clock) {
+        mt_store_relaxed(&t->clock, clock);
+    }
+    t->tls = &t_mt;
+    t->next = g_mt.threads;
+    g_mt.threads = t;
+    mt_spinlock_unlock(&g_mt.threads_lock);
+    t_mt.thread = t;
+    t_mt.state = MT_THREAD_READY;
+    mt_engine_count(MT_COUNTER_THREADS, 1);
+    mt_thread_note_name(t);
+    return true;
+}
+
+void mt_thread_note_name(struct mt_thread *t)
+{
+    char name[16] = "";
+    mt_os_thread_name(name);
+    if (t->renamed_clock != 0 && strcmp(name, t->name) == 0) {
+        return;
+    }
+    memcpy(t->name, name, sizeof name);
+    t->renamed_clock = mt_load_relaxed(&t->clock) | 1;
+    if (!mt_meta_lock()) {
+        return;
+    }
+    struct mt_meta_builder *record = mt_meta_new_locked();
+    mt_meta_u64(record, t->journal.stream);
+    mt_meta_u64(record, (uint64_t)mt_os_tid());
+    mt_meta_string(record, name, strlen(name));
+    mt_meta_u64(record, mt_load_relaxed(&t->clock));
+    if (!mt_meta_append_locked(MT_META_THREAD, record)) {
+        mt_engine_count(MT_COUNTER_DROPPED_NO_SPACE, 1);
+    }
+    mt_meta_unlock();
+}
+
+static void unlink_locked(struct mt_thread *t)
+{
+    struct mt_thread **at = &g_mt.threads;
+    while (*at != NULL && *at != t) {
+        at = &(*at)->next;
+    }
+    if (*at == t) {
+        *at = t->next;
+    }
+}
+
+void mt_engine_thread_exit(void)
+{
+    struct mt_thread *t = t_mt.thread;
+    t_mt.depth++;
+    if (t != NULL && t_mt.state == MT_THREAD_READY) {
+        mt_thread_note_name(t);
+        mt_journal_close(t);
+        if (mt_spinlock_lock(&g_mt.threads_lock)) {
+            unlink_locked(t);
+            t->next = g_mt.free_blocks;
+            g_mt.free_blocks = t;
+            mt_spinlock_unlock(&g_mt.threads_lock);
+        }
+    }
+    t_mt.thread = NULL;
+    t_mt.state = MT_THREAD_DEAD;
+    t_mt.left = 0;
+    t_mt.depth--;
+}
+
+void mt_thread_forget_all_but(struct mt_thread *self)
+{
+    mt_spinlock_reset(&g_mt.threads_lock);
+    mt_spinlock_reset(&g_mt.orphan_lock);
+    g_mt.threads = NULL;
+    g_mt.orphan = NULL; /* its slot is gone; a new one is made when needed */
+    if (self != NULL) {
+        self->next = NULL;
+        g_mt.threads = self;
+    }
+}

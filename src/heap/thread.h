@@ -1,0 +1,148 @@
+/* thread.h: what the engine keeps for each thread, and the globals all threads share.
+ *
+ * Decides: per-thread state lives in one anonymous mapping found through t_mt.thread (TLS itself stays tiny); blocks of
+ * ended threads are reused. A thread's block is touched by that thread only, except the fields marked shared.
+ * Internal to heap/. Contexts: [hook] with the guard set unless said otherwise.
+ */
+#ifndef MT_HEAP_THREAD_H
+#define MT_HEAP_THREAD_H
+
+#include "base/lock.h"
+#include "base/os.h"
+#include "heap/engine.h"
+#include "heap/sampler.h"
+#include "heap/tracefile.h"
+#include "pystack/pystack.h"
+#include "wire/encode.h"
+
+enum { MT_STACK_CACHE_ENTRIES = 4096, MT_REGION_CLOCKS = 512, MT_REGION_SHIFT = 20 };
+
+struct mt_stack_cache_entry {
+    uint64_t key;
+    uint32_t stack;
+    uint32_t pad;
+};
+
+/* Journal of one stream: a slot and the encoder that fills it. */
+struct mt_journal {
+    struct mt_event_encoder encoder;
+    uint8_t *base;  /* first payload byte of the slot; NULL: no slot yet */
+    uint8_t *limit; /* a record may start while at <= limit */
+    struct mt_slot slot;
+    uint32_t stream;
+    uint32_t seq;
+    uint64_t block_clock; /* clock_first of the running block */
+    uint64_t block_rate;  /* rate written into the running block, 0: none yet */
+    uint64_t dropped;     /* events lost since the last record */
+};
+
+struct mt_thread {
+    struct mt_journal journal;
+    uint64_t clock; /* shared, read by threads that start (racy by design: see docs/concurrency.md C2) */
+    uint64_t rate;  /* in force for the current countdown */
+    uint32_t rate_generation;
+    uint32_t busy;  /* inside the recorder: an allocator call from a signal handler now is counted as dropped */
+    uint64_t realloc_plan; /* realloc: what begin decided (engine.c) */
+    struct mt_sampler sampler;
+    struct mt_unwinder unwinder;
+    struct mt_pystack python;
+    struct mt_stack_cache_entry *stack_cache; /* direct mapped */
+    struct mt_tls *tls;  /* shared: set_rate pokes left */
+    struct mt_thread *next; /* list of live threads, or of free blocks */
+    uint64_t renamed_clock; /* when the thread's name was last written */
+    char name[16];
+};
+
+/* One per process; zero in a process that does not record. */
+struct mt_engine {
+    struct mt_engine_config config;
+    enum mt_engine_mode mode;  /* shared */
+    bool native, python;
+    bool threads_begun;        /* shared: more than one thread may exist; never reset but by fork */
+    uint64_t rate;             /* shared */
+    uint32_t rate_generation;  /* shared */
+    uint32_t next_stream;      /* shared, fetch_add */
+    const volatile uint64_t *tick;
+    uint64_t next_rss_clock;   /* shared */
+    uint64_t start_clock;
+    struct mt_trace_header *header;
+    uint32_t *alive_page;      /* WIPEONFORK: reads 0 in a fork child */
+    void (*restart_after_fork)(void);
+    bool restart_pending; /* a fork child that has not recorded anything yet */
+    struct mt_spinlock threads_lock; /* guards threads, free_blocks */
+    struct mt_thread *threads;
+    struct mt_thread *free_blocks;
+    struct mt_spinlock orphan_lock;
+    struct mt_thread *orphan; /* stream of threads past their end */
+    uint64_t seed;
+    uint64_t key_salt; /* differs for every trace: stack caches of the parent's trace never match in a fork child */
+};
+extern struct mt_engine g_mt MT_HIDDEN;
+
+/* Clock of the last event along any reuse of an address, by 1 MiB region; one cache line each so that threads working in
+ * their own arenas do not share lines. */
+struct mt_region_clock {
+    uint64_t clock;
+    uint8_t pad[56];
+};
+extern struct mt_region_clock g_mt_regions[MT_REGION_CLOCKS] MT_HIDDEN;
+
+/* Gives the calling thread its block; false when there is no memory (counted once a try). */
+bool mt_thread_attach(void) MT_CHECKED;
+/* A block not tied to a thread (the orphan stream). */
+struct mt_thread *mt_thread_new_block(void);
+/* Writes a THREAD record with the present name when it is new or changed. */
+void mt_thread_note_name(struct mt_thread *t);
+void mt_thread_forget_all_but(struct mt_thread *self); /* fork child */
+
+/* ---- journal.c ----------------------------------------------------------------------------------------------- */
+
+/* Room for one record (MT_EVENT_MAX_BYTES, twice for a dropped mark); flushes a full slot, acquires a first one. False:
+ * the file cannot grow, the event is dropped and counted. */
+bool mt_journal_room_slow(struct mt_thread *t) MT_CHECKED;
+void mt_journal_flush(struct mt_thread *t);
+void mt_journal_close(struct mt_thread *t);
+
+MT_INLINE bool mt_journal_room(struct mt_thread *t)
+{
+    return MT_LIKELY(t->journal.encoder.at <= t->journal.limit && t->journal.base != NULL) || mt_journal_room_slow(t);
+}
+
+/* Publishes what has been encoded: after this store the record survives the death of the process. */
+MT_INLINE void mt_journal_commit(struct mt_thread *t)
+{
+    struct mt_journal *j = &t->journal;
+    mt_store_release(&j->slot.header->seq_committed,
+                     ((uint64_t)j->seq << 32) | (uint32_t)(j->encoder.at - j->base));
+}
+
+/* ---- clock.c ------------------------------------------------------------------------------------------------- */
+
+/* Slow half of a stamp: the tick moved on (RSS sampling), or regions are in use. */
+uint64_t mt_clock_region(uint64_t clock, uint64_t addr);
+void mt_clock_ticked(uint64_t clock);
+
+MT_INLINE uint64_t mt_clock_now(void)
+{
+    return MT_LIKELY(g_mt.tick != NULL) ? *g_mt.tick : mt_os_monotonic_coarse_ns();
+}
+
+/* Stamps an event about addr: later than everything this thread did and than the last event on this address. */
+MT_INLINE uint64_t mt_clock_stamp(struct mt_thread *t, uint64_t addr)
+{
+    uint64_t clock = mt_load_relaxed(&t->clock) + 1;
+    uint64_t now = mt_clock_now();
+    if (MT_UNLIKELY(now > clock)) {
+        clock = now;
+        if (MT_UNLIKELY(clock >= mt_load_relaxed(&g_mt.next_rss_clock))) {
+            mt_clock_ticked(clock);
+        }
+    }
+    if (mt_load_relaxed(&g_mt.threads_begun)) {
+        clock = mt_clock_region(clock, addr);
+    }
+    mt_store_relaxed(&t->clock, clock);
+    return clock;
+}
+
+#endif

@@ -1,0 +1,237 @@
+/* tracefile.c: see tracefile.h. */
+#include "heap/tracefile.h"
+
+#include "base/atomic.h"
+#include "base/lock.h"
+#include "base/os.h"
+#include "wire/encode.h"
+
+#include <string.h>
+
+enum { POOL_MAX = 256, PAGE = 4096 };
+
+static struct {
+    char path[MT_PATH_MAX];
+    struct mt_trace_header *header; /* MAP_SHARED, one page */
+    uint64_t max_bytes;             /* 0: no limit */
+    struct mt_spinlock lock;        /* guards pool and large_slots */
+    struct mt_slot pool[POOL_MAX];
+    uint32_t pool_count;
+    uint32_t large_slots;
+} g_file = { .lock = MT_SPINLOCK_INIT(MT_RANK_FILE) };
+
+struct mt_trace_header *mt_tracefile_header(void)
+{
+    return g_file.header;
+}
+
+mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, struct mt_trace_header **ret_header)
+{
+    size_t length = strlen(path);
+    if (length >= MT_PATH_MAX) {
+        return MT_E_INVAL;
+    }
+    int fd = -1;
+    mt_status status = mt_os_open(path, MT_OPEN_CREATE_NEW, &fd);
+    if (status != MT_OK) {
+        return status;
+    }
+    void *base = NULL;
+    status = mt_os_preallocate(fd, 0, MT_TRACE_HEADER_BYTES);
+    if (status == MT_OK) {
+        status = mt_os_map_file(fd, 0, MT_TRACE_HEADER_BYTES, true, &base);
+    }
+    mt_os_close(fd);
+    if (status != MT_OK) {
+        (void)(mt_os_unlink(path) == MT_OK);
+        return status;
+    }
+    (void)mt_os_advise_dontfork(base, MT_TRACE_HEADER_BYTES);
+    struct mt_trace_header *header = base;
+    memcpy(header->magic, MT_TRACE_MAGIC, sizeof header->magic);
+    header->major = MT_TRACE_MAJOR;
+    header->minor = MT_TRACE_MINOR;
+    header->header_bytes = MT_TRACE_HEADER_BYTES;
+    header->file_tail = MT_TRACE_HEADER_BYTES;
+    memcpy(g_file.path, path, length + 1);
+    g_file.header = header;
+    g_file.max_bytes = max_bytes;
+    *ret_header = header;
+    return MT_OK;
+}
+
+void mt_tracefile_close(void)
+{
+    mt_os_unmap(g_file.header, MT_TRACE_HEADER_BYTES);
+    mt_tracefile_after_fork();
+}
+
+void mt_tracefile_after_fork(void)
+{
+    g_file.header = NULL;
+    g_file.pool_count = 0;
+    g_file.large_slots = 0;
+    mt_spinlock_reset(&g_file.lock);
+}
+
+static bool within_limit(uint64_t end)
+{
+    return g_file.max_bytes == 0 || end <= g_file.max_bytes;
+}
+
+/* Writes header and payload at an offset that has been claimed; the payload first, so that a valid header implies it. */
+static mt_status write_extent(const struct mt_block_header *header, const void *payload, size_t bytes, uint64_t offset)
+{
+    int fd = -1;
+    mt_status status = mt_os_open(g_file.path, MT_OPEN_READ_WRITE, &fd);
+    if (status != MT_OK) {
+        return status;
+    }
+    if (bytes > 0) {
+        status = mt_os_write_at(fd, payload, bytes, offset + sizeof *header);
+    }
+    if (status == MT_OK) {
+        status = mt_os_write_at(fd, header, sizeof *header, offset);
+    }
+    mt_os_close(fd);
+    return status;
+}
+
+mt_status mt_tracefile_append(struct mt_block_header *header, const void *payload, size_t bytes)
+{
+    header->magic = MT_BLOCK_MAGIC;
+    header->codec = MT_CODEC_NONE;
+    header->stored_bytes = (uint32_t)bytes;
+    header->raw_bytes = (uint32_t)bytes;
+    header->extent_bytes = mt_block_extent(bytes);
+    mt_block_seal(header, payload);
+    if (!within_limit(mt_load_relaxed(&g_file.header->file_tail) + header->extent_bytes)) {
+        return MT_E_NOSPACE;
+    }
+    uint64_t offset = mt_fetch_add_acq_rel(&g_file.header->file_tail, (uint64_t)header->extent_bytes);
+    return write_extent(header, payload, bytes, offset);
+}
+
+/* Claims bytes at a page boundary; ret_pad is the unused gap before it. */
+static uint64_t claim_page_aligned(uint64_t bytes, uint64_t *ret_pad_offset, uint32_t *ret_pad_bytes)
+{
+    uint64_t tail = mt_load_relaxed(&g_file.header->file_tail);
+    uint64_t start;
+    do {
+        start = (tail + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+    } while (!mt_cas_acq_rel(&g_file.header->file_tail, &tail, start + bytes));
+    *ret_pad_offset = tail;
+    *ret_pad_bytes = (uint32_t)(start - tail);
+    return start;
+}
+
+static void write_pad(uint64_t offset, uint32_t bytes)
+{
+    if (bytes < sizeof(struct mt_block_header)) {
+        return;
+    }
+    struct mt_block_header pad = { .magic = MT_BLOCK_MAGIC, .type = MT_BLOCK_PAD, .extent_bytes = bytes };
+    mt_block_seal(&pad, NULL);
+    (void)(write_extent(&pad, NULL, 0, offset) == MT_OK); /* a reader finds its way over a hole as well */
+}
+
+mt_status mt_tracefile_map_extent(size_t bytes, void **ret_base)
+{
+    if (!within_limit(mt_load_relaxed(&g_file.header->file_tail) + bytes + PAGE)) {
+        return MT_E_NOSPACE;
+    }
+    int fd = -1;
+    mt_status status = mt_os_open(g_file.path, MT_OPEN_READ_WRITE, &fd);
+    if (status != MT_OK) {
+        return status;
+    }
+    uint64_t pad_offset;
+    uint32_t pad_bytes;
+    uint64_t offset = claim_page_aligned(bytes, &pad_offset, &pad_bytes);
+    status = mt_os_preallocate(fd, offset, bytes);
+    if (status == MT_OK) {
+        status = mt_os_map_file(fd, offset, bytes, true, ret_base);
+    }
+    mt_os_close(fd);
+    if (status == MT_OK) {
+        (void)mt_os_advise_dontfork(*ret_base, bytes);
+        write_pad(pad_offset, pad_bytes);
+    }
+    return status;
+}
+
+static void slot_format(struct mt_slot *slot, uint32_t stream, enum mt_block_type kind, uint32_t seq)
+{
+    struct mt_block_header *header = slot->header;
+    mt_store_release(&header->seq_committed, (uint64_t)seq << 32);
+    header->magic = MT_BLOCK_MAGIC;
+    header->type = MT_BLOCK_SLOT;
+    header->codec = MT_CODEC_NONE;
+    header->kind = (uint16_t)kind;
+    header->stored_bytes = slot->bytes - (uint32_t)sizeof *header;
+    header->raw_bytes = 0;
+    header->stream = stream;
+    header->extent_bytes = slot->bytes;
+    header->clock_first = 0;
+    header->clock_last = 0;
+    mt_slot_seal(header);
+}
+
+/* A pooled slot of at least the wanted size class; large ones serve small requests when nothing else is there. */
+static bool pool_take_locked(bool large, struct mt_slot *ret_slot)
+{
+    for (uint32_t i = g_file.pool_count; i-- > 0;) {
+        if (!large || g_file.pool[i].bytes == MT_SLOT_BYTES) {
+            *ret_slot = g_file.pool[i];
+            g_file.pool[i] = g_file.pool[--g_file.pool_count];
+            return true;
+        }
+    }
+    return false;
+}
+
+mt_status mt_slot_acquire(uint32_t stream, enum mt_block_type kind, bool large, uint32_t seq, struct mt_slot *ret_slot)
+{
+    struct mt_slot slot = { NULL, 0 };
+    if (!mt_spinlock_lock(&g_file.lock)) {
+        return MT_E_BUSY;
+    }
+    bool take_large = large && g_file.large_slots < MT_SLOT_LARGE_COUNT;
+    bool pooled = pool_take_locked(take_large, &slot) || pool_take_locked(false, &slot);
+    if (!pooled && take_large) {
+        g_file.large_slots++;
+    }
+    mt_spinlock_unlock(&g_file.lock);
+    if (!pooled) {
+        slot.bytes = take_large ? MT_SLOT_BYTES : MT_SLOT_SMALL_BYTES;
+        void *base = NULL;
+        mt_status status = mt_tracefile_map_extent(slot.bytes, &base);
+        if (status != MT_OK) {
+            return status;
+        }
+        slot.header = base;
+    }
+    slot_format(&slot, stream, kind, seq);
+    *ret_slot = slot;
+    return MT_OK;
+}
+
+void mt_slot_release(struct mt_slot *slot)
+{
+    if (slot->header == NULL) {
+        return;
+    }
+    slot_format(slot, MT_STREAM_NONE, MT_BLOCK_EVENTS, 0);
+    bool kept = false;
+    if (mt_spinlock_lock(&g_file.lock)) {
+        if (g_file.pool_count < POOL_MAX) {
+            g_file.pool[g_file.pool_count++] = *slot;
+            kept = true;
+        }
+        mt_spinlock_unlock(&g_file.lock);
+    }
+    if (!kept) {
+        mt_os_unmap(slot->header, slot->bytes);
+    }
+    slot->header = NULL;
+}

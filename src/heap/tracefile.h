@@ -1,0 +1,46 @@
+/* tracefile.h: the trace file as the agent sees it: one header page, claimed extents, journal slots.
+ *
+ * Decides: where in the file things go (one atomic add on the header's file_tail), and that no descriptor is kept: the
+ * file is opened by absolute path for each write and closed again, because a program may close every descriptor it does
+ * not know (daemons) or reuse its number, and a write through a reused descriptor would destroy the program's own file.
+ * One open+write+close per 64 KB costs less than 0.2 ns an event.
+ * Invariants: a slot's blocks exist before it is mapped (a full disk gives an error here, never a SIGBUS later); slot
+ * mappings are not inherited by fork children.
+ * Contexts: [hook] with the guard set, [agent].
+ */
+#ifndef MT_HEAP_TRACEFILE_H
+#define MT_HEAP_TRACEFILE_H
+
+#include "base/status.h"
+#include "wire/format.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { MT_PATH_MAX = 4096 };
+
+/* A journal slot: a mapped extent, or nothing (header NULL). */
+struct mt_slot {
+    struct mt_block_header *header; /* mapping; payload follows it */
+    uint32_t bytes;                 /* whole extent */
+};
+
+/* Creates the file at path (must not exist) and maps its header. Fields other than magic, sizes and tail are zero. */
+mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, struct mt_trace_header **ret_header) MT_CHECKED;
+/* Unmaps the header (other users of the mapping must be gone). Leaves the file. */
+void mt_tracefile_close(void);
+struct mt_trace_header *mt_tracefile_header(void);
+/* Appends one block. header's type, stream, clocks, seq, events are set by the caller; the rest is filled here. */
+mt_status mt_tracefile_append(struct mt_block_header *header, const void *payload, size_t bytes) MT_CHECKED;
+/* Claims, preallocates and maps a page-aligned extent; first 64 bytes are for its header. */
+mt_status mt_tracefile_map_extent(size_t bytes, void **ret_base) MT_CHECKED;
+/* Takes a slot for a stream, from the pool or new. large: MT_SLOT_BYTES, else MT_SLOT_SMALL_BYTES. */
+mt_status mt_slot_acquire(uint32_t stream, enum mt_block_type kind, bool large, uint32_t seq,
+                          struct mt_slot *ret_slot) MT_CHECKED;
+/* Gives an (already flushed) slot back to the pool. */
+void mt_slot_release(struct mt_slot *slot);
+/* Fork child: the mappings are gone (DONTFORK); forget them. Context: [fork-child]. */
+void mt_tracefile_after_fork(void);
+
+#endif
