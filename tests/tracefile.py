@@ -12,6 +12,7 @@ specification, so that a writer and a reader that agree on the same mistake are 
 
 import collections
 import dataclasses
+import re
 import struct
 import subprocess
 
@@ -31,7 +32,10 @@ ALLOCATORS = (
     "unknown,malloc,calloc,realloc,posix_memalign,aligned_alloc,memalign,valloc,pvalloc,operator new,operator new[],"
     "mmap,sbrk,pymem raw,pymem mem,pymem object"
 ).split(",")
-MAP_ARENA = 5
+HEAP_MAPS = (0, 3, 4)  # anonymous, brk, mremap; files, thread stacks and interpreter arenas are not heap
+
+
+CASE = re.compile(r"\bcase_\w+")
 
 
 class FormatError(Exception):
@@ -467,11 +471,11 @@ class Replay:
         self.current -= old.size
 
     def map(self, event):
-        self.allocations += 1
-        self.allocated_bytes += event.size
         self.cut(event.addr, event.addr + event.size)
         self.ranges.append((event.addr, event.addr + event.size, event))
-        if event.map_kind != MAP_ARENA:
+        if event.map_kind in HEAP_MAPS:
+            self.allocations += 1
+            self.allocated_bytes += event.size
             self.current += event.size
 
     def unmap(self, event):
@@ -484,7 +488,7 @@ class Replay:
             if overlap <= 0:
                 kept.append((low, high, event))
                 continue
-            if event.map_kind != MAP_ARENA:
+            if event.map_kind in HEAP_MAPS:
                 self.current -= overlap
             kept += [(a, b, event) for a, b in ((low, start), (end, high)) if low <= a < b <= high]
         self.ranges = kept
@@ -494,16 +498,18 @@ class SymbolTable:
     """Function names of one ELF file by link-time address, from nm."""
 
     def __init__(self, path):
-        listing = subprocess.run(["nm", "-S", "--defined-only", path], capture_output=True, text=True, check=False).stdout
-        self.ranges = []
+        listing = subprocess.run(["nm", "-C", "-S", "--defined-only", path], capture_output=True, text=True, check=False).stdout
+        self.ranges, self.known = [], {}
         for line in listing.splitlines():
-            fields = line.split()
-            if len(fields) == 4 and fields[2] in "tTwWi":
+            fields = line.split(None, 3)
+            if len(fields) == 4 and fields[2] in "tTwWiV":
                 start = int(fields[0], 16)
                 self.ranges.append((start, start + int(fields[1], 16), fields[3]))
 
     def name(self, vaddr):
-        return next((name for low, high, name in self.ranges if low <= vaddr < high), None)
+        if vaddr not in self.known:
+            self.known[vaddr] = next((name for low, high, name in self.ranges if low <= vaddr < high), None)
+        return self.known[vaddr]
 
 
 class Namer:
@@ -525,6 +531,33 @@ class Namer:
         if module.path not in self.tables:
             self.tables[module.path] = SymbolTable(module.path)
         return self.tables[module.path].name(pc - 1 - module.bias) or hex(pc)
+
+    def case(self, stack):
+        """The innermost function of a target (case_*) on this stack, None when there is none."""
+        matches = (CASE.search(name) for name in self.names(stack))
+        return next((match.group() for match in matches if match), None)
+
+
+def by_case(trace):
+    """{case: {allocations, bytes, frees, live, live_bytes}}, in the form of the targets' truth."""
+    namer, live = Namer(trace), {}
+    rows = collections.defaultdict(lambda: dict(allocations=0, bytes=0, frees=0, live=0, live_bytes=0))
+    for event in trace.events:
+        if event.kind == "alloc":
+            case = namer.case(event.stack)
+            live[event.addr] = (case, event.size)
+            change(rows[case], event.size, allocations=1, bytes=event.size, live=1)
+        elif event.kind == "free" and event.addr in live:
+            case, size = live.pop(event.addr)
+            change(rows[case], -size, frees=1, live=-1)
+    rows.pop(None, None)
+    return dict(rows)
+
+
+def change(row, live_bytes, **amounts):
+    row["live_bytes"] += live_bytes
+    for key, amount in amounts.items():
+        row[key] += amount
 
 
 def load(path):
