@@ -14,21 +14,6 @@
 #define SUFFIX ".mtap"
 enum { SUFFIX_BYTES = 5 };
 
-void mt_paths_add(struct mt_paths *paths, const char *path)
-{
-    paths->items = mt_alloc_grow(paths->items, &paths->capacity, paths->count + 1, sizeof *paths->items);
-    paths->items[paths->count++] = mt_strdup(path);
-}
-
-void mt_paths_clear(struct mt_paths *paths)
-{
-    for (size_t i = 0; i < paths->count; i++) {
-        free(paths->items[i]);
-    }
-    free(paths->items);
-    *paths = (struct mt_paths){ 0 };
-}
-
 static bool has_suffix(const char *name)
 {
     size_t bytes = strlen(name);
@@ -73,14 +58,9 @@ bool mt_tracepath_is_sibling(const char *stem, const char *name)
     return strcmp(second != NULL ? second : after, SUFFIX) == 0;
 }
 
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* Appends folder/name for every name that `wanted` accepts, sorted. */
 static void list_folder(const char *folder, bool (*wanted)(const char *stem, const char *name), const char *stem,
-                        struct mt_paths *paths)
+                        struct mt_strlist *paths)
 {
     size_t first = paths->count;
     DIR *dir = opendir(folder);
@@ -90,14 +70,12 @@ static void list_folder(const char *folder, bool (*wanted)(const char *stem, con
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         if (wanted(stem, entry->d_name)) {
             char *path = strcmp(folder, ".") == 0 ? mt_strdup(entry->d_name) : mt_format("%s/%s", folder, entry->d_name);
-            mt_paths_add(paths, path);
+            mt_strlist_add(paths, path);
             free(path);
         }
     }
     (void)closedir(dir);
-    if (paths->count > first) {
-        qsort(paths->items + first, paths->count - first, sizeof *paths->items, compare_names);
-    }
+    mt_strlist_sort(paths, first);
 }
 
 static char *folder_of(const char *file)
@@ -109,7 +87,7 @@ static char *folder_of(const char *file)
     return slash == file ? mt_strdup("/") : mt_strndup(file, (size_t)(slash - file));
 }
 
-void mt_tracepath_siblings(const char *file, struct mt_paths *paths)
+void mt_tracepath_siblings(const char *file, struct mt_strlist *paths)
 {
     char *folder = folder_of(file);
     char *stem = mt_tracepath_stem(file);
@@ -152,13 +130,13 @@ static bool is_trace_name(const char *stem, const char *name)
     return has_suffix(name);
 }
 
-mt_status mt_tracepath_expand(char *const *operands, int count, struct mt_paths *paths, struct mt_error *err)
+mt_status mt_tracepath_expand(char *const *operands, int count, struct mt_strlist *paths, struct mt_error *err)
 {
     for (int i = 0; i < count; i++) {
         struct stat info;
         size_t before = paths->count;
         if (stat(operands[i], &info) != 0 || !S_ISDIR(info.st_mode)) {
-            mt_paths_add(paths, operands[i]);
+            mt_strlist_add(paths, operands[i]);
             continue;
         }
         list_folder(operands[i], is_trace_name, "", paths);

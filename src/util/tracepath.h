@@ -8,30 +8,21 @@
 #define MT_UTIL_TRACEPATH_H
 
 #include "util/error.h"
+#include "util/strlist.h"
 
 #include <stdbool.h>
-#include <stddef.h>
-
-struct mt_paths {
-    char **items; /* sorted, each malloc'ed */
-    size_t count;
-    size_t capacity;
-};
-
-void mt_paths_add(struct mt_paths *paths, const char *path);
-void mt_paths_clear(struct mt_paths *paths);
 
 /* malloc'ed. */
 char *mt_tracepath_stem(const char *file);
 /* True when name (no folder) is <stem>.<digits>.mtap or <stem>.<digits>.<digits>.mtap. */
 bool mt_tracepath_is_sibling(const char *stem, const char *name);
 /* Appends the files of the other processes of the run of file, that exist now, in order of name. */
-void mt_tracepath_siblings(const char *file, struct mt_paths *paths);
+void mt_tracepath_siblings(const char *file, struct mt_strlist *paths);
 /* Default output of run: memtap-NAME.PID.mtap with NAME made from a program name (last component, no ".py"). malloc'ed. */
 char *mt_tracepath_default(const char *program, long pid);
 /* Absolute form of a path whose folder exists. malloc'ed. MT_E_NOENT etc. about the folder. */
 mt_status mt_tracepath_absolute(const char *file, char **ret, struct mt_error *err) MT_CHECKED;
 /* Files meant by operands: a folder stands for all *.mtap in it. Missing files are reported by whoever opens them. */
-mt_status mt_tracepath_expand(char *const *operands, int count, struct mt_paths *paths, struct mt_error *err) MT_CHECKED;
+mt_status mt_tracepath_expand(char *const *operands, int count, struct mt_strlist *paths, struct mt_error *err) MT_CHECKED;
 
 #endif

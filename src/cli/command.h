@@ -1,0 +1,47 @@
+/* command.h: what a command of memtap is.
+ *
+ * Decides: the list of commands, their exit codes, and how failures are printed. Commands are thin: they parse options,
+ * call the layers below and print; logic worth a unit test lives in util/, analysis/ or export/. Context: [tool].
+ */
+#ifndef MT_CLI_COMMAND_H
+#define MT_CLI_COMMAND_H
+
+#include "util/error.h"
+#include "util/option.h"
+
+/* The promise between `memtap run` and the agent: variables, tick file, file names. Changes when either side must. */
+enum { MT_AGENT_ABI = 1 };
+
+enum mt_exit_code {
+    MT_EXIT_OK = 0,
+    MT_EXIT_FAILED = 1,
+    MT_EXIT_USAGE = 2,
+    MT_EXIT_UNREACHABLE = 3,
+    MT_EXIT_NOT_EXECUTABLE = 126,
+    MT_EXIT_NOT_FOUND = 127,
+    MT_EXIT_SIGNAL_BASE = 128,
+};
+
+struct mt_command {
+    const struct mt_command_doc *doc;
+    int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit code */
+};
+
+extern const struct mt_command mt_command_run;
+extern const struct mt_command mt_command_summary;
+extern const struct mt_command mt_command_stats;
+extern const struct mt_command mt_command_tree;
+extern const struct mt_command mt_command_table;
+extern const struct mt_command mt_command_leaks;
+extern const struct mt_command mt_command_parse;
+extern const struct mt_command mt_command_export;
+extern const struct mt_command mt_command_pack;
+extern const struct mt_command mt_command_doctor;
+
+/* "memtap COMMAND: sentence" on standard error; returns code. */
+int mt_command_fail(const struct mt_command_doc *doc, int code, const struct mt_error *err);
+/* Parses options; true: go on. False: *ret_code is the exit code (help shown, or a usage error printed). */
+bool mt_command_options(const struct mt_command_doc *doc, int argc, char **argv, void *values,
+                        struct mt_operands *operands, int *ret_code);
+
+#endif

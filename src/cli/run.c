@@ -1,0 +1,127 @@
+/* run.c: `memtap run`: options and order of events. The parts are in run_launch.c, run_tick.c and run_finish.c. */
+#include "cli/run.h"
+
+#include "cli/command.h"
+#include "util/interrupt.h"
+
+#include <stdio.h>
+#include <sys/wait.h>
+
+#define FIELD(name) offsetof(struct mt_run_options, name)
+
+static const char *const modes[] = { "exact", "sample", "aggregate", NULL };
+
+static const struct mt_option options[] = {
+    { "output", 'o', MT_OPTION_TEXT, FIELD(output), NULL, NULL, 0, "FILE",
+      "trace to write; default memtap-NAME.PID.mtap in the current folder" },
+    { "force", 'f', MT_OPTION_FLAG, FIELD(force), NULL, NULL, 0, NULL,
+      "replace FILE and the traces of the children of its earlier run" },
+    { "mode", 0, MT_OPTION_CHOICE, FIELD(mode), modes, NULL, 0, "MODE",
+      "exact: every event; sample: one allocation in about every RATE bytes, for long runs; aggregate: as --aggregate. "
+      "Default exact" },
+    { "rate", 0, MT_OPTION_SIZE, FIELD(rate_bytes), NULL, NULL, 0, "SIZE",
+      "mean bytes between samples in sample mode; default 512K" },
+    { "native", 0, MT_OPTION_SWITCH, FIELD(native), NULL, NULL, 0, NULL, "record native stacks; default on" },
+    { "python-allocators", 0, MT_OPTION_SWITCH, FIELD(python_allocators), NULL, NULL, 0, NULL,
+      "record Python objects one by one (pymalloc) instead of the arenas they live in; default on" },
+    { "follow", 0, MT_OPTION_SWITCH, FIELD(follow), NULL, NULL, 0, NULL,
+      "record children through fork and exec too, one trace each; default on" },
+    { "aggregate", 0, MT_OPTION_FLAG, FIELD(aggregate), NULL, NULL, 0, NULL,
+      "totals a stack, peak and leaks only: the trace stays small however long the program runs" },
+    { "duration", 0, MT_OPTION_DURATION, FIELD(duration_ns), NULL, NULL, 0, "T",
+      "stop recording after T (10s, 250ms, 2m; no unit: seconds); the program goes on" },
+    { "max-file", 0, MT_OPTION_SIZE, FIELD(max_file_bytes), NULL, NULL, 0, "SIZE",
+      "stop recording a process when its trace has grown to SIZE; default no limit" },
+    { "pack", 0, MT_OPTION_SWITCH, FIELD(pack), NULL, NULL, 0, NULL, "compress the traces at the end; default on" },
+    { "quiet", 'q', MT_OPTION_FLAG, FIELD(quiet), NULL, NULL, 0, NULL, "no summary; problems are still reported" },
+    { "module", 'm', MT_OPTION_TEXT_LAST, FIELD(module), NULL, NULL, 0, "MODULE", "run python3 -m MODULE; the rest is its" },
+    { "code", 'c', MT_OPTION_TEXT_LAST, FIELD(code), NULL, NULL, 0, "CODE", "run python3 -c CODE; the rest is its" },
+    { 0 },
+};
+static const struct mt_option *const tables[] = { options, NULL };
+
+static const struct mt_command_doc doc = {
+    .name = "run",
+    .summary = "start a program and record its memory",
+    .synopsis = "memtap run [OPTIONS] [--] PROGRAM [ARGS…]\n"
+                "memtap run [OPTIONS] -m MODULE [ARGS…]\n"
+                "memtap run [OPTIONS] -c CODE [ARGS…]",
+    .description =
+        "Starts PROGRAM with memtap's agent preloaded and records every allocation it makes, with the stack that made it. "
+        "A PROGRAM ending in .py is given to the python3 that is first on PATH (MEMTAP_PYTHON names another); anything "
+        "else is an executable looked up on PATH. What follows PROGRAM belongs to it.\n"
+        "\n"
+        "The program's input, output, signals, limits, folder and exit code are its own. SIGTERM, SIGHUP, SIGUSR1 and "
+        "SIGUSR2 sent to memtap are passed on; Ctrl-C goes to the program from the terminal and memtap waits for it. "
+        "The trace is complete up to the moment of death also when the program is killed.\n"
+        "\n"
+        "Every other process of the run writes <stem>.<pid>.mtap beside FILE (<stem> is FILE without .mtap); a program "
+        "replaced by exec leaves <stem>.<pid>.<n>.mtap. Give them all to a report, or the folder, and they are merged.",
+    .notes =
+        "Cannot be recorded: statically linked, set-user-ID, 32-bit and musl programs; memtap says so when it happens. "
+        "A full disk stops the recording, never the program.\n"
+        "MEMTAP_AGENT names another agent library.",
+    .exit_codes = "the program's own\n"
+                  "128+N  the program died of signal N\n"
+                  "127    PROGRAM was not found\n"
+                  "126    PROGRAM is not executable\n"
+                  "2      wrong usage, or the trace cannot be written there; nothing was started",
+    .examples = "memtap run app.py --port 8000\n"
+                "memtap run -o web.mtap -- gunicorn app:main\n"
+                "memtap run --mode sample --rate 1M -m pytest -x\n"
+                "memtap run --aggregate --no-native ./server",
+    .tables = tables,
+    .stop_at_operand = true,
+};
+
+static int exit_code_of(int wait_status)
+{
+    return WIFSIGNALED(wait_status) ? MT_EXIT_SIGNAL_BASE + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+}
+
+/* From here on the exit code is the program's. */
+static int record(struct mt_run *run, int code)
+{
+    struct mt_error err = { 0 };
+    if (mt_run_start(run, &code, &err) != MT_OK) {
+        return mt_command_fail(&doc, code, &err);
+    }
+    if (mt_run_wait(run, &err) != MT_OK) {
+        return mt_command_fail(&doc, MT_EXIT_FAILED, &err);
+    }
+    mt_interrupt_install();
+    mt_run_finish(run);
+    return exit_code_of(run->wait_status);
+}
+
+static void settle_mode(struct mt_run_options *chosen)
+{
+    if (chosen->aggregate) {
+        chosen->mode = MT_RUN_AGGREGATE;
+    }
+    if (chosen->rate_bytes != 0 && chosen->mode != MT_RUN_SAMPLE && !chosen->quiet) {
+        (void)fprintf(stderr, "memtap run: --rate has no effect without --mode sample\n");
+    }
+    chosen->rate_bytes = chosen->rate_bytes != 0 ? chosen->rate_bytes : 512 * 1024;
+}
+
+static int run_main(int argc, char **argv)
+{
+    struct mt_run run = { .options = { .native = true, .python_allocators = true, .follow = true, .pack = true } };
+    struct mt_operands operands;
+    struct mt_error err = { 0 };
+    int code;
+    if (!mt_command_options(&doc, argc, argv, &run.options, &operands, &code)) {
+        return code;
+    }
+    settle_mode(&run.options);
+    if (mt_run_prepare(&run, operands.items, operands.count, &code, &err) != MT_OK) {
+        code = mt_command_fail(&doc, code, &err);
+    } else {
+        code = record(&run, code);
+    }
+    mt_run_release(&run);
+    return code;
+}
+
+const struct mt_command mt_command_run = { &doc, run_main };

@@ -1,0 +1,86 @@
+/* run.h: the parts of `memtap run`: launch, tick, finish.
+ *
+ * Decides: who does what around the recorded program. Launch finds program and agent, builds the environment the agent
+ * reads and starts the program with fork and exec, in the same process group, terminal, limits and folder. Tick keeps the
+ * shared clock fresh while the program lives, passes signals on and waits. Finish completes the trace and reports.
+ * Nothing here may change what the program does: output, signals and exit code are its own. Context: [tool].
+ */
+#ifndef MT_CLI_RUN_H
+#define MT_CLI_RUN_H
+
+#include "util/error.h"
+#include "util/tracepath.h"
+
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum mt_run_mode { MT_RUN_EXACT, MT_RUN_SAMPLE, MT_RUN_AGGREGATE };
+
+struct mt_run_options {
+    const char *output; /* NULL: memtap-NAME.PID.mtap */
+    const char *module; /* -m */
+    const char *code;   /* -c */
+    int mode;           /* enum mt_run_mode */
+    uint64_t rate_bytes; /* 0: not given */
+    uint64_t duration_ns;
+    uint64_t max_file_bytes;
+    bool force;
+    bool native;
+    bool python_allocators;
+    bool follow;
+    bool aggregate;
+    bool quiet;
+    bool pack;
+};
+
+/* The clock page shared with the agent: tick file, 4096 bytes, u64 words. */
+enum mt_tick_word {
+    MT_TICK_CLOCK = 0,    /* CLOCK_MONOTONIC ns; writer: the tool, every 4 ms */
+    MT_TICK_STOP = 1,     /* 1: stop recording; writer: the tool */
+    MT_TICK_TOOL_PID = 2, /* writer: the tool, once */
+    MT_TICK_MESSAGES = 3, /* writers: agents */
+};
+enum { MT_TICK_BYTES = 4096 };
+
+struct mt_tick {
+    uint64_t *words; /* NULL: not open */
+    char path[PATH_MAX];
+};
+
+struct mt_run {
+    struct mt_run_options options;
+    char *program;       /* path to execute */
+    char **argv;         /* what it gets, NULL-terminated */
+    const char *name;    /* for the default output and messages */
+    char *agent;
+    char *folder;        /* where traces go, absolute */
+    char output[PATH_MAX]; /* absolute; complete once started */
+    struct mt_tick tick;
+    pid_t pid;
+    uint64_t started_realtime_ns;
+    int wait_status;
+    uint64_t rss_peak_bytes;
+    sigset_t waited;       /* signals taken synchronously while the program runs */
+    sigset_t before;       /* signal mask memtap was started with: the program's */
+};
+
+/* Finds program, agent and output, checks that the output can be written. Nothing is started. On failure *ret_code is the
+ * exit code: 2, or 127/126 for a program that is not there / not executable. */
+mt_status mt_run_prepare(struct mt_run *run, char **operands, int count, int *ret_code, struct mt_error *err) MT_CHECKED;
+/* Starts the program. *ret_code as above. */
+mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err) MT_CHECKED;
+void mt_run_release(struct mt_run *run);
+
+/* Creates the tick file in /dev/shm, else in fallback_folder. */
+mt_status mt_tick_open(struct mt_tick *tick, const char *fallback_folder, struct mt_error *err) MT_CHECKED;
+void mt_tick_close(struct mt_tick *tick);
+/* Keeps the clock, passes signals on, enforces --duration; returns when the program has ended. */
+mt_status mt_run_wait(struct mt_run *run, struct mt_error *err) MT_CHECKED;
+
+/* Completes and packs the traces and prints the summary. Problems are messages only: the exit code is the program's. */
+void mt_run_finish(struct mt_run *run);
+
+#endif

@@ -1,0 +1,65 @@
+/* timepoint.c: a moment in a recording, as people name it. */
+#include "util/timepoint.h"
+
+#include "util/human.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool parse_share(char *text, struct mt_timepoint *ret)
+{
+    uint64_t scaled;
+    size_t length = strlen(text);
+    if (length < 2 || text[length - 1] != '%') {
+        return false;
+    }
+    text[length - 1] = '\0';
+    if (text[strspn(text, "0123456789.")] != '\0' || !mt_parse_duration(text, &scaled) || scaled > 100000000000u) {
+        return false; /* the duration parser reads the number: 1 % is 10^9 here */
+    }
+    *ret = (struct mt_timepoint){ .kind = MT_TIMEPOINT_SHARE, .share = (double)scaled / 1e11 };
+    return true;
+}
+
+bool mt_timepoint_parse(const char *text, size_t bytes, struct mt_timepoint *ret)
+{
+    uint64_t ns;
+    bool ok = true;
+    char *copy = mt_strndup(text, bytes);
+    if (strcmp(copy, "peak") == 0) {
+        *ret = (struct mt_timepoint){ .kind = MT_TIMEPOINT_PEAK };
+    } else if (mt_parse_duration(copy, &ns)) {
+        *ret = (struct mt_timepoint){ .kind = MT_TIMEPOINT_NS, .ns = ns };
+    } else {
+        ok = parse_share(copy, ret);
+    }
+    free(copy);
+    return ok;
+}
+
+bool mt_timepoint_parse_pair(const char *text, struct mt_timepoint ret[2])
+{
+    struct mt_timepoint pair[2];
+    const char *comma = strchr(text, ',');
+    if (comma == NULL || !mt_timepoint_parse(text, (size_t)(comma - text), &pair[0]) ||
+        !mt_timepoint_parse(comma + 1, strlen(comma + 1), &pair[1])) {
+        return false;
+    }
+    ret[0] = pair[0];
+    ret[1] = pair[1];
+    return true;
+}
+
+uint64_t mt_timepoint_resolve(const struct mt_timepoint *point, uint64_t duration_ns, uint64_t peak_ns)
+{
+    switch (point->kind) {
+    case MT_TIMEPOINT_PEAK:
+        return peak_ns;
+    case MT_TIMEPOINT_SHARE:
+        return (uint64_t)(point->share * (double)duration_ns);
+    case MT_TIMEPOINT_NS:
+    default:
+        return point->ns;
+    }
+}
