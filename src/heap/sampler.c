@@ -35,11 +35,15 @@ double mt_sampler_neg_log(uint64_t bits)
     uint64_t n = bits + 1;
     int k = 63 - __builtin_clzll(n);
     double m = (double)n / (double)((uint64_t)1 << k);
-    /* ln m = 2 atanh(s), s = (m-1)/(m+1) <= 1/3 */
+    if (m > 1.41421356237309505) { /* keeps |s| <= 0.172 and, for u near 1, the relative precision */
+        m *= 0.5;
+        k++;
+    }
+    /* ln m = 2 atanh(s), s = (m-1)/(m+1) */
     double s = (m - 1.0) / (m + 1.0);
     double s2 = s * s;
     double sum = 0.0;
-    for (int term = 21; term >= 1; term -= 2) {
+    for (int term = 19; term >= 1; term -= 2) {
         sum = sum * s2 + 1.0 / term;
     }
     double ln_m = 2.0 * s * sum;

@@ -1,0 +1,149 @@
+/* Unit tests of heap/livetab: the table against a naive set, and the filter against the rule "never a false no". */
+#include "harness.h"
+
+#include "base/status.h"
+#include "heap/engine.h"
+#include "heap/livetab.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static unsigned g_seed;
+
+static int setup(void **state)
+{
+    (void)state;
+    g_seed = (unsigned)time(NULL);
+    print_message("seed %u\n", g_seed);
+    assert_int_equal(mt_livetab_init(), MT_OK);
+    mt_livetab_show(MT_FILTER_TABLE);
+    return 0;
+}
+
+static const void *pointer(uint64_t i)
+{
+    return (const void *)(uintptr_t)(0x7f0000000000u + i * 48);
+}
+
+static void test_every_inserted_pointer_may_be_tracked(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 60000; i++) {
+        assert_true(mt_livetab_insert(pointer(i), i));
+    }
+    assert_int_equal(mt_livetab_count(), 60000);
+    for (uint64_t i = 0; i < 60000; i++) {
+        assert_true(mt_engine_may_track(pointer(i)));
+        assert_true(mt_livetab_contains(pointer(i)));
+    }
+}
+
+static void test_filter_passes_most_other_pointers(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 50000; i++) {
+        assert_true(mt_livetab_insert(pointer(i), i));
+    }
+    unsigned maybe = 0;
+    for (uint64_t i = 0; i < 100000; i++) {
+        maybe += mt_engine_may_track(pointer(1000000 + i));
+    }
+    assert_in_range(maybe, 0, 20000); /* load <= 1/8: about 12 % */
+}
+
+static void test_filter_is_empty_again_after_all_are_removed(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < 3000; i++) {
+        assert_true(mt_livetab_insert(pointer(i), i));
+    }
+    for (uint64_t i = 0; i < 3000; i++) {
+        uint64_t size = 0;
+        assert_true(mt_livetab_remove(pointer(i), &size));
+        assert_int_equal(size, i);
+        assert_false(mt_livetab_remove(pointer(i), NULL));
+    }
+    for (uint64_t i = 0; i < 3000; i++) {
+        assert_false(mt_engine_may_track(pointer(i)));
+    }
+}
+
+static void test_random_operations_agree_with_a_plain_array(void **state)
+{
+    (void)state;
+    enum { SPACE = 5000 };
+    static bool live[SPACE];
+    memset(live, 0, sizeof live);
+    unsigned seed = g_seed;
+    for (int i = 0; i < 400000; i++) {
+        uint64_t which = (uint64_t)rand_r(&seed) % SPACE;
+        if (rand_r(&seed) % 2 == 0) {
+            assert_true(mt_livetab_insert(pointer(which), which));
+            live[which] = true;
+        } else {
+            assert_int_equal(mt_livetab_remove(pointer(which), NULL), live[which]);
+            live[which] = false;
+        }
+    }
+    for (uint64_t i = 0; i < SPACE; i++) {
+        assert_int_equal(mt_livetab_contains(pointer(i)), live[i]);
+    }
+}
+
+static void *churn(void *argument)
+{
+    uint64_t base = (uint64_t)(uintptr_t)argument * 1000000;
+    for (uint64_t round = 0; round < 40; round++) {
+        for (uint64_t i = 0; i < 500; i++) {
+            if (!mt_livetab_insert(pointer(base + i), i)) {
+                return (void *)1;
+            }
+        }
+        for (uint64_t i = 0; i < 500; i++) {
+            if (!mt_engine_may_track(pointer(base + i)) || !mt_livetab_remove(pointer(base + i), NULL)) {
+                return (void *)1;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void test_threads_never_lose_their_own_pointers(void **state)
+{
+    (void)state;
+    pthread_t threads[4];
+    for (uintptr_t i = 0; i < MT_COUNTOF(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, churn, (void *)(i + 1)), 0);
+    }
+    for (size_t i = 0; i < MT_COUNTOF(threads); i++) {
+        void *failed = NULL;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    assert_int_equal(mt_livetab_count(), 0);
+}
+
+static void test_exact_mode_tracks_everything_and_off_nothing(void **state)
+{
+    (void)state;
+    mt_livetab_show(MT_FILTER_ALL);
+    for (uint64_t i = 0; i < 1000; i++) {
+        assert_true(mt_engine_may_track(pointer(i * 977)));
+    }
+    mt_livetab_show(MT_FILTER_NONE);
+    for (uint64_t i = 0; i < 1000; i++) {
+        assert_false(mt_engine_may_track(pointer(i * 977)));
+    }
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup(test_every_inserted_pointer_may_be_tracked, setup),
+    cmocka_unit_test_setup(test_filter_passes_most_other_pointers, setup),
+    cmocka_unit_test_setup(test_filter_is_empty_again_after_all_are_removed, setup),
+    cmocka_unit_test_setup(test_random_operations_agree_with_a_plain_array, setup),
+    cmocka_unit_test_setup(test_threads_never_lose_their_own_pointers, setup),
+    cmocka_unit_test_setup(test_exact_mode_tracks_everything_and_off_nothing, setup),
+};
+MT_TEST_MAIN(tests)
