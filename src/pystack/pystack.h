@@ -29,6 +29,7 @@ struct mt_python_info {
     void *(*get_tstate_unchecked)(void); /* _PyThreadState_UncheckedGet or NULL */
     const void *runtime;          /* &_PyRuntime or NULL */
     const char *version_text;     /* for people; static storage */
+    const void *code_type;        /* &PyCode_Type: what is no code object is never read as one; NULL: not checked */
 };
 
 /* Looks a defined symbol up in the loaded objects; supplied by the hook layer. NULL when absent. */
@@ -45,11 +46,11 @@ const struct mt_python_info *mt_pystack_info(void); /* NULL while not enabled */
 struct mt_py_frame {
     uint64_t frame;   /* address of the frame struct */
     uint64_t code;    /* address of the code object */
-    uint64_t instr;   /* raw instruction pointer (>= 3.11) or f_lasti (<= 3.10), as read */
+    uint64_t instr;   /* instruction pointer (>= 3.11; in per-thread bytecode moved to the main copy) or f_lasti (<= 3.10) */
     uint64_t anchor;  /* entry frames: an address inside the C frame of their evaluation loop (3.11+); else 0 */
     uint64_t hash;    /* running hash over code, instr, and code fingerprint of this and all older frames */
     uint32_t flags;   /* MT_PYTHON_ENTRY of wire/format.h */
-    uint32_t pad;
+    uint32_t fingerprint; /* low half of mt_pystack_fingerprint(code) */
 };
 
 /* Per-thread state, in memory of the engine. */
@@ -59,6 +60,8 @@ struct mt_pystack {
     uint32_t count;
     uint32_t entries; /* entry frames in the last capture */
     uint64_t errors;  /* walks given up at a failed check, this thread */
+    uint16_t *index;  /* hash of a frame's address -> where it stood in frames[]; a hint, always verified */
+    uint32_t partial; /* the last capture was TRUNCATED or BROKEN: its hashes start from another seed */
 };
 
 size_t mt_pystack_memory_bytes(void);

@@ -1,0 +1,90 @@
+/* layout.h: the enabled interpreter and checked loads from its memory.
+ *
+ * Decides: what a plausible pointer is, and how words of a foreign struct are read (memcpy: no aliasing, no alignment
+ * assumptions of the compiler). Invariant: nobody dereferences an address of the interpreter except through mt_py_load_*,
+ * and only after mt_py_plausible said yes for the start of its struct. Context: [hook].
+ */
+#ifndef MT_PYSTACK_LAYOUT_H
+#define MT_PYSTACK_LAYOUT_H
+
+#include "base/hash.h"
+#include "pystack/offsets.h"
+#include "pystack/pystack.h"
+
+#include <string.h>
+
+/* No string or line table of a code object is longer; a larger length is not one. */
+enum { MT_PY_TEXT_MAX = 1 << 24 };
+
+/* What captures work with: published once, never changed afterwards. */
+struct mt_py_enabled {
+    struct mt_python_info info;
+    struct mt_py_offsets offsets;
+};
+
+/* NULL while not enabled. offsets are valid only when info.frames_supported. */
+const struct mt_py_enabled *mt_py_enabled(void);
+
+/* A non-NULL, 8-aligned user-space address outside the first 64 KiB, which no process maps (vm.mmap_min_addr). */
+MT_INLINE bool mt_py_plausible(uint64_t address)
+{
+    return (address & 0xFFFF800000000007u) == 0 && address >= 0x10000u;
+}
+
+MT_INLINE uint64_t mt_py_load_u64(uint64_t base, unsigned offset)
+{
+    uint64_t value;
+    memcpy(&value, (const void *)(uintptr_t)(base + offset), sizeof value);
+    return value;
+}
+
+MT_INLINE uint32_t mt_py_load_u32(uint64_t base, unsigned offset)
+{
+    uint32_t value;
+    memcpy(&value, (const void *)(uintptr_t)(base + offset), sizeof value);
+    return value;
+}
+
+MT_INLINE uint8_t mt_py_load_u8(uint64_t base, unsigned offset)
+{
+    return *(const uint8_t *)(uintptr_t)(base + offset);
+}
+
+/* True when the object at a plausible address is of type PyCode_Type. */
+MT_INLINE bool mt_py_is_code(const struct mt_py_enabled *e, uint64_t object)
+{
+    return e->info.code_type == NULL ||
+           mt_py_load_u64(object, e->offsets.object.type) == (uint64_t)(uintptr_t)e->info.code_type;
+}
+
+/* First, last eight bytes and length of the line table. Before 3.12 nothing numbers code objects, and a code object made
+ * of the same source pattern often gets every address of the one freed just before it (exec in a loop). */
+MT_INLINE uint64_t mt_py_sample_linetable(const struct mt_py_offsets *o, uint64_t linetable)
+{
+    if (MT_UNLIKELY(!mt_py_plausible(linetable))) {
+        return 0;
+    }
+    uint64_t bytes = mt_py_load_u64(linetable, o->object.bytes_size);
+    if (MT_UNLIKELY(bytes > MT_PY_TEXT_MAX)) {
+        return bytes;
+    }
+    if (bytes < 8) { /* the NUL and the allocator's rounding make eight bytes readable: keep what belongs to the table */
+        uint64_t mask = bytes == 0 ? 0 : ~(uint64_t)0 >> (64 - 8 * bytes);
+        return (mt_py_load_u64(linetable, o->object.bytes_data) & mask) ^ bytes << 56;
+    }
+    uint64_t last = mt_py_load_u64(linetable + bytes - 8, o->object.bytes_data);
+    return mt_py_load_u64(linetable, o->object.bytes_data) ^ (last << 23 | last >> 41) ^ bytes << 48;
+}
+
+/* See mt_pystack_fingerprint. code: a plausible address of a code object. One multiplication. */
+MT_INLINE uint64_t mt_py_fingerprint(const struct mt_py_offsets *o, uint64_t code)
+{
+    uint64_t filename = mt_py_load_u64(code, o->code.filename);
+    uint64_t name = mt_py_load_u64(code, o->code.name);
+    uint64_t linetable = mt_py_load_u64(code, o->code.linetable);
+    uint64_t first_line = mt_py_load_u32(code, o->code.first_line);
+    uint64_t identity = o->code.version != 0 ? mt_py_load_u32(code, o->code.version) : mt_py_sample_linetable(o, linetable);
+    return mt_hash_step(filename ^ (name << 32 | name >> 32) ^ first_line << 17, linetable ^ (identity << 40 | identity >> 24));
+}
+
+#endif

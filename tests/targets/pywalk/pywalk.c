@@ -1,0 +1,190 @@
+/* pywalk.c: the Python stack walker as a library that the interpreter under test loads by ctypes.
+ *
+ * Every capture is made twice, with the thread's memo and without any, and the two must be equal to the last bit; what is
+ * handed back is the memoised one as text. pywalk_check_anchors compares entry frames and anchors with the C stack as
+ * libunwind sees it. Ordinary code of the test process: may use malloc and stdio.
+ */
+#include "pystack/pystack.h"
+#include "symbol/pyline.h"
+#include "wire/format.h"
+
+#define UNW_LOCAL_ONLY
+#include <dlfcn.h>
+#include <libunwind.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { TEXT_BYTES = 4 << 20, NAMES_BYTES = 64 << 10, MAX_NATIVE = 20000 };
+
+static __thread struct mt_pystack t_memo, t_cold;
+static __thread char *t_text;
+
+static void *lookup(const char *name)
+{
+    return dlsym(RTLD_DEFAULT, name);
+}
+
+int pywalk_open(void);
+const char *pywalk_info(void);
+const char *pywalk_capture(void);
+const char *pywalk_check_anchors(void);
+double pywalk_bench(int rounds, int cold);
+
+/* 0: no Python found; 1: found, frames cannot be read; 2: enabled. */
+int pywalk_open(void)
+{
+    struct mt_python_info info;
+    if (!mt_pystack_detect(lookup, &info)) {
+        return 0;
+    }
+    mt_pystack_enable(&info);
+    return info.frames_supported ? 2 : 1;
+}
+
+static void open_thread(void)
+{
+    if (t_text == NULL) {
+        t_text = malloc(TEXT_BYTES);
+        mt_pystack_init(&t_memo, calloc(1, mt_pystack_memory_bytes()));
+        mt_pystack_init(&t_cold, calloc(1, mt_pystack_memory_bytes()));
+    }
+}
+
+const char *pywalk_info(void)
+{
+    open_thread();
+    const struct mt_python_info *info = mt_pystack_info();
+    snprintf(t_text, TEXT_BYTES, "%08x %d %d %d %s", info->version_hex, info->free_threaded, info->frames_supported,
+             info->eval_high > info->eval_low, info->version_text);
+    return t_text;
+}
+
+static int is_equal(const struct mt_py_frame *a, const struct mt_py_frame *b)
+{
+    return a->frame == b->frame && a->code == b->code && a->instr == b->instr && a->anchor == b->anchor &&
+           a->hash == b->hash && a->flags == b->flags && a->fingerprint == b->fingerprint;
+}
+
+static const char *compare_cold(enum mt_pystack_result result)
+{
+    t_cold.count = 0; /* nothing to reuse */
+    if (mt_pystack_capture(&t_cold) != result || t_cold.count != t_memo.count || t_cold.entries != t_memo.entries) {
+        return "!memo: result, count or entries differ\n";
+    }
+    for (unsigned i = 0; i < t_cold.count; i++) {
+        if (!is_equal(&t_cold.frames[i], &t_memo.frames[i])) {
+            return "!memo: a frame differs\n";
+        }
+    }
+    return NULL;
+}
+
+static int put_frame(char *to, size_t room, const struct mt_py_frame *frame)
+{
+    static __thread char names[NAMES_BYTES];
+    struct mt_code_description d;
+    if (!mt_pystack_describe(frame->code, names, sizeof names, &d)) {
+        return snprintf(to, room, "!describe\n");
+    }
+    int32_t lasti = mt_pystack_lasti(frame);
+    uint32_t line = mt_pyline_lookup(d.linetable_kind, d.linetable, d.linetable_bytes, d.first_line, lasti);
+    return snprintf(to, room, "%.*s\x1f%.*s\x1f%.*s\x1f%u\x1f%d\x1f%u\n", (int)d.name_bytes, (const char *)d.name,
+                    (int)d.qualname_bytes, (const char *)d.qualname, (int)d.filename_bytes, (const char *)d.filename,
+                    line, lasti, frame->flags & MT_PYTHON_ENTRY);
+}
+
+/* One line a frame, outermost first; a first line "result count errors"; lines with "!" are failures. */
+const char *pywalk_capture(void)
+{
+    open_thread();
+    enum mt_pystack_result result = mt_pystack_capture(&t_memo);
+    const char *difference = compare_cold(result);
+    if (difference != NULL) {
+        return difference;
+    }
+    int used = snprintf(t_text, TEXT_BYTES, "%d %u %llu\n", (int)result, t_memo.count, (unsigned long long)t_memo.errors);
+    for (unsigned i = 0; i < t_memo.count && used < TEXT_BYTES - NAMES_BYTES; i++) {
+        used += put_frame(t_text + used, (size_t)(TEXT_BYTES - used), &t_memo.frames[i]);
+    }
+    return t_text;
+}
+
+/* ---- entry frames and anchors against the C stack ----------------------------------------------------------------------- */
+
+struct loop {
+    uint64_t low, high; /* its C frame occupies [low, high) */
+};
+
+static unsigned find_loops(struct loop *loops)
+{
+    unw_context_t context;
+    unw_cursor_t cursor;
+    unw_getcontext(&context);
+    unw_init_local(&cursor, &context);
+    uint64_t eval = (uint64_t)(uintptr_t)dlsym(RTLD_DEFAULT, "_PyEval_EvalFrameDefault");
+    unsigned count = 0;
+    int more = 1;
+    while (more > 0 && count < MAX_NATIVE) {
+        unw_word_t sp, caller_sp;
+        unw_proc_info_t proc;
+        unw_get_reg(&cursor, UNW_REG_SP, &sp);
+        int known = unw_get_proc_info(&cursor, &proc) == 0 && proc.start_ip == eval;
+        more = unw_step(&cursor);
+        unw_get_reg(&cursor, UNW_REG_SP, &caller_sp);
+        if (known) {
+            loops[count++] = (struct loop){ sp, caller_sp };
+        }
+    }
+    return count;
+}
+
+/* "" when entry frames and evaluation loops correspond one to one, each anchor in its loop's C frame. */
+const char *pywalk_check_anchors(void)
+{
+    open_thread();
+    static __thread struct loop loops[MAX_NATIVE];
+    unsigned count = find_loops(loops);
+    mt_pystack_capture(&t_memo);
+    if (count != t_memo.entries) {
+        snprintf(t_text, TEXT_BYTES, "%u evaluation loops, %u entry frames", count, t_memo.entries);
+        return t_text;
+    }
+    unsigned at = 0;
+    for (unsigned i = t_memo.count; i-- > 0;) {
+        const struct mt_py_frame *f = &t_memo.frames[i];
+        if ((f->flags & MT_PYTHON_ENTRY) == 0) {
+            continue;
+        }
+        struct loop loop = loops[at++];
+        if (f->anchor != 0 && (f->anchor < loop.low || f->anchor >= loop.high)) {
+            snprintf(t_text, TEXT_BYTES, "entry %u: anchor %llx not in [%llx, %llx)", at - 1,
+                     (unsigned long long)f->anchor, (unsigned long long)loop.low, (unsigned long long)loop.high);
+            return t_text;
+        }
+        if (f->anchor == 0 && mt_pystack_info()->version_hex >= 0x030B0000) {
+            snprintf(t_text, TEXT_BYTES, "entry %u has no anchor", at - 1);
+            return t_text;
+        }
+    }
+    snprintf(t_text, TEXT_BYTES, "%s", "");
+    return t_text;
+}
+
+/* Nanoseconds a frame of the calling thread's stack; cold: nothing is reused. */
+double pywalk_bench(int rounds, int cold)
+{
+    open_thread();
+    struct timespec start, end;
+    uint64_t frames = 0;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    for (int i = 0; i < rounds; i++) {
+        t_memo.count = cold ? 0 : t_memo.count;
+        mt_pystack_capture(&t_memo);
+        frames += t_memo.count;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    double ns = 1e9 * (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec);
+    return frames != 0 ? ns / (double)frames : 0;
+}
