@@ -1,0 +1,62 @@
+/* report.h: what every report and exporter starts from.
+ *
+ * Decides: the inputs (an analysed set of traces, the resolver of its frames, words for what was selected) and the words
+ * all of them share: the command line, the mode, thread labels, and the account of what is missing. Writers stream into an
+ * mt_out and never compute. Context: [tool].
+ */
+#ifndef MT_EXPORT_REPORT_H
+#define MT_EXPORT_REPORT_H
+
+#include "analysis/analysis.h"
+#include "analysis/profile.h"
+#include "model/frames.h"
+#include "model/trace.h"
+#include "util/json.h"
+#include "util/out.h"
+#include "util/strlist.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum mt_format { MT_FORMAT_TABLE, MT_FORMAT_JSON, MT_FORMAT_CSV, MT_FORMAT_NDJSON };
+
+/* Borrowed. */
+struct mt_report {
+    const struct mt_trace_set *set;
+    const struct mt_analysis *analysis;
+    struct mt_frames *frames;
+    const char *selection; /* "at the peak (1.20 s)" */
+    size_t rows;           /* at most this many; 0: all */
+};
+
+/* The process that started the others: its parent is not in the set; the earliest one of these. Never NULL for count > 0. */
+const struct mt_trace *mt_report_root(const struct mt_trace_set *set);
+/* "exact", "sample" or "aggregate". */
+const char *mt_report_mode(const struct mt_trace_info *info);
+/* The command line as one would type it (arguments quoted where needed), clean. malloc'ed. */
+char *mt_report_command(const struct mt_trace_info *info);
+/* "name (tid)"; in a set of several processes "name (pid/tid)". malloc'ed. */
+char *mt_report_thread(const struct mt_trace_set *set, size_t trace_idx, uint32_t stream);
+/* Allocator's name; "?" outside the table. */
+const char *mt_report_allocator(uint8_t allocator);
+
+/* One sentence for everything that is missing, cut or estimated in a way a reader must know. Nothing: nothing is. analysis
+ * may be NULL. */
+void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_strlist *ret);
+
+/* `"bytes": …, "count": …` and, when sampled, the half widths `…_ci95`. prefix: "" or "total_" …. */
+void mt_report_put_amount(struct mt_json *json, const char *prefix, const struct mt_amount *amount, bool sampled);
+/* `"function": …, "file": …, "line": …`; unknown: null. */
+void mt_report_put_frame(struct mt_json *json, const struct mt_frame *frame);
+/* `"stack": [ {function, file, line} … ]`, innermost first. */
+void mt_report_put_stack(struct mt_json *json, struct mt_frames *frames, size_t trace_idx, uint32_t stack);
+
+/* "24.0 MiB", with " ±1.2 MiB" for an estimate. */
+struct mt_amount_text {
+    char text[96];
+};
+struct mt_amount_text mt_report_bytes(const struct mt_amount *amount);
+struct mt_amount_text mt_report_count(const struct mt_amount *amount);
+
+#endif

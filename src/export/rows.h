@@ -1,0 +1,22 @@
+/* rows.h: tables and leak lists in every format.
+ *
+ * Decides: the columns and the JSON fields of `table`, `summary` and `leaks` (contract: function, file, line, bytes, count,
+ * percent, thread, stack; leaks adds age_s, score, growth_bytes_per_s). `bytes` and `count` are the row's own, so that rows
+ * add up to the whole; total_bytes and total_count also hold what was allocated further in. Context: [tool].
+ */
+#ifndef MT_EXPORT_ROWS_H
+#define MT_EXPORT_ROWS_H
+
+#include "analysis/leaks.h"
+#include "analysis/table.h"
+#include "export/report.h"
+
+mt_status mt_rows_write_table(struct mt_out *out, const struct mt_report *report, const struct mt_table *table,
+                              enum mt_table_by by, enum mt_format format, struct mt_error *err) MT_CHECKED;
+mt_status mt_rows_write_leaks(struct mt_out *out, const struct mt_report *report, const struct mt_leaks *leaks,
+                              enum mt_format format, struct mt_error *err) MT_CHECKED;
+
+/* "file:line", the binary when there is no file, "" when nothing is known. malloc'ed. */
+char *mt_rows_place(const struct mt_frame *frame);
+
+#endif

@@ -1,0 +1,293 @@
+/* tree_view.c: the call tree for people and for programs. Drawing uses an explicit stack: trees are thousands of frames
+ * deep. */
+#include "export/tree_view.h"
+
+#include "export/rows.h"
+#include "util/grid.h"
+#include "util/human.h"
+#include "util/memory.h"
+#include "util/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct view {
+    const struct mt_report *report;
+    const struct mt_tree *tree;
+    struct mt_out *out;
+    bool *shown; /* by node */
+    size_t columns; /* terminal width, 0 no limit */
+};
+
+/* ---- which nodes ----------------------------------------------------------------------------------------------- */
+
+struct candidate {
+    uint64_t bytes;
+    uint32_t node;
+};
+
+static int by_bytes(const void *a, const void *b)
+{
+    const struct candidate *x = a;
+    const struct candidate *y = b;
+    if (x->bytes != y->bytes) {
+        return x->bytes > y->bytes ? -1 : 1;
+    }
+    return x->node < y->node ? -1 : x->node > y->node ? 1 : 0; /* parents come first in the array */
+}
+
+/* The root and the `rows` largest other nodes (0: all). A node is never shown without its parent. */
+static bool *choose(const struct mt_tree *tree, size_t rows)
+{
+    bool *shown = mt_alloc_zero(tree->count, sizeof *shown);
+    struct candidate *all = mt_alloc_zero(tree->count, sizeof *all);
+    for (size_t i = 0; i < tree->count; i++) {
+        all[i] = (struct candidate){ tree->nodes[i].amount.bytes, (uint32_t)i };
+    }
+    qsort(all, tree->count, sizeof *all, by_bytes);
+    size_t limit = rows > 0 && rows + 1 < tree->count ? rows + 1 : tree->count;
+    for (size_t i = 0; i < limit; i++) {
+        uint32_t parent = tree->nodes[all[i].node].parent;
+        shown[all[i].node] = parent == MT_TREE_NONE || shown[parent];
+    }
+    free(all);
+    return shown;
+}
+
+/* ---- text ------------------------------------------------------------------------------------------------------ */
+
+/* What is still to be drawn: a node, or (node MT_TREE_NONE) the remark about children left out. */
+struct pending {
+    uint32_t node;
+    uint32_t hidden_count;
+    uint64_t hidden_bytes;
+    size_t prefix_bytes; /* of the prefix text, before this line's own branch */
+    bool last;           /* no sibling line follows */
+    bool chained;        /* drawn under its parent without a branch */
+};
+
+struct drawing {
+    const struct view *view;
+    struct pending *stack;
+    size_t count;
+    size_t capacity;
+    char *prefix;
+    size_t prefix_capacity;
+};
+
+enum { NUMBERS_COLUMNS = 20 };
+
+static void push(struct drawing *d, struct pending pending)
+{
+    d->stack = mt_alloc_grow(d->stack, &d->capacity, d->count + 1, sizeof *d->stack);
+    d->stack[d->count++] = pending;
+}
+
+/* Makes the prefix `bytes` long plus text; returns the new length. */
+static size_t extend_prefix(struct drawing *d, size_t bytes, const char *text)
+{
+    size_t more = strlen(text);
+    d->prefix = mt_alloc_grow(d->prefix, &d->prefix_capacity, bytes + more + 1, 1);
+    memcpy(d->prefix + bytes, text, more + 1);
+    return bytes + more;
+}
+
+static char *node_label(const struct view *view, uint32_t node)
+{
+    uint32_t id = view->tree->nodes[node].frame;
+    if (id == MT_TREE_NONE) {
+        return mt_strdup("all");
+    }
+    const struct mt_frame *frame = mt_frames_frame(view->report->frames, id);
+    char *place = mt_rows_place(frame);
+    char *raw = place[0] != '\0' ? mt_format("%s  %s", frame->function, place) : mt_strdup(frame->function);
+    char *clean = mt_text_clean(raw, strlen(raw));
+    free(raw);
+    free(place);
+    return clean;
+}
+
+static void put_line(const struct view *view, const char *numbers, const char *prefix, const char *branch, const char *label)
+{
+    char *whole = mt_format("%s%s%s", prefix, branch, label);
+    size_t room = view->columns > NUMBERS_COLUMNS + 20 ? view->columns - NUMBERS_COLUMNS : 20;
+    char *fitted = view->columns > 0 ? mt_text_fit(whole, room, MT_CUT_MIDDLE) : mt_strdup(whole);
+    mt_out_print(view->out, "%*s  %s\n", NUMBERS_COLUMNS - 2, numbers, fitted);
+    free(fitted);
+    free(whole);
+}
+
+static void draw_node(struct drawing *d, const struct pending *p, const char *branch)
+{
+    const struct mt_tree_node *node = &d->view->tree->nodes[p->node];
+    char numbers[96];
+    char *label = node_label(d->view, p->node);
+    (void)snprintf(numbers, sizeof numbers, "%s %6s", mt_human_bytes((double)node->amount.bytes).text,
+                   mt_human_percent((double)node->amount.bytes, (double)d->view->tree->nodes[0].amount.bytes).text);
+    put_line(d->view, numbers, d->prefix, branch, label);
+    free(label);
+}
+
+static void draw_hidden(struct drawing *d, const struct pending *p, const char *branch)
+{
+    char *label = mt_format("… %u more", p->hidden_count);
+    put_line(d->view, mt_human_bytes((double)p->hidden_bytes).text, d->prefix, branch, label);
+    free(label);
+}
+
+/* Pushes the children to draw, last first. */
+static void push_children(struct drawing *d, uint32_t node, size_t prefix_bytes)
+{
+    const struct view *view = d->view;
+    struct pending hidden = { .node = MT_TREE_NONE, .prefix_bytes = prefix_bytes, .last = true };
+    size_t first = d->count;
+    size_t visible = 0;
+    for (uint32_t c = view->tree->nodes[node].first_child; c != MT_TREE_NONE; c = view->tree->nodes[c].next_sibling) {
+        if (view->shown[c]) {
+            push(d, (struct pending){ .node = c, .prefix_bytes = prefix_bytes });
+            visible++;
+        } else {
+            hidden.hidden_count++;
+            hidden.hidden_bytes += view->tree->nodes[c].amount.bytes;
+        }
+    }
+    uint64_t whole = view->tree->nodes[node].amount.bytes;
+    bool worth_saying = hidden.hidden_count > 0 && hidden.hidden_bytes > whole / 200;
+    if (worth_saying) {
+        push(d, hidden);
+    }
+    if (d->count > first) {
+        d->stack[d->count - 1].last = true;
+    }
+    d->stack = mt_alloc_grow(d->stack, &d->capacity, d->count + 1, sizeof *d->stack);
+    d->stack[first].chained = visible == 1 && !worth_saying && node != 0 && d->count > first;
+    for (size_t i = first, j = d->count; i + 1 < j; i++, j--) {
+        struct pending swap = d->stack[i];
+        d->stack[i] = d->stack[j - 1];
+        d->stack[j - 1] = swap;
+    }
+}
+
+static void draw(struct drawing *d)
+{
+    push(d, (struct pending){ .node = 0, .last = true, .chained = true });
+    while (d->count > 0 && !mt_out_failed(d->view->out)) {
+        struct pending p = d->stack[--d->count];
+        const char *branch = p.chained ? "" : p.last ? "└ " : "├ ";
+        (void)extend_prefix(d, p.prefix_bytes, "");
+        if (p.node == MT_TREE_NONE) {
+            draw_hidden(d, &p, branch);
+            continue;
+        }
+        draw_node(d, &p, branch);
+        push_children(d, p.node, extend_prefix(d, p.prefix_bytes, p.chained ? "" : p.last ? "  " : "│ "));
+    }
+}
+
+static void write_text(const struct view *view)
+{
+    struct drawing d = { .view = view };
+    const struct mt_amount *sum = &view->tree->nodes[0].amount;
+    mt_out_print(view->out, "%s in %s allocations %s\n\n", mt_report_bytes(sum).text, mt_report_count(sum).text,
+                 view->report->selection);
+    draw(&d);
+    free(d.stack);
+    free(d.prefix);
+}
+
+/* ---- data ------------------------------------------------------------------------------------------------------ */
+
+static void put_node(struct mt_json *json, const struct view *view, uint32_t id)
+{
+    static const struct mt_frame root = { .function = "all", .file = "", .module = "" };
+    const struct mt_tree_node *node = &view->tree->nodes[id];
+    double whole = (double)view->tree->nodes[0].amount.bytes;
+    bool sampled = view->report->analysis->sampled;
+    mt_json_object(json);
+    mt_json_put_u64(json, "id", id);
+    mt_json_key(json, "parent");
+    if (node->parent == MT_TREE_NONE) {
+        mt_json_null(json);
+    } else {
+        mt_json_u64(json, node->parent);
+    }
+    mt_json_put_u64(json, "depth", node->depth);
+    mt_report_put_frame(json, node->frame == MT_TREE_NONE ? &root : mt_frames_frame(view->report->frames, node->frame));
+    mt_report_put_amount(json, "", &node->amount, sampled);
+    mt_json_put_double(json, "percent", whole > 0 ? 100.0 * (double)node->amount.bytes / whole : 0);
+    mt_report_put_amount(json, "self_", &node->self, sampled);
+    mt_json_object_end(json);
+}
+
+static void write_json(const struct view *view)
+{
+    struct mt_json json;
+    mt_json_init(&json, view->out, 1);
+    mt_json_array(&json);
+    for (size_t i = 0; i < view->tree->count && !mt_out_failed(view->out); i++) {
+        if (view->shown[i]) {
+            put_node(&json, view, (uint32_t)i);
+        }
+    }
+    mt_json_array_end(&json);
+    mt_out_byte(view->out, '\n');
+}
+
+static void write_ndjson(const struct view *view)
+{
+    for (size_t i = 0; i < view->tree->count && !mt_out_failed(view->out); i++) {
+        struct mt_json json;
+        if (view->shown[i]) {
+            mt_json_init(&json, view->out, 0);
+            put_node(&json, view, (uint32_t)i);
+            mt_out_byte(view->out, '\n');
+        }
+    }
+}
+
+static void write_csv(const struct view *view)
+{
+    mt_out_string(view->out, "id,parent,depth,function,file,line,bytes,count,self_bytes,self_count\r\n");
+    for (size_t i = 0; i < view->tree->count && !mt_out_failed(view->out); i++) {
+        const struct mt_tree_node *node = &view->tree->nodes[i];
+        if (!view->shown[i] || node->frame == MT_TREE_NONE) {
+            continue; /* the root is the sum of its children */
+        }
+        const struct mt_frame *frame = mt_frames_frame(view->report->frames, node->frame);
+        mt_out_print(view->out, "%zu,%u,%u,", i, node->parent, node->depth);
+        mt_csv_field(view->out, frame->function);
+        mt_out_byte(view->out, ',');
+        mt_csv_field(view->out, frame->file[0] != '\0' ? frame->file : frame->module);
+        mt_out_print(view->out, ",%u,%llu,%llu,%llu,%llu\r\n", frame->line, (unsigned long long)node->amount.bytes,
+                     (unsigned long long)node->amount.count, (unsigned long long)node->self.bytes,
+                     (unsigned long long)node->self.count);
+    }
+}
+
+mt_status mt_tree_view_write(struct mt_out *out, const struct mt_report *report, const struct mt_tree *tree,
+                             enum mt_format format, struct mt_error *err)
+{
+    struct view view = { .report = report, .tree = tree, .out = out, .columns = mt_terminal_columns(out) };
+    if (tree->count == 0) {
+        return mt_error_set(err, MT_E_INVAL, "the tree is empty");
+    }
+    view.shown = choose(tree, report->rows);
+    switch (format) {
+    case MT_FORMAT_JSON:
+        write_json(&view);
+        break;
+    case MT_FORMAT_NDJSON:
+        write_ndjson(&view);
+        break;
+    case MT_FORMAT_CSV:
+        write_csv(&view);
+        break;
+    case MT_FORMAT_TABLE:
+    default:
+        write_text(&view);
+        break;
+    }
+    free(view.shown);
+    return MT_OK;
+}

@@ -1,0 +1,140 @@
+/* warnings.c: the account of what a report does not contain. A count that is not zero is always said, because a profile
+ * that silently lacks a part is worse than none. */
+#include "export/report.h"
+
+#include "util/human.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+
+/* Sentences for header counters; %s is the count. */
+static const struct {
+    enum mt_counter counter;
+    const char *sentence;
+} g_sentences[] = {
+    { MT_COUNTER_DROPPED_EVENTS, "%s events were not recorded: amounts are too small or show frees as leaks" },
+    { MT_COUNTER_DROPPED_NO_SPACE, "%s of them because the trace could not grow (disk full or --max-file)" },
+    { MT_COUNTER_DROPPED_NO_THREAD, "%s of them because no thread block could be made" },
+    { MT_COUNTER_TRUNCATED_STACKS, "%s stacks were cut at the depth limit" },
+    { MT_COUNTER_BROKEN_STACKS, "%s native unwinds ended early (code without unwind information): outer frames are missing" },
+    { MT_COUNTER_UNKNOWN_STACKS, "%s events have no stack" },
+    { MT_COUNTER_PYTHON_WALK_ERRORS, "%s Python stacks were given up at a failed check" },
+    { MT_COUNTER_LIVE_TABLE_FULL, "%s samples were not tracked: the table of live samples was full" },
+};
+
+static uint64_t sum_counter(const struct mt_trace_set *set, enum mt_counter counter)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        sum += mt_trace_info(set->traces[i])->counters[counter];
+    }
+    return sum;
+}
+
+static void warn_counters(const struct mt_trace_set *set, struct mt_strlist *ret)
+{
+    for (size_t i = 0; i < MT_COUNTOF(g_sentences); i++) {
+        uint64_t count = sum_counter(set, g_sentences[i].counter);
+        const char *number = strstr(g_sentences[i].sentence, "%s") + 2;
+        if (count > 0) {
+            mt_strlist_print(ret, "%s%s", mt_human_count((double)count).text, number);
+        }
+    }
+}
+
+static bool is_alive(uint64_t pid)
+{
+    return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+static void warn_state(const struct mt_trace_info *info, struct mt_strlist *ret)
+{
+    const char *path = info->path;
+    switch (info->state) {
+    case MT_STATE_RECORDING:
+        if (info->exit_known && WIFSIGNALED(info->exit_status)) {
+            mt_strlist_print(ret, "%s: the program was killed by signal %d (%s); the trace ends there", path,
+                             WTERMSIG(info->exit_status), strsignal(WTERMSIG(info->exit_status)));
+        } else if (is_alive(info->pid)) {
+            mt_strlist_print(ret, "%s: process %llu may still be recording; this is its state so far", path,
+                             (unsigned long long)info->pid);
+        } else {
+            mt_strlist_print(ret, "%s: the program ended without its exit handlers (killed or _exit); the trace ends there",
+                             path);
+        }
+        break;
+    case MT_STATE_FILE_FULL:
+        mt_strlist_print(ret, "%s: recording stopped because the file could not grow (disk full or --max-file)", path);
+        break;
+    case MT_STATE_STOPPED:
+        mt_strlist_print(ret, "%s: recording was stopped before the program ended", path);
+        break;
+    case MT_STATE_ENDED:
+    case MT_STATE_EXEC:
+    default:
+        break;
+    }
+}
+
+static void warn_damage(const struct mt_trace *trace, struct mt_strlist *ret)
+{
+    const struct mt_trace_completeness *c = mt_trace_completeness(trace);
+    const char *path = mt_trace_info(trace)->path;
+    if (c->truncated_at > 0) {
+        mt_strlist_print(ret, "%s: the file ends too early, at byte %llu; what follows is lost", path,
+                         (unsigned long long)c->truncated_at);
+    }
+    if (c->holes > 0) {
+        mt_strlist_print(ret, "%s: %llu unreadable places (%s), the first at byte %llu", path, (unsigned long long)c->holes,
+                         mt_human_bytes((double)c->hole_bytes).text, (unsigned long long)c->first_hole);
+    }
+    if (c->lost_blocks > 0) {
+        mt_strlist_print(ret, "%s: %llu blocks of events are missing", path, (unsigned long long)c->lost_blocks);
+    }
+    if (c->metadata_broken) {
+        mt_strlist_print(ret, "%s: stacks described after byte %llu are unknown (%s)", path,
+                         (unsigned long long)c->metadata_error.offset,
+                         c->metadata_error.text != NULL ? c->metadata_error.text : "damaged metadata");
+    }
+}
+
+static void warn_pass(const struct mt_analysis *analysis, struct mt_strlist *ret)
+{
+    const struct mt_totals *t = &analysis->totals;
+    if (t->losses.bad_blocks > 0) {
+        mt_strlist_print(ret, "%llu blocks could not be decoded; the first at byte %llu (%s)",
+                         (unsigned long long)t->losses.bad_blocks, (unsigned long long)t->losses.first_error.offset,
+                         t->losses.first_error.text != NULL ? t->losses.first_error.text : "damaged");
+    }
+    if (t->losses.cut_records > 0) {
+        mt_strlist_print(ret, "%llu threads end inside a record (the file was cut)",
+                         (unsigned long long)t->losses.cut_records);
+    }
+    if (t->double_allocations > 0) {
+        mt_strlist_print(ret, "%s addresses were allocated again without a free in between: frees are missing",
+                         mt_human_count((double)t->double_allocations).text);
+    }
+}
+
+void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_strlist *ret)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        size_t notes;
+        warn_state(mt_trace_info(set->traces[i]), ret);
+        warn_damage(set->traces[i], ret);
+        const struct mt_trace_note *note = mt_trace_notes(set->traces[i], &notes);
+        for (size_t n = 0; n < notes; n++) {
+            if (strcmp(note[n].key.data, "warning") == 0) {
+                mt_strlist_print(ret, "%s: %s", mt_trace_info(set->traces[i])->path, note[n].value.data);
+            }
+        }
+    }
+    warn_counters(set, ret);
+    if (analysis != NULL) {
+        warn_pass(analysis, ret);
+    }
+}
