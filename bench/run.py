@@ -1,0 +1,112 @@
+#!/usr/bin/env python3
+"""`make bench`: memtap against what a user would pick instead, in the same run, interleaved. See docs/benchmarks.md.
+
+    bench/run.py                      everything, 5 rounds (about 40 minutes)
+    bench/run.py --quick              a part of everything, 3 rounds (about 5 minutes)
+    bench/run.py --list               what there is
+    bench/run.py --only 'micro' --only sample-pairs --rounds 9
+"""
+
+import argparse
+import fnmatch
+import sys
+import time
+
+from suite import core, counts, env, memory, micro, programs, python, reader, report
+
+QUICK = ("sample-pairs", "sample-large", "sample-realloc", "exact-pairs", "exact-deep", "sqlite", "redis", "py3.11-json",
+         "py3.11-objects", "sample-py3.11-json", "memory-fixed", "instr-pairs", "instr-sqlite")
+MARKS = ("<!-- bench:begin -->", "<!-- bench:end -->")
+
+
+def parse_arguments():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--list", action="store_true", help="print the benches and leave")
+    parser.add_argument("--only", action="append", default=[], metavar="PATTERN",
+                        help="benches whose name or group matches (shell pattern or part of it); may be repeated")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of every bench (default 5, --quick 3)")
+    parser.add_argument("--quick", action="store_true", help="a short list of benches, three rounds")
+    parser.add_argument("--seed", type=int, default=0, help="order of the configurations (default: from the clock, printed)")
+    parser.add_argument("--name", default="", help="name of the results file in bench/results (default full, quick or only)")
+    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md")
+    return parser.parse_args()
+
+
+def all_benches():
+    """Every bench, in the order of the report."""
+    return [*micro.benches(), *counts.benches(), *programs.benches(), *python.benches(), *memory.benches(), *reader.benches()]
+
+
+def _matches(bench, pattern):
+    return any(fnmatch.fnmatch(text, pattern) or pattern in text for text in (bench.name, bench.group))
+
+
+def choose(arguments):
+    """The benches asked for."""
+    benches = all_benches()
+    if arguments.only:
+        return [bench for bench in benches if any(_matches(bench, pattern) for pattern in arguments.only)]
+    return [bench for bench in benches if bench.name in QUICK] if arguments.quick else benches
+
+
+def print_list(benches):
+    """One line a bench."""
+    for bench in benches:
+        print(f"{bench.name:28} {bench.group}: {bench.title}")
+
+
+def write_docs(text):
+    """Replaces what is between the marks in docs/benchmarks.md."""
+    path = env.REPO / "docs" / "benchmarks.md"
+    old = path.read_text(encoding="utf-8")
+    head, rest = old.split(MARKS[0], 1)
+    tail = rest.split(MARKS[1], 1)[1]
+    path.write_text(f"{head}{MARKS[0]}\n{text}\n{MARKS[1]}{tail}", encoding="utf-8")
+
+
+def measure_all(benches, rounds, seed):
+    """Runs the benches one after the other; every one is printed when it is done."""
+    results, bars = {}, []
+    for bench in benches:
+        result = core.run(bench, rounds, seed)
+        results[bench.name] = result
+        bars += bench.bars(result)
+        print(report.terminal(bench, result), "\n", flush=True)
+    return results, bars
+
+
+def main():
+    """Returns 0: bars are reported, not enforced (bench/gate.py enforces counted instructions)."""
+    arguments = parse_arguments()
+    benches = choose(arguments)
+    if arguments.list:
+        print_list(benches)
+        return 0
+    if not benches:
+        print("no bench matches; --list names them", file=sys.stderr)
+        return 2
+    rounds = arguments.rounds or (3 if arguments.quick else 5)
+    seed = arguments.seed or int(time.time())
+    env.build()
+    facts = {**env.describe(), "seed": seed, "rounds": rounds}
+    print(f"seed {seed}, {rounds} rounds, load {facts['load_at_start']:.2f}, memtap: {facts['memtap']}\n", flush=True)
+    results, bars = measure_all(benches, rounds, seed)
+    print(report.bars(bars))
+    name = arguments.name or ("only" if arguments.only else "quick" if arguments.quick else "full")
+    env.RESULTS.mkdir(exist_ok=True)
+    report.write_json(env.RESULTS / f"{name}.json", report.to_json(benches, results, bars, facts))
+    text = report.markdown(benches, results, bars, facts)
+    (env.RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    if arguments.write_docs:
+        write_docs(text)
+    print(f"\n{sum(bar.met() is True for bar in bars)} bars met, {sum(bar.met() is False for bar in bars)} missed, "
+          f"{sum(bar.met() is None for bar in bars)} not measured; bench/results/{name}.json, {name}.md")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,87 @@
+"""Instruction counts by callgrind: the same on a busy machine, so a gate can stand on them.
+
+Prices of one operation are the slope between a short and a long run, which removes start-up. Ratios of programs are
+totals, start-up included. memtap starts valgrind (`memtap run -- valgrind ...`); only the client is counted.
+"""
+
+import re
+
+from . import core, env, measure, peers
+
+PYTHON = "3.11"
+SHORT, LONG = 20_000, 60_000
+
+
+def _callgrind(config, work):
+    """Instructions of one run of a Work under a configuration."""
+    out = env.SCRATCH / "callgrind.out"
+    valgrind = [env.command("valgrind", "valgrind"), "--tool=callgrind", f"--callgrind-out-file={out}", "-q"]
+    wrapped = peers.Work([*valgrind, *work.full_argv()], env=work.env, stdin=work.stdin)
+    out.unlink(missing_ok=True)
+    core.run_work(config, wrapped, expect_bench=False)
+    if not out.exists():
+        raise measure.Failed("callgrind wrote no counts")
+    found = re.search(r"^(?:totals|summary): (\d+)", out.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    if found is None:
+        raise measure.Failed("callgrind wrote no total")
+    return int(found.group(1))
+
+
+def _per_operation(config, workload, scale=1):
+    runs = [_callgrind(config, peers.Work([str(env.BIN / workload), str(count // scale)])) for count in (SHORT, LONG)]
+    return (runs[1] - runs[0]) / ((LONG - SHORT) // scale)
+
+
+def _programs():
+    script = env.BENCH / "programs" / "objects.py"
+    return {
+        "sqlite": lambda: peers.Work([env.command("sqlite3", "sqlite3"), ":memory:"], stdin=str(env.generated("sql", 4000))),
+        "cc1": lambda: peers.Work([env.cc1(), "-quiet", "-O1", str(env.generated("c", 12)), "-o", "/dev/null"]),
+        "cpython": lambda: peers.Work([str(script), "12"], env.venv_python(PYTHON), {"PYTHONHASHSEED": "0"}),
+        "cpython-malloc": lambda: peers.Work([str(script), "12"], env.venv_python(PYTHON),
+                                             {"PYTHONHASHSEED": "0", "PYTHONMALLOC": "malloc"}),
+    }
+
+
+def _pair_bench(workload, scale):
+    def run_one(config):
+        return {"instructions": _per_operation(config, workload, scale)}
+
+    name = f"instr-{workload}"
+    configs = [peers.plain(), peers.memtap_sample(), peers.memtap_exact()]
+    return core.Bench(name, "instructions (callgrind)", f"{workload}: instructions an operation", configs, "instructions",
+                      "instr", run_one, rounds=1)
+
+
+def _program_bench(program, work):
+    def run_one(config):
+        return {"instructions": _callgrind(config, work())}
+
+    def bars(result):
+        return [core.Bar(f"instr-{program}", f"sample mode, instructions of {program}",
+                         result.ratio("memtap sample", "instructions"), 1.02, "x")]
+
+    configs = [peers.plain(), peers.memtap_sample()]
+    return core.Bench(f"instr-{program}", "instructions (callgrind)", f"{program}: instructions in all", configs, "instructions",
+                      "instr", run_one, bars, rounds=1)
+
+
+def benches():
+    """Counts are repeatable to a few parts in ten thousand: one round."""
+    found = [_pair_bench(workload, scale) for workload, scale in (("pairs", 1), ("deep", 4), ("realloc", 1))]
+    return found + [_program_bench(program, work) for program, work in _programs().items()]
+
+
+def gate_values():
+    """Every number that bench/limits.json limits, as {name: (value or None, reason)}."""
+    values = {}
+    for bench in benches():
+        result = core.run(bench, 1, 0)
+        for config in bench.configs[1:]:
+            key = f"{bench.name[6:]} {config.name[7:]}"
+            if bench.name in ("instr-pairs", "instr-deep", "instr-realloc"):
+                value = result.added(config.name, "instructions")
+            else:
+                value = result.ratio(config.name, "instructions")
+            values[key] = (value, result.errors.get(config.name) or result.errors.get("plain", ""))
+    return values
