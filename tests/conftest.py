@@ -25,6 +25,7 @@ TESTS = pathlib.Path(__file__).resolve().parent
 ROOT = TESTS.parent
 sys.path.insert(0, str(TESTS))
 import tracefile  # noqa: E402
+import tracereplay  # noqa: E402
 
 MEMTAP = pathlib.Path(os.environ.get("MEMTAP_BIN", ROOT / "build/bin/memtap"))
 TARGETS = pathlib.Path(os.environ.get("MEMTAP_TARGETS", MEMTAP.parent.parent / "targets"))
@@ -32,11 +33,6 @@ PYTHON_TARGETS = TESTS / "targets"
 PYENV = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv")) / "versions"
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 TIMEOUT_S = 300
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes more than about ten seconds")
-    config.addinivalue_line("markers", "stress: torture; run by `make stress`")
 
 
 def find_interpreter(version):
@@ -82,7 +78,8 @@ def target():
 def run(argv, **options):
     """subprocess.run with bytes captured and a time limit; signals give negative codes, as ever."""
     options.setdefault("timeout", TIMEOUT_S)
-    options.setdefault("stdin", subprocess.DEVNULL)
+    if "input" not in options:
+        options.setdefault("stdin", subprocess.DEVNULL)
     return subprocess.run([str(a) for a in argv], capture_output=True, check=False, **options)
 
 
@@ -109,7 +106,7 @@ def frame_function(frame):
 def case_of(row):
     """The innermost case_* function of a report row."""
     names = [frame_function(frame) for frame in row["stack"]] or [row["function"]]
-    matches = (tracefile.CASE.search(name or "") for name in names)
+    matches = (tracereplay.CASE.search(name or "") for name in names)
     return next((match.group() for match in matches if match), None)
 
 
@@ -129,7 +126,7 @@ class Recording:
 
     @functools.cached_property
     def replay(self):
-        return self.trace.replay()
+        return tracereplay.Replay(self.trace.events)
 
     @property
     def truth(self):
@@ -171,7 +168,7 @@ class Recording:
         truth = {case: row for case, row in truth.items() if row["allocations"] and (only is None or case in only)}
         assert truth
         self.assert_exact()
-        found = tracefile.by_case(self.trace)
+        found = tracereplay.by_case(self.trace)
         assert {case: found.get(case) for case in truth} == truth
         live = {case: (row["live"], row["live_bytes"]) for case, row in truth.items() if row["live"]}
         reported = self.live_by_case()

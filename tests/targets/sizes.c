@@ -1,28 +1,25 @@
-/* sizes.c: what the accuracy tests sample: RUNS times COUNT allocations of SIZE bytes by case_sized.
+/* sizes.c: what the accuracy tests sample: RUNS times COUNT allocations of SIZE bytes.
  *
- * Usage: sizes SIZE RUNS COUNT [keep]. Without `keep` each block is freed at once. Every run is announced by a mapping of
- * one page by case_marker: mappings are recorded exactly in every mode, so a reader can tell the runs apart. Large blocks
- * are never touched.
+ * Usage: sizes SIZE RUNS COUNT freed|kept. Every run is a thread of its own, named run-N, one after the other, so that
+ * reports can tell the runs apart by thread; the sampler of each starts afresh. `freed`: each block is freed at once
+ * (case_freed). `kept`: all stay (case_kept). Large blocks are never touched.
  */
 #include "truth.h"
 
-#include <sys/mman.h>
+#include <pthread.h>
 
-CASE static void case_marker(void)
-{
-    if (mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) {
-        abort();
-    }
-}
+static size_t g_size;
+static unsigned long g_count;
+static int g_kept;
 
-CASE static void case_sized(size_t size, unsigned long count)
+CASE static void case_freed(size_t size, unsigned long count)
 {
     for (unsigned long i = 0; i < count; i++) {
         free(truth_keep(malloc(size)));
     }
 }
 
-CASE static void case_sized_kept(size_t size, unsigned long count)
+CASE static void case_kept(size_t size, unsigned long count)
 {
     for (unsigned long i = 0; i < count; i++) {
         if (truth_keep(malloc(size)) == NULL) {
@@ -31,16 +28,30 @@ CASE static void case_sized_kept(size_t size, unsigned long count)
     }
 }
 
+static void *run_main(void *argument)
+{
+    char name[16];
+    snprintf(name, sizeof name, "run-%u", (unsigned)(uintptr_t)argument);
+    pthread_setname_np(pthread_self(), name);
+    (g_kept ? case_kept : case_freed)(g_size, g_count);
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
-    if (argc < 4) {
+    if (argc != 5) {
         return 2;
     }
-    size_t size = (size_t)atoll(argv[1]);
-    unsigned long runs = (unsigned long)atol(argv[2]), count = (unsigned long)atol(argv[3]);
+    g_size = (size_t)atoll(argv[1]);
+    unsigned long runs = (unsigned long)atol(argv[2]);
+    g_count = (unsigned long)atol(argv[3]);
+    g_kept = strcmp(argv[4], "kept") == 0;
     for (unsigned long run = 0; run < runs; run++) {
-        case_marker();
-        (argc > 4 ? case_sized_kept : case_sized)(size, count);
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, run_main, (void *)(uintptr_t)run) != 0) {
+            abort();
+        }
+        pthread_join(thread, NULL);
     }
     return 0;
 }

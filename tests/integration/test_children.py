@@ -1,0 +1,80 @@
+"""Children through fork and exec: one trace a process, merged by the reports."""
+
+import collections
+import json
+
+import pytest
+import tracefile
+import tracereplay
+from conftest import PYTHON_TARGETS, case_of, memtap_json
+
+HOW = "fork fork_exec vfork spawn system popen exec many".split()
+
+
+def truths(path):
+    """[(pid, {case: row})] of every process that reported, in order; rows without allocations are left out."""
+    lines = [line.split(" ", 1) for line in path.read_text().splitlines()]
+    return [(int(pid), {case: row for case, row in json.loads(text).items() if row["allocations"]}) for pid, text in lines]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_every_process_has_a_trace_that_tells_its_truth(record, target, truth_file, how):
+    recording = record(target("processes"), how)
+    traces = [tracefile.load(path) for path in [recording.path, *recording.family]]
+    found = sorted((trace.pid, sorted(tracereplay.by_case(trace).items())) for trace in traces)
+    found = [entry for entry in found if entry[1]]  # the shell of system() has no case of ours
+    wanted = sorted((pid, sorted(rows.items())) for pid, rows in truths(truth_file))
+    if how == "fork_exec":  # a child that execs leaves its first image's trace beside the second's
+        assert len([1 for pid, _ in found if pid == wanted[0][0]]) >= 1
+    assert found == wanted
+    for trace in traces:
+        assert trace.counters["dropped_events"] == 0 and not tracereplay.Replay(trace.events).double_allocations
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_reports_merge_the_processes(record, target, truth_file, how):
+    recording = record(target("processes"), how)
+    live = collections.Counter()
+    for _, rows in truths(truth_file):
+        for case, row in rows.items():
+            live[case] += row["live_bytes"]
+    for operands in ([recording.path.parent], [recording.path, *recording.family]):
+        reported = collections.Counter()
+        for row in memtap_json("leaks", *operands):
+            if case_of(row):
+                reported[case_of(row)] += row["bytes"]
+        assert reported == live
+
+
+def test_stats_of_a_folder_are_sums(record, target, truth_file):
+    recording = record(target("processes"), "fork")
+    paths = [recording.path, *recording.family]
+    total = sum(memtap_json("stats", path)["allocations"] for path in paths)
+    assert memtap_json("stats", recording.path.parent)["allocations"] == total
+
+
+def test_children_are_left_alone_without_follow(record, target, truth_file):
+    recording = record(target("processes"), "many", options=["--no-follow"])
+    assert recording.family == []
+    parent = truths(truth_file)[-1]
+    assert tracereplay.by_case(recording.trace) == parent[1]
+
+
+def python_truth(path):
+    return sorted(tuple(map(int, line.split())) for line in path.read_text().splitlines())
+
+
+@pytest.mark.parametrize("how", ["fork", "system", "subprocess", "mp-fork", "mp-spawn"])
+def test_python_children_are_followed(record, python, truth_file, how):
+    recording = record(python, PYTHON_TARGETS / "py_children.py", how)
+    sizes = {size for _, size in python_truth(truth_file)}
+    found = []
+    for path in [recording.path, *recording.family]:
+        trace = tracefile.load(path)
+        found += [(trace.pid, e.size) for e in trace.events if e.kind == "alloc" and e.size in sizes]
+    assert sorted(found) == python_truth(truth_file)
+
+
+def test_a_multiprocessing_pool_works(record, python, truth_file):
+    recording = record(python, PYTHON_TARGETS / "py_children.py", "pool")
+    assert len(recording.family) == 2

@@ -1,0 +1,153 @@
+"""What is left when things go wrong: SIGKILL, full disks, folders nobody may write to."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+import tracefile
+from conftest import MEMTAP, memtap, memtap_json, run
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A tmpfs of 2 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if run(["mount", "-t", "tmpfs", "-o", "size=2m", "memtap-test", folder]).returncode != 0:
+        pytest.skip("cannot mount a tmpfs here")
+    yield folder
+    run(["umount", folder])
+
+
+def test_a_killed_program_leaves_a_complete_trace(record, target):
+    recording = record(target("endings"), "kill", check=False)
+    assert recording.returncode == 128 + signal.SIGKILL
+    recording.assert_truth()
+    recording.assert_stats_follow()
+
+
+def test_when_memtap_is_killed_too_the_trace_is_complete(target, tmp_path):
+    """The whole process group dies at once, as from the OOM killer of a container."""
+    path = tmp_path / "x.mtap"
+    script = f"{target('threads')} 10 100 keep; kill -9 0"
+    subprocess.run([MEMTAP, "run", "-q", "-o", path, "--", "/bin/sh", "-c", script], start_new_session=True,
+                   capture_output=True, check=False, timeout=60)
+    traces = [tracefile.load(p) for p in sorted(tmp_path.glob("*.mtap"))]
+    assert any(len(trace.threads) == 11 for trace in traces)
+    total = sum(row["count"] for row in memtap_json("leaks", tmp_path) if "case_worker" in json.dumps(row["stack"]))
+    assert total == 1000
+
+
+def test_a_trace_cut_anywhere_opens_up_to_its_last_whole_record(record, target, tmp_path):
+    recording = record(target("threads"), 10, 200)
+    data = recording.path.read_bytes()
+    whole = recording.stats["allocations"]
+    cut = tmp_path / "cut.mtap"
+    for part in range(1, 12):
+        cut.write_bytes(data[: 4096 + (len(data) - 4096) * part // 12])
+        assert memtap_json("stats", cut)["allocations"] <= whole
+    cut.write_bytes(data[:1000])
+    assert memtap("stats", cut, check=False).returncode == 1
+
+
+def test_a_damaged_trace_is_an_error_not_a_crash(record, target, tmp_path):
+    recording = record(target("threads"), 10, 200)
+    data = bytearray(recording.path.read_bytes())
+    broken = tmp_path / "broken.mtap"
+    for at in range(4096, len(data), max(1, len(data) // 60)):
+        damaged = bytearray(data)
+        damaged[at] ^= 0x5A
+        broken.write_bytes(damaged)
+        assert memtap("stats", "-f", "json", broken, check=False).returncode in (0, 1)
+
+
+def test_a_full_disk_stops_the_trace_not_the_program(record, target, small_disk):
+    recording = record(target("exchange"), 4, 200_000, 1, folder=small_disk, quiet=False)
+    assert recording.truth["case_make"]["allocations"] == 800_000
+    stats = recording.stats
+    assert stats["dropped_events"] > 0
+    assert 0 < stats["allocations"] < 1_200_000
+    assert b"full" in recording.stderr or b"space" in recording.stderr
+
+
+def test_a_disk_without_any_room_is_survived(record, target, small_disk):
+    run(["dd", "if=/dev/zero", f"of={small_disk / 'ballast'}", "bs=64k"])
+    result = run([MEMTAP, "run", "-o", small_disk / "x.mtap", "--", target("threads"), 10, 100])
+    if result.returncode == 0:
+        assert json.loads(result.stdout)["case_worker"]["allocations"] == 1000
+    assert b"x.mtap" in result.stderr and b"space" in result.stderr.lower()
+
+
+def test_a_size_limit_is_kept(record, target):
+    recording = record(target("exchange"), 4, 100_000, 1, options=["--max-file", "1M"])
+    assert recording.truth["case_make"]["allocations"] == 400_000
+    assert recording.path.stat().st_size <= 2**20
+    assert recording.stats["dropped_events"] > 0
+
+
+@pytest.mark.parametrize("place", ["/proc/x.mtap", "/no/such/folder/x.mtap", "/etc/passwd/x.mtap", "/dev/full/x"])
+def test_an_unwritable_path_is_told_before_the_program_starts(target, tmp_path, place):
+    result = run([MEMTAP, "run", "-o", place, "--", "/bin/sh", "-c", f"touch {tmp_path / 'started'}"])
+    assert result.returncode in (2, 3)
+    assert place.encode() in result.stderr or os.path.dirname(place).encode() in result.stderr
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_read_only_folder_is_told(target, tmp_path):
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    if os.geteuid() != 0 or run(["mount", "-t", "tmpfs", "-o", "ro,size=64k", "memtap-test", folder]).returncode != 0:
+        pytest.skip("mounting a read-only tmpfs needs root")
+    try:
+        result = run([MEMTAP, "run", "-o", folder / "x.mtap", "--", target("empty")])
+    finally:
+        run(["umount", folder])
+    assert result.returncode in (2, 3) and b"Read-only" in result.stderr
+
+
+def test_an_existing_file_is_not_overwritten_without_force(target, tmp_path):
+    path = tmp_path / "x.mtap"
+    path.write_text("precious")
+    result = run([MEMTAP, "run", "-o", path, "--", target("empty")])
+    assert result.returncode == 2 and path.read_text() == "precious"
+
+
+def test_a_missing_program_is_told(tmp_path):
+    result = run([MEMTAP, "run", "-o", tmp_path / "x.mtap", "--", "/no/such/program"])
+    assert result.returncode in (2, 127) and b"/no/such/program" in result.stderr
+
+
+def test_a_running_trace_can_be_read(target, tmp_path, any_python):
+    """The file is being written; a report reads what is there."""
+    path = tmp_path / "x.mtap"
+    code = "import sys; x=[bytes(12345) for _ in range(100)]; print('ready', flush=True); sys.stdin.read()"
+    process = subprocess.Popen([MEMTAP, "run", "-q", "-o", path, "--", any_python, "-c", code],
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        rows = [row for row in memtap_json("leaks", path) if row["count"] == 100 and row["bytes"] == 100 * (12345 + 33)]
+        assert len(rows) == 1
+    finally:
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_a_duration_stops_the_recording_not_the_program(record, any_python):
+    code = "import time; e=time.monotonic()+1.5\nwhile time.monotonic() < e: x=bytes(5000)\nprint('done')"
+    start = time.monotonic()
+    recording = record(any_python, "-c", code, options=["--duration", "0.3s"])
+    assert recording.stdout == b"done\n" and time.monotonic() - start >= 1.5
+    assert recording.stats["duration_s"] < 1.4
+
+
+def test_no_stray_files_are_left(record, target, tmp_path):
+    before = set(pathlib.Path("/dev/shm").iterdir())
+    record(target("threads"), 10, 100)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mtap"]
+    assert set(pathlib.Path("/dev/shm").iterdir()) <= before

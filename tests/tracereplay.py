@@ -1,0 +1,136 @@
+"""What follows from the events of a trace: totals, the live set, the peak, amounts by function.
+
+Decides: the plain meaning of a history, by replaying it one event at a time over a dict and a list. Function names come
+from the symbol tables of the recorded modules through nm; inlined frames are not seen here.
+"""
+
+import collections
+import re
+import subprocess
+
+HEAP_MAPS = (0, 3, 4)  # anonymous, brk, mremap; files, thread stacks and interpreter arenas are not heap
+CASE = re.compile(r"\bcase_\w+")
+
+
+class Replay:
+    """What follows from the events in order: totals, live blocks, live ranges, the peak."""
+
+    def __init__(self, events=()):
+        self.allocations = self.allocated_bytes = self.frees = 0
+        self.live = {}
+        self.ranges = []  # (start, end, event), disjoint
+        self.double_allocations = []
+        self.unknown_frees = 0
+        self.current = self.peak = 0
+        for event in events:
+            self.step(event)
+
+    def step(self, event):
+        getattr(self, event.kind)(event)
+        self.peak = max(self.peak, self.current)
+
+    def alloc(self, event):
+        self.allocations += 1
+        self.allocated_bytes += event.size
+        if event.addr in self.live:
+            self.double_allocations.append(event)
+            self.current -= self.live[event.addr].size
+        self.live[event.addr] = event
+        self.current += event.size
+
+    def free(self, event):
+        old = self.live.pop(event.addr, None)
+        if old is None:
+            self.unknown_frees += 1
+            return
+        self.frees += 1
+        self.current -= old.size
+
+    def map(self, event):
+        self.cut(event.addr, event.addr + event.size)
+        self.ranges.append((event.addr, event.addr + event.size, event))
+        if event.map_kind in HEAP_MAPS:
+            self.allocations += 1
+            self.allocated_bytes += event.size
+            self.current += event.size
+
+    def unmap(self, event):
+        self.cut(event.addr, event.addr + event.size)
+
+    def cut(self, start, end):
+        kept = []
+        for low, high, event in self.ranges:
+            overlap = min(high, end) - max(low, start)
+            if overlap <= 0:
+                kept.append((low, high, event))
+                continue
+            if event.map_kind in HEAP_MAPS:
+                self.current -= overlap
+            kept += [(a, b, event) for a, b in ((low, start), (end, high)) if low <= a < b <= high]
+        self.ranges = kept
+
+
+class SymbolTable:
+    """Function names of one ELF file by link-time address, from nm."""
+
+    def __init__(self, path):
+        listing = subprocess.run(["nm", "-C", "-S", "--defined-only", path], capture_output=True, text=True, check=False).stdout
+        self.ranges, self.known = [], {}
+        for line in listing.splitlines():
+            fields = line.split(None, 3)
+            if len(fields) == 4 and fields[2] in "tTwWiV":
+                start = int(fields[0], 16)
+                self.ranges.append((start, start + int(fields[1], 16), fields[3]))
+
+    def name(self, vaddr):
+        if vaddr not in self.known:
+            self.known[vaddr] = next((name for low, high, name in self.ranges if low <= vaddr < high), None)
+        return self.known[vaddr]
+
+
+class Namer:
+    """Names the frames of stacks; remembers every stack it has named. Inlined frames are not seen here."""
+
+    def __init__(self, trace):
+        self.trace = trace
+        self.tables = {}
+        self.stacks = {}
+
+    def names(self, stack):
+        if stack not in self.stacks:
+            self.stacks[stack] = [self.frame(pc, module) for pc, module in self.trace.native_stack(stack)]
+        return self.stacks[stack]
+
+    def frame(self, pc, module):
+        if module is None:
+            return hex(pc)
+        if module.path not in self.tables:
+            self.tables[module.path] = SymbolTable(module.path)
+        return self.tables[module.path].name(pc - 1 - module.bias) or hex(pc)
+
+    def case(self, stack):
+        """The innermost function of a target (case_*) on this stack, None when there is none."""
+        matches = (CASE.search(name) for name in self.names(stack))
+        return next((match.group() for match in matches if match), None)
+
+
+def by_case(trace):
+    """{case: {allocations, bytes, frees, live, live_bytes}}, in the form of the targets' truth."""
+    namer, live = Namer(trace), {}
+    rows = collections.defaultdict(lambda: dict(allocations=0, bytes=0, frees=0, live=0, live_bytes=0))
+    for event in trace.events:
+        if event.kind == "alloc":
+            case = namer.case(event.stack)
+            live[event.addr] = (case, event.size)
+            change(rows[case], event.size, allocations=1, bytes=event.size, live=1)
+        elif event.kind == "free" and event.addr in live:
+            case, size = live.pop(event.addr)
+            change(rows[case], -size, frees=1, live=-1)
+    rows.pop(None, None)
+    return dict(rows)
+
+
+def change(row, live_bytes, **amounts):
+    row["live_bytes"] += live_bytes
+    for key, amount in amounts.items():
+        row[key] += amount
