@@ -114,6 +114,12 @@ bool mt_os_is_writable(void *address)
     return result >= 0;
 }
 
+bool mt_os_is_readable(uint64_t address)
+{
+    enum { NO_SUCH_OPERATION = 99, KERNEL_SIGSET_BYTES = 8 };
+    return raw4(SYS_rt_sigprocmask, NO_SUCH_OPERATION, (long)address, 0, KERNEL_SIGSET_BYTES) == -EINVAL;
+}
+
 mt_status mt_os_open(const char *path, enum mt_os_open_mode mode, int *ret_fd)
 {
     static const int flags_of[] = {

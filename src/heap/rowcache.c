@@ -1,0 +1,156 @@
+/* rowcache.c: packing of rows, and the cache's writers.
+ *
+ * Layouts of the 28 bits above the kind:
+ *   RSP, RBP:     rbp field 4-14, offset/8 15-31 (signed)
+ *   *_DEREF:      rbp field 4-14, addend/8 15-17, offset/8 18-31 (signed)
+ *   PLT:          offset 15-31
+ *   SIGNAL:       offset/8 4-12, bp_offset/8 13-21, addend/8 22-30 (unsigned)
+ * Contexts: as rowcache.h.
+ */
+#include "heap/rowcache.h"
+
+enum {
+    ADDEND_BITS = 3,
+    DEREF_SHIFT = MT_ROW_OFFSET_SHIFT + ADDEND_BITS,
+    SIGNAL_BITS = 9,
+    SIGNAL_MASK = (1 << SIGNAL_BITS) - 1,
+};
+
+uint64_t mt_g_rows[1u << MT_ROW_CACHE_BITS];
+
+static bool fits_signed(int32_t value, unsigned bits)
+{
+    return value >= -(1 << (bits - 1)) && value < 1 << (bits - 1);
+}
+
+/* The rbp field, or UINT32_MAX. */
+static uint32_t pack_bp(const struct mt_cfi_row *row)
+{
+    switch (row->bp_rule) {
+    case MT_BP_SAME:
+        return 0;
+    case MT_BP_AT_BP:
+        return MT_ROW_BP_AT_BP;
+    case MT_BP_AT_CFA:
+    default:
+        return row->bp_offset < 0 && row->bp_offset > -8 * MT_ROW_BP_AT_BP ? (uint32_t)(-row->bp_offset / 8)
+                                                                          : UINT32_MAX;
+    }
+}
+
+static uint32_t pack_plain(const struct mt_cfi_row *row, uint32_t head, bool *ret_cacheable)
+{
+    int32_t units = row->offset / 8;
+    *ret_cacheable = fits_signed(units, 32 - MT_ROW_OFFSET_SHIFT);
+    return *ret_cacheable ? head | (uint32_t)units << MT_ROW_OFFSET_SHIFT : head;
+}
+
+static uint32_t pack_deref(const struct mt_cfi_row *row, uint32_t head)
+{
+    int32_t units = row->offset / 8;
+    int32_t addend = row->addend / 8;
+    if (!fits_signed(units, 32 - DEREF_SHIFT) || addend < 0 || addend >= 1 << ADDEND_BITS) {
+        return 0;
+    }
+    return head | (uint32_t)addend << MT_ROW_OFFSET_SHIFT | (uint32_t)units << DEREF_SHIFT;
+}
+
+static uint32_t pack_signal(const struct mt_cfi_row *row)
+{
+    int32_t fields[3] = { row->offset / 8, row->bp_offset / 8, row->addend / 8 };
+    uint32_t packed = MT_ROW_SIGNAL;
+    for (unsigned i = 0; i < 3; i++) {
+        if (fields[i] < 0 || fields[i] > SIGNAL_MASK) {
+            return 0;
+        }
+        packed |= (uint32_t)fields[i] << (4 + i * SIGNAL_BITS);
+    }
+    return packed;
+}
+
+uint32_t mt_row_pack(const struct mt_cfi_row *row, bool *ret_cacheable)
+{
+    uint32_t bp = pack_bp(row);
+    uint32_t head = (uint32_t)row->kind | bp << MT_ROW_BP_SHIFT;
+    *ret_cacheable = true;
+    if (bp == UINT32_MAX) {
+        return 0;
+    }
+    switch (row->kind) {
+    case MT_ROW_NONE:
+    case MT_ROW_END:
+        return (uint32_t)row->kind;
+    case MT_ROW_RSP:
+    case MT_ROW_RBP:
+        return pack_plain(row, head, ret_cacheable);
+    case MT_ROW_RSP_DEREF:
+    case MT_ROW_RBP_DEREF:
+        return pack_deref(row, head);
+    case MT_ROW_PLT:
+        return head | (uint32_t)row->offset << MT_ROW_OFFSET_SHIFT;
+    case MT_ROW_SIGNAL:
+        return pack_signal(row);
+    case MT_ROW_ABSENT:
+    default:
+        return 0;
+    }
+}
+
+static int32_t signal_field(uint32_t packed, unsigned field)
+{
+    return (int32_t)(packed >> (4 + field * SIGNAL_BITS) & SIGNAL_MASK) * 8;
+}
+
+struct mt_cfi_row mt_row_unpack(uint32_t packed)
+{
+    struct mt_cfi_row row = { .kind = mt_row_kind_of(packed) };
+    if (row.kind == MT_ROW_SIGNAL) {
+        row.offset = signal_field(packed, 0);
+        row.bp_offset = signal_field(packed, 1);
+        row.addend = signal_field(packed, 2);
+        return row;
+    }
+    uint32_t bp = mt_row_bp_of(packed);
+    row.bp_rule = bp == 0 ? MT_BP_SAME : bp == MT_ROW_BP_AT_BP ? MT_BP_AT_BP : MT_BP_AT_CFA;
+    row.bp_offset = row.bp_rule == MT_BP_AT_CFA ? -8 * (int32_t)bp : 0;
+    if (row.kind == MT_ROW_RSP_DEREF || row.kind == MT_ROW_RBP_DEREF) {
+        row.offset = ((int32_t)packed >> DEREF_SHIFT) * 8;
+        row.addend = (int32_t)(packed >> MT_ROW_OFFSET_SHIFT & ((1 << ADDEND_BITS) - 1)) * 8;
+    } else if (row.kind == MT_ROW_PLT) {
+        row.offset = (int32_t)(packed >> MT_ROW_OFFSET_SHIFT);
+    } else {
+        row.offset = (int32_t)mt_row_offset_of(packed);
+    }
+    return row;
+}
+
+void mt_rowcache_put(uint64_t address, uint32_t row)
+{
+    if (address > MT_ROW_ADDRESS_MASK) {
+        return;
+    }
+    uint64_t mixed = address * MT_ROW_MULTIPLIER & MT_ROW_ADDRESS_MASK;
+    mt_store_relaxed(&mt_g_rows[mixed >> 32], mixed << 32 | row);
+}
+
+/* The multiplier's inverse modulo 2^64 (and so modulo 2^47): Newton's iteration doubles the right bits, 3 to start. */
+static uint64_t inverse_multiplier(void)
+{
+    uint64_t inverse = MT_ROW_MULTIPLIER;
+    for (int i = 0; i < 5; i++) {
+        inverse *= 2 - MT_ROW_MULTIPLIER * inverse;
+    }
+    return inverse;
+}
+
+void mt_rowcache_forget(uint64_t low, uint64_t high)
+{
+    uint64_t inverse = inverse_multiplier();
+    for (uint64_t i = 0; i < MT_COUNTOF(mt_g_rows); i++) {
+        uint64_t entry = mt_load_relaxed(&mt_g_rows[i]);
+        uint64_t address = (i << 32 | entry >> 32) * inverse & MT_ROW_ADDRESS_MASK;
+        if (entry != 0 && address >= low && address < high) {
+            mt_store_relaxed(&mt_g_rows[i], 0u);
+        }
+    }
+}

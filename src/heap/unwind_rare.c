@@ -1,0 +1,244 @@
+/* unwind_rare.c: one step of the walk for everything but a cached plain frame.
+ *
+ * Decides: what to do on a cache miss (interpret the CFI, enter the row), at realigned frames, PLT stubs, signal frames,
+ * code without CFI (follow the frame pointer when that leads to a known module, else stop), and at the end of a stack.
+ * Invariants as unwind.c; additionally at most SIGNALS_MAX signal frames a walk, so that a damaged signal frame cannot
+ * make the walk go round. Contexts: [hook], own thread.
+ */
+#include "heap/modules.h"
+#include "heap/rowcache.h"
+#include "heap/unwind_walk.h"
+
+#include <elf.h>
+#include <string.h>
+
+enum { SIGNALS_MAX = 64, CHAIN_MAX = 64, CHAIN_FRAME_MAX_BYTES = 64 << 10 };
+
+/* Offsets in struct ucontext of the kernel's rt signal frame, which rsp points to when the handler has returned
+ * (arch/x86/include/uapi/asm/sigcontext.h): for restorers that have no CFI, as musl's. */
+enum { UCONTEXT_BP = 120, UCONTEXT_SP = 160, UCONTEXT_PC = 168 };
+
+/* The segment of module that holds address and has all the flags; NULL: none. */
+static const struct mt_module_segment *segment_of(const struct mt_module *module, uint64_t address, uint32_t flags)
+{
+    for (uint32_t i = 0; i < module->segment_count && i < MT_MODULE_SEGMENTS_MAX; i++) {
+        const struct mt_module_segment *segment = &module->segments[i];
+        if (address - module->bias - segment->vaddr < segment->bytes && (segment->flags & flags) == flags) {
+            return segment;
+        }
+    }
+    return NULL;
+}
+
+/* True at `mov $15, %rax; syscall` (rt_sigreturn): what every signal restorer must be. */
+static bool is_restorer(const struct mt_module *module, uint64_t pc)
+{
+    static const uint8_t code[] = { 0x48, 0xC7, 0xC0, 0x0F, 0x00, 0x00, 0x00, 0x0F, 0x05 };
+    return segment_of(module, pc, PF_R | PF_X) != NULL && segment_of(module, pc + sizeof code, PF_R | PF_X) != NULL &&
+           memcmp((const void *)(uintptr_t)pc, code, sizeof code) == 0;
+}
+
+static mt_status interpret(const struct mt_module *module, uint64_t address, struct mt_cfi_row *ret_row)
+{
+    const struct mt_module_segment *segment = segment_of(module, module->eh_frame_hdr, PF_R);
+    if (module->eh_frame_hdr == 0 || segment == NULL) {
+        return MT_E_NOENT;
+    }
+    struct mt_cfi_image image = { .hdr = module->eh_frame_hdr };
+    image.low = module->bias + segment->vaddr;
+    image.high = image.low + segment->bytes;
+    return mt_cfi_find_row(&image, address, ret_row);
+}
+
+/* The row of address, from the cache or made now; kind NONE when there is none. */
+static struct mt_cfi_row row_of(uint64_t address, uint64_t pc, uint32_t *ret_packed)
+{
+    struct mt_cfi_row row = { .kind = MT_ROW_NONE };
+    bool cacheable = false;
+    *ret_packed = mt_rowcache_get(address);
+    if (*ret_packed != 0) {
+        return mt_row_unpack(*ret_packed);
+    }
+    const struct mt_module *module = mt_modules_find(address);
+    if (module != NULL) {
+        cacheable = true;
+        if (interpret(module, address, &row) != MT_OK) {
+            row.kind = MT_ROW_NONE;
+        }
+        if (row.kind == MT_ROW_NONE && is_restorer(module, pc)) {
+            row = (struct mt_cfi_row){ MT_ROW_SIGNAL, MT_BP_SAME, UCONTEXT_SP, UCONTEXT_BP, UCONTEXT_PC };
+        }
+    }
+    bool has_offset = true;
+    *ret_packed = mt_row_pack(&row, &has_offset);
+    if (*ret_packed == 0) {
+        row.kind = MT_ROW_NONE;
+        *ret_packed = MT_ROW_NONE;
+    }
+    if (cacheable && has_offset) {
+        mt_rowcache_put(address, *ret_packed);
+    }
+    return row;
+}
+
+static void push(struct walk *w, uint64_t cfa, uint32_t packed)
+{
+    *w->out++ = (struct mt_native_frame){ .pc = w->pc, .cfa = cfa, .bp = w->bp, .hash = packed };
+}
+
+/* The outermost frame that is known; its own extent is not. */
+static enum progress stop(struct walk *w, enum mt_row_kind kind)
+{
+    push(w, w->sp + 8, (uint32_t)kind);
+    return kind == MT_ROW_END ? PROGRESS_COMPLETE : PROGRESS_BROKEN;
+}
+
+/* Reads the word at address if it lies in this walk's stack, not below the red zone of the current frame. */
+static bool read_word(struct walk *w, uint64_t address, uint64_t *ret_word)
+{
+    bool below = address < w->sp - MT_STACK_RED_ZONE_BYTES || address < w->span.low;
+    if (below || (address & 7) != 0 || address > UINT64_MAX - 8 || !mt_stackbounds_reach(w->u, &w->span, address + 8)) {
+        return false;
+    }
+    *ret_word = mt_stack_word(address);
+    return true;
+}
+
+static bool is_code(uint64_t pc)
+{
+    const struct mt_module *module = pc == 0 ? NULL : mt_modules_find(pc - 1);
+    return module != NULL && segment_of(module, pc - 1, PF_X) != NULL;
+}
+
+/* True when rbp looks like a frame pointer: a chain of saved rbp and return address upward that soon returns into a
+ * module (several steps: JIT frames call each other). */
+static bool has_frame_pointer(struct walk *w)
+{
+    uint64_t bp = w->bp;
+    uint64_t least = w->sp;
+    for (int i = 0; i < CHAIN_MAX; i++) {
+        uint64_t next;
+        uint64_t pc;
+        if (bp < least || bp - least > CHAIN_FRAME_MAX_BYTES || !read_word(w, bp, &next) ||
+            !read_word(w, bp + 8, &pc)) {
+            return false;
+        }
+        if (is_code(pc)) {
+            return true;
+        }
+        least = bp + 16;
+        bp = next;
+    }
+    return false;
+}
+
+/* The CFA by a row that is neither END, NONE nor SIGNAL. */
+static bool find_cfa(struct walk *w, const struct mt_cfi_row *row, uint64_t *ret_cfa)
+{
+    uint64_t offset = (uint64_t)(int64_t)row->offset;
+    uint64_t slot;
+    uint64_t value;
+    switch (row->kind) {
+    case MT_ROW_RSP:
+        *ret_cfa = w->sp + offset;
+        return true;
+    case MT_ROW_RBP:
+        *ret_cfa = w->bp + offset;
+        return true;
+    case MT_ROW_PLT:
+        *ret_cfa = w->sp + 8 + ((w->pc & 15) >= offset ? 8 : 0);
+        return true;
+    case MT_ROW_RSP_DEREF:
+    case MT_ROW_RBP_DEREF:
+        slot = (row->kind == MT_ROW_RSP_DEREF ? w->sp : w->bp) + offset;
+        if (!read_word(w, slot, &value)) {
+            return false;
+        }
+        *ret_cfa = value + (uint64_t)(int64_t)row->addend;
+        return slot < *ret_cfa; /* inside the frame, as the memo's extras have it */
+    case MT_ROW_ABSENT:
+    case MT_ROW_NONE:
+    case MT_ROW_END:
+    case MT_ROW_SIGNAL:
+    default:
+        return false;
+    }
+}
+
+static bool find_bp(struct walk *w, const struct mt_cfi_row *row, uint64_t cfa, uint64_t *ret_bp)
+{
+    if (row->bp_rule == MT_BP_SAME) {
+        *ret_bp = w->bp;
+        return true;
+    }
+    uint64_t slot = row->bp_rule == MT_BP_AT_BP ? w->bp : cfa + (uint64_t)(int64_t)row->bp_offset;
+    return slot < cfa && read_word(w, slot, ret_bp);
+}
+
+static enum progress step_frame(struct walk *w, const struct mt_cfi_row *row, uint32_t packed)
+{
+    uint64_t cfa;
+    uint64_t pc;
+    uint64_t bp;
+    if (!find_cfa(w, row, &cfa) || cfa <= w->sp || (cfa & 7) != 0) {
+        return stop(w, MT_ROW_NONE);
+    }
+    if (!mt_stackbounds_reach(w->u, &w->span, cfa)) {
+        return stop(w, MT_ROW_END);
+    }
+    if (!find_bp(w, row, cfa, &bp) || !read_word(w, cfa - 8, &pc)) {
+        return stop(w, MT_ROW_NONE);
+    }
+    push(w, cfa, packed);
+    w->pc = pc;
+    w->sp = cfa;
+    w->bp = bp;
+    w->base_is_zero = pc == 0;
+    return pc == 0 ? PROGRESS_COMPLETE : PROGRESS_PLAIN;
+}
+
+/* Goes on in the interrupted code, which may run on another stack. */
+static enum progress step_signal(struct walk *w, const struct mt_cfi_row *row, uint32_t packed)
+{
+    uint64_t sp;
+    uint64_t bp;
+    uint64_t pc;
+    bool known = read_word(w, w->sp + (uint64_t)(int64_t)row->offset, &sp) &&
+                 read_word(w, w->sp + (uint64_t)(int64_t)row->bp_offset, &bp) &&
+                 read_word(w, w->sp + (uint64_t)(int64_t)row->addend, &pc);
+    if (!known || w->signals == SIGNALS_MAX) {
+        return stop(w, MT_ROW_NONE);
+    }
+    w->oldest_signal = w->out;
+    push(w, sp, packed);
+    w->signals++;
+    w->candidate = w->u->frames + w->state->usable - 1;
+    w->pc = pc;
+    w->sp = sp;
+    w->bp = bp;
+    w->exact = true;
+    return mt_stackbounds_enter(w->u, sp, &w->span) ? PROGRESS_RARE : PROGRESS_BROKEN;
+}
+
+enum progress mt_unwind_step_rare(struct walk *w)
+{
+    static const struct mt_cfi_row frame_pointer_row = { MT_ROW_RBP, MT_BP_AT_CFA, 16, -16, 0 };
+    uint32_t packed;
+    bool cacheable;
+    if (w->out == w->out_end) {
+        return PROGRESS_TRUNCATED;
+    }
+    struct mt_cfi_row row = row_of(w->exact ? w->pc : w->pc - 1, w->pc, &packed);
+    w->exact = false;
+    if (row.kind == MT_ROW_NONE && has_frame_pointer(w)) {
+        row = frame_pointer_row;
+        packed = mt_row_pack(&row, &cacheable);
+    }
+    if (row.kind == MT_ROW_NONE || row.kind == MT_ROW_END) {
+        return stop(w, row.kind);
+    }
+    if (row.kind == MT_ROW_SIGNAL) {
+        return step_signal(w, &row, packed);
+    }
+    return step_frame(w, &row, packed);
+}
