@@ -86,8 +86,8 @@ struct mt_totals {
     struct mt_amount storage[MT_STORAGE__COUNT][MT_MEASURE__COUNT]; /* by storage; [HEAP] equals heap */
     struct mt_amount allocator[MT_ALLOCATOR__COUNT][MT_MEASURE__COUNT]; /* heap storage by allocator */
     struct mt_amount size_histogram[MT_HISTOGRAM_BUCKETS]; /* totals */
-    uint64_t lifetime_histogram[MT_HISTOGRAM_BUCKETS]; /* freed allocations by lifetime: [b] 2^(b-1) <= ns < 2^b */
-    uint64_t deallocations;       /* frees and unmaps of something known (estimated number in sample mode) */
+    uint64_t lifetime_histogram[MT_HISTOGRAM_BUCKETS]; /* freed ones (sampled ones) by lifetime: [b] 2^(b-1) <= ns < 2^b */
+    uint64_t deallocations;       /* ends of heap allocations (estimated number in sample mode) */
     uint64_t unknown_frees;       /* frees of addresses not known to be allocated (allocated before the recording) */
     uint64_t double_allocations;  /* an address allocated while alive: the older one is taken as freed */
     uint64_t events;              /* events read */

@@ -31,6 +31,7 @@ enum mt_event_kind_raw {
     MT_EVENT_REALLOC_FAILED = 8,
     MT_EVENT_DROPPED = 9, /* size: events lost */
     MT_EVENT_RATE = 10,   /* size: new rate in bytes */
+    MT_EVENT_REALLOC_GONE = 11, /* the REALLOC_OLD took effect, its new block is not recorded */
 };
 
 enum mt_event_flag {

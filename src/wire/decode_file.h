@@ -22,6 +22,7 @@
 enum {
     MT_BLOCK_RAW_MAX = 16 * 1024 * 1024,  /* a block with more raw bytes is refused */
     MT_META_RATIO_MAX = 64,               /* metadata may not expand more than this (its records stay in memory) */
+    MT_EVENT_RATIO_MAX = 256,             /* nor events; the writer pads with a zstd skippable frame to keep to it */
 };
 
 /* One block or live slot. */
@@ -40,7 +41,8 @@ struct mt_extent {
     uint8_t type;          /* enum mt_block_type of the content: META, EVENTS, AGGREGATE or INDEX */
     uint8_t codec;
     bool cut;              /* the file ends inside it: no checksum, last record may be partial */
-    uint8_t reserved[5];
+    bool slot;             /* a journal's content: no checksum, raw */
+    uint8_t reserved[4];
 };
 static_assert(sizeof(struct mt_extent) == 64, "the promise about memory");
 

@@ -1,0 +1,189 @@
+/* collect.c: from the units of a pass to the amounts of an analysis. Context: [tool]. */
+#include "analysis/pass.h"
+#include "base/hash.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
+
+void mt_amount_add(struct mt_amount *to, const struct mt_amount *amount)
+{
+    to->bytes += amount->bytes;
+    to->count += amount->count;
+    to->bytes_variance += amount->bytes_variance;
+    to->count_variance += amount->count_variance;
+}
+
+static uint64_t rounded(uint64_t units, unsigned scale_bits)
+{
+    return scale_bits == 0 ? units : (units + ((uint64_t)1 << (scale_bits - 1))) >> scale_bits;
+}
+
+static double not_negative(double variance)
+{
+    return variance > 0 ? variance : 0;
+}
+
+static struct mt_amount amount_of(struct mt_units units, struct mt_variances variances, unsigned scale_bits)
+{
+    return (struct mt_amount){ .bytes = rounded(units.bytes, scale_bits),
+                               .count = rounded(units.count, scale_bits),
+                               .bytes_variance = not_negative(variances.bytes),
+                               .count_variance = not_negative(variances.count) };
+}
+
+static void fold_units(struct mt_units *to, struct mt_units from)
+{
+    to->bytes += from.bytes;
+    to->count += from.count;
+}
+
+static void fold_variances(struct mt_variances *to, struct mt_variances from)
+{
+    to->bytes += from.bytes;
+    to->count += from.count;
+}
+
+/* The same place at another sampling rate. */
+static void fold(struct mt_pass_site *to, const struct mt_pass_site *from)
+{
+    fold_units(&to->live, from->live);
+    fold_units(&to->peak, from->peak);
+    fold_units(&to->total, from->total);
+    fold_units(&to->temporary, from->temporary);
+    fold_units(&to->window, from->window);
+    fold_variances(&to->live_variance, from->live_variance);
+    fold_variances(&to->peak_variance, from->peak_variance);
+    fold_variances(&to->total_variance, from->total_variance);
+    fold_variances(&to->temporary_variance, from->temporary_variance);
+    fold_variances(&to->window_variance, from->window_variance);
+    to->area += from->area;
+    to->moment += from->moment;
+    to->lifetime += from->lifetime;
+    to->oldest_clock = from->oldest_clock < to->oldest_clock ? from->oldest_clock : to->oldest_clock;
+}
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct mt_pass_site *x = a, *y = b;
+    if (x->stack != y->stack) {
+        return x->stack < y->stack ? -1 : 1;
+    }
+    if (x->stream != y->stream) {
+        return x->stream < y->stream ? -1 : 1;
+    }
+    if (x->allocator != y->allocator) {
+        return x->allocator < y->allocator ? -1 : 1;
+    }
+    return x->storage < y->storage ? -1 : x->storage > y->storage;
+}
+
+/* One site a place, whatever the rates. Returns how many remain. */
+static size_t fold_rates(struct mt_pass_site *sites, size_t count)
+{
+    qsort(sites, count, sizeof *sites, compare_places);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (kept > 0 && compare_places(&sites[kept - 1], &sites[i]) == 0) {
+            fold(&sites[kept - 1], &sites[i]);
+        } else {
+            sites[kept++] = sites[i];
+        }
+    }
+    return kept;
+}
+
+/* Least-squares slope of a function of time on [0, T] from its integral and its first moment: 12/T^3 (moment - T/2 area). */
+static double slope(double area, double moment, double duration_s)
+{
+    return duration_s > 0 ? 12 * (moment - 0.5 * duration_s * area) / (duration_s * duration_s * duration_s) : 0;
+}
+
+static struct mt_site site_of(const struct mt_pass *p, const struct mt_pass_site *s, uint32_t trace_idx,
+                              double duration_s)
+{
+    unsigned bits = p->scale_bits;
+    double unit = (double)((uint64_t)1 << bits);
+    struct mt_site site = { .trace_idx = trace_idx,
+                            .stack = s->stack,
+                            .stream = s->stream,
+                            .allocator = s->allocator,
+                            .storage = s->storage };
+    site.amount[MT_MEASURE_PEAK] = amount_of(s->peak, s->peak_variance, bits);
+    site.amount[MT_MEASURE_LIVE] = amount_of(s->live, s->live_variance, bits);
+    site.amount[MT_MEASURE_TOTAL] = amount_of(s->total, s->total_variance, bits);
+    site.amount[MT_MEASURE_TEMPORARY] = amount_of(s->temporary, s->temporary_variance, bits);
+    site.amount[MT_MEASURE_WINDOW] = amount_of(s->window, s->window_variance, bits);
+    site.oldest_ns = s->oldest_clock == UINT64_MAX ? UINT64_MAX : mt_trace_time(p->trace, s->oldest_clock);
+    site.growth_bytes_per_s = slope(s->area / unit, s->moment / unit, duration_s);
+    site.lifetime_s = s->total.count > 0 ? s->lifetime / (double)s->total.count : 0;
+    return site;
+}
+
+static void collect_totals(const struct mt_pass *p, uint64_t duration_ns, struct mt_totals *t)
+{
+    for (size_t b = 0; b < MT_HISTOGRAM_BUCKETS; b++) {
+        struct mt_amount amount = amount_of(p->histogram[b], p->histogram_variance[b], p->scale_bits);
+        mt_amount_add(&t->size_histogram[b], &amount);
+        t->lifetime_histogram[b] += p->lifetimes[b];
+    }
+    t->deallocations += rounded(p->deallocations, p->scale_bits);
+    t->unknown_frees += p->unknown_frees;
+    t->double_allocations += p->double_allocations;
+    t->events += p->events;
+    t->duration_ns = duration_ns > t->duration_ns ? duration_ns : t->duration_ns;
+}
+
+void mt_pass_collect(const struct mt_pass *p, uint32_t trace_idx, uint64_t end_clock, struct mt_analysis *a,
+                     size_t *site_capacity, size_t *thread_capacity)
+{
+    uint64_t duration_ns = mt_trace_time(p->trace, end_clock);
+    size_t count = p->rate_count > 1 ? fold_rates(p->sites, p->site_count) : p->site_count;
+    a->sites = mt_alloc_grow(a->sites, site_capacity, a->site_count + count, sizeof *a->sites);
+    for (size_t i = 0; i < count; i++) {
+        a->sites[a->site_count++] = site_of(p, &p->sites[i], trace_idx, (double)duration_ns * 1e-9);
+    }
+    a->threads = mt_alloc_grow(a->threads, thread_capacity, a->thread_count + p->thread_count, sizeof *a->threads);
+    for (size_t i = 0; i < p->thread_count; i++) {
+        a->threads[a->thread_count++] = (struct mt_thread_totals){ .trace_idx = trace_idx,
+                                                                   .stream = p->threads[i].stream,
+                                                                   .deallocations = p->threads[i].deallocations };
+    }
+    collect_totals(p, duration_ns, &a->totals);
+    a->sampled = a->sampled || p->scale_bits != 0;
+}
+
+static int compare_threads(const void *a, const void *b)
+{
+    const struct mt_thread_totals *x = a, *y = b;
+    if (x->trace_idx != y->trace_idx) {
+        return x->trace_idx < y->trace_idx ? -1 : 1;
+    }
+    return x->stream < y->stream ? -1 : x->stream > y->stream;
+}
+
+static struct mt_thread_totals *thread_of(struct mt_analysis *a, const struct mt_site *site)
+{
+    struct mt_thread_totals key = { .trace_idx = site->trace_idx, .stream = site->stream };
+    return bsearch(&key, a->threads, a->thread_count, sizeof key, compare_threads);
+}
+
+void mt_analysis_sum_sites(struct mt_analysis *a, size_t first)
+{
+    if (a->thread_count > 0) {
+        qsort(a->threads, a->thread_count, sizeof *a->threads, compare_threads);
+    }
+    for (size_t i = first; i < a->site_count; i++) {
+        const struct mt_site *s = &a->sites[i];
+        struct mt_thread_totals *thread = a->thread_count > 0 ? thread_of(a, s) : NULL;
+        for (size_t m = 0; m < MT_MEASURE__COUNT; m++) {
+            mt_amount_add(&a->totals.storage[s->storage][m], &s->amount[m]);
+            if (s->storage == MT_STORAGE_HEAP) {
+                mt_amount_add(&a->totals.heap[m], &s->amount[m]);
+                mt_amount_add(&a->totals.allocator[s->allocator][m], &s->amount[m]);
+                if (thread != NULL) {
+                    mt_amount_add(&thread->amount[m], &s->amount[m]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+/* pass_sites.c: dictionaries of a pass: sites, threads, rates, weights; and the timeline. Context: [tool]. */
+#include "analysis/pass.h"
+#include "base/hash.h"
+#include "util/memory.h"
+
+#include <math.h>
+#include <string.h>
+
+static uint64_t site_hash(uint32_t stack, uint32_t stream, unsigned allocator, unsigned storage, unsigned rate)
+{
+    uint64_t kind = (uint64_t)allocator | (uint64_t)storage << 8 | (uint64_t)rate << 16;
+    return mt_hash_pair((uint64_t)stream << 32 | stack, kind);
+}
+
+static uint64_t rehash_site(const void *context, uint32_t position)
+{
+    const struct mt_pass *p = context;
+    const struct mt_pass_site *s = &p->sites[position];
+    return site_hash(s->stack, s->stream, s->allocator, s->storage, s->rate);
+}
+
+static uint16_t rate_number(struct mt_pass *p, uint64_t rate_bytes)
+{
+    for (size_t i = p->rate_count; i-- > 0;) {
+        if (p->rates[i] == rate_bytes) {
+            return (uint16_t)i;
+        }
+    }
+    if (p->rate_count == MT_RATES_MAX) {
+        return (uint16_t)(p->rate_count - 1); /* nobody changes the rate that often */
+    }
+    p->rates = mt_alloc_grow(p->rates, &p->rate_capacity, p->rate_count + 1, sizeof *p->rates);
+    p->rates[p->rate_count] = rate_bytes;
+    return (uint16_t)p->rate_count++;
+}
+
+struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *event, uint8_t allocator, uint8_t storage,
+                                  uint64_t rate_bytes)
+{
+    uint16_t rate = rate_number(p, rate_bytes);
+    uint32_t stack = event->stack < p->stack_count ? event->stack : 0;
+    uint64_t hash = site_hash(stack, event->stream, allocator, storage, rate);
+    size_t probe = 0;
+    uint32_t at;
+    while ((at = mt_index_next(&p->site_index, hash, &probe)) != MT_INDEX_NONE) {
+        struct mt_pass_site *s = &p->sites[at];
+        if (s->stack == stack && s->stream == event->stream && s->allocator == allocator &&
+            s->storage == storage && s->rate == rate) {
+            return s;
+        }
+    }
+    p->sites = mt_alloc_grow(p->sites, &p->site_capacity, p->site_count + 1, sizeof *p->sites);
+    struct mt_pass_site *s = &p->sites[p->site_count];
+    memset(s, 0, sizeof *s);
+    s->stack = stack;
+    s->stream = event->stream;
+    s->allocator = allocator;
+    s->storage = storage;
+    s->rate = rate;
+    s->thread = mt_pass_thread(p, event->stream);
+    s->oldest_clock = UINT64_MAX;
+    mt_index_add(&p->site_index, hash, (uint32_t)p->site_count++, rehash_site, p);
+    return s;
+}
+
+static uint64_t rehash_thread(const void *context, uint32_t position)
+{
+    const struct mt_pass *p = context;
+    return mt_hash_u64(p->threads[position].stream);
+}
+
+static uint32_t find_thread(struct mt_pass *p, uint32_t stream)
+{
+    size_t probe = 0;
+    uint32_t at;
+    while ((at = mt_index_next(&p->thread_index, mt_hash_u64(stream), &probe)) != MT_INDEX_NONE) {
+        if (p->threads[at].stream == stream) {
+            return at;
+        }
+    }
+    p->threads = mt_alloc_grow(p->threads, &p->thread_capacity, p->thread_count + 1, sizeof *p->threads);
+    p->threads[p->thread_count] = (struct mt_pass_thread){ .stream = stream };
+    at = (uint32_t)p->thread_count++;
+    mt_index_add(&p->thread_index, mt_hash_u64(stream), at, rehash_thread, p);
+    return at;
+}
+
+uint32_t mt_pass_thread(struct mt_pass *p, uint32_t stream)
+{
+    if (p->thread_count == 0 || p->last_stream != stream) {
+        p->last_thread = find_thread(p, stream);
+        p->last_stream = stream;
+    }
+    return p->last_thread;
+}
+
+static struct mt_unit_weight make_weight(uint64_t size, uint64_t rate_bytes, unsigned scale_bits)
+{
+    struct mt_weight w = mt_estimate_weight(size, rate_bytes);
+    return (struct mt_unit_weight){ .size = size,
+                                    .rate_bytes = rate_bytes,
+                                    .units = { .bytes = (uint64_t)llround(ldexp(w.bytes, (int)scale_bits)),
+                                               .count = (uint64_t)llround(ldexp(w.count, (int)scale_bits)) },
+                                    .variance = { w.bytes_variance, w.count_variance } };
+}
+
+const struct mt_unit_weight *mt_pass_weight(struct mt_pass *p, uint64_t size, uint64_t rate_bytes)
+{
+    if (rate_bytes == 0) { /* exact in integers, whatever the size */
+        p->exact.size = size;
+        p->exact.units = (struct mt_units){ size << p->scale_bits, (uint64_t)1 << p->scale_bits };
+        return &p->exact;
+    }
+    struct mt_unit_weight *w = &p->weights[mt_hash_pair(size, rate_bytes) % MT_WEIGHT_CACHE];
+    if (w->units.count == 0 || w->size != size || w->rate_bytes != rate_bytes) {
+        *w = make_weight(size, rate_bytes, p->scale_bits);
+    }
+    return w;
+}
+
+static void close_interval(struct mt_pass *p)
+{
+    struct mt_timeline_point *point = &p->timeline[p->timeline_at++];
+    point->heap_bytes += p->current >> p->scale_bits;
+    point->heap_max_bytes += p->timeline_max >> p->scale_bits;
+    point->allocations += p->current_count >> p->scale_bits;
+    p->timeline_max = p->current;
+}
+
+void mt_pass_timeline(struct mt_pass *p, uint64_t clock)
+{
+    while (clock > p->timeline_due_clock && p->timeline_at + 1 < p->timeline_count) {
+        close_interval(p);
+        p->timeline_due_clock += p->timeline_step_ns;
+    }
+    if (p->timeline_at + 1 >= p->timeline_count) {
+        p->timeline_due_clock = UINT64_MAX; /* the last interval takes the rest */
+    }
+}

@@ -1,0 +1,220 @@
+/* cursor.c: merges streams by (clock, stream) with a binary heap.
+ *
+ * The heap holds every stream that still has something, keyed by its next clock (a lower bound, its block's clock_first,
+ * until the block is loaded). The top stream runs until the next smallest key: with one thread active that is a whole
+ * batch, with many it is often one record, and then a step costs one sift. Specials (realloc halves, RATE, DROPPED) are
+ * resolved in place after a run, only when the decoder saw one. Context: [tool].
+ */
+#include "model/cursor.h"
+
+#include "model/stream.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
+
+struct mt_cursor {
+    const struct mt_reader *reader;
+    uint64_t stop_clock;
+    struct mt_stream *streams;
+    struct mt_stream **heap;
+    size_t heap_count;
+    struct mt_cursor_losses losses;
+    uint64_t done_bytes;
+    mt_status status;
+};
+
+static const uint32_t SPECIAL_KINDS = 1u << MT_EVENT_REALLOC_OLD | 1u << MT_EVENT_REALLOC_NEW |
+                                      1u << MT_EVENT_REALLOC_FAILED | 1u << MT_EVENT_REALLOC_GONE |
+                                      1u << MT_EVENT_DROPPED | 1u << MT_EVENT_RATE;
+
+static bool before(const struct mt_stream *a, const struct mt_stream *b)
+{
+    return a->due < b->due || (a->due == b->due && a->id < b->id);
+}
+
+static void sift_down(struct mt_cursor *c, size_t at)
+{
+    struct mt_stream *moving = c->heap[at];
+    for (;;) {
+        size_t child = 2 * at + 1;
+        if (child >= c->heap_count) {
+            break;
+        }
+        if (child + 1 < c->heap_count && before(c->heap[child + 1], c->heap[child])) {
+            child++;
+        }
+        if (!before(c->heap[child], moving)) {
+            break;
+        }
+        c->heap[at] = c->heap[child];
+        at = child;
+    }
+    c->heap[at] = moving;
+}
+
+/* Streams 1 … of the trace; extents are sorted by (stream, seq). */
+static void find_streams(struct mt_cursor *c)
+{
+    size_t count;
+    const struct mt_extent *extents = mt_reader_extents(c->reader, &count);
+    size_t capacity = 0, used = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct mt_extent *e = &extents[i];
+        if (e->type != MT_BLOCK_EVENTS) {
+            continue;
+        }
+        /* only events can stand between two event blocks of one stream, unless a trace is hostile */
+        bool more = used > 0 && c->streams[used - 1].id == e->stream &&
+                    e == c->streams[used - 1].extents + c->streams[used - 1].count;
+        if (more) {
+            c->streams[used - 1].count++;
+            continue;
+        }
+        c->streams = mt_alloc_grow(c->streams, &capacity, used + 1, sizeof *c->streams);
+        c->streams[used++] = (struct mt_stream){ .id = e->stream, .due = e->clock_first, .extents = e, .count = 1 };
+    }
+    c->heap = mt_alloc(used * sizeof(struct mt_stream *));
+    c->heap_count = used;
+}
+
+mt_status mt_cursor_new(const struct mt_trace *trace, uint64_t stop_clock, struct mt_cursor **ret)
+{
+    struct mt_cursor *c = mt_alloc_zero(1, sizeof *c);
+    c->reader = mt_trace_reader(trace);
+    c->stop_clock = stop_clock;
+    find_streams(c);
+    for (size_t i = 0; i < c->heap_count; i++) {
+        c->heap[i] = &c->streams[i];
+    }
+    for (size_t i = c->heap_count / 2; i-- > 0;) {
+        sift_down(c, i);
+    }
+    *ret = c;
+    return MT_OK;
+}
+
+void mt_cursor_free(struct mt_cursor *c)
+{
+    if (c == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < c->heap_count; i++) {
+        mt_stream_fini(c->heap[i]);
+    }
+    free(c->heap);
+    free(c->streams);
+    free(c);
+}
+
+/* Makes the top of the heap a stream whose next record is known. False when there is nothing left. */
+static bool settle_top(struct mt_cursor *c)
+{
+    while (c->heap_count > 0 && c->status == MT_OK) {
+        struct mt_stream *top = c->heap[0];
+        if (top->due > c->stop_clock) {
+            return false;
+        }
+        uint64_t due = top->due;
+        if (!mt_stream_advance(top, c->reader, &c->losses, &c->done_bytes, &c->status)) {
+            if (c->status == MT_OK) {
+                c->heap[0] = c->heap[--c->heap_count];
+            }
+        } else if (top->loaded && top->due == due) {
+            return true;
+        }
+        if (c->heap_count > 0) {
+            sift_down(c, 0);
+        }
+    }
+    return false;
+}
+
+/* The last clock the top stream may run to before another one is due. */
+static uint64_t run_limit(const struct mt_cursor *c)
+{
+    const struct mt_stream *top = c->heap[0];
+    const struct mt_stream *second = NULL;
+    for (size_t i = 1; i < c->heap_count && i <= 2; i++) {
+        second = second == NULL || before(c->heap[i], second) ? c->heap[i] : second;
+    }
+    uint64_t limit = c->stop_clock;
+    if (second != NULL && second->due <= limit) {
+        limit = second->id > top->id ? second->due : second->due - 1;
+    }
+    return limit < top->due ? top->due : limit;
+}
+
+static enum mt_realloc_outcome outcome_of(struct mt_cursor *c, struct mt_stream *s, const struct mt_event *run,
+                                          size_t count)
+{
+    unsigned depth = 1;
+    for (size_t i = 0; i < count; i++) {
+        if (run[i].kind == MT_EVENT_REALLOC_OLD) {
+            depth++;
+        } else if (mt_stream_closes_realloc(run[i].kind) && --depth == 0) {
+            return run[i].kind == MT_EVENT_REALLOC_FAILED ? MT_REALLOC_FAILED : MT_REALLOC_DONE;
+        }
+    }
+    return mt_stream_outcome(s, c->reader, depth);
+}
+
+/* Replaces special records by what they mean; returns how many events remain. */
+static size_t resolve(struct mt_cursor *c, struct mt_stream *s, struct mt_event *run, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct mt_event event = run[i];
+        if (event.kind == MT_EVENT_REALLOC_OLD) {
+            enum mt_realloc_outcome outcome = outcome_of(c, s, run + i + 1, count - i - 1);
+            c->losses.unfinished_reallocs += outcome == MT_REALLOC_UNKNOWN;
+            if (outcome != MT_REALLOC_DONE) {
+                continue;
+            }
+            event.kind = MT_EVENT_FREE;
+            event.flags = MT_EVENT_OF_REALLOC;
+        } else if (event.kind == MT_EVENT_REALLOC_NEW) {
+            event.kind = MT_EVENT_ALLOC;
+            event.flags = MT_EVENT_OF_REALLOC;
+        } else if (event.kind > MT_EVENT_EXT) {
+            c->losses.dropped_events += event.kind == MT_EVENT_DROPPED ? event.size : 0;
+            continue;
+        }
+        run[kept++] = event;
+    }
+    return kept;
+}
+
+static size_t run_top(struct mt_cursor *c, struct mt_event *out, size_t capacity)
+{
+    struct mt_stream *top = c->heap[0];
+    top->decoder.seen = 0;
+    size_t count = mt_decode_events(&top->decoder, run_limit(c), out, capacity);
+    if (top->decoder.seen & SPECIAL_KINDS) {
+        count = resolve(c, top, out, count);
+    }
+    return count;
+}
+
+size_t mt_cursor_next(struct mt_cursor *c, struct mt_event *out, size_t capacity)
+{
+    size_t count = 0;
+    while (count < capacity && settle_top(c)) {
+        count += run_top(c, out + count, capacity - count);
+    }
+    return count;
+}
+
+mt_status mt_cursor_status(const struct mt_cursor *cursor)
+{
+    return cursor->status;
+}
+
+const struct mt_cursor_losses *mt_cursor_losses(const struct mt_cursor *cursor)
+{
+    return &cursor->losses;
+}
+
+uint64_t mt_cursor_done_bytes(const struct mt_cursor *cursor)
+{
+    return cursor->done_bytes;
+}

@@ -1,0 +1,129 @@
+/* stream.c: see stream.h. Context: [tool]. */
+#include "model/stream.h"
+
+enum { OUTCOME_BATCH = 16, OUTCOME_RECORDS_MAX = 4096 };
+
+static void note_error(struct mt_cursor_losses *losses, const struct mt_wire_error *error)
+{
+    if (losses->first_error.text == NULL) {
+        losses->first_error = *error;
+    }
+}
+
+/* The current block is over: why? */
+static void finish_block(struct mt_stream *s, struct mt_cursor_losses *losses, uint64_t *done_bytes)
+{
+    const struct mt_extent *e = &s->extents[s->next - 1];
+    bool packed = e->codec != MT_CODEC_NONE;
+    uint64_t inside = (uint64_t)(s->decoder.at - s->decoder.begin);
+    struct mt_wire_error error = { .offset = packed ? inside : e->offset + sizeof(struct mt_block_header) + inside,
+                                   .in_payload = packed };
+    *done_bytes += e->stored_bytes;
+    if (s->decoder.state == MT_DECODE_CUT) {
+        losses->cut_records++;
+        error.text = "the block ends inside a record";
+        note_error(losses, &error);
+    } else if (s->decoder.state == MT_DECODE_BAD) {
+        losses->bad_blocks++;
+        error.text = "impossible event record: rest of the block skipped";
+        note_error(losses, &error);
+    }
+    s->loaded = false;
+}
+
+static mt_status load_next(struct mt_stream *s, const struct mt_reader *reader, struct mt_cursor_losses *losses)
+{
+    const struct mt_extent *e = &s->extents[s->next++];
+    mt_status status = MT_OK;
+    struct mt_wire_error error = { 0 };
+    if (s->ahead_valid) {
+        struct mt_payload current = s->payload;
+        s->payload = s->ahead;
+        s->ahead = current;
+        s->ahead_valid = false;
+    } else {
+        status = mt_reader_load(reader, e, &s->payload, &error);
+    }
+    if (status == MT_E_NOMEM || status == MT_E_IO) {
+        return status;
+    }
+    if (status != MT_OK) {
+        losses->bad_blocks++;
+        note_error(losses, &error);
+        s->payload.bytes = 0;
+    }
+    mt_decode_begin(&s->decoder, s->payload.data != NULL ? s->payload.data : (const void *)"", s->payload.bytes,
+                    e->clock_first, s->id);
+    s->loaded = true;
+    return MT_OK;
+}
+
+bool mt_stream_advance(struct mt_stream *s, const struct mt_reader *reader, struct mt_cursor_losses *losses,
+                       uint64_t *done_bytes, mt_status *ret_status)
+{
+    while (!s->loaded || !mt_decode_peek(&s->decoder, &s->due)) {
+        if (s->loaded) {
+            finish_block(s, losses, done_bytes);
+            if (s->next < s->count && s->extents[s->next].clock_first > s->due) {
+                s->due = s->extents[s->next].clock_first; /* load it when it is due */
+                return true;
+            }
+        }
+        if (s->next == s->count) {
+            mt_stream_fini(s);
+            return false;
+        }
+        *ret_status = load_next(s, reader, losses);
+        if (*ret_status != MT_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Looks for the record that closes `*depth` open REALLOC_OLDs. */
+static bool search(struct mt_event_decoder *d, unsigned *depth, size_t *budget, enum mt_realloc_outcome *ret)
+{
+    struct mt_event events[OUTCOME_BATCH];
+    size_t count;
+    while (*budget > 0 && (count = mt_decode_events(d, UINT64_MAX, events, OUTCOME_BATCH)) > 0) {
+        for (size_t i = 0; i < count; i++) {
+            unsigned kind = events[i].kind;
+            if (kind == MT_EVENT_REALLOC_OLD) {
+                ++*depth;
+            } else if (mt_stream_closes_realloc(kind) && --*depth == 0) {
+                *ret = kind == MT_EVENT_REALLOC_FAILED ? MT_REALLOC_FAILED : MT_REALLOC_DONE;
+                return true;
+            }
+        }
+        *budget -= count < *budget ? count : *budget;
+    }
+    return false;
+}
+
+enum mt_realloc_outcome mt_stream_outcome(struct mt_stream *s, const struct mt_reader *reader, unsigned depth)
+{
+    enum mt_realloc_outcome outcome;
+    size_t budget = OUTCOME_RECORDS_MAX;
+    struct mt_event_decoder d = s->decoder;
+    if (search(&d, &depth, &budget, &outcome)) {
+        return outcome;
+    }
+    if (budget == 0 || s->next == s->count) {
+        return MT_REALLOC_UNKNOWN;
+    }
+    const struct mt_extent *e = &s->extents[s->next];
+    s->ahead_valid = s->ahead_valid || mt_reader_load(reader, e, &s->ahead, NULL) == MT_OK;
+    if (!s->ahead_valid) {
+        return MT_REALLOC_UNKNOWN;
+    }
+    mt_decode_begin(&d, s->ahead.data, s->ahead.bytes, e->clock_first, s->id);
+    return search(&d, &depth, &budget, &outcome) ? outcome : MT_REALLOC_UNKNOWN;
+}
+
+void mt_stream_fini(struct mt_stream *s)
+{
+    mt_payload_fini(&s->payload);
+    mt_payload_fini(&s->ahead);
+    s->ahead_valid = false;
+}

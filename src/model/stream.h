@@ -1,0 +1,42 @@
+/* stream.h: the records of one stream, block after block. Private to model/.
+ *
+ * Decides: when a payload is loaded (when its first clock is due) and what becomes of a bad one (skipped and counted).
+ * A second payload is only held while a realloc's outcome is searched in the next block; it becomes the current one when
+ * the stream gets there. Context: [tool].
+ */
+#ifndef MT_MODEL_STREAM_H
+#define MT_MODEL_STREAM_H
+
+#include "model/cursor.h"
+#include "wire/decode_file.h"
+
+struct mt_stream {
+    uint64_t due;         /* clock of the next record, or a lower bound while not loaded: the merge key */
+    uint32_t id;
+    bool loaded;          /* payload of extents[next - 1] is being decoded */
+    bool ahead_valid;     /* ahead holds extents[next] */
+    const struct mt_extent *extents;
+    size_t count, next;
+    struct mt_event_decoder decoder;
+    struct mt_payload payload;
+    struct mt_payload ahead;
+};
+
+/* What a REALLOC_OLD led to. */
+enum mt_realloc_outcome { MT_REALLOC_DONE, MT_REALLOC_FAILED, MT_REALLOC_UNKNOWN };
+
+/* Makes `due` exact: loads blocks until there is a record. False at the end of the stream (payloads released).
+ * *ret_status: MT_E_NOMEM or MT_E_IO end everything. */
+bool mt_stream_advance(struct mt_stream *s, const struct mt_reader *reader, struct mt_cursor_losses *losses,
+                       uint64_t *done_bytes, mt_status *ret_status);
+/* A raw kind that says what became of the REALLOC_OLD before it. */
+static inline bool mt_stream_closes_realloc(unsigned kind)
+{
+    return kind == MT_EVENT_REALLOC_NEW || kind == MT_EVENT_REALLOC_FAILED || kind == MT_EVENT_REALLOC_GONE;
+}
+
+/* The outcome of a REALLOC_OLD, searched from the decoder's place on; nothing is consumed. */
+enum mt_realloc_outcome mt_stream_outcome(struct mt_stream *s, const struct mt_reader *reader, unsigned depth);
+void mt_stream_fini(struct mt_stream *s);
+
+#endif

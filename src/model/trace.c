@@ -1,0 +1,207 @@
+/* trace.c: opens a trace and hands out its columns. Context: [tool]. */
+#include "base/hash.h"
+#include "model/trace_private.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The last clock any block header speaks of. Live slots do not say; their first clock is the best there is. */
+static uint64_t last_clock(const struct mt_extent *extents, size_t count, uint64_t start)
+{
+    uint64_t last = start;
+    for (size_t i = 0; i < count; i++) {
+        if (extents[i].type == MT_BLOCK_EVENTS) {
+            uint64_t clock = extents[i].slot ? extents[i].clock_first : extents[i].clock_last;
+            last = clock > last ? clock : last;
+        }
+    }
+    return last;
+}
+
+static void fill_info(struct mt_trace *t, const char *path)
+{
+    const struct mt_trace_header *h = mt_reader_header(t->reader);
+    struct mt_trace_info *info = &t->info;
+    size_t count;
+    const struct mt_extent *extents = mt_reader_extents(t->reader, &count);
+    *info = (struct mt_trace_info){
+        .path = mt_pool_text(&t->pool, path, strlen(path)),
+        .pid = h->pid,
+        .parent_pid = h->parent_pid,
+        .flags = h->flags,
+        .state = (enum mt_trace_state)h->state,
+        .start_realtime_ns = h->start_realtime_ns,
+        .start_clock = h->start_clock,
+        .rate_bytes = h->rate_bytes,
+        .python_version = h->python_version,
+        .exit_known = h->tool_exit_status != 0,
+        .exit_status = (int)(h->tool_exit_status != 0 ? h->tool_exit_status - 1 : 0),
+        .rss_peak_bytes = h->rss_peak_bytes,
+        .command = mt_pool_text(&t->pool, h->command, h->command_bytes),
+        .command_bytes = h->command_bytes,
+        .file_bytes = mt_reader_file_bytes(t->reader),
+    };
+    while (info->command_bytes > 0 && info->command[info->command_bytes - 1] == '\0') {
+        info->command_bytes--;
+    }
+    memcpy(info->counters, h->counters, sizeof info->counters);
+    for (size_t i = 0; i < count; i++) {
+        if (extents[i].type == MT_BLOCK_EVENTS) {
+            info->event_bytes += extents[i].stored_bytes;
+            info->events_known += extents[i].events;
+        }
+    }
+    uint64_t last = h->counters[MT_COUNTER_LAST_CLOCK];
+    uint64_t seen = last_clock(extents, count, h->start_clock);
+    last = seen > last ? seen : last;
+    last = h->end_clock > last ? h->end_clock : last;
+    info->duration_ns = last > h->start_clock ? last - h->start_clock : 0;
+}
+
+static void fill_completeness(struct mt_trace *t)
+{
+    const struct mt_reader_report *report = mt_reader_report(t->reader);
+    t->completeness = (struct mt_trace_completeness){
+        .holes = report->holes,
+        .hole_bytes = report->hole_bytes,
+        .first_hole = report->first_hole,
+        .truncated_at = report->truncated_at,
+        .lost_blocks = report->lost_blocks,
+        .dropped_events = t->info.counters[MT_COUNTER_DROPPED_EVENTS],
+    };
+}
+
+/* RSS samples may say more than the header. */
+static void settle_rss_peak(struct mt_trace *t)
+{
+    for (size_t i = 0; i < t->rss_count; i++) {
+        if (t->rss[i].bytes > t->info.rss_peak_bytes) {
+            t->info.rss_peak_bytes = t->rss[i].bytes;
+        }
+    }
+}
+
+static mt_status open_reader(struct mt_reader *reader, const char *path, struct mt_trace **ret,
+                             struct mt_wire_error *error)
+{
+    struct mt_trace *t = mt_alloc_zero(1, sizeof *t);
+    t->reader = reader;
+    fill_info(t, path);
+    fill_completeness(t);
+    mt_status status = mt_trace_read_metadata(t);
+    if (status != MT_OK) {
+        mt_trace_close(t);
+        if (error != NULL) {
+            *error = (struct mt_wire_error){ .text = "the metadata could not be read" };
+        }
+        return status;
+    }
+    settle_rss_peak(t);
+    *ret = t;
+    return MT_OK;
+}
+
+mt_status mt_trace_open(const char *path, struct mt_trace **ret, struct mt_wire_error *ret_error)
+{
+    struct mt_reader *reader;
+    mt_status status = mt_reader_open(path, &reader, ret_error);
+    return status == MT_OK ? open_reader(reader, path, ret, ret_error) : status;
+}
+
+mt_status mt_trace_open_memory(const void *data, size_t bytes, struct mt_trace **ret, struct mt_wire_error *ret_error)
+{
+    struct mt_reader *reader;
+    mt_status status = mt_reader_open_memory(data, bytes, &reader, ret_error);
+    return status == MT_OK ? open_reader(reader, "", ret, ret_error) : status;
+}
+
+void mt_trace_close(struct mt_trace *t)
+{
+    if (t == NULL) {
+        return;
+    }
+    mt_reader_close(t->reader);
+    mt_pool_fini(&t->pool);
+    mt_index_fini(&t->module_index);
+    mt_index_fini(&t->thread_index);
+    free(t->strings);
+    free(t->modules);
+    free(t->codes);
+    free(t->natives);
+    free(t->pythons);
+    free(t->stacks);
+    free(t->anchors);
+    free(t->threads);
+    free(t->notes);
+    free(t->rss);
+    free(t->rates);
+    free(t->places);
+    free(t);
+}
+
+const struct mt_trace_info *mt_trace_info(const struct mt_trace *trace)
+{
+    return &trace->info;
+}
+
+const struct mt_trace_completeness *mt_trace_completeness(const struct mt_trace *trace)
+{
+    return &trace->completeness;
+}
+
+const struct mt_reader *mt_trace_reader(const struct mt_trace *trace)
+{
+    return trace->reader;
+}
+
+uint64_t mt_trace_time(const struct mt_trace *trace, uint64_t clock)
+{
+    return clock > trace->info.start_clock ? clock - trace->info.start_clock : 0;
+}
+
+const struct mt_trace_thread *mt_trace_threads(const struct mt_trace *trace, size_t *ret_count)
+{
+    *ret_count = trace->thread_count;
+    return trace->threads;
+}
+
+const struct mt_trace_note *mt_trace_notes(const struct mt_trace *trace, size_t *ret_count)
+{
+    *ret_count = trace->note_count;
+    return trace->notes;
+}
+
+const struct mt_trace_rss *mt_trace_rss(const struct mt_trace *trace, size_t *ret_count)
+{
+    *ret_count = trace->rss_count;
+    return trace->rss;
+}
+
+const struct mt_trace_rate *mt_trace_rates(const struct mt_trace *trace, size_t *ret_count)
+{
+    *ret_count = trace->rate_count;
+    return trace->rates;
+}
+
+const struct mt_trace_thread *mt_trace_thread(const struct mt_trace *trace, uint32_t stream)
+{
+    size_t probe = 0;
+    uint32_t at;
+    while ((at = mt_index_next(&trace->thread_index, mt_hash_u64(stream), &probe)) != MT_INDEX_NONE) {
+        if (trace->threads[at].stream == stream) {
+            return &trace->threads[at];
+        }
+    }
+    return NULL;
+}
+
+const char *mt_trace_note(const struct mt_trace *trace, const char *key)
+{
+    for (size_t i = trace->note_count; i-- > 0;) {
+        if (strcmp(trace->notes[i].key.data, key) == 0) {
+            return trace->notes[i].value.data;
+        }
+    }
+    return NULL;
+}

@@ -1,0 +1,235 @@
+/* decode_file.c: header check and payload loading; the scan is decode_scan.c. Context: [tool]. */
+#include "wire/decode_file.h"
+
+#include "base/hash.h"
+#include "wire/decode_source.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+enum { FIXED_HEADER_BYTES = 512 };
+
+static mt_status read_file_header(struct mt_reader *r, struct mt_wire_error *error)
+{
+    struct mt_trace_header *h = &r->header;
+    size_t got;
+    mt_status status = mt_source_read(&r->source, 0, h, sizeof *h, &got);
+    if (status != MT_OK) {
+        return mt_wire_fail(error, status, 0, "the file could not be read");
+    }
+    if (got >= sizeof h->magic && memcmp(h->magic, MT_TRACE_MAGIC, sizeof h->magic) != 0) {
+        return mt_wire_fail(error, MT_E_CORRUPT, 0, "not a memtap trace (wrong magic)");
+    }
+    if (got < FIXED_HEADER_BYTES) {
+        return mt_wire_fail(error, MT_E_TRUNCATED, got, "the file ends inside its header");
+    }
+    if (h->major > MT_TRACE_MAJOR) {
+        return mt_wire_fail(error, MT_E_VERSION, 8, "written by a newer memtap: update to read it");
+    }
+    if (h->major == 0) {
+        return mt_wire_fail(error, MT_E_CORRUPT, 8, "not a memtap trace (format version 0)");
+    }
+    if (h->header_bytes < FIXED_HEADER_BYTES || h->header_bytes % MT_EXTENT_ALIGN != 0 ||
+        h->header_bytes > MT_BLOCK_RAW_MAX) {
+        return mt_wire_fail(error, MT_E_CORRUPT, 12, "impossible header size");
+    }
+    if (got < sizeof *h) {
+        r->report.truncated_at = got;
+    }
+    if (h->command_bytes > MT_TRACE_COMMAND_MAX) {
+        h->command_bytes = MT_TRACE_COMMAND_MAX;
+    }
+    return MT_OK;
+}
+
+static mt_status open_source(const struct mt_source *source, struct mt_reader **ret, struct mt_wire_error *error)
+{
+    struct mt_reader *r = calloc(1, sizeof *r);
+    if (r == NULL) {
+        return mt_wire_fail(error, MT_E_NOMEM, 0, "out of memory");
+    }
+    r->source = *source;
+    mt_status status = read_file_header(r, error);
+    if (status == MT_OK) {
+        status = mt_reader_scan(r, error);
+    }
+    if (status != MT_OK) {
+        r->source.fd = -1; /* the caller's until success */
+        mt_reader_close(r);
+        return status;
+    }
+    *ret = r;
+    return MT_OK;
+}
+
+mt_status mt_reader_open(const char *path, struct mt_reader **ret, struct mt_wire_error *ret_error)
+{
+    struct mt_source source;
+    mt_status status = mt_source_open(&source, path);
+    if (status != MT_OK) {
+        return mt_wire_fail(ret_error, status, 0, "the file could not be opened");
+    }
+    status = open_source(&source, ret, ret_error);
+    if (status != MT_OK) {
+        mt_source_close(&source);
+    }
+    return status;
+}
+
+mt_status mt_reader_open_memory(const void *data, size_t bytes, struct mt_reader **ret, struct mt_wire_error *ret_error)
+{
+    struct mt_source source = { .fd = -1, .memory = data, .bytes = bytes };
+    return open_source(&source, ret, ret_error);
+}
+
+void mt_reader_close(struct mt_reader *r)
+{
+    if (r == NULL) {
+        return;
+    }
+    mt_source_close(&r->source);
+    for (size_t i = 0; i < r->copy_count; i++) {
+        free(r->copies[i].data);
+    }
+    free(r->copies);
+    free(r->extents);
+    free(r);
+}
+
+const struct mt_trace_header *mt_reader_header(const struct mt_reader *reader)
+{
+    return &reader->header;
+}
+
+const struct mt_reader_report *mt_reader_report(const struct mt_reader *reader)
+{
+    return &reader->report;
+}
+
+uint64_t mt_reader_file_bytes(const struct mt_reader *reader)
+{
+    return reader->source.bytes;
+}
+
+const struct mt_extent *mt_reader_extents(const struct mt_reader *reader, size_t *ret_count)
+{
+    *ret_count = reader->count;
+    return reader->extents;
+}
+
+mt_status mt_reader_read(const struct mt_reader *reader, uint64_t offset, void *data, size_t bytes, size_t *ret_bytes)
+{
+    return mt_source_read(&reader->source, offset, data, bytes, ret_bytes);
+}
+
+void mt_payload_fini(struct mt_payload *p)
+{
+    free(p->data);
+    free(p->stored);
+    ZSTD_freeDCtx(p->zstd);
+    *p = (struct mt_payload){ 0 };
+}
+
+static bool reserve(uint8_t **data, size_t *capacity, size_t bytes)
+{
+    if (bytes <= *capacity && *data != NULL) {
+        return true;
+    }
+    free(*data);
+    *data = malloc(bytes > 0 ? bytes : 1);
+    *capacity = *data != NULL ? bytes : 0;
+    return *data != NULL;
+}
+
+/* The stored bytes of an extent into *to, checked. */
+static mt_status load_stored(const struct mt_reader *r, const struct mt_extent *e, uint8_t *to, struct mt_wire_error *error)
+{
+    if (e->slot_copy > 0) {
+        memcpy(to, r->copies[e->slot_copy - 1].data, e->stored_bytes);
+        return MT_OK;
+    }
+    uint64_t offset = e->offset + sizeof(struct mt_block_header);
+    size_t got;
+    mt_status status = mt_source_read(&r->source, offset, to, e->stored_bytes, &got);
+    if (status != MT_OK) {
+        return mt_wire_fail(error, status, offset, "the file could not be read");
+    }
+    if (got != e->stored_bytes) {
+        return mt_wire_fail(error, MT_E_TRUNCATED, offset + got, "the file became shorter while it was read");
+    }
+    if (!e->cut && !e->slot && mt_crc32c(0, to, e->stored_bytes) != e->payload_crc) {
+        return mt_wire_fail(error, MT_E_CORRUPT, offset, "block checksum does not match");
+    }
+    return MT_OK;
+}
+
+static bool expansion_is_sane(const struct mt_extent *e)
+{
+    uint64_t ratio = e->type == MT_BLOCK_META ? MT_META_RATIO_MAX : MT_EVENT_RATIO_MAX;
+    return e->raw_bytes <= MT_BLOCK_RAW_MAX && (e->cut || e->raw_bytes <= ratio * e->stored_bytes);
+}
+
+/* What can be had of a compressed payload whose end is missing. */
+static size_t inflate_prefix(struct mt_payload *p, size_t stored, size_t raw)
+{
+    ZSTD_inBuffer in = { p->stored, stored, 0 };
+    ZSTD_outBuffer out = { p->data, raw, 0 };
+    ZSTD_DCtx_reset(p->zstd, ZSTD_reset_session_only);
+    size_t before;
+    do {
+        before = in.pos + out.pos;
+        if (ZSTD_isError(ZSTD_decompressStream(p->zstd, &out, &in))) {
+            break;
+        }
+    } while (in.pos + out.pos > before && out.pos < raw);
+    return out.pos;
+}
+
+static mt_status load_zstd(const struct mt_reader *r, const struct mt_extent *e, struct mt_payload *p,
+                           struct mt_wire_error *error)
+{
+    uint64_t offset = e->offset + sizeof(struct mt_block_header);
+    if (!expansion_is_sane(e)) {
+        return mt_wire_fail(error, MT_E_CORRUPT, e->offset, "block claims an impossible size");
+    }
+    if (p->zstd == NULL) {
+        p->zstd = ZSTD_createDCtx();
+    }
+    if (p->zstd == NULL || !reserve(&p->stored, &p->stored_capacity, e->stored_bytes) ||
+        !reserve(&p->data, &p->capacity, e->raw_bytes)) {
+        return mt_wire_fail(error, MT_E_NOMEM, e->offset, "out of memory");
+    }
+    mt_status status = load_stored(r, e, p->stored, error);
+    if (status != MT_OK) {
+        return status;
+    }
+    if (e->cut) {
+        p->bytes = inflate_prefix(p, e->stored_bytes, e->raw_bytes);
+        return MT_OK;
+    }
+    size_t got = ZSTD_decompressDCtx(p->zstd, p->data, e->raw_bytes, p->stored, e->stored_bytes);
+    if (ZSTD_isError(got) || got != e->raw_bytes) {
+        return mt_wire_fail(error, MT_E_CORRUPT, offset, "block does not decompress to what it says");
+    }
+    p->bytes = got;
+    return MT_OK;
+}
+
+mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p,
+                         struct mt_wire_error *ret_error)
+{
+    p->bytes = 0;
+    if (extent->codec == MT_CODEC_ZSTD) {
+        return load_zstd(reader, extent, p, ret_error);
+    }
+    if (extent->codec != MT_CODEC_NONE) {
+        return mt_wire_fail(ret_error, MT_E_UNSUPPORTED, extent->offset + 5, "unknown compression");
+    }
+    if (!reserve(&p->data, &p->capacity, extent->stored_bytes)) {
+        return mt_wire_fail(ret_error, MT_E_NOMEM, extent->offset, "out of memory");
+    }
+    mt_status status = load_stored(reader, extent, p->data, ret_error);
+    p->bytes = status == MT_OK ? extent->stored_bytes : 0;
+    return status;
+}

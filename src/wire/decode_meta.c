@@ -1,0 +1,71 @@
+/* decode_meta.c: fields and records of the metadata stream. Errors are sticky in the cursor, so a caller reads all fields
+ * of a record and checks once. Context: [tool]. */
+#include "wire/decode.h"
+
+#include "base/varint.h"
+
+struct mt_bytes mt_bytes_of(const void *data, size_t bytes)
+{
+    const uint8_t *at = data;
+    return (struct mt_bytes){ .at = at, .end = at + bytes };
+}
+
+static uint64_t fail(struct mt_bytes *b)
+{
+    b->bad = true;
+    b->at = b->end;
+    return 0;
+}
+
+uint64_t mt_bytes_u64(struct mt_bytes *b)
+{
+    uint64_t value;
+    return mt_varint_get(&b->at, b->end, &value) ? value : fail(b);
+}
+
+int64_t mt_bytes_s64(struct mt_bytes *b)
+{
+    return mt_unzigzag(mt_bytes_u64(b));
+}
+
+uint8_t mt_bytes_u8(struct mt_bytes *b)
+{
+    return b->at < b->end ? *b->at++ : (uint8_t)fail(b);
+}
+
+uint32_t mt_bytes_u32(struct mt_bytes *b)
+{
+    uint64_t value = mt_bytes_u64(b);
+    return (uint32_t)(value <= UINT32_MAX ? value : fail(b));
+}
+
+const uint8_t *mt_bytes_string(struct mt_bytes *b, size_t *ret_bytes)
+{
+    uint64_t bytes = mt_bytes_u64(b);
+    if (bytes > (uint64_t)(b->end - b->at)) {
+        bytes = fail(b);
+    }
+    const uint8_t *text = b->at;
+    b->at += bytes;
+    *ret_bytes = (size_t)bytes;
+    return text;
+}
+
+bool mt_bytes_record(struct mt_bytes *b, uint8_t *ret_tag, struct mt_bytes *ret_payload)
+{
+    if (b->at == b->end) {
+        return false;
+    }
+    struct mt_bytes record = *b;
+    size_t bytes;
+    uint8_t tag = mt_bytes_u8(&record);
+    const uint8_t *payload = mt_bytes_string(&record, &bytes);
+    if (record.bad) {
+        b->bad = true;
+        return false;
+    }
+    *b = record;
+    *ret_tag = tag;
+    *ret_payload = mt_bytes_of(payload, bytes);
+    return true;
+}
