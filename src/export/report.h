@@ -27,6 +27,7 @@ struct mt_report {
     const struct mt_analysis *analysis;
     struct mt_frames *frames;
     const char *selection; /* "at the peak (1.20 s)" */
+    enum mt_format format;
     size_t rows;           /* at most this many; 0: all */
 };
 

@@ -213,10 +213,10 @@ static void write_ndjson(const struct writer *w, const struct row *rows, size_t 
     }
 }
 
-static void write_rows(const struct writer *w, const struct row *rows, size_t of, enum mt_format format)
+static void write_rows(const struct writer *w, const struct row *rows, size_t of)
 {
     size_t count = w->report->rows > 0 && w->report->rows < of ? w->report->rows : of;
-    switch (format) {
+    switch (w->report->format) {
     case MT_FORMAT_JSON:
         write_json(w, rows, count);
         break;
@@ -266,36 +266,32 @@ static const char *label_of(const struct mt_report *report, const struct mt_tabl
     return by == MT_BY_TYPE ? mt_report_allocator(row->allocator) : by == MT_BY_MODULE ? row->module : NULL;
 }
 
-mt_status mt_rows_write_table(struct mt_out *out, const struct mt_report *report, const struct mt_table *table,
-                              enum mt_table_by by, enum mt_format format, struct mt_error *err)
+void mt_rows_write_table(struct mt_out *out, const struct mt_report *report, const struct mt_table *table,
+                         enum mt_table_by by)
 {
     struct writer w = { .report = report, .out = out, .sum = &table->sum, .label_key = label_key_of(by),
                         .function = by == MT_BY_FUNCTION || by == MT_BY_LINE, .line = by == MT_BY_LINE };
     struct row *rows = mt_alloc_zero(table->count, sizeof *rows);
     char **owned = mt_alloc_zero(table->count, sizeof *owned);
-    (void)err;
     for (size_t i = 0; i < table->count; i++) {
         const struct mt_table_row *from = &table->rows[i];
         rows[i] = (struct row){ .trace_idx = from->trace_idx, .stack = from->stack, .self = &from->self, .total = &from->total };
         rows[i].label = label_of(report, from, by, &owned[i]);
         rows[i].frame = w.label_key == NULL ? mt_frames_frame(report->frames, from->frame) : NULL;
     }
-    write_rows(&w, rows, table->count, format);
+    write_rows(&w, rows, table->count);
     for (size_t i = 0; i < table->count; i++) {
         free(owned[i]);
     }
     free(owned);
     free(rows);
-    return MT_OK;
 }
 
-mt_status mt_rows_write_leaks(struct mt_out *out, const struct mt_report *report, const struct mt_leaks *leaks,
-                              enum mt_format format, struct mt_error *err)
+void mt_rows_write_leaks(struct mt_out *out, const struct mt_report *report, const struct mt_leaks *leaks)
 {
     struct writer w = { .report = report, .out = out, .sum = &leaks->sum, .function = true, .line = true, .leaks = true };
     size_t count = report->rows > 0 && report->rows < leaks->count ? report->rows : leaks->count;
     struct row *rows = mt_alloc_zero(leaks->count, sizeof *rows);
-    (void)err;
     for (size_t i = 0; i < count; i++) { /* only these are symbolised */
         const struct mt_leak *from = &leaks->rows[i];
         struct mt_frame_list list = mt_frames_stack(report->frames, from->trace_idx, from->stack);
@@ -303,7 +299,6 @@ mt_status mt_rows_write_leaks(struct mt_out *out, const struct mt_report *report
                                 .total = &from->total, .leak = from };
         rows[i].frame = mt_frames_frame(report->frames, list.ids[0]);
     }
-    write_rows(&w, rows, leaks->count, format);
+    write_rows(&w, rows, leaks->count);
     free(rows);
-    return MT_OK;
 }

@@ -11,10 +11,9 @@
 #include "analysis/table.h"
 #include "export/report.h"
 
-mt_status mt_rows_write_table(struct mt_out *out, const struct mt_report *report, const struct mt_table *table,
-                              enum mt_table_by by, enum mt_format format, struct mt_error *err) MT_CHECKED;
-mt_status mt_rows_write_leaks(struct mt_out *out, const struct mt_report *report, const struct mt_leaks *leaks,
-                              enum mt_format format, struct mt_error *err) MT_CHECKED;
+void mt_rows_write_table(struct mt_out *out, const struct mt_report *report, const struct mt_table *table,
+                         enum mt_table_by by);
+void mt_rows_write_leaks(struct mt_out *out, const struct mt_report *report, const struct mt_leaks *leaks);
 
 /* "file:line", the binary when there is no file, "" when nothing is known. malloc'ed. */
 char *mt_rows_place(const struct mt_frame *frame);

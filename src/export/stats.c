@@ -326,11 +326,10 @@ static void write_csv(struct mt_out *out, const struct facts *f)
     free(command);
 }
 
-mt_status mt_stats_write(struct mt_out *out, const struct mt_report *report, enum mt_format format, struct mt_error *err)
+void mt_stats_write(struct mt_out *out, const struct mt_report *report)
 {
     struct facts f = gather(report);
-    (void)err;
-    switch (format) {
+    switch (report->format) {
     case MT_FORMAT_JSON:
         write_json(out, report, &f, 2);
         break;
@@ -345,7 +344,6 @@ mt_status mt_stats_write(struct mt_out *out, const struct mt_report *report, enu
         write_text(out, report, &f);
         break;
     }
-    return MT_OK;
 }
 
 void mt_stats_brief(struct mt_out *out, const struct mt_report *report)

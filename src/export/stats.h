@@ -8,8 +8,7 @@
 
 #include "export/report.h"
 
-mt_status mt_stats_write(struct mt_out *out, const struct mt_report *report, enum mt_format format,
-                         struct mt_error *err) MT_CHECKED;
+void mt_stats_write(struct mt_out *out, const struct mt_report *report);
 /* Five lines: peak, allocations, leaked, duration with threads and drops, processes. */
 void mt_stats_brief(struct mt_out *out, const struct mt_report *report);
 

@@ -265,15 +265,11 @@ static void write_csv(const struct view *view)
     }
 }
 
-mt_status mt_tree_view_write(struct mt_out *out, const struct mt_report *report, const struct mt_tree *tree,
-                             enum mt_format format, struct mt_error *err)
+void mt_tree_view_write(struct mt_out *out, const struct mt_report *report, const struct mt_tree *tree)
 {
     struct view view = { .report = report, .tree = tree, .out = out, .columns = mt_terminal_columns(out) };
-    if (tree->count == 0) {
-        return mt_error_set(err, MT_E_INVAL, "the tree is empty");
-    }
     view.shown = choose(tree, report->rows);
-    switch (format) {
+    switch (report->format) {
     case MT_FORMAT_JSON:
         write_json(&view);
         break;
@@ -289,5 +285,4 @@ mt_status mt_tree_view_write(struct mt_out *out, const struct mt_report *report,
         break;
     }
     free(view.shown);
-    return MT_OK;
 }

@@ -11,7 +11,7 @@
 #include "analysis/tree.h"
 #include "export/report.h"
 
-mt_status mt_tree_view_write(struct mt_out *out, const struct mt_report *report, const struct mt_tree *tree,
-                             enum mt_format format, struct mt_error *err) MT_CHECKED;
+/* tree->count >= 1. */
+void mt_tree_view_write(struct mt_out *out, const struct mt_report *report, const struct mt_tree *tree);
 
 #endif

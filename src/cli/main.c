@@ -1,0 +1,162 @@
+/* main.c: memtap's front door: finds the command, whichever way round it was written.
+ *
+ * `memtap CMD FILE …`, `memtap FILE CMD …` and `memtap -t FILE CMD …` are the same: the latter two are turned into the first
+ * before anything else looks at them.
+ */
+#include "cli/command.h"
+#include "util/interrupt.h"
+#include "util/memory.h"
+#include "util/text.h"
+#include "wire/format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct {
+    const struct mt_command *command;
+    bool reads_traces; /* may stand after its target */
+} g_commands[] = {
+    { &mt_command_run, false },    { &mt_command_summary, true }, { &mt_command_stats, true },
+    { &mt_command_tree, true },    { &mt_command_table, true },   { &mt_command_leaks, true },
+    { &mt_command_parse, true },   { &mt_command_export, true },  { &mt_command_pack, true },
+    { &mt_command_doctor, false },
+};
+
+static const struct mt_command *find(const char *name, bool readers_only)
+{
+    for (size_t i = 0; i < MT_COUNTOF(g_commands); i++) {
+        if (strcmp(g_commands[i].command->doc->name, name) == 0 && (g_commands[i].reads_traces || !readers_only)) {
+            return g_commands[i].command;
+        }
+    }
+    return NULL;
+}
+
+static void print_overview(FILE *to)
+{
+    (void)fputs("memtap: where the memory of a program goes\n"
+                "\n"
+                "usage: memtap COMMAND [OPTIONS] [ARGS…]\n"
+                "       memtap [-t] FILE COMMAND [OPTIONS]     the same, target first\n"
+                "       memtap COMMAND -h                      the manual page of a command\n"
+                "       memtap --version\n"
+                "\n"
+                "commands:\n", to);
+    for (size_t i = 0; i < MT_COUNTOF(g_commands); i++) {
+        const struct mt_command_doc *doc = g_commands[i].command->doc;
+        (void)fprintf(to, "  %-10s %s\n", doc->name, doc->summary);
+    }
+    (void)fputs("\n"
+                "first steps:\n"
+                "  memtap run app.py\n"
+                "  memtap summary memtap-app.*.mtap\n"
+                "\n"
+                "exit codes: 0 done, 1 the question failed, 2 wrong usage, 3 target unreachable or not permitted,\n"
+                "4 timeout; run: the program's own\n", to);
+}
+
+static int print_version(void)
+{
+    (void)printf("memtap %s\nagent ABI %d\ntrace format %d.%d\n", MEMTAP_VERSION, MT_AGENT_ABI, MT_TRACE_MAJOR,
+                 MT_TRACE_MINOR);
+    return fflush(stdout) == 0 ? MT_EXIT_OK : MT_EXIT_FAILED;
+}
+
+static int unknown(const char *word)
+{
+    const char *names[MT_COUNTOF(g_commands) + 2] = { "help" };
+    for (size_t i = 0; i < MT_COUNTOF(g_commands); i++) {
+        names[i + 1] = g_commands[i].command->doc->name;
+    }
+    const char *nearest = mt_text_nearest(word, names);
+    char *clean = mt_text_clean(word, strlen(word));
+    if (nearest != NULL) {
+        (void)fprintf(stderr, "memtap: unknown command \"%s\"; did you mean %s?\n", clean, nearest);
+    } else {
+        (void)fprintf(stderr, "memtap: unknown command \"%s\"; `memtap help` lists the commands\n", clean);
+    }
+    free(clean);
+    return MT_EXIT_USAGE;
+}
+
+static int help(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stdout);
+        return fflush(stdout) == 0 ? MT_EXIT_OK : MT_EXIT_FAILED;
+    }
+    const struct mt_command *command = find(argv[1], false);
+    char flag[] = "--help";
+    char *ask[] = { argv[1], flag, NULL };
+    return command != NULL ? command->run(2, ask) : unknown(argv[1]);
+}
+
+/* argv = targets… CMD rest…, turned into CMD targets… rest…; NULL when the word after the targets is no reading command. */
+static const struct mt_command *turn_round(int argc, char **argv, int targets)
+{
+    const struct mt_command *command = targets < argc ? find(argv[targets], true) : NULL;
+    if (command != NULL) {
+        char *name = argv[targets];
+        memmove(argv + 1, argv, (size_t)targets * sizeof *argv);
+        argv[0] = name;
+    }
+    return command;
+}
+
+/* -t FILE…: drops the "-t" words in place; returns how many targets there are, -1 when one is missing. */
+static int take_targets(int *argc, char **argv)
+{
+    int targets = 0;
+    while (targets < *argc && (strcmp(argv[targets], "-t") == 0 || strcmp(argv[targets], "--target") == 0)) {
+        if (targets + 1 >= *argc) {
+            return -1;
+        }
+        memmove(argv + targets, argv + targets + 1, (size_t)(*argc - targets) * sizeof *argv); /* and the NULL */
+        (*argc)--;
+        targets++;
+    }
+    return targets;
+}
+
+static int usage(const char *message)
+{
+    (void)fprintf(stderr, "memtap: %s; `memtap help` shows how\n", message);
+    return MT_EXIT_USAGE;
+}
+
+/* argv without the program's name. */
+static int dispatch(int argc, char **argv)
+{
+    int targets = take_targets(&argc, argv);
+    if (targets < 0) {
+        return usage("-t needs a FILE");
+    }
+    if (targets > 0) {
+        const struct mt_command *turned = turn_round(argc, argv, targets);
+        return turned != NULL ? turned->run(argc, argv)
+                              : targets < argc ? unknown(argv[targets]) : usage("no command after -t FILE");
+    }
+    const struct mt_command *command = find(argv[0], false);
+    if (command == NULL && argc > 1) {
+        command = turn_round(argc, argv, 1);
+    }
+    return command != NULL ? command->run(argc, argv) : unknown(argv[0]);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_overview(stderr);
+        return MT_EXIT_USAGE;
+    }
+    const char *first = argv[1];
+    if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {
+        return print_version();
+    }
+    if (strcmp(first, "-h") == 0 || strcmp(first, "--help") == 0 || strcmp(first, "help") == 0) {
+        return help(argc - 1, argv + 1);
+    }
+    mt_interrupt_install();
+    return dispatch(argc - 1, argv + 1);
+}

@@ -1,0 +1,84 @@
+/* pack.c: `memtap pack`: rewrites finished traces compactly; run does it by itself. */
+#include "cli/command.h"
+#include "cli/select.h"
+#include "util/human.h"
+#include "util/progress.h"
+#include "util/tracepath.h"
+#include "wire/pack.h"
+
+#include <stdio.h>
+
+struct values {
+    const char *output;
+    bool quiet;
+};
+
+static const struct mt_option own[] = {
+    { "output", 'o', MT_OPTION_TEXT, offsetof(struct values, output), NULL, NULL, 0, "OUT",
+      "write the packed trace to OUT; default: replace FILE" },
+    { "quiet", 'q', MT_OPTION_FLAG, offsetof(struct values, quiet), NULL, NULL, 0, NULL, "print nothing" },
+    { 0 },
+};
+static const struct mt_option *const tables[] = { own, NULL };
+
+static const struct mt_command_doc doc = {
+    .name = "pack",
+    .summary = "compress finished traces",
+    .synopsis = "memtap pack [-o OUT] FILE…",
+    .description = "Rewrites a finished trace compactly. A packed trace says exactly what the unpacked one said. `memtap run` "
+                   "does this at the end unless told --no-pack. FILE stays as it was until the new one is complete.",
+    .examples = "memtap pack app.mtap",
+    .tables = tables,
+};
+
+static void show(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+    mt_progress_update(context, done_bytes, total_bytes);
+}
+
+static mt_status pack_one(const char *path, const struct values *values, struct mt_error *err)
+{
+    struct mt_progress progress;
+    struct mt_pack_result result = { 0 };
+    struct mt_wire_error wire = { 0 };
+    struct mt_pack_options options = { .progress = show, .context = &progress };
+    mt_progress_begin(&progress, "packing", values->quiet);
+    mt_status status = mt_pack(path, values->output, &options, &result, &wire);
+    mt_progress_end(&progress);
+    if (status != MT_OK) {
+        if (status == MT_E_BUSY) {
+            return mt_error_set(err, status, "%s is still being recorded; pack it when the program has ended", path);
+        }
+        return mt_select_explain(status, path, &wire, err);
+    }
+    if (!values->quiet) {
+        (void)fprintf(stderr, "%s: %s -> %s\n", path, mt_human_bytes((double)result.before_bytes).text,
+                      mt_human_bytes((double)result.after_bytes).text);
+    }
+    return MT_OK;
+}
+
+static int pack_main(int argc, char **argv)
+{
+    struct values values = { 0 };
+    struct mt_operands operands;
+    struct mt_strlist paths = { 0 };
+    struct mt_error err = { 0 };
+    int code;
+    if (!mt_command_options(&doc, argc, argv, &values, &operands, &code)) {
+        return code;
+    }
+    if (operands.count == 0 || (values.output != NULL && operands.count > 1)) {
+        (void)mt_error_set(&err, MT_E_INVAL, operands.count == 0 ? "which trace? give a FILE (*.mtap)"
+                                                                 : "-o goes with one FILE");
+        return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
+    }
+    mt_status status = mt_tracepath_expand(operands.items, operands.count, &paths, &err);
+    for (size_t i = 0; status == MT_OK && i < paths.count; i++) {
+        status = pack_one(paths.items[i], &values, &err);
+    }
+    mt_strlist_clear(&paths);
+    return status == MT_OK ? MT_EXIT_OK : mt_command_fail(&doc, MT_EXIT_FAILED, &err);
+}
+
+const struct mt_command mt_command_pack = { &doc, pack_main };

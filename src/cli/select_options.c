@@ -1,0 +1,100 @@
+/* select_options.c: the option tables that reading commands share. */
+#include "cli/select.h"
+
+#include "util/human.h"
+
+#include <string.h>
+
+static mt_status select_peak(void *values, const char *argument, struct mt_error *err)
+{
+    (void)argument;
+    (void)err;
+    ((struct mt_select *)values)->selection = MT_SELECT_PEAK;
+    return MT_OK;
+}
+
+static mt_status select_leaks(void *values, const char *argument, struct mt_error *err)
+{
+    (void)argument;
+    (void)err;
+    ((struct mt_select *)values)->selection = MT_SELECT_LEAKS;
+    return MT_OK;
+}
+
+static mt_status select_temporary(void *values, const char *argument, struct mt_error *err)
+{
+    struct mt_select *select = values;
+    uint64_t count = 1;
+    if (argument != NULL && (!mt_parse_count(argument, &count) || count > UINT32_MAX)) {
+        return mt_error_set(err, MT_E_INVAL, "--temporary: \"%s\" is not a number of allocations", argument);
+    }
+    select->selection = MT_SELECT_TEMPORARY;
+    select->temporary_max = count;
+    return MT_OK;
+}
+
+static mt_status select_at(void *values, const char *argument, struct mt_error *err)
+{
+    struct mt_select *select = values;
+    if (!mt_timepoint_parse(argument, strlen(argument), &select->times[0])) {
+        return mt_error_set(err, MT_E_INVAL, "--at: \"%s\" is not a time; use seconds (1.5, 250ms), 50%% or peak", argument);
+    }
+    select->selection = MT_SELECT_AT;
+    return MT_OK;
+}
+
+static mt_status select_between(void *values, const char *argument, struct mt_error *err)
+{
+    struct mt_select *select = values;
+    if (!mt_timepoint_parse_pair(argument, select->times)) {
+        return mt_error_set(err, MT_E_INVAL, "--between: \"%s\" is not T0,T1; each is seconds (1.5, 250ms), 50%% or peak",
+                            argument);
+    }
+    select->selection = MT_SELECT_BETWEEN;
+    return MT_OK;
+}
+
+#define FIELD(name) offsetof(struct mt_select, name)
+
+const struct mt_option mt_select_what[] = {
+    { "peak", 0, MT_OPTION_CALL, 0, NULL, select_peak, MT_ARGUMENT_NONE, NULL,
+      "what was alive when the heap was largest (default)" },
+    { "leaks", 0, MT_OPTION_CALL, 0, NULL, select_leaks, MT_ARGUMENT_NONE, NULL, "what is alive at the end" },
+    { "temporary", 0, MT_OPTION_CALL, 0, NULL, select_temporary, MT_ARGUMENT_OPTIONAL, "N",
+      "what was freed after at most N further allocations of its thread; default 1" },
+    { "at", 0, MT_OPTION_CALL, 0, NULL, select_at, MT_ARGUMENT_REQUIRED, "T", "what was alive at time T" },
+    { "between", 0, MT_OPTION_CALL, 0, NULL, select_between, MT_ARGUMENT_REQUIRED, "T0,T1",
+      "what was allocated from T0 on and alive at T1" },
+    { "thread", 0, MT_OPTION_TEXT, FIELD(thread), NULL, NULL, 0, "T", "only what this thread (id or name) allocated" },
+    { "native", 0, MT_OPTION_SWITCH, FIELD(native), NULL, NULL, 0, NULL,
+      "show the frames of the Python interpreter's own code too; default off" },
+    { 0 },
+};
+
+const struct mt_option mt_select_temporary[] = {
+    { "temporary", 0, MT_OPTION_CALL, 0, NULL, select_temporary, MT_ARGUMENT_OPTIONAL, "N",
+      "count as temporary what was freed after at most N further allocations of its thread; default 1" },
+    { 0 },
+};
+
+const struct mt_option mt_select_rows[] = {
+    { "rows", 'n', MT_OPTION_COUNT, FIELD(rows), NULL, NULL, 0, "ROWS", "show at most ROWS; 0: all; data formats show all "
+      "unless told" },
+    { 0 },
+};
+
+static const char *const formats[] = { "table", "json", "csv", "ndjson", NULL };
+
+const struct mt_option mt_select_output[] = {
+    { "format", 'f', MT_OPTION_CHOICE, FIELD(format), formats, NULL, 0, "FORMAT",
+      "table, json, csv or ndjson; default table, or by the suffix of -o" },
+    { "output", 'o', MT_OPTION_TEXT, FIELD(output), NULL, NULL, 0, "OUT", "write to OUT, whole or not at all; -: standard "
+      "output (default)" },
+    { 0 },
+};
+
+const char mt_select_notes[] =
+    "T is seconds from the start (1.5, or with a unit: 250ms, 2m), a share of the recording (50%) or the word peak.\n"
+    "FILE may be a folder, which stands for all *.mtap in it; several are merged, as the processes of one run.\n"
+    "In sample mode amounts are estimates; ± and _ci95 give the half width of the 95 % interval.\n"
+    "Whatever could not be recorded or read is said on standard error.";

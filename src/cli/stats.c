@@ -1,0 +1,38 @@
+/* stats.c: `memtap stats`: the numbers of a recording as a whole. */
+#include "cli/select.h"
+#include "export/stats.h"
+
+static const struct mt_option *const tables[] = { mt_select_temporary, mt_select_output, NULL };
+
+static const struct mt_command_doc doc = {
+    .name = "stats",
+    .summary = "the numbers of a recording as a whole",
+    .synopsis = "memtap stats [OPTIONS] FILE…",
+    .description =
+        "Totals, peak, leaks, temporary allocations, sizes and allocators. -f json is one object with at least pid, command, "
+        "mode, rate_bytes, duration_s, allocations, deallocations, total_allocated_bytes, peak_bytes, peak_time_s, "
+        "leaked_bytes, leaked_allocations, temporary_allocations, threads, rss_peak_bytes, dropped_events, "
+        "truncated_stacks, size_histogram[], by_allocator{}; in sample mode estimates have NAME_ci95 beside them.\n"
+        "Several FILEs are added up: their peaks too, though they may have been at different times.",
+    .notes = mt_select_notes,
+    .examples = "memtap stats app.mtap\n"
+                "memtap stats -f json app.mtap | jq .peak_bytes",
+    .tables = tables,
+};
+
+static mt_status write(struct mt_out *out, const struct mt_report *report, void *context, struct mt_error *err)
+{
+    (void)context;
+    (void)err;
+    mt_stats_write(out, report);
+    return MT_OK;
+}
+
+static int stats_main(int argc, char **argv)
+{
+    static const struct mt_reading_plan plan = { .doc = &doc, .write = write };
+    struct mt_select select = MT_SELECT_DEFAULTS;
+    return mt_select_main(&plan, &select, argc, argv);
+}
+
+const struct mt_command mt_command_stats = { &doc, stats_main };

@@ -1,0 +1,57 @@
+/* tree.c: `memtap tree`: the call tree of the selected memory. */
+#include "cli/select.h"
+#include "export/tree_view.h"
+
+struct values {
+    struct mt_select select; /* first: mt_select_main */
+    int by;                  /* 0 function, 1 line */
+    bool invert;
+};
+
+static const char *const by_words[] = { "function", "line", NULL };
+static const struct mt_option own[] = {
+    { "by", 0, MT_OPTION_CHOICE, offsetof(struct values, by), by_words, NULL, 0, "WHAT",
+      "nodes are lines (default) or functions" },
+    { "invert", 0, MT_OPTION_FLAG, offsetof(struct values, invert), NULL, NULL, 0, NULL,
+      "start at the allocating functions; children are callers" },
+    { 0 },
+};
+static const struct mt_option *const tables[] = { mt_select_what, own, mt_select_rows, mt_select_output, NULL };
+
+static const struct mt_command_doc doc = {
+    .name = "tree",
+    .summary = "the call tree of the selected memory, biggest branch first",
+    .synopsis = "memtap tree [OPTIONS] FILE…",
+    .description = "Shows the ROWS largest nodes (default 40); what is left out is counted where it is missing. A chain of "
+                   "calls without a branch is not indented further. -f json is a flat array, parents before children: "
+                   "{id, parent, depth, function, file, line, bytes, count, percent, self_bytes, self_count}.",
+    .notes = mt_select_notes,
+    .examples = "memtap tree app.mtap\n"
+                "memtap tree --leaks --invert -n 100 app.mtap\n"
+                "memtap tree --at 50% --by function app.mtap",
+    .tables = tables,
+};
+
+static mt_status write(struct mt_out *out, const struct mt_report *report, void *context, struct mt_error *err)
+{
+    struct mt_tree tree = { 0 };
+    const struct mt_reading *reading = context;
+    const struct values *values = reading->values;
+    struct mt_tree_options options = { .inverted = values->invert, .by_function = values->by == 0 };
+    mt_status status = mt_tree_make(&reading->loaded.profile, report->frames, &options, &tree);
+    if (status != MT_OK) {
+        return mt_error_set(err, status, "cannot make the tree: %s", mt_status_text(status));
+    }
+    mt_tree_view_write(out, report, &tree);
+    mt_tree_fini(&tree);
+    return MT_OK;
+}
+
+static int tree_main(int argc, char **argv)
+{
+    static const struct mt_reading_plan plan = { .doc = &doc, .write = write, .default_rows = 40, .frames = true };
+    struct values values = { .select = MT_SELECT_DEFAULTS, .by = 1 };
+    return mt_select_main(&plan, &values, argc, argv);
+}
+
+const struct mt_command mt_command_tree = { &doc, tree_main };
