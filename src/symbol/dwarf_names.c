@@ -1,0 +1,165 @@
+/* dwarf_names.c: what a scope is called; see dwarf_unit.h.
+ *
+ * Decides: in languages with linkage names the linkage name, demangled, wherever it stands on the way from the entry over
+ * DW_AT_abstract_origin and DW_AT_specification; else the plain name with the names around the entry that has it. In C
+ * the plain name. The way is cut at 16 steps: real ones have at most four, a hostile one may be a circle. Context: [tool].
+ */
+#include "symbol/dwarf_unit.h"
+
+#include "symbol/demangle.h"
+
+#include <dwarf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_STEPS = 16, MAX_QUALIFIERS = 32, MAX_QUALIFIED_BYTES = 16 * 1024 };
+
+struct found_name {
+    const char *linkage;
+    const char *plain;
+    Dwarf_Off plain_die; /* entry the plain name stands in */
+};
+
+static bool ends_inside(const struct mt_section_bytes *section, const uint8_t *text)
+{
+    uintptr_t start = (uintptr_t)section->data, at = (uintptr_t)text;
+    return at >= start && at - start < section->bytes && memchr(text, '\0', section->bytes - (at - start)) != NULL;
+}
+
+/* libdw vouches for strings in string sections, but a string inside the entry itself (DW_FORM_string) is handed out
+ * before anybody has looked for its end. */
+const char *mt_die_text(const struct mt_dwarf *dwarf, Dwarf_Die *die, unsigned attribute)
+{
+    Dwarf_Attribute found;
+    const char *text = dwarf_attr(die, attribute, &found) != NULL ? dwarf_formstring(&found) : NULL;
+    if (text == NULL || dwarf_whatform(&found) != DW_FORM_string) {
+        return text;
+    }
+    const uint8_t *bytes = (const uint8_t *)text;
+    return ends_inside(&dwarf->info, bytes) || ends_inside(&dwarf->alt_info, bytes) ? text : NULL;
+}
+
+const char *mt_die_linkage_name(const struct mt_dwarf *dwarf, Dwarf_Die *die)
+{
+    const char *name = mt_die_text(dwarf, die, DW_AT_linkage_name);
+    return name != NULL ? name : mt_die_text(dwarf, die, DW_AT_MIPS_linkage_name);
+}
+
+static struct found_name find_name(const struct mt_dwarf *dwarf, Dwarf_Die die)
+{
+    static const unsigned links[] = {DW_AT_abstract_origin, DW_AT_specification};
+    struct found_name found = {0};
+    for (int step = 0; step < MAX_STEPS && found.linkage == NULL; step++) {
+        found.linkage = mt_die_linkage_name(dwarf, &die);
+        if (found.plain == NULL) {
+            found.plain = mt_die_text(dwarf, &die, DW_AT_name);
+            found.plain_die = dwarf_dieoffset(&die);
+        }
+        Dwarf_Attribute attribute;
+        Dwarf_Die next;
+        bool linked = false;
+        for (size_t i = 0; i < MT_COUNTOF(links) && !linked; i++) {
+            linked = dwarf_attr(&die, links[i], &attribute) != NULL && dwarf_formref_die(&attribute, &next) != NULL;
+        }
+        if (!linked) {
+            break;
+        }
+        die = next;
+    }
+    return found;
+}
+
+static uint32_t qualifier_of(const struct mt_scopes *scopes, Dwarf_Off die)
+{
+    size_t low = 0, high = scopes->qualified_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (scopes->qualified[middle].die == die) {
+            return scopes->qualified[middle].qualifier;
+        }
+        if (scopes->qualified[middle].die < die) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return MT_SEGMENT_NONE;
+}
+
+/* The text of one qualifier, NULL for one that is not shown (an unnamed class). A function stands for everything around
+ * it, since its linkage name already says that; then *ret_last is set. */
+static const char *qualifier_text(struct mt_dwarf *dwarf, const struct mt_unit *unit, Dwarf_Off offset, bool *ret_last)
+{
+    Dwarf_Die die;
+    if (dwarf_offdie(dwarf->dw, offset, &die) == NULL) {
+        return NULL;
+    }
+    if (dwarf_tag(&die) != DW_TAG_subprogram) {
+        const char *name = mt_die_text(dwarf, &die, DW_AT_name);
+        return name == NULL && dwarf_tag(&die) == DW_TAG_namespace ? "(anonymous namespace)" : name;
+    }
+    struct found_name found = find_name(dwarf, die);
+    if (found.linkage != NULL) {
+        *ret_last = true;
+        return mt_symbol_name_pretty(dwarf->names, found.linkage);
+    }
+    *ret_last = qualifier_of(&unit->scopes, found.plain_die) == MT_SEGMENT_NONE;
+    return found.plain;
+}
+
+/* plain with everything around it, outermost first: "n::C::f". */
+static const char *qualify(struct mt_dwarf *dwarf, const struct mt_unit *unit, uint32_t qualifier, const char *plain)
+{
+    const char *parts[MAX_QUALIFIERS];
+    size_t count = 0;
+    bool last = false;
+    while (qualifier != MT_SEGMENT_NONE && count < MAX_QUALIFIERS && !last) {
+        const struct mt_qualifier *item = &unit->scopes.qualifiers[qualifier];
+        const char *text = qualifier_text(dwarf, unit, item->die, &last);
+        if (text != NULL) {
+            parts[count++] = text;
+        }
+        qualifier = item->parent;
+    }
+    char *text = malloc(MAX_QUALIFIED_BYTES);
+    if (text == NULL || count == 0) {
+        free(text);
+        return mt_names_intern_text(dwarf->names, plain);
+    }
+    size_t used = 0;
+    for (size_t i = count + 1; i-- > 0 && used < MAX_QUALIFIED_BYTES;) {
+        const char *part = i > 0 ? parts[i - 1] : plain;
+        int written = snprintf(text + used, MAX_QUALIFIED_BYTES - used, "%s%s", part, i > 0 ? "::" : "");
+        used += written > 0 ? (size_t)written : 0;
+    }
+    const char *name = mt_names_intern(dwarf->names, text, used);
+    free(text);
+    return name;
+}
+
+static const char *resolve(struct mt_dwarf *dwarf, struct mt_unit *unit, Dwarf_Off offset)
+{
+    Dwarf_Die die;
+    if (dwarf_offdie(dwarf->dw, offset, &die) == NULL) {
+        return NULL;
+    }
+    struct found_name found = find_name(dwarf, die);
+    if (found.linkage != NULL && (unit->mangled || found.plain == NULL)) {
+        return mt_symbol_name_pretty(dwarf->names, found.linkage);
+    }
+    if (found.plain == NULL) {
+        return NULL;
+    }
+    uint32_t qualifier = unit->mangled ? qualifier_of(&unit->scopes, found.plain_die) : MT_SEGMENT_NONE;
+    return qualify(dwarf, unit, qualifier, found.plain);
+}
+
+const char *mt_scope_name(struct mt_dwarf *dwarf, struct mt_unit *unit, struct mt_scope *scope)
+{
+    if (!scope->resolved) {
+        scope->name = resolve(dwarf, unit, scope->die);
+        scope->resolved = true;
+    }
+    return scope->name;
+}
