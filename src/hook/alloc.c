@@ -1,0 +1,165 @@
+/* alloc.c: see alloc.h. Order, everywhere: begin, the real call, end; a free is recorded before the real free. */
+#include "hook/alloc.h"
+
+#include "heap/engine.h"
+
+MT_NOINLINE void *mt_alloc_malloc(size_t size, const struct mt_originals *real)
+{
+    MT_CAPTURE_CALLER(regs);
+    if (mt_engine_begin(size) == MT_SKIP) {
+        return real->malloc(size);
+    }
+    void *ptr = real->malloc(size);
+    mt_engine_end_alloc(ptr, size, MT_ALLOCATOR_MALLOC, &regs);
+    return ptr;
+}
+
+/* count * size does not overflow: the fast path looked. */
+MT_NOINLINE void *mt_alloc_calloc(size_t count, size_t size, const struct mt_originals *real)
+{
+    MT_CAPTURE_CALLER(regs);
+    if (mt_engine_begin(count * size) == MT_SKIP) {
+        return real->calloc(count, size);
+    }
+    void *ptr = real->calloc(count, size);
+    mt_engine_end_alloc(ptr, count * size, MT_ALLOCATOR_CALLOC, &regs);
+    return ptr;
+}
+
+/* realloc(NULL, size): a plain allocation, made by the real realloc. */
+static void *realloc_new(size_t size, const struct mt_originals *real, const struct mt_frame_regs *regs)
+{
+    if (mt_engine_begin(size) == MT_SKIP) {
+        return real->realloc(NULL, size);
+    }
+    void *ptr = real->realloc(NULL, size);
+    mt_engine_end_alloc(ptr, size, MT_ALLOCATOR_REALLOC, regs);
+    return ptr;
+}
+
+/* realloc(old, 0): glibc frees and returns NULL; others free and return a new empty block. Both are a free, and an
+ * allocation of what came back. */
+static void *realloc_to_nothing(void *old, bool counted, const struct mt_originals *real,
+                                const struct mt_frame_regs *regs)
+{
+    mt_engine_free(old);
+    if (!counted || mt_engine_begin(0) == MT_SKIP) {
+        mt_engine_enter(); /* an allocator that calls free here must not be heard twice */
+        void *ptr = real->realloc(old, 0);
+        mt_engine_leave();
+        return ptr;
+    }
+    void *ptr = real->realloc(old, 0);
+    mt_engine_end_alloc(ptr, 0, MT_ALLOCATOR_REALLOC, regs);
+    return ptr;
+}
+
+MT_NOINLINE void *mt_alloc_realloc(void *old, size_t size, bool counted, const struct mt_originals *real)
+{
+    MT_CAPTURE_CALLER(regs);
+    if (old == NULL) {
+        return counted ? realloc_new(size, real, &regs) : real->realloc(NULL, size);
+    }
+    if (size == 0) {
+        return realloc_to_nothing(old, counted, real, &regs);
+    }
+    if (mt_engine_begin_realloc(old, size, counted) == MT_SKIP) {
+        return real->realloc(old, size);
+    }
+    void *ptr = real->realloc(old, size);
+    mt_engine_end_realloc(old, ptr, size, MT_ALLOCATOR_REALLOC, &regs);
+    return ptr;
+}
+
+MT_NOINLINE void mt_alloc_free(void *ptr, const struct mt_originals *real)
+{
+    if (ptr != NULL) {
+        mt_engine_free(ptr);
+    }
+    real->free(ptr);
+}
+
+MT_NOINLINE void mt_alloc_cfree(void *ptr, const struct mt_originals *real)
+{
+    if (ptr != NULL) {
+        mt_engine_free(ptr);
+    }
+    mt_engine_enter();
+    real->cfree(ptr);
+    mt_engine_leave();
+}
+
+MT_NOINLINE void mt_alloc_free_sized(void *ptr, size_t size, const struct mt_originals *real)
+{
+    if (ptr != NULL) {
+        mt_engine_free(ptr);
+    }
+    mt_engine_enter();
+    real->free_sized(ptr, size);
+    mt_engine_leave();
+}
+
+MT_NOINLINE void mt_alloc_free_aligned_sized(void *ptr, size_t alignment, size_t size, const struct mt_originals *real)
+{
+    if (ptr != NULL) {
+        mt_engine_free(ptr);
+    }
+    mt_engine_enter();
+    real->free_aligned_sized(ptr, alignment, size);
+    mt_engine_leave();
+}
+
+MT_NOINLINE int mt_alloc_posix_memalign(void **ret_ptr, size_t alignment, size_t size, const struct mt_originals *real)
+{
+    MT_CAPTURE_CALLER(regs);
+    if (mt_engine_begin(size) == MT_SKIP) {
+        return real->posix_memalign(ret_ptr, alignment, size);
+    }
+    int error = real->posix_memalign(ret_ptr, alignment, size);
+    mt_engine_end_alloc(error == 0 ? *ret_ptr : NULL, size, MT_ALLOCATOR_POSIX_MEMALIGN, &regs);
+    return error;
+}
+
+MT_NOINLINE void *mt_alloc_aligned_alloc(size_t alignment, size_t size, const struct mt_originals *real)
+{
+    MT_CAPTURE_CALLER(regs);
+    if (mt_engine_begin(size) == MT_SKIP) {
+        return real->aligned_alloc(alignment, size);
+    }
+    void *ptr = real->aligned_alloc(alignment, size);
+    mt_engine_end_alloc(ptr, size, MT_ALLOCATOR_ALIGNED_ALLOC, &regs);
+    return ptr;
+}
+
+MT_NOINLINE void *mt_alloc_memalign(size_t alignment, size_t size, const struct mt_originals *real)
+{
+    MT_CAPTURE_CALLER(regs);
+    if (mt_engine_begin(size) == MT_SKIP) {
+        return real->memalign(alignment, size);
+    }
+    void *ptr = real->memalign(alignment, size);
+    mt_engine_end_alloc(ptr, size, MT_ALLOCATOR_MEMALIGN, &regs);
+    return ptr;
+}
+
+MT_NOINLINE void *mt_alloc_valloc(size_t size, const struct mt_originals *real)
+{
+    MT_CAPTURE_CALLER(regs);
+    if (mt_engine_begin(size) == MT_SKIP) {
+        return real->valloc(size);
+    }
+    void *ptr = real->valloc(size);
+    mt_engine_end_alloc(ptr, size, MT_ALLOCATOR_VALLOC, &regs);
+    return ptr;
+}
+
+MT_NOINLINE void *mt_alloc_pvalloc(size_t size, const struct mt_originals *real)
+{
+    MT_CAPTURE_CALLER(regs);
+    if (mt_engine_begin(size) == MT_SKIP) {
+        return real->pvalloc(size);
+    }
+    void *ptr = real->pvalloc(size);
+    mt_engine_end_alloc(ptr, size, MT_ALLOCATOR_PVALLOC, &regs);
+    return ptr;
+}

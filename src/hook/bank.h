@@ -1,0 +1,214 @@
+/* bank.h: the hooks of one bank; included once by each of bank0.c, bank1.c and bank2.c with MT_BANK defined.
+ *
+ * Decides nothing: counts, and either tail-jumps to the real function or tail-jumps to the recorded path. Compiled code of
+ * the malloc hook: load TLS offset, sub, jbe, jmp *original (tests/unit/hook count the instructions); of the free hook 7
+ * instructions and the jump. No frame is left on the stack by either, so that the callee's return address is the
+ * program's (dlopen looks at it, and so does the unwinder).
+ * Invariant: nothing here has a local whose address is taken; that would end the tail jumps. The range hooks have six
+ * arguments and cannot pass a seventh in a register: they make a frame and capture their caller themselves.
+ * Context: [hook].
+ */
+#include "heap/engine.h"
+#include "hook/alloc.h"
+#include "hook/loader.h"
+#include "hook/originals.h"
+#include "hook/range.h"
+
+#define HOOK(name) MT_CONCAT3(mt_bank, MT_BANK, name)
+#define REAL (&mt_g_originals[MT_BANK])
+
+void *HOOK(malloc)(size_t size)
+{
+    if (mt_engine_counts(size)) {
+        return mt_alloc_malloc(size, REAL);
+    }
+    return REAL->malloc(size);
+}
+
+void *HOOK(calloc)(size_t count, size_t size)
+{
+    size_t bytes = 0;
+    if (!__builtin_mul_overflow(count, size, &bytes) && mt_engine_counts(bytes)) {
+        return mt_alloc_calloc(count, size, REAL);
+    }
+    return REAL->calloc(count, size);
+}
+
+void *HOOK(realloc)(void *old, size_t size)
+{
+    bool counted = mt_engine_counts(size);
+    if (counted || mt_engine_may_track(old)) {
+        return mt_alloc_realloc(old, size, counted, REAL);
+    }
+    return REAL->realloc(old, size);
+}
+
+/* glibc's reallocarray calls realloc through a hooked slot, others do not: in bank 0 it becomes that realloc, so that it
+ * is counted once. An overflow is left to fail in the real function. */
+void *HOOK(reallocarray)(void *old, size_t count, size_t size)
+{
+    size_t bytes = 0;
+    if (MT_BANK == 0 && !__builtin_mul_overflow(count, size, &bytes)) {
+        return HOOK(realloc)(old, bytes);
+    }
+    return REAL->reallocarray(old, count, size);
+}
+
+void HOOK(free)(void *ptr)
+{
+    if (mt_engine_may_track(ptr)) {
+        mt_alloc_free(ptr, REAL);
+        return;
+    }
+    REAL->free(ptr);
+}
+
+void HOOK(cfree)(void *ptr)
+{
+    if (mt_engine_may_track(ptr)) {
+        mt_alloc_cfree(ptr, REAL);
+        return;
+    }
+    REAL->cfree(ptr);
+}
+
+void HOOK(free_sized)(void *ptr, size_t size)
+{
+    if (mt_engine_may_track(ptr)) {
+        mt_alloc_free_sized(ptr, size, REAL);
+        return;
+    }
+    REAL->free_sized(ptr, size);
+}
+
+void HOOK(free_aligned_sized)(void *ptr, size_t alignment, size_t size)
+{
+    if (mt_engine_may_track(ptr)) {
+        mt_alloc_free_aligned_sized(ptr, alignment, size, REAL);
+        return;
+    }
+    REAL->free_aligned_sized(ptr, alignment, size);
+}
+
+int HOOK(posix_memalign)(void **ret_ptr, size_t alignment, size_t size)
+{
+    if (mt_engine_counts(size)) {
+        return mt_alloc_posix_memalign(ret_ptr, alignment, size, REAL);
+    }
+    return REAL->posix_memalign(ret_ptr, alignment, size);
+}
+
+void *HOOK(aligned_alloc)(size_t alignment, size_t size)
+{
+    if (mt_engine_counts(size)) {
+        return mt_alloc_aligned_alloc(alignment, size, REAL);
+    }
+    return REAL->aligned_alloc(alignment, size);
+}
+
+void *HOOK(memalign)(size_t alignment, size_t size)
+{
+    if (mt_engine_counts(size)) {
+        return mt_alloc_memalign(alignment, size, REAL);
+    }
+    return REAL->memalign(alignment, size);
+}
+
+void *HOOK(valloc)(size_t size)
+{
+    if (mt_engine_counts(size)) {
+        return mt_alloc_valloc(size, REAL);
+    }
+    return REAL->valloc(size);
+}
+
+void *HOOK(pvalloc)(size_t size)
+{
+    if (mt_engine_counts(size)) {
+        return mt_alloc_pvalloc(size, REAL);
+    }
+    return REAL->pvalloc(size);
+}
+
+size_t HOOK(malloc_usable_size)(void *ptr)
+{
+    return REAL->malloc_usable_size(ptr);
+}
+
+/* ---- operators, where they are counted (cxx.c) -------------------------------------------------------------------- */
+
+#define BANK_NEW(result, name, parameters, arguments)                                                                  \
+    result HOOK(name) parameters                                                                                       \
+    {                                                                                                                  \
+        return mt_cxx_recorded_##name(MT_STRIP arguments, REAL);                                                       \
+    }
+#define BANK_DELETE(result, name, parameters, arguments)                                                               \
+    result HOOK(name) parameters                                                                                       \
+    {                                                                                                                  \
+        if (mt_engine_may_track(ptr)) {                                                                                \
+            mt_cxx_recorded_##name(MT_STRIP arguments, REAL);                                                          \
+            return;                                                                                                    \
+        }                                                                                                              \
+        REAL->name arguments;                                                                                          \
+    }
+MT_HOOK_NEW_TABLE(BANK_NEW)
+MT_HOOK_NEW_ARRAY_TABLE(BANK_NEW)
+MT_HOOK_DELETE_TABLE(BANK_DELETE)
+
+/* ---- ranges -------------------------------------------------------------------------------------------------------- */
+
+void *HOOK(mmap)(void *addr, size_t bytes, int protection, int flags, int fd, long offset)
+{
+    MT_CAPTURE_CALLER(regs);
+    struct mt_map_call call = { addr, bytes, protection, flags, fd, offset, REAL->mmap };
+    return mt_range_map(&call, &regs);
+}
+
+void *HOOK(mmap64)(void *addr, size_t bytes, int protection, int flags, int fd, long offset)
+{
+    MT_CAPTURE_CALLER(regs);
+    struct mt_map_call call = { addr, bytes, protection, flags, fd, offset, REAL->mmap64 };
+    return mt_range_map(&call, &regs);
+}
+
+int HOOK(munmap)(void *addr, size_t bytes)
+{
+    return mt_range_unmap(addr, bytes, REAL);
+}
+
+void *HOOK(mremap)(void *old, size_t old_bytes, size_t bytes, int flags, void *addr)
+{
+    return mt_range_remap(old, old_bytes, bytes, flags, addr, REAL);
+}
+
+int HOOK(brk)(void *addr)
+{
+    return mt_range_brk(addr, REAL);
+}
+
+void *HOOK(sbrk)(intptr_t increment)
+{
+    return mt_range_sbrk(increment, REAL);
+}
+
+/* ---- loader and threads -------------------------------------------------------------------------------------------- */
+
+void *HOOK(dlopen)(const char *file, int mode)
+{
+    return mt_loader_open(file, mode, REAL);
+}
+
+void *HOOK(dlmopen)(long space, const char *file, int mode)
+{
+    return mt_loader_open_in(space, file, mode, REAL);
+}
+
+int HOOK(dlclose)(void *handle)
+{
+    return mt_loader_close(handle, REAL);
+}
+
+int HOOK(pthread_create)(unsigned long *ret_thread, const void *attr, void *(*start)(void *), void *arg)
+{
+    return mt_thread_create(ret_thread, attr, start, arg, REAL);
+}

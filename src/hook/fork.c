@@ -1,0 +1,27 @@
+/* fork.c: tells the engine of a fork in the child.
+ *
+ * The engine also notices by itself at the first recorded call (a page that reads zero in children), which covers _Fork
+ * and clone; the handler is sooner and puts the patcher's lock right. __register_atfork is what pthread_atfork calls; the
+ * latter lives in libc_nonshared.a and needs start files the agent is not linked with. Context: [fork-child].
+ */
+#include "hook/fork.h"
+
+#include "heap/engine.h"
+#include "hook/got.h"
+
+extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso_handle);
+
+static bool g_registered;
+
+static void in_child(void)
+{
+    mt_got_after_fork();
+    mt_engine_fork_child();
+}
+
+void mt_fork_install(void)
+{
+    if (!g_registered) {
+        g_registered = __register_atfork(NULL, NULL, in_child, NULL) == 0;
+    }
+}

@@ -1,0 +1,33 @@
+/* got.h: interception by rewriting the slots through which loaded objects call the hooked functions.
+ *
+ * Decides: which slots lead to a hook, and which original each hook then has. The common mechanism for an agent that comes
+ * late; with a preloaded agent it adds what symbol order cannot reach: objects loaded with RTLD_DEEPBIND, and libraries
+ * bound to a malloc that the executable defines.
+ * Invariants: a slot is only rewritten when its value is understood (a definition of that very name, the executable's PLT
+ * stub for it, or the object's own lazy stub); NULL stays NULL; the old value is kept and put back only in an object that
+ * is still the same one; RELRO is opened once an object and closed again, never closed on an object the loader has not
+ * closed yet. All state is changed under the loader's own lock, inside a dl_iterate_phdr callback.
+ * Context: [agent] start, loader hooks; never inside an allocator hook.
+ */
+#ifndef MT_HOOK_GOT_H
+#define MT_HOOK_GOT_H
+
+#include "base/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* preloaded: calls that already come to the agent's exported symbols are left alone. */
+mt_status mt_got_install(bool preloaded) MT_CHECKED;
+/* Patches new objects, forgets objects that are gone, repairs slots the loader rewrote (lazy binding that raced with us).
+ * Does nothing before mt_got_install. */
+void mt_got_rescan(void);
+void mt_got_uninstall(void);
+/* Context: [fork-child]. */
+void mt_got_after_fork(void);
+
+/* For tests and notes: slots that lead to a hook now, and slots left alone because no bank was free. */
+size_t mt_got_patched_count(void);
+size_t mt_got_unbanked_count(void);
+
+#endif

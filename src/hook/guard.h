@@ -1,0 +1,23 @@
+/* guard.h: the sampling countdown across a guarded call.
+ *
+ * Under the guard (t_mt.depth > 0) nested allocator calls are not recorded, but their fast path has no time to ask and
+ * still takes their size off the countdown. Where nested calls are the rule (an interpreter's realloc that ends in
+ * malloc), the bytes would be counted twice, which raises the chance of the next allocation to be sampled. So the
+ * countdown is put back after such a call. Only the owning thread writes it. Context: [hook].
+ */
+#ifndef MT_HOOK_GUARD_H
+#define MT_HOOK_GUARD_H
+
+#include "heap/engine.h"
+
+MT_INLINE uint64_t mt_guard_save(void)
+{
+    return t_mt.left;
+}
+
+MT_INLINE void mt_guard_restore(uint64_t left)
+{
+    t_mt.left = left;
+}
+
+#endif

@@ -1,0 +1,31 @@
+/* hook.h: what agent/ calls to put the hooks in place.
+ *
+ * Decides nothing about recording: hooks ask the engine, and forward when it is off. Context: [agent] start unless said
+ * otherwise.
+ */
+#ifndef MT_HOOK_HOOK_H
+#define MT_HOOK_HOOK_H
+
+#include "base/status.h"
+#include "heap/engine.h"
+#include "hook/elf.h"
+
+#include <stdbool.h>
+
+enum mt_hook_method {
+    MT_HOOK_PRELOAD, /* exported symbols precede libc's; the GOT patcher adds what they miss */
+    MT_HOOK_GOT,     /* the agent came late: GOT patching alone */
+};
+
+/* Puts the hooks in place. python_allocators: count Python's small objects one by one. MT_E_UNSUPPORTED when the process
+ * has no malloc to forward to. Idempotent. */
+mt_status mt_hooks_install(enum mt_hook_method method, bool python_allocators) MT_CHECKED;
+/* Takes back what can be taken back: patched slots, Python's allocators where they are still ours (needs the GIL in a
+ * running interpreter). Hooks already entered go on; preloaded symbols keep forwarding. */
+void mt_hooks_uninstall(void);
+/* Python is in the process now: wraps its allocators if that was asked for. Context: loader hooks, start. */
+void mt_hooks_python_arrived(void);
+/* callback: called after each load that brought new objects, guard set, outside malloc. NULL: none. */
+void mt_hooks_on_load(void (*callback)(void));
+
+#endif

@@ -1,0 +1,48 @@
+/* install.c: puts the mechanisms of this folder in place, in an order that never leaves a hook without an original. */
+#include "hook/fork.h"
+#include "hook/got.h"
+#include "hook/hook.h"
+#include "hook/loader.h"
+#include "hook/originals.h"
+#include "hook/pymem.h"
+
+static bool g_python_wanted;
+
+mt_status mt_hooks_install(enum mt_hook_method method, bool python_allocators)
+{
+    mt_engine_enter();
+    g_python_wanted = python_allocators;
+    mt_originals_early_end();
+    mt_originals_resolve();
+    mt_status status = MT_E_UNSUPPORTED;
+    if (mt_originals_get(0, MT_HOOK_malloc) != 0 && mt_originals_get(0, MT_HOOK_free) != 0) {
+        mt_thread_install();
+        mt_fork_install();
+        status = mt_got_install(method == MT_HOOK_PRELOAD);
+        mt_loader_start();
+        mt_hooks_python_arrived();
+    }
+    mt_engine_leave();
+    return status;
+}
+
+void mt_hooks_uninstall(void)
+{
+    mt_engine_enter();
+    g_python_wanted = false;
+    mt_pymem_uninstall();
+    mt_got_uninstall();
+    mt_engine_leave();
+}
+
+void mt_hooks_python_arrived(void)
+{
+    if (g_python_wanted) {
+        (void)mt_pymem_install();
+    }
+}
+
+void mt_hooks_on_load(void (*callback)(void))
+{
+    mt_loader_on_load(callback);
+}

@@ -1,0 +1,160 @@
+/* loader.c: dlopen, dlmopen and dlclose.
+ *
+ * Decides: when the agent looks for new objects. After the real call, except where calling it from here would change what
+ * it does: the loader takes the search path (DT_RUNPATH, DT_RPATH) and $ORIGIN from the object that holds the return
+ * address. Names that are searched for that way are left to the real function by a tail jump, and the next safe point
+ * finds what it loaded.
+ * Invariant: the guard is not set while the real function runs: it runs constructors, and what those allocate is the
+ * program's. Nothing here calls a dl* function of libc afterwards that would reset dlerror: dl_iterate_phdr does not.
+ */
+#include "hook/loader.h"
+
+#include "base/atomic.h"
+#include "heap/engine.h"
+#include "heap/modules.h"
+#include "hook/elf.h"
+#include "hook/got.h"
+#include "hook/originals.h"
+#include "hook/pymem.h"
+
+#include <errno.h>
+#include <link.h>
+#include <string.h>
+
+static uint64_t g_seen_adds; /* dlpi_adds, dlpi_subs at the last safe point. Writers: any thread at a safe point */
+static uint64_t g_seen_subs;
+static void (*g_on_load)(void);
+
+/* ---- safe points ---------------------------------------------------------------------------------------------------- */
+
+struct generation {
+    uint64_t adds, subs;
+};
+
+static int read_generation(struct dl_phdr_info *info, size_t bytes, void *context)
+{
+    (void)bytes;
+    struct generation *generation = context;
+    generation->adds = info->dlpi_adds;
+    generation->subs = info->dlpi_subs;
+    return 1;
+}
+
+void mt_loader_start(void)
+{
+    struct generation now = { 0, 0 };
+    (void)dl_iterate_phdr(read_generation, &now);
+    mt_store_release(&g_seen_adds, now.adds);
+    mt_store_release(&g_seen_subs, now.subs);
+}
+
+void mt_loader_safe_point(void)
+{
+    struct generation now = { 0, 0 };
+    (void)dl_iterate_phdr(read_generation, &now);
+    bool came = mt_exchange_acq_rel(&g_seen_adds, now.adds) != now.adds;
+    bool went = mt_exchange_acq_rel(&g_seen_subs, now.subs) != now.subs;
+    if (!came && !went) {
+        return;
+    }
+    int saved = errno;
+    mt_engine_enter();
+    mt_modules_refresh();
+    mt_got_rescan();
+    if (went) {
+        mt_pymem_objects_gone();
+    }
+    if (came) {
+        mt_originals_resolve();
+        (void)mt_pymem_check();
+        if (g_on_load != NULL) {
+            g_on_load();
+        }
+    }
+    mt_engine_leave();
+    errno = saved;
+}
+
+void mt_loader_on_load(void (*callback)(void))
+{
+    g_on_load = callback;
+}
+
+/* ---- whose search path counts --------------------------------------------------------------------------------------- */
+
+struct path_query {
+    uint64_t caller;
+    bool matters;
+};
+
+static bool holds(const struct dl_phdr_info *info, uint64_t address)
+{
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        if (header->p_type == PT_LOAD && address - (info->dlpi_addr + header->p_vaddr) < header->p_memsz) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* DT_RPATH of any object may be inherited by what it loaded, so it counts wherever it is. */
+static int query_paths(struct dl_phdr_info *info, size_t bytes, void *context)
+{
+    (void)bytes;
+    struct path_query *query = context;
+    struct mt_elf_object object;
+    if (mt_elf_from_phdr(info, &object)) {
+        query->matters = object.has_rpath || (object.has_search_path && holds(info, query->caller));
+    }
+    return query->matters;
+}
+
+static MT_NOINLINE bool caller_matters(const char *file, uint64_t caller)
+{
+    if (file == NULL || *file == '\0') {
+        return false;
+    }
+    if (strchr(file, '/') != NULL) {
+        return strchr(file, '$') != NULL;
+    }
+    struct path_query query = { caller, false };
+    (void)dl_iterate_phdr(query_paths, &query);
+    return query.matters;
+}
+
+static uint64_t address_of(const void *pc)
+{
+    return (uint64_t)(uintptr_t)pc;
+}
+
+/* ---- hooks ---------------------------------------------------------------------------------------------------------- */
+
+MT_NOINLINE void *mt_loader_open(const char *file, int mode, const struct mt_originals *real)
+{
+    mt_loader_safe_point();
+    if (caller_matters(file, address_of(__builtin_return_address(0)))) {
+        return real->dlopen(file, mode); /* a tail jump: the return address stays the program's */
+    }
+    void *handle = real->dlopen(file, mode);
+    mt_loader_safe_point();
+    return handle;
+}
+
+MT_NOINLINE void *mt_loader_open_in(long space, const char *file, int mode, const struct mt_originals *real)
+{
+    mt_loader_safe_point();
+    if (caller_matters(file, address_of(__builtin_return_address(0)))) {
+        return real->dlmopen(space, file, mode);
+    }
+    void *handle = real->dlmopen(space, file, mode);
+    mt_loader_safe_point();
+    return handle;
+}
+
+MT_NOINLINE int mt_loader_close(void *handle, const struct mt_originals *real)
+{
+    int result = real->dlclose(handle);
+    mt_loader_safe_point();
+    return result;
+}

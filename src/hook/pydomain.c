@@ -1,0 +1,172 @@
+/* pydomain.c: see pydomain.h.
+ *
+ * Books balance by these rules (Objects/obmalloc.c, 3.8 to 3.15):
+ *  - malloc and calloc of a size pymalloc serves are counted here; others are tail-jumped and counted by malloc's hook.
+ *  - free is recorded here for every block, whoever counted it, and the real free runs under the guard: for a large block
+ *    it ends in the hooked free, which must not record it again.
+ *  - realloc always runs under the guard and is recorded here as a whole. pymalloc moves a growing block from its pool to
+ *    malloc, but leaves a shrinking malloc block with malloc whatever its new size: only the outcome is certain, not who
+ *    serves it. Python's realloc to 0 bytes gives a block, never NULL.
+ * Context: [hook], Python's lock held (not in free-threaded builds).
+ */
+#include "hook/pydomain.h"
+
+#include "heap/engine.h"
+#include "hook/guard.h"
+
+struct mt_python_layer mt_g_python_layers[MT_PYTHON_LAYERS][MT_PYTHON_DOMAIN__COUNT];
+
+MT_INLINE bool is_counted_here(const struct mt_python_layer *layer, size_t size)
+{
+    return size - layer->first <= layer->span;
+}
+
+/* ---- recorded paths, entered by a tail jump ----------------------------------------------------------------------- */
+
+static MT_NOINLINE void *recorded_malloc(const struct mt_python_layer *layer, size_t size)
+{
+    MT_CAPTURE_CALLER(regs);
+    const struct mt_python_allocator *real = &layer->original;
+    if (mt_engine_begin(size) == MT_SKIP) {
+        return real->malloc(real->ctx, size);
+    }
+    void *ptr = real->malloc(real->ctx, size);
+    mt_engine_end_alloc(ptr, size, layer->allocator, &regs);
+    return ptr;
+}
+
+static MT_NOINLINE void *recorded_calloc(const struct mt_python_layer *layer, size_t count, size_t size)
+{
+    MT_CAPTURE_CALLER(regs);
+    const struct mt_python_allocator *real = &layer->original;
+    if (mt_engine_begin(count * size) == MT_SKIP) {
+        return real->calloc(real->ctx, count, size);
+    }
+    void *ptr = real->calloc(real->ctx, count, size);
+    mt_engine_end_alloc(ptr, count * size, layer->allocator, &regs);
+    return ptr;
+}
+
+static MT_NOINLINE void recorded_free(const struct mt_python_layer *layer, void *ptr)
+{
+    const struct mt_python_allocator *real = &layer->original;
+    if (ptr != NULL) {
+        mt_engine_free(ptr);
+    }
+    mt_engine_enter();
+    real->free(real->ctx, ptr);
+    mt_engine_leave();
+}
+
+static void *guarded_realloc(const struct mt_python_layer *layer, void *old, size_t size)
+{
+    uint64_t left = mt_guard_save();
+    void *ptr = layer->original.realloc(layer->original.ctx, old, size);
+    mt_guard_restore(left);
+    return ptr;
+}
+
+static MT_NOINLINE void *recorded_realloc(const struct mt_python_layer *layer, void *old, size_t size, bool counted)
+{
+    MT_CAPTURE_CALLER(regs);
+    size_t served = size == 0 ? 1 : size;
+    if (mt_engine_begin_realloc(old, served, counted) == MT_SKIP) {
+        mt_engine_enter();
+        void *ptr = guarded_realloc(layer, old, size);
+        mt_engine_leave();
+        return ptr;
+    }
+    void *ptr = guarded_realloc(layer, old, size);
+    enum mt_allocator allocator = is_counted_here(layer, served) ? layer->allocator : MT_ALLOCATOR_REALLOC;
+    mt_engine_end_realloc(old, ptr, served, allocator, &regs);
+    return ptr;
+}
+
+/* ---- fast paths ----------------------------------------------------------------------------------------------------- */
+
+MT_INLINE void *hook_malloc(const struct mt_python_layer *layer, size_t size)
+{
+    if (is_counted_here(layer, size) && mt_engine_counts(size)) {
+        return recorded_malloc(layer, size);
+    }
+    return layer->original.malloc(layer->original.ctx, size);
+}
+
+MT_INLINE void *hook_calloc(const struct mt_python_layer *layer, size_t count, size_t size)
+{
+    size_t bytes = 0;
+    if (!__builtin_mul_overflow(count, size, &bytes) && is_counted_here(layer, bytes) && mt_engine_counts(bytes)) {
+        return recorded_calloc(layer, count, size);
+    }
+    return layer->original.calloc(layer->original.ctx, count, size);
+}
+
+MT_INLINE void *hook_realloc(const struct mt_python_layer *layer, void *old, size_t size)
+{
+    if (old == NULL) {
+        return hook_malloc(layer, size); /* what every Python allocator makes of it */
+    }
+    bool counted = mt_engine_counts(size);
+    if (counted || mt_engine_may_track(old)) {
+        return recorded_realloc(layer, old, size, counted);
+    }
+    mt_engine_enter();
+    void *ptr = guarded_realloc(layer, old, size);
+    mt_engine_leave();
+    return ptr;
+}
+
+MT_INLINE void hook_free(const struct mt_python_layer *layer, void *ptr)
+{
+    if (mt_engine_may_track(ptr)) {
+        recorded_free(layer, ptr);
+        return;
+    }
+    layer->original.free(layer->original.ctx, ptr);
+}
+
+/* ---- one set of functions a layer and domain ------------------------------------------------------------------------ */
+
+#define WRAPPERS(layer, domain)                                                                                        \
+    static void *malloc_##layer##_##domain(void *ctx, size_t size)                                                     \
+    {                                                                                                                  \
+        (void)ctx;                                                                                                     \
+        return hook_malloc(&mt_g_python_layers[layer][domain], size);                                                  \
+    }                                                                                                                  \
+    static void *calloc_##layer##_##domain(void *ctx, size_t count, size_t size)                                       \
+    {                                                                                                                  \
+        (void)ctx;                                                                                                     \
+        return hook_calloc(&mt_g_python_layers[layer][domain], count, size);                                           \
+    }                                                                                                                  \
+    static void *realloc_##layer##_##domain(void *ctx, void *old, size_t size)                                         \
+    {                                                                                                                  \
+        (void)ctx;                                                                                                     \
+        return hook_realloc(&mt_g_python_layers[layer][domain], old, size);                                            \
+    }                                                                                                                  \
+    static void free_##layer##_##domain(void *ctx, void *ptr)                                                          \
+    {                                                                                                                  \
+        (void)ctx;                                                                                                     \
+        hook_free(&mt_g_python_layers[layer][domain], ptr);                                                            \
+    }
+#define WRAPPER_SET(layer, domain)                                                                                     \
+    {                                                                                                                  \
+        NULL, malloc_##layer##_##domain, calloc_##layer##_##domain, realloc_##layer##_##domain,                        \
+            free_##layer##_##domain                                                                                    \
+    }
+
+WRAPPERS(0, 0)
+WRAPPERS(0, 1)
+WRAPPERS(1, 0)
+WRAPPERS(1, 1)
+WRAPPERS(2, 0)
+WRAPPERS(2, 1)
+
+struct mt_python_allocator mt_python_wrappers(unsigned layer, enum mt_python_domain domain)
+{
+    static const struct mt_python_allocator wrappers[MT_PYTHON_LAYERS][MT_PYTHON_DOMAIN__COUNT] = {
+        { WRAPPER_SET(0, 0), WRAPPER_SET(0, 1) },
+        { WRAPPER_SET(1, 0), WRAPPER_SET(1, 1) },
+        { WRAPPER_SET(2, 0), WRAPPER_SET(2, 1) },
+    };
+    return wrappers[layer][domain];
+}

@@ -1,0 +1,40 @@
+/* pydomain.h: the wrapper functions of one Python allocator domain, and the C API structs they are made of.
+ *
+ * Invariant: a wrapper ignores the ctx it is called with and passes its saved original's. PyMem_SetAllocator stores five
+ * words one after another and readers take no lock, so a reader may see our function with the old ctx or the reverse; the
+ * ctx we install is the original's, which makes every mixture valid.
+ * Layers: what was wrapped may be wrapped again later (somebody restored or replaced the allocator); each layer has its own
+ * functions and its own saved original, which is never changed once the layer is published.
+ */
+#ifndef MT_HOOK_PYDOMAIN_H
+#define MT_HOOK_PYDOMAIN_H
+
+#include "wire/format.h"
+
+#include <stddef.h>
+
+/* PyMemAllocatorEx */
+struct mt_python_allocator {
+    void *ctx;
+    void *(*malloc)(void *ctx, size_t size);
+    void *(*calloc)(void *ctx, size_t count, size_t size);
+    void *(*realloc)(void *ctx, void *ptr, size_t size);
+    void (*free)(void *ctx, void *ptr);
+};
+
+enum { MT_PYTHON_LAYERS = 3 };
+/* Of the domains counted here; order of PyMemAllocatorDomain minus RAW. */
+enum mt_python_domain { MT_PYTHON_MEM, MT_PYTHON_OBJECT, MT_PYTHON_DOMAIN__COUNT };
+
+/* What a wrapper forwards to. */
+struct mt_python_layer {
+    struct mt_python_allocator original;
+    size_t first, span; /* sizes first … first + span are counted here, others by malloc's hook */
+    enum mt_allocator allocator;
+};
+
+extern struct mt_python_layer mt_g_python_layers[MT_PYTHON_LAYERS][MT_PYTHON_DOMAIN__COUNT];
+/* The wrappers of a layer and domain; ctx is left for the caller to fill in. */
+struct mt_python_allocator mt_python_wrappers(unsigned layer, enum mt_python_domain domain);
+
+#endif

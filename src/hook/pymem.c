@@ -1,0 +1,364 @@
+/* pymem.c: see pymem.h; the wrappers themselves are in pydomain.c.
+ *
+ * Decides: which allocator Python uses and so which sizes are counted here, whether our wrappers are still in the chain,
+ * and when to put them there again. Being below another wrapper is being in the chain: tracemalloc and Python's debug
+ * hooks keep what they wrap in a struct that their ctx leads to, and that is followed. A wrapper we cannot see through
+ * gets a new layer of ours above it; in exact mode the guard keeps the two layers from counting twice.
+ */
+#include "hook/pymem.h"
+
+#include "base/atomic.h"
+#include "heap/engine.h"
+#include "hook/elf.h"
+#include "hook/pydomain.h"
+#include "hook/range.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* CPython: SMALL_REQUEST_THRESHOLD, PYMEM_DEBUG_EXTRA_BYTES; the same in 3.8 to 3.15. */
+enum { PYMALLOC_LARGEST = 512, DEBUG_EXTRA_BYTES = 24, WRAPPING_DEPTH_MAX = 8 };
+enum { PYTHON_DOMAIN_MEM = 1 }; /* PYMEM_DOMAIN_MEM of PyMemAllocatorDomain; OBJ follows */
+
+/* PyObjectArenaAllocator */
+struct arena_allocator {
+    void *ctx;
+    void *(*alloc)(void *ctx, size_t bytes);
+    void (*free)(void *ctx, void *ptr, size_t bytes);
+};
+
+static struct {
+    void (*get)(int domain, struct mt_python_allocator *ret);
+    void (*set)(int domain, const struct mt_python_allocator *allocator);
+    void (*get_arena)(struct arena_allocator *ret);
+    void (*set_arena)(const struct arena_allocator *allocator);
+    const char *(*name)(void);
+    bool free_threaded;
+    bool installed;
+    unsigned layers[MT_PYTHON_DOMAIN__COUNT]; /* layers in use */
+    struct arena_allocator arena;             /* the original; never changed once ours is installed */
+    bool arena_installed;
+} g_python;
+
+/* ---- what Python uses ----------------------------------------------------------------------------------------------- */
+
+enum family { FAMILY_MALLOC, FAMILY_PYMALLOC, FAMILY_MIMALLOC };
+
+struct kind {
+    enum family family;
+    bool debug;
+};
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static bool ends_with(const char *text, const char *suffix)
+{
+    size_t length = strlen(text);
+    size_t wanted = strlen(suffix);
+    return length >= wanted && strcmp(text + length - wanted, suffix) == 0;
+}
+
+/* Python names its allocators "malloc", "pymalloc", "mimalloc", each perhaps with "_debug"; it says NULL when somebody has
+ * wrapped one, and then the environment and the kind of build are all there is to go by. */
+static struct kind current_kind(void)
+{
+    const char *name = g_python.name != NULL ? g_python.name() : NULL;
+    if (name == NULL) {
+        name = getenv("PYTHONMALLOC");
+    }
+    struct kind kind = { g_python.free_threaded ? FAMILY_MIMALLOC : FAMILY_PYMALLOC, false };
+    if (name != NULL) {
+        kind.debug = ends_with(name, "debug");
+        if (starts_with(name, "malloc")) {
+            kind.family = FAMILY_MALLOC;
+        } else if (starts_with(name, "mimalloc")) {
+            kind.family = FAMILY_MIMALLOC;
+        }
+    }
+    return kind;
+}
+
+/* 3.13 and later describe themselves at the start of _PyRuntime: cookie, version, free-threaded flag (8 bytes each). */
+static bool is_free_threaded(void)
+{
+    const uint64_t *runtime = mt_elf_lookup("_PyRuntime");
+    uint64_t cookie = 0;
+    memcpy(&cookie, "xdebugpy", sizeof cookie);
+    return runtime != NULL && runtime[0] == cookie && runtime[2] == 1;
+}
+
+static void find_functions(void)
+{
+    g_python.get = (void (*)(int, struct mt_python_allocator *))(uintptr_t)mt_elf_lookup("PyMem_GetAllocator");
+    g_python.set = (void (*)(int, const struct mt_python_allocator *))(uintptr_t)mt_elf_lookup("PyMem_SetAllocator");
+    g_python.get_arena =
+        (void (*)(struct arena_allocator *))(uintptr_t)mt_elf_lookup("PyObject_GetArenaAllocator");
+    g_python.set_arena =
+        (void (*)(const struct arena_allocator *))(uintptr_t)mt_elf_lookup("PyObject_SetArenaAllocator");
+    g_python.name = (const char *(*)(void))(uintptr_t)mt_elf_lookup("_PyMem_GetCurrentAllocatorName");
+    g_python.free_threaded = is_free_threaded();
+}
+
+static bool has_functions(void)
+{
+    return g_python.get != NULL && g_python.set != NULL;
+}
+
+/* ---- are we in the chain -------------------------------------------------------------------------------------------- */
+
+static bool is_ours(const struct mt_python_allocator *allocator, enum mt_python_domain domain)
+{
+    for (unsigned layer = 0; layer < MT_PYTHON_LAYERS; layer++) {
+        if (mt_python_wrappers(layer, domain).malloc == allocator->malloc) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Python's debug hooks keep {char id; PyMemAllocatorEx}, with id 'r', 'm' or 'o'; tracemalloc and others keep the
+ * PyMemAllocatorEx itself. NULL when ctx leads to neither. */
+static const struct mt_python_allocator *wrapped_by(const struct mt_python_allocator *allocator)
+{
+    const uint64_t *words = allocator->ctx;
+    if (words == NULL || (uintptr_t)words % sizeof *words != 0 ||
+        !mt_elf_is_data((uint64_t)(uintptr_t)words, sizeof *words + sizeof *allocator)) {
+        return NULL;
+    }
+    uint64_t id = words[0] & 0xFF;
+    bool debug = words[0] < 0x100 && (id == 'r' || id == 'm' || id == 'o');
+    return (const struct mt_python_allocator *)(const void *)(debug ? words + 1 : words);
+}
+
+static bool in_chain(const struct mt_python_allocator *outermost, enum mt_python_domain domain)
+{
+    const struct mt_python_allocator *at = outermost;
+    for (int depth = 0; at != NULL && depth < WRAPPING_DEPTH_MAX; depth++) {
+        if (is_ours(at, domain)) {
+            return true;
+        }
+        at = wrapped_by(at);
+    }
+    return false;
+}
+
+/* ---- wrapping ------------------------------------------------------------------------------------------------------- */
+
+static void describe(struct mt_python_layer *layer, const struct mt_python_allocator *original, struct kind kind,
+                     enum mt_python_domain domain)
+{
+    layer->original = *original;
+    layer->allocator = domain == MT_PYTHON_MEM ? MT_ALLOCATOR_PYMEM_MEM : MT_ALLOCATOR_PYMEM_OBJECT;
+    if (kind.family == FAMILY_MIMALLOC) {
+        layer->first = 0;
+        layer->span = SIZE_MAX;
+    } else if (kind.debug) {
+        layer->first = 0; /* with its extra bytes even an empty block is served by pymalloc */
+        layer->span = PYMALLOC_LARGEST - DEBUG_EXTRA_BYTES;
+    } else {
+        layer->first = 1; /* pymalloc hands empty blocks to malloc */
+        layer->span = PYMALLOC_LARGEST - 1;
+    }
+}
+
+static bool is_same_layer(const struct mt_python_layer *a, const struct mt_python_layer *b)
+{
+    return memcmp(&a->original, &b->original, sizeof a->original) == 0 && a->first == b->first && a->span == b->span;
+}
+
+/* The layer that already describes this original, else a new one; MT_PYTHON_LAYERS when none is left. */
+static unsigned layer_for(const struct mt_python_layer *wanted, enum mt_python_domain domain)
+{
+    unsigned used = g_python.layers[domain];
+    for (unsigned layer = 0; layer < used; layer++) {
+        if (is_same_layer(&mt_g_python_layers[layer][domain], wanted)) {
+            return layer;
+        }
+    }
+    if (used < MT_PYTHON_LAYERS) {
+        mt_g_python_layers[used][domain] = *wanted;
+        g_python.layers[domain] = used + 1;
+    }
+    return used;
+}
+
+static bool wrap(enum mt_python_domain domain, struct kind kind)
+{
+    struct mt_python_allocator current = { 0 };
+    g_python.get(PYTHON_DOMAIN_MEM + (int)domain, &current);
+    if (current.malloc == NULL) {
+        return false;
+    }
+    if (in_chain(&current, domain)) {
+        return true;
+    }
+    struct mt_python_layer wanted;
+    describe(&wanted, &current, kind, domain);
+    unsigned layer = layer_for(&wanted, domain);
+    if (layer == MT_PYTHON_LAYERS) {
+        return false;
+    }
+    struct mt_python_allocator ours = mt_python_wrappers(layer, domain);
+    ours.ctx = current.ctx;
+    mt_fence_seq_cst(); /* the layer before the functions that read it */
+    g_python.set(PYTHON_DOMAIN_MEM + (int)domain, &ours);
+    return true;
+}
+
+static bool needs_wrapping(enum mt_python_domain domain)
+{
+    struct mt_python_allocator current = { 0 };
+    g_python.get(PYTHON_DOMAIN_MEM + (int)domain, &current);
+    return !in_chain(&current, domain);
+}
+
+/* ---- arenas --------------------------------------------------------------------------------------------------------- */
+
+/* Arenas are made and dropped inside Python's malloc, free and realloc, and so often under the guard of our own hook. They
+ * are records of their own all the same; the engine is not in the middle of one here. */
+static MT_NOINLINE void *arena_alloc(void *ctx, size_t bytes)
+{
+    MT_CAPTURE_CALLER(regs);
+    (void)ctx;
+    uint32_t depth = t_mt.depth;
+    t_mt.depth = 0;
+    enum mt_verdict verdict = mt_engine_begin_range();
+    mt_engine_enter();
+    (void)mt_pymem_check();
+    void *arena = g_python.arena.alloc(g_python.arena.ctx, bytes);
+    mt_engine_leave();
+    if (verdict == MT_RECORD && arena != NULL) {
+        mt_engine_end_map(arena, bytes, MT_MAP_ARENA, &regs);
+    } else if (verdict == MT_RECORD) {
+        mt_engine_abandon();
+    }
+    t_mt.depth = depth;
+    return arena;
+}
+
+static void arena_free(void *ctx, void *arena, size_t bytes)
+{
+    (void)ctx;
+    uint32_t depth = t_mt.depth;
+    t_mt.depth = 0;
+    enum mt_verdict verdict = mt_engine_begin_range();
+    if (verdict == MT_RECORD) {
+        mt_engine_note_unmap(arena, bytes);
+    }
+    mt_engine_enter();
+    g_python.arena.free(g_python.arena.ctx, arena, bytes);
+    mt_engine_leave();
+    if (verdict == MT_RECORD) {
+        mt_engine_abandon();
+    }
+    t_mt.depth = depth;
+}
+
+static void wrap_arenas(void)
+{
+    struct arena_allocator current = { 0 };
+    if (g_python.get_arena == NULL || g_python.set_arena == NULL || g_python.arena_installed) {
+        return;
+    }
+    g_python.get_arena(&current);
+    if (current.alloc == NULL || current.alloc == arena_alloc) {
+        return;
+    }
+    struct arena_allocator ours = { current.ctx, arena_alloc, arena_free };
+    g_python.arena = current;
+    g_python.arena_installed = true;
+    mt_fence_seq_cst();
+    g_python.set_arena(&ours);
+}
+
+static void unwrap_arenas(void)
+{
+    struct arena_allocator current = { 0 };
+    if (!g_python.arena_installed) {
+        return;
+    }
+    g_python.get_arena(&current);
+    if (current.alloc == arena_alloc) {
+        g_python.set_arena(&g_python.arena);
+        g_python.arena_installed = false;
+    }
+}
+
+/* mimalloc maps its segments itself, from code inside Python. */
+static void mark_mimalloc_arenas(struct kind kind)
+{
+    uint64_t low = 0;
+    uint64_t high = 0;
+    if (kind.family == FAMILY_MIMALLOC && mt_elf_range_of((uint64_t)(uintptr_t)g_python.set, &low, &high)) {
+        mt_range_arenas_of(low, high);
+    }
+}
+
+/* ---- lifecycle ------------------------------------------------------------------------------------------------------ */
+
+static bool wrap_domains(void)
+{
+    struct kind kind = current_kind();
+    if (kind.family == FAMILY_MALLOC) {
+        return false;
+    }
+    mark_mimalloc_arenas(kind);
+    bool mem = wrap(MT_PYTHON_MEM, kind);
+    bool object = wrap(MT_PYTHON_OBJECT, kind);
+    return mem && object;
+}
+
+bool mt_pymem_install(void)
+{
+    if (!g_python.installed) {
+        find_functions();
+    }
+    if (!has_functions()) {
+        return false;
+    }
+    g_python.installed = true;
+    wrap_arenas();
+    return wrap_domains();
+}
+
+bool mt_pymem_check(void)
+{
+    if (!g_python.installed) {
+        return false;
+    }
+    if (needs_wrapping(MT_PYTHON_MEM) || needs_wrapping(MT_PYTHON_OBJECT)) {
+        return wrap_domains();
+    }
+    return true;
+}
+
+void mt_pymem_uninstall(void)
+{
+    if (!g_python.installed) {
+        return;
+    }
+    for (int i = 0; i < MT_PYTHON_DOMAIN__COUNT; i++) {
+        struct mt_python_allocator current = { 0 };
+        g_python.get(PYTHON_DOMAIN_MEM + i, &current);
+        for (unsigned layer = 0; layer < g_python.layers[i]; layer++) {
+            if (mt_python_wrappers(layer, (enum mt_python_domain)i).malloc == current.malloc) {
+                g_python.set(PYTHON_DOMAIN_MEM + i, &mt_g_python_layers[layer][i].original);
+            }
+        }
+    }
+    unwrap_arenas();
+    mt_range_arenas_of(0, 0);
+    g_python.installed = false;
+}
+
+void mt_pymem_objects_gone(void)
+{
+    if (!g_python.installed || mt_elf_lookup("PyMem_SetAllocator") == (void *)(uintptr_t)g_python.set) {
+        return;
+    }
+    memset(&g_python, 0, sizeof g_python);
+    mt_range_arenas_of(0, 0);
+}

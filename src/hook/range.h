@@ -1,0 +1,28 @@
+/* range.h: hooks of the functions that map and unmap address ranges, shared by all banks. Context: [hook]; errno is left
+ * as the real function leaves it. */
+#ifndef MT_HOOK_RANGE_H
+#define MT_HOOK_RANGE_H
+
+#include "heap/unwind.h"
+#include "hook/table.h"
+
+struct mt_map_call {
+    void *addr;
+    size_t bytes;
+    int protection, flags, fd;
+    long offset;
+    void *(*real)(void *addr, size_t bytes, int protection, int flags, int fd, long offset);
+};
+
+void *mt_range_map(const struct mt_map_call *call, const struct mt_frame_regs *regs);
+/* These four are entered by a tail jump from their hooks. */
+int mt_range_unmap(void *addr, size_t bytes, const struct mt_originals *real);
+void *mt_range_remap(void *old, size_t old_bytes, size_t bytes, int flags, void *addr, const struct mt_originals *real);
+int mt_range_brk(void *addr, const struct mt_originals *real);
+void *mt_range_sbrk(intptr_t increment, const struct mt_originals *real);
+
+/* Anonymous mappings made by code in [low, high) are arenas of an interpreter whose objects are counted one by one. One
+ * such range; 0, 0 for none. Context: [agent], loader hooks. */
+void mt_range_arenas_of(uint64_t low, uint64_t high);
+
+#endif

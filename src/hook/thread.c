@@ -1,0 +1,105 @@
+/* thread.c: pthread_create and the end of threads.
+ *
+ * Decides: how the engine learns that a thread ended. The start routine runs behind a trampoline that sets a value of our
+ * thread-specific key and then tail-jumps to the program's routine: no frame of ours is on the stack. The key's destructor
+ * sets the value again until the last of PTHREAD_DESTRUCTOR_ITERATIONS rounds, so that what other destructors free is
+ * still recorded in the thread's own journal.
+ * Start routine and argument travel in a block from a fixed pool (no allocation the program could see); a block is in use
+ * only between pthread_create and the first instructions of the thread. When none is free the thread starts without a
+ * trampoline: its events are recorded, its block is given back only when the process ends.
+ * Rejected: __cxa_thread_atexit_impl (runs before the key destructors), a key destructor in one round (would miss frees of
+ * keys created later).
+ */
+#include "base/atomic.h"
+#include "heap/engine.h"
+#include "hook/loader.h"
+
+#include <limits.h>
+#include <pthread.h>
+
+enum { START_BLOCKS = 1024, PROBES = 64 };
+
+struct start_block {
+    uint32_t used; /* 0 free, 1 taken. Pairing H3: taken by CAS, released with a release store after the last read */
+    void *(*start)(void *);
+    void *arg;
+};
+
+static struct start_block g_blocks[START_BLOCKS];
+static uint32_t g_next; /* where to look first; any value will do */
+static pthread_key_t g_key;
+static bool g_key_ready;
+
+/* value: the round of destructors that comes next, 1 to PTHREAD_DESTRUCTOR_ITERATIONS. */
+static void thread_ends(void *value)
+{
+    uintptr_t round = (uintptr_t)value;
+    if (round < PTHREAD_DESTRUCTOR_ITERATIONS) {
+        mt_engine_enter();
+        (void)pthread_setspecific(g_key, (void *)(round + 1));
+        mt_engine_leave();
+        return;
+    }
+    mt_engine_thread_exit();
+}
+
+void mt_thread_install(void)
+{
+    if (!g_key_ready) {
+        g_key_ready = pthread_key_create(&g_key, thread_ends) == 0;
+    }
+}
+
+static struct start_block *take_block(void *(*start)(void *), void *arg)
+{
+    uint32_t first = mt_fetch_add_relaxed(&g_next, 1u);
+    for (uint32_t i = 0; i < PROBES; i++) {
+        struct start_block *block = &g_blocks[(first + i) % START_BLOCKS];
+        uint32_t expected = 0;
+        if (mt_cas_acq_rel(&block->used, &expected, 1u)) {
+            block->start = start;
+            block->arg = arg;
+            return block;
+        }
+    }
+    return NULL;
+}
+
+static void release_block(struct start_block *block)
+{
+    mt_store_release(&block->used, 0u);
+}
+
+/* The key may need memory of its own (keys above 32): on our account, not the program's. */
+static MT_NOINLINE void announce(void)
+{
+    mt_engine_enter();
+    (void)pthread_setspecific(g_key, (void *)1);
+    mt_engine_leave();
+}
+
+static void *trampoline(void *argument)
+{
+    struct start_block *block = argument;
+    void *(*start)(void *) = block->start;
+    void *arg = block->arg;
+    release_block(block);
+    announce();
+    return start(arg);
+}
+
+MT_NOINLINE int mt_thread_create(unsigned long *ret_thread, const void *attr, void *(*start)(void *), void *arg,
+                                 const struct mt_originals *real)
+{
+    mt_loader_safe_point();
+    mt_engine_threads_begin();
+    struct start_block *block = g_key_ready ? take_block(start, arg) : NULL;
+    if (block == NULL) {
+        return real->pthread_create(ret_thread, attr, start, arg);
+    }
+    int error = real->pthread_create(ret_thread, attr, trampoline, block);
+    if (error != 0) {
+        release_block(block);
+    }
+    return error;
+}
