@@ -11,6 +11,9 @@
 #include "heap/livetab.h"
 #include "heap/thread.h"
 
+#include <string.h>
+
+enum { RECORDING = MT_DEPTH_RECORDING | 1 };
 static const uint64_t FAR_AWAY = UINT64_MAX / 2; /* countdown of a thread that records nothing */
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
@@ -39,6 +42,9 @@ static uint32_t capture_stack(struct mt_thread *t, const struct mt_frame_regs *r
         }
         python_hash = t->python.count > 0 ? t->python.frames[t->python.count - 1].hash : 0;
     }
+    if (MT_UNLIKELY((native_hash | python_hash) == 0)) {
+        return 0;
+    }
     uint64_t key = mt_hash_step(mt_hash_pair(native_hash, python_hash), g_mt.key_salt) | 1;
     struct mt_stack_cache_entry *entry = &t->stack_cache[key >> 52];
     if (MT_LIKELY(entry->key == key)) {
@@ -54,13 +60,22 @@ static uint32_t capture_stack(struct mt_thread *t, const struct mt_frame_regs *r
 
 /* ---- entering ----------------------------------------------------------------------------------------------------- */
 
-static bool forked(void)
+/* The mode as this process sees it: OFF in a fork child until it has a trace of its own. */
+MT_INLINE uint32_t live_mode(void)
 {
-    return g_mt.alive_page != NULL && MT_UNLIKELY(mt_load_relaxed(g_mt.alive_page) == 0);
+    return mt_load_relaxed(g_mt.live_mode);
+}
+
+/* This thread has a block and is not inside a hook: depth 0 and state READY, compared as one word. */
+MT_INLINE bool gate_open(void)
+{
+    uint64_t gate;
+    memcpy(&gate, &t_mt.depth, sizeof gate);
+    return gate == (uint64_t)MT_THREAD_READY << 32;
 }
 
 /* The trace of a fork child starts at its first recorded call, not at fork: most children exec at once. */
-static MT_COLD bool restart_in_child(void)
+static bool restart_in_child(void)
 {
     if (!g_mt.restart_pending) {
         t_mt.left = FAR_AWAY;
@@ -73,39 +88,43 @@ static MT_COLD bool restart_in_child(void)
     return g_mt.mode != MT_MODE_OFF;
 }
 
-/* What a call by a thread without a block means; true when it has one now. */
-static MT_COLD bool become_ready(void)
+/* Gives the thread its block if it may have one; true when it is ready. */
+static bool become_ready(void)
 {
-    if (t_mt.state == MT_THREAD_NEW && g_mt.mode != MT_MODE_OFF) {
+    if (t_mt.state == MT_THREAD_NEW) {
         t_mt.depth++;
         bool attached = mt_thread_attach();
         t_mt.depth--;
-        if (attached) {
-            return true;
-        }
+        return attached;
     }
-    if (t_mt.state == MT_THREAD_IGNORED || g_mt.mode == MT_MODE_OFF) {
+    if (t_mt.state == MT_THREAD_IGNORED) {
         t_mt.left = FAR_AWAY;
     }
-    return false;
+    return t_mt.state == MT_THREAD_READY;
 }
 
-/* Common gate of all begin functions: this thread records, and is not inside a hook already. */
-static bool may_enter(void)
+/* Everything but the common case: nested calls, fork children, first calls of threads, recording off. */
+static MT_COLD bool enter_slowly(void)
 {
-    if (MT_UNLIKELY(t_mt.depth != 0)) {
-        if (t_mt.thread != NULL && t_mt.thread->busy != 0) {
+    if (t_mt.depth != 0) {
+        if ((t_mt.depth & (uint32_t)MT_DEPTH_RECORDING) != 0) {
             mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1); /* a signal handler interrupted the recorder */
         }
         return false;
     }
-    if (MT_UNLIKELY(forked())) {
+    if (g_mt.mode != MT_MODE_OFF && live_mode() == MT_MODE_OFF) {
         mt_engine_fork_child(); /* no atfork handler ran: _Fork, clone */
     }
-    if (MT_UNLIKELY(g_mt.mode == MT_MODE_OFF) && !restart_in_child()) {
+    if (g_mt.mode == MT_MODE_OFF && !restart_in_child()) {
+        t_mt.left = FAR_AWAY;
         return false;
     }
-    return MT_LIKELY(t_mt.state == MT_THREAD_READY) || become_ready();
+    return become_ready();
+}
+
+MT_INLINE bool may_enter(void)
+{
+    return MT_LIKELY(gate_open() && live_mode() != MT_MODE_OFF) || enter_slowly();
 }
 
 /* ---- sampling ------------------------------------------------------------------------------------------------------ */
@@ -143,18 +162,28 @@ static void restore_countdown(bool exact, size_t size)
     }
 }
 
-enum mt_verdict mt_engine_begin(size_t size)
+/* Not the plain exact case. */
+static MT_NOINLINE enum mt_verdict begin_carefully(size_t size)
 {
-    bool exact = records_all();
-    restore_countdown(exact, size);
+    restore_countdown(records_all(), size);
     if (!may_enter()) {
         return MT_SKIP;
     }
-    if (!exact && !sample_due(t_mt.thread, size)) {
+    if (!records_all() && !sample_due(t_mt.thread, size)) {
         return MT_SKIP;
     }
-    t_mt.depth++;
+    t_mt.depth = 1;
     return MT_RECORD;
+}
+
+enum mt_verdict mt_engine_begin(size_t size)
+{
+    if (MT_LIKELY(live_mode() == MT_MODE_EXACT && gate_open())) {
+        t_mt.left = 0;
+        t_mt.depth = 1;
+        return MT_RECORD;
+    }
+    return begin_carefully(size);
 }
 
 /* ---- recording ------------------------------------------------------------------------------------------------------ */
@@ -200,7 +229,7 @@ void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, co
 {
     struct mt_thread *t = t_mt.thread;
     if (MT_LIKELY(ptr != NULL)) {
-        t->busy = 1;
+        t_mt.depth = (uint32_t)RECORDING;
         uint32_t stack = capture_stack(t, regs);
         if (MT_UNLIKELY(g_mt.mode == MT_MODE_AGGREGATE)) {
             mt_aggregate_alloc(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr, size, allocator,
@@ -211,20 +240,19 @@ void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, co
             }
             record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, stack);
         }
-        t->busy = 0;
     }
-    t_mt.depth--;
+    t_mt.depth = 0;
 }
 
 void mt_engine_abandon(void)
 {
-    t_mt.depth--;
+    t_mt.depth = 0;
 }
 
 /* Frees by threads past their end share one stream. */
 static MT_COLD void orphan_free(void *ptr)
 {
-    if (t_mt.depth != 0 || g_mt.mode == MT_MODE_OFF || forked()) {
+    if (t_mt.depth != 0 || live_mode() == MT_MODE_OFF) {
         return;
     }
     t_mt.depth++;
@@ -251,15 +279,13 @@ void mt_engine_free(void *ptr)
         return;
     }
     struct mt_thread *t = t_mt.thread;
-    t_mt.depth++;
-    t->busy = 1;
+    t_mt.depth = (uint32_t)RECORDING;
     if (MT_UNLIKELY(g_mt.mode == MT_MODE_AGGREGATE)) {
         mt_aggregate_free(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr);
     } else if (g_mt.mode != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL)) {
         record_free(t, MT_EVENT_FREE, ptr);
     }
-    t->busy = 0;
-    t_mt.depth--;
+    t_mt.depth = 0;
 }
 
 /* ---- realloc --------------------------------------------------------------------------------------------------------- */
@@ -287,16 +313,15 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
     if (t->realloc_plan == 0) {
         return MT_SKIP;
     }
-    t_mt.depth++;
-    t->busy = 1;
+    t_mt.depth = (uint32_t)RECORDING;
     if ((t->realloc_plan & REALLOC_OLD_TRACKED) != 0 && g_mt.mode != MT_MODE_AGGREGATE) {
         if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_remove(old, NULL)) {
-            t->realloc_plan &= ~(uint64_t)REALLOC_OLD_TRACKED;
+            t->realloc_plan &= ~(uint32_t)REALLOC_OLD_TRACKED;
         } else {
             record_free(t, MT_EVENT_REALLOC_OLD, old);
         }
     }
-    t->busy = 0;
+    t_mt.depth = 1;
     return MT_RECORD;
 }
 
@@ -346,14 +371,13 @@ void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_alloca
                            const struct mt_frame_regs *regs)
 {
     struct mt_thread *t = t_mt.thread;
-    t->busy = 1;
+    t_mt.depth = (uint32_t)RECORDING;
     if (new_ptr == NULL) {
         undo_realloc(t, old);
     } else {
         finish_realloc(t, old, new_ptr, size, allocator, regs);
     }
-    t->busy = 0;
-    t_mt.depth--;
+    t_mt.depth = 0;
 }
 
 /* ---- address ranges ------------------------------------------------------------------------------------------------- */
@@ -363,7 +387,7 @@ enum mt_verdict mt_engine_begin_range(void)
     if (!may_enter()) {
         return MT_SKIP;
     }
-    t_mt.depth++;
+    t_mt.depth = 1;
     return MT_RECORD;
 }
 
@@ -396,27 +420,25 @@ static void record_unmap(struct mt_thread *t, void *addr, size_t bytes, enum mt_
 void mt_engine_end_map(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs)
 {
     struct mt_thread *t = t_mt.thread;
-    t->busy = 1;
+    t_mt.depth = (uint32_t)RECORDING;
     record_map(t, addr, bytes, kind, capture_stack(t, regs));
-    t->busy = 0;
-    t_mt.depth--;
+    t_mt.depth = 0;
 }
 
 void mt_engine_end_remap(void *old_addr, size_t old_bytes, void *addr, size_t bytes, const struct mt_frame_regs *regs)
 {
     struct mt_thread *t = t_mt.thread;
-    t->busy = 1;
+    t_mt.depth = (uint32_t)RECORDING;
     uint32_t stack = capture_stack(t, regs);
     record_unmap(t, old_addr, old_bytes, MT_MAP_MREMAP);
     record_map(t, addr, bytes, MT_MAP_MREMAP, stack);
-    t->busy = 0;
-    t_mt.depth--;
+    t_mt.depth = 0;
 }
 
 void mt_engine_note_unmap(void *addr, size_t bytes)
 {
     struct mt_thread *t = t_mt.thread;
-    t->busy = 1;
+    t_mt.depth = (uint32_t)RECORDING;
     record_unmap(t, addr, bytes, MT_MAP_ANONYMOUS);
-    t->busy = 0;
+    t_mt.depth = 1;
 }

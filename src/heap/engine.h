@@ -37,9 +37,11 @@ enum mt_thread_state {
 struct mt_tls {
     uint64_t left; /* bytes to the next sample; 0: take the slow path */
     struct mt_thread *thread;
-    uint32_t depth; /* > 0: inside a hook of ours; nested allocator calls are part of it and not recorded */
-    uint32_t state; /* enum mt_thread_state */
+    uint32_t depth; /* > 0: inside a hook of ours; nested allocator calls are part of it and not recorded. The top bit
+                       (MT_DEPTH_RECORDING): inside the recorder, where only a signal handler can call */
+    uint32_t state; /* enum mt_thread_state; next to depth: both are tested with one load */
 };
+enum { MT_DEPTH_RECORDING = INT32_MIN };
 extern __thread struct mt_tls t_mt __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* Sampled-pointer filter: address of a byte table (64-byte aligned) with the shift of its index in the low 6 bits.

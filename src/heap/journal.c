@@ -89,6 +89,7 @@ void mt_journal_close(struct mt_thread *t)
         mt_slot_release(&j->slot);
     }
     j->base = NULL;
+    j->limit = NULL;
     j->slot.header = NULL;
     j->seq++;
 }

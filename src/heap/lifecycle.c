@@ -160,18 +160,26 @@ static void fill_header(struct mt_trace_header *header, const struct mt_engine_c
     mt_store_release(&header->state, (uint32_t)MT_STATE_RECORDING);
 }
 
-static void make_fork_detector(void)
+/* The page hooks read the mode from; the kernel zeroes it (OFF) in every fork child. */
+static void make_mode_page(void)
 {
     void *page = NULL;
-    if (g_mt.alive_page == NULL && mt_os_map_anonymous(mt_os_page_bytes(), &page) == MT_OK) {
-        if (!mt_os_advise_wipeonfork(page, mt_os_page_bytes())) {
-            mt_os_unmap(page, mt_os_page_bytes()); /* kernel before 4.14: the atfork handler must do */
-            return;
-        }
-        g_mt.alive_page = page;
+    if (g_mt.mode_page == NULL && mt_os_map_anonymous(mt_os_page_bytes(), &page) == MT_OK) {
+        (void)mt_os_advise_wipeonfork(page, mt_os_page_bytes()); /* kernel before 4.14: the atfork handler must do */
+        g_mt.mode_page = page;
     }
-    if (g_mt.alive_page != NULL) {
-        mt_store_relaxed(g_mt.alive_page, 1u);
+    if (g_mt.mode_page == NULL) {
+        static uint32_t plain; /* no memory: likewise */
+        g_mt.mode_page = &plain;
+    }
+    g_mt.live_mode = g_mt.mode_page;
+}
+
+static void publish_mode(enum mt_engine_mode mode)
+{
+    mt_store_release(&g_mt.mode, mode);
+    if (g_mt.mode_page != NULL) {
+        mt_store_release(g_mt.mode_page, (uint32_t)mode);
     }
 }
 
@@ -215,7 +223,7 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
         mt_tracefile_close();
         return status;
     }
-    make_fork_detector();
+    make_mode_page();
     status = mt_modules_init(&g_module_sink);
     if (status != MT_OK) {
         g_mt.native = false;
@@ -225,7 +233,7 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     mt_engine_python_found();
     mt_store_relaxed(&g_mt.rate, config->rate_bytes);
     mt_store_release(&g_mt.rate_generation, g_mt.rate_generation + 1);
-    mt_store_release(&g_mt.mode, config->mode);
+    publish_mode(config->mode);
     mt_livetab_show(config->mode == MT_MODE_SAMPLE ? MT_FILTER_TABLE : MT_FILTER_ALL);
     t_mt.left = 0;
     return MT_OK;
@@ -277,6 +285,7 @@ void mt_engine_on_fork(void (*restart)(void))
 void mt_engine_stop(enum mt_trace_state state)
 {
     enum mt_engine_mode before = mt_exchange_acq_rel(&g_mt.mode, MT_MODE_OFF);
+    publish_mode(MT_MODE_OFF);
     mt_livetab_show(MT_FILTER_NONE);
     if (before == MT_MODE_OFF) {
         return;
@@ -306,7 +315,7 @@ void mt_engine_fork_child(void)
     }
     /* The parent's slots and header are not mapped here (DONTFORK): forget them before anything touches them. */
     g_mt.header = NULL;
-    mt_store_relaxed(&g_mt.mode, MT_MODE_OFF);
+    publish_mode(MT_MODE_OFF);
     mt_livetab_show(MT_FILTER_NONE);
     mt_livetab_after_fork();
     mt_tracefile_after_fork();
@@ -329,7 +338,4 @@ void mt_engine_fork_child(void)
     t_mt.left = 0;
     g_mt.next_stream = 0;
     g_mt.restart_pending = g_mt.restart_after_fork != NULL;
-    if (g_mt.alive_page != NULL) {
-        mt_store_relaxed(g_mt.alive_page, 1u);
-    }
 }

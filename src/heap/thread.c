@@ -7,7 +7,9 @@
 #include <string.h>
 
 __thread struct mt_tls t_mt __attribute__((tls_model("initial-exec")));
+static const uint32_t g_mode_off = MT_MODE_OFF;
 struct mt_engine g_mt = {
+    .live_mode = &g_mode_off,
     .threads_lock = MT_SPINLOCK_INIT(MT_RANK_AGENT),
     .orphan_lock = MT_SPINLOCK_INIT(MT_RANK_ORPHAN),
 };
@@ -61,7 +63,6 @@ static void recycle(struct mt_thread *t)
 {
     memset(&t->journal, 0, sizeof t->journal);
     t->rate = 0;
-    t->busy = 0;
     t->name[0] = '\0';
     t->renamed_clock = 0;
     void *unwinder_memory = (uint8_t *)t->stack_cache + cache_bytes();

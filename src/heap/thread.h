@@ -27,7 +27,7 @@ struct mt_stack_cache_entry {
 struct mt_journal {
     struct mt_event_encoder encoder;
     uint8_t *base;  /* first payload byte of the slot; NULL: no slot yet */
-    uint8_t *limit; /* a record may start while at <= limit */
+    uint8_t *limit; /* a record may start while at <= limit; NULL without a slot */
     struct mt_slot slot;
     uint32_t stream;
     uint32_t seq;
@@ -41,8 +41,7 @@ struct mt_thread {
     uint64_t clock; /* shared, read by threads that start (racy by design: see docs/concurrency.md C2) */
     uint64_t rate;  /* in force for the current countdown */
     uint32_t rate_generation;
-    uint32_t busy;  /* inside the recorder: an allocator call from a signal handler now is counted as dropped */
-    uint64_t realloc_plan; /* realloc: what begin decided (engine.c) */
+    uint32_t realloc_plan; /* realloc: what begin decided (engine.c) */
     struct mt_sampler sampler;
     struct mt_unwinder unwinder;
     struct mt_pystack python;
@@ -56,7 +55,9 @@ struct mt_thread {
 /* One per process; zero in a process that does not record. */
 struct mt_engine {
     struct mt_engine_config config;
-    enum mt_engine_mode mode;  /* shared */
+    const uint32_t *live_mode; /* shared: enum mt_engine_mode as hooks see it, in a WIPEONFORK page so that it reads OFF in
+                                  a fork child; a constant OFF before the first start */
+    enum mt_engine_mode mode;  /* shared: the same for everybody else, not wiped */
     bool native, python;
     bool threads_begun;        /* shared: more than one thread may exist; never reset but by fork */
     uint64_t rate;             /* shared */
@@ -66,7 +67,7 @@ struct mt_engine {
     uint64_t next_rss_clock;   /* shared */
     uint64_t start_clock;
     struct mt_trace_header *header;
-    uint32_t *alive_page;      /* WIPEONFORK: reads 0 in a fork child */
+    uint32_t *mode_page;       /* the page behind live_mode, NULL where the kernel has no WIPEONFORK */
     void (*restart_after_fork)(void);
     bool restart_pending; /* a fork child that has not recorded anything yet */
     struct mt_spinlock threads_lock; /* guards threads, free_blocks */
@@ -105,7 +106,7 @@ void mt_journal_close(struct mt_thread *t);
 
 MT_INLINE bool mt_journal_room(struct mt_thread *t)
 {
-    return MT_LIKELY(t->journal.encoder.at <= t->journal.limit && t->journal.base != NULL) || mt_journal_room_slow(t);
+    return MT_LIKELY((uintptr_t)t->journal.encoder.at - 1 < (uintptr_t)t->journal.limit) || mt_journal_room_slow(t);
 }
 
 /* Publishes what has been encoded: after this store the record survives the death of the process. */
