@@ -64,3 +64,9 @@ struct mt_stack mt_trace_stack(const struct mt_trace *trace, uint32_t stack)
                               .anchors = row->anchor_count > 0 ? &trace->anchors[row->anchors] : NULL,
                               .anchor_count = row->anchor_count };
 }
+
+void mt_trace_eval_range(const struct mt_trace *trace, uint64_t *ret_low, uint64_t *ret_high)
+{
+    *ret_low = trace->eval_low;
+    *ret_high = trace->eval_high;
+}

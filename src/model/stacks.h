@@ -91,4 +91,7 @@ struct mt_native_node mt_trace_native(const struct mt_trace *trace, uint32_t nod
 struct mt_python_node mt_trace_python(const struct mt_trace *trace, uint32_t node);
 struct mt_stack mt_trace_stack(const struct mt_trace *trace, uint32_t stack);
 
+/* Addresses of the interpreter's evaluation function, [*ret_low, *ret_high); both 0 when the trace does not say. */
+void mt_trace_eval_range(const struct mt_trace *trace, uint64_t *ret_low, uint64_t *ret_high);
+
 #endif

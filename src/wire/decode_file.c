@@ -30,7 +30,7 @@ static mt_status read_file_header(struct mt_reader *r, struct mt_wire_error *err
     if (h->major == 0) {
         return mt_wire_fail(error, MT_E_CORRUPT, 8, "not a memtap trace (format version 0)");
     }
-    if (h->header_bytes < FIXED_HEADER_BYTES || h->header_bytes % MT_EXTENT_ALIGN != 0 ||
+    if (h->header_bytes < MT_TRACE_HEADER_BYTES || h->header_bytes % MT_EXTENT_ALIGN != 0 ||
         h->header_bytes > MT_BLOCK_RAW_MAX) {
         return mt_wire_fail(error, MT_E_CORRUPT, 12, "impossible header size");
     }

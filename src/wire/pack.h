@@ -18,6 +18,7 @@
 struct mt_pack_options {
     int level;             /* zstd level, 0: default (3) */
     uint32_t raw_bytes;    /* raw bytes of a block, 0: default (512 KiB) */
+    bool writer_is_gone;   /* the caller knows that the process is dead, whatever the header says */
     void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
     void *context;
 };
@@ -28,7 +29,7 @@ struct mt_pack_result {
 };
 
 /* Packs the trace at path into output (NULL: replaces path itself). A trace still being recorded is refused with
- * MT_E_BUSY; an already packed one is MT_OK with nothing done when output is NULL. Aggregate traces keep their table
+ * MT_E_BUSY, a cut off one with MT_E_TRUNCATED; an already packed one is MT_OK with nothing done when output is NULL. Aggregate traces keep their table
  * uncompressed. On any failure, a full disk above all (MT_E_NOSPACE), the original is as it was and no temporary file is
  * left. options, ret and ret_error may be NULL. */
 mt_status mt_pack(const char *path, const char *output, const struct mt_pack_options *options,

@@ -1,0 +1,225 @@
+/* frames.c: code locations to frames, and the resolver's door. Context: [tool]. */
+#include "model/frames.h"
+
+#include "base/hash.h"
+#include "model/frames_private.h"
+#include "symbol/pyline.h"
+#include "util/memory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ADDRESS_TEXT = 320 };
+
+void mt_numbers_push(struct mt_numbers *n, uint32_t value)
+{
+    n->data = mt_alloc_grow(n->data, &n->capacity, n->count + 1, sizeof *n->data);
+    n->data[n->count++] = value;
+}
+
+static uint64_t location_hash(const struct mt_location *l)
+{
+    return mt_hash_pair(l->address, (uint64_t)l->trace_idx << 33 ^ (uint64_t)l->owner << 1 ^ (uint64_t)l->python);
+}
+
+static uint64_t rehash_location(const void *context, uint32_t position)
+{
+    const struct mt_frames *f = context;
+    return location_hash(&f->locations[position]);
+}
+
+static const struct mt_location *find_location(const struct mt_frames *f, const struct mt_location *key)
+{
+    uint64_t hash = location_hash(key);
+    size_t probe = 0;
+    uint32_t at;
+    while ((at = mt_index_next(&f->location_index, hash, &probe)) != MT_INDEX_NONE) {
+        const struct mt_location *l = &f->locations[at];
+        if (l->address == key->address && l->owner == key->owner && l->trace_idx == key->trace_idx &&
+            l->python == key->python) {
+            return l;
+        }
+    }
+    return NULL;
+}
+
+static const struct mt_location *add_location(struct mt_frames *f, const struct mt_location *location)
+{
+    f->locations = mt_alloc_grow(f->locations, &f->location_capacity, f->location_count + 1, sizeof *f->locations);
+    f->locations[f->location_count] = *location;
+    mt_index_add(&f->location_index, location_hash(location), (uint32_t)f->location_count, rehash_location, f);
+    return &f->locations[f->location_count++];
+}
+
+static void push_frame(struct mt_frames *f, struct mt_location *l, struct mt_frame frame)
+{
+    mt_numbers_push(&f->ids, mt_frame_table_add(&f->table, frame));
+    l->count++;
+}
+
+/* CPython's evaluation loop, also when the compiler split it (".cold", ".part.0"). */
+static bool is_eval_name(const char *name)
+{
+    static const char eval[] = "_PyEval_EvalFrameDefault";
+    return name != NULL && strncmp(name, eval, sizeof eval - 1) == 0 &&
+           (name[sizeof eval - 1] == '\0' || name[sizeof eval - 1] == '.');
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static void push_address(struct mt_frames *f, struct mt_location *l, const struct mt_trace_module *module)
+{
+    char text[ADDRESS_TEXT];
+    bool known = module->number != 0;
+    (void)snprintf(text, sizeof text, known ? "0x%" PRIx64 " (%s)" : "0x%" PRIx64 "%s",
+                   known ? l->address - module->bias : l->address, known ? base_name(module->path.data) : "");
+    push_frame(f, l, (struct mt_frame){ .function = text, .module = module->path.data, .kind = MT_FRAME_NATIVE });
+}
+
+static void push_symbols(struct mt_frames *f, struct mt_location *l, const struct mt_trace_module *module)
+{
+    struct mt_module_ref ref = { .path = module->path.data,
+                                 .build_id = module->build_id,
+                                 .build_id_bytes = module->build_id_bytes };
+    struct mt_symbol_frames found = { NULL, 0 };
+    if (f->symbolizer != NULL && module->number != 0) {
+        found = mt_symbolize(f->symbolizer, &ref, l->address - 1 - module->bias);
+    }
+    for (size_t i = 0; i < found.count; i++) {
+        const struct mt_symbol_frame *s = &found.frames[i];
+        if (s->function == NULL) {
+            continue;
+        }
+        l->evaluates = l->evaluates || is_eval_name(s->function);
+        push_frame(f, l, (struct mt_frame){ .function = s->function,
+                                            .file = s->file,
+                                            .module = module->path.data,
+                                            .line = s->line,
+                                            .kind = MT_FRAME_NATIVE,
+                                            .inlined = s->inlined });
+    }
+    if (l->count == 0) {
+        push_address(f, l, module);
+    }
+}
+
+const struct mt_location *mt_frames_native(struct mt_frames *f, uint32_t trace_idx, const struct mt_native_node *node)
+{
+    struct mt_location location = { .trace_idx = trace_idx, .owner = node->module_idx, .address = node->pc };
+    const struct mt_location *known = find_location(f, &location);
+    if (known != NULL) {
+        return known;
+    }
+    location.first = f->ids.count;
+    uint64_t eval_low, eval_high;
+    mt_trace_eval_range(f->set->traces[trace_idx], &eval_low, &eval_high);
+    location.evaluates = node->pc > eval_low && node->pc <= eval_high;
+    if (node->pc == 0) {
+        mt_numbers_push(&f->ids, f->truncated);
+        location.count = 1;
+    } else {
+        push_symbols(f, &location, mt_trace_module(f->set->traces[trace_idx], node->module_idx));
+    }
+    return add_location(f, &location);
+}
+
+static struct mt_frame python_frame(const struct mt_trace *trace, const struct mt_python_node *node)
+{
+    struct mt_trace_code code = mt_trace_code(trace, node->code);
+    struct mt_text name = mt_trace_string(trace, code.qualname != 0 ? code.qualname : code.name);
+    uint32_t line = mt_pyline_lookup(code.linetable_kind, code.linetable, code.linetable_bytes, code.first_line,
+                                     node->lasti);
+    return (struct mt_frame){ .function = name.data,
+                              .file = mt_trace_string(trace, code.filename).data,
+                              .line = line,
+                              .kind = MT_FRAME_PYTHON };
+}
+
+const struct mt_location *mt_frames_python(struct mt_frames *f, uint32_t trace_idx, const struct mt_python_node *node)
+{
+    struct mt_location location = { .trace_idx = trace_idx,
+                                    .owner = node->code,
+                                    .address = (uint64_t)(int64_t)node->lasti,
+                                    .python = true };
+    const struct mt_location *known = find_location(f, &location);
+    if (known != NULL) {
+        return known;
+    }
+    location.first = f->ids.count;
+    if (node->code == 0) {
+        mt_numbers_push(&f->ids, f->truncated);
+        location.count = 1;
+    } else {
+        push_frame(f, &location, python_frame(f->set->traces[trace_idx], node));
+    }
+    return add_location(f, &location);
+}
+
+mt_status mt_frames_new(const struct mt_trace_set *set, const struct mt_frames_options *options, struct mt_frames **ret)
+{
+    struct mt_frames *f = mt_alloc_zero(1, sizeof *f);
+    f->set = set;
+    f->options = options != NULL ? *options : (struct mt_frames_options){ 0 };
+    f->unknown = mt_frame_table_add(&f->table, (struct mt_frame){ .function = "<unknown>", .kind = MT_FRAME_MARKER });
+    f->truncated =
+        mt_frame_table_add(&f->table, (struct mt_frame){ .function = "<truncated>", .kind = MT_FRAME_MARKER });
+    mt_status status = MT_OK;
+    if (!f->options.no_symbols) {
+        status = mt_symbolizer_new(f->options.symbol_dirs, &f->symbolizer);
+    }
+    if (status != MT_OK) {
+        mt_frames_free(f);
+        return status;
+    }
+    *ret = f;
+    return MT_OK;
+}
+
+void mt_frames_free(struct mt_frames *f)
+{
+    if (f == NULL) {
+        return;
+    }
+    if (f->symbolizer != NULL) {
+        mt_symbolizer_free(f->symbolizer);
+    }
+    mt_frame_table_fini(&f->table);
+    mt_index_fini(&f->location_index);
+    free(f->locations);
+    free(f->ids.data);
+    free(f->native.data);
+    free(f->python.data);
+    for (size_t i = 0; i < MT_LIST_BUFFERS; i++) {
+        free(f->lists[i].data);
+    }
+    free(f);
+}
+
+struct mt_frame_list mt_frames_stack(struct mt_frames *f, size_t trace_idx, uint32_t stack)
+{
+    const struct mt_trace *trace = f->set->traces[trace_idx];
+    struct mt_numbers *out = &f->lists[f->list_at++ % MT_LIST_BUFFERS];
+    struct mt_stack row = mt_trace_stack(trace, stack);
+    out->count = 0;
+    mt_frames_merge(f, (uint32_t)trace_idx, &row, out);
+    if (out->count == 0) {
+        mt_numbers_push(out, f->unknown);
+    }
+    return (struct mt_frame_list){ out->data, out->count };
+}
+
+const struct mt_frame *mt_frames_frame(const struct mt_frames *f, uint32_t id)
+{
+    return &f->table.frames[id < f->table.frame_count ? id : f->unknown];
+}
+
+size_t mt_frames_count(const struct mt_frames *f)
+{
+    return f->table.frame_count;
+}

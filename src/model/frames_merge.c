@@ -1,0 +1,163 @@
+/* frames_merge.c: the order of a stack's frames.
+ *
+ *     native (innermost first):  malloc-caller  foo.so:f  EVAL  call helpers  EVAL  main  _start
+ *     Python groups:                                      g0                  g1
+ *     merged:                    malloc-caller  foo.so:f  g0                  g1
+ *
+ * A group is the Python frames that one evaluation loop runs: everything up to and including an entry frame. Where its loop
+ * is comes from the recorded anchors or, without any, from the native frames that are evaluation loops. Groups keep their
+ * order whatever the anchors say (they come from a file); those without a place follow at the end. Context: [tool].
+ */
+#include "model/frames_private.h"
+
+#include <string.h>
+
+struct merge {
+    struct mt_frames *f;
+    const struct mt_trace *trace;
+    uint32_t trace_idx;
+    const struct mt_stack *stack;
+    struct mt_numbers *out;
+    size_t next_python; /* first Python frame not yet emitted */
+    size_t next_anchor;
+    bool hide_interpreter;
+};
+
+static void collect_native(struct mt_frames *f, const struct mt_trace *trace, uint32_t node)
+{
+    f->native.count = 0;
+    while (node != 0) {
+        mt_numbers_push(&f->native, node);
+        node = mt_trace_native(trace, node).parent;
+    }
+}
+
+static void collect_python(struct mt_frames *f, const struct mt_trace *trace, uint32_t node)
+{
+    f->python.count = 0;
+    while (node != 0) {
+        mt_numbers_push(&f->python, node);
+        node = mt_trace_python(trace, node).parent;
+    }
+}
+
+/* Appends frames; two equal markers in a row say no more than one. */
+static void emit(struct merge *m, const struct mt_location *l)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        uint32_t id = m->f->ids.data[l->first + i];
+        bool repeated = m->out->count > 0 && m->out->data[m->out->count - 1] == id && id == m->f->truncated;
+        if (!repeated) {
+            mt_numbers_push(m->out, id);
+        }
+    }
+}
+
+/* One group: up to and including the next entry frame. Without anchors (<= 3.10) every frame has a loop of its own. */
+static void emit_group(struct merge *m)
+{
+    while (m->next_python < m->f->python.count) {
+        struct mt_python_node node = mt_trace_python(m->trace, m->f->python.data[m->next_python++]);
+        emit(m, mt_frames_python(m->f, m->trace_idx, &node));
+        if (node.flags & MT_PYTHON_ENTRY) {
+            break;
+        }
+    }
+}
+
+static bool begins_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Code that only starts a program or a thread. */
+static bool is_startup_module(const struct mt_trace_module *module)
+{
+    const char *slash = strrchr(module->path.data, '/');
+    const char *name = slash != NULL ? slash + 1 : module->path.data;
+    return module->interpreter || begins_with(name, "libc.so") || begins_with(name, "libc-2") ||
+           begins_with(name, "libpthread") || begins_with(name, "ld-linux") || begins_with(name, "ld-musl");
+}
+
+static const struct mt_trace_module *module_of(const struct merge *m, size_t native_idx)
+{
+    return mt_trace_module(m->trace, mt_trace_native(m->trace, m->f->native.data[native_idx]).module_idx);
+}
+
+static void emit_native(struct merge *m, size_t native_idx)
+{
+    if (m->hide_interpreter && (m->f->options.python_only || module_of(m, native_idx)->interpreter)) {
+        return;
+    }
+    struct mt_native_node node = mt_trace_native(m->trace, m->f->native.data[native_idx]);
+    emit(m, mt_frames_native(m->f, m->trace_idx, &node));
+}
+
+/* Is this native frame the evaluation loop of the next group? */
+static bool is_loop(struct merge *m, size_t native_idx)
+{
+    if (m->next_python == m->f->python.count) {
+        return false;
+    }
+    if (m->stack->anchor_count > 0) {
+        return m->next_anchor < m->stack->anchor_count && m->stack->anchors[m->next_anchor] <= native_idx;
+    }
+    struct mt_native_node node = mt_trace_native(m->trace, m->f->native.data[native_idx]);
+    return node.pc != 0 && mt_frames_native(m->f, m->trace_idx, &node)->evaluates;
+}
+
+/* Number of native frames without the outermost ones that only start things. */
+static size_t without_startup(const struct merge *m, size_t from)
+{
+    size_t count = m->f->native.count;
+    while (m->hide_interpreter && count > from && is_startup_module(module_of(m, count - 1))) {
+        count--;
+    }
+    return count;
+}
+
+/* Neither anchors nor a recognisable loop: Python runs where the interpreter is first seen. */
+static bool loops_are_known(struct merge *m)
+{
+    bool known = m->stack->anchor_count > 0;
+    for (size_t i = 0; i < m->f->native.count && !known; i++) {
+        known = is_loop(m, i);
+    }
+    return known;
+}
+
+static void merge_both(struct merge *m)
+{
+    size_t i = 0;
+    bool known = loops_are_known(m);
+    for (; i < m->f->native.count && m->next_python < m->f->python.count; i++) {
+        if (!known && is_startup_module(module_of(m, i))) {
+            break;
+        }
+        if (known && is_loop(m, i)) {
+            emit_group(m);
+            m->next_anchor++;
+        } else {
+            emit_native(m, i);
+        }
+    }
+    while (m->next_python < m->f->python.count) {
+        emit_group(m);
+    }
+    for (size_t end = without_startup(m, i); i < end; i++) {
+        emit_native(m, i);
+    }
+}
+
+void mt_frames_merge(struct mt_frames *f, uint32_t trace_idx, const struct mt_stack *stack, struct mt_numbers *out)
+{
+    struct merge m = { .f = f,
+                       .trace = f->set->traces[trace_idx],
+                       .trace_idx = trace_idx,
+                       .stack = stack,
+                       .out = out };
+    collect_native(f, m.trace, stack->native);
+    collect_python(f, m.trace, stack->python);
+    m.hide_interpreter = f->python.count > 0 && (!f->options.interpreter || f->options.python_only);
+    merge_both(&m);
+}

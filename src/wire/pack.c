@@ -1,0 +1,196 @@
+/* pack.c: the driver: reads streams in order, writes the packed file, renames it into place.
+ *
+ * Streams are packed one after the other, so a reader of one thread reads one part of the file; block headers carry the
+ * clocks, so merging costs nothing more. The new file is written under a temporary name in the same directory, flushed
+ * (fsync), and renamed over the target; every failure before the rename removes it. Context: [tool].
+ */
+#include "wire/pack.h"
+
+#include "wire/decode_file.h"
+#include "wire/decode_source.h"
+#include "wire/pack_writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { DEFAULT_LEVEL = 3, DEFAULT_RAW = 512 * 1024, LEAST_RAW = 4096, EVENT_BATCH = 1024 };
+
+struct job {
+    const struct mt_reader *reader;
+    const struct mt_pack_options *options;
+    struct mt_packer *packer;
+    struct mt_payload payload;
+    uint64_t done, total;
+    struct mt_event *batch;
+};
+
+static void progress(struct job *j, const struct mt_extent *e)
+{
+    j->done += e->stored_bytes;
+    if (j->options != NULL && j->options->progress != NULL) {
+        j->options->progress(j->options->context, j->done, j->total);
+    }
+}
+
+/* All records of one event block into the packer. What cannot be decoded is lost, as it is to every reader. */
+static mt_status pack_events(struct job *j, const struct mt_extent *e)
+{
+    struct mt_event_decoder d;
+    mt_status status = MT_OK;
+    mt_decode_begin(&d, j->payload.data, j->payload.bytes, e->clock_first, e->stream);
+    while (status == MT_OK && d.state == MT_DECODE_MORE) {
+        size_t count = mt_decode_events(&d, UINT64_MAX, j->batch, EVENT_BATCH);
+        status = mt_packer_events(j->packer, j->batch, count);
+    }
+    return status;
+}
+
+/* Metadata records have no state: whole records are copied. */
+static mt_status pack_metadata(struct job *j)
+{
+    struct mt_bytes b = mt_bytes_of(j->payload.data, j->payload.bytes);
+    struct mt_bytes record;
+    uint8_t tag;
+    mt_status status = MT_OK;
+    const uint8_t *from = b.at;
+    while (status == MT_OK && mt_bytes_record(&b, &tag, &record)) {
+        status = mt_packer_metadata(j->packer, from, (size_t)(b.at - from));
+        from = b.at;
+    }
+    return status;
+}
+
+static mt_status pack_extent(struct job *j, const struct mt_extent *e, struct mt_wire_error *error)
+{
+    if (e->type == MT_BLOCK_INDEX) {
+        return MT_OK;
+    }
+    if (e->type == MT_BLOCK_AGGREGATE) {
+        return mt_packer_copy(j->packer, j->reader, e);
+    }
+    mt_status status = mt_reader_load(j->reader, e, &j->payload, error);
+    if (status == MT_E_CORRUPT || status == MT_E_TRUNCATED || status == MT_E_UNSUPPORTED) {
+        return mt_packer_gap(j->packer, e); /* keeps its sequence number free: readers see the loss as before */
+    }
+    if (status != MT_OK) {
+        return status;
+    }
+    status = mt_packer_stream(j->packer, e);
+    if (status != MT_OK) {
+        return status;
+    }
+    return e->type == MT_BLOCK_META ? pack_metadata(j) : pack_events(j, e);
+}
+
+static mt_status pack_all(struct job *j, struct mt_wire_error *error)
+{
+    size_t count;
+    const struct mt_extent *extents = mt_reader_extents(j->reader, &count);
+    mt_status status = MT_OK;
+    for (size_t i = 0; i < count; i++) {
+        j->total += extents[i].stored_bytes;
+    }
+    for (size_t i = 0; i < count && status == MT_OK; i++) {
+        status = pack_extent(j, &extents[i], error);
+        progress(j, &extents[i]);
+    }
+    return status == MT_OK ? mt_packer_finish(j->packer, mt_reader_header(j->reader)) : status;
+}
+
+static mt_status check_packable(const struct mt_reader *reader, bool writer_is_gone, struct mt_wire_error *error)
+{
+    uint64_t truncated_at = mt_reader_report(reader)->truncated_at;
+    if (truncated_at != 0) {
+        return mt_wire_fail(error, MT_E_TRUNCATED, truncated_at, "the file is cut off: it is kept as it is");
+    }
+    if (mt_reader_header(reader)->state == MT_STATE_RECORDING && !writer_is_gone) {
+        return mt_wire_fail(error, MT_E_BUSY, offsetof(struct mt_trace_header, state), "still being recorded");
+    }
+    return MT_OK;
+}
+
+static mt_status write_packed(const struct mt_reader *reader, int fd, const struct mt_pack_options *options,
+                              struct mt_pack_result *result, struct mt_wire_error *error)
+{
+    int level = options != NULL && options->level != 0 ? options->level : DEFAULT_LEVEL;
+    uint32_t raw = options != NULL && options->raw_bytes != 0 ? options->raw_bytes : DEFAULT_RAW;
+    raw = raw < LEAST_RAW ? LEAST_RAW : raw > MT_BLOCK_RAW_MAX ? (uint32_t)MT_BLOCK_RAW_MAX : raw;
+    struct job j = { .reader = reader, .options = options };
+    mt_status status = mt_packer_new(fd, level, raw, mt_reader_header(reader)->header_bytes, &j.packer);
+    if (status != MT_OK) {
+        return mt_wire_fail(error, status, 0, "out of memory");
+    }
+    j.batch = malloc(EVENT_BATCH * sizeof *j.batch);
+    status = j.batch != NULL ? pack_all(&j, error) : MT_E_NOMEM;
+    result->events = mt_packer_event_count(j.packer);
+    result->after_bytes = mt_packer_bytes(j.packer);
+    free(j.batch);
+    mt_payload_fini(&j.payload);
+    mt_packer_free(j.packer);
+    if (status == MT_OK && fsync(fd) != 0) {
+        status = mt_status_from_errno(errno);
+    }
+    if (status != MT_OK) {
+        return mt_wire_fail(error, status, result->after_bytes, "the packed trace could not be written");
+    }
+    return MT_OK;
+}
+
+static mt_status replace(const char *path, const char *output, const struct mt_reader *reader,
+                         const struct mt_pack_options *options, struct mt_pack_result *result,
+                         struct mt_wire_error *error)
+{
+    char temporary[PATH_MAX];
+    int bytes = snprintf(temporary, sizeof temporary, "%s.pack-XXXXXX", output);
+    if (bytes < 0 || (size_t)bytes >= sizeof temporary) {
+        return mt_wire_fail(error, MT_E_INVAL, 0, "the path is too long");
+    }
+    int fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0) {
+        return mt_wire_fail(error, mt_status_from_errno(errno), 0, "no file can be made beside the trace");
+    }
+    struct stat st;
+    mt_status status = write_packed(reader, fd, options, result, error);
+    if (status == MT_OK && stat(path, &st) == 0) {
+        (void)fchmod(fd, st.st_mode & 07777);
+    }
+    if (close(fd) != 0 && status == MT_OK) {
+        status = mt_wire_fail(error, mt_status_from_errno(errno), 0, "the packed trace could not be written");
+    }
+    if (status == MT_OK && rename(temporary, output) != 0) {
+        status = mt_wire_fail(error, mt_status_from_errno(errno), 0, "the packed trace could not be put in place");
+    }
+    if (status != MT_OK) {
+        (void)unlink(temporary);
+    }
+    return status;
+}
+
+mt_status mt_pack(const char *path, const char *output, const struct mt_pack_options *options,
+                  struct mt_pack_result *ret, struct mt_wire_error *ret_error)
+{
+    struct mt_reader *reader;
+    struct mt_pack_result result = { 0 };
+    mt_status status = mt_reader_open(path, &reader, ret_error);
+    if (status != MT_OK) {
+        return status;
+    }
+    result.before_bytes = mt_reader_file_bytes(reader);
+    result.after_bytes = result.before_bytes;
+    status = check_packable(reader, options != NULL && options->writer_is_gone, ret_error);
+    bool packed = (mt_reader_header(reader)->flags & MT_TRACE_PACKED) != 0;
+    if (status == MT_OK && !(packed && output == NULL)) {
+        status = replace(path, output != NULL ? output : path, reader, options, &result, ret_error);
+    }
+    mt_reader_close(reader);
+    if (status == MT_OK && ret != NULL) {
+        *ret = result;
+    }
+    return status;
+}

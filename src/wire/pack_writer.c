@@ -1,0 +1,378 @@
+/* pack_writer.c: see pack_writer.h. Context: [tool]. */
+#include "wire/pack_writer.h"
+
+#include "base/os.h"
+#include "base/varint.h"
+#include "wire/encode.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+enum { INDEX_ENTRY_MAX = 6 * MT_VARINT_MAX, ZSTD_SKIPPABLE_HEAD = 8 };
+#define ZSTD_SKIPPABLE_MAGIC 0x184D2A50u
+
+struct mt_packer {
+    int fd;
+    uint32_t raw_bytes; /* a block is closed when it has this many */
+    uint64_t tail;
+    uint64_t events;
+    ZSTD_CCtx *zstd;
+    int level;
+
+    uint8_t *raw; /* the open block: raw_bytes + MT_EVENT_MAX_BYTES, more for a large metadata record */
+    size_t raw_capacity, raw_used;
+    uint8_t *stored;
+    size_t stored_capacity;
+    bool open;
+    uint8_t type;
+    uint32_t stream;
+    uint32_t seq;          /* of the open block */
+    uint64_t source_seq;   /* of the next extent if none is missing */
+    uint64_t clock_first;
+    uint64_t rate_bytes;   /* rate in force in the open block */
+    struct mt_event_encoder encoder;
+
+    uint8_t *index;
+    size_t index_used, index_capacity;
+    uint32_t index_count;
+    uint64_t index_offset, index_clock;
+};
+
+mt_status mt_packer_new(int fd, int level, uint32_t raw_bytes, uint32_t header_bytes, struct mt_packer **ret)
+{
+    struct mt_packer *p = calloc(1, sizeof *p);
+    if (p == NULL) {
+        return MT_E_NOMEM;
+    }
+    p->fd = fd;
+    p->level = level;
+    p->raw_bytes = raw_bytes;
+    p->tail = header_bytes;
+    p->stream = MT_STREAM_NONE;
+    p->raw_capacity = (size_t)raw_bytes + MT_EVENT_MAX_BYTES;
+    p->raw = malloc(p->raw_capacity);
+    p->zstd = ZSTD_createCCtx();
+    if (p->raw == NULL || p->zstd == NULL) {
+        mt_packer_free(p);
+        return MT_E_NOMEM;
+    }
+    *ret = p;
+    return MT_OK;
+}
+
+void mt_packer_free(struct mt_packer *p)
+{
+    if (p == NULL) {
+        return;
+    }
+    ZSTD_freeCCtx(p->zstd);
+    free(p->raw);
+    free(p->stored);
+    free(p->index);
+    free(p);
+}
+
+static bool reserve(uint8_t **data, size_t *capacity, size_t bytes)
+{
+    if (bytes <= *capacity) {
+        return true;
+    }
+    size_t wanted = *capacity * 2 > bytes ? *capacity * 2 : bytes;
+    uint8_t *grown = realloc(*data, wanted);
+    if (grown == NULL) {
+        return false;
+    }
+    *data = grown;
+    *capacity = wanted;
+    return true;
+}
+
+/* Writes header and payload at the tail, padded to the alignment. */
+static mt_status write_extent(struct mt_packer *p, const struct mt_block_header *header, const void *payload)
+{
+    static const uint8_t zeros[MT_EXTENT_ALIGN];
+    mt_status status = mt_os_write_at(p->fd, header, sizeof *header, p->tail);
+    if (status == MT_OK) {
+        status = mt_os_write_at(p->fd, payload, header->stored_bytes, p->tail + sizeof *header);
+    }
+    size_t padding = header->extent_bytes - sizeof *header - header->stored_bytes;
+    if (status == MT_OK && padding > 0) {
+        status = mt_os_write_at(p->fd, zeros, padding, p->tail + sizeof *header + header->stored_bytes);
+    }
+    if (status == MT_OK) {
+        p->tail += header->extent_bytes;
+    }
+    return status;
+}
+
+/* A repetitive block may compress further than a reader accepts: a skippable frame makes it long enough. */
+static size_t pad_stored(struct mt_packer *p, size_t stored)
+{
+    size_t ratio = p->type == MT_BLOCK_META ? MT_META_RATIO_MAX : MT_EVENT_RATIO_MAX;
+    size_t least = p->raw_used / ratio + 1;
+    if (stored >= least) {
+        return stored;
+    }
+    size_t fill = least - stored;
+    uint32_t head[2] = { ZSTD_SKIPPABLE_MAGIC, (uint32_t)fill };
+    memcpy(p->stored + stored, head, ZSTD_SKIPPABLE_HEAD);
+    memset(p->stored + stored + ZSTD_SKIPPABLE_HEAD, 0, fill);
+    return stored + ZSTD_SKIPPABLE_HEAD + fill;
+}
+
+/* Compresses the open block; 0: not worth it or not possible. */
+static size_t compress(struct mt_packer *p)
+{
+    if (p->raw_used > MT_BLOCK_RAW_MAX) {
+        return 0;
+    }
+    size_t bound = ZSTD_compressBound(p->raw_used) + p->raw_used / MT_META_RATIO_MAX + 2 * ZSTD_SKIPPABLE_HEAD;
+    if (!reserve(&p->stored, &p->stored_capacity, bound)) {
+        return 0;
+    }
+    size_t stored = ZSTD_compressCCtx(p->zstd, p->stored, p->stored_capacity, p->raw, p->raw_used, p->level);
+    if (ZSTD_isError(stored)) {
+        return 0;
+    }
+    stored = pad_stored(p, stored);
+    return stored < p->raw_used ? stored : 0;
+}
+
+static mt_status index_block(struct mt_packer *p, const struct mt_block_header *header)
+{
+    if (!reserve(&p->index, &p->index_capacity, p->index_used + INDEX_ENTRY_MAX)) {
+        return MT_E_NOMEM;
+    }
+    uint8_t *at = p->index + p->index_used;
+    at = mt_varint_put(at, p->tail - p->index_offset);
+    at = mt_varint_put(at, header->stream);
+    at = mt_varint_put(at, header->seq_committed >> 32);
+    at = mt_varint_put(at, mt_zigzag((int64_t)(header->clock_first - p->index_clock)));
+    at = mt_varint_put(at, header->clock_last - header->clock_first);
+    at = mt_varint_put(at, header->events);
+    p->index_used = (size_t)(at - p->index);
+    p->index_offset = p->tail;
+    p->index_clock = header->clock_first;
+    p->index_count++;
+    return MT_OK;
+}
+
+/* Writes the open block. */
+static mt_status close_block(struct mt_packer *p)
+{
+    if (!p->open) {
+        return MT_OK;
+    }
+    p->open = false;
+    bool events = p->type == MT_BLOCK_EVENTS;
+    p->raw_used = events ? (size_t)(p->encoder.at - p->raw) : p->raw_used;
+    size_t stored = compress(p);
+    struct mt_block_header h = { .magic = MT_BLOCK_MAGIC,
+                                 .type = p->type,
+                                 .codec = stored > 0 ? MT_CODEC_ZSTD : MT_CODEC_NONE,
+                                 .stored_bytes = (uint32_t)(stored > 0 ? stored : p->raw_used),
+                                 .raw_bytes = (uint32_t)p->raw_used,
+                                 .stream = p->stream,
+                                 .clock_first = events ? p->clock_first : 0,
+                                 .clock_last = events ? p->encoder.clock : 0,
+                                 .seq_committed = (uint64_t)p->seq << 32,
+                                 .events = events ? p->encoder.events : 0 };
+    h.extent_bytes = mt_block_extent(h.stored_bytes);
+    const uint8_t *payload = stored > 0 ? p->stored : p->raw;
+    mt_block_seal(&h, payload);
+    mt_status status = events ? index_block(p, &h) : MT_OK;
+    if (status == MT_OK) {
+        status = write_extent(p, &h, payload);
+    }
+    p->seq++;
+    p->raw_used = 0;
+    return status;
+}
+
+static void open_block(struct mt_packer *p, uint64_t clock_first)
+{
+    p->open = true;
+    p->raw_used = 0;
+    p->clock_first = clock_first;
+    p->rate_bytes = 0;
+    mt_encode_begin(&p->encoder, p->raw, clock_first);
+}
+
+mt_status mt_packer_stream(struct mt_packer *p, const struct mt_extent *e)
+{
+    bool same = e->stream == p->stream && e->type == p->type;
+    if (same && e->seq == p->source_seq) {
+        p->source_seq++;
+        return MT_OK;
+    }
+    mt_status status = close_block(p);
+    if (!same) {
+        p->stream = e->stream;
+        p->type = e->type;
+        p->seq = 0;
+        p->source_seq = 0;
+    }
+    p->seq += e->seq > p->source_seq ? 1 : 0; /* blocks missing here: one gap says so */
+    p->source_seq = (uint64_t)e->seq + 1;
+    return status;
+}
+
+mt_status mt_packer_gap(struct mt_packer *p, const struct mt_extent *e)
+{
+    mt_status status = mt_packer_stream(p, e);
+    if (status == MT_OK) {
+        status = close_block(p);
+    }
+    p->seq++;
+    return status;
+}
+
+static void encode(struct mt_event_encoder *e, const struct mt_event *v)
+{
+    unsigned kind = v->kind;
+    unsigned allocator = v->allocator < MT_ALLOCATOR__COUNT ? v->allocator : 0; /* must fit a nibble */
+    switch (kind) {
+    case MT_EVENT_ALLOC:
+    case MT_EVENT_REALLOC_NEW:
+        mt_encode_alloc(e, kind, (enum mt_allocator)allocator, v->clock, v->addr, v->size, v->stack);
+        break;
+    case MT_EVENT_FREE:
+    case MT_EVENT_REALLOC_OLD:
+        mt_encode_free(e, kind, v->clock, v->addr);
+        break;
+    case MT_EVENT_MAP:
+        mt_encode_map(e, (enum mt_map_kind)allocator, v->clock, v->addr, v->size, v->stack);
+        break;
+    case MT_EVENT_UNMAP:
+        mt_encode_unmap(e, (enum mt_map_kind)allocator, v->clock, v->addr, v->size);
+        break;
+    case MT_EVENT_REALLOC_FAILED:
+        mt_encode_ext(e, MT_EXT_REALLOC_FAILED, v->clock, 0);
+        break;
+    case MT_EVENT_DROPPED:
+        mt_encode_ext(e, MT_EXT_DROPPED, v->clock, v->size);
+        break;
+    default:
+        break;
+    }
+}
+
+/* A block starts with no rate: it is said again where it is not 0, and wherever it changes (trace.md section 3, EXT 1). */
+static void follow_rate(struct mt_packer *p, uint64_t rate_bytes)
+{
+    if (p->rate_bytes != rate_bytes) {
+        p->rate_bytes = rate_bytes;
+        mt_encode_ext(&p->encoder, MT_EXT_RATE, p->encoder.clock, rate_bytes);
+    }
+}
+
+static bool event_fits(const struct mt_packer *p, const struct mt_event *event)
+{
+    return p->encoder.at + 2 * MT_EVENT_MAX_BYTES <= p->raw + p->raw_bytes && event->clock >= p->encoder.clock;
+}
+
+mt_status mt_packer_events(struct mt_packer *p, const struct mt_event *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (events[i].kind == MT_EVENT_RATE) {
+            continue; /* the next event carries it */
+        }
+        if (p->open && !event_fits(p, &events[i])) {
+            mt_status status = close_block(p);
+            if (status != MT_OK) {
+                return status;
+            }
+        }
+        if (!p->open) {
+            open_block(p, events[i].clock > 0 ? events[i].clock - 1 : 0); /* so that the first tick costs no byte */
+        }
+        follow_rate(p, events[i].rate_bytes);
+        encode(&p->encoder, &events[i]);
+        p->events++;
+    }
+    return MT_OK;
+}
+
+mt_status mt_packer_metadata(struct mt_packer *p, const uint8_t *record, size_t bytes)
+{
+    if (p->open && p->raw_used + bytes > p->raw_bytes) {
+        mt_status status = close_block(p);
+        if (status != MT_OK) {
+            return status;
+        }
+    }
+    if (!p->open) {
+        open_block(p, 0);
+    }
+    if (!reserve(&p->raw, &p->raw_capacity, p->raw_used + bytes)) {
+        return MT_E_NOMEM;
+    }
+    memcpy(p->raw + p->raw_used, record, bytes);
+    p->raw_used += bytes;
+    return MT_OK;
+}
+
+mt_status mt_packer_copy(struct mt_packer *p, const struct mt_reader *reader, const struct mt_extent *e)
+{
+    mt_status status = close_block(p);
+    uint64_t left = e->extent_bytes;
+    for (uint64_t at = 0; status == MT_OK && at < left;) {
+        size_t want = left - at < p->raw_capacity ? (size_t)(left - at) : p->raw_capacity;
+        size_t got;
+        status = mt_reader_read(reader, e->offset + at, p->raw, want, &got);
+        if (status == MT_OK && got < want) {
+            status = MT_E_TRUNCATED;
+        }
+        if (status == MT_OK) {
+            status = mt_os_write_at(p->fd, p->raw, want, p->tail + at);
+        }
+        at += want;
+    }
+    if (status == MT_OK) {
+        p->tail += e->extent_bytes;
+    }
+    return status;
+}
+
+static mt_status write_index(struct mt_packer *p)
+{
+    uint8_t head[MT_VARINT_MAX];
+    size_t head_bytes = (size_t)(mt_varint_put(head, p->index_count) - head);
+    if (!reserve(&p->index, &p->index_capacity, p->index_used + head_bytes)) {
+        return MT_E_NOMEM;
+    }
+    memmove(p->index + head_bytes, p->index, p->index_used);
+    memcpy(p->index, head, head_bytes);
+    struct mt_block_header h = { .magic = MT_BLOCK_MAGIC, .type = MT_BLOCK_INDEX, .stream = MT_STREAM_NONE };
+    h.stored_bytes = (uint32_t)(p->index_used + head_bytes);
+    h.raw_bytes = h.stored_bytes;
+    h.extent_bytes = mt_block_extent(h.stored_bytes);
+    mt_block_seal(&h, p->index);
+    return write_extent(p, &h, p->index);
+}
+
+mt_status mt_packer_finish(struct mt_packer *p, const struct mt_trace_header *original)
+{
+    mt_status status = close_block(p);
+    if (status == MT_OK) {
+        status = write_index(p);
+    }
+    if (status != MT_OK) {
+        return status;
+    }
+    struct mt_trace_header header = *original;
+    header.flags |= MT_TRACE_PACKED;
+    header.file_tail = p->tail;
+    return mt_os_write_at(p->fd, &header, sizeof header, 0);
+}
+
+uint64_t mt_packer_event_count(const struct mt_packer *p)
+{
+    return p->events;
+}
+
+uint64_t mt_packer_bytes(const struct mt_packer *p)
+{
+    return p->tail;
+}

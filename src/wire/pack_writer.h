@@ -1,0 +1,31 @@
+/* pack_writer.h: makes big compressed blocks of records that come in order. Private to wire/pack*.c.
+ *
+ * Decides: where blocks end (the raw size is reached, the stream changes, a gap) and how they are stored (zstd when that is
+ * smaller, within the expansion limits of decode_file.h). Context: [tool].
+ */
+#ifndef MT_WIRE_PACK_WRITER_H
+#define MT_WIRE_PACK_WRITER_H
+
+#include "wire/decode_file.h"
+
+struct mt_packer;
+
+/* Writes to fd from header_bytes on; the header itself is written by finish. */
+mt_status mt_packer_new(int fd, int level, uint32_t raw_bytes, uint32_t header_bytes, struct mt_packer **ret) MT_CHECKED;
+void mt_packer_free(struct mt_packer *p);
+/* The next extent of this stream follows: ends the open block when the stream is another one, or blocks were lost before. */
+mt_status mt_packer_stream(struct mt_packer *p, const struct mt_extent *e) MT_CHECKED;
+/* This extent cannot be read: its stream keeps a gap there. */
+mt_status mt_packer_gap(struct mt_packer *p, const struct mt_extent *e) MT_CHECKED;
+/* Raw events of that stream, in order. */
+mt_status mt_packer_events(struct mt_packer *p, const struct mt_event *events, size_t count) MT_CHECKED;
+/* One whole metadata record, tag and length included. */
+mt_status mt_packer_metadata(struct mt_packer *p, const uint8_t *record, size_t bytes) MT_CHECKED;
+/* An extent as it is (aggregate table). */
+mt_status mt_packer_copy(struct mt_packer *p, const struct mt_reader *reader, const struct mt_extent *e) MT_CHECKED;
+/* Index and header. */
+mt_status mt_packer_finish(struct mt_packer *p, const struct mt_trace_header *original) MT_CHECKED;
+uint64_t mt_packer_event_count(const struct mt_packer *p);
+uint64_t mt_packer_bytes(const struct mt_packer *p);
+
+#endif
