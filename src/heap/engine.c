@@ -18,44 +18,55 @@ static const uint64_t FAR_AWAY = UINT64_MAX / 2; /* countdown of a thread that r
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
-static uint32_t capture_stack(struct mt_thread *t, const struct mt_frame_regs *regs)
+static MT_COLD uint32_t new_stack(struct mt_thread *t, uint64_t key, const struct mt_capture *capture)
 {
-    struct mt_capture capture = { .innermost_sp = regs->sp };
-    uint64_t native_hash = 0;
-    uint64_t python_hash = 0;
+    uint32_t stack = mt_intern_stack(key, capture);
+    if (stack != 0) {
+        t->stack_cache[key >> MT_STACK_CACHE_SHIFT] = (struct mt_stack_cache_entry){ .key = key, .stack = stack };
+    }
+    return stack;
+}
+
+static MT_COLD void count_trouble(enum mt_unwind_result native, enum mt_pystack_result python)
+{
+    mt_engine_count(MT_COUNTER_BROKEN_STACKS, native == MT_UNWIND_BROKEN);
+    mt_engine_count(MT_COUNTER_TRUNCATED_STACKS, native == MT_UNWIND_TRUNCATED || python == MT_PYSTACK_TRUNCATED);
+    mt_engine_count(MT_COUNTER_PYTHON_WALK_ERRORS, python == MT_PYSTACK_BROKEN);
+}
+
+/* Number of the present stack. Both hashes are well mixed, so adding them apart keeps them so. */
+MT_INLINE uint32_t capture_stack(struct mt_thread *t, const struct mt_frame_regs *regs)
+{
+    enum mt_unwind_result native = MT_UNWIND_COMPLETE;
+    enum mt_pystack_result python = MT_PYSTACK_NONE;
+    uint64_t hash = 0;
     if (g_mt.native) {
-        enum mt_unwind_result result = mt_unwind_capture(&t->unwinder, regs);
-        capture.native = &t->unwinder;
-        capture.native_truncated = result == MT_UNWIND_TRUNCATED;
-        if (MT_UNLIKELY(result != MT_UNWIND_COMPLETE)) {
-            mt_engine_count(result == MT_UNWIND_TRUNCATED ? MT_COUNTER_TRUNCATED_STACKS : MT_COUNTER_BROKEN_STACKS, 1);
-        }
-        native_hash = t->unwinder.count > 0 ? t->unwinder.frames[t->unwinder.count - 1].hash : 0;
+        native = mt_unwind_capture(&t->unwinder, regs);
+        hash = t->unwinder.count > 0 ? t->unwinder.frames[t->unwinder.count - 1].hash : 0;
     }
     if (g_mt.python) {
-        enum mt_pystack_result result = mt_pystack_capture(&t->python);
-        capture.python = &t->python;
-        capture.python_truncated = result == MT_PYSTACK_TRUNCATED;
-        if (MT_UNLIKELY(result > MT_PYSTACK_COMPLETE)) {
-            mt_engine_count(result == MT_PYSTACK_TRUNCATED ? MT_COUNTER_TRUNCATED_STACKS : MT_COUNTER_PYTHON_WALK_ERRORS,
-                            1);
-        }
-        python_hash = t->python.count > 0 ? t->python.frames[t->python.count - 1].hash : 0;
+        python = mt_pystack_capture(&t->python);
+        hash += t->python.count > 0 ? t->python.frames[t->python.count - 1].hash * MT_FILTER_MULTIPLIER : 0;
     }
-    if (MT_UNLIKELY((native_hash | python_hash) == 0)) {
+    if (MT_UNLIKELY(native != MT_UNWIND_COMPLETE || python > MT_PYSTACK_COMPLETE)) {
+        count_trouble(native, python);
+    }
+    if (MT_UNLIKELY(hash == 0)) {
         return 0;
     }
-    uint64_t key = mt_hash_step(mt_hash_pair(native_hash, python_hash), g_mt.key_salt) | 1;
-    struct mt_stack_cache_entry *entry = &t->stack_cache[key >> 52];
+    uint64_t key = (hash ^ g_mt.key_salt) | 1;
+    const struct mt_stack_cache_entry *entry = &t->stack_cache[key >> MT_STACK_CACHE_SHIFT];
     if (MT_LIKELY(entry->key == key)) {
         return entry->stack;
     }
-    uint32_t stack = mt_intern_stack(key, &capture);
-    if (stack != 0) {
-        entry->key = key;
-        entry->stack = stack;
-    }
-    return stack;
+    const struct mt_capture capture = {
+        .native = g_mt.native ? &t->unwinder : NULL,
+        .python = g_mt.python ? &t->python : NULL,
+        .innermost_sp = regs->sp,
+        .native_truncated = native == MT_UNWIND_TRUNCATED,
+        .python_truncated = python == MT_PYSTACK_TRUNCATED,
+    };
+    return new_stack(t, key, &capture);
 }
 
 /* ---- entering ----------------------------------------------------------------------------------------------------- */
@@ -188,16 +199,19 @@ enum mt_verdict mt_engine_begin(size_t size)
 
 /* ---- recording ------------------------------------------------------------------------------------------------------ */
 
-/* In sample mode every block says which rate its samples were taken at. */
-static void note_rate(struct mt_thread *t, uint64_t clock)
+/* In sample mode every block says which rate its samples were taken at. Returns the clock for the sample itself. */
+static MT_NOINLINE uint64_t note_sample(struct mt_thread *t, uint64_t clock, const void *ptr)
 {
-    if (t->journal.block_rate != t->rate) {
-        t->journal.block_rate = t->rate;
-        mt_encode_ext(&t->journal.encoder, MT_EXT_RATE, clock, t->rate);
+    mt_engine_count(MT_COUNTER_SAMPLES, 1);
+    if (t->journal.block_rate == t->rate) {
+        return clock;
     }
+    t->journal.block_rate = t->rate;
+    mt_encode_ext(&t->journal.encoder, MT_EXT_RATE, clock, t->rate);
+    return mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr);
 }
 
-static void record_alloc(struct mt_thread *t, unsigned kind, void *ptr, size_t size, enum mt_allocator allocator,
+MT_INLINE void record_alloc(struct mt_thread *t, unsigned kind, void *ptr, size_t size, enum mt_allocator allocator,
                          uint32_t stack)
 {
     uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr);
@@ -206,15 +220,13 @@ static void record_alloc(struct mt_thread *t, unsigned kind, void *ptr, size_t s
         return;
     }
     if (MT_UNLIKELY(g_mt.mode == MT_MODE_SAMPLE)) {
-        note_rate(t, clock);
-        clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr);
-        mt_engine_count(MT_COUNTER_SAMPLES, 1);
+        clock = note_sample(t, clock, ptr);
     }
     mt_encode_alloc(&t->journal.encoder, kind, allocator, clock, (uint64_t)(uintptr_t)ptr, size, stack);
     mt_journal_commit(t);
 }
 
-static void record_free(struct mt_thread *t, unsigned kind, void *ptr)
+MT_INLINE void record_free(struct mt_thread *t, unsigned kind, void *ptr)
 {
     uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr);
     if (MT_UNLIKELY(!mt_journal_room(t))) {
@@ -225,20 +237,31 @@ static void record_free(struct mt_thread *t, unsigned kind, void *ptr)
     mt_journal_commit(t);
 }
 
-void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs)
+static MT_NOINLINE void end_alloc_carefully(void *ptr, size_t size, enum mt_allocator allocator,
+                                            const struct mt_frame_regs *regs)
 {
     struct mt_thread *t = t_mt.thread;
+    uint32_t stack = capture_stack(t, regs);
+    if (g_mt.mode == MT_MODE_AGGREGATE) {
+        mt_aggregate_alloc(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr, size, allocator,
+                           stack);
+        return;
+    }
+    if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_insert(ptr, size)) {
+        mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
+    }
+    record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, stack);
+}
+
+void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs)
+{
     if (MT_LIKELY(ptr != NULL)) {
         t_mt.depth = (uint32_t)RECORDING;
-        uint32_t stack = capture_stack(t, regs);
-        if (MT_UNLIKELY(g_mt.mode == MT_MODE_AGGREGATE)) {
-            mt_aggregate_alloc(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr, size, allocator,
-                               stack);
+        if (MT_LIKELY(live_mode() == MT_MODE_EXACT)) {
+            struct mt_thread *t = t_mt.thread;
+            record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, capture_stack(t, regs));
         } else {
-            if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_insert(ptr, size)) {
-                mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
-            }
-            record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, stack);
+            end_alloc_carefully(ptr, size, allocator, regs);
         }
     }
     t_mt.depth = 0;
@@ -269,7 +292,8 @@ static MT_COLD void orphan_free(void *ptr)
     t_mt.depth--;
 }
 
-void mt_engine_free(void *ptr)
+/* Not the plain exact case. */
+static MT_NOINLINE void free_carefully(void *ptr)
 {
     if (MT_UNLIKELY(t_mt.state == MT_THREAD_DEAD)) {
         orphan_free(ptr);
@@ -280,11 +304,22 @@ void mt_engine_free(void *ptr)
     }
     struct mt_thread *t = t_mt.thread;
     t_mt.depth = (uint32_t)RECORDING;
-    if (MT_UNLIKELY(g_mt.mode == MT_MODE_AGGREGATE)) {
+    if (g_mt.mode == MT_MODE_AGGREGATE) {
         mt_aggregate_free(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr);
     } else if (g_mt.mode != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL)) {
         record_free(t, MT_EVENT_FREE, ptr);
     }
+    t_mt.depth = 0;
+}
+
+void mt_engine_free(void *ptr)
+{
+    if (MT_UNLIKELY(!(live_mode() == MT_MODE_EXACT && gate_open()))) {
+        free_carefully(ptr);
+        return;
+    }
+    t_mt.depth = (uint32_t)RECORDING;
+    record_free(t_mt.thread, MT_EVENT_FREE, ptr);
     t_mt.depth = 0;
 }
 

@@ -28,7 +28,7 @@
 static struct mt_spinlock g_lock = MT_SPINLOCK_INIT(MT_RANK_MODULES);
 static const struct mt_module_sink *g_sink; /* under g_lock, like all below unless said */
 static uint32_t g_last_number;
-static uint32_t g_epoch;  /* atomic: readers anywhere */
+uint32_t mt_g_modules_epoch; /* atomic: readers anywhere */
 static uint64_t g_seen;   /* atomic counter of refreshes and discoveries */
 static bool g_complete;   /* adds and subs below are of a whole pass */
 static uint64_t g_adds;
@@ -118,7 +118,7 @@ static void forget_locked(struct mt_module_record *record)
     uint64_t low = record->module.low;
     uint64_t high = record->module.high;
     mt_modulemap_remove_locked(record);
-    mt_store_release(&g_epoch, g_epoch + 1);
+    mt_store_release(&mt_g_modules_epoch, mt_g_modules_epoch + 1);
     mt_rowcache_forget(low, high);
     if (g_sink != NULL) {
         g_sink->gone(&record->module);
@@ -231,7 +231,7 @@ const struct mt_module *mt_modules_peek(uint64_t pc)
 
 uint32_t mt_modules_epoch(void)
 {
-    return mt_load_acquire(&g_epoch);
+    return mt_load_acquire(&mt_g_modules_epoch);
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------- */

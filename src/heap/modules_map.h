@@ -25,6 +25,9 @@ struct mt_module_record {
     struct mt_module_record *next; /* free and quarantined records */
 };
 
+/* mt_modules_epoch() without a call: read at every capture. Writers: module lock held, release. */
+extern uint32_t mt_g_modules_epoch MT_HIDDEN;
+
 /* Record holding address, or NULL. Any context. */
 struct mt_module_record *mt_modulemap_at(uint64_t address);
 /* True when a module covers a part of [low, high). Any context. */

@@ -38,11 +38,16 @@ static uint32_t pack_bp(const struct mt_cfi_row *row)
     }
 }
 
-static uint32_t pack_plain(const struct mt_cfi_row *row, uint32_t head, bool *ret_cacheable)
+static uint32_t pack_plain(const struct mt_cfi_row *row, uint32_t head, bool *ret_complete)
 {
     int32_t units = row->offset / 8;
-    *ret_cacheable = fits_signed(units, 32 - MT_ROW_OFFSET_SHIFT);
-    return *ret_cacheable ? head | (uint32_t)units << MT_ROW_OFFSET_SHIFT : head;
+    bool is_rsp = row->kind == MT_ROW_RSP;
+    if (row->bp_rule == MT_BP_AT_BP || (is_rsp && units <= 0)) {
+        return 0;
+    }
+    bool below_sp = is_rsp && -row->bp_offset > row->offset; /* just popped: only where a signal interrupts */
+    *ret_complete = !below_sp && fits_signed(units, 32 - MT_ROW_OFFSET_SHIFT);
+    return *ret_complete ? head | (uint32_t)units << MT_ROW_OFFSET_SHIFT : head;
 }
 
 static uint32_t pack_deref(const struct mt_cfi_row *row, uint32_t head)
@@ -68,11 +73,11 @@ static uint32_t pack_signal(const struct mt_cfi_row *row)
     return packed;
 }
 
-uint32_t mt_row_pack(const struct mt_cfi_row *row, bool *ret_cacheable)
+uint32_t mt_row_pack(const struct mt_cfi_row *row, bool *ret_complete)
 {
     uint32_t bp = pack_bp(row);
     uint32_t head = (uint32_t)row->kind | bp << MT_ROW_BP_SHIFT;
-    *ret_cacheable = true;
+    *ret_complete = true;
     if (bp == UINT32_MAX) {
         return 0;
     }
@@ -82,7 +87,7 @@ uint32_t mt_row_pack(const struct mt_cfi_row *row, bool *ret_cacheable)
         return (uint32_t)row->kind;
     case MT_ROW_RSP:
     case MT_ROW_RBP:
-        return pack_plain(row, head, ret_cacheable);
+        return pack_plain(row, head, ret_complete);
     case MT_ROW_RSP_DEREF:
     case MT_ROW_RBP_DEREF:
         return pack_deref(row, head);
@@ -103,14 +108,14 @@ static int32_t signal_field(uint32_t packed, unsigned field)
 
 struct mt_cfi_row mt_row_unpack(uint32_t packed)
 {
-    struct mt_cfi_row row = { .kind = mt_row_kind_of(packed) };
+    struct mt_cfi_row row = { .kind = (enum mt_row_kind)(packed & MT_ROW_KIND_MASK) };
     if (row.kind == MT_ROW_SIGNAL) {
         row.offset = signal_field(packed, 0);
         row.bp_offset = signal_field(packed, 1);
         row.addend = signal_field(packed, 2);
         return row;
     }
-    uint32_t bp = mt_row_bp_of(packed);
+    uint32_t bp = packed >> MT_ROW_BP_SHIFT & MT_ROW_BP_MASK;
     row.bp_rule = bp == 0 ? MT_BP_SAME : bp == MT_ROW_BP_AT_BP ? MT_BP_AT_BP : MT_BP_AT_CFA;
     row.bp_offset = row.bp_rule == MT_BP_AT_CFA ? -8 * (int32_t)bp : 0;
     if (row.kind == MT_ROW_RSP_DEREF || row.kind == MT_ROW_RBP_DEREF) {
@@ -119,36 +124,25 @@ struct mt_cfi_row mt_row_unpack(uint32_t packed)
     } else if (row.kind == MT_ROW_PLT) {
         row.offset = (int32_t)(packed >> MT_ROW_OFFSET_SHIFT);
     } else {
-        row.offset = (int32_t)mt_row_offset_of(packed);
+        row.offset = ((int32_t)packed >> MT_ROW_OFFSET_SHIFT) * 8;
     }
     return row;
 }
 
-void mt_rowcache_put(uint64_t address, uint32_t row)
+void mt_rowcache_put(uint64_t key, uint32_t row)
 {
-    if (address > MT_ROW_ADDRESS_MASK) {
-        return;
+    uint64_t tag = key >> MT_ROW_CACHE_BITS;
+    if (tag <= UINT32_MAX) {
+        mt_store_relaxed(&mt_g_rows[(key ^ tag) & (MT_COUNTOF(mt_g_rows) - 1)], (uint64_t)row << 32 | tag);
     }
-    uint64_t mixed = address * MT_ROW_MULTIPLIER & MT_ROW_ADDRESS_MASK;
-    mt_store_relaxed(&mt_g_rows[mixed >> 32], mixed << 32 | row);
-}
-
-/* The multiplier's inverse modulo 2^64 (and so modulo 2^47): Newton's iteration doubles the right bits, 3 to start. */
-static uint64_t inverse_multiplier(void)
-{
-    uint64_t inverse = MT_ROW_MULTIPLIER;
-    for (int i = 0; i < 5; i++) {
-        inverse *= 2 - MT_ROW_MULTIPLIER * inverse;
-    }
-    return inverse;
 }
 
 void mt_rowcache_forget(uint64_t low, uint64_t high)
 {
-    uint64_t inverse = inverse_multiplier();
     for (uint64_t i = 0; i < MT_COUNTOF(mt_g_rows); i++) {
         uint64_t entry = mt_load_relaxed(&mt_g_rows[i]);
-        uint64_t address = (i << 32 | entry >> 32) * inverse & MT_ROW_ADDRESS_MASK;
+        uint64_t tag = entry & UINT32_MAX;
+        uint64_t address = (tag << MT_ROW_CACHE_BITS | ((i ^ tag) & (MT_COUNTOF(mt_g_rows) - 1))) - 1;
         if (entry != 0 && address >= low && address < high) {
             mt_store_relaxed(&mt_g_rows[i], 0u);
         }

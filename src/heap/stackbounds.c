@@ -106,8 +106,7 @@ static bool extend_own(struct mt_unwinder *u, uint64_t sp)
 
 static bool enter_own(struct mt_unwinder *u, uint64_t sp, struct mt_stack_span *ret_span)
 {
-    bool inside = sp - MT_STACK_RED_ZONE_BYTES >= u->stack_low && sp < u->stack_high;
-    if (!inside && !extend_own(u, sp)) {
+    if (!mt_stackbounds_is_own(u, sp) && !extend_own(u, sp)) {
         return false;
     }
     *ret_span = (struct mt_stack_span){ u->stack_low, u->stack_high, MT_STACK_OWN };

@@ -26,6 +26,12 @@ struct mt_stack_span {
 
 /* Sets stack_low/high when they are 0. */
 void mt_stackbounds_init(struct mt_unwinder *u);
+/* mt_stackbounds_enter for the usual case, sp on the known part of the thread's own stack. */
+static inline bool mt_stackbounds_is_own(const struct mt_unwinder *u, uint64_t sp)
+{
+    return sp - MT_STACK_RED_ZONE_BYTES >= u->stack_low && sp < u->stack_high;
+}
+
 /* The span of the stack sp points into; it begins at or below sp - MT_STACK_RED_ZONE_BYTES where that can be read.
  * False when sp is no stack pointer. */
 bool mt_stackbounds_enter(struct mt_unwinder *u, uint64_t sp, struct mt_stack_span *ret_span);

@@ -15,7 +15,7 @@
 #include "pystack/pystack.h"
 #include "wire/encode.h"
 
-enum { MT_STACK_CACHE_ENTRIES = 4096, MT_REGION_CLOCKS = 512, MT_REGION_SHIFT = 20 };
+enum { MT_STACK_CACHE_ENTRIES = 4096, MT_STACK_CACHE_SHIFT = 64 - 12, MT_REGION_CLOCKS = 512, MT_REGION_SHIFT = 20 };
 
 struct mt_stack_cache_entry {
     uint64_t key;

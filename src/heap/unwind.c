@@ -15,6 +15,7 @@
  */
 #include "heap/unwind.h"
 
+#include "base/atomic.h"
 #include "base/hash.h"
 #include "heap/modules.h"
 #include "heap/modules_map.h"
@@ -52,11 +53,12 @@ static bool is_extra_unchanged(const struct mt_native_frame *frame, uint64_t ext
 }
 
 /* Verifies that all frames older than `from` are still there. NULL: they are; else the innermost frame whose caller
- * changed. */
-static const struct mt_native_frame *find_change(const struct walk *w, const struct mt_native_frame *from)
+ * changed. The caller has checked that the frames lie in a span. */
+static const struct mt_native_frame *find_change(const struct mt_unwinder *u, const struct mt_native_frame *from)
 {
-    const struct mt_native_frame *base = w->u->frames;
-    const uint64_t *extra = w->state->extras + (from - base);
+    const struct mt_native_frame *base = u->frames;
+    const struct mt_unwind_state *state = mt_unwind_state_of(u);
+    const uint64_t *extra = state->extras + (from - base);
     for (const struct mt_native_frame *frame = from; frame > base; frame--, extra--) {
         if (mt_stack_word(frame->cfa - 8) != frame[-1].pc) {
             return frame;
@@ -65,7 +67,7 @@ static const struct mt_native_frame *find_change(const struct walk *w, const str
             return frame;
         }
     }
-    return w->state->base_is_zero && mt_stack_word(base->cfa - 8) != 0 ? base : NULL;
+    return state->base_is_zero && mt_stack_word(base->cfa - 8) != 0 ? base : NULL;
 }
 
 /* The walk is in the state of *candidate. True when the rest of the stack is as it was; else no frame up to the first
@@ -76,9 +78,29 @@ static MT_NOINLINE bool matches(struct walk *w, const struct mt_native_frame *ca
         w->candidate = w->u->frames - SENTINELS;
         return false;
     }
-    const struct mt_native_frame *changed = find_change(w, candidate);
+    const struct mt_native_frame *changed = find_change(w->u, candidate);
     w->candidate = changed == NULL ? candidate : changed - 1;
     return changed == NULL;
+}
+
+/* The CFA of a frame with a plain row of the cache; 0 for another row, or when it makes no sense. */
+MT_INLINE uint64_t plain_cfa(uint64_t entry, uint64_t pc, uint64_t sp, uint64_t bp)
+{
+    if (MT_UNLIKELY((entry & UINT32_MAX) != pc >> MT_ROW_CACHE_BITS)) {
+        return 0;
+    }
+    enum mt_row_kind kind = mt_entry_kind(entry);
+    if (MT_LIKELY(kind == MT_ROW_RSP)) {
+        return sp + mt_entry_offset(entry);
+    }
+    uint64_t cfa = bp + mt_entry_offset(entry);
+    bool sane = cfa > sp && (cfa & 7) == 0 && cfa - 8 * mt_entry_bp(entry) >= sp;
+    return kind == MT_ROW_RBP && sane ? cfa : 0;
+}
+
+MT_INLINE bool is_state_of(const struct mt_native_frame *frame, uint64_t pc, uint64_t bp)
+{
+    return frame->pc == pc && (frame->bp == 0 || frame->bp == bp);
 }
 
 /* Walks plain frames until something else is needed. */
@@ -90,29 +112,30 @@ static enum progress walk_plain(struct walk *w)
     const uint64_t high = w->span.high;
     const struct mt_native_frame *candidate = w->candidate;
     struct mt_native_frame *out = w->out;
-    struct mt_native_frame *const end = w->out_end;
     enum progress progress = PROGRESS_RARE;
-    for (;;) {
-        uint32_t row = mt_rowcache_get(pc - 1);
-        enum mt_row_kind kind = mt_row_kind_of(row);
-        uint64_t saved = mt_row_bp_of(row);
-        uint64_t cfa = (kind == MT_ROW_RBP ? bp : sp) + (uint64_t)mt_row_offset_of(row);
-        bool plain = (kind == MT_ROW_RSP || kind == MT_ROW_RBP) && saved != MT_ROW_BP_AT_BP && cfa > sp &&
-                     cfa <= high && (cfa & 7) == 0 && cfa - 8 * saved >= sp && out < end;
-        if (MT_UNLIKELY(!plain)) {
+    while (out < w->out_end) {
+        uint64_t entry = mt_rowcache_entry(pc);
+        uint64_t cfa = plain_cfa(entry, pc, sp, bp);
+        if (MT_UNLIKELY(cfa == 0 || cfa > high)) {
             break;
         }
         while (candidate->cfa < cfa) {
             candidate--;
         }
-        if (candidate->cfa == cfa && candidate->pc == pc && (candidate->bp == 0 || candidate->bp == bp)) {
+        if (candidate->cfa == cfa && is_state_of(candidate, pc, bp)) {
             if (matches(w, candidate)) {
+                candidate = w->candidate;
                 progress = PROGRESS_MATCHED;
                 break;
             }
             candidate = w->candidate;
         }
-        *out++ = (struct mt_native_frame){ .pc = pc, .cfa = cfa, .bp = bp, .hash = row };
+        out->pc = pc;
+        out->cfa = cfa;
+        out->bp = bp;
+        out->hash = entry;
+        out++;
+        uint64_t saved = mt_entry_bp(entry);
         bp = saved != 0 ? mt_stack_word(cfa - 8 * saved) : bp;
         pc = mt_stack_word(cfa - 8);
         sp = cfa;
@@ -142,22 +165,35 @@ static enum progress walk(struct walk *w)
     return progress;
 }
 
-/* What else than the return address this frame's caller was read from; need: the caller's rbp matters. */
-static uint64_t extra_of(const struct mt_native_frame *from, uint64_t sp, bool need)
+/* What else than the return address the caller of a frame that is neither RSP nor RBP was read from; need: the caller's rbp
+ * matters. *ret_need: this frame's does. */
+static MT_NOINLINE uint64_t rare_extra(const struct mt_native_frame *from, uint64_t sp, bool need, bool *ret_need)
 {
-    uint32_t packed = (uint32_t)from->hash;
-    enum mt_row_kind kind = mt_row_kind_of(packed);
-    uint32_t saved = mt_row_bp_of(packed);
-    uint64_t extra = need ? 8 * (uint64_t)saved : 0;
-    if (MT_UNLIKELY(saved == MT_ROW_BP_AT_BP)) {
-        extra = need ? from->cfa - from->bp : 0;
+    struct mt_cfi_row row = mt_row_unpack((uint32_t)(from->hash >> 32));
+    uint64_t extra = 0;
+    bool derefs = row.kind == MT_ROW_RSP_DEREF || row.kind == MT_ROW_RBP_DEREF;
+    *ret_need = row.kind == MT_ROW_RBP_DEREF;
+    if (!derefs) {
+        return 0; /* SIGNAL, PLT: never reused. END, NONE: no caller */
     }
-    if (MT_UNLIKELY(kind == MT_ROW_RSP_DEREF || kind == MT_ROW_RBP_DEREF)) {
-        struct mt_cfi_row row = mt_row_unpack(packed);
-        uint64_t slot = (kind == MT_ROW_RSP_DEREF ? sp : from->bp) + (uint64_t)(int64_t)row.offset;
-        extra |= (from->cfa - slot + (uint64_t)row.addend / 8) << 32;
+    if (need && row.bp_rule == MT_BP_AT_CFA) {
+        extra = (uint64_t)-(int64_t)row.bp_offset;
+    } else if (need && row.bp_rule == MT_BP_AT_BP) {
+        extra = from->cfa - from->bp;
     }
-    return extra;
+    *ret_need |= need && row.bp_rule != MT_BP_AT_CFA;
+    uint64_t slot = (row.kind == MT_ROW_RSP_DEREF ? sp : from->bp) + (uint64_t)(int64_t)row.offset;
+    return extra | (from->cfa - slot + (uint64_t)row.addend / 8) << 32;
+}
+
+/* Hashes of the frames [from, end); a loop of its own because its multiplications are a chain. */
+static void chain_hashes(struct mt_native_frame *from, const struct mt_native_frame *end)
+{
+    uint64_t hash = from[-1].hash;
+    for (; from < end; from++) {
+        hash = mt_hash_step(hash, from->pc);
+        from->hash = hash;
+    }
 }
 
 /* Appends the walked frames, oldest first, after the reused ones. */
@@ -165,21 +201,26 @@ static void append(struct walk *w, uint32_t kept)
 {
     struct mt_native_frame *to = w->u->frames + kept;
     uint64_t *extra = w->state->extras + kept;
-    uint64_t hash = to[-1].hash;
     bool need = to[-1].bp != 0;
-    const struct mt_native_frame *from = w->out;
-    while (from > w->u->scratch) {
-        from--;
-        enum mt_row_kind kind = mt_row_kind_of((uint32_t)from->hash);
-        bool has_rule = kind != MT_ROW_SIGNAL && kind != MT_ROW_NONE && kind != MT_ROW_END;
-        uint64_t sp = from > w->u->scratch ? from[-1].cfa : w->first_sp;
-        uint32_t saved = mt_row_bp_of((uint32_t)from->hash);
-        bool passes_on = has_rule && (saved == 0 || saved == MT_ROW_BP_AT_BP); /* the caller's rbp comes from this one */
-        *extra++ = has_rule ? extra_of(from, sp, need) : 0;
-        need = kind == MT_ROW_RBP || kind == MT_ROW_RBP_DEREF || (need && passes_on);
-        hash = mt_hash_step(hash, from->pc);
-        *to++ = (struct mt_native_frame){ .pc = from->pc, .cfa = from->cfa, .bp = need ? from->bp : 0, .hash = hash };
+    const struct mt_native_frame *const first = w->u->scratch;
+    for (const struct mt_native_frame *from = w->out; from-- > first; to++, extra++) {
+        uint64_t entry = from->hash;
+        enum mt_row_kind kind = mt_entry_kind(entry);
+        uint64_t saved = mt_entry_bp(entry);
+        *extra = need ? 8 * saved : 0;
+        if (MT_LIKELY(kind == MT_ROW_RSP)) {
+            need = need && saved == 0;
+        } else if (kind == MT_ROW_RBP) {
+            need = true;
+        } else {
+            *extra = rare_extra(from, from > first ? from[-1].cfa : w->first_sp, need, &need);
+        }
+        to->pc = from->pc;
+        mt_fence_compiler(); /* no 16-byte copy: loading two fresh 8-byte stores as one stalls */
+        to->cfa = from->cfa;
+        to->bp = need ? from->bp : 0;
     }
+    chain_hashes(w->u->frames + kept, to);
     w->u->count = (uint32_t)(to - w->u->frames);
 }
 
@@ -199,7 +240,7 @@ static bool begin(struct walk *w, struct mt_unwinder *u, const struct mt_frame_r
     w->signals = 0;
     w->exact = false;
     w->base_is_zero = false;
-    return mt_stackbounds_enter(u, regs->sp, &w->span);
+    return (regs->sp & 7) == 0 && mt_stackbounds_enter(u, regs->sp, &w->span);
 }
 
 static enum mt_unwind_result result_of(enum progress progress)
@@ -239,19 +280,17 @@ static enum mt_unwind_result finish(struct walk *w, enum progress progress)
     return (enum mt_unwind_result)state->result;
 }
 
-enum mt_unwind_result mt_unwind_capture(struct mt_unwinder *u, const struct mt_frame_regs *regs)
+/* candidate: innermost frame of the previous stack that may still match. */
+static MT_NOINLINE enum mt_unwind_result capture_anew(struct mt_unwinder *u, const struct mt_frame_regs *regs,
+                                                      const struct mt_native_frame *candidate)
 {
     struct walk w;
-    uint32_t epoch = mt_modules_epoch();
-    if (MT_UNLIKELY(u->epoch != epoch)) {
-        u->epoch = epoch;
-        mt_unwind_state_of(u)->usable = 0;
-    }
     if (!begin(&w, u, regs)) {
         u->count = 0;
         w.state->usable = 0;
         return MT_UNWIND_BROKEN;
     }
+    w.candidate = candidate;
     enum progress progress = walk(&w);
     if (progress == PROGRESS_MATCHED && w.out - u->scratch + (w.candidate - u->frames) >= MT_UNWIND_MAX_FRAMES) {
         w.state->usable = 0; /* too deep together: what is kept are the innermost frames */
@@ -259,6 +298,33 @@ enum mt_unwind_result mt_unwind_capture(struct mt_unwinder *u, const struct mt_f
         progress = walk(&w);
     }
     return finish(&w, progress);
+}
+
+/* True when this may be the whole previous stack again: same pc, same frame, own stack. Its older frames may be read. */
+MT_INLINE bool begins_as(const struct mt_unwinder *u, const struct mt_native_frame *last, const struct mt_frame_regs *regs)
+{
+    return last == u->frames + u->count - 1 && is_state_of(last, regs->pc, regs->bp) &&
+           plain_cfa(mt_rowcache_entry(regs->pc), regs->pc, regs->sp, regs->bp) == last->cfa &&
+           mt_stackbounds_is_own(u, regs->sp) && u->frames->cfa <= u->stack_high;
+}
+
+enum mt_unwind_result mt_unwind_capture(struct mt_unwinder *u, const struct mt_frame_regs *regs)
+{
+    struct mt_unwind_state *state = mt_unwind_state_of(u);
+    uint32_t epoch = mt_load_acquire(&mt_g_modules_epoch);
+    if (MT_UNLIKELY(u->epoch != epoch)) {
+        u->epoch = epoch;
+        state->usable = 0;
+    }
+    const struct mt_native_frame *candidate = u->frames + state->usable - 1;
+    if (begins_as(u, candidate, regs)) {
+        const struct mt_native_frame *changed = find_change(u, candidate);
+        if (changed == NULL) {
+            return (enum mt_unwind_result)state->result;
+        }
+        candidate = changed - 1;
+    }
+    return capture_anew(u, regs, candidate);
 }
 
 void mt_unwind_forget_range(uint64_t addr, uint64_t bytes)

@@ -50,15 +50,17 @@ static mt_status interpret(const struct mt_module *module, uint64_t address, str
     return mt_cfi_find_row(&image, address, ret_row);
 }
 
-/* The row of address, from the cache or made now; kind NONE when there is none. */
-static struct mt_cfi_row row_of(uint64_t address, uint64_t pc, uint32_t *ret_packed)
+/* The row in force at key - 1, from the cache or made now; kind NONE when there is none. */
+static struct mt_cfi_row row_of(uint64_t key, uint64_t pc, uint32_t *ret_packed)
 {
     struct mt_cfi_row row = { .kind = MT_ROW_NONE };
     bool cacheable = false;
-    *ret_packed = mt_rowcache_get(address);
-    if (*ret_packed != 0) {
+    uint64_t entry = mt_rowcache_entry(key);
+    if (mt_rowcache_is_for(entry, key)) {
+        *ret_packed = (uint32_t)(entry >> 32);
         return mt_row_unpack(*ret_packed);
     }
+    uint64_t address = key - 1;
     const struct mt_module *module = mt_modules_find(address);
     if (module != NULL) {
         cacheable = true;
@@ -69,21 +71,21 @@ static struct mt_cfi_row row_of(uint64_t address, uint64_t pc, uint32_t *ret_pac
             row = (struct mt_cfi_row){ MT_ROW_SIGNAL, MT_BP_SAME, UCONTEXT_SP, UCONTEXT_BP, UCONTEXT_PC };
         }
     }
-    bool has_offset = true;
-    *ret_packed = mt_row_pack(&row, &has_offset);
+    bool is_complete = true;
+    *ret_packed = mt_row_pack(&row, &is_complete);
     if (*ret_packed == 0) {
         row.kind = MT_ROW_NONE;
         *ret_packed = MT_ROW_NONE;
     }
-    if (cacheable && has_offset) {
-        mt_rowcache_put(address, *ret_packed);
+    if (cacheable && is_complete) {
+        mt_rowcache_put(key, *ret_packed);
     }
     return row;
 }
 
 static void push(struct walk *w, uint64_t cfa, uint32_t packed)
 {
-    *w->out++ = (struct mt_native_frame){ .pc = w->pc, .cfa = cfa, .bp = w->bp, .hash = packed };
+    *w->out++ = (struct mt_native_frame){ .pc = w->pc, .cfa = cfa, .bp = w->bp, .hash = (uint64_t)packed << 32 };
 }
 
 /* The outermost frame that is known; its own extent is not. */
@@ -224,15 +226,15 @@ enum progress mt_unwind_step_rare(struct walk *w)
 {
     static const struct mt_cfi_row frame_pointer_row = { MT_ROW_RBP, MT_BP_AT_CFA, 16, -16, 0 };
     uint32_t packed;
-    bool cacheable;
+    bool is_complete;
     if (w->out == w->out_end) {
         return PROGRESS_TRUNCATED;
     }
-    struct mt_cfi_row row = row_of(w->exact ? w->pc : w->pc - 1, w->pc, &packed);
+    struct mt_cfi_row row = row_of(w->exact ? w->pc + 1 : w->pc, w->pc, &packed);
     w->exact = false;
     if (row.kind == MT_ROW_NONE && has_frame_pointer(w)) {
         row = frame_pointer_row;
-        packed = mt_row_pack(&row, &cacheable);
+        packed = mt_row_pack(&row, &is_complete);
     }
     if (row.kind == MT_ROW_NONE || row.kind == MT_ROW_END) {
         return stop(w, row.kind);

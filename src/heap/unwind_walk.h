@@ -1,6 +1,7 @@
 /* unwind_walk.h: the state of one walk, shared by unwind.c (plain frames) and unwind_rare.c (all others).
  *
- * Frames are written to scratch innermost first; the `hash` of a scratch frame is its packed row. Private to unwind*.c.
+ * Frames are written to scratch innermost first; the `hash` of a scratch frame is the cache entry
+ * of its row (rowcache.h; the tag does not matter). sp is always a multiple of 8. Private to unwind*.c.
  */
 #ifndef MT_HEAP_UNWIND_WALK_H
 #define MT_HEAP_UNWIND_WALK_H

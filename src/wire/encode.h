@@ -24,7 +24,8 @@ struct mt_event_encoder {
     uint64_t clock;
     uint64_t addr;
     uint64_t range;
-    uint64_t recent[MT_RECENT_COUNT];
+    uint64_t recent[MT_RECENT_COUNT]; /* ring: the newest is at recent_at */
+    uint32_t recent_at;
     uint32_t stack;
     uint32_t events;
 };
@@ -64,10 +65,8 @@ MT_INLINE void mt_encode_stack(struct mt_event_encoder *e, uint32_t stack)
 
 MT_INLINE void mt_encode_remember(struct mt_event_encoder *e, uint64_t addr)
 {
-    e->recent[3] = e->recent[2];
-    e->recent[2] = e->recent[1];
-    e->recent[1] = e->recent[0];
-    e->recent[0] = addr;
+    e->recent_at = (e->recent_at + 1) % MT_RECENT_COUNT;
+    e->recent[e->recent_at] = addr;
 }
 
 void mt_encode_wide(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock, const uint64_t *values,
@@ -93,7 +92,7 @@ MT_INLINE void mt_encode_alloc(struct mt_event_encoder *e, unsigned kind, enum m
 MT_INLINE void mt_encode_free(struct mt_event_encoder *e, unsigned kind, uint64_t clock, uint64_t addr)
 {
     unsigned back = 0;
-    while (back < MT_RECENT_COUNT && e->recent[back] != addr) {
+    while (back < MT_RECENT_COUNT && e->recent[(e->recent_at - back) % MT_RECENT_COUNT] != addr) {
         back++;
     }
     if (back < MT_RECENT_COUNT) {
