@@ -167,7 +167,8 @@ static void add_by_number(struct maker *m, const struct mt_profile_row *from, ui
     uint64_t number = thread ? (uint64_t)from->trace_idx << 32 | from->stream : from->allocator;
     key_begin(m);
     key_add(m, &number, sizeof number);
-    struct row *row = &m->rows[row_of_key(m, frame)];
+    uint32_t at = row_of_key(m, frame); /* may move the rows */
+    struct row *row = &m->rows[at];
     add_self(row, from);
     row->out.stream = thread ? from->stream : 0;
     row->out.allocator = thread ? 0 : from->allocator;
@@ -182,7 +183,8 @@ static void add_row(struct maker *m, const struct mt_profile_row *from, size_t s
         return;
     }
     for (size_t i = 0; i < list.count; i++) {
-        struct row *row = &m->rows[row_of_frame(m, list.ids[i])];
+        uint32_t at = row_of_frame(m, list.ids[i]); /* may move the rows */
+        struct row *row = &m->rows[at];
         if (i == 0) {
             add_self(row, from);
         }
