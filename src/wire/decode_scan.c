@@ -96,7 +96,7 @@ static mt_status take_extent(struct mt_reader *r, uint64_t offset, const struct 
         e->stored_bytes = (uint32_t)there;
         e->cut = true;
     }
-    if (offset + h->extent_bytes > r->source.bytes && r->report.truncated_at == 0) {
+    if (e->cut && r->report.truncated_at == 0) { /* the padding of the last extent need not be there */
         r->report.truncated_at = r->source.bytes;
     }
     return MT_OK;
@@ -365,7 +365,9 @@ mt_status mt_reader_scan(struct mt_reader *r, struct mt_wire_error *error)
         tail = r->source.bytes;
     }
     if (tail > r->source.bytes) {
-        r->report.truncated_at = r->source.bytes;
+        if (tail - r->source.bytes >= MT_EXTENT_ALIGN) { /* less is the last extent's padding, which nobody writes */
+            r->report.truncated_at = r->source.bytes;
+        }
         tail = r->source.bytes;
     }
     uint64_t end = start;
