@@ -48,8 +48,9 @@ static const struct mt_command_doc doc = {
                 "memtap run [OPTIONS] -c CODE [ARGS…]",
     .description =
         "Starts PROGRAM with memtap's agent preloaded and records every allocation it makes, with the stack that made it. "
-        "A PROGRAM ending in .py is given to the python3 that is first on PATH (MEMTAP_PYTHON names another); anything "
-        "else is an executable looked up on PATH. What follows PROGRAM belongs to it.\n"
+        "A PROGRAM ending in .py is given to the python3 that is first on PATH (MEMTAP_PYTHON names another; a launcher "
+        "script such as pyenv's is asked for the interpreter it stands for); anything else is an executable looked up on "
+        "PATH. What follows PROGRAM belongs to it.\n"
         "\n"
         "The program's input, output, signals, limits, folder and exit code are its own. SIGTERM, SIGHUP, SIGUSR1 and "
         "SIGUSR2 sent to memtap are passed on; Ctrl-C goes to the program from the terminal and memtap waits for it. "

@@ -120,6 +120,12 @@ static void explain_missing(const struct mt_run *run)
         (void)fprintf(stderr, "memtap run: no trace of %s: %s\n", info.path, mt_program_obstacle(info.kind));
         return;
     }
+    if (WIFSIGNALED(run->wait_status)) {
+        (void)fprintf(stderr, "memtap run: no trace was written to %s: %s died of signal %d (%s) before the agent had "
+                      "started; try it without memtap, then with --no-native or --no-python-allocators\n",
+                      run->output, run->program, WTERMSIG(run->wait_status), strsignal(WTERMSIG(run->wait_status)));
+        return;
+    }
     (void)fprintf(stderr,
                   "memtap run: no trace was written to %s: the agent did not start in %s. Possible causes: the disk is full, "
                   "the program clears its environment or its file was replaced by one that cannot be preloaded, or a "

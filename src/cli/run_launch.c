@@ -54,6 +54,7 @@ static mt_status use_python(struct mt_run *run, const char *const *before, char 
         (void)mt_error_prefix(err, "no Python (set MEMTAP_PYTHON to one)");
         return status;
     }
+    mt_program_resolve_python(&run->program);
     const char *const head[] = { python, before[0], before[0] != NULL ? before[1] : NULL, NULL };
     set_argv(run, head, operands, count);
     return MT_OK;

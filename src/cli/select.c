@@ -15,7 +15,8 @@
 mt_status mt_select_explain(mt_status status, const char *path, const struct mt_wire_error *wire, struct mt_error *err)
 {
     char *clean = mt_text_clean(path, strlen(path));
-    const char *why = wire->text != NULL ? wire->text : mt_status_text(status);
+    bool in_file = status == MT_E_CORRUPT || status == MT_E_TRUNCATED || status == MT_E_VERSION;
+    const char *why = in_file && wire->text != NULL ? wire->text : mt_status_text(status);
     if (status == MT_E_VERSION) {
         (void)mt_error_set(err, status, "cannot read %s: %s; a newer memtap wrote it", clean, why);
     } else if (wire->text != NULL && (status == MT_E_CORRUPT || status == MT_E_TRUNCATED)) {

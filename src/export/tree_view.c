@@ -131,8 +131,10 @@ static void draw_node(struct drawing *d, const struct pending *p, const char *br
 
 static void draw_hidden(struct drawing *d, const struct pending *p, const char *branch)
 {
+    char numbers[96];
     char *label = mt_format("… %u more", p->hidden_count);
-    put_line(d->view, mt_human_bytes((double)p->hidden_bytes).text, d->prefix, branch, label);
+    (void)snprintf(numbers, sizeof numbers, "%s %6s", mt_human_bytes((double)p->hidden_bytes).text, "");
+    put_line(d->view, numbers, d->prefix, branch, label);
     free(label);
 }
 

@@ -18,7 +18,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum { SMALL_DISK_BYTES = 256 * 1024 * 1024, PYTHON_FIRST = 8, PYTHON_LAST = 13 };
+enum { SMALL_DISK_BYTES = 256 * 1024 * 1024, PYTHON_FIRST = 8, PYTHON_LAST = 15 };
 
 void mt_findings_add(struct mt_findings *findings, enum mt_finding_level level, const char *topic, const char *format, ...)
 {

@@ -66,6 +66,37 @@ mt_status mt_program_find(const char *name, const char *search, char **ret, stru
                                  name, name);
 }
 
+static bool is_script(const char *path)
+{
+    char head[2] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd >= 0 ? pread(fd, head, sizeof head, 0) : 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return got == (ssize_t)sizeof head && head[0] == '#' && head[1] == '!';
+}
+
+void mt_program_resolve_python(char **program)
+{
+    char answer[1024] = "";
+    if (!is_script(*program) || strchr(*program, '\'') != NULL) {
+        return;
+    }
+    char *command = mt_format("'%s' -c 'import sys; print(sys.executable)' 2>/dev/null", *program);
+    FILE *pipe = popen(command, "re");
+    bool answered = pipe != NULL && fgets(answer, sizeof answer, pipe) != NULL;
+    if (pipe != NULL) {
+        (void)pclose(pipe);
+    }
+    free(command);
+    answer[answered ? strcspn(answer, "\n") : 0] = '\0';
+    if (answer[0] == '/' && is_executable_file(answer)) {
+        free(*program);
+        *program = mt_strdup(answer);
+    }
+}
+
 static bool is_privileged(int fd)
 {
     struct stat info;
