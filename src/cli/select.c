@@ -187,7 +187,7 @@ static mt_status make_profile(const struct mt_load_options *o, bool native, stru
 {
     struct mt_profile_options wanted = { .measure = l->measure, .by_thread = o->by_thread, .by_allocator = o->by_allocator,
                                          .thread_tid = l->thread_tid };
-    struct mt_frames_options shown = { .interpreter = native };
+    struct mt_frames_options shown = { .interpreter = native, .python_only = !native };
     mt_status status = mt_profile_make(&l->set, &l->analysis, &wanted, &l->profile);
     if (status == MT_OK) {
         status = mt_frames_new(&l->set, &shown, &l->frames);
