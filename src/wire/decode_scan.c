@@ -384,7 +384,9 @@ mt_status mt_reader_scan(struct mt_reader *r, struct mt_wire_error *error)
     if (status != MT_OK) {
         return mt_wire_fail(error, status, end, "the file could not be read");
     }
-    qsort(r->extents, r->count, sizeof *r->extents, compare_extents);
+    if (r->count > 1) {
+        qsort(r->extents, r->count, sizeof *r->extents, compare_extents);
+    }
     clean(r);
     return MT_OK;
 }

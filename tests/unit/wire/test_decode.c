@@ -1,0 +1,249 @@
+/* test_decode.c: event and metadata records from bytes: the worked example of the specification, round trips of random
+ * records through the encoder, every cut, and hostile bytes. */
+#include "harness.h"
+
+#include "model/builder.h"
+#include "wire/decode.h"
+
+static size_t decode_all(const uint8_t *data, size_t bytes, uint64_t clock, struct mt_event *out, size_t capacity,
+                         struct mt_event_decoder *ret)
+{
+    mt_decode_begin(ret, data, bytes, clock, 1);
+    size_t count = mt_decode_events(ret, UINT64_MAX, out, capacity);
+    return count;
+}
+
+static void test_worked_example_of_the_specification(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = { 0x11, 0x80, 0x28, 0x64, 0x0e, 0x12 };
+    struct mt_event e[4];
+    struct mt_event_decoder d;
+    assert_int_equal(decode_all(bytes, sizeof bytes, 1000, e, 4, &d), 2);
+    assert_int_equal(d.state, MT_DECODE_END);
+    assert_int_equal(e[0].kind, MT_EVENT_ALLOC);
+    assert_int_equal(e[0].allocator, MT_ALLOCATOR_MALLOC);
+    assert_int_equal(e[0].clock, 1001);
+    assert_int_equal(e[0].addr, 0x5000);
+    assert_int_equal(e[0].size, 100);
+    assert_int_equal(e[0].stack, 7);
+    assert_int_equal(e[1].kind, MT_EVENT_FREE);
+    assert_int_equal(e[1].clock, 1002);
+    assert_int_equal(e[1].addr, 0x5000);
+}
+
+static struct mt_event random_event(uint64_t *seed, uint64_t *clock)
+{
+    static const uint8_t kinds[] = { MT_EVENT_ALLOC, MT_EVENT_ALLOC,       MT_EVENT_FREE,  MT_EVENT_FREE,
+                                     MT_EVENT_MAP,   MT_EVENT_UNMAP,       MT_EVENT_REALLOC_OLD, MT_EVENT_REALLOC_NEW,
+                                     MT_EVENT_REALLOC_FAILED, MT_EVENT_DROPPED };
+    uint64_t r = builder_random(seed);
+    *clock += r % 3 == 0 ? builder_random(seed) >> (builder_random(seed) % 40 + 24) : 1;
+    struct mt_event e = { .kind = kinds[(r >> 8) % MT_COUNTOF(kinds)], .clock = *clock, .stream = 1 };
+    unsigned shift = (unsigned)(builder_random(seed) % 64);
+    if (e.kind == MT_EVENT_DROPPED) {
+        e.size = builder_random(seed) >> shift;
+    } else if (e.kind != MT_EVENT_REALLOC_FAILED) {
+        e.addr = builder_random(seed) >> shift;
+        e.addr = r & 1 ? e.addr & ~(uint64_t)15 : e.addr;
+    }
+    if (e.kind == MT_EVENT_ALLOC || e.kind == MT_EVENT_REALLOC_NEW || e.kind == MT_EVENT_MAP) {
+        e.stack = (uint32_t)(builder_random(seed) >> (32 + shift % 32));
+    }
+    if (e.kind != MT_EVENT_FREE && e.kind != MT_EVENT_REALLOC_OLD && e.kind < MT_EVENT_EXT) {
+        e.allocator = (uint8_t)(builder_random(seed) % (e.kind == MT_EVENT_MAP ? 6 : 16));
+        e.allocator = e.kind == MT_EVENT_UNMAP ? 0 : e.allocator;
+        e.size = builder_random(seed) >> (builder_random(seed) % 64);
+    }
+    if ((e.kind == MT_EVENT_MAP || e.kind == MT_EVENT_UNMAP) && r & 2) {
+        e.addr &= ~(uint64_t)4095;
+        e.size &= ~(uint64_t)4095;
+    }
+    return e;
+}
+
+enum { RANDOM_EVENTS = 2000 };
+
+static void test_random_records_survive_the_round_trip(void **state)
+{
+    (void)state;
+    uint64_t seed = builder_seed();
+    uint8_t *bytes = malloc(RANDOM_EVENTS * MT_EVENT_MAX_BYTES);
+    struct mt_event *want = calloc(RANDOM_EVENTS, sizeof *want), *got = calloc(RANDOM_EVENTS, sizeof *got);
+    uint64_t clock = 5;
+    struct mt_event_encoder e;
+    mt_encode_begin(&e, bytes, clock);
+    for (size_t i = 0; i < RANDOM_EVENTS; i++) {
+        want[i] = random_event(&seed, &clock);
+        builder_encode(&e, &want[i]);
+    }
+    struct mt_event_decoder d;
+    size_t count = decode_all(bytes, (size_t)(e.at - bytes), 5, got, RANDOM_EVENTS, &d);
+    assert_int_equal(count, RANDOM_EVENTS);
+    for (size_t i = 0; i < count; i++) {
+        assert_memory_equal(&got[i], &want[i], sizeof got[i]);
+    }
+    free(bytes);
+    free(want);
+    free(got);
+}
+
+static void test_a_cut_delivers_every_whole_record_before_it(void **state)
+{
+    (void)state;
+    uint64_t seed = builder_seed();
+    uint8_t bytes[64 * MT_EVENT_MAX_BYTES];
+    size_t ends[64];
+    struct mt_event got[64];
+    uint64_t clock = 1;
+    struct mt_event_encoder e;
+    mt_encode_begin(&e, bytes, clock);
+    for (size_t i = 0; i < 64; i++) {
+        struct mt_event v = random_event(&seed, &clock);
+        builder_encode(&e, &v);
+        ends[i] = (size_t)(e.at - bytes);
+    }
+    for (size_t cut = 0; cut <= ends[63]; cut++) {
+        size_t whole = 0;
+        while (whole < 64 && ends[whole] <= cut) {
+            whole++;
+        }
+        uint8_t *copy = malloc(cut + 1); /* exact size: a read past the end is seen by ASan */
+        memcpy(copy, bytes, cut);
+        uint8_t *exact = realloc(copy, cut > 0 ? cut : 1);
+        struct mt_event_decoder d;
+        assert_int_equal(decode_all(exact, cut, 1, got, 64, &d), whole);
+        bool between = cut == 0 || (whole > 0 && ends[whole - 1] == cut);
+        assert_int_equal(d.state, between ? MT_DECODE_END : MT_DECODE_CUT);
+        free(exact);
+    }
+}
+
+static void test_the_clock_limit_stops_before_the_first_later_record(void **state)
+{
+    (void)state;
+    uint8_t bytes[100 * MT_EVENT_MAX_BYTES];
+    struct mt_event got[100];
+    struct mt_event_encoder e;
+    mt_encode_begin(&e, bytes, 0);
+    for (uint64_t i = 1; i <= 100; i++) {
+        mt_encode_alloc(&e, MT_EVENT_ALLOC, MT_ALLOCATOR_NEW, 10 * i, 64 * i, i, (uint32_t)i);
+    }
+    struct mt_event_decoder d;
+    mt_decode_begin(&d, bytes, (size_t)(e.at - bytes), 0, 9);
+    assert_int_equal(mt_decode_events(&d, 505, got, 100), 50);
+    assert_int_equal(got[49].clock, 500);
+    uint64_t due;
+    assert_true(mt_decode_peek(&d, &due));
+    assert_int_equal(due, 510);
+    assert_int_equal(mt_decode_events(&d, 509, got, 100), 0);
+    assert_int_equal(mt_decode_events(&d, UINT64_MAX, got, 7), 7);
+    assert_int_equal(got[0].addr, 64 * 51);
+    assert_int_equal(got[0].stream, 9);
+    assert_int_equal(mt_decode_events(&d, UINT64_MAX, got, 100), 43);
+    assert_false(mt_decode_peek(&d, &due));
+    assert_int_equal(d.state, MT_DECODE_END);
+}
+
+static void test_unknown_ext_records_are_skipped(void **state)
+{
+    (void)state;
+    static const uint8_t bytes[] = { 0xF7, 0x03, 1, 2, 3, 0x11, 0x80, 0x28, 0x64, 0x0e };
+    struct mt_event e[2];
+    struct mt_event_decoder d;
+    assert_int_equal(decode_all(bytes, sizeof bytes, 0, e, 2, &d), 1);
+    assert_int_equal(e[0].addr, 0x5000);
+    assert_int_equal(e[0].clock, 2);
+}
+
+static void test_impossible_records_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t bytes[16];
+        size_t count;
+        enum mt_decode_state want;
+    } cases[] = {
+        { { 0x19, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F }, 11, MT_DECODE_BAD }, /* varint > 64 bits */
+        { { 0x52 }, 1, MT_DECODE_BAD },                 /* FREE of recent[4] */
+        { { 0x37, 0x01, 0x01 }, 3, MT_DECODE_BAD },     /* WIDE_ALLOC with one field */
+        { { 0x37, 0x7F, 0x01 }, 3, MT_DECODE_CUT },     /* EXT longer than the block */
+        { { 0x1A, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01, 0x02 }, 12, MT_DECODE_BAD }, /* clock wraps */
+    };
+    for (size_t i = 0; i < MT_COUNTOF(cases); i++) {
+        struct mt_event e[2];
+        struct mt_event_decoder d;
+        uint8_t padded[128] = { 0 };
+        memcpy(padded, cases[i].bytes, cases[i].count);
+        assert_int_equal(decode_all(cases[i].bytes, cases[i].count, 7, e, 2, &d), 0);
+        assert_int_equal(d.state, cases[i].want);
+        if (cases[i].want == MT_DECODE_BAD) { /* the unchecked copy of the loop refuses the same */
+            assert_int_equal(decode_all(padded, sizeof padded, 7, e, 2, &d), 0);
+            assert_int_equal(d.state, MT_DECODE_BAD);
+        }
+    }
+}
+
+static void test_random_bytes_never_read_outside(void **state)
+{
+    (void)state;
+    uint64_t seed = builder_seed();
+    struct mt_event *out = malloc(256 * sizeof *out);
+    for (int round = 0; round < 20000; round++) {
+        size_t bytes = builder_random(&seed) % 200;
+        uint8_t *data = malloc(bytes > 0 ? bytes : 1);
+        for (size_t i = 0; i < bytes; i++) {
+            data[i] = (uint8_t)builder_random(&seed);
+        }
+        struct mt_event_decoder d;
+        mt_decode_begin(&d, data, bytes, 0, 1);
+        while (d.state == MT_DECODE_MORE) {
+            size_t count = mt_decode_events(&d, UINT64_MAX, out, 256);
+            assert_true(d.at >= data && d.at <= data + bytes);
+            assert_true(count > 0 || d.state != MT_DECODE_MORE);
+        }
+        free(data);
+    }
+    free(out);
+}
+
+static void test_metadata_fields_and_records(void **state)
+{
+    (void)state;
+    struct builder b;
+    builder_init(&b);
+    builder_string(&b, "hello");
+    builder_python(&b, 0, 3, -1, 1);
+    struct mt_bytes bytes = mt_bytes_of(b.meta, b.meta_bytes), record;
+    uint8_t tag;
+    assert_true(mt_bytes_record(&bytes, &tag, &record));
+    assert_int_equal(tag, MT_META_STRING);
+    assert_int_equal(record.end - record.at, 5);
+    assert_true(mt_bytes_record(&bytes, &tag, &record));
+    assert_int_equal(mt_bytes_u32(&record), 0);
+    assert_int_equal(mt_bytes_u64(&record), 3);
+    assert_int_equal(mt_bytes_s64(&record), -1);
+    assert_int_equal(mt_bytes_u8(&record), 1);
+    assert_false(record.bad);
+    assert_int_equal(mt_bytes_u8(&record), 0);
+    assert_true(record.bad);
+    assert_false(mt_bytes_record(&bytes, &tag, &record));
+    assert_false(bytes.bad);
+    bytes = mt_bytes_of(b.meta, b.meta_bytes - 1);
+    assert_true(mt_bytes_record(&bytes, &tag, &record));
+    assert_false(mt_bytes_record(&bytes, &tag, &record));
+    assert_true(bytes.bad);
+    builder_fini(&b);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_worked_example_of_the_specification),
+    cmocka_unit_test(test_random_records_survive_the_round_trip),
+    cmocka_unit_test(test_a_cut_delivers_every_whole_record_before_it),
+    cmocka_unit_test(test_the_clock_limit_stops_before_the_first_later_record),
+    cmocka_unit_test(test_unknown_ext_records_are_skipped),
+    cmocka_unit_test(test_impossible_records_are_refused),
+    cmocka_unit_test(test_random_bytes_never_read_outside),
+    cmocka_unit_test(test_metadata_fields_and_records),
+};
+MT_TEST_MAIN(tests)
