@@ -30,7 +30,9 @@ static MT_NOINLINE void *recorded_malloc(const struct mt_python_layer *layer, si
     if (mt_engine_begin(size) == MT_SKIP) {
         return real->malloc(real->ctx, size);
     }
+    uint64_t left = mt_guard_save();
     void *ptr = real->malloc(real->ctx, size);
+    mt_guard_restore(left);
     mt_engine_end_alloc(ptr, size, layer->allocator, &regs);
     return ptr;
 }
@@ -42,7 +44,9 @@ static MT_NOINLINE void *recorded_calloc(const struct mt_python_layer *layer, si
     if (mt_engine_begin(count * size) == MT_SKIP) {
         return real->calloc(real->ctx, count, size);
     }
+    uint64_t left = mt_guard_save();
     void *ptr = real->calloc(real->ctx, count, size);
+    mt_guard_restore(left);
     mt_engine_end_alloc(ptr, count * size, layer->allocator, &regs);
     return ptr;
 }
@@ -58,7 +62,28 @@ static MT_NOINLINE void recorded_free(const struct mt_python_layer *layer, void 
     mt_engine_leave();
 }
 
-static void *guarded_realloc(const struct mt_python_layer *layer, void *old, size_t size)
+/* What a guarding layer does with a block it need not record. */
+static MT_NOINLINE void *guarded_malloc(const struct mt_python_layer *layer, size_t size)
+{
+    mt_engine_enter();
+    uint64_t left = mt_guard_save();
+    void *ptr = layer->original.malloc(layer->original.ctx, size);
+    mt_guard_restore(left);
+    mt_engine_leave();
+    return ptr;
+}
+
+static MT_NOINLINE void *guarded_calloc(const struct mt_python_layer *layer, size_t count, size_t size)
+{
+    mt_engine_enter();
+    uint64_t left = mt_guard_save();
+    void *ptr = layer->original.calloc(layer->original.ctx, count, size);
+    mt_guard_restore(left);
+    mt_engine_leave();
+    return ptr;
+}
+
+static void *realloc_under_guard(const struct mt_python_layer *layer, void *old, size_t size)
 {
     uint64_t left = mt_guard_save();
     void *ptr = layer->original.realloc(layer->original.ctx, old, size);
@@ -72,46 +97,52 @@ static MT_NOINLINE void *recorded_realloc(const struct mt_python_layer *layer, v
     size_t served = size == 0 ? 1 : size;
     if (mt_engine_begin_realloc(old, served, counted) == MT_SKIP) {
         mt_engine_enter();
-        void *ptr = guarded_realloc(layer, old, size);
+        void *ptr = realloc_under_guard(layer, old, size);
         mt_engine_leave();
         return ptr;
     }
-    void *ptr = guarded_realloc(layer, old, size);
+    void *ptr = realloc_under_guard(layer, old, size);
     enum mt_allocator allocator = is_counted_here(layer, served) ? layer->allocator : MT_ALLOCATOR_REALLOC;
     mt_engine_end_realloc(old, ptr, served, allocator, &regs);
     return ptr;
 }
 
-/* ---- fast paths ----------------------------------------------------------------------------------------------------- */
+/* ---- fast paths; guarding is a constant ----------------------------------------------------------------------------- */
 
-MT_INLINE void *hook_malloc(const struct mt_python_layer *layer, size_t size)
+MT_INLINE void *hook_malloc(const struct mt_python_layer *layer, size_t size, bool guarding)
 {
     if (is_counted_here(layer, size) && mt_engine_counts(size)) {
         return recorded_malloc(layer, size);
     }
+    if (guarding) {
+        return guarded_malloc(layer, size);
+    }
     return layer->original.malloc(layer->original.ctx, size);
 }
 
-MT_INLINE void *hook_calloc(const struct mt_python_layer *layer, size_t count, size_t size)
+MT_INLINE void *hook_calloc(const struct mt_python_layer *layer, size_t count, size_t size, bool guarding)
 {
     size_t bytes = 0;
     if (!__builtin_mul_overflow(count, size, &bytes) && is_counted_here(layer, bytes) && mt_engine_counts(bytes)) {
         return recorded_calloc(layer, count, size);
     }
+    if (guarding) {
+        return guarded_calloc(layer, count, size);
+    }
     return layer->original.calloc(layer->original.ctx, count, size);
 }
 
-MT_INLINE void *hook_realloc(const struct mt_python_layer *layer, void *old, size_t size)
+MT_INLINE void *hook_realloc(const struct mt_python_layer *layer, void *old, size_t size, bool guarding)
 {
     if (old == NULL) {
-        return hook_malloc(layer, size); /* what every Python allocator makes of it */
+        return hook_malloc(layer, size, guarding); /* what every Python allocator makes of it */
     }
     bool counted = mt_engine_counts(size);
     if (counted || mt_engine_may_track(old)) {
         return recorded_realloc(layer, old, size, counted);
     }
     mt_engine_enter();
-    void *ptr = guarded_realloc(layer, old, size);
+    void *ptr = realloc_under_guard(layer, old, size);
     mt_engine_leave();
     return ptr;
 }
@@ -131,42 +162,44 @@ MT_INLINE void hook_free(const struct mt_python_layer *layer, void *ptr)
     static void *malloc_##layer##_##domain(void *ctx, size_t size)                                                     \
     {                                                                                                                  \
         (void)ctx;                                                                                                     \
-        return hook_malloc(&mt_g_python_layers[layer][domain], size);                                                  \
+        return hook_malloc(&mt_g_python_layers[layer][domain], size, layer >= MT_PYTHON_PLAIN_LAYERS);                 \
     }                                                                                                                  \
     static void *calloc_##layer##_##domain(void *ctx, size_t count, size_t size)                                       \
     {                                                                                                                  \
         (void)ctx;                                                                                                     \
-        return hook_calloc(&mt_g_python_layers[layer][domain], count, size);                                           \
+        return hook_calloc(&mt_g_python_layers[layer][domain], count, size, layer >= MT_PYTHON_PLAIN_LAYERS);          \
     }                                                                                                                  \
     static void *realloc_##layer##_##domain(void *ctx, void *old, size_t size)                                         \
     {                                                                                                                  \
         (void)ctx;                                                                                                     \
-        return hook_realloc(&mt_g_python_layers[layer][domain], old, size);                                            \
+        return hook_realloc(&mt_g_python_layers[layer][domain], old, size, layer >= MT_PYTHON_PLAIN_LAYERS);           \
     }                                                                                                                  \
     static void free_##layer##_##domain(void *ctx, void *ptr)                                                          \
     {                                                                                                                  \
         (void)ctx;                                                                                                     \
         hook_free(&mt_g_python_layers[layer][domain], ptr);                                                            \
     }
+#define BOTH_WRAPPERS(layer) WRAPPERS(layer, 0) WRAPPERS(layer, 1)
+BOTH_WRAPPERS(0)
+BOTH_WRAPPERS(1)
+BOTH_WRAPPERS(2)
+BOTH_WRAPPERS(3)
+BOTH_WRAPPERS(4)
+
 #define WRAPPER_SET(layer, domain)                                                                                     \
     {                                                                                                                  \
         NULL, malloc_##layer##_##domain, calloc_##layer##_##domain, realloc_##layer##_##domain,                        \
             free_##layer##_##domain                                                                                    \
     }
-
-WRAPPERS(0, 0)
-WRAPPERS(0, 1)
-WRAPPERS(1, 0)
-WRAPPERS(1, 1)
-WRAPPERS(2, 0)
-WRAPPERS(2, 1)
+#define BOTH_SETS(layer)                                                                                               \
+    {                                                                                                                  \
+        WRAPPER_SET(layer, 0), WRAPPER_SET(layer, 1)                                                                   \
+    }
 
 struct mt_python_allocator mt_python_wrappers(unsigned layer, enum mt_python_domain domain)
 {
     static const struct mt_python_allocator wrappers[MT_PYTHON_LAYERS][MT_PYTHON_DOMAIN__COUNT] = {
-        { WRAPPER_SET(0, 0), WRAPPER_SET(0, 1) },
-        { WRAPPER_SET(1, 0), WRAPPER_SET(1, 1) },
-        { WRAPPER_SET(2, 0), WRAPPER_SET(2, 1) },
+        BOTH_SETS(0), BOTH_SETS(1), BOTH_SETS(2), BOTH_SETS(3), BOTH_SETS(4),
     };
     return wrappers[layer][domain];
 }

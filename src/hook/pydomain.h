@@ -22,7 +22,10 @@ struct mt_python_allocator {
     void (*free)(void *ctx, void *ptr);
 };
 
-enum { MT_PYTHON_LAYERS = 3 };
+/* Layers of two kinds. A plain layer serves allocators that hand out malloc's own pointers for what they do not serve
+ * themselves. A guarding layer serves Python's debug hooks: their blocks begin 16 bytes into what malloc returned, so
+ * malloc's hook cannot keep the books of any of them. All are counted by the layer, and its real calls are guarded. */
+enum { MT_PYTHON_PLAIN_LAYERS = 3, MT_PYTHON_GUARDING_LAYERS = 2, MT_PYTHON_LAYERS = 5 };
 /* Of the domains counted here; order of PyMemAllocatorDomain minus RAW. */
 enum mt_python_domain { MT_PYTHON_MEM, MT_PYTHON_OBJECT, MT_PYTHON_DOMAIN__COUNT };
 

@@ -12,13 +12,14 @@
 #include "hook/elf.h"
 #include "hook/pydomain.h"
 #include "hook/range.h"
+#include "hook/table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* CPython: SMALL_REQUEST_THRESHOLD, PYMEM_DEBUG_EXTRA_BYTES; the same in 3.8 to 3.15. */
-enum { PYMALLOC_LARGEST = 512, DEBUG_EXTRA_BYTES = 24, WRAPPING_DEPTH_MAX = 8 };
-enum { PYTHON_DOMAIN_MEM = 1 }; /* PYMEM_DOMAIN_MEM of PyMemAllocatorDomain; OBJ follows */
+/* CPython's SMALL_REQUEST_THRESHOLD, the same in 3.8 to 3.15. */
+enum { PYMALLOC_LARGEST = 512, WRAPPING_DEPTH_MAX = 8 };
+enum { PYTHON_DOMAIN_RAW = 0, PYTHON_DOMAIN_MEM = 1 }; /* PyMemAllocatorDomain; OBJ follows MEM */
 
 /* PyObjectArenaAllocator */
 struct arena_allocator {
@@ -32,13 +33,55 @@ static struct {
     void (*set)(int domain, const struct mt_python_allocator *allocator);
     void (*get_arena)(struct arena_allocator *ret);
     void (*set_arena)(const struct arena_allocator *allocator);
-    const char *(*name)(void);
     bool free_threaded;
     bool installed;
-    unsigned layers[MT_PYTHON_DOMAIN__COUNT]; /* layers in use */
+    bool used[MT_PYTHON_LAYERS][MT_PYTHON_DOMAIN__COUNT]; /* layers that have an original */
     struct arena_allocator arena;             /* the original; never changed once ours is installed */
     bool arena_installed;
 } g_python;
+
+/* ---- chains of wrappers --------------------------------------------------------------------------------------------- */
+
+static bool is_ours(const struct mt_python_allocator *allocator, enum mt_python_domain domain)
+{
+    for (unsigned layer = 0; layer < MT_PYTHON_LAYERS; layer++) {
+        if (mt_python_wrappers(layer, domain).malloc == allocator->malloc) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One step down a chain. */
+struct step {
+    const struct mt_python_allocator *below; /* NULL: nothing known to be below */
+    bool debug;                              /* the step went through Python's debug hooks */
+};
+
+/* Python's debug hooks keep {char id; PyMemAllocatorEx}, with id 'r', 'm' or 'o'; tracemalloc and others keep the
+ * PyMemAllocatorEx itself. */
+static struct step step_down(const struct mt_python_allocator *allocator)
+{
+    const uint64_t *words = allocator->ctx;
+    if (words == NULL || (uintptr_t)words % sizeof *words != 0 ||
+        !mt_elf_is_data((uint64_t)(uintptr_t)words, sizeof *words + sizeof *allocator)) {
+        return (struct step){ NULL, false };
+    }
+    bool debug = words[0] == 'r' || words[0] == 'm' || words[0] == 'o';
+    return (struct step){ (const struct mt_python_allocator *)(const void *)(debug ? words + 1 : words), debug };
+}
+
+static bool in_chain(const struct mt_python_allocator *outermost, enum mt_python_domain domain)
+{
+    const struct mt_python_allocator *at = outermost;
+    for (int depth = 0; at != NULL && depth < WRAPPING_DEPTH_MAX; depth++) {
+        if (is_ours(at, domain)) {
+            return true;
+        }
+        at = step_down(at).below;
+    }
+    return false;
+}
 
 /* ---- what Python uses ----------------------------------------------------------------------------------------------- */
 
@@ -49,34 +92,34 @@ struct kind {
     bool debug;
 };
 
-static bool starts_with(const char *text, const char *prefix)
+/* The malloc at the bottom of a domain's chain. */
+static mt_function innermost(int domain, bool *ret_debug)
 {
-    return strncmp(text, prefix, strlen(prefix)) == 0;
+    struct mt_python_allocator outermost = { 0 };
+    g_python.get(domain, &outermost);
+    mt_function found = (mt_function)outermost.malloc;
+    struct step step = step_down(&outermost);
+    for (int depth = 0; step.below != NULL && depth < WRAPPING_DEPTH_MAX; depth++) {
+        found = (mt_function)step.below->malloc;
+        *ret_debug |= step.debug;
+        step = step_down(step.below);
+    }
+    return found;
 }
 
-static bool ends_with(const char *text, const char *suffix)
-{
-    size_t length = strlen(text);
-    size_t wanted = strlen(suffix);
-    return length >= wanted && strcmp(text + length - wanted, suffix) == 0;
-}
-
-/* Python names its allocators "malloc", "pymalloc", "mimalloc", each perhaps with "_debug"; it says NULL when somebody has
- * wrapped one, and then the environment and the kind of build are all there is to go by. */
+/* Told from the functions: with PYTHONMALLOC=malloc, objects and raw memory come from the same one. Python can name its
+ * allocator too, but not before it is initialised (3.12 takes a lock there that does not exist yet), and not once it is
+ * wrapped. mimalloc in a build with the GIL is only to be had through the environment. */
 static struct kind current_kind(void)
 {
-    const char *name = g_python.name != NULL ? g_python.name() : NULL;
-    if (name == NULL) {
-        name = getenv("PYTHONMALLOC");
-    }
-    struct kind kind = { g_python.free_threaded ? FAMILY_MIMALLOC : FAMILY_PYMALLOC, false };
-    if (name != NULL) {
-        kind.debug = ends_with(name, "debug");
-        if (starts_with(name, "malloc")) {
-            kind.family = FAMILY_MALLOC;
-        } else if (starts_with(name, "mimalloc")) {
-            kind.family = FAMILY_MIMALLOC;
-        }
+    bool ignored = false;
+    struct kind kind = { FAMILY_PYMALLOC, false };
+    mt_function object = innermost(PYTHON_DOMAIN_MEM + MT_PYTHON_OBJECT, &kind.debug);
+    const char *asked = getenv("PYTHONMALLOC");
+    if (object == innermost(PYTHON_DOMAIN_RAW, &ignored)) {
+        kind.family = FAMILY_MALLOC;
+    } else if (g_python.free_threaded || (asked != NULL && strncmp(asked, "mimalloc", 8) == 0)) {
+        kind.family = FAMILY_MIMALLOC;
     }
     return kind;
 }
@@ -98,7 +141,6 @@ static void find_functions(void)
         (void (*)(struct arena_allocator *))(uintptr_t)mt_elf_lookup("PyObject_GetArenaAllocator");
     g_python.set_arena =
         (void (*)(const struct arena_allocator *))(uintptr_t)mt_elf_lookup("PyObject_SetArenaAllocator");
-    g_python.name = (const char *(*)(void))(uintptr_t)mt_elf_lookup("_PyMem_GetCurrentAllocatorName");
     g_python.free_threaded = is_free_threaded();
 }
 
@@ -107,61 +149,17 @@ static bool has_functions(void)
     return g_python.get != NULL && g_python.set != NULL;
 }
 
-/* ---- are we in the chain -------------------------------------------------------------------------------------------- */
-
-static bool is_ours(const struct mt_python_allocator *allocator, enum mt_python_domain domain)
-{
-    for (unsigned layer = 0; layer < MT_PYTHON_LAYERS; layer++) {
-        if (mt_python_wrappers(layer, domain).malloc == allocator->malloc) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Python's debug hooks keep {char id; PyMemAllocatorEx}, with id 'r', 'm' or 'o'; tracemalloc and others keep the
- * PyMemAllocatorEx itself. NULL when ctx leads to neither. */
-static const struct mt_python_allocator *wrapped_by(const struct mt_python_allocator *allocator)
-{
-    const uint64_t *words = allocator->ctx;
-    if (words == NULL || (uintptr_t)words % sizeof *words != 0 ||
-        !mt_elf_is_data((uint64_t)(uintptr_t)words, sizeof *words + sizeof *allocator)) {
-        return NULL;
-    }
-    uint64_t id = words[0] & 0xFF;
-    bool debug = words[0] < 0x100 && (id == 'r' || id == 'm' || id == 'o');
-    return (const struct mt_python_allocator *)(const void *)(debug ? words + 1 : words);
-}
-
-static bool in_chain(const struct mt_python_allocator *outermost, enum mt_python_domain domain)
-{
-    const struct mt_python_allocator *at = outermost;
-    for (int depth = 0; at != NULL && depth < WRAPPING_DEPTH_MAX; depth++) {
-        if (is_ours(at, domain)) {
-            return true;
-        }
-        at = wrapped_by(at);
-    }
-    return false;
-}
-
 /* ---- wrapping ------------------------------------------------------------------------------------------------------- */
 
+/* Sizes served without malloc; pymalloc hands empty blocks to malloc. */
 static void describe(struct mt_python_layer *layer, const struct mt_python_allocator *original, struct kind kind,
                      enum mt_python_domain domain)
 {
+    bool all = kind.debug || kind.family == FAMILY_MIMALLOC;
     layer->original = *original;
     layer->allocator = domain == MT_PYTHON_MEM ? MT_ALLOCATOR_PYMEM_MEM : MT_ALLOCATOR_PYMEM_OBJECT;
-    if (kind.family == FAMILY_MIMALLOC) {
-        layer->first = 0;
-        layer->span = SIZE_MAX;
-    } else if (kind.debug) {
-        layer->first = 0; /* with its extra bytes even an empty block is served by pymalloc */
-        layer->span = PYMALLOC_LARGEST - DEBUG_EXTRA_BYTES;
-    } else {
-        layer->first = 1; /* pymalloc hands empty blocks to malloc */
-        layer->span = PYMALLOC_LARGEST - 1;
-    }
+    layer->first = all ? 0 : 1;
+    layer->span = all ? SIZE_MAX : PYMALLOC_LARGEST - 1;
 }
 
 static bool is_same_layer(const struct mt_python_layer *a, const struct mt_python_layer *b)
@@ -170,19 +168,21 @@ static bool is_same_layer(const struct mt_python_layer *a, const struct mt_pytho
 }
 
 /* The layer that already describes this original, else a new one; MT_PYTHON_LAYERS when none is left. */
-static unsigned layer_for(const struct mt_python_layer *wanted, enum mt_python_domain domain)
+static unsigned layer_for(const struct mt_python_layer *wanted, struct kind kind, enum mt_python_domain domain)
 {
-    unsigned used = g_python.layers[domain];
-    for (unsigned layer = 0; layer < used; layer++) {
+    unsigned first = kind.debug ? MT_PYTHON_PLAIN_LAYERS : 0;
+    unsigned end = kind.debug ? MT_PYTHON_LAYERS : MT_PYTHON_PLAIN_LAYERS;
+    for (unsigned layer = first; layer < end; layer++) {
+        if (!g_python.used[layer][domain]) {
+            mt_g_python_layers[layer][domain] = *wanted;
+            g_python.used[layer][domain] = true;
+            return layer;
+        }
         if (is_same_layer(&mt_g_python_layers[layer][domain], wanted)) {
             return layer;
         }
     }
-    if (used < MT_PYTHON_LAYERS) {
-        mt_g_python_layers[used][domain] = *wanted;
-        g_python.layers[domain] = used + 1;
-    }
-    return used;
+    return MT_PYTHON_LAYERS;
 }
 
 static bool wrap(enum mt_python_domain domain, struct kind kind)
@@ -197,7 +197,7 @@ static bool wrap(enum mt_python_domain domain, struct kind kind)
     }
     struct mt_python_layer wanted;
     describe(&wanted, &current, kind, domain);
-    unsigned layer = layer_for(&wanted, domain);
+    unsigned layer = layer_for(&wanted, kind, domain);
     if (layer == MT_PYTHON_LAYERS) {
         return false;
     }
@@ -343,7 +343,7 @@ void mt_pymem_uninstall(void)
     for (int i = 0; i < MT_PYTHON_DOMAIN__COUNT; i++) {
         struct mt_python_allocator current = { 0 };
         g_python.get(PYTHON_DOMAIN_MEM + i, &current);
-        for (unsigned layer = 0; layer < g_python.layers[i]; layer++) {
+        for (unsigned layer = 0; layer < MT_PYTHON_LAYERS; layer++) {
             if (mt_python_wrappers(layer, (enum mt_python_domain)i).malloc == current.malloc) {
                 g_python.set(PYTHON_DOMAIN_MEM + i, &mt_g_python_layers[layer][i].original);
             }

@@ -224,6 +224,7 @@ void fake_engine_start(uint64_t rate)
         g_filter_all[i] = 1;
     }
     mt_g_filter = (uint64_t)(uintptr_t)g_filter_all | 63;
+    t_mt.left = 0;
     g_on = true;
 }
 
