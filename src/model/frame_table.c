@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FRAMES_A_CHUNK = 1024 };
+
 static uint64_t rehash_text(const void *context, uint32_t position)
 {
     const struct mt_frame_table *t = context;
@@ -43,13 +45,29 @@ static uint64_t frame_hash(const struct mt_frame *f)
 static uint64_t rehash_frame(const void *context, uint32_t position)
 {
     const struct mt_frame_table *t = context;
-    return frame_hash(&t->frames[position]);
+    return frame_hash(mt_frame_table_frame(t, position));
 }
 
 static bool same_frame(const struct mt_frame *a, const struct mt_frame *b)
 {
     return a->function == b->function && a->file == b->file && a->module == b->module && a->line == b->line &&
            a->kind == b->kind && a->inlined == b->inlined;
+}
+
+const struct mt_frame *mt_frame_table_frame(const struct mt_frame_table *t, uint32_t id)
+{
+    return &t->chunks[id / FRAMES_A_CHUNK][id % FRAMES_A_CHUNK];
+}
+
+/* Room for frame number frame_count. */
+static struct mt_frame *new_frame(struct mt_frame_table *t)
+{
+    size_t chunk = t->frame_count / FRAMES_A_CHUNK;
+    if (chunk == t->chunk_count) {
+        t->chunks = mt_alloc_grow(t->chunks, &t->chunk_capacity, chunk + 1, sizeof(struct mt_frame *));
+        t->chunks[t->chunk_count++] = mt_alloc_zero(FRAMES_A_CHUNK, sizeof(struct mt_frame));
+    }
+    return &t->chunks[chunk][t->frame_count % FRAMES_A_CHUNK];
 }
 
 uint32_t mt_frame_table_add(struct mt_frame_table *t, struct mt_frame frame)
@@ -61,12 +79,11 @@ uint32_t mt_frame_table_add(struct mt_frame_table *t, struct mt_frame frame)
     size_t probe = 0;
     uint32_t at;
     while ((at = mt_index_next(&t->frame_index, hash, &probe)) != MT_INDEX_NONE) {
-        if (same_frame(&t->frames[at], &frame)) {
+        if (same_frame(mt_frame_table_frame(t, at), &frame)) {
             return at;
         }
     }
-    t->frames = mt_alloc_grow(t->frames, &t->frame_capacity, t->frame_count + 1, sizeof *t->frames);
-    t->frames[t->frame_count] = frame;
+    *new_frame(t) = frame;
     mt_index_add(&t->frame_index, hash, (uint32_t)t->frame_count, rehash_frame, t);
     return (uint32_t)t->frame_count++;
 }
@@ -77,6 +94,9 @@ void mt_frame_table_fini(struct mt_frame_table *t)
     mt_index_fini(&t->text_index);
     mt_index_fini(&t->frame_index);
     free(t->texts);
-    free(t->frames);
+    for (size_t i = 0; i < t->chunk_count; i++) {
+        free(t->chunks[i]);
+    }
+    free(t->chunks);
     *t = (struct mt_frame_table){ 0 };
 }

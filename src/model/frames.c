@@ -216,7 +216,7 @@ struct mt_frame_list mt_frames_stack(struct mt_frames *f, size_t trace_idx, uint
 
 const struct mt_frame *mt_frames_frame(const struct mt_frames *f, uint32_t id)
 {
-    return &f->table.frames[id < f->table.frame_count ? id : f->unknown];
+    return mt_frame_table_frame(&f->table, id < f->table.frame_count ? id : f->unknown);
 }
 
 size_t mt_frames_count(const struct mt_frames *f)

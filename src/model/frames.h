@@ -61,7 +61,7 @@ void mt_frames_free(struct mt_frames *frames);
 /* The frames of a stack of set->traces[trace_idx]. Unknown stacks give one marker frame. Out of memory gives the marker
  * "<unknown>" too. */
 struct mt_frame_list mt_frames_stack(struct mt_frames *frames, size_t trace_idx, uint32_t stack);
-/* A frame by id; any id from a list above. */
+/* A frame by id; any id from a list above. The pointer stays good until the resolver is freed. */
 const struct mt_frame *mt_frames_frame(const struct mt_frames *frames, uint32_t id);
 size_t mt_frames_count(const struct mt_frames *frames);
 
