@@ -17,16 +17,23 @@
  * Measured (bench/micro/pystack): 2 ns a frame verified, 4 new, against 60 us for the same through PyFrame_GetBack.
  * Context: [hook], own thread only; the frames of the calling thread cannot change while it is here.
  */
+#include "base/atomic.h"
 #include "pystack/layout.h"
 #include "wire/format.h"
 
 #include <pthread.h>
 
 enum { HINT_BITS = 10, HINT_COUNT = 1 << HINT_BITS, STEP_BUDGET = 2 * MT_PYSTACK_MAX_FRAMES + 64 };
+static_assert(MT_PYTHON_ENTRY == 1, "build.entries adds flags up");
 #define SEED_COMPLETE 0x6D656D7461700001u
 #define SEED_PARTIAL 0x6D656D7461700002u
 
 enum step { STEP_FRAME, STEP_END, STEP_BAD };
+
+/* The code object of the frame that 3.12+ puts under a specialized call of __init__ to check its result (_Py_InitCleanup):
+ * no function, and not exported. Found by the first walk that meets it. Writers and readers: any capture; relaxed, as all
+ * write the same value. */
+static uint64_t g_cleanup_code;
 
 struct cursor {
     const struct mt_py_enabled *e;
@@ -38,20 +45,20 @@ struct cursor {
 struct build {
     struct mt_pystack *p;
     uint32_t fresh;   /* frames in scratch */
-    uint32_t top;     /* frames[at..top) are verified or corrected; 0: not aligned */
+    uint32_t top;     /* frames[at..top) are verified or corrected; 0: nothing reused */
     uint32_t at;
     uint32_t dirty;   /* hashes of frames[dirty..) do not hold */
-    uint32_t entries;
+    uint32_t entries; /* MT_PYTHON_ENTRY is 1: the sum of flags */
 };
 
 size_t mt_pystack_memory_bytes(void)
 {
-    return 2 * MT_PYSTACK_MAX_FRAMES * sizeof(struct mt_py_frame) + HINT_COUNT * sizeof(uint16_t);
+    return (2 * MT_PYSTACK_MAX_FRAMES + 1) * sizeof(struct mt_py_frame) + HINT_COUNT * sizeof(uint16_t);
 }
 
 void mt_pystack_init(struct mt_pystack *p, void *memory)
 {
-    struct mt_py_frame *frames = memory;
+    struct mt_py_frame *frames = (struct mt_py_frame *)memory + 1; /* frames[-1].frame is 0: nothing below the base */
     *p = (struct mt_pystack){
         .frames = frames,
         .scratch = frames + MT_PYSTACK_MAX_FRAMES,
@@ -150,6 +157,37 @@ MT_INLINE uint64_t read_instruction(const struct mt_py_offsets *o, enum mt_py_fa
     return family == MT_PY_SHIM_COPIES ? move_to_main_copy(o, frame, code, instr) : instr;
 }
 
+MT_INLINE bool is_cleanup(const struct mt_py_offsets *o, uint64_t frame)
+{
+    return (mt_py_load_u64(frame, o->frame.code) & ~(uint64_t)o->tag_bits) == mt_load_relaxed(&g_cleanup_code);
+}
+
+/* True for code without a traceable instruction, which no compiler makes. code: a code object. */
+MT_INLINE bool is_cleanup_code(const struct mt_py_offsets *o, enum mt_py_family family, uint64_t code)
+{
+    if (family != MT_PY_SHIM && family != MT_PY_SHIM_COPIES) {
+        return false;
+    }
+    bool found = mt_py_load_u32(code, o->code.first_traceable) >= mt_py_load_u64(code, o->object.bytes_size);
+    if (MT_UNLIKELY(found)) {
+        mt_store_relaxed(&g_cleanup_code, code);
+    }
+    return found;
+}
+
+/* Moves the cursor over what is no function: shims (an evaluation loop is just being entered or left, or it is the base of
+ * the stack) and cleanup frames. */
+MT_INLINE bool skip_shims(struct cursor *c)
+{
+    while (c->frame != 0 && (is_shim(&c->e->offsets, c->frame) || is_cleanup(&c->e->offsets, c->frame))) {
+        c->frame = mt_py_load_u64(c->frame, c->e->offsets.frame.previous);
+        if (MT_UNLIKELY((c->frame != 0 && !mt_py_plausible(c->frame)) || c->budget-- == 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Fills flags and anchor and moves the cursor to the next older frame; false when a pointer is not one. */
 MT_INLINE bool step_outwards(struct cursor *c, enum mt_py_family family, struct mt_py_frame *frame)
 {
@@ -158,8 +196,11 @@ MT_INLINE bool step_outwards(struct cursor *c, enum mt_py_family family, struct 
     frame->anchor = 0;
     frame->flags = MT_PYTHON_ENTRY;
     c->frame = previous;
-    if (previous != 0 && !mt_py_plausible(previous)) {
+    if (previous != 0 && MT_UNLIKELY(!mt_py_plausible(previous))) {
         return false;
+    }
+    if (family == MT_PY_FRAME_OBJECTS) {
+        return true;
     }
     if (family == MT_PY_ENTRY_FLAG) {
         frame->flags = mt_py_load_u8(frame->frame, o->frame.is_entry) != 0 ? MT_PYTHON_ENTRY : 0;
@@ -167,42 +208,40 @@ MT_INLINE bool step_outwards(struct cursor *c, enum mt_py_family family, struct 
             frame->anchor = c->cframe;
             c->cframe = mt_py_load_u64(c->cframe, o->tstate.cframe_previous);
         }
-    } else if (family != MT_PY_FRAME_OBJECTS && previous != 0) {
-        if (is_shim(o, previous)) {
-            frame->anchor = previous;
-            c->frame = mt_py_load_u64(previous, o->frame.previous);
-        } else {
-            frame->flags = 0;
-        }
+        return true;
     }
-    return true;
+    if (previous != 0 && MT_LIKELY(!is_shim(o, previous))) {
+        frame->flags = 0;
+        return is_cleanup(o, previous) ? skip_shims(c) : true;
+    }
+    frame->anchor = previous;
+    return skip_shims(c);
 }
 
-/* Shims with no frame above them: the evaluation loop is just being entered or left. */
-MT_INLINE void skip_shims(struct cursor *c)
+/* Brings the cursor to the innermost frame. */
+MT_INLINE bool skip_first(struct cursor *c, enum mt_py_family family)
 {
-    while (mt_py_plausible(c->frame) && is_shim(&c->e->offsets, c->frame) && c->budget > 0) {
-        c->frame = mt_py_load_u64(c->frame, c->e->offsets.frame.previous);
-        c->budget--;
+    if (MT_UNLIKELY(!mt_py_plausible(c->frame))) {
+        return false;
     }
+    return family == MT_PY_SHIM || family == MT_PY_SHIM_COPIES ? skip_shims(c) : true;
 }
 
-/* Reads the frame under the cursor, all but hash and fingerprint. */
+/* Reads the frame under the cursor, all but hash and fingerprint. The cursor's frame is 0 or plausible, and no shim. */
 MT_INLINE enum step read_frame(struct cursor *c, enum mt_py_family family, struct mt_py_frame *ret)
 {
-    if (family == MT_PY_SHIM || family == MT_PY_SHIM_COPIES) {
-        skip_shims(c);
-    }
     if (c->frame == 0) {
         return STEP_END;
     }
-    if (MT_UNLIKELY(!mt_py_plausible(c->frame) || c->budget == 0)) {
+    if (MT_UNLIKELY(c->budget-- == 0)) {
         return STEP_BAD;
     }
-    c->budget--;
     const struct mt_py_offsets *o = &c->e->offsets;
     ret->frame = c->frame;
-    ret->code = mt_py_load_u64(c->frame, o->frame.code) & ~(uint64_t)o->tag_bits;
+    ret->code = mt_py_load_u64(c->frame, o->frame.code);
+    if (family == MT_PY_SHIM || family == MT_PY_SHIM_COPIES) {
+        ret->code &= ~(uint64_t)o->tag_bits;
+    }
     if (MT_UNLIKELY(!mt_py_plausible(ret->code))) {
         return STEP_BAD;
     }
@@ -217,14 +256,14 @@ MT_INLINE uint16_t *hint_of(const struct mt_pystack *p, uint64_t frame)
     return &p->index[(frame * 0x9E3779B97F4A7C15u) >> (64 - HINT_BITS)];
 }
 
-/* Where this frame stood in the previous stack, if the rest of this capture may go there. */
-MT_INLINE bool find_previous(const struct build *b, uint64_t frame, uint32_t *ret_index)
+/* One past the place of this frame in the previous stack, if the rest of this capture may go there. */
+MT_INLINE bool find_previous(const struct build *b, uint64_t frame, uint32_t *ret_end)
 {
     uint32_t hint = *hint_of(b->p, frame);
     if (hint >= b->p->count || b->p->frames[hint].frame != frame || hint + 1 + b->fresh > MT_PYSTACK_MAX_FRAMES) {
         return false;
     }
-    *ret_index = hint;
+    *ret_end = hint + 1;
     return true;
 }
 
@@ -238,55 +277,101 @@ static MT_NOINLINE void unalign(struct build *b)
     b->dirty = 0;
 }
 
-/* The frame at frames[at] was read again: keep it or correct it. False: not a code object. */
-MT_INLINE bool refresh(const struct mt_py_enabled *e, struct build *b, const struct mt_py_frame *now)
+/* The frame stored at `old` was read again as `now`: keep it or correct it. STEP_END: it is not to be kept. */
+MT_INLINE enum step refresh(const struct mt_py_enabled *e, enum mt_py_family family, struct mt_py_frame *old,
+                       const struct mt_py_frame *now, bool *ret_changed)
 {
-    struct mt_py_frame *old = &b->p->frames[b->at];
-    if (MT_UNLIKELY(old->code != now->code && !mt_py_is_code(e, now->code))) {
-        return false;
+    if (old->code != now->code) {
+        if (MT_UNLIKELY(!mt_py_is_code(e, now->code))) {
+            return STEP_BAD;
+        }
+        if (MT_UNLIKELY(is_cleanup_code(&e->offsets, family, now->code))) {
+            return STEP_END;
+        }
     }
-    uint32_t fingerprint = (uint32_t)mt_py_fingerprint(&e->offsets, now->code);
+    uint32_t fingerprint = (uint32_t)mt_py_fingerprint(&e->offsets, family, now->code);
     uint64_t changed = (old->code ^ now->code) | (old->instr ^ now->instr) | (old->flags ^ now->flags) |
                        (old->fingerprint ^ fingerprint);
     old->anchor = now->anchor;
-    if (changed != 0) {
+    *ret_changed = changed != 0;
+    if (MT_UNLIKELY(changed != 0)) {
         old->code = now->code;
         old->instr = now->instr;
         old->flags = now->flags;
         old->fingerprint = fingerprint;
-        b->dirty = b->at;
     }
-    return true;
+    return STEP_FRAME;
 }
 
-/* Takes one frame into the build. STEP_END: no room for it. */
-MT_INLINE enum step add_frame(const struct mt_py_enabled *e, struct build *b, const struct mt_py_frame *now)
+/* True when the frame stored at `old`, an inner frame of its evaluation loop, reads as it did and lies on old[-1]. Loads and
+ * comparisons only: an address equal to a checked one needs no check. */
+MT_INLINE bool is_unchanged(const struct mt_py_offsets *o, enum mt_py_family family, const struct mt_py_frame *old)
 {
-    b->entries += now->flags & MT_PYTHON_ENTRY;
-    if (MT_LIKELY(b->top != 0)) {
-        if (MT_LIKELY(b->at != 0 && b->p->frames[b->at - 1].frame == now->frame)) {
-            b->at--;
-            return refresh(e, b, now) ? STEP_FRAME : STEP_BAD;
+    uint64_t frame = old->frame;
+    uint64_t code = mt_py_load_u64(frame, o->frame.code);
+    if (family == MT_PY_SHIM || family == MT_PY_SHIM_COPIES) {
+        code &= ~(uint64_t)o->tag_bits;
+    }
+    if (code != old->code || mt_py_load_u64(frame, o->frame.previous) != old[-1].frame) {
+        return false;
+    }
+    if (family == MT_PY_ENTRY_FLAG && mt_py_load_u8(frame, o->frame.is_entry) != 0) {
+        return false;
+    }
+    uint32_t flags = family == MT_PY_FRAME_OBJECTS ? MT_PYTHON_ENTRY : 0;
+    return ((read_instruction(o, family, frame, code) ^ old->instr) | (old->flags ^ flags) |
+            (old->fingerprint ^ (uint32_t)mt_py_fingerprint(o, family, code))) == 0;
+}
+
+/* Verifies frames[at-1], frames[at-2] ... against the walk, until the base, a frame that stood elsewhere, or a failed check.
+ * The inner loop stores nothing, so that the offsets stay in registers. */
+MT_INLINE enum step verify_run(struct cursor *c, enum mt_py_family family, struct build *b)
+{
+    const struct mt_py_offsets *o = &c->e->offsets;
+    struct mt_py_frame *frames = b->p->frames;
+    while (b->at != 0 && frames[b->at - 1].frame == c->frame) {
+        uint32_t at = b->at;
+        while (at != 0 && is_unchanged(o, family, &frames[at - 1])) {
+            at--;
         }
-        unalign(b);
+        b->entries += family == MT_PY_FRAME_OBJECTS ? b->at - at : 0;
+        b->at = at;
+        c->frame = frames[(ptrdiff_t)at - 1].frame;
+        if (at == 0) {
+            break;
+        }
+        struct mt_py_frame now;
+        bool changed = false;
+        if (read_frame(c, family, &now) != STEP_FRAME) {
+            return STEP_BAD;
+        }
+        enum step step = refresh(c->e, family, &frames[at - 1], &now, &changed);
+        if (MT_UNLIKELY(step != STEP_FRAME)) {
+            return step == STEP_END ? STEP_FRAME : STEP_BAD; /* a cleanup frame, the first one met: skipped, once */
+        }
+        b->at = at - 1;
+        b->entries += now.flags;
+        b->dirty = changed ? at - 1 : b->dirty;
     }
-    uint32_t index;
-    if (find_previous(b, now->frame, &index)) {
-        b->at = index;
-        b->top = index + 1;
-        b->dirty = index + 1;
-        return refresh(e, b, now) ? STEP_FRAME : STEP_BAD;
-    }
+    return STEP_FRAME;
+}
+
+/* Takes a frame that does not stand where it stood last time. STEP_END: no room for it. */
+MT_INLINE enum step add_new(struct cursor *c, enum mt_py_family family, struct build *b)
+{
     if (b->fresh == MT_PYSTACK_MAX_FRAMES) {
-        b->entries -= now->flags & MT_PYTHON_ENTRY;
         return STEP_END;
     }
-    if (!mt_py_is_code(e, now->code)) {
+    struct mt_py_frame *slot = &b->p->scratch[b->fresh];
+    if (read_frame(c, family, slot) != STEP_FRAME || !mt_py_is_code(c->e, slot->code)) {
         return STEP_BAD;
     }
-    struct mt_py_frame *slot = &b->p->scratch[b->fresh++];
-    *slot = *now;
-    slot->fingerprint = (uint32_t)mt_py_fingerprint(&e->offsets, now->code);
+    if (MT_UNLIKELY(is_cleanup_code(&c->e->offsets, family, slot->code))) {
+        return STEP_FRAME;
+    }
+    slot->fingerprint = (uint32_t)mt_py_fingerprint(&c->e->offsets, family, slot->code);
+    b->entries += slot->flags;
+    b->fresh++;
     return STEP_FRAME;
 }
 
@@ -303,13 +388,10 @@ static void rehash(struct mt_pystack *p, uint32_t from)
     }
 }
 
-/* Joins the reused and the new part. The reused part counts only if it was verified down to its base. */
+/* Joins the reused part frames[0..top), verified down to its base, and the new part. */
 static void finish(struct build *b, bool partial)
 {
     struct mt_pystack *p = b->p;
-    if (b->top != 0 && (partial || b->at != 0)) {
-        unalign(b);
-    }
     for (uint32_t i = 0; i < b->fresh; i++) {
         uint32_t to = b->top + i;
         p->frames[to] = p->scratch[b->fresh - 1 - i];
@@ -323,47 +405,56 @@ static void finish(struct build *b, bool partial)
     rehash(p, other_seed ? 0 : valid);
 }
 
+/* Takes all frames; STEP_FRAME: reached the base. STEP_END: more than fit. */
+MT_INLINE enum step take_frames(struct cursor *c, enum mt_py_family family, struct build *b)
+{
+    enum step step = skip_first(c, family) ? STEP_FRAME : STEP_BAD;
+    while (step == STEP_FRAME && c->frame != 0) {
+        if (find_previous(b, c->frame, &b->at)) {
+            b->top = b->dirty = b->at;
+            step = verify_run(c, family, b);
+            if (step == STEP_FRAME && b->at == 0 && c->frame == 0) {
+                return STEP_FRAME;
+            }
+            unalign(b);
+        } else {
+            step = add_new(c, family, b);
+        }
+    }
+    return step;
+}
+
 MT_INLINE enum mt_pystack_result walk(struct mt_pystack *p, struct cursor *c, enum mt_py_family family)
 {
     struct build b = { .p = p };
-    enum step step;
-    enum step added = STEP_FRAME;
-    struct mt_py_frame now = { 0 };
-    while ((step = read_frame(c, family, &now)) == STEP_FRAME) {
-        added = add_frame(c->e, &b, &now);
-        if (added != STEP_FRAME) {
-            break;
-        }
-    }
-    bool broken = step == STEP_BAD || added == STEP_BAD;
-    bool truncated = added == STEP_END;
-    finish(&b, broken || truncated);
-    if (broken) {
+    enum step step = take_frames(c, family, &b);
+    finish(&b, step != STEP_FRAME);
+    if (step == STEP_BAD) {
         p->errors++;
         return MT_PYSTACK_BROKEN;
     }
-    if (truncated) {
+    if (step == STEP_END) {
         return MT_PYSTACK_TRUNCATED;
     }
     return p->count != 0 ? MT_PYSTACK_COMPLETE : MT_PYSTACK_NONE;
 }
 
-static enum mt_pystack_result walk_frame_objects(struct mt_pystack *p, struct cursor *c)
+static MT_NOINLINE enum mt_pystack_result walk_frame_objects(struct mt_pystack *p, struct cursor *c)
 {
     return walk(p, c, MT_PY_FRAME_OBJECTS);
 }
 
-static enum mt_pystack_result walk_entry_flag(struct mt_pystack *p, struct cursor *c)
+static MT_NOINLINE enum mt_pystack_result walk_entry_flag(struct mt_pystack *p, struct cursor *c)
 {
     return walk(p, c, MT_PY_ENTRY_FLAG);
 }
 
-static enum mt_pystack_result walk_shim(struct mt_pystack *p, struct cursor *c)
+static MT_NOINLINE enum mt_pystack_result walk_shim(struct mt_pystack *p, struct cursor *c)
 {
     return walk(p, c, MT_PY_SHIM);
 }
 
-static enum mt_pystack_result walk_shim_copies(struct mt_pystack *p, struct cursor *c)
+static MT_NOINLINE enum mt_pystack_result walk_shim_copies(struct mt_pystack *p, struct cursor *c)
 {
     return walk(p, c, MT_PY_SHIM_COPIES);
 }

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { MAX_ENABLED = 4, FINAL = 0xF0 };
+enum { MAX_ENABLED = 16, FINAL = 0xF0 };
 
 static struct mt_py_enabled g_slots[MAX_ENABLED];
 static unsigned g_slots_used;
@@ -130,18 +130,32 @@ bool mt_pystack_detect(mt_symbol_lookup lookup, struct mt_python_info *ret)
 
 static bool is_same(const struct mt_python_info *a, const struct mt_python_info *b)
 {
-    return a->version_hex == b->version_hex && a->get_tstate == b->get_tstate && a->runtime == b->runtime;
+    return a->version_hex == b->version_hex && a->free_threaded == b->free_threaded && a->get_tstate == b->get_tstate &&
+           a->runtime == b->runtime && a->code_type == b->code_type;
 }
 
-void mt_pystack_enable(const struct mt_python_info *info)
+/* The slot of an interpreter that was enabled before, or a new one filled; NULL when there are no more. */
+static const struct mt_py_enabled *take_slot(const struct mt_python_info *info)
 {
-    const struct mt_py_enabled *now = mt_py_enabled();
-    if ((now != NULL && is_same(&now->info, info)) || g_slots_used == MAX_ENABLED) {
-        return;
+    for (unsigned i = 0; i < g_slots_used; i++) {
+        if (is_same(&g_slots[i].info, info)) {
+            return &g_slots[i];
+        }
+    }
+    if (g_slots_used == MAX_ENABLED) {
+        return NULL;
     }
     struct mt_py_enabled *slot = &g_slots[g_slots_used++];
     slot->info = *info;
     slot->info.frames_supported = info->frames_supported && mt_py_offsets_find(info->version_hex, info->free_threaded,
                                                                                info->runtime, &slot->offsets);
-    mt_store_release(&g_enabled, slot);
+    return slot;
+}
+
+void mt_pystack_enable(const struct mt_python_info *info)
+{
+    const struct mt_py_enabled *slot = take_slot(info);
+    if (slot != NULL) {
+        mt_store_release(&g_enabled, slot);
+    }
 }

@@ -57,8 +57,9 @@ MT_INLINE bool mt_py_is_code(const struct mt_py_enabled *e, uint64_t object)
            mt_py_load_u64(object, e->offsets.object.type) == (uint64_t)(uintptr_t)e->info.code_type;
 }
 
-/* First, last eight bytes and length of the line table. Before 3.12 nothing numbers code objects, and a code object made
- * of the same source pattern often gets every address of the one freed just before it (exec in a loop). */
+/* First and last eight bytes and length of the line table. Before 3.12 nothing numbers code objects, and a code object made
+ * of the same source pattern often gets every address of the one freed just before it (exec in a loop). A shorter table
+ * gives bytes of its own object header and rounding, which stay what they are while it lives. */
 MT_INLINE uint64_t mt_py_sample_linetable(const struct mt_py_offsets *o, uint64_t linetable)
 {
     if (MT_UNLIKELY(!mt_py_plausible(linetable))) {
@@ -68,22 +69,22 @@ MT_INLINE uint64_t mt_py_sample_linetable(const struct mt_py_offsets *o, uint64_
     if (MT_UNLIKELY(bytes > MT_PY_TEXT_MAX)) {
         return bytes;
     }
-    if (bytes < 8) { /* the NUL and the allocator's rounding make eight bytes readable: keep what belongs to the table */
-        uint64_t mask = bytes == 0 ? 0 : ~(uint64_t)0 >> (64 - 8 * bytes);
-        return (mt_py_load_u64(linetable, o->object.bytes_data) & mask) ^ bytes << 56;
-    }
     uint64_t last = mt_py_load_u64(linetable + bytes - 8, o->object.bytes_data);
     return mt_py_load_u64(linetable, o->object.bytes_data) ^ (last << 23 | last >> 41) ^ bytes << 48;
 }
 
-/* See mt_pystack_fingerprint. code: a plausible address of a code object. One multiplication. */
-MT_INLINE uint64_t mt_py_fingerprint(const struct mt_py_offsets *o, uint64_t code)
+/* See mt_pystack_fingerprint. code: a plausible address of a code object. From 3.12 on co_version numbers code objects, so
+ * that name and file need only be there for files renamed in place (_imp._fix_co_filename). One multiplication. */
+MT_INLINE uint64_t mt_py_fingerprint(const struct mt_py_offsets *o, enum mt_py_family family, uint64_t code)
 {
     uint64_t filename = mt_py_load_u64(code, o->code.filename);
     uint64_t name = mt_py_load_u64(code, o->code.name);
+    if (family == MT_PY_SHIM || family == MT_PY_SHIM_COPIES) {
+        return mt_hash_step(filename ^ (uint64_t)mt_py_load_u32(code, o->code.version) << 32, name);
+    }
     uint64_t linetable = mt_py_load_u64(code, o->code.linetable);
+    uint64_t identity = mt_py_sample_linetable(o, linetable);
     uint64_t first_line = mt_py_load_u32(code, o->code.first_line);
-    uint64_t identity = o->code.version != 0 ? mt_py_load_u32(code, o->code.version) : mt_py_sample_linetable(o, linetable);
     return mt_hash_step(filename ^ (name << 32 | name >> 32) ^ first_line << 17, linetable ^ (identity << 40 | identity >> 24));
 }
 

@@ -46,6 +46,7 @@ struct mt_py_offsets {
         uint16_t first_line, filename, name, qualname, linetable;
         uint16_t bytecode; /* co_code_adaptive; 3.11+ */
         uint16_t version;  /* co_version, unique per code object; 3.12+ */
+        uint16_t first_traceable; /* _co_firsttraceable, in code units; 3.12+ */
         uint16_t copies;   /* co_tlbc: array {size, entries[]} */
     } code;
     struct {

@@ -29,7 +29,7 @@ static void *lookup(const char *name)
 int pywalk_open(void);
 const char *pywalk_info(void);
 const char *pywalk_capture(void);
-const char *pywalk_check_anchors(void);
+const char *pywalk_check_anchors(int strict);
 double pywalk_bench(int rounds, int cold);
 
 /* 0: no Python found; 1: found, frames cannot be read; 2: enabled. */
@@ -114,10 +114,12 @@ const char *pywalk_capture(void)
 /* ---- entry frames and anchors against the C stack ----------------------------------------------------------------------- */
 
 struct loop {
-    uint64_t low, high; /* its C frame occupies [low, high) */
+    uint64_t low, high; /* a C frame occupies [low, high) */
+    uint64_t function;
+    int is_eval, is_used;
 };
 
-static unsigned find_loops(struct loop *loops)
+static unsigned find_c_frames(struct loop *frames)
 {
     unw_context_t context;
     unw_cursor_t cursor;
@@ -128,48 +130,63 @@ static unsigned find_loops(struct loop *loops)
     int more = 1;
     while (more > 0 && count < MAX_NATIVE) {
         unw_word_t sp, caller_sp;
-        unw_proc_info_t proc;
+        unw_proc_info_t proc = { 0 };
         unw_get_reg(&cursor, UNW_REG_SP, &sp);
-        int known = unw_get_proc_info(&cursor, &proc) == 0 && proc.start_ip == eval;
+        unw_get_proc_info(&cursor, &proc);
         more = unw_step(&cursor);
         unw_get_reg(&cursor, UNW_REG_SP, &caller_sp);
-        if (known) {
-            loops[count++] = (struct loop){ sp, caller_sp };
-        }
+        frames[count++] = (struct loop){ sp, caller_sp, proc.start_ip, proc.start_ip == eval, 0 };
     }
     return count;
 }
 
-/* "" when entry frames and evaluation loops correspond one to one, each anchor in its loop's C frame. */
-const char *pywalk_check_anchors(void)
+static struct loop *find_holder(struct loop *frames, unsigned count, uint64_t anchor)
 {
-    open_thread();
-    static __thread struct loop loops[MAX_NATIVE];
-    unsigned count = find_loops(loops);
-    mt_pystack_capture(&t_memo);
-    if (count != t_memo.entries) {
-        snprintf(t_text, TEXT_BYTES, "%u evaluation loops, %u entry frames", count, t_memo.entries);
-        return t_text;
+    for (unsigned i = 0; i < count; i++) {
+        if (frames[i].low <= anchor && anchor < frames[i].high) {
+            return &frames[i];
+        }
     }
-    unsigned at = 0;
+    return NULL;
+}
+
+/* Each anchor in a C frame of its own, outer ones further out. */
+static const char *match_anchors(struct loop *frames, unsigned count, int strict)
+{
+    struct loop *last = NULL;
     for (unsigned i = t_memo.count; i-- > 0;) {
         const struct mt_py_frame *f = &t_memo.frames[i];
         if ((f->flags & MT_PYTHON_ENTRY) == 0) {
             continue;
         }
-        struct loop loop = loops[at++];
-        if (f->anchor != 0 && (f->anchor < loop.low || f->anchor >= loop.high)) {
-            snprintf(t_text, TEXT_BYTES, "entry %u: anchor %llx not in [%llx, %llx)", at - 1,
-                     (unsigned long long)f->anchor, (unsigned long long)loop.low, (unsigned long long)loop.high);
-            return t_text;
+        struct loop *holder = find_holder(frames, count, f->anchor);
+        if (holder == NULL || holder->is_used || (last != NULL && holder < last) || (strict && !holder->is_eval)) {
+            return "an anchor is in no C frame, or not in the one of its evaluation loop";
         }
-        if (f->anchor == 0 && mt_pystack_info()->version_hex >= 0x030B0000) {
-            snprintf(t_text, TEXT_BYTES, "entry %u has no anchor", at - 1);
-            return t_text;
-        }
+        holder->is_used = 1;
+        last = holder;
     }
-    snprintf(t_text, TEXT_BYTES, "%s", "");
-    return t_text;
+    return NULL;
+}
+
+/* "" when entry frames and evaluation loops correspond one to one, each anchor in its loop's C frame. strict: the loop is
+ * one function with an exported name; else a part of the loops may be in functions without one. */
+const char *pywalk_check_anchors(int strict)
+{
+    open_thread();
+    static __thread struct loop frames[MAX_NATIVE];
+    unsigned count = find_c_frames(frames), loops = 0, unused = 0;
+    mt_pystack_capture(&t_memo);
+    int has_anchors = mt_pystack_info()->version_hex >= 0x030B0000;
+    const char *error = has_anchors ? match_anchors(frames, count, strict) : NULL;
+    for (unsigned i = 0; i < count; i++) {
+        loops += (unsigned)frames[i].is_eval;
+        unused += frames[i].is_eval && !frames[i].is_used;
+    }
+    int count_differs = strict && loops != t_memo.entries;
+    snprintf(t_text, TEXT_BYTES, "%u C frames, %u evaluation loops (%u without anchor), %u entry frames: %s", count, loops,
+             unused, t_memo.entries, error != NULL ? error : "");
+    return error != NULL || count_differs || (has_anchors && unused != 0) ? t_text : "";
 }
 
 /* Nanoseconds a frame of the calling thread's stack; cold: nothing is reused. */

@@ -1,0 +1,604 @@
+"""Programs whose Python stack is known: the interpreter's own account of it, sys._getframe().
+
+Run as `python scenarios.py LIBRARY SCENARIO [SEED]` by tests/integration/test_pystack.py under every interpreter, from 3.8
+on. Each check compares all frames, outermost first: name, qualified name (3.11+), file, line and f_lasti; of the innermost
+frame, which is still running, not f_lasti. Ends with "ok CHECKS"; a difference is an AssertionError.
+"""
+import asyncio
+import atexit
+import ctypes
+import functools
+import gc
+import json
+import os
+import random
+import re
+import signal
+import sys
+import threading
+import time
+import weakref
+
+HAS_QUALNAME = sys.version_info >= (3, 11)
+NONE, COMPLETE, TRUNCATED, BROKEN = range(4)
+MAX_FRAMES = 8192
+
+
+def open_library(path):
+    held, released = ctypes.PyDLL(path), ctypes.CDLL(path)
+    for library in (held, released):
+        library.pywalk_capture.restype = ctypes.c_char_p
+        library.pywalk_check_anchors.restype = ctypes.c_char_p
+        library.pywalk_info.restype = ctypes.c_char_p
+        library.pywalk_bench.restype = ctypes.c_double
+    return held, released
+
+
+held, released = open_library(sys.argv[1])
+capture_held, capture_released, check_anchors = held.pywalk_capture, released.pywalk_capture, held.pywalk_check_anchors
+checks = 0
+
+
+def stack_of(frame):
+    stack = []
+    while frame is not None:
+        code = frame.f_code
+        qualname = code.co_qualname if HAS_QUALNAME else ""
+        stack.append((code.co_name, qualname, code.co_filename, frame.f_lineno, frame.f_lasti))
+        frame = frame.f_back
+    return stack[::-1]
+
+
+def parse(text):
+    lines = text.decode("utf-8", "surrogateescape").split("\n")
+    assert not lines[0].startswith("!"), lines[0]
+    result, count, errors = map(int, lines[0].split())
+    stack, entries = [], []
+    for line in lines[1:-1]:
+        assert line.count("\x1f") == 5, repr(line)
+        name, qualname, filename, number, lasti, entry = line.split("\x1f")
+        stack.append((name, qualname, filename, int(number), int(lasti)))
+        entries.append(int(entry))
+    assert len(stack) == count and errors == 0, (count, len(stack), errors)
+    return result, stack, entries
+
+
+def compare(text, frame, result=COMPLETE):
+    """Both arguments must come from one line of the calling function."""
+    global checks
+    expected = stack_of(frame)
+    got_result, got, entries = parse(text)
+    assert got_result == result, got_result
+    if result == TRUNCATED:
+        expected = expected[-MAX_FRAMES:]
+    assert len(got) == len(expected), "\n%r\n%r" % (got[-5:], expected[-5:])
+    for i, (a, b) in enumerate(zip(got, expected)):
+        same = a[:3] == b[:3] and (b[3] is None or a[3] == b[3]) and (i == len(got) - 1 or a[4] == b[4])
+        assert same, "frame %d of %d\n%r\n%r" % (i, len(got), a, b)
+    checks += 1
+    return entries
+
+
+def snap(*_):
+    compare(capture_held(), sys._getframe())
+    compare(capture_released(), sys._getframe())
+    return 1
+
+
+def snap_held(*_):
+    compare(capture_held(), sys._getframe())
+    return 1
+
+
+def anchors(*_):
+    """Strict where the whole evaluation loop is one function that can be found by its name, as in pyenv's builds."""
+    global checks
+    text = check_anchors(len(sys.argv) > 3 and sys.argv[3] == "strict")
+    assert text == b"", text
+    checks += 1
+    return 1
+
+
+# ---- shapes of programs ---------------------------------------------------------------------------------------------------
+
+
+def nested(leaf):
+    def inner(n):
+        return leaf() if n == 0 else inner(n - 1)
+
+    class Body:
+        at_definition = leaf()
+
+        def method(self):
+            return [leaf() for _ in range(2)]
+
+        @staticmethod
+        def static(f=lambda: leaf()):
+            return f()
+
+        @property
+        def value(self):
+            return sum(leaf() for _ in range(2))
+
+        def __getattr__(self, name):
+            return leaf()
+
+        def __enter__(self):
+            leaf()
+
+        def __exit__(self, *_):
+            leaf()
+
+    inner(5)
+    body = Body()
+    body.method(), Body.static(), body.value, body.missing
+    with body:
+        {k: leaf() for k in range(2)}
+        {leaf() for _ in range(2)}
+    exec("def made():\n\n    return leaf()\n\n\nmade()\nx = [\n    leaf(),\n    leaf()]", {"leaf": leaf})
+    eval(compile("leaf()\n", "<évalué>", "eval"), {"leaf": leaf})
+    (lambda: (lambda: leaf())())()
+    try:
+        raise ValueError
+    except ValueError:
+        leaf()
+    finally:
+        leaf()
+
+
+def recursion(leaf, depth=500):
+    def go(n):
+        if n == 0:
+            return leaf()
+        if n % 3 == 0:
+            return go(n - 1)
+        return 0 + go(
+            n - 1)
+
+    go(depth)
+
+
+def generators(leaf):
+    def source(n):
+        for i in range(n):
+            leaf()
+            yield i
+            leaf()
+
+    def relay(n):
+        got = yield from source(n)
+        leaf()
+        return got
+
+    def two_way():
+        value = None
+        while True:
+            try:
+                value = yield leaf()
+            except KeyError:
+                leaf()
+            finally:
+                leaf()
+
+    for _ in relay(3):
+        leaf()
+    list(map(leaf, relay(2)))
+    g = two_way()
+    next(g), g.send(1), g.throw(KeyError), g.close()
+    sum(x for x in (y for y in relay(3)))
+    a, b = relay(2), relay(2)  # resumed by different callers, in turns
+    (lambda: next(a))(), next(b), next(a), (lambda: next(b))()
+    del a, b
+
+
+def coroutines(leaf):
+    async def work(n):
+        leaf()
+        if n:
+            await work(n - 1)
+        await asyncio.sleep(0)
+        leaf()
+        return n
+
+    async def items():
+        for i in range(2):
+            leaf()
+            yield i
+
+    class Awaitable:
+        def __await__(self):
+            leaf()
+            yield
+            leaf()
+
+    async def main():
+        await asyncio.gather(work(3), work(5), *[asyncio.ensure_future(work(i)) for i in range(3)])
+        [leaf() async for _ in items()]
+        async for _ in items():
+            await Awaitable()
+        leaf()
+        await asyncio.get_running_loop().run_in_executor(None, leaf)
+
+    asyncio.run(main())
+
+
+class Ordered:
+    leaf = None
+
+    def __lt__(self, other):
+        return Ordered.leaf() == 0
+
+    def __eq__(self, other):
+        return Ordered.leaf() == 1
+
+    def __hash__(self):
+        return Ordered.leaf()
+
+    def __del__(self):
+        Ordered.leaf()
+
+
+def callbacks(leaf):
+    Ordered.leaf = staticmethod(leaf)
+    sorted([3, 1, 2], key=lambda x: leaf() + x)
+    sorted([Ordered(), Ordered()])
+    {Ordered(): 1, Ordered(): 2}
+    list(map(lambda x: leaf(), [1, 2])), list(filter(leaf, [1, 2]))
+    functools.reduce(lambda a, b: a + leaf(), [1, 2, 3])
+    functools.partial(functools.partial(leaf, 1), 2)()
+    min([1, 2], key=leaf)
+    re.sub("a", lambda m: str(leaf()), "banana")
+    json.dumps([object()], default=lambda o: leaf())
+    json.loads('{"a": 1}', object_hook=lambda d: leaf())
+    callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda n: leaf())
+    callback(1)
+    outer = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda n: callback(n) + leaf())
+    outer(2)
+    weak = Ordered()
+    ref = weakref.ref(weak, leaf)
+    del weak, ref
+    cycle = [Ordered()]
+    cycle.append(cycle)
+    del cycle
+    gc.collect()
+
+
+def constructors(leaf):
+    """Often enough to be specialized: 3.12+ then runs __init__ on top of a frame of its own, which is not to be seen."""
+
+    class Plain:
+        def __init__(self, n):
+            self.n = leaf() if n % 50 == 0 else n
+
+    class Outer:
+        def __init__(self, n):
+            self.inner = Plain(n)
+            self.other = [Plain(n)]
+            self.wrong = n % 100 == 99
+
+        def __call__(self, n):
+            return Outer(n) if n else leaf()
+
+    for n in range(300):
+        Outer(n)(n % 2)
+    list(map(Outer, range(300)))
+
+
+def threads(leaf):
+    failures = []
+
+    def body(n):
+        try:
+            for _ in range(20):
+                recursion(leaf, n)
+                generators(leaf)
+        except BaseException as e:
+            failures.append(e)
+
+    running = [threading.Thread(target=body, args=(5 + i,)) for i in range(4)]
+    [t.start() for t in running]
+    [t.join() for t in running]
+    assert not failures, failures[0]
+
+
+def tracing(leaf):
+    def trace(frame, event, arg):
+        leaf()
+        return trace
+
+    def traced(n):
+        total = 0
+        for i in range(n):
+            total += i
+        return leaf()
+
+    sys.settrace(trace)
+    traced(3)
+    sys.settrace(None)
+    sys.setprofile(lambda frame, event, arg: leaf() if event in ("call", "return") else None)
+    sorted([2, 1], key=lambda x: x)
+    sys.setprofile(None)
+
+
+def signals(leaf):
+    signal.signal(signal.SIGUSR1, lambda *_: leaf())
+    for _ in range(5):
+        os.kill(os.getpid(), signal.SIGUSR1)
+        sum(range(100))
+
+
+def everything(leaf):
+    nested(leaf)
+    recursion(leaf, 100)
+    generators(leaf)
+    coroutines(leaf)
+    callbacks(leaf)
+    constructors(leaf)
+    tracing(leaf)
+    signals(leaf)
+
+
+# ---- scenarios ---------------------------------------------------------------------------------------------------------------
+
+
+def run_anchors():
+    everything(anchors)
+    thread = threading.Thread(target=everything_but_signals, args=(anchors,))
+    thread.start()
+    thread.join()
+
+
+def everything_but_signals(leaf):
+    nested(leaf)
+    recursion(leaf, 100)
+    generators(leaf)
+    callbacks(leaf)
+    constructors(leaf)
+
+
+def run_unicode():
+    names = ["café", "привет", "数据", "𝒇𝒖𝒏", "ß" * 300]
+    files = ["/tmp/naïve.py", "/tmp/файл.py", "/tmp/文件.py", "/tmp/\U0001f40d.py", "/tmp/\udc80\udcff.py", "x" * 5000]
+    for filename in files:
+        for name in names:
+            scope = {"snap": snap}
+            source = "\n" * len(name) + "def %s():\n    return snap()\n" % name
+            exec(compile(source, filename, "exec"), scope)
+            [f for k, f in scope.items() if callable(f) and k not in ("snap",)][-1]()
+
+    class Text(str):
+        pass
+
+    code = compile("snap()", "plain", "exec").replace(co_filename=Text("/tmp/sub-ascii"), co_name=Text("sübclass"))
+    exec(code, {"snap": snap})
+
+
+def run_reused_code():
+    """A code object at the address, with the frame and at the instruction of one just freed is another code object."""
+    seen = set()
+    repeats = 0
+    for i in range(3000):
+        lines = i % 7
+        source = "\n" * lines + "x = 1\n" * (i % 3) + "snap()\n" + "x = 1\n" * (2 - i % 3)
+        name = "<made %d>" % (i % 5)
+        code = compile(source, name, "exec")
+        repeats += id(code) in seen
+        seen.add(id(code))
+        exec(code, {"snap": snap, "__builtins__": {}})
+    assert repeats > 1000, repeats
+
+
+def run_random_paths(seed, captures=20000):
+    """Deep stacks that change at random places between captures."""
+    rng = random.Random(seed)
+    done = 0
+
+    def one(n):
+        return step(n)
+
+    def two(n):
+        for _ in gen(n):
+            pass
+
+    def gen(n):
+        yield step(n)
+        yield rng.random() < 0.3 and step(n - 1)
+
+    def three(n):
+        sorted([2, 1], key=lambda x: step(n - x) if rng.random() < 0.6 else x)
+
+    def four(n):
+        functools.reduce(lambda a, b: step(n - 1) and b, [1, 2])
+
+    def five(n):
+        exec(compile("\n" * rng.randrange(4) + "step(n)", "<path>", "exec"), {"step": step, "n": n})
+
+    kept = []
+
+    def six(n):
+        if kept and rng.random() < 0.5:
+            next(kept.pop(rng.randrange(len(kept))), None)
+        else:
+            g = gen(n)
+            next(g)
+            kept.append(g)
+            del kept[:-8]
+
+    def step(n):
+        nonlocal done
+        if done >= captures:
+            return 1
+        if rng.random() < 0.35:
+            compare(capture_held(), sys._getframe())
+            done += 1
+        if n > 0 and len_stack() < 60:
+            rng.choice((one, two, three, four, five, six))(n - 1)
+        if rng.random() < 0.35:
+            compare(capture_released(), sys._getframe())
+            done += 1
+        return 1
+
+    def len_stack():
+        depth, frame = 0, sys._getframe()
+        while frame is not None:
+            depth, frame = depth + 1, frame.f_back
+        return depth
+
+    while done < captures:
+        step(rng.randrange(40))
+
+
+def run_subinterpreters():
+    """Up to 3.11 a subinterpreter's thread state cannot be found while its thread has released the GIL."""
+    leaf = "snap" if sys.version_info >= (3, 12) else "snap_held"
+    if sys.version_info >= (3, 13):
+        import _interpreters as interpreters
+
+        new, run = (lambda: interpreters.create("legacy")), interpreters.exec
+    else:
+        import _xxsubinterpreters as interpreters
+
+        new = (lambda: interpreters.create(isolated=False)) if sys.version_info >= (3, 10) else interpreters.create
+        run = interpreters.run_string
+    script = (
+        "import sys\nsys.argv = %r\nsys.path.insert(0, %r)\nimport scenarios\n"
+        "def f(n):\n    return f(n - 1) if n else scenarios.nested(leaf)\n\nleaf = scenarios.%s\nf(10)\n"
+        "scenarios.generators(leaf)\nprint('sub', scenarios.checks)\n"
+        % (sys.argv, os.path.dirname(os.path.abspath(__file__)), leaf)
+    )
+
+    def in_subinterpreter(depth):
+        if depth:
+            return in_subinterpreter(depth - 1)
+        snap()
+        interpreter = new()
+        error = run(interpreter, script)
+        assert error is None, error
+        snap()
+        interpreters.destroy(interpreter)
+        return snap()
+
+    in_subinterpreter(6)
+    thread = threading.Thread(target=in_subinterpreter, args=(2,))
+    thread.start()
+    thread.join()
+    nested(snap)
+
+
+def run_truncated():
+    depth = MAX_FRAMES + 1500
+    sys.setrecursionlimit(depth + 2000)
+    threading.stack_size(1 << 30)
+    failures = []
+
+    def go(n):
+        if n == 0:
+            compare(capture_held(), sys._getframe(), TRUNCATED)
+            compare(capture_held(), sys._getframe(), TRUNCATED)
+            return
+        go(n - 1)
+        if n == 700:
+            compare(capture_held(), sys._getframe(), TRUNCATED)
+        if n == 3000:
+            compare(capture_held(), sys._getframe())
+
+    def body():
+        try:
+            go(depth)
+        except BaseException as e:
+            failures.append(e)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    assert not failures, failures[0]
+
+
+def run_fork():
+    pid = os.fork()
+    nested(snap)
+    recursion(snap, 50)
+    if pid == 0:
+        os._exit(0 if checks > 20 else 1)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+class AtShutdown:
+    def __del__(self, capture=capture_held, parse=parse, stack_of=stack_of, getframe=sys._getframe, write=os.write):
+        stack = parse(capture())[1]
+        assert [frame[0] for frame in stack] == [frame[0] for frame in stack_of(getframe())]
+        write(1, b"late %d\n" % len(stack))
+
+
+def run_finalization():
+    """Captures while the interpreter shuts down: exit handlers, module teardown, a daemon thread that runs C code."""
+    sys.kept = AtShutdown()
+    atexit.register(nested, snap)
+    usleep = ctypes.CDLL(None).usleep
+
+    def daemon():
+        while True:
+            capture_released()
+            usleep(50)
+
+    for _ in range(3):
+        threading.Thread(target=daemon, daemon=True).start()
+    time.sleep(0.05)
+
+
+def run_greenlets():
+    import greenlet
+
+    def body(n):
+        snap()
+        if n:
+            recursion(snap, 5)
+            greenlet.getcurrent().parent.switch()
+            greenlet.greenlet(body).switch(n - 1)
+        nested(snap)
+
+    lets = [greenlet.greenlet(body) for _ in range(3)]
+    for n in range(2):
+        for g in lets:
+            g.switch(3)
+            snap()
+
+
+def run_bench():
+    def go(n):
+        if n:
+            return go(n - 1)
+        held.pywalk_bench(1000, 0)
+        return tuple(min(held.pywalk_bench(3000, cold) for _ in range(15)) for cold in (0, 1))
+
+    print("bench", " ".join("depth %d: %.2f ns/frame verified, %.2f new;" % ((n,) + go(n)) for n in (20, 60, 300)))
+
+
+SCENARIOS = {
+    "nested": lambda: nested(snap),
+    "recursion": lambda: recursion(snap),
+    "generators": lambda: generators(snap),
+    "coroutines": lambda: coroutines(snap),
+    "callbacks": lambda: callbacks(snap),
+    "constructors": lambda: constructors(snap),
+    "threads": lambda: threads(snap),
+    "tracing": lambda: tracing(snap),
+    "signals": lambda: signals(snap),
+    "everything": lambda: everything(snap),
+    "anchors": run_anchors,
+    "unicode": run_unicode,
+    "reused_code": run_reused_code,
+    "random_paths": lambda: run_random_paths(int(sys.argv[3])),
+    "subinterpreters": run_subinterpreters,
+    "truncated": run_truncated,
+    "fork": run_fork,
+    "finalization": run_finalization,
+    "greenlets": run_greenlets,
+    "bench": run_bench,
+}
+
+if __name__ == "__main__":
+    assert held.pywalk_open() == 2, held.pywalk_info()
+    SCENARIOS[sys.argv[2]]()
+    print("ok", checks)
+    sys.stdout.flush()
