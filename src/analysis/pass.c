@@ -25,12 +25,12 @@ void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct 
     p->timeline_due_clock = UINT64_MAX;
     p->stack_count = (uint32_t)mt_trace_stack_count(trace);
     p->weights = mt_alloc_zero(MT_WEIGHT_CACHE, sizeof *p->weights);
-    mt_livetab_init(&p->live);
+    mt_liveset_init(&p->live);
 }
 
 void mt_pass_fini(struct mt_pass *p)
 {
-    mt_livetab_fini(&p->live);
+    mt_liveset_fini(&p->live);
     mt_ranges_fini(&p->ranges);
     mt_index_fini(&p->site_index);
     mt_index_fini(&p->thread_index);
@@ -185,12 +185,12 @@ static void apply_alloc(struct mt_pass *p, const struct mt_event *e)
     if (MT_UNLIKELY(e->addr == 0)) {
         return;
     }
-    struct mt_live *entry = mt_livetab_find(&p->live, e->addr);
+    struct mt_live *entry = mt_liveset_find(&p->live, e->addr);
     if (MT_UNLIKELY(entry != NULL)) {
         p->double_allocations++;
         end_block(p, entry);
     } else {
-        entry = mt_livetab_insert(&p->live, e->addr);
+        entry = mt_liveset_insert(&p->live, e->addr);
     }
     uint8_t allocator = e->allocator < MT_ALLOCATOR__COUNT ? e->allocator : MT_ALLOCATOR_UNKNOWN;
     struct mt_pass_site *s = mt_pass_site(p, e, allocator, MT_STORAGE_HEAP, e->rate_bytes);
@@ -204,13 +204,13 @@ static void apply_alloc(struct mt_pass *p, const struct mt_event *e)
 
 static void apply_free(struct mt_pass *p, const struct mt_event *e)
 {
-    struct mt_live *entry = e->addr != 0 ? mt_livetab_find(&p->live, e->addr) : NULL;
+    struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&p->live, e->addr) : NULL;
     if (MT_UNLIKELY(entry == NULL)) {
         p->unknown_frees++;
         return;
     }
     end_block(p, entry);
-    mt_livetab_remove(&p->live, entry);
+    mt_liveset_remove(&p->live, entry);
     p->threads[mt_pass_thread(p, e->stream)].deallocations++;
 }
 
@@ -295,11 +295,11 @@ void mt_pass_apply(struct mt_pass *p, const struct mt_event *events, size_t coun
 {
     size_t early = count < AHEAD ? count : AHEAD;
     for (size_t i = 0; i < early; i++) {
-        mt_livetab_prefetch(&p->live, events[i].addr);
+        mt_liveset_prefetch(&p->live, events[i].addr);
     }
     for (size_t i = 0; i < count; i++) {
         if (i + AHEAD < count) {
-            mt_livetab_prefetch(&p->live, events[i + AHEAD].addr);
+            mt_liveset_prefetch(&p->live, events[i + AHEAD].addr);
         }
         apply_one(p, &events[i]);
     }

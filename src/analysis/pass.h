@@ -10,7 +10,7 @@
 
 #include "analysis/analysis.h"
 #include "analysis/estimate.h"
-#include "analysis/livetab.h"
+#include "analysis/liveset.h"
 #include "analysis/ranges.h"
 #include "model/index.h"
 
@@ -62,7 +62,7 @@ struct mt_pass {
     uint64_t window_clock;
     uint64_t start_clock;
 
-    struct mt_livetab live;
+    struct mt_liveset live;
     struct mt_ranges ranges;
     struct mt_pass_site *sites;
     size_t site_count, site_capacity;

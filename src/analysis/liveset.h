@@ -1,12 +1,12 @@
-/* livetab.h: address -> the allocation alive there.
+/* liveset.h: address -> the allocation alive there.
  *
  * Decides: open addressing with linear probing in 32-byte entries (two a cache line, one miss a look-up), at most 5/8 full,
  * and deletion by shifting back, so that a long run of malloc and free never fills the table with tombstones. Multiply-shift
  * hash (Fibonacci): consecutive addresses spread. Address 0 marks a free entry and cannot be stored.
  * The batch loop prefetches entries ahead; that is worth 3x on tables larger than the cache. Context: [tool].
  */
-#ifndef MT_ANALYSIS_LIVETAB_H
-#define MT_ANALYSIS_LIVETAB_H
+#ifndef MT_ANALYSIS_LIVESET_H
+#define MT_ANALYSIS_LIVESET_H
 
 #include "base/status.h"
 
@@ -21,7 +21,7 @@ struct mt_live {
     uint32_t ordinal; /* of the allocation in its thread, modulo 2^32 */
 };
 
-struct mt_livetab {
+struct mt_liveset {
     struct mt_live *entries;
     size_t mask;
     unsigned shift; /* 64 - log2(entries) */
@@ -29,24 +29,24 @@ struct mt_livetab {
 };
 
 /* Ends the tool when there is no memory. */
-void mt_livetab_init(struct mt_livetab *t);
-void mt_livetab_fini(struct mt_livetab *t);
-void mt_livetab_grow(struct mt_livetab *t);
+void mt_liveset_init(struct mt_liveset *t);
+void mt_liveset_fini(struct mt_liveset *t);
+void mt_liveset_grow(struct mt_liveset *t);
 
-MT_INLINE size_t mt_livetab_home(const struct mt_livetab *t, uint64_t addr)
+MT_INLINE size_t mt_liveset_home(const struct mt_liveset *t, uint64_t addr)
 {
     return (size_t)((addr * 0x9E3779B97F4A7C15u) >> t->shift);
 }
 
-MT_INLINE void mt_livetab_prefetch(const struct mt_livetab *t, uint64_t addr)
+MT_INLINE void mt_liveset_prefetch(const struct mt_liveset *t, uint64_t addr)
 {
-    __builtin_prefetch(&t->entries[mt_livetab_home(t, addr)], 1);
+    __builtin_prefetch(&t->entries[mt_liveset_home(t, addr)], 1);
 }
 
 /* The entry of addr (not 0), or NULL. */
-MT_INLINE struct mt_live *mt_livetab_find(const struct mt_livetab *t, uint64_t addr)
+MT_INLINE struct mt_live *mt_liveset_find(const struct mt_liveset *t, uint64_t addr)
 {
-    size_t at = mt_livetab_home(t, addr);
+    size_t at = mt_liveset_home(t, addr);
     for (;;) {
         struct mt_live *entry = &t->entries[at];
         if (entry->addr == addr) {
@@ -60,12 +60,12 @@ MT_INLINE struct mt_live *mt_livetab_find(const struct mt_livetab *t, uint64_t a
 }
 
 /* A place for addr, which must not be in the table; the caller fills it, addr included. Valid until the next change. */
-MT_INLINE struct mt_live *mt_livetab_insert(struct mt_livetab *t, uint64_t addr)
+MT_INLINE struct mt_live *mt_liveset_insert(struct mt_liveset *t, uint64_t addr)
 {
     if (MT_UNLIKELY(8 * (t->count + 1) > 5 * (t->mask + 1))) {
-        mt_livetab_grow(t);
+        mt_liveset_grow(t);
     }
-    size_t at = mt_livetab_home(t, addr);
+    size_t at = mt_liveset_home(t, addr);
     while (t->entries[at].addr != 0) {
         at = (at + 1) & t->mask;
     }
@@ -74,7 +74,7 @@ MT_INLINE struct mt_live *mt_livetab_insert(struct mt_livetab *t, uint64_t addr)
 }
 
 /* Removes an entry found before; entries behind it move up. */
-MT_INLINE void mt_livetab_remove(struct mt_livetab *t, struct mt_live *entry)
+MT_INLINE void mt_liveset_remove(struct mt_liveset *t, struct mt_live *entry)
 {
     size_t hole = (size_t)(entry - t->entries);
     size_t at = hole;
@@ -83,7 +83,7 @@ MT_INLINE void mt_livetab_remove(struct mt_livetab *t, struct mt_live *entry)
         if (t->entries[at].addr == 0) {
             break;
         }
-        size_t home = mt_livetab_home(t, t->entries[at].addr);
+        size_t home = mt_liveset_home(t, t->entries[at].addr);
         if (((at - home) & t->mask) >= ((at - hole) & t->mask)) {
             t->entries[hole] = t->entries[at];
             hole = at;

@@ -1,6 +1,6 @@
-/* livetab.c: memory of the live table: zero pages, huge where the kernel agrees (a 10-million-entry table has 150,000
+/* liveset.c: memory of the live table: zero pages, huge where the kernel agrees (a 10-million-entry table has 150,000
  * small pages; TLB misses would double the cost of a look-up). Context: [tool]. */
-#include "analysis/livetab.h"
+#include "analysis/liveset.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 enum { FIRST_BITS = 12, HUGE_BYTES = 2 * 1024 * 1024 };
 
-static void make(struct mt_livetab *t, unsigned bits)
+static void make(struct mt_liveset *t, unsigned bits)
 {
     size_t bytes = sizeof(struct mt_live) << bits;
     void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -20,30 +20,30 @@ static void make(struct mt_livetab *t, unsigned bits)
     if (bytes >= HUGE_BYTES) {
         (void)madvise(base, bytes, MADV_HUGEPAGE);
     }
-    *t = (struct mt_livetab){ .entries = base, .mask = ((size_t)1 << bits) - 1, .shift = 64 - bits };
+    *t = (struct mt_liveset){ .entries = base, .mask = ((size_t)1 << bits) - 1, .shift = 64 - bits };
 }
 
-void mt_livetab_init(struct mt_livetab *t)
+void mt_liveset_init(struct mt_liveset *t)
 {
     make(t, FIRST_BITS);
 }
 
-void mt_livetab_fini(struct mt_livetab *t)
+void mt_liveset_fini(struct mt_liveset *t)
 {
     if (t->entries != NULL) {
         munmap(t->entries, (t->mask + 1) * sizeof *t->entries);
     }
-    *t = (struct mt_livetab){ 0 };
+    *t = (struct mt_liveset){ 0 };
 }
 
-void mt_livetab_grow(struct mt_livetab *t)
+void mt_liveset_grow(struct mt_liveset *t)
 {
-    struct mt_livetab old = *t;
+    struct mt_liveset old = *t;
     make(t, 64 - old.shift + 1);
     for (size_t i = 0; i <= old.mask; i++) {
         if (old.entries[i].addr != 0) {
-            *mt_livetab_insert(t, old.entries[i].addr) = old.entries[i];
+            *mt_liveset_insert(t, old.entries[i].addr) = old.entries[i];
         }
     }
-    mt_livetab_fini(&old);
+    mt_liveset_fini(&old);
 }
