@@ -4,8 +4,11 @@
 #include "util/human.h"
 #include "util/progress.h"
 #include "util/tracepath.h"
+#include "wire/decode_file.h"
 #include "wire/pack.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 
 struct values {
@@ -36,12 +39,24 @@ static void show(void *context, uint64_t done_bytes, uint64_t total_bytes)
     mt_progress_update(context, done_bytes, total_bytes);
 }
 
+/* A killed program leaves its trace marked as being recorded: then the pid tells. */
+static bool writer_is_gone(const char *path)
+{
+    struct mt_reader *reader;
+    if (mt_reader_open(path, &reader, NULL) != MT_OK) {
+        return false;
+    }
+    uint64_t pid = mt_reader_header(reader)->pid;
+    mt_reader_close(reader);
+    return pid > 0 && pid <= INT32_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
 static mt_status pack_one(const char *path, const struct values *values, struct mt_error *err)
 {
     struct mt_progress progress;
     struct mt_pack_result result = { 0 };
     struct mt_wire_error wire = { 0 };
-    struct mt_pack_options options = { .progress = show, .context = &progress };
+    struct mt_pack_options options = { .writer_is_gone = writer_is_gone(path), .progress = show, .context = &progress };
     mt_progress_begin(&progress, "packing", values->quiet);
     mt_status status = mt_pack(path, values->output, &options, &result, &wire);
     mt_progress_end(&progress);

@@ -99,7 +99,7 @@ static void pack_all(const struct mt_run *run, const struct mt_strlist *traces)
     for (size_t i = 0; run->options.pack && i < traces->count; i++) {
         struct mt_progress progress;
         struct mt_wire_error wire = { 0 };
-        struct mt_pack_options options = { .progress = show, .context = &progress };
+        struct mt_pack_options options = { .writer_is_gone = true, .progress = show, .context = &progress };
         mt_progress_begin(&progress, "packing the trace", run->options.quiet);
         mt_status status = mt_pack(traces->items[i], NULL, &options, NULL, &wire);
         mt_progress_end(&progress);

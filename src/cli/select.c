@@ -20,7 +20,7 @@ mt_status mt_select_explain(mt_status status, const char *path, const struct mt_
     if (status == MT_E_VERSION) {
         (void)mt_error_set(err, status, "cannot read %s: %s; a newer memtap wrote it", clean, why);
     } else if (wire->text != NULL && (status == MT_E_CORRUPT || status == MT_E_TRUNCATED)) {
-        (void)mt_error_set(err, status, "cannot read %s: %s (at byte %llu); is it a memtap trace?", clean, why,
+        (void)mt_error_set(err, status, "cannot read %s: %s, at byte %llu", clean, why,
                            (unsigned long long)wire->offset);
     } else {
         (void)mt_error_set(err, status, "cannot read %s: %s", clean, why);

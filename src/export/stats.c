@@ -230,7 +230,8 @@ static void write_identity_lines(struct mt_out *out, const struct mt_report *rep
         mt_out_print(out, ", a sample every %s", mt_human_bytes((double)f->root->rate_bytes).text);
     }
     mt_out_print(out, "\n%-22s %s\n", "duration", mt_human_duration(f->totals->duration_ns).text);
-    mt_out_print(out, "%-22s %zu, %s threads\n", "processes", report->set->count, mt_human_count((double)f->threads).text);
+    mt_out_print(out, "%-22s %zu, %s thread%s\n", "processes", report->set->count, mt_human_count((double)f->threads).text,
+                 f->threads == 1 ? "" : "s");
     line(out, "largest RSS", f->rss_peak_bytes > 0 ? mt_human_bytes((double)f->rss_peak_bytes).text : "unknown");
     free(command);
 }
@@ -359,7 +360,8 @@ void mt_stats_brief(struct mt_out *out, const struct mt_report *report)
                  mt_report_bytes(&heap[MT_MEASURE_TOTAL]).text);
     mt_out_print(out, "\n  leaked       %s in %s allocations\n", mt_report_bytes(&heap[MT_MEASURE_LIVE]).text,
                  mt_report_count(&heap[MT_MEASURE_LIVE]).text);
-    mt_out_print(out, "  duration     %s, %s threads, %s events dropped\n", mt_human_duration(f.totals->duration_ns).text,
-                 mt_human_count((double)f.threads).text, mt_human_count((double)f.dropped_events).text);
+    mt_out_print(out, "  duration     %s, %s thread%s, %s events dropped\n", mt_human_duration(f.totals->duration_ns).text,
+                 mt_human_count((double)f.threads).text, f.threads == 1 ? "" : "s",
+                 mt_human_count((double)f.dropped_events).text);
     mt_out_print(out, "  processes    %zu, traces %s\n", report->set->count, mt_human_bytes((double)f.trace_bytes).text);
 }

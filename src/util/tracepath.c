@@ -104,7 +104,8 @@ char *mt_tracepath_default(const char *program, long pid)
         bytes -= 3;
     }
     bytes = bytes > 100 ? 100 : bytes; /* NAME_MAX is 255 and children add numbers */
-    return mt_format("memtap-%.*s.%ld" SUFFIX, (int)bytes, bytes > 0 ? name : "program", pid);
+    return bytes > 0 ? mt_format("memtap-%.*s.%ld" SUFFIX, (int)bytes, name, pid)
+                     : mt_format("memtap-program.%ld" SUFFIX, pid);
 }
 
 mt_status mt_tracepath_absolute(const char *file, char **ret, struct mt_error *err)

@@ -1,0 +1,89 @@
+/* test_grid.c: rows and columns for a terminal. */
+#include "harness.h"
+
+#include "util/grid.h"
+
+#include <string.h>
+
+static void expect_print(struct mt_grid *grid, const char *wanted)
+{
+    struct mt_out *out = mt_out_open_memory();
+    mt_grid_print(grid, out);
+    assert_string_equal(mt_out_text(out, NULL), wanted);
+    mt_out_discard(out);
+    mt_grid_free(grid);
+}
+
+static void test_numbers_are_flush_right_and_text_flush_left(void **state)
+{
+    struct mt_grid *grid = mt_grid_new();
+    (void)state;
+    mt_grid_column(grid, "name", MT_ALIGN_LEFT, false);
+    mt_grid_column(grid, "bytes", MT_ALIGN_RIGHT, false);
+    mt_grid_column(grid, "place", MT_ALIGN_LEFT, true);
+    static const char *const cells[] = { "a", "1", "x", "longer", "123456", "yy" };
+    for (size_t i = 0; i < MT_COUNTOF(cells); i++) {
+        mt_grid_cell(grid, cells[i]);
+    }
+    assert_int_equal(mt_grid_rows(grid), 2);
+    expect_print(grid, "name     bytes  place\n"
+                       "a            1  x\n"
+                       "longer  123456  yy\n");
+}
+
+static void test_wide_characters_keep_columns_straight(void **state)
+{
+    struct mt_grid *grid = mt_grid_new();
+    (void)state;
+    mt_grid_column(grid, "n", MT_ALIGN_LEFT, false);
+    mt_grid_column(grid, "v", MT_ALIGN_LEFT, false);
+    mt_grid_cell(grid, "\u4e2d\u6587");
+    mt_grid_cell(grid, "1");
+    mt_grid_cell(grid, "abcd");
+    mt_grid_cell(grid, "2");
+    expect_print(grid, "n     v\n\u4e2d\u6587  1\nabcd  2\n");
+}
+
+static void test_hostile_cells_cannot_drive_the_terminal(void **state)
+{
+    struct mt_grid *grid = mt_grid_new();
+    (void)state;
+    mt_grid_column(grid, "n", MT_ALIGN_LEFT, false);
+    mt_grid_cell(grid, "\x1b[31mred\n");
+    expect_print(grid, "n\n\\x1b[31mred\\n\n");
+}
+
+static void test_a_pipe_gets_long_paths_whole(void **state)
+{
+    char path[3000];
+    struct mt_grid *grid = mt_grid_new();
+    struct mt_out *out = mt_out_open_memory();
+    (void)state;
+    memset(path, 'p', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    mt_grid_column(grid, "place", MT_ALIGN_LEFT, true);
+    mt_grid_cell(grid, path);
+    mt_grid_print(grid, out);
+    assert_non_null(strstr(mt_out_text(out, NULL), path));
+    mt_out_discard(out);
+    mt_grid_free(grid);
+}
+
+static void test_an_empty_grid_prints_its_heading(void **state)
+{
+    struct mt_grid *grid = mt_grid_new();
+    (void)state;
+    mt_grid_column(grid, "a", MT_ALIGN_LEFT, false);
+    assert_int_equal(mt_grid_rows(grid), 0);
+    expect_print(grid, "a\n");
+    expect_print(mt_grid_new(), "");
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_numbers_are_flush_right_and_text_flush_left),
+    cmocka_unit_test(test_wide_characters_keep_columns_straight),
+    cmocka_unit_test(test_hostile_cells_cannot_drive_the_terminal),
+    cmocka_unit_test(test_a_pipe_gets_long_paths_whole),
+    cmocka_unit_test(test_an_empty_grid_prints_its_heading),
+};
+MT_TEST_MAIN(tests)

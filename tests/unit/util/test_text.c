@@ -1,0 +1,123 @@
+/* test_text.c: UTF-8 from strangers, made safe to show. */
+#include "harness.h"
+
+#include "util/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static uint32_t decode(const char *bytes, size_t length, size_t *ret_used)
+{
+    const char *at = bytes;
+    uint32_t code_point = mt_utf8_next(&at, bytes + length);
+    *ret_used = (size_t)(at - bytes);
+    return code_point;
+}
+
+static void test_every_code_point_survives_encoding_and_decoding(void **state)
+{
+    (void)state;
+    for (uint32_t code_point = 0; code_point <= 0x10FFFF; code_point++) {
+        char bytes[4] = "";
+        size_t used;
+        if (code_point >= 0xD800 && code_point <= 0xDFFF) {
+            continue;
+        }
+        size_t length = mt_utf8_put(bytes, code_point);
+        assert_int_equal(decode(bytes, length, &used), code_point);
+        assert_int_equal(used, length);
+    }
+}
+
+static void test_ill_formed_bytes_become_one_replacement_each(void **state)
+{
+    static const char *const bad[] = { "\x80", "\xC0\x80", "\xC1\xBF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF5", "\xFF",
+                                       "\xE2\x82", "\xE2\x28\xA1", "\xF0\x80\x80\x80" };
+    (void)state;
+    for (size_t i = 0; i < MT_COUNTOF(bad); i++) {
+        size_t used;
+        assert_int_equal(decode(bad[i], strlen(bad[i]), &used), MT_UTF8_BAD);
+        assert_int_equal(used, 1);
+    }
+}
+
+static void test_a_sequence_cut_by_the_end_is_not_read_past_it(void **state)
+{
+    char *exact = malloc(2); /* a sanitizer would see a read of the third byte */
+    size_t used;
+    (void)state;
+    memcpy(exact, "\xE2\x82", 2);
+    assert_int_equal(decode(exact, 2, &used), MT_UTF8_BAD);
+    free(exact);
+}
+
+static void expect_clean(const char *from, size_t bytes, const char *wanted)
+{
+    char *clean = mt_text_clean(from, bytes);
+    assert_string_equal(clean, wanted);
+    free(clean);
+}
+
+static void test_control_characters_become_visible(void **state)
+{
+    (void)state;
+    expect_clean("plain", 5, "plain");
+    expect_clean("a\x1b[2Jb", 6, "a\\x1b[2Jb");
+    expect_clean("a\nb\tc", 5, "a\\nb\\tc");
+    expect_clean("nul\0in", 6, "nul\\x00in");
+    expect_clean("\x7f", 1, "\\x7f");
+    expect_clean("\xC2\x9B", 2, "\\x9b"); /* C1 CSI */
+    expect_clean("gr\xC3\xBC\xC3\x9F", 6, "gr\xC3\xBC\xC3\x9F");
+    expect_clean("\xFF", 1, "\xEF\xBF\xBD");
+    expect_clean("", 0, "");
+}
+
+static void test_widths_are_terminal_columns(void **state)
+{
+    (void)state;
+    assert_int_equal(mt_text_columns("abc", 3), 3);
+    assert_int_equal(mt_text_columns("\xC3\xBC", 2), 1);                 /* ü */
+    assert_int_equal(mt_text_columns("\xE4\xB8\xAD\xE6\x96\x87", 6), 4); /* 中文 */
+    assert_int_equal(mt_text_columns("e\xCC\x81", 3), 1);                /* e + combining acute */
+}
+
+static void expect_fit(const char *text, size_t columns, enum mt_cut cut, const char *wanted)
+{
+    char *fitted = mt_text_fit(text, columns, cut);
+    assert_string_equal(fitted, wanted);
+    assert_true(mt_text_columns(fitted, strlen(fitted)) <= columns);
+    free(fitted);
+}
+
+static void test_cutting_keeps_both_ends_of_a_path(void **state)
+{
+    (void)state;
+    expect_fit("/usr/lib/python3/json.py", 40, MT_CUT_MIDDLE, "/usr/lib/python3/json.py");
+    expect_fit("/usr/lib/python3/json.py", 11, MT_CUT_MIDDLE, "/usr/\u2026on.py");
+    expect_fit("abcdef", 4, MT_CUT_END, "abc\u2026");
+    expect_fit("abcdef", 1, MT_CUT_MIDDLE, "\u2026");
+    expect_fit("abcdef", 0, MT_CUT_MIDDLE, "");
+    expect_fit("\u4e2d\u6587\u4e2d\u6587", 4, MT_CUT_MIDDLE, "\u4e2d\u2026");
+}
+
+static void test_the_nearest_word_forgives_typing_errors(void **state)
+{
+    static const char *const words[] = { "summary", "stats", "tree", "table", "leaks", NULL };
+    (void)state;
+    assert_string_equal(mt_text_nearest("sumary", words), "summary");
+    assert_string_equal(mt_text_nearest("stast", words), "stats");
+    assert_string_equal(mt_text_nearest("tabel", words), "table");
+    assert_null(mt_text_nearest("xyzzy", words));
+    assert_null(mt_text_nearest("a-word-much-longer-than-any-table-row-of-the-matrix", words));
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_every_code_point_survives_encoding_and_decoding),
+    cmocka_unit_test(test_ill_formed_bytes_become_one_replacement_each),
+    cmocka_unit_test(test_a_sequence_cut_by_the_end_is_not_read_past_it),
+    cmocka_unit_test(test_control_characters_become_visible),
+    cmocka_unit_test(test_widths_are_terminal_columns),
+    cmocka_unit_test(test_cutting_keeps_both_ends_of_a_path),
+    cmocka_unit_test(test_the_nearest_word_forgives_typing_errors),
+};
+MT_TEST_MAIN(tests)
