@@ -87,9 +87,19 @@ static uint32_t qualifier_of(const struct mt_scopes *scopes, Dwarf_Off die)
     return MT_SEGMENT_NONE;
 }
 
-/* The text of one qualifier, NULL for one that is not shown (an unnamed class). A function stands for everything around
- * it, since its linkage name already says that; then *ret_last is set. */
-static const char *qualifier_text(struct mt_dwarf *dwarf, const struct mt_unit *unit, Dwarf_Off offset, bool *ret_last)
+/* A namespace or class around the function `plain`. GCC leaves the class of a lambda unnamed. */
+static const char *unnamed_text(Dwarf_Die *die, const char *plain)
+{
+    if (dwarf_tag(die) == DW_TAG_namespace) {
+        return "(anonymous namespace)";
+    }
+    return strcmp(plain, "operator()") == 0 ? "{lambda}" : "{unnamed}";
+}
+
+/* The text of one qualifier of the function `plain`, NULL for one that cannot be read. A function stands for everything
+ * around it, since its linkage name already says that; then *ret_last is set. */
+static const char *qualifier_text(struct mt_dwarf *dwarf, const struct mt_unit *unit, Dwarf_Off offset,
+                                  const char *plain, bool *ret_last)
 {
     Dwarf_Die die;
     if (dwarf_offdie(dwarf->dw, offset, &die) == NULL) {
@@ -97,7 +107,7 @@ static const char *qualifier_text(struct mt_dwarf *dwarf, const struct mt_unit *
     }
     if (dwarf_tag(&die) != DW_TAG_subprogram) {
         const char *name = mt_die_text(dwarf, &die, DW_AT_name);
-        return name == NULL && dwarf_tag(&die) == DW_TAG_namespace ? "(anonymous namespace)" : name;
+        return name != NULL ? name : unnamed_text(&die, plain);
     }
     struct found_name found = find_name(dwarf, die);
     if (found.linkage != NULL) {
@@ -116,7 +126,7 @@ static const char *qualify(struct mt_dwarf *dwarf, const struct mt_unit *unit, u
     bool last = false;
     while (qualifier != MT_SEGMENT_NONE && count < MAX_QUALIFIERS && !last) {
         const struct mt_qualifier *item = &unit->scopes.qualifiers[qualifier];
-        const char *text = qualifier_text(dwarf, unit, item->die, &last);
+        const char *text = qualifier_text(dwarf, unit, item->die, plain, &last);
         if (text != NULL) {
             parts[count++] = text;
         }

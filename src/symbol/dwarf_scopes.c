@@ -1,9 +1,11 @@
 /* dwarf_scopes.c: the functions and inlined calls of one compilation unit; see dwarf_unit.h.
  *
  * One pass over the unit's entries, depth first, with an explicit stack. libdw finds the end of an entry's children by
- * reading them when there is no DW_AT_sibling (LLVM never writes it), so a pass costs entries times depth; `work` counts
- * bytes passed that way and stops a file made to turn this into hours: 64 times the unit's size is several times what
- * LLVM's deepest trees need, and two seconds a 10 MB unit. What was read until then is used.
+ * reading them when there is no DW_AT_sibling (LLVM never writes it), so a pass costs entries times depth. `work` counts
+ * the bytes read again in this way and stops a file made to turn it into hours; so that it is an exact count, children
+ * that would be read by libdw anyway are visited here too, and a tree deeper than MT_DWARF_DEPTH_MAX ends the pass. The
+ * allowance is 32 times the unit's size: rustc's and Clang's units were seen to need up to 10; a hostile unit can take
+ * 1.5 s a megabyte. What was read until then is used.
  */
 #include "symbol/dwarf_unit.h"
 
@@ -11,19 +13,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORK_FACTOR = 64, WORK_FREE = 1 << 20 };
+enum { WORK_FACTOR = 32, WORK_FREE = 1 << 20 };
 
 struct level {
     Dwarf_Die die;
     uint32_t scope;     /* innermost scope around the entry */
     uint32_t qualifier; /* innermost qualifier around it */
+    bool searched;      /* it has children, and only reading them finds its next sibling */
 };
 
 struct walk {
     struct mt_dwarf *dwarf;
     struct mt_unit *unit;
     struct mt_intervals intervals;
-    uint64_t work; /* left */
+    uint64_t work;      /* left */
+    Dwarf_Off furthest; /* entry visited last */
     struct level levels[MT_DWARF_DEPTH_MAX];
 };
 
@@ -168,49 +172,66 @@ static bool visit(struct walk *walk, const struct level *level, uint32_t depth, 
     }
 }
 
-/* Moves the stack to the next entry at this level or, where there is none, further out; returns the new depth (number of
- * levels in use), 0 at the end. */
+/* Pays for finding the end of an entry's children; false when that is too much. */
+static bool pay(struct walk *walk, Dwarf_Off start, bool searched)
+{
+    uint64_t cost = searched && walk->furthest > start ? walk->furthest - start : 0;
+    if (cost > walk->work) {
+        return false;
+    }
+    walk->work -= cost;
+    return true;
+}
+
+/* Moves the stack to the next entry at this level or, where there is none, further out; returns the number of levels in
+ * use, 0 at the end, when the work is used up, and at a corrupt entry, behind which nothing can be found. */
 static uint32_t advance(struct walk *walk, uint32_t depth)
 {
-    uint64_t popped = 1;
     for (; depth > 0; depth--) {
-        Dwarf_Die *die = &walk->levels[depth - 1].die;
-        Dwarf_Off before = dwarf_dieoffset(die);
-        bool searched = dwarf_haschildren(die) > 0 && dwarf_hasattr(die, DW_AT_sibling) == 0;
-        int result = dwarf_siblingof(die, die);
-        popped += searched;
+        struct level *level = &walk->levels[depth - 1];
+        if (!pay(walk, dwarf_dieoffset(&level->die), level->searched)) {
+            return 0;
+        }
+        int result = dwarf_siblingof(&level->die, &level->die);
         if (result == 0) {
-            Dwarf_Off passed = dwarf_dieoffset(die) - before;
-            uint64_t cost = searched || popped > 1 ? passed * popped : 1;
-            bool affordable = cost <= walk->work;
-            walk->work -= affordable ? cost : walk->work;
-            return affordable ? depth : 0;
+            return depth;
         }
         if (result < 0) {
-            return 0; /* corrupt: nothing after this entry can be found */
+            return 0;
         }
     }
     return 0;
 }
 
+/* Visits the entry on top of the stack and puts its first child, if it must be seen, above it. */
+static uint32_t step(struct walk *walk, uint32_t depth)
+{
+    struct level *level = &walk->levels[depth - 1];
+    struct level children;
+    bool parent = dwarf_haschildren(&level->die) > 0;
+    walk->furthest = dwarf_dieoffset(&level->die);
+    level->searched = parent && dwarf_hasattr(&level->die, DW_AT_sibling) == 0;
+    bool wanted = visit(walk, level, depth, &children);
+    if (!parent || (!wanted && !level->searched)) {
+        return advance(walk, depth);
+    }
+    if (depth == MT_DWARF_DEPTH_MAX) {
+        return 0;
+    }
+    int result = dwarf_child(&level->die, &children.die);
+    if (result != 0) {
+        return result > 0 ? advance(walk, depth) : 0;
+    }
+    walk->levels[depth] = children;
+    return depth + 1;
+}
+
 static void walk_entries(struct walk *walk, Dwarf_Die *root)
 {
-    struct level around = {.die = *root, .scope = MT_SEGMENT_NONE, .qualifier = MT_SEGMENT_NONE};
-    uint32_t depth = 0;
-    walk->levels[0] = around;
-    if (dwarf_child(root, &walk->levels[0].die) == 0) {
-        depth = 1;
-    }
+    walk->levels[0] = (struct level){.scope = MT_SEGMENT_NONE, .qualifier = MT_SEGMENT_NONE};
+    uint32_t depth = dwarf_child(root, &walk->levels[0].die) == 0 ? 1 : 0;
     while (depth > 0) {
-        struct level children;
-        Dwarf_Die child;
-        bool inside = visit(walk, &walk->levels[depth - 1], depth, &children);
-        if (inside && depth < MT_DWARF_DEPTH_MAX && dwarf_child(&walk->levels[depth - 1].die, &child) == 0) {
-            children.die = child;
-            walk->levels[depth++] = children;
-        } else {
-            depth = advance(walk, depth);
-        }
+        depth = step(walk, depth);
     }
 }
 

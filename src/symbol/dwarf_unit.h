@@ -3,7 +3,7 @@
  * An entry ("DIE") of a function or of an inlined call that has code becomes a scope; scopes form a tree by `parent`, and
  * the segments say which scope is innermost at an address. Qualifiers are the namespaces, classes and functions around
  * entries that have no linkage name (GCC gives none to functions with internal linkage: lambdas, static functions,
- * templates over local types), so that these read `main::<lambda()>::operator()` and not `operator()`. Context: [tool].
+ * templates over local types), so that these read `main::{lambda}::operator()` and not `operator()`. Context: [tool].
  */
 #ifndef MT_SYMBOL_DWARF_UNIT_H
 #define MT_SYMBOL_DWARF_UNIT_H
