@@ -14,8 +14,8 @@
 #include "hook/range.h"
 #include "hook/table.h"
 
-#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* CPython's SMALL_REQUEST_THRESHOLD, the same in 3.8 to 3.15. */
 enum { PYMALLOC_LARGEST = 512, WRAPPING_DEPTH_MAX = 8 };
@@ -107,6 +107,18 @@ static mt_function innermost(int domain, bool *ret_debug)
     return found;
 }
 
+/* Value of a variable; name ends in '='. NULL when it is not set. */
+static const char *environment(const char *name)
+{
+    size_t length = strlen(name);
+    for (char *const *entry = environ; entry != NULL && *entry != NULL; entry++) {
+        if (strncmp(*entry, name, length) == 0) {
+            return *entry + length;
+        }
+    }
+    return NULL;
+}
+
 /* Told from the functions: with PYTHONMALLOC=malloc, objects and raw memory come from the same one. Python can name its
  * allocator too, but not before it is initialised (3.12 takes a lock there that does not exist yet), and not once it is
  * wrapped. mimalloc in a build with the GIL is only to be had through the environment. */
@@ -115,7 +127,7 @@ static struct kind current_kind(void)
     bool ignored = false;
     struct kind kind = { FAMILY_PYMALLOC, false };
     mt_function object = innermost(PYTHON_DOMAIN_MEM + MT_PYTHON_OBJECT, &kind.debug);
-    const char *asked = getenv("PYTHONMALLOC");
+    const char *asked = environment("PYTHONMALLOC=");
     if (object == innermost(PYTHON_DOMAIN_RAW, &ignored)) {
         kind.family = FAMILY_MALLOC;
     } else if (g_python.free_threaded || (asked != NULL && strncmp(asked, "mimalloc", 8) == 0)) {
