@@ -3,7 +3,7 @@
  * Decides: which unwinding rules the agent knows (x86-64 System V psABI 1.0, DWARF 5 section 6.4, LSB .eh_frame and
  * .eh_frame_hdr). A row says how the canonical frame address (CFA, the stack pointer of the caller after return) and the
  * caller's rbp follow from the registers of a frame; the return address is always at CFA - 8. Everything a real
- * call site needs has a kind of its own; whatever else CFI can say is MT_ROW_NONE.
+ * call site needs has a kind of its own; whatever else CFI can say is MT_ROW_OTHER.
  * Invariant: reads only inside [image.low, image.high), whatever the bytes there are; loops are bounded by the bytes.
  * Contexts: any; no state, no locks.
  */
@@ -16,12 +16,14 @@
 
 enum mt_row_kind {
     MT_ROW_ABSENT = 0, /* never in a row: an empty cache entry */
-    MT_ROW_NONE,       /* no rule that is understood */
+    MT_ROW_NONE,       /* no entry covers the address */
+    MT_ROW_OTHER,      /* a rule that is none of these, or damaged tables */
     MT_ROW_END,        /* the outermost frame: its caller is undefined */
     MT_ROW_RSP,        /* cfa = sp + offset */
     MT_ROW_RBP,        /* cfa = bp + offset */
     MT_ROW_RSP_DEREF,  /* cfa = *(sp + offset) + addend */
     MT_ROW_RBP_DEREF,  /* cfa = *(bp + offset) + addend (GCC's dynamically realigned frames) */
+    MT_ROW_R10,        /* cfa = r10 + offset: while a realigned frame is made or unmade, so only where a signal interrupts */
     MT_ROW_PLT,        /* cfa = sp + 8 + ((pc & 15) >= offset ? 8 : 0) */
     MT_ROW_SIGNAL,     /* kernel's signal frame: sp = *(sp + offset), bp = *(sp + bp_offset), pc = *(sp + addend) */
 };
@@ -47,7 +49,7 @@ struct mt_cfi_image {
 };
 
 /* The rule in force at address (a return address minus 1, or the interrupted pc).
- * Returns MT_OK and fills *ret_row (kind NONE when the rule is not one of ours); MT_E_NOENT: no entry covers address;
+ * Returns MT_OK and fills *ret_row (kind OTHER when the rule is not one of ours); MT_E_NOENT: no entry covers address;
  * MT_E_UNSUPPORTED: tables of another shape; MT_E_CORRUPT: malformed. */
 mt_status mt_cfi_find_row(const struct mt_cfi_image *image, uint64_t address, struct mt_cfi_row *ret_row) MT_CHECKED;
 

@@ -6,7 +6,7 @@
  */
 #include "heap/cfi_program.h"
 
-enum { REGISTER_BP = 6, REGISTER_SP = 7, REGISTER_RA = 16 };
+enum { REGISTER_BP = 6, REGISTER_SP = 7, REGISTER_R10 = 10, REGISTER_RA = 16 };
 
 enum { REMEMBER_DEPTH = 8 };
 
@@ -389,13 +389,21 @@ static bool set_cfa(const struct mt_cfi_state *state, struct mt_cfi_row *row)
     if (state->cfa_is_expression) {
         return parse_plt(state->cfa_expression, row) || parse_deref(state->cfa_expression, row);
     }
-    bool known = state->cfa_register == REGISTER_SP || state->cfa_register == REGISTER_BP;
-    if (!known || !fits(state->cfa_offset)) {
+    row->offset = fits(state->cfa_offset) ? (int32_t)state->cfa_offset : 0;
+    switch (state->cfa_register) {
+    case REGISTER_SP:
+        row->kind = MT_ROW_RSP;
+        break;
+    case REGISTER_BP:
+        row->kind = MT_ROW_RBP;
+        break;
+    case REGISTER_R10:
+        row->kind = MT_ROW_R10;
+        break;
+    default:
         return false;
     }
-    row->kind = state->cfa_register == REGISTER_SP ? MT_ROW_RSP : MT_ROW_RBP;
-    row->offset = (int32_t)state->cfa_offset;
-    return true;
+    return fits(state->cfa_offset);
 }
 
 static bool set_bp(const struct mt_cfi_rule *rule, struct mt_cfi_row *row)
@@ -441,17 +449,17 @@ static bool set_signal(const struct mt_cfi_state *state, struct mt_cfi_row *row)
 
 struct mt_cfi_row mt_cfi_row_of_state(const struct mt_cfi_state *state, bool signal_frame)
 {
-    static const struct mt_cfi_row none = { .kind = MT_ROW_NONE };
-    struct mt_cfi_row row = none;
+    static const struct mt_cfi_row other = { .kind = MT_ROW_OTHER };
+    struct mt_cfi_row row = other;
     const struct mt_cfi_rule *ra = &state->rules[MT_CFI_RA];
     if (ra->kind == MT_RULE_UNDEFINED) {
         row.kind = MT_ROW_END;
         return row;
     }
     if (signal_frame) {
-        return set_signal(state, &row) ? row : none;
+        return set_signal(state, &row) ? row : other;
     }
     bool usual = ra->kind == MT_RULE_OFFSET && ra->offset == -8 && set_cfa(state, &row) &&
                  set_bp(&state->rules[MT_CFI_BP], &row);
-    return usual ? row : none;
+    return usual ? row : other;
 }

@@ -49,7 +49,7 @@ struct mt_cfi_common {
 mt_status mt_cfi_run(const struct mt_cfi_common *common, struct mt_cfi_reader program, uint64_t start, uint64_t address,
                      struct mt_cfi_state *ret_state) MT_CHECKED;
 
-/* Turns a state into a row; kind NONE when no row can say it. */
+/* Turns a state into a row; kind OTHER when no row can say it. */
 struct mt_cfi_row mt_cfi_row_of_state(const struct mt_cfi_state *state, bool signal_frame);
 
 #endif

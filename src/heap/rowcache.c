@@ -3,7 +3,7 @@
  * Layouts of the 28 bits above the kind:
  *   RSP, RBP:     rbp field 4-14, offset/8 15-31 (signed)
  *   *_DEREF:      rbp field 4-14, addend/8 15-17, offset/8 18-31 (signed)
- *   PLT:          offset 15-31
+ *   R10, PLT:     rbp field 4-14, offset/8 15-31 (signed; PLT: the number itself)
  *   SIGNAL:       offset/8 4-12, bp_offset/8 13-21, addend/8 22-30 (unsigned)
  * Contexts: as rowcache.h.
  */
@@ -42,11 +42,12 @@ static uint32_t pack_plain(const struct mt_cfi_row *row, uint32_t head, bool *re
 {
     int32_t units = row->offset / 8;
     bool is_rsp = row->kind == MT_ROW_RSP;
-    if (row->bp_rule == MT_BP_AT_BP || (is_rsp && units <= 0)) {
+    if (is_rsp && units <= 0) {
         return 0;
     }
-    bool below_sp = is_rsp && -row->bp_offset > row->offset; /* just popped: only where a signal interrupts */
-    *ret_complete = !below_sp && fits_signed(units, 32 - MT_ROW_OFFSET_SHIFT);
+    /* rbp just popped, its rule stale: only where a signal interrupts. */
+    bool popped = row->bp_rule == MT_BP_AT_BP || (is_rsp && -row->bp_offset > row->offset);
+    *ret_complete = !popped && fits_signed(units, 32 - MT_ROW_OFFSET_SHIFT);
     return *ret_complete ? head | (uint32_t)units << MT_ROW_OFFSET_SHIFT : head;
 }
 
@@ -83,10 +84,12 @@ uint32_t mt_row_pack(const struct mt_cfi_row *row, bool *ret_complete)
     }
     switch (row->kind) {
     case MT_ROW_NONE:
+    case MT_ROW_OTHER:
     case MT_ROW_END:
         return (uint32_t)row->kind;
     case MT_ROW_RSP:
     case MT_ROW_RBP:
+    case MT_ROW_R10:
         return pack_plain(row, head, ret_complete);
     case MT_ROW_RSP_DEREF:
     case MT_ROW_RBP_DEREF:
@@ -121,10 +124,8 @@ struct mt_cfi_row mt_row_unpack(uint32_t packed)
     if (row.kind == MT_ROW_RSP_DEREF || row.kind == MT_ROW_RBP_DEREF) {
         row.offset = ((int32_t)packed >> DEREF_SHIFT) * 8;
         row.addend = (int32_t)(packed >> MT_ROW_OFFSET_SHIFT & ((1 << ADDEND_BITS) - 1)) * 8;
-    } else if (row.kind == MT_ROW_PLT) {
-        row.offset = (int32_t)(packed >> MT_ROW_OFFSET_SHIFT);
     } else {
-        row.offset = ((int32_t)packed >> MT_ROW_OFFSET_SHIFT) * 8;
+        row.offset = ((int32_t)packed >> MT_ROW_OFFSET_SHIFT) * (row.kind == MT_ROW_PLT ? 1 : 8);
     }
     return row;
 }

@@ -174,7 +174,7 @@ static MT_NOINLINE uint64_t rare_extra(const struct mt_native_frame *from, uint6
     bool derefs = row.kind == MT_ROW_RSP_DEREF || row.kind == MT_ROW_RBP_DEREF;
     *ret_need = row.kind == MT_ROW_RBP_DEREF;
     if (!derefs) {
-        return 0; /* SIGNAL, PLT: never reused. END, NONE: no caller */
+        return 0; /* SIGNAL, PLT, R10: never reused. END, NONE, OTHER: no caller */
     }
     if (need && row.bp_rule == MT_BP_AT_CFA) {
         extra = (uint64_t)-(int64_t)row.bp_offset;
@@ -237,6 +237,7 @@ static bool begin(struct walk *w, struct mt_unwinder *u, const struct mt_frame_r
     w->out = u->scratch;
     w->out_end = u->scratch + MT_UNWIND_MAX_FRAMES;
     w->oldest_signal = NULL;
+    w->r10 = 0;
     w->signals = 0;
     w->exact = false;
     w->base_is_zero = false;

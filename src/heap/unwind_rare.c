@@ -16,7 +16,7 @@ enum { SIGNALS_MAX = 64, CHAIN_MAX = 64, CHAIN_FRAME_MAX_BYTES = 64 << 10 };
 
 /* Offsets in struct ucontext of the kernel's rt signal frame, which rsp points to when the handler has returned
  * (arch/x86/include/uapi/asm/sigcontext.h): for restorers that have no CFI, as musl's. */
-enum { UCONTEXT_BP = 120, UCONTEXT_SP = 160, UCONTEXT_PC = 168 };
+enum { UCONTEXT_R10 = 56, UCONTEXT_BP = 120, UCONTEXT_SP = 160, UCONTEXT_PC = 168 };
 
 /* The segment of module that holds address and has all the flags; NULL: none. */
 static const struct mt_module_segment *segment_of(const struct mt_module *module, uint64_t address, uint32_t flags)
@@ -38,16 +38,22 @@ static bool is_restorer(const struct mt_module *module, uint64_t pc)
            memcmp((const void *)(uintptr_t)pc, code, sizeof code) == 0;
 }
 
-static mt_status interpret(const struct mt_module *module, uint64_t address, struct mt_cfi_row *ret_row)
+/* What the module's tables say about address. */
+static struct mt_cfi_row interpret(const struct mt_module *module, uint64_t address)
 {
+    struct mt_cfi_row row = { .kind = MT_ROW_NONE };
     const struct mt_module_segment *segment = segment_of(module, module->eh_frame_hdr, PF_R);
     if (module->eh_frame_hdr == 0 || segment == NULL) {
-        return MT_E_NOENT;
+        return row;
     }
     struct mt_cfi_image image = { .hdr = module->eh_frame_hdr };
     image.low = module->bias + segment->vaddr;
     image.high = image.low + segment->bytes;
-    return mt_cfi_find_row(&image, address, ret_row);
+    mt_status status = mt_cfi_find_row(&image, address, &row);
+    if (status != MT_OK) {
+        row.kind = status == MT_E_NOENT ? MT_ROW_NONE : MT_ROW_OTHER;
+    }
+    return row;
 }
 
 /* The row in force at key - 1, from the cache or made now; kind NONE when there is none. */
@@ -64,18 +70,16 @@ static struct mt_cfi_row row_of(uint64_t key, uint64_t pc, uint32_t *ret_packed)
     const struct mt_module *module = mt_modules_find(address);
     if (module != NULL) {
         cacheable = true;
-        if (interpret(module, address, &row) != MT_OK) {
-            row.kind = MT_ROW_NONE;
-        }
-        if (row.kind == MT_ROW_NONE && is_restorer(module, pc)) {
+        row = interpret(module, address);
+        if ((row.kind == MT_ROW_NONE || row.kind == MT_ROW_OTHER) && is_restorer(module, pc)) {
             row = (struct mt_cfi_row){ MT_ROW_SIGNAL, MT_BP_SAME, UCONTEXT_SP, UCONTEXT_BP, UCONTEXT_PC };
         }
     }
     bool is_complete = true;
     *ret_packed = mt_row_pack(&row, &is_complete);
     if (*ret_packed == 0) {
-        row.kind = MT_ROW_NONE;
-        *ret_packed = MT_ROW_NONE;
+        row.kind = MT_ROW_OTHER;
+        *ret_packed = MT_ROW_OTHER;
     }
     if (cacheable && is_complete) {
         mt_rowcache_put(key, *ret_packed);
@@ -93,6 +97,14 @@ static enum progress stop(struct walk *w, enum mt_row_kind kind)
 {
     push(w, w->sp + 8, (uint32_t)kind);
     return kind == MT_ROW_END ? PROGRESS_COMPLETE : PROGRESS_BROKEN;
+}
+
+/* True for a return address that no call made: the first byte of a function, with nothing before it. The base of a stack
+ * that makecontext and its like have set up. */
+static bool is_made_up(uint64_t pc)
+{
+    uint32_t packed;
+    return row_of(pc + 1, pc, &packed).kind != MT_ROW_NONE;
 }
 
 /* Reads the word at address if it lies in this walk's stack, not below the red zone of the current frame. */
@@ -134,7 +146,7 @@ static bool has_frame_pointer(struct walk *w)
     return false;
 }
 
-/* The CFA by a row that is neither END, NONE nor SIGNAL. */
+/* The CFA by a row. */
 static bool find_cfa(struct walk *w, const struct mt_cfi_row *row, uint64_t *ret_cfa)
 {
     uint64_t offset = (uint64_t)(int64_t)row->offset;
@@ -147,6 +159,9 @@ static bool find_cfa(struct walk *w, const struct mt_cfi_row *row, uint64_t *ret
     case MT_ROW_RBP:
         *ret_cfa = w->bp + offset;
         return true;
+    case MT_ROW_R10:
+        *ret_cfa = w->r10 + offset;
+        return w->exact;
     case MT_ROW_PLT:
         *ret_cfa = w->sp + 8 + ((w->pc & 15) >= offset ? 8 : 0);
         return true;
@@ -160,6 +175,7 @@ static bool find_cfa(struct walk *w, const struct mt_cfi_row *row, uint64_t *ret
         return slot < *ret_cfa; /* inside the frame, as the memo's extras have it */
     case MT_ROW_ABSENT:
     case MT_ROW_NONE:
+    case MT_ROW_OTHER:
     case MT_ROW_END:
     case MT_ROW_SIGNAL:
     default:
@@ -169,7 +185,8 @@ static bool find_cfa(struct walk *w, const struct mt_cfi_row *row, uint64_t *ret
 
 static bool find_bp(struct walk *w, const struct mt_cfi_row *row, uint64_t cfa, uint64_t *ret_bp)
 {
-    if (row->bp_rule == MT_BP_SAME) {
+    bool popped = row->bp_rule == MT_BP_AT_BP && w->exact && w->bp >= cfa; /* and the rule is stale */
+    if (row->bp_rule == MT_BP_SAME || popped) {
         *ret_bp = w->bp;
         return true;
     }
@@ -183,18 +200,19 @@ static enum progress step_frame(struct walk *w, const struct mt_cfi_row *row, ui
     uint64_t pc;
     uint64_t bp;
     if (!find_cfa(w, row, &cfa) || cfa <= w->sp || (cfa & 7) != 0) {
-        return stop(w, MT_ROW_NONE);
+        return stop(w, MT_ROW_OTHER);
     }
     if (!mt_stackbounds_reach(w->u, &w->span, cfa)) {
         return stop(w, MT_ROW_END);
     }
     if (!find_bp(w, row, cfa, &bp) || !read_word(w, cfa - 8, &pc)) {
-        return stop(w, MT_ROW_NONE);
+        return stop(w, MT_ROW_OTHER);
     }
     push(w, cfa, packed);
     w->pc = pc;
     w->sp = cfa;
     w->bp = bp;
+    w->exact = false;
     w->base_is_zero = pc == 0;
     return pc == 0 ? PROGRESS_COMPLETE : PROGRESS_PLAIN;
 }
@@ -205,11 +223,12 @@ static enum progress step_signal(struct walk *w, const struct mt_cfi_row *row, u
     uint64_t sp;
     uint64_t bp;
     uint64_t pc;
-    bool known = read_word(w, w->sp + (uint64_t)(int64_t)row->offset, &sp) &&
-                 read_word(w, w->sp + (uint64_t)(int64_t)row->bp_offset, &bp) &&
-                 read_word(w, w->sp + (uint64_t)(int64_t)row->addend, &pc);
+    uint64_t sp_slot = w->sp + (uint64_t)(int64_t)row->offset;
+    bool known = read_word(w, sp_slot, &sp) && read_word(w, w->sp + (uint64_t)(int64_t)row->bp_offset, &bp) &&
+                 read_word(w, w->sp + (uint64_t)(int64_t)row->addend, &pc) &&
+                 read_word(w, sp_slot - UCONTEXT_SP + UCONTEXT_R10, &w->r10);
     if (!known || w->signals == SIGNALS_MAX) {
-        return stop(w, MT_ROW_NONE);
+        return stop(w, MT_ROW_OTHER);
     }
     w->oldest_signal = w->out;
     push(w, sp, packed);
@@ -231,12 +250,13 @@ enum progress mt_unwind_step_rare(struct walk *w)
         return PROGRESS_TRUNCATED;
     }
     struct mt_cfi_row row = row_of(w->exact ? w->pc + 1 : w->pc, w->pc, &packed);
-    w->exact = false;
-    if (row.kind == MT_ROW_NONE && has_frame_pointer(w)) {
+    if (row.kind == MT_ROW_NONE && is_made_up(w->pc)) {
+        row.kind = MT_ROW_END;
+    } else if (row.kind == MT_ROW_NONE && has_frame_pointer(w)) {
         row = frame_pointer_row;
         packed = mt_row_pack(&row, &is_complete);
     }
-    if (row.kind == MT_ROW_NONE || row.kind == MT_ROW_END) {
+    if (row.kind == MT_ROW_NONE || row.kind == MT_ROW_OTHER || row.kind == MT_ROW_END) {
         return stop(w, row.kind);
     }
     if (row.kind == MT_ROW_SIGNAL) {

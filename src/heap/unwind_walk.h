@@ -24,6 +24,7 @@ struct walk {
     struct mt_stack_span span; /* of the stack sp is on */
     uint64_t pc, sp, bp;       /* of the frame to be walked next */
     uint64_t first_sp;
+    uint64_t r10;              /* of the interrupted frame while exact */
     const struct mt_native_frame *candidate; /* innermost frame of the previous stack that may still match */
     struct mt_native_frame *out;             /* end of the walked frames */
     struct mt_native_frame *out_end;

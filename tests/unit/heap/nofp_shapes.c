@@ -17,7 +17,7 @@ static NOINLINE uint64_t busy(const struct nofp_plan *plan, uint32_t at, uint64_
 {
     uint64_t a = x * 5 + 1, b = x ^ 77, c = x * x, d = x >> 3, e = x << 5, f = ~x, g = x * 1234567;
     uint64_t r = go_on(plan, at, a + b);
-    return r ^ a * b + c * d - e * f ^ g;
+    return r ^ (a * b + c * d - e * f) ^ g;
 }
 
 static NOINLINE uint64_t dynamic(const struct nofp_plan *plan, uint32_t at, uint64_t x)
