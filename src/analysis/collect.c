@@ -43,28 +43,37 @@ static void fold_variances(struct mt_variances *to, struct mt_variances from)
     to->count += from.count;
 }
 
+/* A site with its rest, to be sorted together. */
+struct place {
+    struct mt_pass_site site;
+    struct mt_pass_rest rest;
+};
+
 /* The same place at another sampling rate. */
-static void fold(struct mt_pass_site *to, const struct mt_pass_site *from)
+static void fold(struct place *to, const struct place *from)
 {
-    fold_units(&to->live, from->live);
-    fold_units(&to->peak, from->peak);
-    fold_units(&to->total, from->total);
-    fold_units(&to->temporary, from->temporary);
-    fold_units(&to->window, from->window);
-    fold_variances(&to->live_variance, from->live_variance);
-    fold_variances(&to->peak_variance, from->peak_variance);
-    fold_variances(&to->total_variance, from->total_variance);
-    fold_variances(&to->temporary_variance, from->temporary_variance);
-    fold_variances(&to->window_variance, from->window_variance);
-    to->area += from->area;
-    to->moment += from->moment;
-    to->lifetime += from->lifetime;
-    to->oldest_clock = from->oldest_clock < to->oldest_clock ? from->oldest_clock : to->oldest_clock;
+    fold_units(&to->site.live, from->site.live);
+    fold_units(&to->site.peak, from->site.peak);
+    fold_units(&to->site.total, from->site.total);
+    fold_units(&to->site.temporary, from->site.temporary);
+    fold_units(&to->site.window, from->site.window);
+    fold_variances(&to->rest.live, from->rest.live);
+    fold_variances(&to->rest.peak, from->rest.peak);
+    fold_variances(&to->rest.total, from->rest.total);
+    fold_variances(&to->rest.temporary, from->rest.temporary);
+    fold_variances(&to->rest.window, from->rest.window);
+    to->site.area += from->site.area;
+    to->site.moment += from->site.moment;
+    to->site.lifetime += from->site.lifetime;
+    if (from->rest.oldest_clock < to->rest.oldest_clock) {
+        to->rest.oldest_clock = from->rest.oldest_clock;
+    }
 }
 
 static int compare_places(const void *a, const void *b)
 {
-    const struct mt_pass_site *x = a, *y = b;
+    const struct mt_pass_site *x = &((const struct place *)a)->site;
+    const struct mt_pass_site *y = &((const struct place *)b)->site;
     if (x->stack != y->stack) {
         return x->stack < y->stack ? -1 : 1;
     }
@@ -77,19 +86,28 @@ static int compare_places(const void *a, const void *b)
     return x->storage < y->storage ? -1 : x->storage > y->storage;
 }
 
-/* One site a place, whatever the rates. Returns how many remain. */
-static size_t fold_rates(struct mt_pass_site *sites, size_t count)
+/* All sites, one a place whatever the rates. *ret_count: how many. */
+static struct place *fold_rates(const struct mt_pass *p, size_t *ret_count)
 {
-    qsort(sites, count, sizeof *sites, compare_places);
+    struct place *places = mt_alloc(p->site_count * sizeof *places);
+    for (size_t i = 0; i < p->site_count; i++) {
+        places[i] = (struct place){ p->sites[i], p->rest[i] };
+    }
+    *ret_count = p->site_count;
+    if (p->rate_count <= 1 || p->site_count == 0) {
+        return places;
+    }
+    qsort(places, p->site_count, sizeof *places, compare_places);
     size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (kept > 0 && compare_places(&sites[kept - 1], &sites[i]) == 0) {
-            fold(&sites[kept - 1], &sites[i]);
+    for (size_t i = 0; i < p->site_count; i++) {
+        if (kept > 0 && compare_places(&places[kept - 1], &places[i]) == 0) {
+            fold(&places[kept - 1], &places[i]);
         } else {
-            sites[kept++] = sites[i];
+            places[kept++] = places[i];
         }
     }
-    return kept;
+    *ret_count = kept;
+    return places;
 }
 
 /* Least-squares slope of a function of time on [0, T] from its integral and its first moment: 12/T^3 (moment - T/2 area). */
@@ -98,9 +116,10 @@ static double slope(double area, double moment, double duration_s)
     return duration_s > 0 ? 12 * (moment - 0.5 * duration_s * area) / (duration_s * duration_s * duration_s) : 0;
 }
 
-static struct mt_site site_of(const struct mt_pass *p, const struct mt_pass_site *s, uint32_t trace_idx,
-                              double duration_s)
+static struct mt_site site_of(const struct mt_pass *p, const struct place *place, uint32_t trace_idx, double duration_s)
 {
+    const struct mt_pass_site *s = &place->site;
+    const struct mt_pass_rest *rest = &place->rest;
     unsigned bits = p->scale_bits;
     double unit = (double)((uint64_t)1 << bits);
     struct mt_site site = { .trace_idx = trace_idx,
@@ -108,12 +127,12 @@ static struct mt_site site_of(const struct mt_pass *p, const struct mt_pass_site
                             .stream = s->stream,
                             .allocator = s->allocator,
                             .storage = s->storage };
-    site.amount[MT_MEASURE_PEAK] = amount_of(s->peak, s->peak_variance, bits);
-    site.amount[MT_MEASURE_LIVE] = amount_of(s->live, s->live_variance, bits);
-    site.amount[MT_MEASURE_TOTAL] = amount_of(s->total, s->total_variance, bits);
-    site.amount[MT_MEASURE_TEMPORARY] = amount_of(s->temporary, s->temporary_variance, bits);
-    site.amount[MT_MEASURE_WINDOW] = amount_of(s->window, s->window_variance, bits);
-    site.oldest_ns = s->oldest_clock == UINT64_MAX ? UINT64_MAX : mt_trace_time(p->trace, s->oldest_clock);
+    site.amount[MT_MEASURE_PEAK] = amount_of(s->peak, rest->peak, bits);
+    site.amount[MT_MEASURE_LIVE] = amount_of(s->live, rest->live, bits);
+    site.amount[MT_MEASURE_TOTAL] = amount_of(s->total, rest->total, bits);
+    site.amount[MT_MEASURE_TEMPORARY] = amount_of(s->temporary, rest->temporary, bits);
+    site.amount[MT_MEASURE_WINDOW] = amount_of(s->window, rest->window, bits);
+    site.oldest_ns = rest->oldest_clock == UINT64_MAX ? UINT64_MAX : mt_trace_time(p->trace, rest->oldest_clock);
     site.growth_bytes_per_s = slope(s->area / unit, s->moment / unit, duration_s);
     site.lifetime_s = s->total.count > 0 ? s->lifetime / (double)s->total.count : 0;
     return site;
@@ -137,11 +156,13 @@ void mt_pass_collect(const struct mt_pass *p, uint32_t trace_idx, uint64_t end_c
                      size_t *site_capacity, size_t *thread_capacity)
 {
     uint64_t duration_ns = mt_trace_time(p->trace, end_clock);
-    size_t count = p->rate_count > 1 ? fold_rates(p->sites, p->site_count) : p->site_count;
+    size_t count;
+    struct place *places = fold_rates(p, &count);
     a->sites = mt_alloc_grow(a->sites, site_capacity, a->site_count + count, sizeof *a->sites);
     for (size_t i = 0; i < count; i++) {
-        a->sites[a->site_count++] = site_of(p, &p->sites[i], trace_idx, (double)duration_ns * 1e-9);
+        a->sites[a->site_count++] = site_of(p, &places[i], trace_idx, (double)duration_ns * 1e-9);
     }
+    free(places);
     a->threads = mt_alloc_grow(a->threads, thread_capacity, a->thread_count + p->thread_count, sizeof *a->threads);
     for (size_t i = 0; i < p->thread_count; i++) {
         a->threads[a->thread_count++] = (struct mt_thread_totals){ .trace_idx = trace_idx,

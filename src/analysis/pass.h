@@ -27,18 +27,25 @@ struct mt_variances {
     double count;
 };
 
+/* What an event changes: two cache lines next to each other, in the order they are touched. */
 struct mt_pass_site {
     uint32_t stack, stream;
     uint8_t allocator, storage;
     uint16_t rate; /* in the pass's rates */
     uint32_t thread;
     uint64_t peak_number;
-    struct mt_units live, peak, total, temporary, window;
-    double area;        /* sum of bytes * (freed - allocated), s; allocations alive counted as freed at 0 */
-    double moment;      /* sum of bytes * (freed^2 - allocated^2) / 2 */
-    double lifetime;    /* sum of count * (freed - allocated) */
+    struct mt_units live, peak;
+    double area;     /* sum of bytes * (freed - allocated), s; allocations alive counted as freed at 0 */
+    double moment;   /* sum of bytes * (freed^2 - allocated^2) / 2 */
+    double lifetime; /* sum of count * (freed - allocated) */
+    struct mt_units total, temporary, window;
+};
+static_assert(sizeof(struct mt_pass_site) == 128, "two cache lines");
+
+/* The rest of a site: sampled traces and the end of the pass only. */
+struct mt_pass_rest {
     uint64_t oldest_clock;
-    struct mt_variances live_variance, peak_variance, total_variance, temporary_variance, window_variance;
+    struct mt_variances live, peak, total, temporary, window;
 };
 
 struct mt_pass_thread {
@@ -64,7 +71,8 @@ struct mt_pass {
 
     struct mt_liveset live;
     struct mt_ranges ranges;
-    struct mt_pass_site *sites;
+    struct mt_pass_site *sites; /* aligned to 128 bytes */
+    struct mt_pass_rest *rest;  /* of each site */
     size_t site_count, site_capacity;
     struct mt_index site_index;
     struct mt_pass_thread *threads;

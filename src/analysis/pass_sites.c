@@ -4,6 +4,7 @@
 #include "util/memory.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 static uint64_t site_hash(uint32_t stack, uint32_t stream, unsigned allocator, unsigned storage, unsigned rate)
@@ -34,6 +35,22 @@ static uint16_t rate_number(struct mt_pass *p, uint64_t rate_bytes)
     return (uint16_t)p->rate_count++;
 }
 
+static void grow_sites(struct mt_pass *p)
+{
+    size_t capacity = p->site_capacity > 0 ? 2 * p->site_capacity : 64;
+    void *grown = NULL;
+    if (posix_memalign(&grown, sizeof *p->sites, capacity * sizeof *p->sites) != 0) {
+        grown = mt_alloc(SIZE_MAX / 2); /* reports that there is no memory, and ends the tool */
+    }
+    if (p->site_count > 0) {
+        memcpy(grown, p->sites, p->site_count * sizeof *p->sites);
+    }
+    free(p->sites);
+    p->sites = grown;
+    p->rest = mt_alloc_grow(p->rest, &p->site_capacity, capacity, sizeof *p->rest);
+    p->site_capacity = capacity;
+}
+
 struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *event, uint8_t allocator, uint8_t storage,
                                   uint64_t rate_bytes)
 {
@@ -49,16 +66,17 @@ struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *even
             return s;
         }
     }
-    p->sites = mt_alloc_grow(p->sites, &p->site_capacity, p->site_count + 1, sizeof *p->sites);
+    if (p->site_count == p->site_capacity) {
+        grow_sites(p);
+    }
     struct mt_pass_site *s = &p->sites[p->site_count];
-    memset(s, 0, sizeof *s);
-    s->stack = stack;
-    s->stream = event->stream;
-    s->allocator = allocator;
-    s->storage = storage;
-    s->rate = rate;
-    s->thread = mt_pass_thread(p, event->stream);
-    s->oldest_clock = UINT64_MAX;
+    *s = (struct mt_pass_site){ .stack = stack,
+                                .stream = event->stream,
+                                .allocator = allocator,
+                                .storage = storage,
+                                .rate = rate,
+                                .thread = mt_pass_thread(p, event->stream) };
+    p->rest[p->site_count] = (struct mt_pass_rest){ .oldest_clock = UINT64_MAX };
     mt_index_add(&p->site_index, hash, (uint32_t)p->site_count++, rehash_site, p);
     return s;
 }
