@@ -203,6 +203,11 @@ void *HOOK(dlmopen)(long space, const char *file, int mode)
     return mt_loader_open_in(space, file, mode, REAL);
 }
 
+void *HOOK(dlsym)(void *handle, const char *name)
+{
+    return mt_loader_symbol(handle, name, REAL);
+}
+
 int HOOK(dlclose)(void *handle)
 {
     return mt_loader_close(handle, REAL);

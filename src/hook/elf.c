@@ -134,6 +134,11 @@ static uint32_t sysv_hash(const char *name)
     return hash;
 }
 
+static bool is_named(const struct mt_elf_object *object, uint32_t index, const char *name)
+{
+    return strcmp(object->strings + object->symbols[index].st_name, name) == 0;
+}
+
 static bool is_definition(const struct mt_elf_object *object, uint32_t index, const char *name)
 {
     const ElfW(Sym) *symbol = &object->symbols[index];
@@ -143,19 +148,28 @@ static bool is_definition(const struct mt_elf_object *object, uint32_t index, co
     }
     bool usable = type == STT_NOTYPE || type == STT_OBJECT || type == STT_FUNC || type == STT_COMMON ||
                   type == STT_GNU_IFUNC;
-    return usable && strcmp(object->strings + symbol->st_name, name) == 0;
+    return usable && is_named(object, index, name);
 }
 
-/* What a search wants: the default version of a name (address 0), or any version of it at an address. */
+/* What a search wants: all symbols of a name (indices given), else any version at an address (not 0), else the default
+ * version. */
 struct want {
     const char *name;
     uint64_t address;
     uint32_t fallback; /* a version that is not the default */
+    uint32_t *indices;
+    size_t capacity, count;
 };
 
 /* True ends the search. */
 static bool accepts(const struct mt_elf_object *object, uint32_t index, struct want *want)
 {
+    if (want->indices != NULL) {
+        if (want->count < want->capacity && is_named(object, index, want->name)) {
+            want->indices[want->count++] = index;
+        }
+        return false;
+    }
     if (!is_definition(object, index, want->name)) {
         return false;
     }
@@ -225,14 +239,22 @@ static uint32_t find(const struct mt_elf_object *object, uint32_t hash, struct w
 
 uint32_t mt_elf_find(const struct mt_elf_object *object, const char *name, uint32_t hash)
 {
-    struct want want = { name, 0, 0 };
+    struct want want = { .name = name };
     uint32_t index = find(object, hash, &want);
     return index != 0 ? index : want.fallback;
 }
 
+size_t mt_elf_named(const struct mt_elf_object *object, const char *name, uint32_t hash, uint32_t *ret_symbols,
+                    size_t capacity)
+{
+    struct want want = { .name = name, .indices = ret_symbols, .capacity = capacity };
+    (void)find(object, hash, &want);
+    return want.count;
+}
+
 bool mt_elf_defines_at(const struct mt_elf_object *object, const char *name, uint32_t hash, uint64_t address)
 {
-    struct want want = { name, address, 0 };
+    struct want want = { .name = name, .address = address };
     return find(object, hash, &want) != 0;
 }
 

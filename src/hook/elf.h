@@ -47,6 +47,10 @@ bool mt_elf_is_self(const ElfW(Dyn) *dynamic);
 uint32_t mt_elf_gnu_hash(const char *name);
 /* Index of the defined symbol of this name; 0 when there is none. */
 uint32_t mt_elf_find(const struct mt_elf_object *object, const char *name, uint32_t hash);
+/* Indices of the hashed symbols of this name, every version, defined or not (a non-PIE executable's stubs are hashed, and
+ * undefined). Returns how many there are, at most capacity. */
+size_t mt_elf_named(const struct mt_elf_object *object, const char *name, uint32_t hash, uint32_t *ret_symbols,
+                    size_t capacity);
 /* Address of a defined symbol; an IFUNC's resolver is called. */
 uint64_t mt_elf_address(const struct mt_elf_object *object, uint32_t symbol);
 /* True when the object defines name at address, whatever the version. */

@@ -16,7 +16,9 @@
 #include "hook/gotload.h"
 #include "hook/gotscan.h"
 
-enum { PATCHES_MAX = 64 * 1024, SCAN_ATTEMPTS = 5 };
+#include <string.h>
+
+enum { PATCHES_MAX = 64 * 1024, SCAN_ATTEMPTS = 5, VERSIONS_MAX = 4 };
 
 struct patch {
     uint64_t *slot;
@@ -65,14 +67,12 @@ static struct binding first_definition(const struct mt_hook_row *row)
 /* A non-PIE executable gives the function's address out as its own PLT stub: an undefined symbol with a value. */
 static bool is_exported_stub(const struct mt_loaded *holder, const struct mt_hook_row *row, uint64_t value)
 {
-    if (!holder->executable || holder->elf.gnu_hash == NULL) {
-        return false;
-    }
-    for (uint32_t symbol = 1; symbol < holder->elf.gnu_hash[1]; symbol++) {
-        const ElfW(Sym) *entry = &holder->elf.symbols[symbol];
-        if (holder->elf.base + entry->st_value == value && entry->st_shndx == SHN_UNDEF) {
-            const char *name = holder->elf.strings + entry->st_name;
-            return mt_elf_gnu_hash(name) == row->hash;
+    uint32_t symbols[VERSIONS_MAX];
+    size_t count = mt_elf_named(&holder->elf, row->name, row->hash, symbols, VERSIONS_MAX);
+    for (size_t i = 0; holder->executable && i < count; i++) {
+        const ElfW(Sym) *entry = &holder->elf.symbols[symbols[i]];
+        if (entry->st_shndx == SHN_UNDEF && holder->elf.base + entry->st_value == value) {
+            return true;
         }
     }
     return false;
@@ -97,10 +97,11 @@ static struct binding resolve(const struct mt_loaded *object, const struct mt_sl
 }
 
 /* With a preloaded agent, a definition between the executable and us belongs to a library preloaded before us: it may well
- * forward to us, and the call would be counted twice. */
+ * forward to us, and the call would be counted twice. And dlsym finds the exported hooks by itself. */
 static bool may_replace(enum mt_hook_index index, const struct binding *binding)
 {
-    if (g_got.preloaded && binding->definer->before_self && !binding->definer->executable) {
+    bool earlier_preload = binding->definer->before_self && !binding->definer->executable;
+    if (g_got.preloaded && (earlier_preload || index == MT_HOOK_dlsym)) {
         return false;
     }
     return !mt_hook_is_cxx(index) || mt_elf_find(&binding->definer->elf, "malloc", mt_elf_gnu_hash("malloc")) != 0;
@@ -413,6 +414,37 @@ void mt_got_uninstall(void)
 void mt_got_after_fork(void)
 {
     mt_spinlock_reset(&g_lock);
+}
+
+bool mt_got_stands_alone(void)
+{
+    return g_got.installed && !g_got.preloaded;
+}
+
+/* MT_HOOK__COUNT when the name is none of ours. */
+static enum mt_hook_index index_of(const char *name)
+{
+    int index = 0;
+    while (index < MT_HOOK__COUNT && strcmp(mt_hook_row((enum mt_hook_index)index)->name, name) != 0) {
+        index++;
+    }
+    return (enum mt_hook_index)index;
+}
+
+bool mt_got_knows(const char *name)
+{
+    return index_of(name) != MT_HOOK__COUNT;
+}
+
+void *mt_got_hook_for(const char *name, const void *address)
+{
+    enum mt_hook_index index = index_of(name);
+    for (unsigned bank = 0; index != MT_HOOK__COUNT && !mt_hook_is_cxx(index) && bank < MT_BANKS; bank++) {
+        if (mt_originals_get(bank, index) == (uint64_t)(uintptr_t)address) {
+            return (void *)(uintptr_t)mt_hook_row(index)->hooks[bank];
+        }
+    }
+    return NULL;
 }
 
 size_t mt_got_patched_count(void)

@@ -26,6 +26,13 @@ void mt_got_uninstall(void);
 /* Context: [fork-child]. */
 void mt_got_after_fork(void);
 
+/* True when the agent's symbols are not exported in front of libc's: slots are the only way. */
+bool mt_got_stands_alone(void);
+/* True for the names of hooked functions. */
+bool mt_got_knows(const char *name);
+/* The hook that forwards to address, a function of this name; NULL when no bank does. */
+void *mt_got_hook_for(const char *name, const void *address);
+
 /* For tests and notes: slots that lead to a hook now, and slots left alone because no bank was free. */
 size_t mt_got_patched_count(void);
 size_t mt_got_unbanked_count(void);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { SYMBOLS_MAX = 2 * MT_HOOK__COUNT, PREFIX_BITS = 1024, PREFIX_CHARS = 4 };
+enum { SYMBOLS_MAX = 2 * MT_HOOK__COUNT, PREFIX_BITS = 1024, PREFIX_CHARS = 4, VERSIONS_MAX = 4 };
 
 #if defined(__x86_64__)
 enum { RELOC_CALL = R_X86_64_JUMP_SLOT, RELOC_GLOBAL = R_X86_64_GLOB_DAT, RELOC_WORD = R_X86_64_64 };
@@ -67,13 +67,36 @@ static void want_by_name(struct wanted *wanted, uint32_t symbol, const char *nam
     }
 }
 
-/* Symbols before the hashed part; with a SysV hash table, all of them. */
+static uint32_t highest_symbol(const ElfW(Rela) *rela, size_t count)
+{
+    uint32_t highest = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t symbol = (uint32_t)ELF64_R_SYM(rela[i].r_info);
+        highest = symbol > highest ? symbol : highest;
+    }
+    return highest;
+}
+
+/* An object that defines nothing has a hash table with one empty bucket, and a first hashed symbol that says nothing. */
+static bool hashes_nothing(const uint32_t *gnu_hash)
+{
+    uint32_t bucket_count = gnu_hash[0];
+    uint32_t bloom_words = gnu_hash[2] * 2; /* of 64 bits */
+    return bucket_count <= 1 && gnu_hash[4 + bloom_words] == 0;
+}
+
+/* Symbols before the hashed part; with a SysV hash table, all of them; without any table, those that relocations name. */
 static uint32_t unhashed_count(const struct mt_elf_object *object)
 {
-    if (object->gnu_hash != NULL) {
+    if (object->gnu_hash != NULL && !hashes_nothing(object->gnu_hash)) {
         return object->gnu_hash[1];
     }
-    return object->sysv_hash != NULL ? object->sysv_hash[1] : 0;
+    if (object->gnu_hash == NULL && object->sysv_hash != NULL) {
+        return object->sysv_hash[1];
+    }
+    uint32_t data = highest_symbol(object->rela, object->rela_count);
+    uint32_t calls = highest_symbol(object->plt_rela, object->plt_rela_count);
+    return 1 + (data > calls ? data : calls);
 }
 
 static void find_wanted(const struct mt_elf_object *object, struct wanted *wanted)
@@ -84,7 +107,11 @@ static void find_wanted(const struct mt_elf_object *object, struct wanted *wante
     }
     for (int i = 0; object->gnu_hash != NULL && i < MT_HOOK__COUNT; i++) {
         const struct mt_hook_row *row = mt_hook_row((enum mt_hook_index)i);
-        want(wanted, mt_elf_find(object, row->name, row->hash), (enum mt_hook_index)i);
+        uint32_t symbols[VERSIONS_MAX];
+        size_t count = mt_elf_named(object, row->name, row->hash, symbols, VERSIONS_MAX);
+        for (size_t k = 0; k < count; k++) {
+            want(wanted, symbols[k], (enum mt_hook_index)i);
+        }
     }
 }
 

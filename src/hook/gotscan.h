@@ -1,7 +1,7 @@
 /* gotscan.h: which slots of an object name a hooked function.
  *
- * Decides nothing about patching: reads symbol table and relocations. Only symbols the object does not define stand before
- * the hashed part of its symbol table, so those are compared by name, and the defined ones are looked up.
+ * Decides nothing about patching: reads symbol table and relocations. The symbols before the
+ * hashed part of the symbol table are compared by name, the others are looked up.
  * Relocations seen: JUMP_SLOT (addend ignored: linkers may store a PLT offset there), GLOB_DAT, and plain 64-bit words
  * without an addend (tables of function pointers). Context: under the loader's lock.
  */

@@ -17,6 +17,7 @@
 #include "hook/originals.h"
 #include "hook/pymem.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
 #include <string.h>
@@ -150,6 +151,27 @@ MT_NOINLINE void *mt_loader_open_in(long space, const char *file, int mode, cons
     void *handle = real->dlmopen(space, file, mode);
     mt_loader_safe_point();
     return handle;
+}
+
+/* The hook for an original, when slots are all there is: a function found by dlsym would go past them. */
+static MT_NOINLINE void *hook_found(void *handle, const char *name, const struct mt_originals *real)
+{
+    if (handle == RTLD_NEXT || !mt_got_stands_alone() || !mt_got_knows(name)) {
+        return NULL;
+    }
+    void *found = real->dlsym(handle, name);
+    return found != NULL ? mt_got_hook_for(name, found) : NULL;
+}
+
+/* What a tail-jumped dlopen loaded is usually asked for by name next: a good safe point. */
+MT_NOINLINE void *mt_loader_symbol(void *handle, const char *name, const struct mt_originals *real)
+{
+    mt_loader_safe_point();
+    void *hook = hook_found(handle, name, real);
+    if (hook != NULL) {
+        return hook;
+    }
+    return real->dlsym(handle, name); /* a tail jump: RTLD_NEXT and RTLD_DEFAULT depend on the caller */
 }
 
 MT_NOINLINE int mt_loader_close(void *handle, const struct mt_originals *real)

@@ -10,6 +10,7 @@
 
 void *mt_loader_open(const char *file, int mode, const struct mt_originals *real);
 void *mt_loader_open_in(long space, const char *file, int mode, const struct mt_originals *real);
+void *mt_loader_symbol(void *handle, const char *name, const struct mt_originals *real);
 int mt_loader_close(void *handle, const struct mt_originals *real);
 int mt_thread_create(unsigned long *ret_thread, const void *attr, void *(*start)(void *), void *arg,
                      const struct mt_originals *real);

@@ -82,10 +82,11 @@ enum { MT_BANKS = 3 };
     X(int, brk, (void *addr), (addr))                                                                                  \
     X(void *, sbrk, (intptr_t increment), (increment))
 
-/* dlmopen's Lmid_t is long; pthread_t is unsigned long. */
+/* dlmopen's Lmid_t is long; pthread_t is unsigned long. dlsym is hooked through slots only, never exported. */
 #define MT_HOOK_LOADER_TABLE(X)                                                                                        \
     X(void *, dlopen, (const char *file, int mode), (file, mode))                                                      \
     X(void *, dlmopen, (long space, const char *file, int mode), (space, file, mode))                                  \
+    X(void *, dlsym, (void *handle, const char *name), (handle, name))                                                 \
     X(int, dlclose, (void *handle), (handle))                                                                          \
     X(int, pthread_create, (unsigned long *ret_thread, const void *attr, void *(*start)(void *), void *arg),           \
       (ret_thread, attr, start, arg))
