@@ -4,7 +4,7 @@
  * handed back is the memoised one as text. pywalk_check_anchors compares entry frames and anchors with the C stack as
  * libunwind sees it. Ordinary code of the test process: may use malloc and stdio.
  */
-#include "pystack/pystack.h"
+#include "pystack/layout.h"
 #include "symbol/pyline.h"
 #include "wire/format.h"
 
@@ -28,6 +28,7 @@ static void *lookup(const char *name)
 
 int pywalk_open(void);
 const char *pywalk_info(void);
+const char *pywalk_offsets(void);
 const char *pywalk_capture(void);
 const char *pywalk_check_anchors(int strict);
 double pywalk_bench(int rounds, int cold);
@@ -58,6 +59,32 @@ const char *pywalk_info(void)
     const struct mt_python_info *info = mt_pystack_info();
     snprintf(t_text, TEXT_BYTES, "%08x %d %d %d %s", info->version_hex, info->free_threaded, info->frames_supported,
              info->eval_high > info->eval_low, info->version_text);
+    return t_text;
+}
+
+/* The offsets in use, as tools/py_offsets.sh prints those of the headers. */
+const char *pywalk_offsets(void)
+{
+    open_thread();
+    const struct mt_py_offsets *o = &mt_py_enabled()->offsets;
+    const struct {
+        const char *name;
+        unsigned value;
+    } rows[] = {
+#define ROW(field) { #field, o->field }
+        ROW(unicode_kind_shift), ROW(tstate.frame), ROW(tstate.cframe_current), ROW(tstate.cframe_previous),
+        ROW(tstate.thread_id), ROW(tstate.interp), ROW(frame.previous), ROW(frame.code), ROW(frame.instr), ROW(frame.owner),
+        ROW(frame.is_entry), ROW(frame.copy_index), ROW(code.first_line), ROW(code.filename), ROW(code.name),
+        ROW(code.qualname), ROW(code.linetable), ROW(code.bytecode), ROW(code.version), ROW(code.first_traceable),
+        ROW(code.copies), ROW(object.type), ROW(object.bytes_size), ROW(object.bytes_data), ROW(object.unicode_length),
+        ROW(object.unicode_state), ROW(object.unicode_ascii_data), ROW(object.unicode_compact_data),
+        ROW(runtime.finalizing), ROW(runtime.interpreters_head), ROW(runtime.interpreter_next),
+#undef ROW
+    };
+    int used = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        used += snprintf(t_text + used, (size_t)(TEXT_BYTES - used), "%s %u\n", rows[i].name, rows[i].value);
+    }
     return t_text;
 }
 

@@ -29,7 +29,7 @@ def open_library(path):
     for library in (held, released):
         library.pywalk_capture.restype = ctypes.c_char_p
         library.pywalk_check_anchors.restype = ctypes.c_char_p
-        library.pywalk_info.restype = ctypes.c_char_p
+        library.pywalk_info.restype = library.pywalk_offsets.restype = ctypes.c_char_p
         library.pywalk_bench.restype = ctypes.c_double
     return held, released
 
@@ -341,19 +341,27 @@ def everything(leaf):
 # ---- scenarios ---------------------------------------------------------------------------------------------------------------
 
 
-def run_anchors():
-    everything(anchors)
-    thread = threading.Thread(target=everything_but_signals, args=(anchors,))
+def in_thread(body, *arguments):
+    """Runs it in a thread and raises here what it raised."""
+    failures = []
+
+    def run():
+        try:
+            body(*arguments)
+        except BaseException as e:
+            failures.append(e)
+
+    thread = threading.Thread(target=run)
     thread.start()
     thread.join()
+    if failures:
+        raise failures[0]
 
 
-def everything_but_signals(leaf):
-    nested(leaf)
-    recursion(leaf, 100)
-    generators(leaf)
-    callbacks(leaf)
-    constructors(leaf)
+def run_anchors():
+    everything(anchors)
+    for body in (nested, recursion, generators, callbacks, constructors):
+        in_thread(body, anchors)
 
 
 def run_unicode():
@@ -479,9 +487,7 @@ def run_subinterpreters():
         return snap()
 
     in_subinterpreter(6)
-    thread = threading.Thread(target=in_subinterpreter, args=(2,))
-    thread.start()
-    thread.join()
+    in_thread(in_subinterpreter, 2)
     nested(snap)
 
 
@@ -489,7 +495,6 @@ def run_truncated():
     depth = MAX_FRAMES + 1500
     sys.setrecursionlimit(depth + 2000)
     threading.stack_size(1 << 30)
-    failures = []
 
     def go(n):
         if n == 0:
@@ -502,16 +507,7 @@ def run_truncated():
         if n == 3000:
             compare(capture_held(), sys._getframe())
 
-    def body():
-        try:
-            go(depth)
-        except BaseException as e:
-            failures.append(e)
-
-    thread = threading.Thread(target=body)
-    thread.start()
-    thread.join()
-    assert not failures, failures[0]
+    in_thread(go, depth)
 
 
 def run_fork():
@@ -594,6 +590,7 @@ SCENARIOS = {
     "fork": run_fork,
     "finalization": run_finalization,
     "greenlets": run_greenlets,
+    "offsets": lambda: print(held.pywalk_offsets().decode()),
     "bench": run_bench,
 }
 
