@@ -63,7 +63,7 @@ static bool ask_loader(uint64_t address, struct dl_find_object *ret_object)
 static bool is_loader_object(const struct mt_module_record *record, const struct dl_find_object *object)
 {
     uint64_t eh_frame_hdr = (uint64_t)(uintptr_t)object->dlfo_eh_frame;
-    return record->link_map == (uint64_t)(uintptr_t)object->dlfo_link_map &&
+    return mt_load_relaxed(&record->link_map) == (uint64_t)(uintptr_t)object->dlfo_link_map &&
            (record->module.eh_frame_hdr == 0 || record->module.eh_frame_hdr == eh_frame_hdr);
 }
 
@@ -132,7 +132,7 @@ static struct mt_module_record *settle_locked(struct mt_module_record *record)
     while ((other = mt_modulemap_overlapping_locked(record->module.low, record->module.high)) != NULL) {
         if (is_same_module(&other->module, &record->module)) {
             other->seen = record->seen;
-            other->link_map = record->link_map;
+            mt_store_relaxed(&other->link_map, record->link_map);
             mt_modulemap_give_record_locked(record);
             return other;
         }
@@ -215,7 +215,7 @@ const struct mt_module *mt_modules_find(uint64_t pc)
         return record == NULL ? NULL : &record->module;
     }
     if (!ask_loader(pc, &object)) {
-        return record != NULL && record->link_map == 0 ? &record->module : NULL;
+        return record != NULL && mt_load_relaxed(&record->link_map) == 0 ? &record->module : NULL;
     }
     if (record != NULL && is_loader_object(record, &object) && is_named(&record->module, object.dlfo_link_map->l_name)) {
         return &record->module;

@@ -20,8 +20,9 @@ enum { MT_MODULE_QUARANTINE = 256 };
 
 struct mt_module_record {
     struct mt_module module; /* first: readers are given its address */
-    uint64_t link_map;       /* the loader's identity of the object; 0: the loader does not find it by address */
-    uint64_t seen;           /* number of the last refresh (or discovery) that saw it */
+    uint64_t link_map;       /* the loader's identity of the object; 0: the loader does not find it by address. Written under
+                                the lock, read anywhere, relaxed: it only changes between two right values */
+    uint64_t seen;           /* number of the last refresh (or discovery) that saw it; lock holder only */
     struct mt_module_record *next; /* free and quarantined records */
 };
 

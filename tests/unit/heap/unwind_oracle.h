@@ -19,6 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* libunwind's own locks and caches are not ours to judge. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:libunwind\ncalled_from_lib:libunwind\n";
+}
+
 struct oracle {
     struct mt_unwinder memo;
     struct mt_unwinder fresh;
