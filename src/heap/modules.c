@@ -247,6 +247,7 @@ struct refresh {
 
 static void visit_locked(const struct dl_phdr_info *info, struct refresh *refresh)
 {
+    prepare_locked();
     struct mt_module_record *record = mt_modulemap_take_record_locked();
     struct dl_find_object object;
     if (record == NULL) {
