@@ -13,7 +13,7 @@ static const struct mt_option own[] = {
     { "thread", 0, MT_OPTION_TEXT, offsetof(struct values, select.thread), NULL, NULL, 0, "T",
       "only what this thread (id or name) allocated" },
     { "native", 0, MT_OPTION_SWITCH, offsetof(struct values, select.native), NULL, NULL, 0, NULL,
-      "show the frames of the Python interpreter's own code too; default off" },
+      "show native frames in Python stacks too; default: Python frames only where there are any" },
     { 0 },
 };
 static const struct mt_option *const tables[] = { own, mt_select_rows, mt_select_output, NULL };

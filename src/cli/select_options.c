@@ -67,7 +67,8 @@ const struct mt_option mt_select_what[] = {
       "what was allocated from T0 on and alive at T1" },
     { "thread", 0, MT_OPTION_TEXT, FIELD(thread), NULL, NULL, 0, "T", "only what this thread (id or name) allocated" },
     { "native", 0, MT_OPTION_SWITCH, FIELD(native), NULL, NULL, 0, NULL,
-      "show native frames in Python stacks too (extensions, libraries, the interpreter); default: Python frames only where there are any" },
+      "show native frames in Python stacks too (extensions, libraries, the interpreter); default: Python frames only where "
+      "there are any" },
     { 0 },
 };
 

@@ -51,21 +51,28 @@ static bool is_alive(uint64_t pid)
     return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
 }
 
+/* The header was never marked as ended. Nothing is lost by that, but a reader should know a kill from an end. _exit is how
+ * shells and fork children end, so it is not worth a word. */
+static void warn_unfinished(const struct mt_trace_info *info, struct mt_strlist *ret)
+{
+    if (info->exit_known && WIFSIGNALED(info->exit_status)) {
+        mt_strlist_print(ret, "%s: the program was killed by signal %d (%s); the trace ends there", info->path,
+                         WTERMSIG(info->exit_status), strsignal(WTERMSIG(info->exit_status)));
+    } else if (!info->exit_known && is_alive(info->pid)) {
+        mt_strlist_print(ret, "%s: process %llu may still be recording; this is its state so far", info->path,
+                         (unsigned long long)info->pid);
+    } else if (!info->exit_known && (info->flags & MT_TRACE_FORK_CHILD) == 0) {
+        mt_strlist_print(ret, "%s: the process ended without exit handlers (killed or _exit); the trace ends there",
+                         info->path);
+    }
+}
+
 static void warn_state(const struct mt_trace_info *info, struct mt_strlist *ret)
 {
     const char *path = info->path;
     switch (info->state) {
     case MT_STATE_RECORDING:
-        if (info->exit_known && WIFSIGNALED(info->exit_status)) {
-            mt_strlist_print(ret, "%s: the program was killed by signal %d (%s); the trace ends there", path,
-                             WTERMSIG(info->exit_status), strsignal(WTERMSIG(info->exit_status)));
-        } else if (is_alive(info->pid)) {
-            mt_strlist_print(ret, "%s: process %llu may still be recording; this is its state so far", path,
-                             (unsigned long long)info->pid);
-        } else {
-            mt_strlist_print(ret, "%s: the program ended without its exit handlers (killed or _exit); the trace ends there",
-                             path);
-        }
+        warn_unfinished(info, ret);
         break;
     case MT_STATE_FILE_FULL:
         mt_strlist_print(ret, "%s: recording stopped because the file could not grow (disk full or --max-file)", path);

@@ -15,7 +15,7 @@ struct mt_human mt_human_bytes(double bytes)
     struct mt_human human;
     double size = fabs(bytes);
     size_t unit = 0;
-    while (size >= 999.5 && unit + 1 < MT_COUNTOF(units)) {
+    while (size >= (unit == 0 ? 1023.5 : 999.5) && unit + 1 < MT_COUNTOF(units)) {
         size /= 1024;
         unit++;
     }

@@ -18,7 +18,7 @@ static void test_every_code_point_survives_encoding_and_decoding(void **state)
 {
     (void)state;
     for (uint32_t code_point = 0; code_point <= 0x10FFFF; code_point++) {
-        char bytes[4] = "";
+        char bytes[4] = { 0 };
         size_t used;
         if (code_point >= 0xD800 && code_point <= 0xDFFF) {
             continue;

@@ -1,0 +1,473 @@
+"""The command line: run's promises about the program, exit codes, both word orders, outputs whole or absent, and every
+export format read back by a reader of that format."""
+
+import csv
+import io
+import json
+import os
+import pathlib
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import MEMTAP, memtap, run
+
+COMMANDS = ("run", "summary", "stats", "tree", "table", "leaks", "parse", "export", "pack", "doctor")
+READERS = ("summary", "stats", "tree", "table", "leaks")
+SH = "/bin/sh"
+
+
+@pytest.fixture(scope="module")
+def trace(tmp_path_factory):
+    """A recording of the exchange target that the reading tests share."""
+    from conftest import TARGETS
+
+    path = tmp_path_factory.mktemp("cli") / "x.mtap"
+    result = run([MEMTAP, "run", "-q", "-o", path, "--", TARGETS / "exchange", 2, 500])
+    assert result.returncode == 0, result.stderr
+    return path
+
+
+@pytest.fixture
+def tape(tmp_path):
+    """tape(program…, options=…): memtap run -q -o out.mtap in an empty folder; gives the finished process."""
+
+    def start(*program, options=("-q",), **kwargs):
+        return run([MEMTAP, "run", *options, "-o", tmp_path / "out.mtap", "--", *program], **kwargs)
+
+    return start
+
+
+# ---- front door --------------------------------------------------------------------------------------------------
+
+
+def test_version_names_tool_agent_and_format():
+    lines = memtap("--version").stdout.decode().splitlines()
+    assert [line.split()[0] for line in lines] == ["memtap", "agent", "trace"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_manual_page(command):
+    by_flag, by_word = memtap(command, "-h").stdout, memtap("help", command).stdout
+    assert by_flag == by_word
+    for section in (b"SYNOPSIS", b"DESCRIPTION", b"OPTIONS", b"EXIT CODES", b"EXAMPLES"):
+        assert section in by_flag
+    assert max(len(line) for line in by_flag.decode().splitlines()) <= 80
+
+
+def test_usage_mistakes_give_2_and_name_the_nearest():
+    for arguments, words in (
+        (["sumary"], "did you mean summary"),
+        (["stats", "--frmat", "json", "x"], "did you mean --format"),
+        (["stats", "-f", "xml", "x"], "table, json, csv, ndjson"),
+        (["stats"], "which trace"),
+        (["table", "--at", "noon", "x"], "--at"),
+        (["table", "--between", "1", "x"], "T0,T1"),
+        (["export", "x"], "which format"),
+        (["parse", "a", "b"], "exactly one"),
+        (["run"], "nothing to run"),
+        (["run", "--rate", "x", "ls"], "not a size"),
+        (["-t"], "-t needs"),
+        (["doctor", "abc"], "PID"),
+    ):
+        result = memtap(*arguments, check=False)
+        assert (result.returncode, result.stdout) == (2, b""), arguments
+        assert words in result.stderr.decode(), arguments
+
+
+def test_no_arguments_is_a_usage_error_and_help_is_not():
+    assert memtap(check=False).returncode == 2
+    assert memtap("help").stdout == memtap("--help").stdout == memtap("-h").stdout
+
+
+def test_the_target_may_stand_first(trace):
+    wanted = memtap("stats", "-f", "json", trace).stdout
+    assert memtap(trace, "stats", "-f", "json").stdout == wanted
+    assert memtap("-t", trace, "stats", "-f", "json").stdout == wanted
+    assert memtap("stats", trace, "-f", "json").stdout == wanted
+
+
+def test_unreadable_traces_give_1_and_one_sentence(tmp_path, trace):
+    foreign, empty, short, missing = (tmp_path / name for name in ("foreign", "empty", "short", "missing"))
+    foreign.write_bytes(b"\x7fELF" * 5000)
+    empty.touch()
+    short.write_bytes(trace.read_bytes()[:300])
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for path in (foreign, empty, short, missing, folder):
+        for command in (*READERS, "parse"):
+            result = memtap(command, path, check=False)
+            assert (result.returncode, result.stdout) == (1, b""), (command, path)
+            assert path.name in result.stderr.decode() and result.stderr.count(b"\n") == 1
+
+
+# ---- run: the program is not disturbed ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 77, 255])
+def test_the_exit_code_is_the_programs(tape, code):
+    result = tape(SH, "-c", f"exit {code}")
+    assert (result.returncode, result.stdout, result.stderr) == (code, b"", b"")
+
+
+def test_a_deadly_signal_is_128_plus_n(tape):
+    result = tape(SH, "-c", "kill -SEGV $$")
+    assert result.returncode == 128 + signal.SIGSEGV
+    assert b"killed by signal 11" in result.stderr
+
+
+def test_streams_folder_and_limits_are_the_programs(tape, tmp_path):
+    script = "pwd; ulimit -n; ulimit -c; umask; cat; echo err >&2"
+    bare = run([SH, "-c", script], input=b"in\n", cwd=tmp_path)
+    taped = tape(SH, "-c", script, input=b"in\n", cwd=tmp_path)
+    assert (taped.stdout, taped.stderr) == (bare.stdout, bare.stderr)
+
+
+def test_no_file_descriptor_reaches_the_program(tape):
+    listing = "import os; print(sorted(int(f) for f in os.listdir('/proc/self/fd')))"
+    bare = run([sys.executable, "-c", listing])
+    assert tape(sys.executable, "-c", listing).stdout == bare.stdout
+
+
+def test_signal_dispositions_and_mask_are_the_programs(tape):
+    def states(output):
+        return [line for line in output.decode().splitlines() if line.startswith(("SigBlk", "SigIgn"))]
+
+    bare = run(["cat", "/proc/self/status"])
+    assert states(tape("cat", "/proc/self/status").stdout) == states(bare.stdout)
+
+
+def test_what_was_preloaded_before_stays_preloaded(tape, tmp_path):
+    result = tape(SH, "-c", "echo $LD_PRELOAD", env={**os.environ, "LD_PRELOAD": "libm.so.6"})
+    agent, other = result.stdout.decode().split(":")
+    assert agent.endswith("libmemtap-agent.so") and other.strip() == "libm.so.6"
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP", "USR1", "USR2"])
+def test_signals_sent_to_memtap_are_passed_on(tmp_path, name):
+    script = f"trap 'echo got; exit 9' {name}; echo ready; while :; do sleep 0.01; done"
+    process = subprocess.Popen([MEMTAP, "run", "-q", "-o", tmp_path / "x.mtap", SH, "-c", script], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(getattr(signal, "SIG" + name))
+    assert process.stdout.read() == b"got\n"
+    assert process.wait(60) == 9
+
+
+def test_ctrl_c_goes_to_the_program_and_memtap_finishes(tmp_path):
+    """On a terminal of its own: the line discipline signals the whole foreground group."""
+    script = "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.01; done"
+    path = tmp_path / "x.mtap"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(MEMTAP, [str(MEMTAP), "run", "-o", str(path), SH, "-c", script])
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(terminal, 4096)
+    os.write(terminal, b"\x03")
+    try:
+        while True:
+            seen += os.read(terminal, 4096)
+    except OSError:
+        pass  # the terminal is gone: everybody has exited
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    assert b"caught" in seen and b"peak" in seen
+    assert path.exists()
+
+
+def test_the_clock_file_is_gone_afterwards(tape):
+    before = set(pathlib.Path("/dev/shm").glob("memtap-tick.*"))
+    result = tape(SH, "-c", "ls /dev/shm; echo $MEMTAP_TICK")
+    mine = pathlib.Path(result.stdout.decode().split()[-1])
+    assert mine.name in result.stdout.decode()
+    assert not mine.exists() and mine not in before
+
+
+def test_nothing_but_the_trace_is_left_in_the_folder(tape, tmp_path):
+    tape("true")
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mtap"]
+
+
+# ---- run: starting -----------------------------------------------------------------------------------------------
+
+
+def test_programs_that_cannot_start_give_what_a_shell_gives(tape, tmp_path):
+    plain = tmp_path / "plain"
+    plain.touch()
+    for program, code in (("no-such-program", 127), ("./no/such", 127), (plain, 126), (tmp_path, 126), ("gone.py", 127)):
+        result = tape(program)
+        assert result.returncode == code and len(result.stderr.splitlines()) == 1, program
+    assert [p.name for p in tmp_path.iterdir()] == ["plain"]
+
+
+def test_an_existing_trace_is_kept_unless_told(tmp_path):
+    path = tmp_path / "x.mtap"
+    path.write_text("precious")
+    (tmp_path / "x.77.mtap").write_text("child of an earlier run")
+    result = memtap("run", "-q", "-o", path, SH, "-c", "touch started", check=False, cwd=tmp_path)
+    assert result.returncode == 2 and b"-f" in result.stderr
+    assert path.read_text() == "precious" and not (tmp_path / "started").exists()
+    memtap("run", "-q", "-f", "-o", path, "true")
+    assert path.read_bytes()[:8] == b"\x89MTAP\r\n\x1a"
+    assert not (tmp_path / "x.77.mtap").exists()
+
+
+@pytest.mark.parametrize("output", ["no/such/folder/x.mtap", "/proc/x.mtap", ".", "/dev/null"])
+def test_an_impossible_output_stops_before_the_program(tmp_path, output):
+    result = memtap("run", "-o", output, SH, "-c", "touch started", check=False, cwd=tmp_path)
+    assert result.returncode == 2 and result.stderr.count(b"\n") == 1
+    assert not (tmp_path / "started").exists()
+
+
+def test_the_default_name_has_program_and_pid(tmp_path, any_python):
+    (tmp_path / "app.py").write_text("import os; print(os.getpid())")
+    result = memtap("run", "app.py", cwd=tmp_path, env={**os.environ, "MEMTAP_PYTHON": str(any_python)})
+    assert [p.name for p in tmp_path.glob("*.mtap")] == [f"memtap-app.{int(result.stdout)}.mtap"]
+
+
+def test_python_files_modules_and_code_run_like_python_does(tmp_path, any_python):
+    environment = {**os.environ, "MEMTAP_PYTHON": str(any_python)}
+    show = "import sys; print(sys.argv, __name__, sys.flags.optimize)"
+    (tmp_path / "shown.py").write_text(show)
+    for form in (["shown.py"], ["-m", "shown"], ["-c", show]):
+        arguments = [*form, "-x", "--rate", "7"]
+        bare = run([any_python, *arguments], cwd=tmp_path)
+        taped = memtap("run", "-q", "-f", "-o", "x.mtap", *arguments, cwd=tmp_path, env=environment)
+        assert taped.stdout == bare.stdout, form
+
+
+def test_a_static_program_is_named_as_such(tmp_path, tape):
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc")
+    source = tmp_path / "s.c"
+    source.write_text("int main(void) { return 4; }\n")
+    if run(["gcc", "-static", "-o", tmp_path / "s", source]).returncode != 0:
+        pytest.skip("no static libc")
+    result = tape(tmp_path / "s")
+    assert result.returncode == 4
+    assert b"statically linked" in result.stderr
+
+
+def test_the_summary_has_five_lines_and_a_next_command(tape):
+    lines = tape("true", options=()).stderr.decode().splitlines()
+    assert [line.split()[0] for line in lines[1:6]] == ["peak", "allocations", "leaked", "duration", "processes"]
+    assert lines[6].startswith("next: memtap summary ")
+    assert run(lines[6].replace("next: memtap", str(MEMTAP)).split()).returncode == 0
+
+
+def test_exit_status_and_rss_reach_the_trace(tape, tmp_path):
+    tape(SH, "-c", "exit 7")
+    stats = json.loads(memtap("stats", "-f", "json", tmp_path / "out.mtap").stdout)
+    assert stats["exit_code"] == 7 and stats["rss_peak_bytes"] > 100_000
+    assert stats["command"] == "/bin/sh -c 'exit 7'"
+
+
+def test_variables_mirror_options_and_flags_win(tmp_path):
+    environment = {**os.environ, "MEMTAP_MODE": "sample", "MEMTAP_RATE": "64K", "MEMTAP_QUIET": "1"}
+    for options, mode in (([], "sample"), (["--mode", "exact"], "exact")):
+        path = tmp_path / f"{mode}.mtap"
+        assert memtap("run", *options, "-o", path, "true", env=environment).stderr == b""
+        stats = json.loads(memtap("stats", "-f", "json", path).stdout)
+        assert stats["mode"] == mode
+        assert stats["rate_bytes"] == (65536 if mode == "sample" else 0)
+
+
+def test_no_pack_leaves_the_raw_trace(tape, tmp_path):
+    tape("true", options=("-q", "--no-pack"))
+    path = tmp_path / "out.mtap"
+    raw, before = path.stat().st_size, memtap("stats", "-f", "json", path).stdout
+    memtap("pack", "-q", path)
+    assert path.stat().st_size < raw
+    after = json.loads(memtap("stats", "-f", "json", path).stdout)
+    assert {**after, "trace_bytes": 0} == {**json.loads(before), "trace_bytes": 0}
+
+
+# ---- reports -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_every_report_speaks_every_format(trace, command):
+    assert memtap(command, trace).stdout
+    whole = json.loads(memtap(command, "-f", "json", trace).stdout)
+    lines = [json.loads(line) for line in memtap(command, "-f", "ndjson", trace).stdout.splitlines()]
+    assert lines == (whole if isinstance(whole, list) else [whole])
+    table = list(csv.reader(io.StringIO(memtap(command, "-f", "csv", trace).stdout.decode())))
+    assert len({len(row) for row in table}) == 1 and len(table) > 1
+
+
+def test_the_suffix_of_the_output_selects_the_format(trace, tmp_path):
+    for suffix in ("json", "csv", "ndjson"):
+        out = tmp_path / f"t.{suffix}"
+        assert memtap("table", trace, "-o", out).stdout == b""
+        assert out.read_bytes() == memtap("table", trace, "-f", suffix).stdout
+    out = tmp_path / "t.txt"
+    memtap("table", trace, "-o", out)
+    assert out.read_bytes() == memtap("table", trace).stdout
+
+
+@pytest.mark.parametrize("selection", [[], ["--peak"], ["--leaks"], ["--temporary"], ["--temporary=100"], ["--at", "50%"],
+                                       ["--at", "peak"], ["--between", "0,peak"], ["--between", "10%,1s"], ["--native"]])
+def test_every_selection_agrees_between_table_and_tree(trace, selection):
+    rows = json.loads(memtap("table", "-f", "json", *selection, trace).stdout)
+    for invert in ([], ["--invert"]):
+        tree = json.loads(memtap("tree", "-f", "json", *selection, *invert, trace).stdout)
+        assert sum(row["bytes"] for row in rows) == tree[0]["bytes"]
+        assert sum(node["self_bytes"] for node in tree) == tree[0]["bytes"]
+
+
+def test_at_peak_is_the_peak(trace):
+    assert json.loads(memtap("tree", "--at", "peak", "-f", "json", trace).stdout)[0]["bytes"] == \
+           json.loads(memtap("tree", "-f", "json", trace).stdout)[0]["bytes"]
+
+
+def test_tree_nodes_are_parents_first_and_hold_their_children(trace):
+    nodes = json.loads(memtap("tree", "-f", "json", trace).stdout)
+    children = {}
+    for position, node in enumerate(nodes):
+        assert node["id"] == position and (node["parent"] is None) == (position == 0)
+        if position:
+            assert node["parent"] < position and node["depth"] == nodes[node["parent"]]["depth"] + 1
+            children[node["parent"]] = children.get(node["parent"], 0) + node["bytes"]
+    for parent, total in children.items():
+        assert total + nodes[parent]["self_bytes"] == nodes[parent]["bytes"]
+
+
+def test_rows_are_limited_and_counted(trace):
+    assert len(json.loads(memtap("table", "-f", "json", "-n", 2, trace).stdout)) == 2
+    text = memtap("table", "-n", 1, trace).stdout.decode()
+    assert "more rows" in text and "more rows" not in memtap("table", "-n", 0, trace).stdout.decode()
+
+
+def test_threads_add_up_and_can_be_chosen(trace):
+    rows = json.loads(memtap("table", "--leaks", "--by", "thread", "-f", "json", trace).stdout)
+    whole = json.loads(memtap("stats", "-f", "json", trace).stdout)["leaked_bytes"]
+    assert sum(row["bytes"] for row in rows) == whole
+    for row in rows:
+        tid = row["thread"].rsplit("(", 1)[1].rstrip(")")
+        chosen = json.loads(memtap("table", "--leaks", "--thread", tid, "-f", "json", trace).stdout)
+        assert sum(item["bytes"] for item in chosen) == row["bytes"]
+    result = memtap("table", "--thread", "no such thread", trace, check=False)
+    assert result.returncode == 2 and b"no such thread" in result.stderr
+
+
+def test_several_files_and_a_folder_are_merged(trace, tmp_path, target):
+    second = tmp_path / "second.mtap"
+    run([MEMTAP, "run", "-q", "-o", second, "--", target("threads"), 3, 50])
+    shutil.copy(trace, tmp_path / "first.mtap")
+
+    def leaked(*paths):
+        return json.loads(memtap("stats", "-f", "json", *paths).stdout)["leaked_bytes"]
+
+    assert leaked(trace, second) == leaked(trace) + leaked(second) == leaked(tmp_path)
+
+
+def test_a_reader_that_goes_away_is_no_error(trace):
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert subprocess.run([MEMTAP, "parse", trace], stdout=writer, check=False).returncode == 0
+    os.close(writer)
+
+
+def test_full_disk_is_reported_and_leaves_nothing(trace):
+    result = memtap("parse", trace, "-o", "/dev/full", check=False)
+    assert result.returncode == 1 and b"/dev/full" in result.stderr
+
+
+def test_parse_shows_damage_and_goes_on(trace, tmp_path):
+    text = memtap("parse", trace).stdout.decode()
+    assert not [line for line in text.splitlines() if line.startswith("bad ")]
+    broken = tmp_path / "broken.mtap"
+    data = bytearray(trace.read_bytes())
+    broken.write_bytes(data[: len(data) * 2 // 3])
+    result = memtap("parse", broken, check=False)
+    assert result.returncode == 1
+    assert "\nbad " in result.stdout.decode() and "damaged" in result.stderr.decode()
+
+
+# ---- exports -----------------------------------------------------------------------------------------------------
+
+
+def peak_of(trace):
+    return json.loads(memtap("stats", "-f", "json", trace).stdout)["peak_bytes"]
+
+
+def test_collapsed_lines_add_up(trace):
+    total = 0
+    seen = set()
+    for line in memtap("export", "-f", "collapsed", trace).stdout.decode().splitlines():
+        stack, _, value = line.rpartition(" ")
+        assert stack and all(stack.split(";")) and stack not in seen
+        seen.add(stack)
+        total += int(value)
+    assert total == peak_of(trace)
+
+
+def test_speedscope_has_what_its_schema_asks(trace, tmp_path):
+    out = tmp_path / "x.speedscope.json"
+    memtap("export", "-o", out, trace)
+    data = json.loads(out.read_text())
+    assert data["$schema"] == "https://www.speedscope.app/file-format-schema.json"
+    frames = data["shared"]["frames"]
+    assert all(isinstance(frame["name"], str) and set(frame) <= {"name", "file", "line", "col"} for frame in frames)
+    for profile in data["profiles"]:
+        assert {"type", "name", "unit", "startValue", "endValue", "samples", "weights"} == set(profile)
+        assert profile["type"] == "sampled" and profile["unit"] in ("bytes", "none")
+        assert len(profile["samples"]) == len(profile["weights"])
+        assert all(0 <= frame < len(frames) for sample in profile["samples"] for frame in sample)
+        assert profile["endValue"] - profile["startValue"] == sum(profile["weights"])
+    assert data["profiles"][0]["endValue"] == peak_of(trace)
+
+
+@pytest.mark.parametrize("kind, key", [("inuse_space", "peak_bytes"), ("inuse_objects", "peak_allocations"),
+                                       ("alloc_space", "total_allocated_bytes"), ("alloc_objects", "allocations")])
+def test_go_reads_the_pprof_export(trace, tmp_path, kind, key):
+    if shutil.which("go") is None:
+        pytest.skip("no go")
+    out = tmp_path / "x.pb"
+    memtap("export", "--format", "pprof", "-o", out, trace)
+    text = run(["go", "tool", "pprof", "-raw", out]).stdout.decode()
+    lines = text.partition("Samples:")[2].partition("Locations")[0].splitlines()
+    kinds = [word.split("/")[0] for word in lines[1].split()]
+    numbers = [line.split(":")[0].split() for line in lines[2:]]
+    samples = [[int(word) for word in row] for row in numbers if len(row) == len(kinds) and row[0].isdigit()]
+    wanted = json.loads(memtap("stats", "-f", "json", trace).stdout)[key]
+    assert sum(sample[kinds.index(kind)] for sample in samples) == wanted
+    top = run(["go", "tool", "pprof", "-top", f"-sample_index={kind}", out])
+    assert top.returncode == 0 and b"case_" in top.stdout, top.stderr
+
+
+def test_csv_and_json_carry_every_stack(trace, tmp_path):
+    rows = list(csv.DictReader(io.StringIO(memtap("export", "-f", "csv", trace).stdout.decode())))
+    data = json.loads(memtap("export", "-f", "json", trace).stdout)
+    assert sum(int(row["bytes"]) for row in rows) == data["bytes"] == peak_of(trace)
+    assert len(rows) == len(data["stacks"])
+    assert all(stack["stack"] for stack in data["stacks"])
+
+
+def test_chrome_counters_end_at_what_is_alive(trace):
+    events = json.loads(memtap("export", "-f", "chrome", trace).stdout)["traceEvents"]
+    heap = [event for event in events if event["ph"] == "C" and event["name"] == "heap"]
+    assert heap and [event["ts"] for event in heap] == sorted(event["ts"] for event in heap)
+    assert heap[-1]["args"]["bytes"] == json.loads(memtap("stats", "-f", "json", trace).stdout)["leaked_bytes"]
+
+
+# ---- doctor ------------------------------------------------------------------------------------------------------
+
+
+def test_doctor_reports_in_words_and_json():
+    words = memtap("doctor", check=False)
+    findings = json.loads(memtap("doctor", "-f", "json", check=False).stdout)
+    assert len(words.stdout.splitlines()) == len(findings)
+    assert {"agent", "libc", "python", "shared memory", "folder"} <= {finding["topic"] for finding in findings}
+    assert words.returncode == (1 if any(f["level"] == "problem" for f in findings) else 0)
+
+
+def test_doctor_looks_at_a_process():
+    result = memtap("doctor", "-f", "json", os.getpid(), check=False)
+    topics = {finding["topic"]: finding for finding in json.loads(result.stdout)}
+    assert topics["process"]["level"] == "ok" and "recording" in topics
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert memtap("doctor", gone.pid, check=False).returncode == 3
