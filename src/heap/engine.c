@@ -99,12 +99,12 @@ static bool restart_in_child(void)
     return g_mt.mode != MT_MODE_OFF;
 }
 
-/* Gives the thread its block if it may have one; true when it is ready. */
+/* Gives the thread its block, again after its end, if it may have one; true when it is ready. */
 static bool become_ready(void)
 {
-    if (t_mt.state == MT_THREAD_NEW) {
+    if (t_mt.state == MT_THREAD_NEW || t_mt.state == MT_THREAD_DEAD) {
         t_mt.depth++;
-        bool attached = mt_thread_attach();
+        bool attached = t_mt.state == MT_THREAD_NEW ? mt_thread_attach() : mt_thread_revive();
         t_mt.depth--;
         return attached;
     }

@@ -14,6 +14,8 @@ struct mt_engine g_mt = {
     .orphan_lock = MT_SPINLOCK_INIT(MT_RANK_ORPHAN),
 };
 
+enum { REVIVED_MAX = 256 }; /* blocks that are never given back */
+
 static size_t round_up(size_t bytes)
 {
     return (bytes + 63) & ~(size_t)63;
@@ -122,6 +124,25 @@ bool mt_thread_attach(void)
     t_mt.thread = t;
     t_mt.state = MT_THREAD_READY;
     mt_engine_count(MT_COUNTER_THREADS, 1);
+    mt_thread_note_name(t);
+    return true;
+}
+
+bool mt_thread_revive(void)
+{
+    static uint32_t revived;
+    struct mt_thread *t = NULL;
+    if (mt_load_relaxed(&revived) < REVIVED_MAX) {
+        (void)mt_fetch_add_relaxed(&revived, 1u);
+        t = mt_thread_new_block();
+    }
+    if (t == NULL) {
+        mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
+        mt_engine_count(MT_COUNTER_DROPPED_NO_THREAD, 1);
+        return false;
+    }
+    t_mt.thread = t;
+    t_mt.state = MT_THREAD_READY;
     mt_thread_note_name(t);
     return true;
 }

@@ -90,6 +90,10 @@ extern struct mt_region_clock g_mt_regions[MT_REGION_CLOCKS] MT_HIDDEN;
 
 /* Gives the calling thread its block; false when there is no memory (counted once a try). */
 bool mt_thread_attach(void) MT_CHECKED;
+/* The calling thread allocates after its end was seen (a TSD destructor of another library in the last round): gives it a
+ * block for good, as nobody tells of its end again. Such a block is not in the list of threads: its TLS may vanish at any
+ * time. Bounded; false: the event is dropped and counted. */
+bool mt_thread_revive(void) MT_CHECKED;
 /* A block not tied to a thread (the orphan stream). */
 struct mt_thread *mt_thread_new_block(void);
 /* Writes a THREAD record with the present name when it is new or changed. */
