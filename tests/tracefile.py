@@ -15,6 +15,7 @@ import dataclasses
 import struct
 
 import zstandard
+from crc32c import crc32c
 
 MAGIC = b"\x89MTAP\r\n\x1a"
 BLOCK_MAGIC = 0x4B42544D
@@ -37,25 +38,6 @@ class FormatError(Exception):
     """The file breaks the specification."""
 
 
-def crc32c_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-CRC_TABLE = crc32c_table()
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
-    return crc ^ 0xFFFFFFFF
-
-
 class Cursor:
     """Reads varints and strings from bytes; running out is a FormatError."""
 
@@ -67,21 +49,24 @@ class Cursor:
         return self.at >= len(self.data)
 
     def u8(self):
-        if self.done():
-            raise FormatError("record ends early")
-        self.at += 1
-        return self.data[self.at - 1]
+        return self.take(1)[0]
 
     def varint(self):
+        data, at = self.data, self.at
         value = shift = 0
-        while True:
-            byte = self.u8()
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value & (2**64 - 1)
-            if shift >= 70:
-                raise FormatError("varint longer than ten bytes")
+        try:
+            while True:
+                byte = data[at]
+                at += 1
+                value |= (byte & 0x7F) << shift
+                if byte < 0x80:
+                    self.at = at
+                    return value
+                shift += 7
+                if shift >= 70:
+                    raise FormatError("varint longer than ten bytes")
+        except IndexError:
+            raise FormatError("record ends early") from None
 
     def svarint(self):
         value = self.varint()
@@ -91,7 +76,7 @@ class Cursor:
         if self.at + count > len(self.data):
             raise FormatError("bytes end early")
         self.at += count
-        return bytes(self.data[self.at - count : self.at])
+        return self.data[self.at - count : self.at]
 
     def string(self):
         return self.take(self.varint())
@@ -110,7 +95,7 @@ class Module:
         return any(start <= pc - self.bias < start + length for start, length, _, _ in self.segments)
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(slots=True)
 class Event:
     """kind: alloc, free, map, unmap. size: bytes of the block or range. undone frees and allocs are left out."""
 
@@ -134,6 +119,7 @@ class Trace:
         self.dropped = 0
         self.strings = [""]
         self.modules = {}
+        self.holders = {}  # pc: module, as long as modules stay as they are
         self.threads = {}
         self.codes = [None]
         self.native_nodes = [(0, 0, None)]
@@ -247,9 +233,11 @@ class Trace:
         path = record.string().decode("utf-8", "replace")
         build_id = record.string()
         segments = [tuple(record.varint() for _ in range(4)) for _ in range(record.varint())]
+        self.holders.clear()
         self.modules[number] = Module(number, bias, path, build_id, segments)
 
     def meta_module_gone(self, record):
+        self.holders.clear()
         self.modules[record.varint()].gone = True
 
     def meta_thread(self, record):
@@ -266,8 +254,14 @@ class Trace:
         parent, pc = record.varint(), record.varint()
         if parent >= len(self.native_nodes):
             raise FormatError(f"native node {len(self.native_nodes)} refers forward to {parent}")
-        holders = [m for m in self.modules.values() if not m.gone and m.holds(pc - 1)]
-        self.native_nodes.append((parent, pc, holders[-1] if holders else None))
+        self.native_nodes.append((parent, pc, self.module_of(pc)))
+
+    def module_of(self, pc):
+        """The module that holds a return address at this point of the stream."""
+        if pc not in self.holders:
+            found = [m for m in self.modules.values() if not m.gone and m.holds(pc - 1)]
+            self.holders[pc] = found[-1] if found else None
+        return self.holders[pc]
 
     def meta_python_node(self, record):
         parent, code, offset, flags = record.varint(), record.varint(), record.svarint(), record.u8()
@@ -322,12 +316,14 @@ class Trace:
         return names
 
 
-class StreamReader:
+class StreamReader(Cursor):
     """Decodes the event blocks of one thread and pairs the halves of its reallocs."""
 
     def __init__(self, trace, stream):
+        super().__init__(b"")
         self.trace = trace
         self.stream = stream
+        self.events = trace.events
         self.pending = []  # REALLOC_OLD events that have not taken effect yet; a stack, signal handlers nest
         self.last_clock = -1
 
@@ -340,93 +336,96 @@ class StreamReader:
     def read_block(self, clock, payload):
         self.clock, self.addr, self.range, self.stack, self.rate = clock, 0, 0, 0, 0
         self.recent = [0, 0, 0, 0]
-        cursor, count = Cursor(payload), 0
-        while not cursor.done():
-            tag = cursor.u8()
-            kind, nibble = tag & 7, tag >> 4
-            if kind == 0:
+        self.data, self.at = payload, 0
+        count, end, kinds = 0, len(payload), self.KINDS
+        while self.at < end:
+            tag = payload[self.at]
+            self.at += 1
+            if tag & 7 == 0:
                 break
             count += 1
-            self.clock += cursor.varint() if tag & 8 else 1
+            self.clock += self.varint() if tag & 8 else 1
             if self.clock < self.last_clock:
                 raise FormatError(f"stream {self.stream}: the clock runs back to {self.clock}")
             self.last_clock = self.clock
-            self.KINDS[kind](self, cursor, nibble)
+            kinds[tag & 7](self, tag >> 4)
         return count
 
-    def emit(self, kind, addr, **fields):
-        self.trace.events.append(Event(self.clock, self.stream, kind, addr, rate=self.rate, **fields))
-
-    def address(self, cursor):
-        self.addr = (self.addr + (cursor.svarint() << 3)) & (2**64 - 1)
+    def address(self):
+        self.addr = (self.addr + (self.svarint() << 3)) & (2**64 - 1)
         return self.addr
-
-    def alloc(self, cursor, nibble):
-        addr, size = self.address(cursor), cursor.varint()
-        self.stack += cursor.svarint()
-        self.recent = [addr] + self.recent[:3]
-        self.add(nibble, addr, size, self.stack, False)
 
     def add(self, allocator, addr, size, stack, is_realloc):
         if not 0 <= stack < len(self.trace.stacks):
             raise FormatError(f"stream {self.stream}: event with unknown stack {stack}")
-        self.emit("alloc", addr, size=size, stack=stack, allocator=ALLOCATORS[allocator], is_realloc=is_realloc)
+        self.events.append(
+            Event(self.clock, self.stream, "alloc", addr, size, stack, ALLOCATORS[allocator], -1, self.rate, is_realloc))
 
-    def freed_address(self, cursor, nibble):
-        return self.recent[nibble - 1] if nibble else self.address(cursor)
+    def emit(self, kind, addr, **fields):
+        self.events.append(Event(self.clock, self.stream, kind, addr, rate=self.rate, **fields))
 
-    def free(self, cursor, nibble):
-        self.emit("free", self.freed_address(cursor, nibble))
+    def alloc(self, nibble, is_realloc=False):
+        addr, size = self.address(), self.varint()
+        self.stack += self.svarint()
+        self.recent = [addr] + self.recent[:3]
+        self.add(nibble, addr, size, self.stack, is_realloc)
 
-    def realloc_old(self, cursor, nibble):
-        self.pending.append((self.clock, self.freed_address(cursor, nibble)))
+    def freed_address(self, nibble):
+        return self.recent[nibble - 1] if nibble else self.address()
+
+    def free(self, nibble):
+        self.events.append(Event(self.clock, self.stream, "free", self.freed_address(nibble), 0, 0, "", -1, self.rate))
+
+    def realloc_old(self, nibble):
+        self.pending.append((self.clock, self.freed_address(nibble)))
 
     def take_effect(self):
         if not self.pending:
             raise FormatError(f"stream {self.stream}: REALLOC_NEW without REALLOC_OLD")
         clock, addr = self.pending.pop()
-        self.trace.events.append(Event(clock, self.stream, "free", addr, rate=self.rate, is_realloc=True))
+        self.events.append(Event(clock, self.stream, "free", addr, rate=self.rate, is_realloc=True))
 
-    def realloc_new(self, cursor, nibble):
-        addr, size = self.address(cursor), cursor.varint()
-        self.stack += cursor.svarint()
-        self.recent = [addr] + self.recent[:3]
+    def realloc_new(self, nibble):
         self.take_effect()
-        self.add(nibble, addr, size, self.stack, True)
+        self.alloc(nibble, is_realloc=True)
 
-    def map(self, cursor, nibble):
-        self.range = (self.range + (cursor.svarint() << 12)) & (2**64 - 1)
-        size = cursor.varint()
-        self.stack += cursor.svarint()
+    def map(self, nibble):
+        self.range = (self.range + (self.svarint() << 12)) & (2**64 - 1)
+        size = self.varint()
+        self.stack += self.svarint()
         self.emit("map", self.range, size=size, stack=self.stack, map_kind=nibble)
 
-    def unmap(self, cursor, nibble):
-        self.range = (self.range + (cursor.svarint() << 12)) & (2**64 - 1)
-        self.emit("unmap", self.range, size=cursor.varint(), map_kind=nibble)
+    def unmap(self, nibble):
+        self.range = (self.range + (self.svarint() << 12)) & (2**64 - 1)
+        self.emit("unmap", self.range, size=self.varint(), map_kind=nibble)
 
-    def extended(self, cursor, nibble):
-        record = Cursor(cursor.string())
+    def extended(self, nibble):
+        bytes_left = self.varint()
+        end = self.at + bytes_left
         if nibble == 1:
-            self.rate = record.varint()
+            self.rate = self.varint()
         elif nibble == 2:
             self.pending.pop()
         elif nibble in (3, 9):
-            allocator, addr, size, stack = (record.varint() for _ in range(4))
+            allocator, addr, size, stack = (self.varint() for _ in range(4))
             if nibble == 9:
                 self.take_effect()
             self.add(allocator, addr, size, stack, nibble == 9)
         elif nibble == 4:
-            self.emit("free", record.varint())
+            self.emit("free", self.varint())
         elif nibble == 5:
-            kind, addr, size, stack = (record.varint() for _ in range(4))
+            kind, addr, size, stack = (self.varint() for _ in range(4))
             self.emit("map", addr, size=size, stack=stack, map_kind=kind)
         elif nibble == 6:
-            addr = record.varint()
-            self.emit("unmap", addr, size=record.varint())
+            addr = self.varint()
+            self.emit("unmap", addr, size=self.varint())
         elif nibble == 7:
-            self.trace.dropped += record.varint()
+            self.trace.dropped += self.varint()
         elif nibble == 8:
-            self.pending.append((self.clock, record.varint()))
+            self.pending.append((self.clock, self.varint()))
+        elif nibble == 10:
+            self.take_effect()
+        self.at = end  # what a newer writer added is skipped
 
     KINDS = {1: alloc, 2: free, 3: realloc_old, 4: realloc_new, 5: map, 6: unmap, 7: extended}
 

@@ -1,5 +1,5 @@
 /* deep.c: one allocation under DEPTH frames of case_descend, one half way up, one at the top, and one by each of the
- * thousand innermost frames on the way back (a stack that shrinks by one frame each time).
+ * twenty innermost frames on the way back (a stack that shrinks by one frame each time).
  *
  * Usage: deep DEPTH [thread]. With `thread` the recursion runs on a thread with a 64 MiB stack.
  */
@@ -35,7 +35,7 @@ CASE static unsigned case_descend(unsigned level)
     if (level == g_depth / 2) {
         case_half_way();
     }
-    if (g_depth - level < 1000) {
+    if (g_depth - level < 20) {
         case_way_back();
     }
     return below + 1;
