@@ -52,8 +52,10 @@ struct place {
 /* The same place at another sampling rate. */
 static void fold(struct place *to, const struct place *from)
 {
-    fold_units(&to->site.live, from->site.live);
-    fold_units(&to->site.peak, from->site.peak);
+    to->site.live_bytes += from->site.live_bytes;
+    to->site.live_count += from->site.live_count;
+    to->site.peak_bytes += from->site.peak_bytes;
+    to->site.peak_count += from->site.peak_count;
     fold_units(&to->site.total, from->site.total);
     fold_units(&to->site.temporary, from->site.temporary);
     fold_units(&to->site.window, from->site.window);
@@ -121,17 +123,19 @@ static struct mt_site site_of(const struct mt_pass *p, const struct place *place
     const struct mt_pass_site *s = &place->site;
     const struct mt_pass_rest *rest = &place->rest;
     unsigned bits = p->scale_bits;
+    struct mt_units live = { s->live_bytes, s->live_count };
+    struct mt_units peak = { s->peak_bytes, s->peak_count };
     double unit = (double)((uint64_t)1 << bits);
     struct mt_site site = { .trace_idx = trace_idx,
                             .stack = s->stack,
                             .stream = s->stream,
                             .allocator = s->allocator,
                             .storage = s->storage };
-    site.amount[MT_MEASURE_PEAK] = amount_of(s->peak, rest->peak, bits);
-    site.amount[MT_MEASURE_LIVE] = amount_of(s->live, rest->live, bits);
+    site.amount[MT_MEASURE_PEAK] = amount_of(peak, rest->peak, bits);
+    site.amount[MT_MEASURE_LIVE] = amount_of(live, rest->live, bits);
     site.amount[MT_MEASURE_TOTAL] = amount_of(s->total, rest->total, bits);
     site.amount[MT_MEASURE_TEMPORARY] = amount_of(s->temporary, rest->temporary, bits);
-    site.amount[MT_MEASURE_WINDOW] = amount_of(s->window, rest->window, bits);
+    site.amount[MT_MEASURE_WINDOW] = p->windowed ? amount_of(s->window, rest->window, bits) : site.amount[MT_MEASURE_LIVE];
     site.oldest_ns = rest->oldest_clock == UINT64_MAX ? UINT64_MAX : mt_trace_time(p->trace, rest->oldest_clock);
     site.growth_bytes_per_s = slope(s->area / unit, s->moment / unit, duration_s);
     site.lifetime_s = s->total.count > 0 ? s->lifetime / (double)s->total.count : 0;

@@ -42,7 +42,7 @@ void mt_liveset_grow(struct mt_liveset *t)
     make(t, 64 - old.shift + 1);
     for (size_t i = 0; i <= old.mask; i++) {
         if (old.entries[i].addr != 0) {
-            *mt_liveset_insert(t, old.entries[i].addr) = old.entries[i];
+            *mt_liveset_place(t, old.entries[i].addr) = old.entries[i];
         }
     }
     mt_liveset_fini(&old);

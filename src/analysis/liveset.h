@@ -59,17 +59,18 @@ MT_INLINE struct mt_live *mt_liveset_find(const struct mt_liveset *t, uint64_t a
     }
 }
 
-/* A place for addr, which must not be in the table; the caller fills it, addr included. Valid until the next change. */
-MT_INLINE struct mt_live *mt_liveset_insert(struct mt_liveset *t, uint64_t addr)
+/* The entry of addr (not 0), or a place for it whose addr is 0: the caller fills it, addr included. Valid until the next
+ * change. */
+MT_INLINE struct mt_live *mt_liveset_place(struct mt_liveset *t, uint64_t addr)
 {
     if (MT_UNLIKELY(8 * (t->count + 1) > 5 * (t->mask + 1))) {
         mt_liveset_grow(t);
     }
     size_t at = mt_liveset_home(t, addr);
-    while (t->entries[at].addr != 0) {
+    while (t->entries[at].addr != 0 && t->entries[at].addr != addr) {
         at = (at + 1) & t->mask;
     }
-    t->count++;
+    t->count += t->entries[at].addr == 0;
     return &t->entries[at];
 }
 

@@ -13,6 +13,19 @@
 
 enum { AHEAD = 8 };
 
+/* From the start, or since the mode was changed. */
+static bool is_sampled(const struct mt_trace *trace)
+{
+    const struct mt_trace_info *info = mt_trace_info(trace);
+    size_t count;
+    const struct mt_trace_rate *rates = mt_trace_rates(trace, &count);
+    bool sampled = (info->flags & MT_TRACE_SAMPLE) != 0 || info->rate_bytes != 0;
+    for (size_t i = 0; i < count; i++) {
+        sampled = sampled || rates[i].rate_bytes != 0;
+    }
+    return sampled;
+}
+
 void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct mt_analysis_options *options)
 {
     const struct mt_trace_info *info = mt_trace_info(trace);
@@ -21,7 +34,8 @@ void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct 
     p->options = options;
     p->start_clock = info->start_clock;
     p->window_clock = info->start_clock + options->window_start_ns;
-    p->scale_bits = info->flags & MT_TRACE_SAMPLE || info->rate_bytes != 0 ? MT_SAMPLE_SCALE_BITS : 0;
+    p->windowed = options->window_start_ns > 0;
+    p->scale_bits = is_sampled(trace) ? MT_SAMPLE_SCALE_BITS : 0;
     p->arenas_counted = (info->flags & MT_TRACE_PYTHON_ALLOCATORS) == 0;
     p->timeline_due_clock = UINT64_MAX;
     p->stack_count = (uint32_t)mt_trace_stack_count(trace);
@@ -52,7 +66,8 @@ MT_INLINE void rebase(struct mt_pass *p, struct mt_pass_site *s)
 {
     if (s->peak_number != p->peak_number) {
         s->peak_number = p->peak_number;
-        s->peak = s->live;
+        s->peak_bytes = s->live_bytes;
+        s->peak_count = s->live_count;
         if (MT_UNLIKELY(p->scale_bits != 0)) {
             struct mt_pass_rest *rest = &p->rest[s - p->sites];
             rest->peak = rest->live;
@@ -95,7 +110,7 @@ static MT_NOINLINE void shrink_variances(struct mt_pass *p, struct mt_pass_site 
 {
     struct mt_pass_rest *rest = &p->rest[s - p->sites];
     add_variance(&rest->live, &w->variance, -1);
-    if (s->live.count == 0) {
+    if (s->live_count == 0) {
         rest->live = (struct mt_variances){ 0 }; /* rounding does not outlive the last sample */
     }
     if (in_window) {
@@ -106,34 +121,31 @@ static MT_NOINLINE void shrink_variances(struct mt_pass *p, struct mt_pass_site 
     }
 }
 
-/* Something of `units` began at site s. */
-MT_INLINE void begin_life(struct mt_pass *p, struct mt_pass_site *s, const struct mt_unit_weight *w)
+/* Something of size bytes that stands for `units` began at site s. */
+MT_INLINE void begin_life(struct mt_pass *p, struct mt_pass_site *s, uint64_t size, struct mt_units units)
 {
     rebase(p, s);
-    s->live.bytes += w->units.bytes;
-    s->live.count += w->units.count;
-    s->total.bytes += w->units.bytes;
-    s->total.count += w->units.count;
-    if (p->clock >= p->window_clock) {
-        s->window.bytes += w->units.bytes;
-        s->window.count += w->units.count;
+    s->live_bytes += units.bytes;
+    s->live_count += units.count;
+    s->total.bytes += units.bytes;
+    s->total.count += units.count;
+    if (p->windowed && p->clock >= p->window_clock) {
+        s->window.bytes += units.bytes;
+        s->window.count += units.count;
     }
     double t = seconds(p, p->clock);
-    double bytes_t = (double)w->units.bytes * t;
+    double bytes_t = (double)units.bytes * t;
     s->area -= bytes_t;
     s->moment -= 0.5 * bytes_t * t;
-    s->lifetime -= (double)w->units.count * t;
-    unsigned bucket = mt_bucket(w->size);
+    s->lifetime -= (double)units.count * t;
     if (s->storage == MT_STORAGE_HEAP) {
-        p->current += w->units.bytes;
-        p->current_count += w->units.count;
-        p->rise_clock = w->units.bytes > 0 ? p->clock : p->rise_clock;
+        struct mt_units *bucket = &p->histogram[mt_bucket(size)];
+        bucket->bytes += units.bytes;
+        bucket->count += units.count;
+        p->current += units.bytes;
+        p->current_count += units.count;
+        p->rise_clock = units.bytes > 0 ? p->clock : p->rise_clock;
         p->timeline_max = p->current > p->timeline_max ? p->current : p->timeline_max;
-        p->histogram[bucket].bytes += w->units.bytes;
-        p->histogram[bucket].count += w->units.count;
-    }
-    if (MT_UNLIKELY(p->scale_bits != 0)) {
-        grow_variances(p, s, w, bucket);
     }
 }
 
@@ -146,9 +158,9 @@ MT_INLINE void shrink_life(struct mt_pass *p, struct mt_pass_site *s, struct mt_
         p->current_count -= units.count;
     }
     rebase(p, s);
-    s->live.bytes -= units.bytes;
-    s->live.count -= units.count;
-    if (born >= p->window_clock) {
+    s->live_bytes -= units.bytes;
+    s->live_count -= units.count;
+    if (p->windowed && born >= p->window_clock) {
         s->window.bytes -= units.bytes;
         s->window.count -= units.count;
     }
@@ -175,14 +187,24 @@ MT_INLINE bool end_life(struct mt_pass *p, struct mt_pass_site *s, struct mt_uni
     return temporary;
 }
 
+MT_INLINE struct mt_units exact_units(const struct mt_pass *p, uint64_t bytes)
+{
+    return (struct mt_units){ bytes << p->scale_bits, (uint64_t)1 << p->scale_bits };
+}
+
 MT_INLINE void end_block(struct mt_pass *p, const struct mt_live *entry)
 {
     struct mt_pass_site *s = &p->sites[entry->site];
-    const struct mt_unit_weight *w = mt_pass_weight(p, entry->size, p->rates[s->rate]);
-    shrink_life(p, s, w->units, entry->clock);
-    bool temporary = end_life(p, s, w->units, entry->clock, entry->ordinal);
-    p->deallocations += w->units.count;
-    if (MT_UNLIKELY(p->scale_bits != 0)) {
+    struct mt_units units = exact_units(p, entry->size);
+    const struct mt_unit_weight *w = NULL;
+    if (MT_UNLIKELY(p->scale_bits != 0 && p->rates[s->rate] != 0)) {
+        w = mt_pass_weight(p, entry->size, p->rates[s->rate]);
+        units = w->units;
+    }
+    shrink_life(p, s, units, entry->clock);
+    bool temporary = end_life(p, s, units, entry->clock, entry->ordinal);
+    p->deallocations += units.count;
+    if (MT_UNLIKELY(w != NULL)) {
         shrink_variances(p, s, w, temporary, entry->clock >= p->window_clock);
     }
 }
@@ -192,21 +214,26 @@ static void apply_alloc(struct mt_pass *p, const struct mt_event *e)
     if (MT_UNLIKELY(e->addr == 0)) {
         return;
     }
-    struct mt_live *entry = mt_liveset_find(&p->live, e->addr);
-    if (MT_UNLIKELY(entry != NULL)) {
+    struct mt_live *entry = mt_liveset_place(&p->live, e->addr);
+    if (MT_UNLIKELY(entry->addr != 0)) {
         p->double_allocations++;
         end_block(p, entry);
-    } else {
-        entry = mt_liveset_insert(&p->live, e->addr);
     }
     uint8_t allocator = e->allocator < MT_ALLOCATOR__COUNT ? e->allocator : MT_ALLOCATOR_UNKNOWN;
-    struct mt_pass_site *s = mt_pass_site(p, e, allocator, MT_STORAGE_HEAP, e->rate_bytes);
+    uint64_t rate_bytes = p->scale_bits != 0 ? e->rate_bytes : 0;
+    struct mt_pass_site *s = mt_pass_site(p, e, allocator, MT_STORAGE_HEAP, rate_bytes);
     *entry = (struct mt_live){ .addr = e->addr,
                                .size = e->size,
                                .clock = e->clock,
                                .site = (uint32_t)(s - p->sites),
                                .ordinal = ++p->threads[s->thread].ordinal };
-    begin_life(p, s, mt_pass_weight(p, e->size, p->rates[s->rate]));
+    if (MT_UNLIKELY(p->scale_bits != 0 && p->rates[s->rate] != 0)) {
+        const struct mt_unit_weight *w = mt_pass_weight(p, e->size, p->rates[s->rate]);
+        begin_life(p, s, e->size, w->units);
+        grow_variances(p, s, w, mt_bucket(e->size));
+        return;
+    }
+    begin_life(p, s, e->size, exact_units(p, e->size));
 }
 
 static void apply_free(struct mt_pass *p, const struct mt_event *e)
@@ -266,7 +293,7 @@ static void apply_map(struct mt_pass *p, const struct mt_event *e)
     *ordinal += storage == MT_STORAGE_HEAP;
     struct mt_mapping mapping = { .clock = e->clock, .site = (uint32_t)(s - p->sites), .ordinal = *ordinal };
     (void)mt_ranges_map(&p->ranges, e->addr, e->size, mapping);
-    begin_life(p, s, mt_pass_weight(p, e->size, 0));
+    begin_life(p, s, e->size, exact_units(p, e->size));
     p->moved_storage = MT_STORAGE_HEAP;
 }
 
@@ -352,9 +379,9 @@ void mt_pass_finish(struct mt_pass *p, uint64_t end_clock)
     for (size_t i = 0; i < p->site_count; i++) {
         struct mt_pass_site *s = &p->sites[i];
         rebase(p, s);
-        s->area += (double)s->live.bytes * end;
-        s->moment += 0.5 * (double)s->live.bytes * end * end;
-        s->lifetime += (double)s->live.count * end;
+        s->area += (double)s->live_bytes * end;
+        s->moment += 0.5 * (double)s->live_bytes * end * end;
+        s->lifetime += (double)s->live_count * end;
     }
     if (p->timeline_count > 0) {
         mt_pass_timeline(p, end_clock);

@@ -34,7 +34,8 @@ struct mt_pass_site {
     uint16_t rate; /* in the pass's rates */
     uint32_t thread;
     uint64_t peak_number;
-    struct mt_units live, peak;
+    /* Not pairs: an event writes bytes and counts one by one, and a 16-byte copy right after that would stall. */
+    uint64_t live_bytes, peak_bytes, live_count, peak_count;
     double area;     /* sum of bytes * (freed - allocated), s; allocations alive counted as freed at 0 */
     double moment;   /* sum of bytes * (freed^2 - allocated^2) / 2 */
     double lifetime; /* sum of count * (freed - allocated) */
@@ -65,6 +66,7 @@ struct mt_pass {
     const struct mt_trace *trace;
     const struct mt_analysis_options *options;
     unsigned scale_bits;
+    bool windowed;            /* else the window is everything: what is alive at the end */
     bool arenas_counted;      /* ARENA maps are heap: their objects are not recorded */
     uint64_t window_clock;
     uint64_t start_clock;
@@ -79,10 +81,10 @@ struct mt_pass {
     size_t thread_count, thread_capacity;
     struct mt_index thread_index;
     uint32_t last_stream, last_thread; /* of the previous event */
+    uint32_t last_site;                /* the one found last; often the next one too */
     uint64_t *rates;
     size_t rate_count, rate_capacity;
     struct mt_unit_weight *weights; /* of sampled sizes, direct mapped */
-    struct mt_unit_weight exact;    /* the latest exact one */
     uint32_t stack_count;           /* stack numbers from here on are unknown */
 
     uint64_t current, peak, peak_number; /* bytes in units */
@@ -116,6 +118,7 @@ void mt_pass_finish(struct mt_pass *p, uint64_t end_clock);
 struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *event, uint8_t allocator, uint8_t storage,
                                   uint64_t rate_bytes);
 uint32_t mt_pass_thread(struct mt_pass *p, uint32_t stream);
+/* rate_bytes is not 0. Valid until the next call. */
 const struct mt_unit_weight *mt_pass_weight(struct mt_pass *p, uint64_t size, uint64_t rate_bytes);
 /* Timeline: closes intervals that end before clock. */
 void mt_pass_timeline(struct mt_pass *p, uint64_t clock);

@@ -51,19 +51,28 @@ static void grow_sites(struct mt_pass *p)
     p->site_capacity = capacity;
 }
 
+static bool is_site(const struct mt_pass_site *s, uint32_t stack, uint32_t stream, uint8_t allocator, uint8_t storage,
+                    uint16_t rate)
+{
+    return s->stack == stack && s->stream == stream && s->allocator == allocator && s->storage == storage &&
+           s->rate == rate;
+}
+
 struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *event, uint8_t allocator, uint8_t storage,
                                   uint64_t rate_bytes)
 {
     uint16_t rate = rate_number(p, rate_bytes);
     uint32_t stack = event->stack < p->stack_count ? event->stack : 0;
+    if (p->site_count > 0 && is_site(&p->sites[p->last_site], stack, event->stream, allocator, storage, rate)) {
+        return &p->sites[p->last_site];
+    }
     uint64_t hash = site_hash(stack, event->stream, allocator, storage, rate);
     size_t probe = 0;
     uint32_t at;
     while ((at = mt_index_next(&p->site_index, hash, &probe)) != MT_INDEX_NONE) {
-        struct mt_pass_site *s = &p->sites[at];
-        if (s->stack == stack && s->stream == event->stream && s->allocator == allocator &&
-            s->storage == storage && s->rate == rate) {
-            return s;
+        if (is_site(&p->sites[at], stack, event->stream, allocator, storage, rate)) {
+            p->last_site = at;
+            return &p->sites[at];
         }
     }
     if (p->site_count == p->site_capacity) {
@@ -124,11 +133,6 @@ static struct mt_unit_weight make_weight(uint64_t size, uint64_t rate_bytes, uns
 
 const struct mt_unit_weight *mt_pass_weight(struct mt_pass *p, uint64_t size, uint64_t rate_bytes)
 {
-    if (rate_bytes == 0) { /* exact in integers, whatever the size */
-        p->exact.size = size;
-        p->exact.units = (struct mt_units){ size << p->scale_bits, (uint64_t)1 << p->scale_bits };
-        return &p->exact;
-    }
     struct mt_unit_weight *w = &p->weights[mt_hash_pair(size, rate_bytes) % MT_WEIGHT_CACHE];
     if (w->units.count == 0 || w->size != size || w->rate_bytes != rate_bytes) {
         *w = make_weight(size, rate_bytes, p->scale_bits);

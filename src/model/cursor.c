@@ -158,28 +158,38 @@ static enum mt_realloc_outcome outcome_of(struct mt_cursor *c, struct mt_stream 
     return mt_stream_outcome(s, c->reader, depth);
 }
 
-/* Replaces special records by what they mean; returns how many events remain. */
+/* What a special record is for the consumer; false: nothing. */
+static bool resolve_one(struct mt_cursor *c, struct mt_stream *s, struct mt_event *event, size_t later)
+{
+    if (event->kind == MT_EVENT_REALLOC_NEW) {
+        event->kind = MT_EVENT_ALLOC;
+        event->flags = MT_EVENT_OF_REALLOC;
+        return true;
+    }
+    if (event->kind == MT_EVENT_REALLOC_OLD) {
+        enum mt_realloc_outcome outcome = outcome_of(c, s, event + 1, later);
+        c->losses.unfinished_reallocs += outcome == MT_REALLOC_UNKNOWN;
+        event->kind = MT_EVENT_FREE;
+        event->flags = MT_EVENT_OF_REALLOC;
+        return outcome == MT_REALLOC_DONE;
+    }
+    c->losses.dropped_events += event->kind == MT_EVENT_DROPPED ? event->size : 0;
+    return false;
+}
+
+/* Replaces special records by what they mean, in place; returns how many events remain. */
 static size_t resolve(struct mt_cursor *c, struct mt_stream *s, struct mt_event *run, size_t count)
 {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        struct mt_event event = run[i];
-        if (event.kind == MT_EVENT_REALLOC_OLD) {
-            enum mt_realloc_outcome outcome = outcome_of(c, s, run + i + 1, count - i - 1);
-            c->losses.unfinished_reallocs += outcome == MT_REALLOC_UNKNOWN;
-            if (outcome != MT_REALLOC_DONE) {
-                continue;
-            }
-            event.kind = MT_EVENT_FREE;
-            event.flags = MT_EVENT_OF_REALLOC;
-        } else if (event.kind == MT_EVENT_REALLOC_NEW) {
-            event.kind = MT_EVENT_ALLOC;
-            event.flags = MT_EVENT_OF_REALLOC;
-        } else if (event.kind > MT_EVENT_EXT) {
-            c->losses.dropped_events += event.kind == MT_EVENT_DROPPED ? event.size : 0;
+        bool special = (1u << run[i].kind & SPECIAL_KINDS) != 0;
+        if (special && !resolve_one(c, s, &run[i], count - i - 1)) {
             continue;
         }
-        run[kept++] = event;
+        if (kept != i) {
+            run[kept] = run[i];
+        }
+        kept++;
     }
     return kept;
 }

@@ -68,8 +68,9 @@ struct mt_event_decoder {
     uint64_t clock;     /* of the last record delivered */
     uint64_t addr;
     uint64_t range;
-    uint64_t recent[MT_RECENT_COUNT];
+    uint64_t recent[MT_RECENT_COUNT]; /* ring */
     uint64_t rate_bytes;
+    uint32_t newest;    /* in recent */
     uint32_t stack;
     uint32_t stream;
     uint32_t seen;      /* bit k: a record of kind k was delivered since the caller cleared it */
