@@ -32,7 +32,7 @@ static void sink_put(const char *text, size_t bytes, void *opaque)
     if (bytes > MAX_TEXT - sink->bytes) {
         longjmp(sink->too_long, 1);
     }
-    if (sink->text != NULL) {
+    if (sink->text != NULL && bytes > 0) {
         memcpy(sink->text + sink->bytes, text, bytes);
     }
     sink->bytes += bytes;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUDGET_MIN = 1 << 20, BUDGET_FILE_SHARE = 2 };
+enum { BUDGET_MIN = 1 << 20, BUDGET_FILE_SHARE = 4 };
 
 bool mt_dwarf_alt_link(const struct mt_elf_file *file, const char **ret_name, const uint8_t **ret_build_id,
                        size_t *ret_build_id_bytes)

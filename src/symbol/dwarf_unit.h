@@ -103,8 +103,9 @@ struct mt_dwarf {
     size_t unit_count, unit_capacity;
     struct mt_segments index; /* values are unit numbers */
     uint64_t budget; /* scopes, intervals and line rows that may still be made, over all units. A file of n bytes starts
-                        with max(1 Mi, n / 2): honest files need about n / 30 (CPython 3.13: measured), a hostile one that
-                        points a million entries at one long range list is cut off. Then: symbol table only */
+                        with max(1 Mi, n / 4). All units of CPython, glibc and Rust programs together need n / 36 to
+                        n / 117, and n / 27 when compressed; a hostile file that points a million entries at one long
+                        range list is cut off, and its other units get names from the symbol table only */
 };
 
 /* Takes n from the budget; false when it is used up. */

@@ -21,10 +21,11 @@ enum { MAX_EXPANSION = 64, EXPANSION_FREE_BYTES = 1 << 20 };
 static void take_note(struct mt_elf_file *file, const Elf_Data *data, const GElf_Nhdr *note, size_t name_at,
                       size_t desc_at)
 {
+    const char *bytes = data->d_buf;
     if (note->n_type == NT_GNU_BUILD_ID && note->n_namesz == sizeof "GNU" && note->n_descsz > 0 &&
-        note->n_descsz <= MT_ELF_BUILD_ID_MAX && memcmp((const char *)data->d_buf + name_at, "GNU", sizeof "GNU") == 0) {
+        note->n_descsz <= MT_ELF_BUILD_ID_MAX && memcmp(bytes + name_at, "GNU", sizeof "GNU") == 0) {
         file->build_id_bytes = note->n_descsz;
-        memcpy(file->build_id, (const char *)data->d_buf + desc_at, note->n_descsz);
+        memcpy(file->build_id, bytes + desc_at, note->n_descsz);
     }
 }
 
@@ -89,6 +90,9 @@ static mt_status parse(struct mt_elf_file *file)
     GElf_Ehdr header;
     if (file->elf == NULL || elf_kind(file->elf) != ELF_K_ELF || gelf_getehdr(file->elf, &header) == NULL) {
         return MT_E_CORRUPT;
+    }
+    if (header.e_ident[EI_DATA] != ELFDATA2LSB) {
+        return MT_E_UNSUPPORTED; /* section contents are read as they lie; memtap runs on little-endian machines */
     }
     if (elf_getshdrnum(file->elf, &file->section_count) != 0) {
         file->section_count = 0;

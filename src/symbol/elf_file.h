@@ -35,7 +35,7 @@ struct mt_elf_file {
 };
 
 /* Opens and maps a file. MT_E_NOENT, MT_E_PERM … from the system, MT_E_INVAL when it is not a regular file,
- * MT_E_CORRUPT when it is not ELF. The caller closes. */
+ * MT_E_CORRUPT when it is not ELF, MT_E_UNSUPPORTED when it is big-endian. The caller closes. */
 mt_status mt_elf_open(const char *path, struct mt_elf_file **ret) MT_CHECKED;
 /* Same over heap memory, which now belongs to the file (freed also on failure). */
 mt_status mt_elf_open_memory(const char *name, void *take_image, size_t bytes, struct mt_elf_file **ret) MT_CHECKED;

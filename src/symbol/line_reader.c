@@ -101,7 +101,8 @@ static mt_status add_directory(struct mt_lines *lines, const char *name)
 
 static mt_status add_file(struct mt_lines *lines, const char *name, uint64_t directory)
 {
-    struct mt_line_file *items = mt_array_reserve(lines->files, lines->file_count, &lines->file_capacity, sizeof *items);
+    struct mt_line_file *items =
+        mt_array_reserve(lines->files, lines->file_count, &lines->file_capacity, sizeof *items);
     if (items == NULL) {
         return MT_E_NOMEM;
     }

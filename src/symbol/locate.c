@@ -109,7 +109,8 @@ static bool offer(const struct search *search, struct mt_elf_file *file)
 
 static bool offer_build_id_dir(const struct search *search, const char *dir)
 {
-    static const char *const layouts[][2] = {{"/.build-id/", ".debug"}, {"/.build-id/", ""}, {"/", ".debug"}, {"/", ""}};
+    static const char *const layouts[][2] = {
+        {"/.build-id/", ".debug"}, {"/.build-id/", ""}, {"/", ".debug"}, {"/", ""}};
     const struct mt_module_ref *module = search->module;
     for (size_t i = 0; i < MT_COUNTOF(layouts) && module->build_id_bytes > 0; i++) {
         char *path = build_id_path(dir, layouts[i][0], module->build_id, module->build_id_bytes, layouts[i][1]);
@@ -236,7 +237,9 @@ static bool offer_search_dirs(const struct search *search, const char *path)
         const char *dir = search->locator->dirs[i];
         char *plain = join(dir, "/", name), *debug = plain != NULL ? join(plain, "", ".debug") : NULL;
         bool enough = offer(search, open_path(debug)) || offer_build_id_dir(search, dir);
-        enough = enough || (plain != NULL && (offer(search, open_path(strdup(plain))) || offer_debug_links(search, plain)));
+        if (!enough && plain != NULL) {
+            enough = offer(search, open_path(strdup(plain))) || offer_debug_links(search, plain);
+        }
         free(plain);
         if (enough) {
             return true;
@@ -280,7 +283,7 @@ static struct mt_elf_file *open_matching(char *take_path, const uint8_t *build_i
 struct mt_elf_file *mt_locate_alt(struct mt_locator *locator, const struct mt_elf_file *file, const char *name,
                                   const uint8_t *build_id, size_t build_id_bytes)
 {
-    char *real = realpath(file->path, NULL); /* .build-id/ab/cd.debug is often a link; the name is relative to its target */
+    char *real = realpath(file->path, NULL); /* .build-id/ab/cd.debug may be a link; the name is relative to its target */
     char *dir = directory_of(real != NULL ? real : file->path);
     char *beside = name[0] == '/' ? strdup(name) : dir != NULL ? join(dir, "/", name) : NULL;
     free(real);

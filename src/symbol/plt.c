@@ -80,8 +80,8 @@ static mt_status got_read(struct got *got, const struct mt_elf_file *file)
     mt_status status = MT_OK;
     while (status == MT_OK && (section = elf_nextscn(file->elf, section)) != NULL) {
         GElf_Shdr header;
-        if (gelf_getshdr(section, &header) != NULL && header.sh_type == SHT_RELA && (header.sh_flags & SHF_ALLOC) != 0 &&
-            (header.sh_flags & SHF_COMPRESSED) == 0) {
+        if (gelf_getshdr(section, &header) != NULL && header.sh_type == SHT_RELA &&
+            (header.sh_flags & (SHF_ALLOC | SHF_COMPRESSED)) == SHF_ALLOC) {
             status = got_add_section(got, file, section, &header);
         }
     }

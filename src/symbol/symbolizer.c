@@ -199,7 +199,10 @@ static bool answers_make_room(struct module *module)
     if (module->answer_count * 2 < module->answer_capacity) {
         return true;
     }
-    struct module bigger = {.answer_capacity = module->answer_capacity == 0 ? FIRST_ANSWERS : 2 * module->answer_capacity};
+    struct module bigger = {.answer_capacity = FIRST_ANSWERS};
+    if (module->answer_capacity > 0) {
+        bigger.answer_capacity = 2 * module->answer_capacity;
+    }
     bigger.answers = calloc(bigger.answer_capacity, sizeof *bigger.answers);
     if (bigger.answers == NULL) {
         return false;

@@ -116,4 +116,64 @@ static inline uint64_t next_random(uint64_t *state)
     return *state * 0x2545F4914F6CDD1Du;
 }
 
+/* ---- the program calls.c ------------------------------------------------------------------------------------------ */
+
+/* Line of calls.c on which `elsewhere` begins, found in the source. */
+static inline uint32_t line_of_elsewhere(void)
+{
+    char path[PATH_MAX], text[4096];
+    snprintf(path, sizeof path, "%s", __FILE__);
+    *strrchr(path, '/') = '\0';
+    strcat(path, "/programs/calls.c");
+    FILE *in = fopen(path, "r");
+    assert_non_null(in);
+    uint32_t line = 1;
+    while (fgets(text, sizeof text, in) != NULL && strstr(text, "int elsewhere(") == NULL) {
+        line++;
+    }
+    fclose(in);
+    return line;
+}
+
+/* A program with debug information, and where its function `elsewhere` is. */
+struct built {
+    struct subject subject;
+    uint64_t elsewhere;
+    uint64_t compare; /* a static function */
+};
+
+static inline void build(struct built *built, const char *options)
+{
+    assert_true(run("cc -O2 -g -Wl,--build-id -o program $programs/calls.c %s", options));
+    subject_init(&built->subject, "program");
+    built->elsewhere = address_of("program", "elsewhere");
+    built->compare = address_of("program", "compare");
+    assert_true(built->elsewhere != 0 && built->compare != 0);
+}
+
+static inline void assert_full(struct mt_symbolizer *symbolizer, const struct built *built)
+{
+    struct mt_symbol_frames frames = mt_symbolize(symbolizer, &built->subject.ref, built->elsewhere);
+    assert_int_equal(mt_symbolizer_quality(symbolizer, &built->subject.ref), MT_SYMBOLS_DWARF);
+    assert_true(frames.count >= 1);
+    const struct mt_symbol_frame *outer = &frames.frames[frames.count - 1];
+    assert_string_equal(outer->function, "elsewhere");
+    assert_in_range(outer->line, line_of_elsewhere(), line_of_elsewhere() + 3); /* its first instruction may be a call's */
+    assert_true(strlen(outer->file) > 8 && strcmp(outer->file + strlen(outer->file) - 8, "/calls.c") == 0);
+    assert_true(outer->file[0] == '/' && !outer->inlined);
+}
+
+static inline void assert_name(struct mt_symbolizer *symbolizer, const struct built *built, uint64_t address, const char *name)
+{
+    struct mt_symbol_frames frames = mt_symbolize(symbolizer, &built->subject.ref, address);
+    if (name == NULL) {
+        assert_int_equal(frames.count, 0);
+        return;
+    }
+    assert_int_equal(frames.count, 1);
+    assert_string_equal(frames.frames[0].function, name);
+    assert_null(frames.frames[0].file);
+    assert_int_equal(frames.frames[0].line, 0);
+}
+
 #endif
