@@ -11,6 +11,7 @@
 #include <linux/futex.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -145,9 +146,21 @@ void mt_os_close(int fd)
     }
 }
 
+/* A file that would grow past RLIMIT_FSIZE raises SIGXFSZ, which kills the program we observe: look before. The program
+ * may lower the limit at any time, even below the present size, so each growth looks again (0.1 us). */
+static bool past_file_limit(uint64_t end)
+{
+    struct rlimit limit = { 0, 0 };
+    return raw4(SYS_prlimit64, 0, RLIMIT_FSIZE, 0, (long)&limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           end > limit.rlim_cur;
+}
+
 mt_status mt_os_write_at(int fd, const void *data, size_t bytes, uint64_t offset)
 {
     const uint8_t *from = data;
+    if (past_file_limit(offset + bytes)) {
+        return mt_status_from_errno(EFBIG);
+    }
     while (bytes > 0) {
         long result = raw4(SYS_pwrite64, fd, (long)from, (long)bytes, (long)offset);
         if (result == -EINTR) {
@@ -214,6 +227,9 @@ static mt_status preallocate_by_writing(int fd, uint64_t offset, uint64_t bytes)
 mt_status mt_os_preallocate(int fd, uint64_t offset, uint64_t bytes)
 {
     long result;
+    if (past_file_limit(offset + bytes)) {
+        return mt_status_from_errno(EFBIG);
+    }
     do {
         result = raw4(SYS_fallocate, fd, 0, (long)offset, (long)bytes);
     } while (result == -EINTR);
@@ -225,6 +241,9 @@ mt_status mt_os_preallocate(int fd, uint64_t offset, uint64_t bytes)
 
 mt_status mt_os_truncate(int fd, uint64_t bytes)
 {
+    if (past_file_limit(bytes)) {
+        return mt_status_from_errno(EFBIG);
+    }
     return status_of(raw4(SYS_ftruncate, fd, (long)bytes, 0, 0));
 }
 

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -112,6 +113,14 @@ static void pack_all(const struct mt_run *run, const struct mt_strlist *traces)
 
 /* ---- what to say ------------------------------------------------------------------------------------------------- */
 
+/* A trace begins with a page and a slot: less room than this, and it was never begun. */
+static bool no_room(const char *folder)
+{
+    enum { LEAST_BYTES = 128 * 1024 };
+    struct statvfs disk;
+    return statvfs(folder, &disk) == 0 && (uint64_t)disk.f_bavail * disk.f_frsize < LEAST_BYTES;
+}
+
 static void explain_missing(const struct mt_run *run)
 {
     struct mt_program_info info;
@@ -126,8 +135,13 @@ static void explain_missing(const struct mt_run *run)
                       run->output, run->program, WTERMSIG(run->wait_status), strsignal(WTERMSIG(run->wait_status)));
         return;
     }
+    if (no_room(run->folder)) {
+        (void)fprintf(stderr, "memtap run: no trace was written to %s: no space left in %s; choose another place with -o\n",
+                      run->output, run->folder);
+        return;
+    }
     (void)fprintf(stderr,
-                  "memtap run: no trace was written to %s: the agent did not start in %s. Possible causes: the disk is full, "
+                  "memtap run: no trace was written to %s: the agent did not start in %s. Possible causes: "
                   "the program clears its environment or its file was replaced by one that cannot be preloaded, or a "
                   "security policy forbids preloading; `memtap doctor` looks for them\n",
                   run->output, info.path);

@@ -279,6 +279,7 @@ static MT_NORETURN void become_program(struct mt_run *run, struct environment *e
     if (access(run->output, F_OK) == 0) {
         failure.err = EEXIST;
     } else {
+        (void)signal(SIGXFSZ, run->before_xfsz);
         (void)sigprocmask(SIG_SETMASK, &run->before, NULL);
         (void)execve(run->program, run->argv, env->items);
         if (errno == ENOEXEC) {
@@ -367,6 +368,7 @@ mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err)
 {
     struct environment env = { 0 };
     *ret_code = MT_EXIT_USAGE;
+    run->before_xfsz = signal(SIGXFSZ, SIG_IGN);
     mt_status status = mt_tick_open(&run->tick, run->folder, err);
     if (status != MT_OK) {
         return status;

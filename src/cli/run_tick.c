@@ -26,10 +26,11 @@ static int create_tick(struct mt_tick *tick, const char *folder)
     (void)snprintf(tick->path, sizeof tick->path, "%s/memtap-tick.%d.%08x", folder, (int)getpid(),
                    (unsigned)mt_os_random());
     int fd = open(tick->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd >= 0 && posix_fallocate(fd, 0, MT_TICK_BYTES) != 0) { /* a full tmpfs would be a SIGBUS later */
+    int error = fd >= 0 ? posix_fallocate(fd, 0, MT_TICK_BYTES) : 0; /* a full tmpfs would be a SIGBUS later */
+    if (error != 0) {
         (void)close(fd);
         (void)unlink(tick->path);
-        errno = ENOSPC;
+        errno = error;
         return -1;
     }
     return fd;
