@@ -118,6 +118,12 @@ static bool read_word(struct walk *w, uint64_t address, uint64_t *ret_word)
     return true;
 }
 
+/* True when nothing can be above this frame: ld.so's entry code, which has no CFI, runs constructors at the very top. */
+static bool is_at_top(const struct walk *w)
+{
+    return w->span.which == MT_STACK_OWN && w->span.high - w->sp < 16;
+}
+
 static bool is_code(uint64_t pc)
 {
     const struct mt_module *module = pc == 0 ? NULL : mt_modules_find(pc - 1);
@@ -250,7 +256,7 @@ enum progress mt_unwind_step_rare(struct walk *w)
         return PROGRESS_TRUNCATED;
     }
     struct mt_cfi_row row = row_of(w->exact ? w->pc + 1 : w->pc, w->pc, &packed);
-    if (row.kind == MT_ROW_NONE && is_made_up(w->pc)) {
+    if (row.kind == MT_ROW_NONE && (is_at_top(w) || is_made_up(w->pc))) {
         row.kind = MT_ROW_END;
     } else if (row.kind == MT_ROW_NONE && has_frame_pointer(w)) {
         row = frame_pointer_row;

@@ -286,6 +286,25 @@ static void test_generated_code_without_frame_pointers_breaks_the_stack(void **s
     settle();
 }
 
+/* ld.so's entry code calls constructors from the very top of the main stack and has no unwind tables. */
+static void test_code_without_tables_at_the_top_of_the_stack_is_its_base(void **state)
+{
+    uint64_t page = make_code(g_without_frame_pointer, sizeof g_without_frame_pointer);
+    static uint64_t stack[1024] __attribute__((aligned(4096)));
+    uint64_t high = (uint64_t)(uintptr_t)(stack + 1024);
+    (void)state;
+    oracle_init(&g_oracle);
+    g_oracle.memo.stack_low = (uint64_t)(uintptr_t)stack;
+    g_oracle.memo.stack_high = high;
+    struct mt_frame_regs regs = { .pc = page + 11, .sp = high - 8, .bp = 1 };
+    assert_int_equal(mt_unwind_capture(&g_oracle.memo, &regs), MT_UNWIND_COMPLETE);
+    assert_int_equal(g_oracle.memo.count, 1);
+    regs.sp = high - 128;
+    assert_int_equal(mt_unwind_capture(&g_oracle.memo, &regs), MT_UNWIND_BROKEN);
+    assert_int_equal(g_oracle.memo.count, 1);
+    oracle_fini(&g_oracle);
+}
+
 /* ---- objects that come and go ------------------------------------------------------------------------------------ */
 
 typedef int (*plugin_function)(void (*leaf)(void *), void *context, int depth);
@@ -377,6 +396,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_rubbish_registers_do_no_harm),
     cmocka_unit_test(test_generated_code_with_frame_pointers_is_walked_through),
     cmocka_unit_test(test_generated_code_without_frame_pointers_breaks_the_stack),
+    cmocka_unit_test(test_code_without_tables_at_the_top_of_the_stack_is_its_base),
     cmocka_unit_test(test_plugins_are_unwound_after_dlopen_and_dlclose),
     cmocka_unit_test(test_reused_addresses_are_new_frames),
     cmocka_unit_test(test_threads_on_given_and_on_small_stacks),
