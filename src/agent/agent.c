@@ -147,12 +147,23 @@ static void look_for_python(void)
     mt_hooks_python_arrived();
 }
 
+/* With --no-follow only the process memtap started is recorded, through any exec (wrapper scripts). A child passes through
+ * and takes the agent out of its environment, so that its own children are as they would be. */
+static void leave_child_alone(char **envp)
+{
+    if (g_agent.config.wanted && !g_agent.config.follow && (uint64_t)mt_os_pid() != g_agent.config.root_pid) {
+        g_agent.config.wanted = false;
+        mt_agent_config_hide(envp);
+    }
+}
+
 __attribute__((constructor)) static void agent_start(int argc, char **argv, char **envp)
 {
     (void)argc;
     (void)argv;
     mt_engine_enter();
     mt_agent_config_read(envp, &g_agent.config);
+    leave_child_alone(envp);
     if (mt_hooks_install(MT_HOOK_PRELOAD, g_agent.config.wanted && g_agent.config.python_allocators) == MT_OK &&
         g_agent.config.wanted) {
         g_agent.tick = map_tick(g_agent.config.tick);

@@ -71,6 +71,33 @@ void mt_agent_config_read(char *const *envp, struct mt_agent_config *ret)
     ret->seed = number_or(value_of(envp, "MEMTAP_SEED"), 0);
 }
 
+/* LD_PRELOAD=agent:others becomes LD_PRELOAD=others; false: nothing is left of the variable. */
+static bool drop_first_preload(char *variable)
+{
+    char *value = variable + sizeof "LD_PRELOAD=" - 1;
+    const char *rest = value + strcspn(value, ": ");
+    if (*rest == '\0') {
+        return false;
+    }
+    memmove(value, rest + 1, strlen(rest));
+    return true;
+}
+
+void mt_agent_config_hide(char **envp)
+{
+    char **to = envp;
+    for (; *envp != NULL; envp++) {
+        bool keep = strncmp(*envp, "MEMTAP_", 7) != 0;
+        if (strncmp(*envp, "LD_PRELOAD=", 11) == 0) {
+            keep = drop_first_preload(*envp);
+        }
+        if (keep) {
+            *to++ = *envp;
+        }
+    }
+    *to = NULL;
+}
+
 /* A bounded text under construction. */
 struct text {
     char *buf;

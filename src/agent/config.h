@@ -28,6 +28,8 @@ struct mt_agent_config {
 
 /* Reads the variables; unknown values mean the default. envp: NULL-terminated NAME=VALUE strings. */
 void mt_agent_config_read(char *const *envp, struct mt_agent_config *ret);
+/* Takes the agent out of an environment, in place: its variables and its part of LD_PRELOAD (the first). */
+void mt_agent_config_hide(char **envp);
 /* Path of this process's trace. root: it is the process memtap started. capacity at least MT_PATH_MAX + 64. */
 void mt_agent_trace_path(const struct mt_agent_config *config, uint64_t pid, char *ret_path, size_t capacity);
 /* `<stem>.<pid>.<n>.mtap`, for an earlier image of the same process. */
