@@ -16,8 +16,8 @@ def travelling(tmp_path, target):
     return pathlib.Path(shutil.copy(target("inlined"), folder / "traveller"))
 
 
-def names(*arguments):
-    return {frame_function(frame) for row in memtap_json("leaks", *arguments) for frame in row["stack"]}
+def names(path):
+    return {frame_function(frame) for row in memtap_json("leaks", path) for frame in row["stack"]}
 
 
 def test_a_moved_trace_reads_the_same(record, travelling, tmp_path):
@@ -29,23 +29,25 @@ def test_a_moved_trace_reads_the_same(record, travelling, tmp_path):
     assert names(shutil.move(recording.path, moved / "renamed.mtap")) == before
 
 
-def test_symbols_are_found_by_build_id_in_another_folder(record, travelling, tmp_path):
+def test_symbols_are_found_by_build_id_in_another_folder(record, travelling, tmp_path, monkeypatch):
     recording = record(travelling)
     symbols = tmp_path / "symbols"
     symbols.mkdir()
     shutil.move(travelling, symbols / "traveller.debug")
     assert "case_outer" not in names(recording.path)
-    assert {"baz", "case_outer", "main"} <= names("--symbols", symbols, recording.path)
+    monkeypatch.setenv("MEMTAP_DEBUG_PATH", str(symbols))
+    assert {"baz", "case_outer", "main"} <= names(recording.path)
 
 
-def test_separate_debug_files_are_found_by_build_id(record, travelling, tmp_path):
+def test_separate_debug_files_are_found_by_build_id(record, travelling, tmp_path, monkeypatch):
     recording = record(travelling)
     build_id = next(m.build_id.hex() for m in recording.trace.modules.values() if m.path == str(travelling))
     folder = tmp_path / "debug" / ".build-id" / build_id[:2]
     folder.mkdir(parents=True)
     subprocess.run(["objcopy", "--only-keep-debug", travelling, folder / f"{build_id[2:]}.debug"], check=True)
     subprocess.run(["strip", travelling], check=True)
-    assert {"baz", "case_outer", "main"} <= names("--symbols", tmp_path / "debug", recording.path)
+    monkeypatch.setenv("MEMTAP_DEBUG_PATH", str(tmp_path / "debug"))
+    assert {"baz", "case_outer", "main"} <= names(recording.path)
 
 
 def test_another_binary_at_the_same_path_is_not_believed(record, travelling, target):

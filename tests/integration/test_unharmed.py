@@ -1,9 +1,12 @@
 """A program under memtap behaves as it does alone: output, exit status, signals, files; however hostile its ways."""
 
 import json
+import os
 import subprocess
 
 import pytest
+import tracefile
+import tracereplay
 from conftest import MEMTAP, TARGETS, run
 
 ENDINGS = ("return exit _exit quick_exit exit_group abort kill term segv overflow trap exec thread_exit main_leaves "
@@ -62,9 +65,10 @@ def test_hostile_surroundings_change_nothing(record, target, setting, tmp_path):
     assert recording.stdout == alone.stdout
     assert recording.stderr == alone.stderr
     truth = json.loads(alone.stdout)
-    if setting == "daemon":  # half of the work was done in the second child
-        traces = [recording.path, *recording.family]
-        assert len(traces) == 3
+    if setting == "daemon":  # half of the work was done in the daemon, all of it is in the truth
+        (daemon,) = recording.family
+        halves = [tracereplay.by_case(tracefile.load(path))["case_work"] for path in (recording.path, daemon)]
+        assert [half["allocations"] for half in halves] == [1000, 1000]
         return
     recording.assert_truth(truth)
 
@@ -110,6 +114,10 @@ def test_signals_sent_to_memtap_reach_the_program(tmp_path):
     assert (output, process.returncode) == (b"got\n", 9)
 
 
-def test_the_program_does_not_see_the_agent_in_its_children_when_not_followed(record):
-    recording = record("/bin/sh", "-c", "/usr/bin/env", options=["--no-follow"])
-    assert b"LD_PRELOAD" not in recording.stdout
+def test_children_that_are_not_followed_see_nothing_of_the_agent(record):
+    recording = record("/bin/sh", "-c", "/usr/bin/env; true", options=["--no-follow"])
+    assert b"LD_PRELOAD" not in recording.stdout and b"MEMTAP_" not in recording.stdout
+    assert recording.family == []
+    kept = record("/bin/sh", "-c", "/usr/bin/env; true", options=["--no-follow"], name="b.mtap",
+                  env={**os.environ, "LD_PRELOAD": "libm.so.6"})
+    assert b"LD_PRELOAD=libm.so.6\n" in kept.stdout
