@@ -47,6 +47,7 @@ enum { MT_TICK_BYTES = 4096 };
 
 struct mt_tick {
     uint64_t *words; /* NULL: not open */
+    int fd;          /* held with an exclusive flock: a tick file that can be locked is a dead tool's */
     char path[PATH_MAX];
 };
 

@@ -20,6 +20,7 @@ struct facts {
     uint64_t truncated_stacks;
     uint64_t trace_bytes;
     bool sampled;
+    bool aggregate;
 };
 
 static uint64_t thread_count(const struct mt_trace *trace)
@@ -34,7 +35,8 @@ static struct facts gather(const struct mt_report *report)
 {
     struct facts f = { .root = mt_trace_info(mt_report_root(report->set)),
                        .totals = &report->analysis->totals,
-                       .sampled = report->analysis->sampled };
+                       .sampled = report->analysis->sampled,
+                       .aggregate = report->analysis->aggregate };
     for (size_t i = 0; i < report->set->count; i++) {
         const struct mt_trace_info *info = mt_trace_info(report->set->traces[i]);
         f.threads += thread_count(report->set->traces[i]);
@@ -137,13 +139,25 @@ static void put_identity(struct mt_json *json, const struct mt_report *report, c
     free(command);
 }
 
+/* Aggregate traces do not know what was temporary: null, not 0. */
+static void put_temporary(struct mt_json *json, const struct facts *f)
+{
+    const struct mt_amount *temporary = &f->totals->heap[MT_MEASURE_TEMPORARY];
+    if (f->aggregate) {
+        mt_json_put_text(json, "temporary_allocations", NULL);
+        mt_json_put_text(json, "temporary_bytes", NULL);
+        return;
+    }
+    put_estimate(json, "temporary_allocations", temporary->count, temporary->count_variance, f->sampled);
+    put_estimate(json, "temporary_bytes", temporary->bytes, temporary->bytes_variance, f->sampled);
+}
+
 static void put_amounts(struct mt_json *json, const struct facts *f)
 {
     const struct mt_amount *heap = f->totals->heap;
     const struct mt_amount *total = &heap[MT_MEASURE_TOTAL];
     const struct mt_amount *peak = &heap[MT_MEASURE_PEAK];
     const struct mt_amount *live = &heap[MT_MEASURE_LIVE];
-    const struct mt_amount *temporary = &heap[MT_MEASURE_TEMPORARY];
     put_estimate(json, "allocations", total->count, total->count_variance, f->sampled);
     mt_json_put_u64(json, "deallocations", f->totals->deallocations);
     put_estimate(json, "total_allocated_bytes", total->bytes, total->bytes_variance, f->sampled);
@@ -152,8 +166,7 @@ static void put_amounts(struct mt_json *json, const struct facts *f)
     mt_json_put_double(json, "peak_time_s", (double)f->totals->peak_time_ns / 1e9);
     put_estimate(json, "leaked_bytes", live->bytes, live->bytes_variance, f->sampled);
     put_estimate(json, "leaked_allocations", live->count, live->count_variance, f->sampled);
-    put_estimate(json, "temporary_allocations", temporary->count, temporary->count_variance, f->sampled);
-    put_estimate(json, "temporary_bytes", temporary->bytes, temporary->bytes_variance, f->sampled);
+    put_temporary(json, f);
 }
 
 static void put_account(struct mt_json *json, const struct mt_report *report, const struct facts *f)
@@ -209,7 +222,7 @@ static void write_amount_lines(struct mt_out *out, const struct facts *f)
         { "alive at the end", MT_MEASURE_LIVE },
         { "temporary", MT_MEASURE_TEMPORARY },
     };
-    for (size_t i = 0; i < MT_COUNTOF(rows); i++) {
+    for (size_t i = 0; i < MT_COUNTOF(rows) - (f->aggregate ? 1 : 0); i++) { /* the last: temporary */
         const struct mt_amount *amount = &f->totals->heap[rows[i].measure];
         mt_out_print(out, "%-22s %s in %s allocations", rows[i].label, mt_report_bytes(amount).text,
                      mt_report_count(amount).text);
@@ -239,9 +252,12 @@ static void write_identity_lines(struct mt_out *out, const struct mt_report *rep
 static void write_histogram(struct mt_out *out, const struct mt_totals *totals)
 {
     enum { BAR_COLUMNS = 40 };
-    uint64_t most = 1;
+    uint64_t most = 0;
     for (unsigned b = 0; b < MT_HISTOGRAM_BUCKETS; b++) {
         most = totals->size_histogram[b].count > most ? totals->size_histogram[b].count : most;
+    }
+    if (most == 0) {
+        return;
     }
     mt_out_string(out, "\nallocations by size\n");
     for (unsigned b = 0; b < MT_HISTOGRAM_BUCKETS; b++) {

@@ -51,9 +51,9 @@ static bool is_alive(uint64_t pid)
     return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
 }
 
-/* The header was never marked as ended. Nothing is lost by that, but a reader should know a kill from an end. _exit is how
- * shells and fork children end, so it is not worth a word. */
-static void warn_unfinished(const struct mt_trace_info *info, struct mt_strlist *ret)
+/* The header was never marked as ended. Nothing is lost by that, but a reader should know a kill from an end. Of several
+ * processes those that ended by _exit, as shells and fork children do, are only counted. */
+static void warn_unfinished(const struct mt_trace_info *info, size_t *unfinished, struct mt_strlist *ret)
 {
     if (info->exit_known && WIFSIGNALED(info->exit_status)) {
         mt_strlist_print(ret, "%s: the program was killed by signal %d (%s); the trace ends there", info->path,
@@ -61,18 +61,17 @@ static void warn_unfinished(const struct mt_trace_info *info, struct mt_strlist 
     } else if (!info->exit_known && is_alive(info->pid)) {
         mt_strlist_print(ret, "%s: process %llu may still be recording; this is its state so far", info->path,
                          (unsigned long long)info->pid);
-    } else if (!info->exit_known && (info->flags & MT_TRACE_FORK_CHILD) == 0) {
-        mt_strlist_print(ret, "%s: the process ended without exit handlers (killed or _exit); the trace ends there",
-                         info->path);
+    } else if (!info->exit_known) {
+        (*unfinished)++;
     }
 }
 
-static void warn_state(const struct mt_trace_info *info, struct mt_strlist *ret)
+static void warn_state(const struct mt_trace_info *info, size_t *unfinished, struct mt_strlist *ret)
 {
     const char *path = info->path;
     switch (info->state) {
     case MT_STATE_RECORDING:
-        warn_unfinished(info, ret);
+        warn_unfinished(info, unfinished, ret);
         break;
     case MT_STATE_FILE_FULL:
         mt_strlist_print(ret, "%s: recording stopped because the file could not grow (disk full or --max-file)", path);
@@ -129,9 +128,10 @@ static void warn_pass(const struct mt_analysis *analysis, struct mt_strlist *ret
 
 void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_strlist *ret)
 {
+    size_t unfinished = 0;
     for (size_t i = 0; i < set->count; i++) {
         size_t notes;
-        warn_state(mt_trace_info(set->traces[i]), ret);
+        warn_state(mt_trace_info(set->traces[i]), &unfinished, ret);
         warn_damage(set->traces[i], ret);
         const struct mt_trace_note *note = mt_trace_notes(set->traces[i], &notes);
         for (size_t n = 0; n < notes; n++) {
@@ -139,6 +139,10 @@ void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis
                 mt_strlist_print(ret, "%s: %s", mt_trace_info(set->traces[i])->path, note[n].value.data);
             }
         }
+    }
+    if (unfinished > 0) {
+        mt_strlist_print(ret, "%zu of %zu processes ended without exit handlers (killed, or by _exit as shells do)", unfinished,
+                         set->count);
     }
     warn_counters(set, ret);
     if (analysis != NULL) {
