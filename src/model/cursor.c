@@ -148,11 +148,11 @@ static enum mt_realloc_outcome outcome_of(struct mt_cursor *c, struct mt_stream 
                                           size_t count)
 {
     unsigned depth = 1;
+    enum mt_realloc_outcome outcome;
     for (size_t i = 0; i < count; i++) {
-        if (run[i].kind == MT_EVENT_REALLOC_OLD) {
-            depth++;
-        } else if (mt_stream_closes_realloc(run[i].kind) && --depth == 0) {
-            return run[i].kind == MT_EVENT_REALLOC_FAILED ? MT_REALLOC_FAILED : MT_REALLOC_DONE;
+        depth += run[i].kind == MT_EVENT_REALLOC_OLD;
+        if (mt_realloc_ends(run[i].kind, &outcome) && --depth == 0) {
+            return outcome;
         }
     }
     return mt_stream_outcome(s, c->reader, depth);

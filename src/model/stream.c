@@ -88,11 +88,8 @@ static bool search(struct mt_event_decoder *d, unsigned *depth, size_t *budget, 
     size_t count;
     while (*budget > 0 && (count = mt_decode_events(d, UINT64_MAX, events, OUTCOME_BATCH)) > 0) {
         for (size_t i = 0; i < count; i++) {
-            unsigned kind = events[i].kind;
-            if (kind == MT_EVENT_REALLOC_OLD) {
-                ++*depth;
-            } else if (mt_stream_closes_realloc(kind) && --*depth == 0) {
-                *ret = kind == MT_EVENT_REALLOC_FAILED ? MT_REALLOC_FAILED : MT_REALLOC_DONE;
+            *depth += events[i].kind == MT_EVENT_REALLOC_OLD;
+            if (mt_realloc_ends(events[i].kind, ret) && --*depth == 0) {
                 return true;
             }
         }

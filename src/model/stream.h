@@ -25,6 +25,17 @@ struct mt_stream {
 /* What a REALLOC_OLD led to. */
 enum mt_realloc_outcome { MT_REALLOC_DONE, MT_REALLOC_FAILED, MT_REALLOC_UNKNOWN };
 
+/* True for the records that end a realloc; *ret_outcome is set then. */
+MT_INLINE bool mt_realloc_ends(unsigned kind, enum mt_realloc_outcome *ret_outcome)
+{
+    if (kind == MT_EVENT_REALLOC_NEW || kind == MT_EVENT_REALLOC_GONE) {
+        *ret_outcome = MT_REALLOC_DONE;
+        return true;
+    }
+    *ret_outcome = MT_REALLOC_FAILED;
+    return kind == MT_EVENT_REALLOC_FAILED;
+}
+
 /* Makes `due` exact: loads blocks until there is a record. False at the end of the stream (payloads released).
  * *ret_status: MT_E_NOMEM or MT_E_IO end everything. */
 bool mt_stream_advance(struct mt_stream *s, const struct mt_reader *reader, struct mt_cursor_losses *losses,

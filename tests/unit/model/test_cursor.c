@@ -148,6 +148,21 @@ static void test_a_failed_realloc_changes_nothing(void **state)
     builder_fini(&b);
 }
 
+static void test_a_realloc_whose_new_block_is_no_sample_frees_the_old_one(void **state)
+{
+    (void)state;
+    struct builder b;
+    builder_init(&b);
+    builder_alloc(&b, 1, 10, 0x1000, 10, 0);
+    realloc_half(&b, 1, MT_EVENT_REALLOC_OLD, 20, 0x1000);
+    realloc_half(&b, 1, MT_EVENT_REALLOC_GONE, 30, 0);
+    builder_alloc(&b, 1, 40, 0x1000, 10, 0);
+    for (size_t block_events = 1; block_events < 5; block_events++) {
+        expect(&b, block_events, "A1000 F1000 A1000 ", 0);
+    }
+    builder_fini(&b);
+}
+
 static void test_a_realloc_the_process_died_in_did_not_happen(void **state)
 {
     (void)state;
@@ -224,6 +239,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_events_come_in_clock_and_stream_order),
     cmocka_unit_test(test_a_realloc_frees_the_old_block_at_its_own_clock),
     cmocka_unit_test(test_a_failed_realloc_changes_nothing),
+    cmocka_unit_test(test_a_realloc_whose_new_block_is_no_sample_frees_the_old_one),
     cmocka_unit_test(test_a_realloc_the_process_died_in_did_not_happen),
     cmocka_unit_test(test_a_handler_may_allocate_inside_a_realloc),
     cmocka_unit_test(test_dropped_events_are_counted_not_delivered),
