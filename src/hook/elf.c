@@ -6,6 +6,8 @@
  */
 #include "hook/elf.h"
 
+#include "base/objects.h"
+
 #include <string.h>
 #include <sys/auxv.h>
 
@@ -327,10 +329,8 @@ static void search_unlocked(struct search *search)
 void *mt_elf_next(const char *name, bool unlocked, bool *ret_beside_malloc)
 {
     struct search search = { .name = name, .hash = mt_elf_gnu_hash(name), .next = true };
-    if (unlocked) {
+    if (unlocked || !mt_objects_walk(consider_phdr, &search)) {
         search_unlocked(&search);
-    } else {
-        (void)dl_iterate_phdr(consider_phdr, &search);
     }
     if (search.symbol == 0) {
         return NULL;
@@ -341,10 +341,26 @@ void *mt_elf_next(const char *name, bool unlocked, bool *ret_beside_malloc)
     return (void *)mt_elf_address(&search.object, search.symbol);
 }
 
+/* The loader's own variables, an exported object of ld.so. */
+void mt_elf_learn_loader_lock(void)
+{
+    const struct link_map *map = &_r_debug != NULL ? _r_debug.r_map : NULL;
+    for (; map != NULL; map = map->l_next) {
+        struct mt_elf_object loader;
+        if (map->l_addr == (ElfW(Addr))_r_debug.r_ldbase && mt_elf_parse(map->l_addr, map->l_ld, &loader)) {
+            uint32_t symbol = mt_elf_find(&loader, "_rtld_global", mt_elf_gnu_hash("_rtld_global"));
+            if (symbol != 0) {
+                mt_objects_learn_lock((const void *)mt_elf_address(&loader, symbol), loader.symbols[symbol].st_size);
+            }
+            return;
+        }
+    }
+}
+
 void *mt_elf_lookup(const char *name)
 {
     struct search search = { .name = name, .hash = mt_elf_gnu_hash(name) };
-    (void)dl_iterate_phdr(consider_phdr, &search);
+    (void)mt_objects_walk(consider_phdr, &search);
     return search.symbol != 0 ? (void *)mt_elf_address(&search.object, search.symbol) : NULL;
 }
 
@@ -385,14 +401,14 @@ static int query_phdr(struct dl_phdr_info *info, size_t bytes, void *context)
 bool mt_elf_is_data(uint64_t address, size_t bytes)
 {
     struct range_query query = { .address = address, .bytes = bytes, .writable_only = true };
-    (void)dl_iterate_phdr(query_phdr, &query);
+    (void)mt_objects_walk(query_phdr, &query);
     return query.found;
 }
 
 bool mt_elf_range_of(uint64_t address, uint64_t *ret_low, uint64_t *ret_high)
 {
     struct range_query query = { .address = address, .bytes = 1 };
-    (void)dl_iterate_phdr(query_phdr, &query);
+    (void)mt_objects_walk(query_phdr, &query);
     if (query.found) {
         *ret_low = query.low;
         *ret_high = query.high;

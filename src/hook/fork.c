@@ -6,6 +6,7 @@
  */
 #include "hook/fork.h"
 
+#include "base/objects.h"
 #include "heap/engine.h"
 #include "hook/got.h"
 
@@ -15,6 +16,7 @@ static bool g_registered;
 
 static void in_child(void)
 {
+    mt_objects_after_fork();
     mt_got_after_fork();
     mt_engine_fork_child();
 }

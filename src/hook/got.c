@@ -12,6 +12,7 @@
 
 #include "base/atomic.h"
 #include "base/lock.h"
+#include "base/objects.h"
 #include "base/os.h"
 #include "hook/gotload.h"
 #include "hook/gotscan.h"
@@ -345,8 +346,9 @@ static void scan_locked(void)
     for (int attempt = 0; attempt < SCAN_ATTEMPTS && !done; attempt++) {
         g_got.list->count = 0;
         g_got.list->seen_self = false;
-        (void)dl_iterate_phdr(take_picture, g_got.list);
-        (void)dl_iterate_phdr(work_if_current, &done);
+        if (!mt_objects_walk(take_picture, g_got.list) || !mt_objects_walk(work_if_current, &done)) {
+            return;
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mt_status mt_hooks_install(enum mt_hook_method method, bool python_allocators)
     mt_engine_enter();
     g_python_wanted = python_allocators;
     mt_originals_early_end();
+    mt_elf_learn_loader_lock();
     mt_originals_resolve();
     mt_status status = MT_E_UNSUPPORTED;
     if (mt_originals_get(0, MT_HOOK_malloc) != 0 && mt_originals_get(0, MT_HOOK_free) != 0) {

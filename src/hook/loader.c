@@ -10,6 +10,7 @@
 #include "hook/loader.h"
 
 #include "base/atomic.h"
+#include "base/objects.h"
 #include "heap/engine.h"
 #include "heap/modules.h"
 #include "hook/elf.h"
@@ -44,7 +45,7 @@ static int read_generation(struct dl_phdr_info *info, size_t bytes, void *contex
 void mt_loader_start(void)
 {
     struct generation now = { 0, 0 };
-    (void)dl_iterate_phdr(read_generation, &now);
+    (void)mt_objects_walk(read_generation, &now);
     mt_store_release(&g_seen_adds, now.adds);
     mt_store_release(&g_seen_subs, now.subs);
 }
@@ -52,7 +53,9 @@ void mt_loader_start(void)
 void mt_loader_safe_point(void)
 {
     struct generation now = { 0, 0 };
-    (void)dl_iterate_phdr(read_generation, &now);
+    if (!mt_objects_walk(read_generation, &now)) {
+        return;
+    }
     bool came = mt_exchange_acq_rel(&g_seen_adds, now.adds) != now.adds;
     bool went = mt_exchange_acq_rel(&g_seen_subs, now.subs) != now.subs;
     if (!came && !went) {
@@ -120,8 +123,7 @@ static MT_NOINLINE bool caller_matters(const char *file, uint64_t caller)
         return strchr(file, '$') != NULL;
     }
     struct path_query query = { caller, false };
-    (void)dl_iterate_phdr(query_paths, &query);
-    return query.matters;
+    return !mt_objects_walk(query_paths, &query) || query.matters;
 }
 
 static uint64_t address_of(const void *pc)

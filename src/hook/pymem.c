@@ -8,6 +8,7 @@
 #include "hook/pymem.h"
 
 #include "base/atomic.h"
+#include "base/objects.h"
 #include "heap/engine.h"
 #include "hook/elf.h"
 #include "hook/pydomain.h"
@@ -338,7 +339,7 @@ bool mt_pymem_install(void)
 
 bool mt_pymem_check(void)
 {
-    if (!g_python.installed) {
+    if (!g_python.installed || !mt_objects_walkable()) {
         return false;
     }
     if (needs_wrapping(MT_PYTHON_MEM) || needs_wrapping(MT_PYTHON_OBJECT)) {

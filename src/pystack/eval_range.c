@@ -11,6 +11,7 @@
  */
 #include "pystack/eval_range.h"
 
+#include "base/objects.h"
 #include "base/status.h"
 
 #include <elf.h>
@@ -88,6 +89,6 @@ static int visit_object(struct dl_phdr_info *object, size_t bytes, void *context
 uint64_t mt_py_function_end(uint64_t address)
 {
     struct query query = { .address = address, .end = 0 };
-    dl_iterate_phdr(visit_object, &query);
+    (void)mt_objects_walk(visit_object, &query);
     return query.end;
 }

@@ -254,6 +254,7 @@ void mt_engine_threads_begin(void)
 
 void mt_engine_fork_child(void)
 {
+    mt_spinlock_reset(&g_lock);
     add(&mt_g_fake.forks, 1);
 }
 
