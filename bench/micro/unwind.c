@@ -4,11 +4,11 @@
  *       tests/unit/heap/nofp_shapes.c -o nofp.o
  *   cc -O2 -g -std=gnu17 -D_GNU_SOURCE -Isrc -Itests/unit/heap -fno-omit-frame-pointer bench/micro/unwind.c nofp.o \
  *       src/heap/{cfi,cfi_program,rowcache,modules,modules_map,modules_elf,stackbounds,unwind,unwind_rare}.c \
- *       src/base/{os_linux,lock,status,hash}.c -o bench-unwind && taskset -c 1 ./bench-unwind
+ *       src/base/{os_linux,lock,status,hash,objects}.c -o bench-unwind && taskset -c 1 ./bench-unwind
  *
- * Columns, medians of 9 rounds: `same` the same stack again and again (verified only); `paths` random call paths of plain
- * and register-rich frames, capturing at every depth on the way (what a program that allocates at every level does);
- * `walk` the same stack with the memo switched off (row cache only); `cold` the row cache empty as well.
+ * Columns, medians of 9 rounds: `same` the same stack again and again (verified only); `paths` random call paths of
+ * plain and register-rich frames, capturing at every depth on the way (what a program that allocates at every level
+ * does); `walk` the same stack with the memo switched off (row cache only); `cold` the row cache empty as well.
  */
 #include "base/os.h"
 #include "heap/rowcache.h"
@@ -170,8 +170,8 @@ int main(void)
         qsort(same, ROUNDS, sizeof same[0], by_value);
         qsort(walk, ROUNDS, sizeof walk[0], by_value);
         qsort(paths, ROUNDS, sizeof paths[0], by_value);
-        printf("%-8.0f %7.1f ns %7.1f ns %7.0f ns %9.1f ns %14.1f\n", frames, same[ROUNDS / 2], walk[ROUNDS / 2], cold[COLD_REPEATS / 2],
-               paths[ROUNDS / 2], path_frames);
+        printf("%-8.0f %7.1f ns %7.1f ns %7.0f ns %9.1f ns %14.1f\n", frames, same[ROUNDS / 2], walk[ROUNDS / 2],
+               cold[COLD_REPEATS / 2], paths[ROUNDS / 2], path_frames);
     }
     return 0;
 }

@@ -1,7 +1,7 @@
 /* cfi.c: finding and reading the FDE and CIE that cover an address.
  *
- * Lazy on purpose: a binary search in .eh_frame_hdr and one interpretation cost 250-550 ns a pc, and only the first time
- * (rowcache.h); tables for all of a torch process would be 47 MB and 0.3-0.9 s (docs/decisions/0002-unwinder.md).
+ * Lazy on purpose: a binary search in .eh_frame_hdr and one interpretation cost 250-550 ns a pc, and only the first
+ * time (rowcache.h); tables for all of a torch process would be 47 MB and 0.3-0.9 s (docs/decisions/0002-unwinder.md).
  * Every pointer read from a table is checked against the image before it is followed, so damaged or hostile tables give
  * a status and never a fault.
  */

@@ -1,8 +1,8 @@
 /* cfi.h: call frame information: from an address in a function to the rule that finds its caller.
  *
  * Decides: which unwinding rules the agent knows (x86-64 System V psABI 1.0, DWARF 5 section 6.4, LSB .eh_frame and
- * .eh_frame_hdr). A row says how the canonical frame address (CFA, the stack pointer of the caller after return) and the
- * caller's rbp follow from the registers of a frame; the return address is always at CFA - 8. Everything a real
+ * .eh_frame_hdr). A row says how the canonical frame address (CFA, the stack pointer of the caller after return) and
+ * the caller's rbp follow from the registers of a frame; the return address is always at CFA - 8. Everything a real
  * call site needs has a kind of its own; whatever else CFI can say is MT_ROW_OTHER.
  * Invariant: reads only inside [image.low, image.high), whatever the bytes there are; loops are bounded by the bytes.
  * Contexts: any; no state, no locks.
@@ -23,7 +23,7 @@ enum mt_row_kind {
     MT_ROW_RBP,        /* cfa = bp + offset */
     MT_ROW_RSP_DEREF,  /* cfa = *(sp + offset) + addend */
     MT_ROW_RBP_DEREF,  /* cfa = *(bp + offset) + addend (GCC's dynamically realigned frames) */
-    MT_ROW_R10,        /* cfa = r10 + offset: while a realigned frame is made or unmade, so only where a signal interrupts */
+    MT_ROW_R10,        /* cfa = r10 + offset: while a realigned frame is (un)made, so only where a signal interrupts */
     MT_ROW_PLT,        /* cfa = sp + 8 + ((pc & 15) >= offset ? 8 : 0) */
     MT_ROW_SIGNAL,     /* kernel's signal frame: sp = *(sp + offset), bp = *(sp + bp_offset), pc = *(sp + addend) */
 };

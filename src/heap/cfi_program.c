@@ -349,9 +349,9 @@ static bool parse_plt(struct mt_cfi_reader r, struct mt_cfi_row *row)
         return false;
     }
     const uint8_t *op = r.at;
-    bool is_plt = sp == REGISTER_SP && sp_offset == 8 && pc == REGISTER_RA && pc_offset == 0 && op[0] == OP_LIT0 + 15 &&
-                  op[1] == OP_AND && op[2] >= OP_LIT0 && op[2] <= OP_LIT0 + 15 && op[3] == OP_GE && op[4] == OP_LIT0 + 3 &&
-                  op[5] == OP_SHL && op[6] == OP_PLUS;
+    bool is_plt = sp == REGISTER_SP && sp_offset == 8 && pc == REGISTER_RA && pc_offset == 0 &&
+                  op[0] == OP_LIT0 + 15 && op[1] == OP_AND && op[2] >= OP_LIT0 && op[2] <= OP_LIT0 + 15 &&
+                  op[3] == OP_GE && op[4] == OP_LIT0 + 3 && op[5] == OP_SHL && op[6] == OP_PLUS;
     if (is_plt) {
         row->kind = MT_ROW_PLT;
         row->offset = op[2] - OP_LIT0;

@@ -14,7 +14,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Pointer encodings (LSB 5.0, "DWARF exception header encoding"): low nibble the format, bits 4-6 what it is relative to. */
+/* Pointer encodings (LSB 5.0, "DWARF exception header encoding"): low nibble the format, bits 4-6 what it is
+ * relative to. */
 enum mt_eh_encoding {
     MT_EH_ABSPTR = 0x00,
     MT_EH_ULEB128 = 0x01,

@@ -14,6 +14,7 @@
 
 #include "base/atomic.h"
 #include "base/lock.h"
+#include "base/objects.h"
 #include "base/os.h"
 #include "heap/modules_elf.h"
 #include "heap/modules_map.h"
@@ -73,6 +74,13 @@ static bool is_named(const struct mt_module *module, const char *name)
     size_t bytes = strlen(name);
     return name[0] != '/' || (bytes == module->path_bytes && memcmp(name, module->path, bytes) == 0) ||
            bytes >= MT_MODULE_PATH_MAX;
+}
+
+/* True when record (or NULL) is what the loader has at its place. */
+static bool is_known_as(const struct mt_module_record *record, const struct dl_find_object *object)
+{
+    return record != NULL && is_loader_object(record, object) &&
+           is_named(&record->module, object->dlfo_link_map->l_name);
 }
 
 static bool covers(const struct mt_module *module, uint64_t address)
@@ -178,7 +186,7 @@ static struct mt_module_record *discover_locked(uint64_t pc, const struct dl_fin
     size_t count = 0;
     prepare_locked();
     struct mt_module_record *record = mt_modulemap_at(pc); /* somebody else may have been faster */
-    if (record != NULL && is_loader_object(record, object) && is_named(&record->module, object->dlfo_link_map->l_name)) {
+    if (is_known_as(record, object)) {
         return record;
     }
     const ElfW(Phdr) *headers = headers_of_locked(object, &count);
@@ -217,7 +225,7 @@ const struct mt_module *mt_modules_find(uint64_t pc)
     if (!ask_loader(pc, &object)) {
         return record != NULL && mt_load_relaxed(&record->link_map) == 0 ? &record->module : NULL;
     }
-    if (record != NULL && is_loader_object(record, &object) && is_named(&record->module, object.dlfo_link_map->l_name)) {
+    if (is_known_as(record, &object)) {
         return &record->module;
     }
     return discover(pc, &object);
@@ -288,8 +296,8 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context)
     return refresh->unchanged ? 1 : 0;
 }
 
-/* True when the loader still has the object although dl_iterate_phdr did not show it (another namespace, or noticed after
- * the pass began). */
+/* True when the loader still has the object although dl_iterate_phdr did not show it (another namespace, or noticed
+ * after the pass began). */
 static bool is_still_loaded(const struct mt_module_record *record)
 {
     struct dl_find_object object;
@@ -312,7 +320,10 @@ static void sweep_locked(const struct refresh *refresh)
 void mt_modules_refresh(void)
 {
     struct refresh refresh = { .seen = next_seen() };
-    (void)dl_iterate_phdr(visit, &refresh);
+    if (!mt_objects_walk(visit, &refresh)) {
+        g_complete = true; /* a fork child that must not ask the loader: what the parent knew has to do */
+        return;
+    }
     if (refresh.unchanged || refresh.failed || !mt_spinlock_lock(&g_lock)) {
         return;
     }

@@ -2,8 +2,8 @@
  *
  * Decides: when a module (executable, shared object, vDSO) is noticed and when it is gone, and the epoch that separates
  * two modules that used the same addresses one after the other. Readers never lock: they read a sorted array that is
- * never changed while it is current (modules_map.h; arrays grow by doubling and are kept, records of modules that went away
- * are reused after a long quarantine, so memory is bounded).
+ * never changed while it is current (modules_map.h; arrays grow by doubling and are kept, records of modules that
+ * went away are reused after a long quarantine, so memory is bounded).
  * A pc outside every known module is looked up with _dl_find_object (glibc >= 2.35, lock-free); where that is missing,
  * only mt_modules_refresh finds new modules. dl_iterate_phdr is only called from mt_modules_refresh.
  */

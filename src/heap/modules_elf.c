@@ -1,7 +1,8 @@
 /* modules_elf.c: reading program headers, build-id note and unwind table of an object where it is mapped.
  *
- * In memory and not from the file: the file may be deleted, replaced, in another mount namespace or a memfd, and opening
- * it in a hook would be visible to the program. What is read lies inside PT_LOAD segments that the loader mapped.
+ * In memory and not from the file: the file may be deleted, replaced, in another mount namespace or a memfd, and
+ * opening it in a hook would be visible to the program. What is read lies inside PT_LOAD segments that the loader
+ * mapped.
  * Contexts: [hook], [agent]; no locks, no state.
  */
 #include "heap/modules_elf.h"

@@ -1,8 +1,8 @@
 /* modules_map.c: two tables and a version; see modules_map.h.
  *
- * Pairing M1: a writer's release store of an entry follows its (or an earlier lock holder's) release store of the version
- * that retired this table; a reader's acquire load of such an entry is followed by its second load of the version, which
- * then sees the change. Stress: test_modules.c, readers against dlopen and dlclose.
+ * Pairing M1: a writer's release store of an entry follows its (or an earlier lock holder's) release store of the
+ * version that retired this table; a reader's acquire load of such an entry is followed by its second load of the
+ * version, which then sees the change. Stress: test_modules.c, readers against dlopen and dlclose.
  */
 #include "heap/modules_map.h"
 

@@ -2,8 +2,8 @@
  *
  * Decides: how readers that never lock live with writers. There are two tables; `version & 1` says which is current. A
  * writer (module lock held) copies the current table with its change into the other one and then publishes version + 1.
- * A reader takes the version, searches, and takes its result only if the version is still the same: the table it searched
- * can only have been rewritten by the writer after next, which published in between (pairing M1).
+ * A reader takes the version, searches, and takes its result only if the version is still the same: the table it
+ * searched can only have been rewritten by the writer after next, which published in between (pairing M1).
  *
  *      version 6: readers -> table 0      writer fills table 1, stores version 7: readers -> table 1, table 0 is spare
  *
@@ -20,8 +20,9 @@ enum { MT_MODULE_QUARANTINE = 256 };
 
 struct mt_module_record {
     struct mt_module module; /* first: readers are given its address */
-    uint64_t link_map;       /* the loader's identity of the object; 0: the loader does not find it by address. Written under
-                                the lock, read anywhere, relaxed: it only changes between two right values */
+    /* The loader's identity of the object; 0: the loader does not find it by address. Written under the lock, read
+     * anywhere, relaxed: it only changes between two right values. */
+    uint64_t link_map;
     uint64_t seen;           /* number of the last refresh (or discovery) that saw it; lock holder only */
     struct mt_module_record *next; /* free and quarantined records */
 };

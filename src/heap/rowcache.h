@@ -1,11 +1,11 @@
 /* rowcache.h: the process-wide cache from an address to its unwinding row.
  *
- * Decides: how a row fits a word, and that one entry is exactly one word. The key of a return address is itself, that of
- * an exact pc is pc + 1 (rules are looked up at key - 1). A key of 47 bits (x86-64 user space) is folded: its low 15 bits
- * xor the next 15 choose the entry, the upper 32 are stored in it beside 32 bits of row. Index and tag together are
- * the key, so a hit is never another address's row, and as an entry is read and written by one 64-bit access, a row can
- * not be torn. Folding instead of multiplying, and the row in the upper half, because the time of a walk is the latency
- * from one pc to the next: 16 cycles, of which two loads are 10.
+ * Decides: how a row fits a word, and that one entry is exactly one word. The key of a return address is itself,
+ * that of an exact pc is pc + 1 (rules are looked up at key - 1). A key of 47 bits (x86-64 user space) is folded:
+ * its low 15 bits xor the next 15 choose the entry, the upper 32 are stored in it beside 32 bits of row. Index and
+ * tag together are the key, so a hit is never another address's row, and as an entry is read and written by one
+ * 64-bit access, a row can not be torn. Folding instead of multiplying, and the row in the upper half, because the
+ * time of a walk is the latency from one pc to the next: 16 cycles, of which two loads are 10.
  *
  *      entry:  63        47 46      36 35  32 31             0
  *              | offset/8  | rbp field | kind |  key >> 15     |      (plain rows; others: see rowcache.c)

@@ -2,10 +2,10 @@
  *
  * The walk is a loop of one cache probe and two loads a frame; everything that is not a plain row leaves it for
  * step_rare (unwind_rare.c). Reuse (the memo): the layout of a frame is a function of its pc and of the words its rules
- * read. So once the walk is in a state (cfa, pc, and rbp where older rows use it) that the previous stack was in too, all
- * older frames are the same if the words they were read from still hold the same values; those are independent loads, no
- * pointer chasing: about 1 ns a frame where walking costs 5. Comparing from the base outward would be unsound: stale
- * frames of an earlier call can match there.
+ * read. So once the walk is in a state (cfa, pc, and rbp where older rows use it) that the previous stack was in
+ * too, all older frames are the same if the words they were read from still hold the same values; those are
+ * independent loads, no pointer chasing: about 1 ns a frame where walking costs 5. Comparing from the base outward
+ * would be unsound: stale frames of an earlier call can match there.
  * rbp is an ordinary register in code without frame pointers; it is part of the state only where a row further out
  * takes its CFA from it before it is restored (frames[k].bp != 0 says so). Without that nearly no stack would match.
  *
@@ -165,8 +165,8 @@ static enum progress walk(struct walk *w)
     return progress;
 }
 
-/* What else than the return address the caller of a frame that is neither RSP nor RBP was read from; need: the caller's rbp
- * matters. *ret_need: this frame's does. */
+/* What else than the return address the caller of a frame that is neither RSP nor RBP was read from; need: the
+ * caller's rbp matters. *ret_need: this frame's does. */
 static MT_NOINLINE uint64_t rare_extra(const struct mt_native_frame *from, uint64_t sp, bool need, bool *ret_need)
 {
     struct mt_cfi_row row = mt_row_unpack((uint32_t)(from->hash >> 32));
@@ -301,8 +301,10 @@ static MT_NOINLINE enum mt_unwind_result capture_anew(struct mt_unwinder *u, con
     return finish(&w, progress);
 }
 
-/* True when this may be the whole previous stack again: same pc, same frame, own stack. Its older frames may be read. */
-MT_INLINE bool begins_as(const struct mt_unwinder *u, const struct mt_native_frame *last, const struct mt_frame_regs *regs)
+/* True when this may be the whole previous stack again: same pc, same frame, own stack. Its older frames may be
+ * read. */
+MT_INLINE bool begins_as(const struct mt_unwinder *u, const struct mt_native_frame *last,
+                         const struct mt_frame_regs *regs)
 {
     return last == u->frames + u->count - 1 && is_state_of(last, regs->pc, regs->bp) &&
            plain_cfa(mt_rowcache_entry(regs->pc), regs->pc, regs->sp, regs->bp) == last->cfa &&

@@ -1,7 +1,8 @@
 /* unwind_rare.c: one step of the walk for everything but a cached plain frame.
  *
- * Decides: what to do on a cache miss (interpret the CFI, enter the row), at realigned frames, PLT stubs, signal frames,
- * code without CFI (follow the frame pointer when that leads to a known module, else stop), and at the end of a stack.
+ * Decides: what to do on a cache miss (interpret the CFI, enter the row), at realigned frames, PLT stubs, signal
+ * frames, code without CFI (follow the frame pointer when that leads to a known module, else stop), and at the end
+ * of a stack.
  * Invariants as unwind.c; additionally at most SIGNALS_MAX signal frames a walk, so that a damaged signal frame cannot
  * make the walk go round. Contexts: [hook], own thread.
  */
@@ -99,8 +100,8 @@ static enum progress stop(struct walk *w, enum mt_row_kind kind)
     return kind == MT_ROW_END ? PROGRESS_COMPLETE : PROGRESS_BROKEN;
 }
 
-/* True for a return address that no call made: the first byte of a function, with nothing before it. The base of a stack
- * that makecontext and its like have set up. */
+/* True for a return address that no call made: the first byte of a function, with nothing before it. The base of a
+ * stack that makecontext and its like have set up. */
 static bool is_made_up(uint64_t pc)
 {
     uint32_t packed;
@@ -118,7 +119,8 @@ static bool read_word(struct walk *w, uint64_t address, uint64_t *ret_word)
     return true;
 }
 
-/* True when nothing can be above this frame: ld.so's entry code, which has no CFI, runs constructors at the very top. */
+/* True when nothing can be above this frame: ld.so's entry code, which has no CFI, runs constructors at the very
+ * top. */
 static bool is_at_top(const struct walk *w)
 {
     return w->span.which == MT_STACK_OWN && w->span.high - w->sp < 16;

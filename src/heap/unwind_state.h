@@ -4,9 +4,9 @@
  *
  *      | sentinel | frames[MAX] | scratch[MAX] | struct mt_unwind_state, extras[MAX] |
  *
- * The sentinel is frames[-1]: its cfa is above every stack, so that searching towards the base needs no bounds check, and
- * its hash is the seed of the stack's hash. extras[k] says which words of frame k, besides the return address at cfa - 8,
- * its caller's state came from; the memo verifies them:
+ * The sentinel is frames[-1]: its cfa is above every stack, so that searching towards the base needs no bounds
+ * check, and its hash is the seed of the stack's hash. extras[k] says which words of frame k, besides the return
+ * address at cfa - 8, its caller's state came from; the memo verifies them:
  *      bits 0-31   cfa - (slot where rbp was saved), 0 when nobody outward needs rbp
  *      bits 32-63  cfa - (slot the cfa was read from), its low 3 bits the addend / 8; 0 when the cfa was not read
  */

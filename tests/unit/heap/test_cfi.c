@@ -11,7 +11,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* ---- tables made by hand ------------------------------------------------------------------------------------------ */
+/* ---- tables made by hand
+ * ------------------------------------------------------------------------------------------ */
 
 enum { HDR = 0, HDR_BYTES = 12 + 8, CIE = 64, FDE = 160, IMAGE_BYTES = 512 };
 #define CODE 0x10000000u /* distance of the function from the image */
@@ -191,8 +192,8 @@ static void test_instructions_about_other_registers_are_skipped(void **state)
 static void test_realigned_frames_have_rows(void **state)
 {
     (void)state;
-    struct mt_cfi_row row = ROW(0, DW_CFA_def_cfa_expression, 3, DW_OP_breg6, 0x78, DW_OP_deref, DW_CFA_expression, 6, 2,
-                                DW_OP_breg6, 0);
+    struct mt_cfi_row row = ROW(0, DW_CFA_def_cfa_expression, 3, DW_OP_breg6, 0x78, DW_OP_deref, DW_CFA_expression, 6,
+                                2, DW_OP_breg6, 0);
     assert_row(row, MT_ROW_RBP_DEREF, -8, MT_BP_AT_BP, 0);
     assert_int_equal(row.addend, 0);
     row = ROW(0, DW_CFA_def_cfa_expression, 5, DW_OP_breg7, 0x10, DW_OP_deref, DW_OP_plus_uconst, 8);
@@ -323,7 +324,8 @@ static void test_random_bytes_never_read_outside_the_image(void **state)
     munmap(pages, 8192);
 }
 
-/* ---- packed rows --------------------------------------------------------------------------------------------------- */
+/* ---- packed rows
+ * --------------------------------------------------------------------------------------------------- */
 
 static void test_packed_rows_unpack_to_themselves(void **state)
 {

@@ -39,7 +39,9 @@ static void close_reference(struct reference *reference)
 /* True when ops is what the row says the CFA is. */
 static bool is_same_cfa(const struct mt_cfi_row *row, const Dwarf_Op *ops, size_t count)
 {
-    bool is_register = count == 1 && (ops[0].atom == DW_OP_bregx || (ops[0].atom >= DW_OP_breg0 && ops[0].atom <= DW_OP_breg31));
+    bool is_breg = ops[0].atom >= DW_OP_breg0 && ops[0].atom <= DW_OP_breg31;
+    bool is_register = count == 1 && (ops[0].atom == DW_OP_bregx || is_breg);
+    bool is_deref = count >= 2 && is_breg && ops[1].atom == DW_OP_deref && (int64_t)ops[0].number == row->offset;
 uint64_t number = ops[0].atom == DW_OP_bregx ? ops[0].number : (uint64_t)ops[0].atom - DW_OP_breg0;
     int64_t offset = (int64_t)(ops[0].atom == DW_OP_bregx ? ops[0].number2 : ops[0].number);
     switch (row->kind) {
@@ -50,9 +52,9 @@ uint64_t number = ops[0].atom == DW_OP_bregx ? ops[0].number : (uint64_t)ops[0].
     case MT_ROW_R10:
         return is_register && number == 10 && offset == row->offset;
     case MT_ROW_RBP_DEREF:
-        return count >= 2 && ops[0].atom == DW_OP_breg6 && (int64_t)ops[0].number == row->offset && ops[1].atom == DW_OP_deref;
+        return is_deref && ops[0].atom == DW_OP_breg6;
     case MT_ROW_RSP_DEREF:
-        return count >= 2 && ops[0].atom == DW_OP_breg7 && (int64_t)ops[0].number == row->offset && ops[1].atom == DW_OP_deref;
+        return is_deref && ops[0].atom == DW_OP_breg7;
     case MT_ROW_PLT:
         return count == 9;
     case MT_ROW_SIGNAL:
@@ -128,7 +130,8 @@ static const struct mt_module_segment *segment_with(const struct mt_module *modu
 {
     for (uint32_t i = 0; i < module->segment_count; i++) {
         const struct mt_module_segment *segment = &module->segments[i];
-        if ((segment->flags & flags) == flags && (address == 0 || address - module->bias - segment->vaddr < segment->bytes)) {
+        bool holds = address == 0 || address - module->bias - segment->vaddr < segment->bytes;
+        if ((segment->flags & flags) == flags && holds) {
             return segment;
         }
     }

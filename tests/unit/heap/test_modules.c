@@ -58,7 +58,8 @@ static uint64_t open_plugin(const char *path, void **ret_handle)
     return (uint64_t)(uintptr_t)dlsym(*ret_handle, "plugin_call");
 }
 
-/* ---- what is known about one module -------------------------------------------------------------------------------- */
+/* ---- what is known about one module
+ * -------------------------------------------------------------------------------- */
 
 static const struct mt_module_segment *segment_of(const struct mt_module *module, uint64_t address)
 {
@@ -81,7 +82,8 @@ static void check_mapping(uint64_t address, uint64_t offset, const char *path)
         return;
     }
     assert_int_equal(module->path_bytes, strlen(module->path));
-    assert_string_equal(path[0] == '/' ? realpath(module->path, real) : module->path, path); /* links are kept as named */
+    /* Symbolic links are kept as the loader named them. */
+    assert_string_equal(path[0] == '/' ? realpath(module->path, real) : module->path, path);
     assert_ptr_equal(module, mt_modules_peek(address));
     assert_true((segment->flags & 1) != 0);
     assert_int_equal(address - module->bias - segment->vaddr + segment->offset, offset);
@@ -166,7 +168,8 @@ static void test_addresses_in_no_module_are_not_found(void **state)
     free(block);
 }
 
-/* ---- coming and going ----------------------------------------------------------------------------------------------- */
+/* ---- coming and going
+ * ----------------------------------------------------------------------------------------------- */
 
 static void test_an_opened_object_appears_once(void **state)
 {
@@ -301,7 +304,8 @@ static void test_replay_shows_each_present_module(void **state)
     assert_int_equal(g_appeared, present - 1);
 }
 
-/* ---- threads and fork ----------------------------------------------------------------------------------------------- */
+/* ---- threads and fork
+ * ----------------------------------------------------------------------------------------------- */
 
 static uint32_t g_stop;
 

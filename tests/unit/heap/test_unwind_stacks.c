@@ -105,7 +105,8 @@ static void do_nothing(void *context)
 
 static void test_any_interrupted_instruction_is_unwound(void **state)
 {
-    static const uint8_t path[] = { NOFP_PLAIN, NOFP_BUSY, NOFP_ALLOCA, NOFP_ALIGNED, NOFP_ARGS, NOFP_SORT, NOFP_LARGE };
+    static const uint8_t path[] = { NOFP_PLAIN, NOFP_BUSY, NOFP_ALLOCA, NOFP_ALIGNED,
+                                    NOFP_ARGS,  NOFP_SORT, NOFP_LARGE };
     struct nofp_plan plan = { path, sizeof path, 0, do_nothing, NULL };
     struct sigaction action = { .sa_handler = on_tick };
     struct itimerspec period = { { 0, 50000 }, { 0, 50000 } };
@@ -352,7 +353,8 @@ static void test_reused_addresses_are_new_frames(void **state)
     settle();
 }
 
-/* ---- threads with other stacks ------------------------------------------------------------------------------------ */
+/* ---- threads with other stacks
+ * ------------------------------------------------------------------------------------ */
 
 static void *check_in_thread(void *argument)
 {
