@@ -12,7 +12,7 @@ import fnmatch
 import sys
 import time
 
-from suite import core, counts, env, memory, micro, programs, python, reader, report
+from suite import core, counts, digest, env, memory, micro, programs, python, reader, report
 
 QUICK = ("sample-pairs", "sample-large", "sample-realloc", "exact-pairs", "exact-deep", "sqlite", "redis", "py3.11-json",
          "py3.11-objects", "sample-py3.11-json", "memory-fixed", "instr-pairs", "instr-sqlite")
@@ -29,7 +29,7 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="a short list of benches, three rounds")
     parser.add_argument("--seed", type=int, default=0, help="order of the configurations (default: from the clock, printed)")
     parser.add_argument("--name", default="", help="name of the results file in bench/results (default full, quick or only)")
-    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md")
+    parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md and the digest into README.md")
     return parser.parse_args()
 
 
@@ -56,9 +56,8 @@ def print_list(benches):
         print(f"{bench.name:28} {bench.group}: {bench.title}")
 
 
-def write_docs(text):
-    """Replaces what is between the marks in docs/benchmarks.md."""
-    path = env.REPO / "docs" / "benchmarks.md"
+def write_docs(path, text):
+    """Replaces what is between the marks in a document."""
     old = path.read_text(encoding="utf-8")
     head, rest = old.split(MARKS[0], 1)
     tail = rest.split(MARKS[1], 1)[1]
@@ -99,7 +98,8 @@ def main():
     text = report.markdown(benches, results, bars, facts)
     (env.RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
     if arguments.write_docs:
-        write_docs(text)
+        write_docs(env.REPO / "docs" / "benchmarks.md", text)
+        write_docs(env.REPO / "README.md", digest.markdown(results))
     print(f"\n{sum(bar.met() is True for bar in bars)} bars met, {sum(bar.met() is False for bar in bars)} missed, "
           f"{sum(bar.met() is None for bar in bars)} not measured; bench/results/{name}.json, {name}.md")
     return 0

@@ -24,6 +24,7 @@ class Bar:
     limit: float
     unit: str = ""
     at_least: bool = False
+    fastest: float | None = None  # the same from the fastest round of each: what a busy machine disturbs least
 
     def met(self):
         """True, False, or None where there was nothing to judge."""
@@ -52,6 +53,24 @@ class Result:
     def middle(self, config, key):
         """Median of one configuration's metric, or None."""
         return stats.middle(self.rows.get(config, []), key)
+
+    def lowest(self, config, key):
+        """Minimum of one configuration's metric, or None."""
+        return stats.lowest(self.rows.get(config, []), key)
+
+    def lowest_ratio(self, config, key, base="plain"):
+        """Ratio of the fastest rounds, or None."""
+        value, base_value = self.lowest(config, key), self.lowest(base, key)
+        return value / base_value if value is not None and base_value else None
+
+    def lowest_added(self, config, key, base="plain"):
+        """Difference of the fastest rounds, or None."""
+        value, base_value = self.lowest(config, key), self.lowest(base, key)
+        return value - base_value if value is not None and base_value is not None else None
+
+    def ratio_bar(self, bench, text, config, key, limit):
+        """A bar on the ratio of a configuration to plain."""
+        return Bar(bench, text, self.ratio(config, key), limit, "x", fastest=self.lowest_ratio(config, key))
 
 
 @dataclass

@@ -53,10 +53,9 @@ def _sample_bars(workload, name):
 
     def bars(result):
         if kind == "added":
-            value = result.added("memtap sample", "ns_per_op")
-            return [core.Bar(name, "sample mode adds to a malloc + free pair", value, limit, "ns")]
-        value = result.ratio("memtap sample", "ns_per_op")
-        return [core.Bar(name, f"sample mode on {TITLES[workload]}", value, limit, "x")]
+            return [core.Bar(name, "sample mode adds to a malloc + free pair", result.added("memtap sample", "ns_per_op"),
+                             limit, "ns", fastest=result.lowest_added("memtap sample", "ns_per_op"))]
+        return [result.ratio_bar(name, f"sample mode on {TITLES[workload]}", "memtap sample", "ns_per_op", limit)]
 
     return bars
 
@@ -64,6 +63,10 @@ def _sample_bars(workload, name):
 # The bar in nanoseconds was set where heaptrack added the second number; the third bar is their quotient, which does
 # not depend on how fast the machine is.
 EXACT_LIMITS = {"pairs": (40.0, 145.0), "deep": (200.0, 500.0)}
+
+
+def _quotient(ours, theirs):
+    return ours / theirs if ours is not None and theirs else None
 
 
 def _exact_bars(workload, name):
@@ -75,11 +78,12 @@ def _exact_bars(workload, name):
 
     def bars(result):
         ours = result.added("memtap exact", "ns_per_op")
-        theirs = result.added("heaptrack (in process)", "ns_per_op")
-        share = ours / theirs if ours is not None and theirs else None
-        return [core.Bar(name, f"exact mode adds to {TITLES[workload]}", ours, limit, "ns"),
+        ours_low = result.lowest_added("memtap exact", "ns_per_op")
+        share = _quotient(ours, result.added("heaptrack (in process)", "ns_per_op"))
+        share_low = _quotient(ours_low, result.lowest_added("heaptrack (in process)", "ns_per_op"))
+        return [core.Bar(name, f"exact mode adds to {TITLES[workload]}", ours, limit, "ns", fastest=ours_low),
                 core.Bar(name, f"the same as a share of what heaptrack adds ({limit:g}/{reference:g})", share,
-                         limit / reference, "x")]
+                         limit / reference, "x", fastest=share_low)]
 
     return bars
 

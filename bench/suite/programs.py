@@ -109,8 +109,7 @@ def _run_redis(config):
 
 
 def _redis_bars(result):
-    value = result.ratio("memtap sample", "us_per_request")
-    return [core.Bar("redis", "sample mode on redis, CPU a request", value, 1.03, "x")]
+    return [result.ratio_bar("redis", "sample mode on redis, CPU a request", "memtap sample", "us_per_request", 1.03)]
 
 
 def benches():

@@ -51,10 +51,10 @@ def _run_exact(name, version, script, rounds):
     return run_one
 
 
-def _share(result, mode, key):
+def _share(ratio, mode, key):
     """memtap's overhead as a part of memray's: (ratio - 1) / (ratio - 1); None when memray's is within noise."""
-    ours = result.ratio(f"memtap {mode}", key)
-    theirs = result.ratio(f"memray {mode}", key)
+    ours = ratio(f"memtap {mode}", key)
+    theirs = ratio(f"memray {mode}", key)
     if ours is None or theirs is None or theirs <= 1.02:
         return None
     return (ours - 1) / (theirs - 1)
@@ -71,13 +71,13 @@ def _density_bar(result, name, mode):
 def _exact_bars(name, program):
     def bars(result):
         if program == "calls":
-            return [core.Bar(name, f"only calls functions, memtap {mode}", result.ratio(f"memtap {mode}", "body_cpu_s"),
-                             1.03, "x") for mode, *_ in peers.MEMRAY_MODES]
+            return [result.ratio_bar(name, f"only calls functions, memtap {mode}", f"memtap {mode}", "body_cpu_s", 1.03)
+                    for mode, *_ in peers.MEMRAY_MODES]
         found = []
         for mode, *_ in peers.MEMRAY_MODES:
             for key, what in (("body_cpu_s", "body"), ("cpu_s", "process tree")):
-                found.append(core.Bar(name, f"overhead as a share of memray's, {mode}, {what}", _share(result, mode, key),
-                                      THIRD, "x"))
+                found.append(core.Bar(name, f"overhead as a share of memray's, {mode}, {what}", _share(result.ratio, mode, key),
+                                      THIRD, "x", fastest=_share(result.lowest_ratio, mode, key)))
             sizes = [result.middle(f"{tool} {mode}", "capture_bytes") for tool in ("memtap", "memray")]
             if None not in sizes:
                 found.append(core.Bar(name, f"capture against memray's, {mode}", sizes[0] / sizes[1], 1.0, "x"))
@@ -106,7 +106,7 @@ def _sample_bench(version, program):
         return core.run_work(config, _work(version, script, rounds, variables), limit_s=60)
 
     def bars(result):
-        return [core.Bar(name, "sample mode, body", result.ratio("memtap sample", "body_cpu_s"), 1.03, "x")]
+        return [result.ratio_bar(name, "sample mode, body", "memtap sample", "body_cpu_s", 1.03)]
 
     title = script + "".join(f", {key}={value}" for key, value in variables.items())
     return core.Bench(name, f"Python {version}, sample mode", title, configs, "body_cpu_s", "s", run_one, bars,

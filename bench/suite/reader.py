@@ -83,10 +83,12 @@ def _run_one(kind):
 
 def _bars(name, rivals):
     def bars(result):
-        found = [core.Bar(name, "memtap stats reads", result.middle("memtap stats", "events_per_s"), 1e7, "events/s", True)]
+        fastest = max((row["events_per_s"] for row in result.rows.get("memtap stats", [])), default=None)
+        found = [core.Bar(name, "memtap stats reads", result.middle("memtap stats", "events_per_s"), 1e7, "events/s", True,
+                          fastest)]
         for rival in rivals:
             found.append(core.Bar(name, f"{rival} / memtap tree, CPU time", result.ratio(rival, "cpu_s", "memtap tree"), 10.0,
-                                  "x", True))
+                                  "x", True, result.lowest_ratio(rival, "cpu_s", "memtap tree")))
         return found
 
     return bars

@@ -87,10 +87,10 @@ def bar_row(bar):
     """One line of the table of bars."""
     verdict = {True: "met", False: "MISSED", None: "not measured"}[bar.met()]
     relation = ">=" if bar.at_least else "<="
-    return [bar.bench, bar.text, f"{number(bar.value)}", f"{relation} {number(bar.limit)} {bar.unit}", verdict]
+    return [bar.bench, bar.text, number(bar.value), number(bar.fastest), f"{relation} {number(bar.limit)} {bar.unit}", verdict]
 
 
-BAR_HEADER = ["bench", "bar", "measured", "limit", "verdict"]
+BAR_HEADER = ["bench", "bar", "measured", "fastest rounds", "limit", "verdict"]
 
 
 def bars(found):
@@ -110,7 +110,7 @@ def to_json(benches, results, found_bars, facts):
             }
             for bench in benches
         },
-        "bars": [{"bench": bar.bench, "text": bar.text, "value": bar.value, "limit": bar.limit, "unit": bar.unit,
+        "bars": [{"bench": bar.bench, "text": bar.text, "value": bar.value, "fastest": bar.fastest, "limit": bar.limit, "unit": bar.unit,
                   "at_least": bar.at_least, "met": bar.met()} for bar in found_bars],
     }
 
