@@ -11,7 +11,7 @@ struct values {
 
 static const struct mt_option own[] = {
     { "format", 'f', MT_OPTION_TEXT, offsetof(struct values, format), NULL, NULL, 0, "FORMAT",
-      "collapsed, speedscope, pprof, csv, json or chrome; default by the suffix of -o" },
+      "collapsed, speedscope, pprof, csv, json, chrome or heaptrack; default by the suffix of -o" },
     { "output", 'o', MT_OPTION_TEXT, offsetof(struct values, select.output), NULL, NULL, 0, "OUT",
       "write to OUT, whole or not at all; -: standard output (default)" },
     { 0 },
@@ -28,7 +28,9 @@ static const struct mt_command_doc doc = {
         "pprof       (*.pb) profile.proto, uncompressed: go tool pprof; inuse_* is the selection, alloc_* everything\n"
         "csv         (*.csv) one row a stack, thread and allocator\n"
         "json        (*.json) the same with facts of the recording\n"
-        "chrome      (*.trace.json) heap and RSS over time as counters: chrome://tracing, Perfetto",
+        "chrome      (*.trace.json) heap and RSS over time as counters: chrome://tracing, Perfetto\n"
+        "heaptrack   (*.heaptrack) every malloc-like event of one process, without selection: heaptrack_gui, "
+        "heaptrack_print",
     .notes = mt_select_notes,
     .examples = "memtap export --format speedscope -o app.speedscope.json app.mtap\n"
                 "memtap export --leaks -o leaks.pb app.mtap && go tool pprof -top leaks.pb\n"
@@ -51,6 +53,9 @@ static mt_status make_total(const struct mt_loaded *loaded, struct mt_profile *r
 static mt_status write(struct mt_out *out, const struct mt_report *report, void *context, struct mt_error *err)
 {
     const struct context *c = context;
+    if (c->exporter->write_events != NULL) {
+        return c->exporter->write_events(out, report, err);
+    }
     struct mt_profile total = { 0 };
     struct mt_tree tree = { 0 };
     mt_status status = make_total(c->loaded, &total);
@@ -73,11 +78,13 @@ static const struct mt_exporter *choose(const struct values *values, struct mt_e
     const struct mt_exporter *exporter = NULL;
     if (values->format != NULL) {
         exporter = mt_exporter_find(values->format);
-        (void)mt_error_set(err, MT_E_INVAL, "--format: \"%s\" is not one of collapsed, speedscope, pprof, csv, json, chrome",
+        (void)mt_error_set(err, MT_E_INVAL, "--format: \"%s\" is not one of collapsed, speedscope, pprof, csv, json, chrome, "
+                           "heaptrack",
                            values->format);
     } else {
         exporter = values->select.output != NULL ? mt_exporter_by_suffix(values->select.output) : NULL;
-        (void)mt_error_set(err, MT_E_INVAL, "which format? give --format collapsed, speedscope, pprof, csv, json or chrome");
+        (void)mt_error_set(err, MT_E_INVAL, "which format? give --format collapsed, speedscope, pprof, csv, json, chrome "
+                           "or heaptrack");
     }
     return exporter;
 }
@@ -100,6 +107,9 @@ static int export_main(int argc, char **argv)
                                        .timeline_points = exporter->timeline_points };
     if (mt_select_load(&values.select, &operands, &options, &loaded, &code, &err) != MT_OK) {
         code = mt_command_fail(&doc, code, &err);
+    } else if (exporter->write_events != NULL && loaded.set.count != 1) {
+        (void)mt_error_set(&err, MT_E_INVAL, "%s files hold one process: give one FILE", exporter->name);
+        code = mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     } else {
         struct mt_report report = mt_select_report(&values.select, &loaded, 0);
         struct context context = { exporter, &loaded };

@@ -24,6 +24,8 @@ struct mt_exporter {
     bool needs_tree;
     size_t timeline_points;
     void (*write)(struct mt_out *out, const struct mt_export_input *input);
+    /* Instead of write, for formats made of events: the selection does not apply, and the set has one trace. */
+    mt_status (*write_events)(struct mt_out *out, const struct mt_report *report, struct mt_error *err);
 };
 
 extern const struct mt_exporter mt_exporters[]; /* name NULL ends */
@@ -38,5 +40,6 @@ void mt_export_pprof(struct mt_out *out, const struct mt_export_input *input);
 void mt_export_csv(struct mt_out *out, const struct mt_export_input *input);
 void mt_export_json(struct mt_out *out, const struct mt_export_input *input);
 void mt_export_chrome(struct mt_out *out, const struct mt_export_input *input);
+mt_status mt_export_heaptrack(struct mt_out *out, const struct mt_report *report, struct mt_error *err) MT_CHECKED;
 
 #endif

@@ -2,7 +2,7 @@
  *
  * Sample types as Go's heap profile has them: alloc_objects, alloc_space (everything ever allocated) and inuse_objects,
  * inuse_space (the selection), so that every pprof view and script for heaps works. Each frame is a location of its own; the
- * innermost comes first. Names like "<module>" become "[module]", because pprof drops what stands in angle brackets.
+ * innermost comes first.
  * Strings, functions and locations are written when first used: repeated fields may interleave.
  */
 #include "export/exporter.h"
@@ -126,11 +126,7 @@ static uint64_t mapping_of(struct writer *w, const char *path)
 
 static uint64_t name_of(struct writer *w, const struct mt_frame *frame)
 {
-    size_t bytes = strlen(frame->function);
-    if (frame->kind == MT_FRAME_NATIVE || bytes < 2 || frame->function[0] != '<' || frame->function[bytes - 1] != '>') {
-        return text_of(w, frame->function);
-    }
-    char *name = mt_format("[%.*s]", (int)bytes - 2, frame->function + 1);
+    char *name = mt_report_plain_name(frame);
     uint64_t number = text_of(w, name);
     free(name);
     return number;

@@ -89,6 +89,15 @@ char *mt_report_thread(const struct mt_trace_set *set, size_t trace_idx, uint32_
     return label;
 }
 
+char *mt_report_plain_name(const struct mt_frame *frame)
+{
+    char *name = mt_strdup(frame->function);
+    for (char *at = name; frame->kind != MT_FRAME_NATIVE && *at != '\0'; at++) {
+        *at = *at == '<' ? '[' : *at == '>' ? ']' : *at;
+    }
+    return name;
+}
+
 const char *mt_report_allocator(uint8_t allocator)
 {
     static const char *const names[] = {

@@ -39,6 +39,9 @@ const char *mt_report_mode(const struct mt_trace_info *info);
 char *mt_report_command(const struct mt_trace_info *info);
 /* "name (tid)"; in a set of several processes "name (pid/tid)". malloc'ed. */
 char *mt_report_thread(const struct mt_trace_set *set, size_t trace_idx, uint32_t stream);
+/* The function's name for tools that take angle brackets for template arguments and drop them (pprof, heaptrack): Python's
+ * "<module>" becomes "[module]". malloc'ed. */
+char *mt_report_plain_name(const struct mt_frame *frame);
 /* Allocator's name; "?" outside the table. */
 const char *mt_report_allocator(uint8_t allocator);
 

@@ -171,7 +171,7 @@ char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut)
     if (columns == 0) {
         return mt_strdup("");
     }
-    size_t tail = cut == MT_CUT_MIDDLE ? (columns - 1) / 2 : 0;
+    size_t tail = cut == MT_CUT_MIDDLE ? (columns - 1) * 2 / 3 : 0; /* of a path the end says more */
     size_t head = columns - 1 - tail;
     return mt_format("%.*s…%s", (int)prefix_bytes(text, end, head), text, suffix_start(text, end, tail));
 }

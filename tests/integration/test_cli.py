@@ -453,6 +453,20 @@ def test_chrome_counters_end_at_what_is_alive(trace):
     assert heap[-1]["args"]["bytes"] == json.loads(memtap("stats", "-f", "json", trace).stdout)["leaked_bytes"]
 
 
+def test_heaptrack_reads_its_export(trace, tmp_path):
+    if shutil.which("heaptrack_print") is None:
+        pytest.skip("no heaptrack")
+    out = tmp_path / "x.heaptrack"
+    memtap("export", "-o", out, trace)
+    text = run(["heaptrack_print", out]).stdout.decode()
+    stats = json.loads(memtap("stats", "-f", "json", trace).stdout)
+    assert set(stats["by_allocator"]) <= {"malloc", "calloc", "realloc"}  # no maps: the format cannot say them
+    assert f"calls to allocation functions: {stats['allocations']} (" in text
+    assert f"total memory leaked: {stats['leaked_bytes'] / 1000:.2f}K" in text
+    assert f"peak heap memory consumption: {stats['peak_bytes'] / 1000:.2f}K" in text
+    assert memtap("export", "-f", "heaptrack", trace, trace, check=False).returncode == 2
+
+
 # ---- doctor ------------------------------------------------------------------------------------------------------
 
 
