@@ -229,7 +229,6 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
         g_mt.native = false;
         mt_engine_note("warning", "no memory for the module map: no native stacks");
     }
-    mt_modules_replay();
     mt_engine_python_found();
     mt_store_relaxed(&g_mt.rate, config->rate_bytes);
     mt_store_release(&g_mt.rate_generation, g_mt.rate_generation + 1);
