@@ -13,7 +13,8 @@ struct values {
 
 static const char *const formats[] = { "table", "json", NULL };
 static const struct mt_option own[] = {
-    { "format", 'f', MT_OPTION_CHOICE, offsetof(struct values, format), formats, NULL, 0, "FORMAT", "table (default) or json" },
+    { "format", 'f', MT_OPTION_CHOICE, offsetof(struct values, format), formats, NULL, 0, "FORMAT",
+      "table (default) or json" },
     { 0 },
 };
 static const struct mt_option *const tables[] = { own, NULL };
@@ -22,9 +23,10 @@ static const struct mt_command_doc doc = {
     .name = "doctor",
     .summary = "what would stop memtap here",
     .synopsis = "memtap doctor [PID]",
-    .description = "Checks the agent, the system, Python, shared memory, the current folder and its disk, limits and the ptrace "
-                   "scope; with PID also that process: its program, its user, whether something else traces it. Each "
-                   "finding is ok, a note (works, with a limit) or a problem, and says what to do.",
+    .description =
+        "Checks the agent, the system, Python, shared memory, the current folder and its disk, limits and the ptrace "
+        "scope; with PID also that process: its program, its user, whether something else traces it. Each "
+        "finding is ok, a note (works, with a limit) or a problem, and says what to do.",
     .exit_codes = "0  no problem\n"
                   "1  a problem was found\n"
                   "2  wrong usage\n"
@@ -79,7 +81,9 @@ static int print(const struct mt_findings *findings, int format, bool found)
     if (mt_out_commit(out, &err) != MT_OK) {
         return mt_command_fail(&doc, MT_EXIT_FAILED, &err);
     }
-    return !found ? MT_EXIT_UNREACHABLE : mt_findings_worst(findings) == MT_FINDING_PROBLEM ? MT_EXIT_FAILED : MT_EXIT_OK;
+    return !found                                              ? MT_EXIT_UNREACHABLE
+           : mt_findings_worst(findings) == MT_FINDING_PROBLEM ? MT_EXIT_FAILED
+                                                               : MT_EXIT_OK;
 }
 
 static int doctor_main(int argc, char **argv)

@@ -23,7 +23,8 @@ static const struct mt_command_doc doc = {
     .summary = "the selected memory for other tools",
     .synopsis = "memtap export [OPTIONS] --format FORMAT -o OUT FILE…",
     .description =
-        "collapsed   (*.collapsed) one line a stack, outermost first, `a;b;c BYTES`: flamegraph.pl, inferno, speedscope\n"
+        "collapsed   (*.collapsed) one line a stack, outermost first, `a;b;c BYTES`: flamegraph.pl, inferno, "
+        "speedscope\n"
         "speedscope  (*.speedscope.json) speedscope.app: bytes and allocations as two profiles\n"
         "pprof       (*.pb) profile.proto, uncompressed: go tool pprof; inuse_* is the selection, alloc_* everything\n"
         "csv         (*.csv) one row a stack, thread and allocator\n"
@@ -45,8 +46,9 @@ struct context {
 
 static mt_status make_total(const struct mt_loaded *loaded, struct mt_profile *ret)
 {
-    struct mt_profile_options options = { .measure = MT_MEASURE_TOTAL, .by_thread = true, .by_allocator = true,
-                                          .thread_tid = loaded->thread_tid };
+    struct mt_profile_options options = {
+        .measure = MT_MEASURE_TOTAL, .by_thread = true, .by_allocator = true, .thread_tid = loaded->thread_tid
+    };
     return mt_profile_make(&loaded->set, &loaded->analysis, &options, ret);
 }
 
@@ -63,7 +65,9 @@ static mt_status write(struct mt_out *out, const struct mt_report *report, void 
         status = mt_tree_make(&c->loaded->profile, report->frames, NULL, &tree);
     }
     if (status == MT_OK) {
-        struct mt_export_input input = { .report = report, .profile = &c->loaded->profile, .total = &total, .tree = &tree };
+        struct mt_export_input input = {
+            .report = report, .profile = &c->loaded->profile, .total = &total, .tree = &tree
+        };
         c->exporter->write(out, &input);
     } else {
         (void)mt_error_set(err, status, "cannot prepare the export: %s", mt_status_text(status));
@@ -78,12 +82,14 @@ static const struct mt_exporter *choose(const struct values *values, struct mt_e
     const struct mt_exporter *exporter = NULL;
     if (values->format != NULL) {
         exporter = mt_exporter_find(values->format);
-        (void)mt_error_set(err, MT_E_INVAL, "--format: \"%s\" is not one of collapsed, speedscope, pprof, csv, json, chrome, "
+        (void)mt_error_set(err, MT_E_INVAL,
+                           "--format: \"%s\" is not one of collapsed, speedscope, pprof, csv, json, chrome, "
                            "heaptrack",
                            values->format);
     } else {
         exporter = values->select.output != NULL ? mt_exporter_by_suffix(values->select.output) : NULL;
-        (void)mt_error_set(err, MT_E_INVAL, "which format? give --format collapsed, speedscope, pprof, csv, json, chrome "
+        (void)mt_error_set(err, MT_E_INVAL,
+                           "which format? give --format collapsed, speedscope, pprof, csv, json, chrome "
                            "or heaptrack");
     }
     return exporter;
@@ -103,8 +109,9 @@ static int export_main(int argc, char **argv)
     if (exporter == NULL) {
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
-    struct mt_load_options options = { .frames = true, .by_thread = true, .by_allocator = true,
-                                       .timeline_points = exporter->timeline_points };
+    struct mt_load_options options = {
+        .frames = true, .by_thread = true, .by_allocator = true, .timeline_points = exporter->timeline_points
+    };
     if (mt_select_load(&values.select, &operands, &options, &loaded, &code, &err) != MT_OK) {
         code = mt_command_fail(&doc, code, &err);
     } else if (exporter->write_events != NULL && loaded.set.count != 1) {

@@ -23,11 +23,14 @@ static const struct mt_command_doc doc = {
     .summary = "what is alive at the end, by place",
     .synopsis = "memtap leaks [OPTIONS] FILE…",
     .description =
-        "One row a stack, largest first. \"age\" is that of the oldest allocation still alive; \"score\" goes from 0 (all "
-        "others from there were freed) to 1 (none was): 1 - (frees + 1) / (allocations + 2); \"growth\" is the slope of the "
+        "One row a stack, largest first. \"age\" is that of the oldest allocation still alive; \"score\" goes from 0 "
+        "(all "
+        "others from there were freed) to 1 (none was): 1 - (frees + 1) / (allocations + 2); \"growth\" is the slope "
+        "of the "
         "live bytes over the run. -f json is an array of {function, file, line, bytes, count, percent, age_s, score, "
         "growth_bytes_per_s, stack[]}.\n"
-        "Memory that is alive at the end on purpose (caches, globals, the interpreter's own) is listed too: look at the "
+        "Memory that is alive at the end on purpose (caches, globals, the interpreter's own) is listed too: look at "
+        "the "
         "score and the growth.",
     .notes = mt_select_notes,
     .examples = "memtap leaks app.mtap\n"
@@ -40,8 +43,7 @@ static mt_status write(struct mt_out *out, const struct mt_report *report, void 
     struct mt_leaks leaks = { 0 };
     const struct mt_reading *reading = context;
     double min_age_s = (double)((const struct values *)reading->values)->min_age_ns / 1e9;
-    mt_status status =
-        mt_leaks_make(report->set, report->analysis, min_age_s, reading->loaded.thread_tid, &leaks);
+    mt_status status = mt_leaks_make(report->set, report->analysis, min_age_s, reading->loaded.thread_tid, &leaks);
     if (status != MT_OK) {
         return mt_error_set(err, status, "cannot list the leaks: %s", mt_status_text(status));
     }

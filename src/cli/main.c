@@ -1,7 +1,7 @@
 /* main.c: memtap's front door: finds the command, whichever way round it was written.
  *
- * `memtap CMD FILE …`, `memtap FILE CMD …` and `memtap -t FILE CMD …` are the same: the latter two are turned into the first
- * before anything else looks at them.
+ * `memtap CMD FILE …`, `memtap FILE CMD …` and `memtap -t FILE CMD …` are the same: the latter two are turned into the
+ * first before anything else looks at them.
  */
 #include "cli/command.h"
 #include "util/interrupt.h"
@@ -42,7 +42,8 @@ static void print_overview(FILE *to)
                 "       memtap COMMAND -h                      the manual page of a command\n"
                 "       memtap --version\n"
                 "\n"
-                "commands:\n", to);
+                "commands:\n",
+                to);
     for (size_t i = 0; i < MT_COUNTOF(g_commands); i++) {
         const struct mt_command_doc *doc = g_commands[i].command->doc;
         (void)fprintf(to, "  %-10s %s\n", doc->name, doc->summary);
@@ -53,7 +54,8 @@ static void print_overview(FILE *to)
                 "  memtap summary memtap-app.*.mtap\n"
                 "\n"
                 "exit codes: 0 done, 1 the question failed, 2 wrong usage, 3 target unreachable or not permitted,\n"
-                "4 timeout; run: the program's own\n", to);
+                "4 timeout; run: the program's own\n",
+                to);
 }
 
 static int print_version(void)
@@ -92,7 +94,8 @@ static int help(int argc, char **argv)
     return command != NULL ? command->run(2, ask) : unknown(argv[1]);
 }
 
-/* argv = targets… CMD rest…, turned into CMD targets… rest…; NULL when the word after the targets is no reading command. */
+/* argv = targets… CMD rest…, turned into CMD targets… rest…; NULL when the word after the targets is no reading
+ * command. */
 static const struct mt_command *turn_round(int argc, char **argv, int targets)
 {
     const struct mt_command *command = targets < argc ? find(argv[targets], true) : NULL;
@@ -134,8 +137,9 @@ static int dispatch(int argc, char **argv)
     }
     if (targets > 0) {
         const struct mt_command *turned = turn_round(argc, argv, targets);
-        return turned != NULL ? turned->run(argc, argv)
-                              : targets < argc ? unknown(argv[targets]) : usage("no command after -t FILE");
+        return turned != NULL   ? turned->run(argc, argv)
+               : targets < argc ? unknown(argv[targets])
+                                : usage("no command after -t FILE");
     }
     const struct mt_command *command = find(argv[0], false);
     if (command == NULL && argc > 1) {

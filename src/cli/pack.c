@@ -28,8 +28,9 @@ static const struct mt_command_doc doc = {
     .name = "pack",
     .summary = "compress finished traces",
     .synopsis = "memtap pack [-o OUT] FILE…",
-    .description = "Rewrites a finished trace compactly. A packed trace says exactly what the unpacked one said. `memtap run` "
-                   "does this at the end unless told --no-pack. FILE stays as it was until the new one is complete.",
+    .description =
+        "Rewrites a finished trace compactly. A packed trace says exactly what the unpacked one said. `memtap run` "
+        "does this at the end unless told --no-pack. FILE stays as it was until the new one is complete.",
     .examples = "memtap pack app.mtap",
     .tables = tables,
 };
@@ -84,8 +85,8 @@ static int pack_main(int argc, char **argv)
         return code;
     }
     if (operands.count == 0 || (values.output != NULL && operands.count > 1)) {
-        (void)mt_error_set(&err, MT_E_INVAL, operands.count == 0 ? "which trace? give a FILE (*.mtap)"
-                                                                 : "-o goes with one FILE");
+        (void)mt_error_set(&err, MT_E_INVAL,
+                           operands.count == 0 ? "which trace? give a FILE (*.mtap)" : "-o goes with one FILE");
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
     mt_status status = mt_tracepath_expand(operands.items, operands.count, &paths, &err);

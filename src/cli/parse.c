@@ -17,8 +17,9 @@ static const struct mt_command_doc doc = {
     .name = "parse",
     .summary = "every record of a trace as text",
     .synopsis = "memtap parse [-o OUT] FILE",
-    .description = "For debugging the format (docs/formats/trace.md). One record a line, in file order a stream: metadata "
-                   "first, then thread by thread. Damage is shown where it is, the rest goes on, and the exit code is 1.",
+    .description =
+        "For debugging the format (docs/formats/trace.md). One record a line, in file order a stream: metadata "
+        "first, then thread by thread. Damage is shown where it is, the rest goes on, and the exit code is 1.",
     .notes = mt_records_wording,
     .examples = "memtap parse app.mtap | grep '^thread'",
     .tables = tables,

@@ -34,7 +34,8 @@ static const struct mt_option options[] = {
       "stop recording a process when its trace has grown to SIZE; default no limit" },
     { "pack", 0, MT_OPTION_SWITCH, FIELD(pack), NULL, NULL, 0, NULL, "compress the traces at the end; default on" },
     { "quiet", 'q', MT_OPTION_FLAG, FIELD(quiet), NULL, NULL, 0, NULL, "no summary; problems are still reported" },
-    { "module", 'm', MT_OPTION_TEXT_LAST, FIELD(module), NULL, NULL, 0, "MODULE", "run python3 -m MODULE; the rest is its" },
+    { "module", 'm', MT_OPTION_TEXT_LAST, FIELD(module), NULL, NULL, 0, "MODULE",
+      "run python3 -m MODULE; the rest is its" },
     { "code", 'c', MT_OPTION_TEXT_LAST, FIELD(code), NULL, NULL, 0, "CODE", "run python3 -c CODE; the rest is its" },
     { 0 },
 };
@@ -47,9 +48,12 @@ static const struct mt_command_doc doc = {
                 "memtap run [OPTIONS] -m MODULE [ARGS…]\n"
                 "memtap run [OPTIONS] -c CODE [ARGS…]",
     .description =
-        "Starts PROGRAM with memtap's agent preloaded and records every allocation it makes, with the stack that made it. "
-        "A PROGRAM ending in .py is given to the python3 that is first on PATH (MEMTAP_PYTHON names another; a launcher "
-        "script such as pyenv's is asked for the interpreter it stands for); anything else is an executable looked up on "
+        "Starts PROGRAM with memtap's agent preloaded and records every allocation it makes, with the stack that made "
+        "it. "
+        "A PROGRAM ending in .py is given to the python3 that is first on PATH (MEMTAP_PYTHON names another; a "
+        "launcher "
+        "script such as pyenv's is asked for the interpreter it stands for); anything else is an executable looked up "
+        "on "
         "PATH. What follows PROGRAM belongs to it.\n"
         "\n"
         "The program's input, output, signals, limits, folder and exit code are its own. SIGTERM, SIGHUP, SIGUSR1 and "

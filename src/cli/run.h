@@ -1,8 +1,8 @@
 /* run.h: the parts of `memtap run`: launch, tick, finish.
  *
  * Decides: who does what around the recorded program. Launch finds program and agent, builds the environment the agent
- * reads and starts the program with fork and exec, in the same process group, terminal, limits and folder. Tick keeps the
- * shared clock fresh while the program lives, passes signals on and waits. Finish completes the trace and reports.
+ * reads and starts the program with fork and exec, in the same process group, terminal, limits and folder. Tick keeps
+ * the shared clock fresh while the program lives, passes signals on and waits. Finish completes the trace and reports.
  * Nothing here may change what the program does: output, signals and exit code are its own. Context: [tool].
  */
 #ifndef MT_CLI_RUN_H
@@ -20,10 +20,10 @@
 enum mt_run_mode { MT_RUN_EXACT, MT_RUN_SAMPLE, MT_RUN_AGGREGATE };
 
 struct mt_run_options {
-    const char *output; /* NULL: memtap-NAME.PID.mtap */
-    const char *module; /* -m */
-    const char *code;   /* -c */
-    int mode;           /* enum mt_run_mode */
+    const char *output;  /* NULL: memtap-NAME.PID.mtap */
+    const char *module;  /* -m */
+    const char *code;    /* -c */
+    int mode;            /* enum mt_run_mode */
     uint64_t rate_bytes; /* 0: not given */
     uint64_t duration_ns;
     uint64_t max_file_bytes;
@@ -53,25 +53,26 @@ struct mt_tick {
 
 struct mt_run {
     struct mt_run_options options;
-    char *program;       /* path to execute */
-    char **argv;         /* what it gets, NULL-terminated */
-    const char *name;    /* for the default output and messages */
+    char *program;    /* path to execute */
+    char **argv;      /* what it gets, NULL-terminated */
+    const char *name; /* for the default output and messages */
     char *agent;
-    char *folder;        /* where traces go, absolute */
+    char *folder;          /* where traces go, absolute */
     char output[PATH_MAX]; /* absolute; complete once started */
     struct mt_tick tick;
     pid_t pid;
     uint64_t started_realtime_ns;
     int wait_status;
     uint64_t rss_peak_bytes;
-    sigset_t waited;       /* signals taken synchronously while the program runs */
-    sigset_t before;       /* signal mask memtap was started with: the program's */
+    sigset_t waited;          /* signals taken synchronously while the program runs */
+    sigset_t before;          /* signal mask memtap was started with: the program's */
     void (*before_xfsz)(int); /* and what SIGXFSZ did: memtap ignores it, a small RLIMIT_FSIZE must be an error */
 };
 
-/* Finds program, agent and output, checks that the output can be written. Nothing is started. On failure *ret_code is the
- * exit code: 2, or 127/126 for a program that is not there / not executable. */
-mt_status mt_run_prepare(struct mt_run *run, char **operands, int count, int *ret_code, struct mt_error *err) MT_CHECKED;
+/* Finds program, agent and output, checks that the output can be written. Nothing is started. On failure *ret_code is
+ * the exit code: 2, or 127/126 for a program that is not there / not executable. */
+mt_status mt_run_prepare(struct mt_run *run, char **operands, int count, int *ret_code,
+                         struct mt_error *err) MT_CHECKED;
 /* Starts the program. *ret_code as above. */
 mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err) MT_CHECKED;
 void mt_run_release(struct mt_run *run);

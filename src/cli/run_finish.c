@@ -130,13 +130,15 @@ static void explain_missing(const struct mt_run *run)
         return;
     }
     if (WIFSIGNALED(run->wait_status)) {
-        (void)fprintf(stderr, "memtap run: no trace was written to %s: %s died of signal %d (%s) before the agent had "
+        (void)fprintf(stderr,
+                      "memtap run: no trace was written to %s: %s died of signal %d (%s) before the agent had "
                       "started; try it without memtap, then with --no-native or --no-python-allocators\n",
                       run->output, run->program, WTERMSIG(run->wait_status), strsignal(WTERMSIG(run->wait_status)));
         return;
     }
     if (no_room(run->folder)) {
-        (void)fprintf(stderr, "memtap run: no trace was written to %s: no space left in %s; choose another place with -o\n",
+        (void)fprintf(stderr,
+                      "memtap run: no trace was written to %s: no space left in %s; choose another place with -o\n",
                       run->output, run->folder);
         return;
     }

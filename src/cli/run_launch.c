@@ -1,8 +1,8 @@
 /* run_launch.c: from a command line to a running program.
  *
  * Everything that can fail is tried before the fork: program, agent, output. What depends on the program's pid (two
- * variables, the default file name) is filled in by the child between fork and exec; memtap has one thread, so the child
- * may call anything. A pipe that exec closes tells the parent whether exec worked.
+ * variables, the default file name) is filled in by the child between fork and exec; memtap has one thread, so the
+ * child may call anything. A pipe that exec closes tells the parent whether exec worked.
  */
 #include "cli/run.h"
 
@@ -199,7 +199,7 @@ static void add_variable(struct environment *env, char *text)
 static bool is_agents(const char *variable)
 {
     static const char *const names[] = {
-        "MEMTAP_OUTPUT=", "MEMTAP_ROOT_PID=",          "MEMTAP_MODE=",   "MEMTAP_RATE=",     "MEMTAP_NATIVE=",
+        "MEMTAP_OUTPUT=", "MEMTAP_ROOT_PID=",          "MEMTAP_MODE=",     "MEMTAP_RATE=", "MEMTAP_NATIVE=",
         "MEMTAP_FOLLOW=", "MEMTAP_PYTHON_ALLOCATORS=", "MEMTAP_MAX_FILE=", "MEMTAP_TICK=", "MEMTAP_DURATION=",
         "LD_PRELOAD=",
     };
@@ -214,7 +214,8 @@ static bool is_agents(const char *variable)
 static char *preload_variable(const char *agent)
 {
     const char *old = getenv("LD_PRELOAD");
-    return old != NULL && old[0] != '\0' ? mt_format("LD_PRELOAD=%s:%s", agent, old) : mt_format("LD_PRELOAD=%s", agent);
+    return old != NULL && old[0] != '\0' ? mt_format("LD_PRELOAD=%s:%s", agent, old)
+                                         : mt_format("LD_PRELOAD=%s", agent);
 }
 
 /* Everything but MEMTAP_OUTPUT and MEMTAP_ROOT_PID, which the child adds. */
@@ -249,7 +250,8 @@ static void settle_output(struct mt_run *run, pid_t pid)
 {
     if (run->options.output == NULL) {
         char *name = mt_tracepath_default(run->name, (long)pid);
-        (void)snprintf(run->output, sizeof run->output, "%.3800s/%s", strcmp(run->folder, "/") == 0 ? "" : run->folder, name);
+        (void)snprintf(run->output, sizeof run->output, "%.3800s/%s", strcmp(run->folder, "/") == 0 ? "" : run->folder,
+                       name);
         free(name);
     }
 }

@@ -1,9 +1,9 @@
 /* run_tick.c: the shared clock, and waiting for the program.
  *
- * One thread does everything: it sleeps in sigtimedwait until the next tick or a signal, whichever is first, so there is
- * no handler, no race between a signal and a sleep, and the end of the program is seen at once. A tick every 4 ms is what
- * the agent's clock resolution is made for (trace.md section 4); 250 wake-ups a second cost about 0.1 % of one core and
- * save the program a clock read an event.
+ * One thread does everything: it sleeps in sigtimedwait until the next tick or a signal, whichever is first, so there
+ * is no handler, no race between a signal and a sleep, and the end of the program is seen at once. A tick every 4 ms is
+ * what the agent's clock resolution is made for (trace.md section 4); 250 wake-ups a second cost about 0.1 % of one
+ * core and save the program a clock read an event.
  */
 #include "cli/run.h"
 

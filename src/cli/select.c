@@ -1,5 +1,5 @@
-/* select.c: opening and analysing what the selection options ask for. A time given as "peak" needs the whole trace read once
- * to know when that was; every other selection is one pass. */
+/* select.c: opening and analysing what the selection options ask for. A time given as "peak" needs the whole trace read
+ * once to know when that was; every other selection is one pass. */
 #include "cli/select.h"
 
 #include "util/human.h"
@@ -108,7 +108,8 @@ static enum mt_measure measure_of(enum mt_selection selection)
     return measures[selection];
 }
 
-static mt_status run_passes(const struct mt_select *s, size_t timeline_points, struct mt_loaded *l, struct mt_error *err)
+static mt_status run_passes(const struct mt_select *s, size_t timeline_points, struct mt_loaded *l,
+                            struct mt_error *err)
 {
     struct mt_analysis_options options = MT_ANALYSIS_DEFAULTS;
     uint64_t times[2] = { 0, 0 };
@@ -127,7 +128,9 @@ static mt_status run_passes(const struct mt_select *s, size_t timeline_points, s
     }
     options.temporary_max = (uint32_t)s->temporary_max;
     options.timeline_points = timeline_points;
-    options.stop_ns = s->selection == MT_SELECT_AT ? times[0] : s->selection == MT_SELECT_BETWEEN ? times[1] : UINT64_MAX;
+    options.stop_ns = s->selection == MT_SELECT_AT        ? times[0]
+                      : s->selection == MT_SELECT_BETWEEN ? times[1]
+                                                          : UINT64_MAX;
     options.window_start_ns = s->selection == MT_SELECT_BETWEEN ? times[0] : 0;
     if (status == MT_OK) {
         status = analyze(l, &options, s->quiet_progress, err);
@@ -162,12 +165,14 @@ static mt_status find_thread(const struct mt_trace_set *set, const char *name, u
         }
     }
     if (matches == 0) {
-        return mt_error_set(err, MT_E_INVAL, "--thread: no thread is called \"%s\"; `memtap table --by thread` lists them",
-                            name);
+        return mt_error_set(err, MT_E_INVAL,
+                            "--thread: no thread is called \"%s\"; `memtap table --by thread` lists them", name);
     }
     if (matches > 1) {
-        return mt_error_set(err, MT_E_INVAL, "--thread: %zu threads are called \"%s\"; give the id of one "
-                            "(`memtap table --by thread` lists them)", matches, name);
+        return mt_error_set(err, MT_E_INVAL,
+                            "--thread: %zu threads are called \"%s\"; give the id of one "
+                            "(`memtap table --by thread` lists them)",
+                            matches, name);
     }
     *ret_tid = found;
     return MT_OK;
@@ -185,18 +190,21 @@ static mt_status resolve_thread(const struct mt_select *s, struct mt_loaded *l, 
 
 static mt_status make_profile(const struct mt_load_options *o, bool native, struct mt_loaded *l, struct mt_error *err)
 {
-    struct mt_profile_options wanted = { .measure = l->measure, .by_thread = o->by_thread, .by_allocator = o->by_allocator,
-                                         .thread_tid = l->thread_tid };
+    struct mt_profile_options wanted = {
+        .measure = l->measure, .by_thread = o->by_thread, .by_allocator = o->by_allocator, .thread_tid = l->thread_tid
+    };
     struct mt_frames_options shown = { .interpreter = native, .python_only = !native };
     mt_status status = mt_profile_make(&l->set, &l->analysis, &wanted, &l->profile);
     if (status == MT_OK) {
         status = mt_frames_new(&l->set, &shown, &l->frames);
     }
-    return status == MT_OK ? status : mt_error_set(err, status, "cannot prepare the report: %s", mt_status_text(status));
+    return status == MT_OK ? status
+                           : mt_error_set(err, status, "cannot prepare the report: %s", mt_status_text(status));
 }
 
 mt_status mt_select_load(const struct mt_select *select, const struct mt_operands *operands,
-                         const struct mt_load_options *options, struct mt_loaded *ret, int *ret_code, struct mt_error *err)
+                         const struct mt_load_options *options, struct mt_loaded *ret, int *ret_code,
+                         struct mt_error *err)
 {
     *ret = (struct mt_loaded){ 0 };
     *ret_code = MT_EXIT_USAGE;

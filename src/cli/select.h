@@ -31,11 +31,11 @@ struct mt_select {
 };
 #define MT_SELECT_DEFAULTS ((struct mt_select){ .temporary_max = 1, .rows = UINT64_MAX, .format = -1 })
 
-extern const struct mt_option mt_select_what[];   /* --peak … --thread, --native */
+extern const struct mt_option mt_select_what[];      /* --peak … --thread, --native */
 extern const struct mt_option mt_select_temporary[]; /* --temporary alone */
-extern const struct mt_option mt_select_rows[];   /* -n */
-extern const struct mt_option mt_select_output[]; /* -f, -o */
-extern const char mt_select_notes[];              /* what T means, for help pages */
+extern const struct mt_option mt_select_rows[];      /* -n */
+extern const struct mt_option mt_select_output[];    /* -f, -o */
+extern const char mt_select_notes[];                 /* what T means, for help pages */
 
 /* Everything a report needs, opened and analysed. */
 struct mt_loaded {
@@ -49,8 +49,8 @@ struct mt_loaded {
     char *words; /* "at the peak (1.20 s)" */
 };
 
-/* Opens, analyses and resolves. operands: files and folders. want_frames: false leaves frames and profile unset. points: of
- * the timeline, 0 none. *ret_code: 1 or 2. ret must be given to mt_loaded_fini, also after a failure. */
+/* Opens, analyses and resolves. operands: files and folders. want_frames: false leaves frames and profile unset.
+ * points: of the timeline, 0 none. *ret_code: 1 or 2. ret must be given to mt_loaded_fini, also after a failure. */
 struct mt_load_options {
     bool frames;
     bool by_thread, by_allocator;

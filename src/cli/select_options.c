@@ -37,7 +37,8 @@ static mt_status select_at(void *values, const char *argument, struct mt_error *
 {
     struct mt_select *select = values;
     if (!mt_timepoint_parse(argument, strlen(argument), &select->times[0])) {
-        return mt_error_set(err, MT_E_INVAL, "--at: \"%s\" is not a time; use seconds (1.5, 250ms), 50%% or peak", argument);
+        return mt_error_set(err, MT_E_INVAL, "--at: \"%s\" is not a time; use seconds (1.5, 250ms), 50%% or peak",
+                            argument);
     }
     select->selection = MT_SELECT_AT;
     return MT_OK;
@@ -47,8 +48,8 @@ static mt_status select_between(void *values, const char *argument, struct mt_er
 {
     struct mt_select *select = values;
     if (!mt_timepoint_parse_pair(argument, select->times)) {
-        return mt_error_set(err, MT_E_INVAL, "--between: \"%s\" is not T0,T1; each is seconds (1.5, 250ms), 50%% or peak",
-                            argument);
+        return mt_error_set(err, MT_E_INVAL,
+                            "--between: \"%s\" is not T0,T1; each is seconds (1.5, 250ms), 50%% or peak", argument);
     }
     select->selection = MT_SELECT_BETWEEN;
     return MT_OK;
@@ -67,7 +68,8 @@ const struct mt_option mt_select_what[] = {
       "what was allocated from T0 on and alive at T1" },
     { "thread", 0, MT_OPTION_TEXT, FIELD(thread), NULL, NULL, 0, "T", "only what this thread (id or name) allocated" },
     { "native", 0, MT_OPTION_SWITCH, FIELD(native), NULL, NULL, 0, NULL,
-      "show native frames in Python stacks too (extensions, libraries, the interpreter); default: Python frames only where "
+      "show native frames in Python stacks too (extensions, libraries, the interpreter); default: Python frames only "
+      "where "
       "there are any" },
     { 0 },
 };
@@ -79,7 +81,8 @@ const struct mt_option mt_select_temporary[] = {
 };
 
 const struct mt_option mt_select_rows[] = {
-    { "rows", 'n', MT_OPTION_COUNT, FIELD(rows), NULL, NULL, 0, "ROWS", "show at most ROWS; 0: all; data formats show all "
+    { "rows", 'n', MT_OPTION_COUNT, FIELD(rows), NULL, NULL, 0, "ROWS",
+      "show at most ROWS; 0: all; data formats show all "
       "unless told" },
     { 0 },
 };
@@ -89,7 +92,8 @@ static const char *const formats[] = { "table", "json", "csv", "ndjson", NULL };
 const struct mt_option mt_select_output[] = {
     { "format", 'f', MT_OPTION_CHOICE, FIELD(format), formats, NULL, 0, "FORMAT",
       "table, json, csv or ndjson; default table, or by the suffix of -o" },
-    { "output", 'o', MT_OPTION_TEXT, FIELD(output), NULL, NULL, 0, "OUT", "write to OUT, whole or not at all; -: standard "
+    { "output", 'o', MT_OPTION_TEXT, FIELD(output), NULL, NULL, 0, "OUT",
+      "write to OUT, whole or not at all; -: standard "
       "output (default)" },
     { 0 },
 };

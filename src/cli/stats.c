@@ -9,7 +9,8 @@ static const struct mt_command_doc doc = {
     .summary = "the numbers of a recording as a whole",
     .synopsis = "memtap stats [OPTIONS] FILE…",
     .description =
-        "Totals, peak, leaks, temporary allocations, sizes and allocators. -f json is one object with at least pid, command, "
+        "Totals, peak, leaks, temporary allocations, sizes and allocators. -f json is one object with at least pid, "
+        "command, "
         "mode, rate_bytes, duration_s, allocations, deallocations, total_allocated_bytes, peak_bytes, peak_time_s, "
         "leaked_bytes, leaked_allocations, temporary_allocations, threads, rss_peak_bytes, dropped_events, "
         "truncated_stacks, size_histogram[], by_allocator{}; in sample mode estimates have NAME_ci95 beside them.\n"

@@ -1,4 +1,5 @@
-/* summary.c: `memtap summary`: the functions that hold the most memory, with what they hold themselves and with callees. */
+/* summary.c: `memtap summary`: the functions that hold the most memory, with what they hold themselves and with
+ * callees. */
 #include "cli/select.h"
 #include "export/rows.h"
 #include "export/stats.h"

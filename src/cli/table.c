@@ -19,9 +19,10 @@ static const struct mt_command_doc doc = {
     .name = "table",
     .summary = "allocations as a flat list, largest first",
     .synopsis = "memtap table [OPTIONS] FILE…",
-    .description = "One row a place that allocated. The rows' own amounts add up to the whole. -f json gives an array of "
-                   "{function, file, line, bytes, count, percent, thread (with --by thread), stack[]}, innermost frame "
-                   "first; stack is the heaviest one of the row.",
+    .description =
+        "One row a place that allocated. The rows' own amounts add up to the whole. -f json gives an array of "
+        "{function, file, line, bytes, count, percent, thread (with --by thread), stack[]}, innermost frame "
+        "first; stack is the heaviest one of the row.",
     .notes = mt_select_notes,
     .examples = "memtap table app.mtap\n"
                 "memtap table --by function --leaks -n 50 app.mtap\n"

@@ -22,9 +22,10 @@ static const struct mt_command_doc doc = {
     .name = "tree",
     .summary = "the call tree of the selected memory, biggest branch first",
     .synopsis = "memtap tree [OPTIONS] FILE…",
-    .description = "Shows the ROWS largest nodes (default 40); what is left out is counted where it is missing. A chain of "
-                   "calls without a branch is not indented further. -f json is a flat array, parents before children: "
-                   "{id, parent, depth, function, file, line, bytes, count, percent, self_bytes, self_count}.",
+    .description =
+        "Shows the ROWS largest nodes (default 40); what is left out is counted where it is missing. A chain of "
+        "calls without a branch is not indented further. -f json is a flat array, parents before children: "
+        "{id, parent, depth, function, file, line, bytes, count, percent, self_bytes, self_count}.",
     .notes = mt_select_notes,
     .examples = "memtap tree app.mtap\n"
                 "memtap tree --leaks --invert -n 100 app.mtap\n"

@@ -1,6 +1,6 @@
-/* collapsed.c: Brendan Gregg's folded stacks: `outermost;…;innermost N`, N in bytes. The format has no escapes: a semicolon
- * in a name becomes a colon, a line break a visible escape. Equal stacks are one line, because the lines are the nodes of
- * the call tree that allocated something themselves. */
+/* collapsed.c: Brendan Gregg's folded stacks: `outermost;…;innermost N`, N in bytes. The format has no escapes: a
+ * semicolon in a name becomes a colon, a line break a visible escape. Equal stacks are one line, because the lines are
+ * the nodes of the call tree that allocated something themselves. */
 #include "export/exporter.h"
 #include "export/rows.h"
 #include "util/memory.h"

@@ -1,7 +1,7 @@
 /* exporter.h: traces for other tools, one writer a format.
  *
- * Decides: which formats there are and what each is given. Writers stream; every format was checked against a real reader of
- * it (tests/integration/test_cli.py). Context: [tool].
+ * Decides: which formats there are and what each is given. Writers stream; every format was checked against a real
+ * reader of it (tests/integration/test_cli.py). Context: [tool].
  */
 #ifndef MT_EXPORT_EXPORTER_H
 #define MT_EXPORT_EXPORTER_H

@@ -1,10 +1,10 @@
 /* heaptrack.c: heaptrack's interpreted data, file version 3, for heaptrack_gui and heaptrack_print.
  *
- * A line a record, numbers in hexadecimal: v version, X command, I system, s string, i instruction pointer with its names,
- * t stack node (ip, parent), a allocation kind (size, node), + and - events of a kind, c milliseconds, R resident pages.
- * Strings, ips and nodes count from 1 (0: none), allocation kinds from 0. Every malloc-like event is written in order; maps
- * are not, because the format has no partial unmap. One process: addresses of several would collide. Samples are written
- * with the bytes they stand for, so sums are right and counts are those of the samples.
+ * A line a record, numbers in hexadecimal: v version, X command, I system, s string, i instruction pointer with its
+ * names, t stack node (ip, parent), a allocation kind (size, node), + and - events of a kind, c milliseconds, R
+ * resident pages. Strings, ips and nodes count from 1 (0: none), allocation kinds from 0. Every malloc-like event is
+ * written in order; maps are not, because the format has no partial unmap. One process: addresses of several would
+ * collide. Samples are written with the bytes they stand for, so sums are right and counts are those of the samples.
  */
 #include "analysis/estimate.h"
 #include "analysis/liveset.h"

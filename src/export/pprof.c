@@ -1,9 +1,9 @@
 /* pprof.c: profile.proto (github.com/google/pprof/proto/profile.proto), uncompressed, streamed.
  *
  * Sample types as Go's heap profile has them: alloc_objects, alloc_space (everything ever allocated) and inuse_objects,
- * inuse_space (the selection), so that every pprof view and script for heaps works. Each frame is a location of its own; the
- * innermost comes first.
- * Strings, functions and locations are written when first used: repeated fields may interleave.
+ * inuse_space (the selection), so that every pprof view and script for heaps works. Each frame is a location of its
+ * own; the innermost comes first. Strings, functions and locations are written when first used: repeated fields may
+ * interleave.
  */
 #include "export/exporter.h"
 #include "export/proto.h"
@@ -16,17 +16,43 @@
 
 /* Field numbers of profile.proto. */
 enum {
-    PROFILE_SAMPLE_TYPE = 1, PROFILE_SAMPLE = 2, PROFILE_MAPPING = 3, PROFILE_LOCATION = 4, PROFILE_FUNCTION = 5,
-    PROFILE_STRING = 6, PROFILE_TIME_NS = 9, PROFILE_DURATION_NS = 10, PROFILE_PERIOD_TYPE = 11, PROFILE_PERIOD = 12,
+    PROFILE_SAMPLE_TYPE = 1,
+    PROFILE_SAMPLE = 2,
+    PROFILE_MAPPING = 3,
+    PROFILE_LOCATION = 4,
+    PROFILE_FUNCTION = 5,
+    PROFILE_STRING = 6,
+    PROFILE_TIME_NS = 9,
+    PROFILE_DURATION_NS = 10,
+    PROFILE_PERIOD_TYPE = 11,
+    PROFILE_PERIOD = 12,
     PROFILE_DEFAULT_TYPE = 14,
-    VALUE_TYPE = 1, VALUE_UNIT = 2,
-    SAMPLE_LOCATIONS = 1, SAMPLE_VALUES = 2, SAMPLE_LABEL = 3,
-    LABEL_KEY = 1, LABEL_STRING = 2, LABEL_NUMBER = 3,
-    MAPPING_ID = 1, MAPPING_START = 2, MAPPING_LIMIT = 3, MAPPING_FILE = 5, MAPPING_BUILD_ID = 6, MAPPING_FUNCTIONS = 7,
-    MAPPING_FILENAMES = 8, MAPPING_LINES = 9, MAPPING_INLINES = 10,
-    LOCATION_ID = 1, LOCATION_MAPPING = 2, LOCATION_LINE = 4,
-    LINE_FUNCTION = 1, LINE_NUMBER = 2,
-    FUNCTION_ID = 1, FUNCTION_NAME = 2, FUNCTION_SYSTEM_NAME = 3, FUNCTION_FILE = 4,
+    VALUE_TYPE = 1,
+    VALUE_UNIT = 2,
+    SAMPLE_LOCATIONS = 1,
+    SAMPLE_VALUES = 2,
+    SAMPLE_LABEL = 3,
+    LABEL_KEY = 1,
+    LABEL_STRING = 2,
+    LABEL_NUMBER = 3,
+    MAPPING_ID = 1,
+    MAPPING_START = 2,
+    MAPPING_LIMIT = 3,
+    MAPPING_FILE = 5,
+    MAPPING_BUILD_ID = 6,
+    MAPPING_FUNCTIONS = 7,
+    MAPPING_FILENAMES = 8,
+    MAPPING_LINES = 9,
+    MAPPING_INLINES = 10,
+    LOCATION_ID = 1,
+    LOCATION_MAPPING = 2,
+    LOCATION_LINE = 4,
+    LINE_FUNCTION = 1,
+    LINE_NUMBER = 2,
+    FUNCTION_ID = 1,
+    FUNCTION_NAME = 2,
+    FUNCTION_SYSTEM_NAME = 3,
+    FUNCTION_FILE = 4,
 };
 
 struct writer {
@@ -35,7 +61,7 @@ struct writer {
     struct mt_namemap *strings;
     struct mt_namemap *functions; /* (name, file) string numbers */
     struct mt_namemap *mappings;  /* path; id = number + 1 */
-    bool *located;               /* by frame id: its location was written */
+    bool *located;                /* by frame id: its location was written */
     struct mt_proto message;
     struct mt_proto part;
 };

@@ -1,7 +1,7 @@
 /* proto.h: protobuf wire format, as much as profile.proto needs (protobuf.dev/programming-guides/encoding).
  *
- * A message is built in a memory buffer and then put into its parent as a length-delimited field. Fields that hold their
- * default (0, empty) are left out, as proto3 does. Context: [tool].
+ * A message is built in a memory buffer and then put into its parent as a length-delimited field. Fields that hold
+ * their default (0, empty) are left out, as proto3 does. Context: [tool].
  */
 #ifndef MT_EXPORT_PROTO_H
 #define MT_EXPORT_PROTO_H

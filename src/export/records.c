@@ -1,5 +1,5 @@
-/* records.c: every record of a trace as a line of text. Works on the raw decoder, not on the model, because it is for looking
- * at traces the model may not like. */
+/* records.c: every record of a trace as a line of text. Works on the raw decoder, not on the model, because it is for
+ * looking at traces the model may not like. */
 #include "export/records.h"
 
 #include "export/report.h"
@@ -135,8 +135,8 @@ static void put_code(struct writer *w, struct mt_bytes *b)
     for (size_t i = 0; i < MT_COUNTOF(v); i++) {
         v[i] = U(b);
     }
-    mt_out_print(w->out, "code %llu file %llu name %llu qualname %llu line %llu kind %llu table %zu", v[0], v[1], v[2], v[3],
-                 v[4], v[5], (size_t)(b->end - b->at));
+    mt_out_print(w->out, "code %llu file %llu name %llu qualname %llu line %llu kind %llu table %zu", v[0], v[1], v[2],
+                 v[3], v[4], v[5], (size_t)(b->end - b->at));
     w->codes++;
 }
 
@@ -253,8 +253,8 @@ static const char *map_kind(uint8_t kind)
 
 static void put_alloc(struct writer *w, const struct mt_event *e, const char *word)
 {
-    mt_out_print(w->out, "%s %s 0x%llx %llu stack %u", word, mt_report_allocator(e->allocator), (unsigned long long)e->addr,
-                 (unsigned long long)e->size, e->stack);
+    mt_out_print(w->out, "%s %s 0x%llx %llu stack %u", word, mt_report_allocator(e->allocator),
+                 (unsigned long long)e->addr, (unsigned long long)e->size, e->stack);
     if (e->rate_bytes > 0) {
         mt_out_print(w->out, " rate %llu", (unsigned long long)e->rate_bytes);
     }
@@ -312,8 +312,8 @@ static void put_events(struct writer *w, const struct mt_extent *extent, const s
         }
     }
     if (decoder.state == MT_DECODE_CUT || decoder.state == MT_DECODE_BAD) {
-        put_bad(w, extent->offset, decoder.state == MT_DECODE_CUT ? "the block ends inside an event"
-                                                                 : "an event that cannot be");
+        put_bad(w, extent->offset,
+                decoder.state == MT_DECODE_CUT ? "the block ends inside an event" : "an event that cannot be");
     }
 }
 
@@ -324,8 +324,8 @@ static void put_row(struct writer *w, const struct mt_aggregate_row *r)
     mt_out_print(w->out, "row stack %u %s allocated %llu %llu live %llu %llu peak %llu %llu of %llu\n", r->stack,
                  mt_report_allocator(r->allocator), (unsigned long long)r->allocations,
                  (unsigned long long)r->allocated_bytes, (unsigned long long)r->live_count,
-                 (unsigned long long)r->live_bytes, (unsigned long long)r->peak_count, (unsigned long long)r->peak_bytes,
-                 (unsigned long long)r->peak_number);
+                 (unsigned long long)r->live_bytes, (unsigned long long)r->peak_count,
+                 (unsigned long long)r->peak_bytes, (unsigned long long)r->peak_number);
 }
 
 static void put_aggregate(struct writer *w, const struct mt_extent *extent)

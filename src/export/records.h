@@ -1,7 +1,8 @@
 /* records.h: every record of a trace as a line of text, for debugging the format.
  *
- * Decides: the wording of `memtap parse`. Stable: words and order of a line do not change without a CHANGELOG entry, new
- * words are added at the end. Numbers are decimal, addresses hexadecimal, times seconds from the start. Context: [tool].
+ * Decides: the wording of `memtap parse`. Stable: words and order of a line do not change without a CHANGELOG entry,
+ * new words are added at the end. Numbers are decimal, addresses hexadecimal, times seconds from the start. Context:
+ * [tool].
  */
 #ifndef MT_EXPORT_RECORDS_H
 #define MT_EXPORT_RECORDS_H

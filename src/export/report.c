@@ -35,7 +35,9 @@ const struct mt_trace *mt_report_root(const struct mt_trace_set *set)
 
 const char *mt_report_mode(const struct mt_trace_info *info)
 {
-    return (info->flags & MT_TRACE_AGGREGATE) != 0 ? "aggregate" : (info->flags & MT_TRACE_SAMPLE) != 0 ? "sample" : "exact";
+    return (info->flags & MT_TRACE_AGGREGATE) != 0 ? "aggregate"
+           : (info->flags & MT_TRACE_SAMPLE) != 0  ? "sample"
+                                                   : "exact";
 }
 
 static void append_argument(struct mt_out *out, const char *argument)
@@ -81,10 +83,9 @@ char *mt_report_thread(const struct mt_trace_set *set, size_t trace_idx, uint32_
         return mt_format("thread %u", stream);
     }
     char *name = mt_text_clean(thread->name.data, thread->name.bytes);
-    char *label = set->count == 1
-                      ? mt_format("%s (%llu)", name, (unsigned long long)thread->tid)
-                      : mt_format("%s (%llu/%llu)", name, (unsigned long long)mt_trace_info(trace)->pid,
-                                  (unsigned long long)thread->tid);
+    char *label = set->count == 1 ? mt_format("%s (%llu)", name, (unsigned long long)thread->tid)
+                                  : mt_format("%s (%llu/%llu)", name, (unsigned long long)mt_trace_info(trace)->pid,
+                                              (unsigned long long)thread->tid);
     free(name);
     return label;
 }
@@ -134,7 +135,10 @@ void mt_report_put_amount(struct mt_json *json, const char *prefix, const struct
 void mt_report_put_frame(struct mt_json *json, const struct mt_frame *frame)
 {
     mt_json_put_text(json, "function", frame->function[0] != '\0' ? frame->function : NULL);
-    mt_json_put_text(json, "file", frame->file[0] != '\0' ? frame->file : frame->module[0] != '\0' ? frame->module : NULL);
+    mt_json_put_text(json, "file",
+                     frame->file[0] != '\0'     ? frame->file
+                     : frame->module[0] != '\0' ? frame->module
+                                                : NULL);
     mt_json_key(json, "line");
     if (frame->line > 0) {
         mt_json_u64(json, frame->line);

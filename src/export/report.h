@@ -1,8 +1,8 @@
 /* report.h: what every report and exporter starts from.
  *
- * Decides: the inputs (an analysed set of traces, the resolver of its frames, words for what was selected) and the words
- * all of them share: the command line, the mode, thread labels, and the account of what is missing. Writers stream into an
- * mt_out and never compute. Context: [tool].
+ * Decides: the inputs (an analysed set of traces, the resolver of its frames, words for what was selected) and the
+ * words all of them share: the command line, the mode, thread labels, and the account of what is missing. Writers
+ * stream into an mt_out and never compute. Context: [tool].
  */
 #ifndef MT_EXPORT_REPORT_H
 #define MT_EXPORT_REPORT_H
@@ -28,10 +28,11 @@ struct mt_report {
     struct mt_frames *frames;
     const char *selection; /* "at the peak (1.20 s)" */
     enum mt_format format;
-    size_t rows;           /* at most this many; 0: all */
+    size_t rows; /* at most this many; 0: all */
 };
 
-/* The process that started the others: its parent is not in the set; the earliest one of these. Never NULL for count > 0. */
+/* The process that started the others: its parent is not in the set; the earliest one of these. Never NULL for count >
+ * 0. */
 const struct mt_trace *mt_report_root(const struct mt_trace_set *set);
 /* "exact", "sample" or "aggregate". */
 const char *mt_report_mode(const struct mt_trace_info *info);
@@ -39,14 +40,15 @@ const char *mt_report_mode(const struct mt_trace_info *info);
 char *mt_report_command(const struct mt_trace_info *info);
 /* "name (tid)"; in a set of several processes "name (pid/tid)". malloc'ed. */
 char *mt_report_thread(const struct mt_trace_set *set, size_t trace_idx, uint32_t stream);
-/* The function's name for tools that take angle brackets for template arguments and drop them (pprof, heaptrack): Python's
+/* The function's name for tools that take angle brackets for template arguments and drop them (pprof, heaptrack):
+ * Python's
  * "<module>" becomes "[module]". malloc'ed. */
 char *mt_report_plain_name(const struct mt_frame *frame);
 /* Allocator's name; "?" outside the table. */
 const char *mt_report_allocator(uint8_t allocator);
 
-/* One sentence for everything that is missing, cut or estimated in a way a reader must know. Nothing: nothing is. analysis
- * may be NULL. */
+/* One sentence for everything that is missing, cut or estimated in a way a reader must know. Nothing: nothing is.
+ * analysis may be NULL. */
 void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_strlist *ret);
 
 /* `"bytes": …, "count": …` and, when sampled, the half widths `…_ci95`. prefix: "" or "total_" …. */

@@ -23,7 +23,7 @@ struct writer {
     const struct mt_report *report;
     struct mt_out *out;
     const char *label_key; /* JSON and CSV name of label; NULL: rows are frames */
-    bool function, line;     /* what of the frame the row stands for */
+    bool function, line;   /* what of the frame the row stands for */
     const struct mt_amount *sum;
     bool leaks;
 };
@@ -56,7 +56,8 @@ static void put_row(struct mt_json *json, const struct writer *w, const struct r
     mt_json_object(json);
     put_row_frame(json, w, row);
     mt_report_put_amount(json, "", row->self, sampled);
-    mt_json_put_double(json, "percent", w->sum->bytes > 0 ? 100.0 * (double)row->self->bytes / (double)w->sum->bytes : 0);
+    mt_json_put_double(json, "percent",
+                       w->sum->bytes > 0 ? 100.0 * (double)row->self->bytes / (double)w->sum->bytes : 0);
     if (row->leak == NULL) {
         mt_report_put_amount(json, "total_", row->total, sampled);
     } else {
@@ -108,7 +109,8 @@ static void put_csv_row(const struct writer *w, const struct row *row)
     if (row->leak != NULL) {
         mt_out_print(w->out, "%.3f,%.4f,%.3f,", row->leak->age_s, row->leak->score, row->leak->growth_bytes_per_s);
     } else {
-        mt_out_print(w->out, "%llu,%llu,", (unsigned long long)row->total->bytes, (unsigned long long)row->total->count);
+        mt_out_print(w->out, "%llu,%llu,", (unsigned long long)row->total->bytes,
+                     (unsigned long long)row->total->count);
     }
     put_csv_stack(w, row);
     mt_out_string(w->out, "\r\n");
@@ -269,13 +271,19 @@ static const char *label_of(const struct mt_report *report, const struct mt_tabl
 void mt_rows_write_table(struct mt_out *out, const struct mt_report *report, const struct mt_table *table,
                          enum mt_table_by by)
 {
-    struct writer w = { .report = report, .out = out, .sum = &table->sum, .label_key = label_key_of(by),
-                        .function = by == MT_BY_FUNCTION || by == MT_BY_LINE, .line = by == MT_BY_LINE };
+    struct writer w = { .report = report,
+                        .out = out,
+                        .sum = &table->sum,
+                        .label_key = label_key_of(by),
+                        .function = by == MT_BY_FUNCTION || by == MT_BY_LINE,
+                        .line = by == MT_BY_LINE };
     struct row *rows = mt_alloc_zero(table->count, sizeof *rows);
     char **owned = mt_alloc_zero(table->count, sizeof *owned);
     for (size_t i = 0; i < table->count; i++) {
         const struct mt_table_row *from = &table->rows[i];
-        rows[i] = (struct row){ .trace_idx = from->trace_idx, .stack = from->stack, .self = &from->self, .total = &from->total };
+        rows[i] = (struct row){
+            .trace_idx = from->trace_idx, .stack = from->stack, .self = &from->self, .total = &from->total
+        };
         rows[i].label = label_of(report, from, by, &owned[i]);
         rows[i].frame = w.label_key == NULL ? mt_frames_frame(report->frames, from->frame) : NULL;
     }
@@ -289,14 +297,17 @@ void mt_rows_write_table(struct mt_out *out, const struct mt_report *report, con
 
 void mt_rows_write_leaks(struct mt_out *out, const struct mt_report *report, const struct mt_leaks *leaks)
 {
-    struct writer w = { .report = report, .out = out, .sum = &leaks->sum, .function = true, .line = true, .leaks = true };
+    struct writer w = {
+        .report = report, .out = out, .sum = &leaks->sum, .function = true, .line = true, .leaks = true
+    };
     size_t count = report->rows > 0 && report->rows < leaks->count ? report->rows : leaks->count;
     struct row *rows = mt_alloc_zero(leaks->count, sizeof *rows);
     for (size_t i = 0; i < count; i++) { /* only these are symbolised */
         const struct mt_leak *from = &leaks->rows[i];
         struct mt_frame_list list = mt_frames_stack(report->frames, from->trace_idx, from->stack);
-        rows[i] = (struct row){ .trace_idx = from->trace_idx, .stack = from->stack, .self = &from->live,
-                                .total = &from->total, .leak = from };
+        rows[i] = (struct row){
+            .trace_idx = from->trace_idx, .stack = from->stack, .self = &from->live, .total = &from->total, .leak = from
+        };
         rows[i].frame = mt_frames_frame(report->frames, list.ids[0]);
     }
     write_rows(&w, rows, leaks->count);

@@ -1,8 +1,9 @@
 /* rows.h: tables and leak lists in every format.
  *
- * Decides: the columns and the JSON fields of `table`, `summary` and `leaks` (contract: function, file, line, bytes, count,
- * percent, thread, stack; leaks adds age_s, score, growth_bytes_per_s). `bytes` and `count` are the row's own, so that rows
- * add up to the whole; total_bytes and total_count also hold what was allocated further in. Context: [tool].
+ * Decides: the columns and the JSON fields of `table`, `summary` and `leaks` (contract: function, file, line, bytes,
+ * count, percent, thread, stack; leaks adds age_s, score, growth_bytes_per_s). `bytes` and `count` are the row's own,
+ * so that rows add up to the whole; total_bytes and total_count also hold what was allocated further in. Context:
+ * [tool].
  */
 #ifndef MT_EXPORT_ROWS_H
 #define MT_EXPORT_ROWS_H

@@ -1,5 +1,6 @@
-/* speedscope.c: speedscope's file format, version 0.0.1 (speedscope.app/file-format-schema.json): shared frames, and sampled
- * profiles whose samples are frame indexes from the outermost in. Bytes and allocations are one profile each. */
+/* speedscope.c: speedscope's file format, version 0.0.1 (speedscope.app/file-format-schema.json): shared frames, and
+ * sampled profiles whose samples are frame indexes from the outermost in. Bytes and allocations are one profile each.
+ */
 #include "export/exporter.h"
 #include "util/memory.h"
 

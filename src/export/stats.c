@@ -243,8 +243,8 @@ static void write_identity_lines(struct mt_out *out, const struct mt_report *rep
         mt_out_print(out, ", a sample every %s", mt_human_bytes((double)f->root->rate_bytes).text);
     }
     mt_out_print(out, "\n%-22s %s\n", "duration", mt_human_duration(f->totals->duration_ns).text);
-    mt_out_print(out, "%-22s %zu, %s thread%s\n", "processes", report->set->count, mt_human_count((double)f->threads).text,
-                 f->threads == 1 ? "" : "s");
+    mt_out_print(out, "%-22s %zu, %s thread%s\n", "processes", report->set->count,
+                 mt_human_count((double)f->threads).text, f->threads == 1 ? "" : "s");
     line(out, "largest RSS", f->rss_peak_bytes > 0 ? mt_human_bytes((double)f->rss_peak_bytes).text : "unknown");
     free(command);
 }
@@ -265,8 +265,8 @@ static void write_histogram(struct mt_out *out, const struct mt_totals *totals)
         double low = b == 0 ? 0 : (double)((uint64_t)1 << (b - 1));
         int bar = (int)(BAR_COLUMNS * ((double)count / (double)most) + 0.5);
         if (count > 0) {
-            mt_out_print(out, "  from %-10s %14s %.*s\n", mt_human_bytes(low).text, mt_human_count((double)count).text, bar,
-                         "########################################");
+            mt_out_print(out, "  from %-10s %14s %.*s\n", mt_human_bytes(low).text, mt_human_count((double)count).text,
+                         bar, "########################################");
         }
     }
 }
@@ -376,8 +376,9 @@ void mt_stats_brief(struct mt_out *out, const struct mt_report *report)
                  mt_report_bytes(&heap[MT_MEASURE_TOTAL]).text);
     mt_out_print(out, "\n  leaked       %s in %s allocations\n", mt_report_bytes(&heap[MT_MEASURE_LIVE]).text,
                  mt_report_count(&heap[MT_MEASURE_LIVE]).text);
-    mt_out_print(out, "  duration     %s, %s thread%s, %s events dropped\n", mt_human_duration(f.totals->duration_ns).text,
-                 mt_human_count((double)f.threads).text, f.threads == 1 ? "" : "s",
-                 mt_human_count((double)f.dropped_events).text);
-    mt_out_print(out, "  processes    %zu, traces %s\n", report->set->count, mt_human_bytes((double)f.trace_bytes).text);
+    mt_out_print(out, "  duration     %s, %s thread%s, %s events dropped\n",
+                 mt_human_duration(f.totals->duration_ns).text, mt_human_count((double)f.threads).text,
+                 f.threads == 1 ? "" : "s", mt_human_count((double)f.dropped_events).text);
+    mt_out_print(out, "  processes    %zu, traces %s\n", report->set->count,
+                 mt_human_bytes((double)f.trace_bytes).text);
 }

@@ -1,7 +1,7 @@
 /* stats.h: the numbers of a recording as a whole.
  *
- * Decides: the field names of `stats -f json` (contract: they do not change without a CHANGELOG entry) and the five-line
- * summary that `run` prints. Estimates carry `_ci95`, the half width of the 95 % interval. Context: [tool].
+ * Decides: the field names of `stats -f json` (contract: they do not change without a CHANGELOG entry) and the
+ * five-line summary that `run` prints. Estimates carry `_ci95`, the half width of the 95 % interval. Context: [tool].
  */
 #ifndef MT_EXPORT_STATS_H
 #define MT_EXPORT_STATS_H

@@ -16,7 +16,7 @@ struct view {
     const struct mt_report *report;
     const struct mt_tree *tree;
     struct mt_out *out;
-    bool *shown; /* by node */
+    bool *shown;    /* by node */
     size_t columns; /* terminal width, 0 no limit */
 };
 
@@ -108,7 +108,8 @@ static char *node_label(const struct view *view, uint32_t node)
     return clean;
 }
 
-static void put_line(const struct view *view, const char *numbers, const char *prefix, const char *branch, const char *label)
+static void put_line(const struct view *view, const char *numbers, const char *prefix, const char *branch,
+                     const char *label)
 {
     char *whole = mt_format("%s%s%s", prefix, branch, label);
     size_t room = view->columns > NUMBERS_COLUMNS + 20 ? view->columns - NUMBERS_COLUMNS : 20;

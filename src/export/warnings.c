@@ -20,7 +20,8 @@ static const struct {
     { MT_COUNTER_DROPPED_NO_SPACE, "%s of them because the trace could not grow (disk full or --max-file)" },
     { MT_COUNTER_DROPPED_NO_THREAD, "%s of them because no thread block could be made" },
     { MT_COUNTER_TRUNCATED_STACKS, "%s stacks were cut at the depth limit" },
-    { MT_COUNTER_BROKEN_STACKS, "%s native unwinds ended early (code without unwind information): outer frames are missing" },
+    { MT_COUNTER_BROKEN_STACKS,
+      "%s native unwinds ended early (code without unwind information): outer frames are missing" },
     { MT_COUNTER_UNKNOWN_STACKS, "%s events have no stack" },
     { MT_COUNTER_PYTHON_WALK_ERRORS, "%s Python stacks were given up at a failed check" },
     { MT_COUNTER_LIVE_TABLE_FULL, "%s samples were not tracked: the table of live samples was full" },
@@ -51,8 +52,8 @@ static bool is_alive(uint64_t pid)
     return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
 }
 
-/* The header was never marked as ended. Nothing is lost by that, but a reader should know a kill from an end. Of several
- * processes those that ended by _exit, as shells and fork children do, are only counted. */
+/* The header was never marked as ended. Nothing is lost by that, but a reader should know a kill from an end. Of
+ * several processes those that ended by _exit, as shells and fork children do, are only counted. */
 static void warn_unfinished(const struct mt_trace_info *info, size_t *unfinished, struct mt_strlist *ret)
 {
     if (info->exit_known && WIFSIGNALED(info->exit_status)) {
@@ -95,8 +96,9 @@ static void warn_damage(const struct mt_trace *trace, struct mt_strlist *ret)
                          (unsigned long long)c->truncated_at);
     }
     if (c->holes > 0) {
-        mt_strlist_print(ret, "%s: %llu unreadable places (%s), the first at byte %llu", path, (unsigned long long)c->holes,
-                         mt_human_bytes((double)c->hole_bytes).text, (unsigned long long)c->first_hole);
+        mt_strlist_print(ret, "%s: %llu unreadable places (%s), the first at byte %llu", path,
+                         (unsigned long long)c->holes, mt_human_bytes((double)c->hole_bytes).text,
+                         (unsigned long long)c->first_hole);
     }
     if (c->lost_blocks > 0) {
         mt_strlist_print(ret, "%s: %llu blocks of events are missing", path, (unsigned long long)c->lost_blocks);
@@ -141,8 +143,8 @@ void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis
         }
     }
     if (unfinished > 0) {
-        mt_strlist_print(ret, "%zu of %zu processes ended without exit handlers (killed, or by _exit as shells do)", unfinished,
-                         set->count);
+        mt_strlist_print(ret, "%zu of %zu processes ended without exit handlers (killed, or by _exit as shells do)",
+                         unfinished, set->count);
     }
     warn_counters(set, ret);
     if (analysis != NULL) {

@@ -19,8 +19,10 @@ static mt_status accept_path(char *path, char **ret, struct mt_error *err)
         return MT_E_NOENT;
     }
     if (strpbrk(real, " \t\n:") != NULL) {
-        mt_status status = mt_error_set(err, MT_E_INVAL, "the agent's path \"%s\" holds a blank or a colon, which LD_PRELOAD "
-                                        "cannot express; copy %s elsewhere and set MEMTAP_AGENT to it", real, AGENT);
+        mt_status status = mt_error_set(err, MT_E_INVAL,
+                                        "the agent's path \"%s\" holds a blank or a colon, which LD_PRELOAD "
+                                        "cannot express; copy %s elsewhere and set MEMTAP_AGENT to it",
+                                        real, AGENT);
         free(real);
         return status;
     }
@@ -40,8 +42,10 @@ mt_status mt_agentfile_find_beside(const char *own_exe, char **ret, struct mt_er
             return status;
         }
     }
-    return mt_error_set(err, MT_E_NOENT, "cannot find " AGENT " in %.*s or ../lib/memtap beside it; build it "
-                        "(`make`) or set MEMTAP_AGENT to its path", (int)folder_bytes, own_exe);
+    return mt_error_set(err, MT_E_NOENT,
+                        "cannot find " AGENT " in %.*s or ../lib/memtap beside it; build it "
+                        "(`make`) or set MEMTAP_AGENT to its path",
+                        (int)folder_bytes, own_exe);
 }
 
 mt_status mt_agentfile_find(char **ret, struct mt_error *err)
@@ -49,8 +53,9 @@ mt_status mt_agentfile_find(char **ret, struct mt_error *err)
     const char *wanted = getenv("MEMTAP_AGENT");
     if (wanted != NULL && wanted[0] != '\0') {
         mt_status status = accept_path(mt_strdup(wanted), ret, err);
-        return status != MT_E_NOENT ? status
-                                    : mt_error_set(err, status, "MEMTAP_AGENT=%s: there is no such readable file", wanted);
+        return status != MT_E_NOENT
+                   ? status
+                   : mt_error_set(err, status, "MEMTAP_AGENT=%s: there is no such readable file", wanted);
     }
     char own[PATH_MAX];
     ssize_t bytes = readlink("/proc/self/exe", own, sizeof own - 1);

@@ -1,7 +1,7 @@
 /* agentfile.h: where libmemtap-agent.so is.
  *
- * Decides: MEMTAP_AGENT, else beside the memtap binary (a build tree), else ../lib/memtap and the distribution's library
- * folders (an installation). The path must suit LD_PRELOAD, which splits at blanks and colons. Context: [tool].
+ * Decides: MEMTAP_AGENT, else beside the memtap binary (a build tree), else ../lib/memtap and the distribution's
+ * library folders (an installation). The path must suit LD_PRELOAD, which splits at blanks and colons. Context: [tool].
  */
 #ifndef MT_UTIL_AGENTFILE_H
 #define MT_UTIL_AGENTFILE_H

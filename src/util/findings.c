@@ -20,15 +20,15 @@
 
 enum { SMALL_DISK_BYTES = 256 * 1024 * 1024, PYTHON_FIRST = 8, PYTHON_LAST = 15 };
 
-void mt_findings_add(struct mt_findings *findings, enum mt_finding_level level, const char *topic, const char *format, ...)
+void mt_findings_add(struct mt_findings *findings, enum mt_finding_level level, const char *topic, const char *format,
+                     ...)
 {
     char *text = NULL;
     va_list args;
     va_start(args, format);
     int bytes = vasprintf(&text, format, args);
     va_end(args);
-    findings->items =
-        mt_alloc_grow(findings->items, &findings->capacity, findings->count + 1, sizeof *findings->items);
+    findings->items = mt_alloc_grow(findings->items, &findings->capacity, findings->count + 1, sizeof *findings->items);
     findings->items[findings->count++] = (struct mt_finding){ level, topic, bytes >= 0 ? text : mt_strdup(format) };
 }
 
@@ -67,8 +67,8 @@ static void check_system(struct mt_findings *f)
     struct utsname name;
     if (uname(&name) == 0) {
         bool known = strcmp(name.machine, "x86_64") == 0;
-        mt_findings_add(f, known ? MT_FINDING_OK : MT_FINDING_PROBLEM, "system", "%s %s, %s%s", name.sysname, name.release,
-                        name.machine, known ? "" : ": only x86_64 is supported");
+        mt_findings_add(f, known ? MT_FINDING_OK : MT_FINDING_PROBLEM, "system", "%s %s, %s%s", name.sysname,
+                        name.release, name.machine, known ? "" : ": only x86_64 is supported");
     }
     mt_findings_add(f, MT_FINDING_OK, "libc", "glibc %s", gnu_get_libc_version());
 }
@@ -94,14 +94,17 @@ static void check_python(struct mt_findings *f)
     int minor = 0;
     char *path = NULL;
     if (mt_program_find(wanted != NULL && wanted[0] != '\0' ? wanted : "python3", NULL, &path, NULL) != MT_OK) {
-        mt_findings_add(f, MT_FINDING_NOTE, "python", "no python3 on PATH: .py files cannot be run by name (set MEMTAP_PYTHON)");
+        mt_findings_add(f, MT_FINDING_NOTE, "python",
+                        "no python3 on PATH: .py files cannot be run by name (set MEMTAP_PYTHON)");
         return;
     }
     if (!python_version(path, version, sizeof version) || sscanf(version, "Python 3.%d", &minor) != 1) {
         mt_findings_add(f, MT_FINDING_NOTE, "python", "%s does not say its version", path);
     } else if (minor < PYTHON_FIRST || minor > PYTHON_LAST) {
-        mt_findings_add(f, MT_FINDING_NOTE, "python", "%s at %s: not a version whose stacks memtap knows (3.%d to 3.%d); "
-                        "native stacks only", version, path, PYTHON_FIRST, PYTHON_LAST);
+        mt_findings_add(f, MT_FINDING_NOTE, "python",
+                        "%s at %s: not a version whose stacks memtap knows (3.%d to 3.%d); "
+                        "native stacks only",
+                        version, path, PYTHON_FIRST, PYTHON_LAST);
     } else {
         mt_findings_add(f, MT_FINDING_OK, "python", "%s at %s", version, path);
     }
@@ -129,14 +132,15 @@ static void check_folder(struct mt_findings *f, const char *topic, const char *f
     char words[128];
     int failure = try_to_create(folder);
     if (failure != 0) {
-        mt_findings_add(f, if_not, topic, "cannot write in %s: %s; %s", folder, strerror_r(failure, words, sizeof words),
-                        remedy);
+        mt_findings_add(f, if_not, topic, "cannot write in %s: %s; %s", folder,
+                        strerror_r(failure, words, sizeof words), remedy);
         return;
     }
     double available = statvfs(folder, &disk) == 0 ? (double)disk.f_bavail * (double)disk.f_frsize : 0;
     bool small = available < SMALL_DISK_BYTES && strcmp(folder, "/dev/shm") != 0;
     mt_findings_add(f, small ? MT_FINDING_NOTE : MT_FINDING_OK, topic, "%s is writable, %s available%s", folder,
-                    mt_human_bytes(available).text, small ? "; an exact trace may fill it (--max-file, --aggregate)" : "");
+                    mt_human_bytes(available).text,
+                    small ? "; an exact trace may fill it (--max-file, --aggregate)" : "");
 }
 
 static void check_limits(struct mt_findings *f)
@@ -148,7 +152,8 @@ static void check_limits(struct mt_findings *f)
     }
     const char *preload = getenv("LD_PRELOAD");
     if (preload != NULL && preload[0] != '\0') {
-        mt_findings_add(f, MT_FINDING_NOTE, "preload", "LD_PRELOAD is set (%s); memtap puts its agent in front of it", preload);
+        mt_findings_add(f, MT_FINDING_NOTE, "preload", "LD_PRELOAD is set (%s); memtap puts its agent in front of it",
+                        preload);
     }
 }
 
@@ -165,8 +170,10 @@ static void check_ptrace(struct mt_findings *f)
     if (file == NULL || fscanf(file, "%d", &scope) != 1 || scope < 0 || scope > 3) {
         mt_findings_add(f, MT_FINDING_OK, "ptrace", "not restricted by Yama");
     } else {
-        mt_findings_add(f, scope == 0 ? MT_FINDING_OK : MT_FINDING_NOTE, "ptrace", "ptrace_scope %s; `memtap run` is not "
-                        "affected", meanings[scope]);
+        mt_findings_add(f, scope == 0 ? MT_FINDING_OK : MT_FINDING_NOTE, "ptrace",
+                        "ptrace_scope %s; `memtap run` is not "
+                        "affected",
+                        meanings[scope]);
     }
     if (file != NULL) {
         (void)fclose(file);
@@ -178,7 +185,8 @@ void mt_findings_host(struct mt_findings *findings)
     check_agent(findings);
     check_system(findings);
     check_python(findings);
-    check_folder(findings, "shared memory", "/dev/shm", MT_FINDING_NOTE, "the clock file goes beside the trace instead");
+    check_folder(findings, "shared memory", "/dev/shm", MT_FINDING_NOTE,
+                 "the clock file goes beside the trace instead");
     check_folder(findings, "folder", ".", MT_FINDING_PROBLEM, "choose another place with -o");
     check_limits(findings);
     check_ptrace(findings);

@@ -1,7 +1,7 @@
 /* findings.h: what would stop memtap here.
  *
- * Decides: the checks of `memtap doctor` and how serious each result is: ok, note (works, with a limit), problem (will not
- * work). Each finding says what to do. Reads /proc and the file system; starts nothing but `python3 --version`.
+ * Decides: the checks of `memtap doctor` and how serious each result is: ok, note (works, with a limit), problem (will
+ * not work). Each finding says what to do. Reads /proc and the file system; starts nothing but `python3 --version`.
  * Context: [tool].
  */
 #ifndef MT_UTIL_FINDINGS_H
@@ -25,8 +25,8 @@ struct mt_findings {
     size_t capacity;
 };
 
-void mt_findings_add(struct mt_findings *findings, enum mt_finding_level level, const char *topic, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void mt_findings_add(struct mt_findings *findings, enum mt_finding_level level, const char *topic, const char *format,
+                     ...) __attribute__((format(printf, 4, 5)));
 void mt_findings_clear(struct mt_findings *findings);
 enum mt_finding_level mt_findings_worst(const struct mt_findings *findings);
 

@@ -59,14 +59,16 @@ static void check_maps(struct mt_findings *f, pid_t pid)
         sanitizer = sanitizer || strstr(line, "/libasan.so") != NULL || strstr(line, "/libtsan.so") != NULL;
     }
     if (file == NULL) {
-        mt_findings_add(f, MT_FINDING_PROBLEM, "access", "its memory map cannot be read: run as its user, or with "
+        mt_findings_add(f, MT_FINDING_PROBLEM, "access",
+                        "its memory map cannot be read: run as its user, or with "
                         "CAP_SYS_PTRACE (sudo)");
     } else {
         (void)fclose(file);
         mt_findings_add(f, MT_FINDING_OK, "recording", agent ? "the agent is loaded" : "no agent is loaded");
     }
     if (sanitizer) {
-        mt_findings_add(f, MT_FINDING_PROBLEM, "sanitizer", "it runs under a sanitizer, which replaces malloc itself; use a "
+        mt_findings_add(f, MT_FINDING_PROBLEM, "sanitizer",
+                        "it runs under a sanitizer, which replaces malloc itself; use a "
                         "build without");
     }
     free(path);
@@ -75,17 +77,20 @@ static void check_maps(struct mt_findings *f, pid_t pid)
 int mt_findings_process(struct mt_findings *findings, pid_t pid)
 {
     if (kill(pid, 0) != 0 && errno == ESRCH) {
-        mt_findings_add(findings, MT_FINDING_PROBLEM, "process", "there is no process %d (in this pid namespace)", (int)pid);
+        mt_findings_add(findings, MT_FINDING_PROBLEM, "process", "there is no process %d (in this pid namespace)",
+                        (int)pid);
         return 0;
     }
     long tracer = status_field(pid, "TracerPid");
     long uid = status_field(pid, "Uid");
     mt_findings_add(findings, MT_FINDING_OK, "process", "%d exists, user %ld", (int)pid, uid);
     if (uid >= 0 && geteuid() != 0 && (uid_t)uid != geteuid()) {
-        mt_findings_add(findings, MT_FINDING_PROBLEM, "access", "it belongs to user %ld: run as that user or as root", uid);
+        mt_findings_add(findings, MT_FINDING_PROBLEM, "access", "it belongs to user %ld: run as that user or as root",
+                        uid);
     }
     if (tracer > 0) {
-        mt_findings_add(findings, MT_FINDING_PROBLEM, "ptrace", "process %ld is tracing it already (a debugger?)", tracer);
+        mt_findings_add(findings, MT_FINDING_PROBLEM, "ptrace", "process %ld is tracing it already (a debugger?)",
+                        tracer);
     }
     check_program(findings, pid);
     check_maps(findings, pid);

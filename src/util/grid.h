@@ -1,9 +1,9 @@
 /* grid.h: rows and columns for a terminal.
  *
  * Decides: column widths from the content; numbers flush right; on a terminal (or where COLUMNS says how wide) the
- * elastic columns shrink, long paths losing their middle, so that no row wraps; in a pipe nothing is cut, because the next
- * program wants the whole path. Bold headings only on a terminal and not with NO_COLOR (no-color.org). Cells are cleaned
- * (text.h) before they are measured. Context: [tool].
+ * elastic columns shrink, long paths losing their middle, so that no row wraps; in a pipe nothing is cut, because the
+ * next program wants the whole path. Bold headings only on a terminal and not with NO_COLOR (no-color.org). Cells are
+ * cleaned (text.h) before they are measured. Context: [tool].
  */
 #ifndef MT_UTIL_GRID_H
 #define MT_UTIL_GRID_H

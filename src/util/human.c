@@ -57,7 +57,8 @@ struct mt_human mt_human_duration(uint64_t duration_ns)
     } else if (seconds < 120) {
         (void)snprintf(human.text, sizeof human.text, "%.2f s", seconds);
     } else if (seconds < 7200) {
-        (void)snprintf(human.text, sizeof human.text, "%.0f min %02.0f s", floor(seconds / 60), fmod(floor(seconds), 60));
+        (void)snprintf(human.text, sizeof human.text, "%.0f min %02.0f s", floor(seconds / 60),
+                       fmod(floor(seconds), 60));
     } else {
         (void)snprintf(human.text, sizeof human.text, "%.0f h %02.0f min", floor(seconds / 3600),
                        fmod(floor(seconds / 60), 60));
@@ -110,9 +111,9 @@ static bool parse_with_unit(const char *text, const struct unit *units, uint64_t
 bool mt_parse_size(const char *text, uint64_t *ret_bytes)
 {
     static const struct unit units[] = {
-        { "", 1 },          { "B", 1 },          { "K", 0x1p10 },    { "KB", 0x1p10 },  { "KiB", 0x1p10 },
-        { "M", 0x1p20 },    { "MB", 0x1p20 },    { "MiB", 0x1p20 },  { "G", 0x1p30 },   { "GB", 0x1p30 },
-        { "GiB", 0x1p30 },  { "T", 0x1p40 },     { "TB", 0x1p40 },   { "TiB", 0x1p40 }, { NULL, 0 },
+        { "", 1 },         { "B", 1 },       { "K", 0x1p10 },   { "KB", 0x1p10 },  { "KiB", 0x1p10 },
+        { "M", 0x1p20 },   { "MB", 0x1p20 }, { "MiB", 0x1p20 }, { "G", 0x1p30 },   { "GB", 0x1p30 },
+        { "GiB", 0x1p30 }, { "T", 0x1p40 },  { "TB", 0x1p40 },  { "TiB", 0x1p40 }, { NULL, 0 },
     };
     return parse_with_unit(text, units, ret_bytes);
 }
@@ -120,8 +121,8 @@ bool mt_parse_size(const char *text, uint64_t *ret_bytes)
 bool mt_parse_duration(const char *text, uint64_t *ret_ns)
 {
     static const struct unit units[] = {
-        { "", 1e9 },    { "s", 1e9 },  { "sec", 1e9 },  { "ns", 1 },      { "us", 1e3 },     { "ms", 1e6 },
-        { "m", 60e9 },  { "min", 60e9 }, { "h", 3600e9 }, { "d", 86400e9 }, { NULL, 0 },
+        { "", 1e9 },   { "s", 1e9 },    { "sec", 1e9 },  { "ns", 1 },      { "us", 1e3 }, { "ms", 1e6 },
+        { "m", 60e9 }, { "min", 60e9 }, { "h", 3600e9 }, { "d", 86400e9 }, { NULL, 0 },
     };
     return parse_with_unit(text, units, ret_ns);
 }

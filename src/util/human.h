@@ -1,9 +1,9 @@
 /* human.h: numbers as people write and read them.
  *
- * Decides: sizes are powers of 1024 and are called KiB, MiB, GiB; three significant digits; counts get thousands commas;
- * durations pick the unit. Parsing accepts what people type: 512K, 1.5 MiB, 24 MB (also 1024-based: nobody who types
- * "24 MB" to a memory tool means 24,000,000), 250ms, 2m, 1h. The text functions return a small struct by value so that
- * they can stand in a printf argument: mt_human_bytes(n).text. Context: [tool].
+ * Decides: sizes are powers of 1024 and are called KiB, MiB, GiB; three significant digits; counts get thousands
+ * commas; durations pick the unit. Parsing accepts what people type: 512K, 1.5 MiB, 24 MB (also 1024-based: nobody who
+ * types "24 MB" to a memory tool means 24,000,000), 250ms, 2m, 1h. The text functions return a small struct by value so
+ * that they can stand in a printf argument: mt_human_bytes(n).text. Context: [tool].
  */
 #ifndef MT_UTIL_HUMAN_H
 #define MT_UTIL_HUMAN_H

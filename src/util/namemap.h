@@ -1,7 +1,7 @@
 /* namemap.h: byte strings to small numbers.
  *
- * Decides: equal bytes get the number given at first sight: 0, 1, 2 … Open addressing over 64-bit hashes, keys copied into
- * one growing block; at most 2^32 - 1 keys. Context: [tool], one thread.
+ * Decides: equal bytes get the number given at first sight: 0, 1, 2 … Open addressing over 64-bit hashes, keys copied
+ * into one growing block; at most 2^32 - 1 keys. Context: [tool], one thread.
  */
 #ifndef MT_UTIL_NAMEMAP_H
 #define MT_UTIL_NAMEMAP_H

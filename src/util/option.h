@@ -1,10 +1,11 @@
 /* option.h: command-line options described by a table, one table for parsing, environment and help.
  *
- * Decides: long options with getopt_long's rules (unique abbreviations, --name=value), options before or after operands,
- * "--" ends them. Every valued option NAME is mirrored by the environment variable MEMTAP_NAME (upper case, "-" as "_");
- * a flag on the command line wins. Inside a program that is being recorded the mirrors are not read: those variables are
- * then the agent's own. A mistake gives one sentence naming the option, what is wrong with it and the nearest real one.
- * Rejected: argp (exits by itself, glibc only), popt (a dependency). Context: [tool].
+ * Decides: long options with getopt_long's rules (unique abbreviations, --name=value), options before or after
+ * operands,
+ * "--" ends them. Every valued option NAME is mirrored by the environment variable MEMTAP_NAME (upper case, "-" as
+ * "_"); a flag on the command line wins. Inside a program that is being recorded the mirrors are not read: those
+ * variables are then the agent's own. A mistake gives one sentence naming the option, what is wrong with it and the
+ * nearest real one. Rejected: argp (exits by itself, glibc only), popt (a dependency). Context: [tool].
  */
 #ifndef MT_UTIL_OPTION_H
 #define MT_UTIL_OPTION_H
@@ -45,12 +46,12 @@ struct mt_option {
 /* Everything a command says about itself. */
 struct mt_command_doc {
     const char *name;
-    const char *synopsis;    /* lines, each starting with "memtap …" */
-    const char *summary;     /* one line, no full stop */
-    const char *description; /* paragraphs */
-    const char *notes;       /* further sections, may be NULL */
-    const char *exit_codes;  /* may be NULL: the common ones */
-    const char *examples;    /* lines */
+    const char *synopsis;                  /* lines, each starting with "memtap …" */
+    const char *summary;                   /* one line, no full stop */
+    const char *description;               /* paragraphs */
+    const char *notes;                     /* further sections, may be NULL */
+    const char *exit_codes;                /* may be NULL: the common ones */
+    const char *examples;                  /* lines */
     const struct mt_option *const *tables; /* NULL-terminated list of option tables */
     bool stop_at_operand;                  /* run: what follows the first operand is not ours */
 };

@@ -87,9 +87,9 @@ static size_t put_option_names(struct mt_out *out, const struct mt_option *optio
     }
     const char *open = option->takes == MT_ARGUMENT_OPTIONAL ? "[=" : option->argument != NULL ? " " : "";
     const char *close = option->takes == MT_ARGUMENT_OPTIONAL ? "]" : "";
-    int bytes = snprintf(text, sizeof text, "    %s--%s%s%s%s%s", letter,
-                         option->kind == MT_OPTION_SWITCH ? "[no-]" : "", option->name, open,
-                         option->argument != NULL ? option->argument : "", close);
+    int bytes =
+        snprintf(text, sizeof text, "    %s--%s%s%s%s%s", letter, option->kind == MT_OPTION_SWITCH ? "[no-]" : "",
+                 option->name, open, option->argument != NULL ? option->argument : "", close);
     mt_out_string(out, text);
     return bytes > 0 ? (size_t)bytes : 0;
 }
@@ -119,17 +119,19 @@ static void put_options(struct mt_out *out, const struct mt_command_doc *doc)
 
 void mt_options_help(const struct mt_command_doc *doc, struct mt_out *out)
 {
-    static const char common_codes[] = "0  done\n"
-                                       "1  the question failed: missing, foreign or corrupt trace, output not writable\n"
-                                       "2  wrong usage";
+    static const char common_codes[] =
+        "0  done\n"
+        "1  the question failed: missing, foreign or corrupt trace, output not writable\n"
+        "2  wrong usage";
     mt_out_print(out, "memtap %s: %s\n", doc->name, doc->summary);
     put_section(out, "SYNOPSIS", doc->synopsis);
     put_section(out, "DESCRIPTION", doc->description);
     put_options(out, doc);
     put_section(out, "NOTES", doc->notes);
-    put_section(out, "ENVIRONMENT",
-                "Each option --some-name with a value has a variable MEMTAP_SOME_NAME; an option wins over its variable. "
-                "NO_COLOR turns colour off.");
+    put_section(
+        out, "ENVIRONMENT",
+        "Each option --some-name with a value has a variable MEMTAP_SOME_NAME; an option wins over its variable. "
+        "NO_COLOR turns colour off.");
     put_section(out, "EXIT CODES", doc->exit_codes != NULL ? doc->exit_codes : common_codes);
     put_section(out, "EXAMPLES", doc->examples);
 }

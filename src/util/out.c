@@ -236,7 +236,8 @@ mt_status mt_out_commit(struct mt_out *out, struct mt_error *err)
         out->error = errno;
     }
     if (out->error != 0 && out->error != EPIPE) {
-        status = mt_error_set_errno(err, out->error, "cannot write %s", out->path != NULL ? out->path : "standard output");
+        status =
+            mt_error_set_errno(err, out->error, "cannot write %s", out->path != NULL ? out->path : "standard output");
     }
     if (out->temporary != NULL && out->error != 0) {
         (void)unlink(out->temporary);

@@ -1,10 +1,10 @@
 /* out.h: where a command's data goes: buffered, all or nothing.
  *
- * Decides: data for FILE is written to a temporary beside it and renamed over FILE by commit, so that Ctrl-C, an error or
- * a full disk leaves either the old file or none, never half of one. "-" and NULL are standard output. Errors are sticky:
- * writers need not check each call, commit reports the first one. A reader that goes away (EPIPE, as in `| head`) is not
- * an error: the rest is dropped.
- * Temporary files are listed for mt_interrupt (interrupt.h), which removes them on a signal. Context: [tool], one thread.
+ * Decides: data for FILE is written to a temporary beside it and renamed over FILE by commit, so that Ctrl-C, an error
+ * or a full disk leaves either the old file or none, never half of one. "-" and NULL are standard output. Errors are
+ * sticky: writers need not check each call, commit reports the first one. A reader that goes away (EPIPE, as in `|
+ * head`) is not an error: the rest is dropped. Temporary files are listed for mt_interrupt (interrupt.h), which removes
+ * them on a signal. Context: [tool], one thread.
  */
 #ifndef MT_UTIL_OUT_H
 #define MT_UTIL_OUT_H
@@ -17,8 +17,8 @@
 
 struct mt_out;
 
-/* path NULL or "-": standard output. A path that exists as something other than a regular file (a fifo, /dev/null, a tty)
- * is written directly. The caller ends it with exactly one of commit, discard. */
+/* path NULL or "-": standard output. A path that exists as something other than a regular file (a fifo, /dev/null, a
+ * tty) is written directly. The caller ends it with exactly one of commit, discard. */
 mt_status mt_out_open(const char *path, struct mt_out **ret, struct mt_error *err) MT_CHECKED;
 /* An output that keeps what is written in memory (tests, composed cells). */
 struct mt_out *mt_out_open_memory(void);

@@ -33,7 +33,8 @@ static mt_status check_path(const char *name, char **ret, struct mt_error *err)
         return mt_error_set(err, MT_E_PERM, "cannot run %s: it is a directory", name);
     }
     if (!is_executable_file(name)) {
-        return mt_error_set(err, MT_E_PERM, "cannot run %s: it is not executable (chmod +x, or name its interpreter)", name);
+        return mt_error_set(err, MT_E_PERM, "cannot run %s: it is not executable (chmod +x, or name its interpreter)",
+                            name);
     }
     *ret = mt_strdup(name);
     return MT_OK;
@@ -62,8 +63,8 @@ mt_status mt_program_find(const char *name, const char *search, char **ret, stru
         at += bytes + 1;
     }
     return denied ? mt_error_set(err, MT_E_PERM, "cannot run %s: the one on PATH is not executable", name)
-                  : mt_error_set(err, MT_E_NOENT, "cannot run %s: not found on PATH (a program in this directory is ./%s)",
-                                 name, name);
+                  : mt_error_set(err, MT_E_NOENT,
+                                 "cannot run %s: not found on PATH (a program in this directory is ./%s)", name, name);
 }
 
 static bool is_script(const char *path)
@@ -199,7 +200,8 @@ const char *mt_program_obstacle(enum mt_program_kind kind)
 {
     switch (kind) {
     case MT_PROGRAM_STATIC:
-        return "it is statically linked, so nothing can be preloaded into it; link it dynamically (no -static) to record it";
+        return "it is statically linked, so nothing can be preloaded into it; link it dynamically (no -static) to "
+               "record it";
     case MT_PROGRAM_SETID:
         return "it is set-user-ID, set-group-ID or has file capabilities, so the loader ignores LD_PRELOAD; run a copy "
                "without those bits, or run memtap as the user it becomes";

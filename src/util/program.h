@@ -11,12 +11,13 @@
 
 #include <stdbool.h>
 
-/* Finds name as the shell would: a path when it has a slash, else the first executable on PATH (search: a PATH-like list;
- * NULL: getenv("PATH")). *ret is malloc'ed. MT_E_NOENT: nothing there; MT_E_PERM: there, but not executable. */
+/* Finds name as the shell would: a path when it has a slash, else the first executable on PATH (search: a PATH-like
+ * list; NULL: getenv("PATH")). *ret is malloc'ed. MT_E_NOENT: nothing there; MT_E_PERM: there, but not executable. */
 mt_status mt_program_find(const char *name, const char *search, char **ret, struct mt_error *err) MT_CHECKED;
 
 /* A python found on PATH may be a script that starts the real one (pyenv, asdf): it is run once with -c to ask for
- * sys.executable. *program (malloc'ed) is replaced by the answer; an ELF program, or a script that does not answer, stays. */
+ * sys.executable. *program (malloc'ed) is replaced by the answer; an ELF program, or a script that does not answer,
+ * stays. */
 void mt_program_resolve_python(char **program);
 
 enum mt_program_kind {

@@ -1,7 +1,7 @@
 /* progress.h: a bar on standard error while something long runs.
  *
- * Decides: shown only when stderr is a terminal, only after half a second, at most ten times a second; erased when done.
- * Never in a pipe. Context: [tool], one bar at a time.
+ * Decides: shown only when stderr is a terminal, only after half a second, at most ten times a second; erased when
+ * done. Never in a pipe. Context: [tool], one bar at a time.
  */
 #ifndef MT_UTIL_PROGRESS_H
 #define MT_UTIL_PROGRESS_H

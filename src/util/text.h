@@ -1,9 +1,10 @@
 /* text.h: UTF-8 from strangers, made safe to show.
  *
  * Decides: names in a trace are arbitrary bytes (a function may be called "\x1b[2J"). Before a person or a parser sees
- * them, ill-formed UTF-8 becomes U+FFFD (one per maximal ill-formed byte, Unicode 15 section 3.9) and control characters
- * become visible escapes. Widths are terminal columns: 0 for combining marks, 2 for East Asian wide and emoji. The ranges
- * are the coarse blocks of UAX #11, not the whole table: a column too many never breaks a report. Context: [tool].
+ * them, ill-formed UTF-8 becomes U+FFFD (one per maximal ill-formed byte, Unicode 15 section 3.9) and control
+ * characters become visible escapes. Widths are terminal columns: 0 for combining marks, 2 for East Asian wide and
+ * emoji. The ranges are the coarse blocks of UAX #11, not the whole table: a column too many never breaks a report.
+ * Context: [tool].
  */
 #ifndef MT_UTIL_TEXT_H
 #define MT_UTIL_TEXT_H
@@ -24,8 +25,8 @@ size_t mt_utf8_put(char ret[4], uint32_t code_point);
 unsigned mt_utf8_columns(uint32_t code_point);
 size_t mt_text_columns(const char *text, size_t bytes);
 
-/* A copy that is valid UTF-8 on one line without control characters (\n \t \\ stay readable as escapes, others as \xNN).
- * malloc'ed. */
+/* A copy that is valid UTF-8 on one line without control characters (\n \t \\ stay readable as escapes, others as
+ * \xNN). malloc'ed. */
 char *mt_text_clean(const char *text, size_t bytes);
 
 enum mt_cut { MT_CUT_END, MT_CUT_MIDDLE };

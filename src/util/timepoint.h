@@ -1,7 +1,7 @@
 /* timepoint.h: a moment in a recording, as people name it.
  *
- * Decides: T is seconds from the start ("1.5", or with a unit: "250ms", "2m"), a share of the recording ("50%") or "peak".
- * Parsing needs no trace; resolving does. Context: [tool], pure.
+ * Decides: T is seconds from the start ("1.5", or with a unit: "250ms", "2m"), a share of the recording ("50%") or
+ * "peak". Parsing needs no trace; resolving does. Context: [tool], pure.
  */
 #ifndef MT_UTIL_TIMEPOINT_H
 #define MT_UTIL_TIMEPOINT_H

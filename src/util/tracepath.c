@@ -69,7 +69,8 @@ static void list_folder(const char *folder, bool (*wanted)(const char *stem, con
     }
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         if (wanted(stem, entry->d_name)) {
-            char *path = strcmp(folder, ".") == 0 ? mt_strdup(entry->d_name) : mt_format("%s/%s", folder, entry->d_name);
+            char *path =
+                strcmp(folder, ".") == 0 ? mt_strdup(entry->d_name) : mt_format("%s/%s", folder, entry->d_name);
             mt_strlist_add(paths, path);
             free(path);
         }

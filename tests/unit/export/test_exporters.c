@@ -27,16 +27,16 @@ static void build_trace(struct builder *b)
 {
     builder_init(b);
     b->flags = MT_TRACE_EXACT | MT_TRACE_PYTHON_FRAMES;
-    builder_string(b, "/src/a;b.py");              /* 1 */
-    builder_string(b, "f\x1b[2J\xFF\n");           /* 2: drives terminals, is not UTF-8 */
-    builder_string(b, "<module>");                 /* 3 */
+    builder_string(b, "/src/a;b.py");    /* 1 */
+    builder_string(b, "f\x1b[2J\xFF\n"); /* 2: drives terminals, is not UTF-8 */
+    builder_string(b, "<module>");       /* 3 */
     builder_thread(b, 1, 77, "wor,ker\"");
     builder_code(b, 1, 1, 2, 0, 10);
     builder_code(b, 2, 1, 3, 0, 1);
-    builder_python(b, 0, 2, -1, MT_PYTHON_ENTRY);  /* node 1: <module> */
-    builder_python(b, 1, 1, -1, 0);                /* node 2: f called by it */
-    builder_stack(b, 0, 2, NULL, 0);               /* stack 1 */
-    builder_stack(b, 0, 1, NULL, 0);               /* stack 2 */
+    builder_python(b, 0, 2, -1, MT_PYTHON_ENTRY); /* node 1: <module> */
+    builder_python(b, 1, 1, -1, 0);               /* node 2: f called by it */
+    builder_stack(b, 0, 2, NULL, 0);              /* stack 1 */
+    builder_stack(b, 0, 1, NULL, 0);              /* stack 2 */
     builder_alloc(b, 1, 10, 0x1000, 100, 1);
     builder_alloc(b, 1, 20, 0x2000, 1000, 2);
     builder_alloc(b, 1, 30, 0x3000, 20, 1);
@@ -113,9 +113,15 @@ static void test_collapsed_stacks_hold_no_separator_and_add_up(void **state)
 static void test_stats_say_what_was_built(void **state)
 {
     struct fixture *f = *state;
-    static const char *const wanted[] = { "\"pid\": 4242", "\"allocations\": 3", "\"deallocations\": 1",
-                                          "\"total_allocated_bytes\": 1120", "\"peak_bytes\": 1120", "\"leaked_bytes\": 120",
-                                          "\"leaked_allocations\": 2", "\"command\": \"./a arg\"", "\"mode\": \"exact\"",
+    static const char *const wanted[] = { "\"pid\": 4242",
+                                          "\"allocations\": 3",
+                                          "\"deallocations\": 1",
+                                          "\"total_allocated_bytes\": 1120",
+                                          "\"peak_bytes\": 1120",
+                                          "\"leaked_bytes\": 120",
+                                          "\"leaked_allocations\": 2",
+                                          "\"command\": \"./a arg\"",
+                                          "\"mode\": \"exact\"",
                                           "\"min_bytes\": 16, \"max_bytes\": 31, \"bytes\": 20, \"count\": 1" };
     struct mt_out *out = mt_out_open_memory();
     f->report.format = MT_FORMAT_JSON;
@@ -177,7 +183,8 @@ static void test_csv_fields_stay_apart(void **state)
     mt_out_discard(out);
 }
 
-/* ---- pprof: a decoder of the wire format, written from its description ---------------------------------------------- */
+/* ---- pprof: a decoder of the wire format, written from its description ----------------------------------------------
+ */
 
 struct field {
     unsigned number;

@@ -9,10 +9,21 @@ static void test_bytes_are_powers_of_1024_in_three_digits(void **state)
         double bytes;
         const char *text;
     } cases[] = {
-        { 0, "0 B" },           { 1, "1 B" },          { 999, "999 B" },         { 1000, "1000 B" },
-        { 1023, "1023 B" },     { 1023 * 1024, "1.00 MiB" }, { 1000 * 1024, "0.98 MiB" },
-        { 1024, "1.00 KiB" },   { 10240, "10.0 KiB" }, { 102400, "100 KiB" },    { 1048576, "1.00 MiB" },
-        { 1073741824, "1.00 GiB" }, { -2048, "-2.00 KiB" }, { 0x1p60, "1.00 EiB" }, { 0x1p63, "8.00 EiB" },
+        { 0, "0 B" },
+        { 1, "1 B" },
+        { 999, "999 B" },
+        { 1000, "1000 B" },
+        { 1023, "1023 B" },
+        { 1023 * 1024, "1.00 MiB" },
+        { 1000 * 1024, "0.98 MiB" },
+        { 1024, "1.00 KiB" },
+        { 10240, "10.0 KiB" },
+        { 102400, "100 KiB" },
+        { 1048576, "1.00 MiB" },
+        { 1073741824, "1.00 GiB" },
+        { -2048, "-2.00 KiB" },
+        { 0x1p60, "1.00 EiB" },
+        { 0x1p63, "8.00 EiB" },
     };
     (void)state;
     for (size_t i = 0; i < MT_COUNTOF(cases); i++) {
@@ -55,8 +66,9 @@ static void test_sizes_are_read_with_every_unit(void **state)
         const char *text;
         uint64_t bytes;
     } cases[] = {
-        { "0", 0 },         { "512", 512 },          { "512K", 524288 },     { "512k", 524288 },   { "1.5M", 1572864 },
-        { "24 MB", 25165824 }, { "1MiB", 1048576 },  { "2g", 2147483648u },  { "1T", 0x1p40 },     { " 7 b ", 0 },
+        { "0", 0 },          { "512", 512 },        { "512K", 524288 },  { "512k", 524288 },
+        { "1.5M", 1572864 }, { "24 MB", 25165824 }, { "1MiB", 1048576 }, { "2g", 2147483648u },
+        { "1T", 0x1p40 },    { " 7 b ", 0 },
     };
     (void)state;
     for (size_t i = 0; i + 1 < MT_COUNTOF(cases); i++) {
@@ -68,7 +80,8 @@ static void test_sizes_are_read_with_every_unit(void **state)
 
 static void test_wrong_sizes_leave_the_output_untouched(void **state)
 {
-    static const char *const wrong[] = { "", "K", "x", "-1", "+1", "1Q", "0x10", "1 2", "inf", "nan", "9e99", "8388608T", "1K B" };
+    static const char *const wrong[] = { "",    "K",   "x",   "-1",   "+1",       "1Q",  "0x10",
+                                         "1 2", "inf", "nan", "9e99", "8388608T", "1K B" };
     (void)state;
     for (size_t i = 0; i < MT_COUNTOF(wrong); i++) {
         uint64_t bytes = 77;

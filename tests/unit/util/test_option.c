@@ -41,8 +41,9 @@ static const struct mt_option options[] = {
     { 0 },
 };
 static const struct mt_option *const tables[] = { options, NULL };
-static const struct mt_command_doc doc = { .name = "demo", .summary = "a demonstration", .synopsis = "memtap demo",
-                                           .description = "Words.", .tables = tables };
+static const struct mt_command_doc doc = {
+    .name = "demo", .summary = "a demonstration", .synopsis = "memtap demo", .description = "Words.", .tables = tables
+};
 static const struct mt_command_doc stopping = { .name = "demo", .tables = tables, .stop_at_operand = true };
 
 enum { ARGUMENTS_MAX = 16 };
@@ -204,8 +205,9 @@ static void test_the_manual_page_names_every_option(void **state)
     (void)state;
     mt_options_help(&doc, out);
     const char *text = mt_out_text(out, NULL);
-    static const char *const wanted[] = { "SYNOPSIS", "-F, --flag", "--[no-]on", "-t, --text TEXT", "--size-of SIZE",
-                                          "--call[=N]", "-m, --module MODULE", "EXIT CODES", "a demonstration" };
+    static const char *const wanted[] = { "SYNOPSIS",       "-F, --flag", "--[no-]on",           "-t, --text TEXT",
+                                          "--size-of SIZE", "--call[=N]", "-m, --module MODULE", "EXIT CODES",
+                                          "a demonstration" };
     for (size_t i = 0; i < MT_COUNTOF(wanted); i++) {
         assert_non_null(strstr(text, wanted[i]));
     }

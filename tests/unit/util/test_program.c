@@ -130,7 +130,9 @@ static void test_a_script_is_judged_by_its_interpreter(void **state)
 
 static void test_a_damaged_elf_is_no_crash(void **state)
 {
-    Elf64_Ehdr header = { .e_machine = own_machine(), .e_phoff = UINT64_MAX - 5, .e_phnum = 65535, .e_phentsize = 65535 };
+    Elf64_Ehdr header = {
+        .e_machine = own_machine(), .e_phoff = UINT64_MAX - 5, .e_phnum = 65535, .e_phentsize = 65535
+    };
     (void)state;
     memcpy(header.e_ident, ELFMAG, SELFMAG);
     header.e_ident[EI_CLASS] = ELFCLASS64;

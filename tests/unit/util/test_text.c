@@ -31,8 +31,8 @@ static void test_every_code_point_survives_encoding_and_decoding(void **state)
 
 static void test_ill_formed_bytes_become_one_replacement_each(void **state)
 {
-    static const char *const bad[] = { "\x80", "\xC0\x80", "\xC1\xBF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF5", "\xFF",
-                                       "\xE2\x82", "\xE2\x28\xA1", "\xF0\x80\x80\x80" };
+    static const char *const bad[] = { "\x80", "\xC0\x80", "\xC1\xBF", "\xED\xA0\x80", "\xF4\x90\x80\x80",
+                                       "\xF5", "\xFF",     "\xE2\x82", "\xE2\x28\xA1", "\xF0\x80\x80\x80" };
     (void)state;
     for (size_t i = 0; i < MT_COUNTOF(bad); i++) {
         size_t used;
