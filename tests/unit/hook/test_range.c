@@ -1,0 +1,155 @@
+/* test_range.c: the hooks of address ranges over libc's real ones.
+ * Link: memtap_hooks
+ */
+#include "harness.h"
+
+#include "fakes/engine.h"
+#include "hook/originals.h"
+#include "hook/range.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PAGE = 4096 };
+
+static int start(void **state)
+{
+    (void)state;
+    mt_originals_early_end();
+    mt_originals_resolve();
+    memset(&mt_g_fake, 0, sizeof mt_g_fake);
+    fake_engine_start(0);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    assert_int_equal(t_mt.depth, 0);
+    assert_int_equal(mt_g_fake.unbalanced, 0);
+    mt_range_arenas_of(0, 0);
+    fake_engine_stop();
+    return 0;
+}
+
+static void *map(size_t bytes)
+{
+    return mt_bank0_mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void test_a_mapping_counts_whole_pages(void **state)
+{
+    (void)state;
+    void *addr = map(PAGE + 1);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_ANONYMOUS], 1);
+    assert_int_equal(mt_g_fake.mapped_bytes, 2 * PAGE);
+    assert_int_equal(mt_bank0_munmap(addr, PAGE + 1), 0);
+    assert_int_equal(mt_g_fake.unmapped_bytes, 2 * PAGE);
+}
+
+static void test_a_part_may_be_unmapped(void **state)
+{
+    (void)state;
+    char *addr = map(3 * PAGE);
+    assert_int_equal(mt_bank0_munmap(addr + PAGE, PAGE), 0);
+    assert_int_equal(mt_g_fake.unmapped_bytes, PAGE);
+    assert_int_equal(mt_bank0_munmap(addr, 3 * PAGE), 0);
+}
+
+static void test_kinds_are_told_apart(void **state)
+{
+    (void)state;
+    int fd = open("/proc/self/exe", O_RDONLY);
+    void *file = mt_bank0_mmap64(NULL, PAGE, PROT_READ, MAP_PRIVATE, fd, 0);
+    void *stack = mt_bank0_mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_FILE], 1);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_STACK], 1);
+    for (uint64_t arenas = 0; arenas < 2; arenas++) { /* the second call from here is one of an arena owner */
+        munmap(map(PAGE), PAGE);
+        assert_int_equal(mt_g_fake.maps[MT_MAP_ARENA], arenas);
+        mt_range_arenas_of(mt_g_fake.last_pc, mt_g_fake.last_pc + 1);
+    }
+    munmap(file, PAGE);
+    munmap(stack, PAGE);
+    close(fd);
+}
+
+static void test_a_failed_mapping_records_nothing(void **state)
+{
+    (void)state;
+    errno = 0;
+    assert_ptr_equal(map(0), MAP_FAILED);
+    assert_int_equal(errno, EINVAL);
+    assert_ptr_equal(map((size_t)1 << 60), MAP_FAILED);
+    assert_int_equal(mt_g_fake.mapped_bytes, 0);
+    assert_int_equal(mt_g_fake.abandoned, 2);
+}
+
+static void test_an_invalid_unmapping_fails_unrecorded(void **state)
+{
+    (void)state;
+    char *addr = map(PAGE);
+    assert_int_equal(mt_bank0_munmap(addr + 1, PAGE), -1);
+    assert_int_equal(mt_bank0_munmap(addr, 0), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(mt_bank0_munmap(addr, SIZE_MAX), -1);
+    assert_int_equal(mt_g_fake.unmaps, 0);
+    assert_int_equal(mt_bank0_munmap(addr, PAGE), 0);
+}
+
+static void test_mremap_moves_and_grows(void **state)
+{
+    (void)state;
+    char *addr = map(PAGE);
+    memset(addr, 7, PAGE);
+    char *moved = mt_bank0_mremap(addr, PAGE, 5 * PAGE, MREMAP_MAYMOVE, NULL);
+    assert_int_equal(moved[100], 7);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_MREMAP], 1);
+    assert_int_equal(mt_g_fake.mapped_bytes, 6 * PAGE);
+    assert_int_equal(mt_g_fake.unmapped_bytes, PAGE);
+    void *place = map(5 * PAGE);
+    assert_ptr_equal(mt_bank0_mremap(moved, 5 * PAGE, 5 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, place), place);
+    assert_int_equal(((char *)place)[100], 7);
+    munmap(place, 5 * PAGE);
+}
+
+static void test_a_failed_mremap_leaves_the_books(void **state)
+{
+    (void)state;
+    void *addr = map(PAGE);
+    assert_ptr_equal(mt_bank0_mremap(addr, PAGE, (size_t)1 << 60, MREMAP_MAYMOVE, NULL), MAP_FAILED);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_MREMAP], 0);
+    assert_int_equal(mt_g_fake.unmapped_bytes, 0);
+    munmap(addr, PAGE);
+}
+
+static void test_the_break_is_followed_both_ways(void **state)
+{
+    (void)state;
+    char *before = mt_bank0_sbrk(0);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_BRK], 0);
+    assert_ptr_equal(mt_bank0_sbrk(10000), before);
+    assert_int_equal(mt_g_fake.mapped_bytes, 10000);
+    assert_int_equal(mt_bank0_brk(before + 4000), 0);
+    assert_int_equal(mt_g_fake.unmapped_bytes, 6000);
+    assert_ptr_equal(mt_bank0_sbrk(-4000), before + 4000);
+    assert_int_equal(mt_g_fake.unmapped_bytes, 10000);
+    assert_ptr_equal(mt_bank0_sbrk((intptr_t)1 << 60), (void *)-1);
+    assert_int_equal(mt_g_fake.mapped_bytes, 10000);
+}
+
+#define HOOK_TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
+static const struct CMUnitTest tests[] = {
+    HOOK_TEST(test_a_mapping_counts_whole_pages),
+    HOOK_TEST(test_a_part_may_be_unmapped),
+    HOOK_TEST(test_kinds_are_told_apart),
+    HOOK_TEST(test_a_failed_mapping_records_nothing),
+    HOOK_TEST(test_an_invalid_unmapping_fails_unrecorded),
+    HOOK_TEST(test_mremap_moves_and_grows),
+    HOOK_TEST(test_a_failed_mremap_leaves_the_books),
+    HOOK_TEST(test_the_break_is_followed_both_ways),
+};
+MT_TEST_MAIN(tests)
