@@ -266,10 +266,13 @@ void mt_dwarf_close(struct mt_dwarf *dwarf)
     free(dwarf);
 }
 
-/* A unit that cannot be read stays empty: its addresses fall back to the symbol table. */
-static void read_unit(struct mt_dwarf *dwarf, struct mt_unit *unit)
+/* Addresses of a unit that cannot be read fall back to the symbol table. */
+void mt_unit_read(struct mt_dwarf *dwarf, struct mt_unit *unit)
 {
     Dwarf_Die root;
+    if (unit->state == MT_UNIT_READ) {
+        return;
+    }
     unit->state = MT_UNIT_READ;
     if (dwarf_offdie(dwarf->dw, unit->die, &root) == NULL) {
         return;
@@ -283,6 +286,21 @@ static void read_unit(struct mt_dwarf *dwarf, struct mt_unit *unit)
     }
 }
 
+struct mt_unit *mt_unit_of_die(struct mt_dwarf *dwarf, Dwarf_Off die)
+{
+    size_t low = 0, high = dwarf->unit_count; /* the last unit that begins at or before die, in [low, high) */
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (dwarf->units[middle].die <= die) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    struct mt_unit *unit = low > 0 ? &dwarf->units[low - 1] : NULL;
+    return unit != NULL && die - unit->die < unit->bytes ? unit : NULL;
+}
+
 size_t mt_dwarf_lookup(struct mt_dwarf *dwarf, uint64_t vaddr, struct mt_symbol_frame *frames)
 {
     uint32_t number = mt_segments_find(&dwarf->index, vaddr);
@@ -290,9 +308,7 @@ size_t mt_dwarf_lookup(struct mt_dwarf *dwarf, uint64_t vaddr, struct mt_symbol_
         return 0;
     }
     struct mt_unit *unit = &dwarf->units[number];
-    if (unit->state == MT_UNIT_UNREAD) {
-        read_unit(dwarf, unit);
-    }
+    mt_unit_read(dwarf, unit);
     const struct mt_line_row *row = mt_lines_find(&unit->lines, vaddr);
     struct mt_symbol_frame here = {0};
     if (row != NULL) {

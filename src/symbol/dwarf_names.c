@@ -1,8 +1,9 @@
 /* dwarf_names.c: what a scope is called; see dwarf_unit.h.
  *
- * Decides: in languages with linkage names the linkage name, demangled, wherever it stands on the way from the entry over
- * DW_AT_abstract_origin and DW_AT_specification; else the plain name with the names around the entry that has it. In C
- * the plain name. The way is cut at 16 steps: real ones have at most four, a hostile one may be a circle. Context: [tool].
+ * Decides: the linkage name, demangled, wherever it stands on the way from the entry over DW_AT_abstract_origin and
+ * DW_AT_specification, if it is a C++ or Rust one or the language has such names; else the plain name, with the names
+ * around the entry that has it (that entry may be in another unit: link-time optimisation puts code and declarations
+ * apart). In C the plain name. The way is cut at 16 steps: real ones have at most four, a hostile one may be a circle. Context: [tool].
  */
 #include "symbol/dwarf_unit.h"
 
@@ -18,7 +19,8 @@ enum { MAX_STEPS = 16, MAX_QUALIFIERS = 32, MAX_QUALIFIED_BYTES = 16 * 1024 };
 struct found_name {
     const char *linkage;
     const char *plain;
-    Dwarf_Off plain_die; /* entry the plain name stands in */
+    Dwarf_Off plain_die;        /* entry the plain name stands in */
+    struct mt_unit *plain_unit; /* its unit; NULL when that is in the alternate file, or unknown */
 };
 
 static bool ends_inside(const struct mt_section_bytes *section, const uint8_t *text)
@@ -46,15 +48,23 @@ const char *mt_die_linkage_name(const struct mt_dwarf *dwarf, Dwarf_Die *die)
     return name != NULL ? name : mt_die_text(dwarf, die, DW_AT_MIPS_linkage_name);
 }
 
-static struct found_name find_name(const struct mt_dwarf *dwarf, Dwarf_Die die)
+static void take_plain_name(struct mt_dwarf *dwarf, Dwarf_Die *die, struct found_name *found)
+{
+    found->plain = mt_die_text(dwarf, die, DW_AT_name);
+    if (found->plain != NULL && dwarf_cu_getdwarf(die->cu) == dwarf->dw) {
+        found->plain_die = dwarf_dieoffset(die);
+        found->plain_unit = mt_unit_of_die(dwarf, found->plain_die);
+    }
+}
+
+static struct found_name find_name(struct mt_dwarf *dwarf, Dwarf_Die die)
 {
     static const unsigned links[] = {DW_AT_abstract_origin, DW_AT_specification};
     struct found_name found = {0};
     for (int step = 0; step < MAX_STEPS && found.linkage == NULL; step++) {
         found.linkage = mt_die_linkage_name(dwarf, &die);
         if (found.plain == NULL) {
-            found.plain = mt_die_text(dwarf, &die, DW_AT_name);
-            found.plain_die = dwarf_dieoffset(&die);
+            take_plain_name(dwarf, &die, &found);
         }
         Dwarf_Attribute attribute;
         Dwarf_Die next;
@@ -70,15 +80,21 @@ static struct found_name find_name(const struct mt_dwarf *dwarf, Dwarf_Die die)
     return found;
 }
 
-static uint32_t qualifier_of(const struct mt_scopes *scopes, Dwarf_Off die)
+/* What is around the entry with the plain name, MT_SEGMENT_NONE when nothing is. */
+static uint32_t qualifier_of(struct mt_dwarf *dwarf, const struct found_name *found)
 {
+    if (found->plain_unit == NULL || !found->plain_unit->mangled) {
+        return MT_SEGMENT_NONE;
+    }
+    mt_unit_read(dwarf, found->plain_unit);
+    const struct mt_scopes *scopes = &found->plain_unit->scopes;
     size_t low = 0, high = scopes->qualified_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (scopes->qualified[middle].die == die) {
+        if (scopes->qualified[middle].die == found->plain_die) {
             return scopes->qualified[middle].qualifier;
         }
-        if (scopes->qualified[middle].die < die) {
+        if (scopes->qualified[middle].die < found->plain_die) {
             low = middle + 1;
         } else {
             high = middle;
@@ -98,8 +114,7 @@ static const char *unnamed_text(Dwarf_Die *die, const char *plain)
 
 /* The text of one qualifier of the function `plain`, NULL for one that cannot be read. A function stands for everything
  * around it, since its linkage name already says that; then *ret_last is set. */
-static const char *qualifier_text(struct mt_dwarf *dwarf, const struct mt_unit *unit, Dwarf_Off offset,
-                                  const char *plain, bool *ret_last)
+static const char *qualifier_text(struct mt_dwarf *dwarf, Dwarf_Off offset, const char *plain, bool *ret_last)
 {
     Dwarf_Die die;
     if (dwarf_offdie(dwarf->dw, offset, &die) == NULL) {
@@ -114,7 +129,7 @@ static const char *qualifier_text(struct mt_dwarf *dwarf, const struct mt_unit *
         *ret_last = true;
         return mt_symbol_name_pretty(dwarf->names, found.linkage);
     }
-    *ret_last = qualifier_of(&unit->scopes, found.plain_die) == MT_SEGMENT_NONE;
+    *ret_last = qualifier_of(dwarf, &found) == MT_SEGMENT_NONE;
     return found.plain;
 }
 
@@ -126,7 +141,7 @@ static const char *qualify(struct mt_dwarf *dwarf, const struct mt_unit *unit, u
     bool last = false;
     while (qualifier != MT_SEGMENT_NONE && count < MAX_QUALIFIERS && !last) {
         const struct mt_qualifier *item = &unit->scopes.qualifiers[qualifier];
-        const char *text = qualifier_text(dwarf, unit, item->die, plain, &last);
+        const char *text = qualifier_text(dwarf, item->die, plain, &last);
         if (text != NULL) {
             parts[count++] = text;
         }
@@ -148,21 +163,27 @@ static const char *qualify(struct mt_dwarf *dwarf, const struct mt_unit *unit, u
     return name;
 }
 
-static const char *resolve(struct mt_dwarf *dwarf, struct mt_unit *unit, Dwarf_Off offset)
+static bool looks_mangled(const char *linkage)
+{
+    return linkage[0] == '_' && (linkage[1] == 'Z' || linkage[1] == 'R');
+}
+
+static const char *resolve(struct mt_dwarf *dwarf, const struct mt_unit *unit, Dwarf_Off offset)
 {
     Dwarf_Die die;
     if (dwarf_offdie(dwarf->dw, offset, &die) == NULL) {
         return NULL;
     }
     struct found_name found = find_name(dwarf, die);
-    if (found.linkage != NULL && (unit->mangled || found.plain == NULL)) {
+    if (found.linkage != NULL && (unit->mangled || found.plain == NULL || looks_mangled(found.linkage))) {
         return mt_symbol_name_pretty(dwarf->names, found.linkage);
     }
     if (found.plain == NULL) {
         return NULL;
     }
-    uint32_t qualifier = unit->mangled ? qualifier_of(&unit->scopes, found.plain_die) : MT_SEGMENT_NONE;
-    return qualify(dwarf, unit, qualifier, found.plain);
+    uint32_t qualifier = qualifier_of(dwarf, &found);
+    return qualifier != MT_SEGMENT_NONE ? qualify(dwarf, found.plain_unit, qualifier, found.plain)
+                                        : mt_names_intern_text(dwarf->names, found.plain);
 }
 
 const char *mt_scope_name(struct mt_dwarf *dwarf, struct mt_unit *unit, struct mt_scope *scope)

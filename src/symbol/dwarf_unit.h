@@ -111,6 +111,11 @@ struct mt_dwarf {
 /* Takes n from the budget; false when it is used up. */
 bool mt_dwarf_spend(struct mt_dwarf *dwarf, uint64_t n);
 
+/* dwarf.c: reads a unit's functions and lines unless that has been done; what cannot be read stays empty. */
+void mt_unit_read(struct mt_dwarf *dwarf, struct mt_unit *unit);
+/* The unit an entry at this offset of .debug_info belongs to, or NULL. */
+struct mt_unit *mt_unit_of_die(struct mt_dwarf *dwarf, Dwarf_Off die);
+
 /* dwarf_scopes.c: fills unit->scopes from the entries under root. A corrupt part is left out. */
 mt_status mt_scopes_read(struct mt_dwarf *dwarf, struct mt_unit *unit, Dwarf_Die *root) MT_CHECKED;
 void mt_scopes_fini(struct mt_scopes *scopes);
@@ -118,7 +123,7 @@ void mt_scopes_fini(struct mt_scopes *scopes);
 size_t mt_dwarf_add_ranges(struct mt_dwarf *dwarf, Dwarf_Die *die, uint32_t value, uint32_t rank,
                            struct mt_intervals *list);
 
-/* dwarf_names.c: the readable name of a scope, NULL when it has none. */
+/* dwarf_names.c: the readable name of a scope, NULL when it has none. May read the unit that declares the function. */
 const char *mt_scope_name(struct mt_dwarf *dwarf, struct mt_unit *unit, struct mt_scope *scope);
 /* A string attribute of an entry, or NULL. Borrowed from the section; proven to end inside it. */
 const char *mt_die_text(const struct mt_dwarf *dwarf, Dwarf_Die *die, unsigned attribute);

@@ -34,6 +34,21 @@ static void test_symbol_table_names_static_functions(void **state)
     mt_symbolizer_free(symbolizer);
 }
 
+/* The skeleton that stays in the program has the line table; functions and inlined calls are in the .dwo file. */
+static void test_split_debug_information_gives_lines_and_symbol_names(void **state)
+{
+    struct built built;
+    (void)state;
+    build(&built, "-gsplit-dwarf");
+    struct mt_symbolizer *symbolizer = symbolizer_over(NULL);
+    struct mt_symbol_frames frames = mt_symbolize(symbolizer, &built.subject.ref, built.compare);
+    assert_int_equal(frames.count, 1);
+    assert_string_equal(frames.frames[0].function, "compare");
+    assert_non_null(frames.frames[0].file);
+    assert_true(frames.frames[0].line > 0);
+    mt_symbolizer_free(symbolizer);
+}
+
 static void test_linkage_table_entries_are_named(void **state)
 {
     struct built built;
@@ -199,6 +214,7 @@ static void test_missing_and_odd_files_give_nothing(void **state)
 static const struct CMUnitTest tests[] = {
     IN_WORKSPACE(test_stripped_program_still_names_what_it_exports),
     IN_WORKSPACE(test_symbol_table_names_static_functions),
+    IN_WORKSPACE(test_split_debug_information_gives_lines_and_symbol_names),
     IN_WORKSPACE(test_linkage_table_entries_are_named),
     IN_WORKSPACE(test_mini_debug_information_is_used),
     IN_WORKSPACE(test_assembly_symbols_without_size_reach_to_the_next),

@@ -252,6 +252,23 @@ static void test_cpp_with_compressed_sections_agrees_with_addr2line(void **state
     compare_all("shapes", &binutils, 5);
 }
 
+/* Code and declarations are in different units then. (addr2line 2.40 gives some lines the file "<artificial>".) */
+static void test_link_time_optimised_cpp_agrees_with_llvm_symbolizer(void **state)
+{
+    (void)state;
+    NEED_TOOL("llvm-symbolizer");
+    assert_true(run("c++ -O2 -g -flto -o shapes $programs/shapes.cpp 2> /dev/null"));
+    compare_all("shapes", &llvm, 9);
+}
+
+static void test_slightly_optimised_cpp_agrees_with_llvm_symbolizer(void **state)
+{
+    (void)state;
+    NEED_TOOL("llvm-symbolizer");
+    assert_true(run("c++ -O1 -fno-inline-functions -g -o shapes $programs/shapes.cpp"));
+    compare_all("shapes", &llvm, 10);
+}
+
 /* addr2line 2.40 does not read Clang's DWARF 5 range lists and loses most inlined frames, so LLVM's own tool is asked. */
 static void test_clang_cpp_agrees_with_llvm_symbolizer(void **state)
 {
@@ -287,6 +304,8 @@ static const struct CMUnitTest tests[] = {
     IN_WORKSPACE(test_cpp_with_dwarf_5_agrees_with_addr2line),
     IN_WORKSPACE(test_cpp_with_dwarf_4_and_sections_agrees_with_addr2line),
     IN_WORKSPACE(test_cpp_with_compressed_sections_agrees_with_addr2line),
+    IN_WORKSPACE(test_link_time_optimised_cpp_agrees_with_llvm_symbolizer),
+    IN_WORKSPACE(test_slightly_optimised_cpp_agrees_with_llvm_symbolizer),
     IN_WORKSPACE(test_clang_cpp_agrees_with_llvm_symbolizer),
     IN_WORKSPACE(test_gcc_cpp_agrees_with_llvm_symbolizer),
     IN_WORKSPACE(test_rust_agrees_with_addr2line),
