@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
     const struct mt_command *command;
@@ -73,7 +74,9 @@ static int unknown(const char *word)
     }
     const char *nearest = mt_text_nearest(word, names);
     char *clean = mt_text_clean(word, strlen(word));
-    if (nearest != NULL) {
+    if (access(word, F_OK) == 0) {
+        (void)fprintf(stderr, "memtap: what about %s? Name a command, for example: memtap summary %s\n", clean, clean);
+    } else if (nearest != NULL) {
         (void)fprintf(stderr, "memtap: unknown command \"%s\"; did you mean %s?\n", clean, nearest);
     } else {
         (void)fprintf(stderr, "memtap: unknown command \"%s\"; `memtap help` lists the commands\n", clean);

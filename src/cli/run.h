@@ -66,7 +66,6 @@ struct mt_run {
     uint64_t rss_peak_bytes;
     sigset_t waited;          /* signals taken synchronously while the program runs */
     sigset_t before;          /* signal mask memtap was started with: the program's */
-    void (*before_xfsz)(int); /* and what SIGXFSZ did: memtap ignores it, a small RLIMIT_FSIZE must be an error */
 };
 
 /* Finds program, agent and output, checks that the output can be written. Nothing is started. On failure *ret_code is

@@ -281,7 +281,6 @@ static MT_NORETURN void become_program(struct mt_run *run, struct environment *e
     if (access(run->output, F_OK) == 0) {
         failure.err = EEXIST;
     } else {
-        (void)signal(SIGXFSZ, run->before_xfsz);
         (void)sigprocmask(SIG_SETMASK, &run->before, NULL);
         (void)execve(run->program, run->argv, env->items);
         if (errno == ENOEXEC) {
@@ -302,6 +301,11 @@ static mt_status explain(const struct mt_run *run, const struct failure *failure
         return mt_error_set(err, MT_E_EXIST, "%s exists; choose another name with -o", run->output);
     }
     *ret_code = failure->err == ENOENT ? MT_EXIT_NOT_FOUND : MT_EXIT_NOT_EXECUTABLE;
+    if (failure->err == ENOENT && access(run->program, F_OK) == 0) {
+        return mt_error_set(err, MT_E_NOENT,
+                            "cannot run %s: the interpreter it names (#! line or ELF loader) does not exist",
+                            run->program);
+    }
     return mt_error_set_errno(err, failure->err, "cannot run %s", run->program);
 }
 
@@ -326,6 +330,7 @@ static void settle_signals(const struct mt_run *run)
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGQUIT, SIG_IGN);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
     (void)signal(SIGCHLD, SIG_DFL); /* inherited as ignored, it would make wait fail */
     (void)sigprocmask(SIG_SETMASK, &run->waited, NULL);
 }
@@ -370,7 +375,6 @@ mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err)
 {
     struct environment env = { 0 };
     *ret_code = MT_EXIT_USAGE;
-    run->before_xfsz = signal(SIGXFSZ, SIG_IGN);
     mt_status status = mt_tick_open(&run->tick, run->folder, err);
     if (status != MT_OK) {
         return status;

@@ -10,6 +10,7 @@
 
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@ struct slot {
 };
 static struct slot g_slots[SLOTS];
 
-static const int g_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
+static const int g_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ };
 static struct sigaction g_before[MT_COUNTOF(g_signals)];
 static int g_installed;
 
@@ -42,7 +43,8 @@ void mt_interrupt_install(void)
     for (size_t i = 0; i < MT_COUNTOF(g_signals); i++) {
         struct sigaction action = { 0 };
         (void)sigemptyset(&action.sa_mask);
-        action.sa_handler = g_signals[i] == SIGPIPE ? SIG_IGN : remove_and_die;
+        bool error_instead = g_signals[i] == SIGPIPE || g_signals[i] == SIGXFSZ; /* EPIPE, EFBIG */
+        action.sa_handler = error_instead ? SIG_IGN : remove_and_die;
         if (sigaction(g_signals[i], NULL, &g_before[i]) == 0 && g_before[i].sa_handler == SIG_IGN) {
             continue; /* nohup and background shells ask us to live on */
         }

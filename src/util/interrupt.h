@@ -1,8 +1,8 @@
 /* interrupt.h: Ctrl-C leaves nothing half-written behind.
  *
  * Decides: on SIGINT, SIGTERM, SIGHUP a command removes its temporary files and dies of that signal, so that the shell
- * sees the truth (128+n). SIGPIPE is ignored: writers see EPIPE. `memtap run` installs its own handling instead.
- * Context: [tool]; the handler uses only async-signal-safe calls.
+ * sees the truth (128+n). SIGPIPE and SIGXFSZ are ignored: writers see EPIPE and EFBIG. `memtap run` installs its own
+ * handling instead. Context: [tool]; the handler uses only async-signal-safe calls.
  */
 #ifndef MT_UTIL_INTERRUPT_H
 #define MT_UTIL_INTERRUPT_H

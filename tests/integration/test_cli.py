@@ -78,6 +78,11 @@ def test_usage_mistakes_give_2_and_name_the_nearest():
         assert words in result.stderr.decode(), arguments
 
 
+def test_a_file_without_a_command_is_asked_about(trace):
+    result = memtap(trace, check=False)
+    assert result.returncode == 2 and b"memtap summary" in result.stderr
+
+
 def test_no_arguments_is_a_usage_error_and_help_is_not():
     assert memtap(check=False).returncode == 2
     assert memtap("help").stdout == memtap("--help").stdout == memtap("-h").stdout
@@ -200,6 +205,31 @@ def test_programs_that_cannot_start_give_what_a_shell_gives(tape, tmp_path):
         result = tape(program)
         assert result.returncode == code and len(result.stderr.splitlines()) == 1, program
     assert [p.name for p in tmp_path.iterdir()] == ["plain"]
+
+
+def test_a_script_without_a_first_line_is_run_by_the_shell(tape, tmp_path):
+    script = tmp_path / "plain"
+    script.write_text('echo "$0" "$@"; exit 6\n')
+    script.chmod(0o755)
+    bare = subprocess.run(f"'{script}' a 'b c'", shell=True, capture_output=True, check=False)
+    taped = tape(script, "a", "b c")
+    assert (taped.returncode, taped.stdout) == (bare.returncode, bare.stdout) == (6, f"{script} a b c\n".encode())
+
+
+def test_a_missing_interpreter_is_named(tape, tmp_path):
+    script = tmp_path / "bad"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    result = tape(script)
+    assert result.returncode == 127 and b"interpreter" in result.stderr
+
+
+def test_memtap_can_be_recorded_by_memtap(tmp_path):
+    result = memtap("run", "-q", "-o", tmp_path / "outer.mtap", MEMTAP, "run", "-q", "-o", tmp_path / "inner.mtap", SH, "-c",
+                    "echo nested; exit 3", check=False)
+    assert (result.returncode, result.stdout) == (3, b"nested\n")
+    commands = {path.name: json.loads(memtap("stats", "-f", "json", path).stdout)["command"] for path in tmp_path.iterdir()}
+    assert commands["inner.mtap"].startswith("/bin/sh") and commands["outer.mtap"].startswith(str(MEMTAP))
 
 
 def test_an_existing_trace_is_kept_unless_told(tmp_path):
