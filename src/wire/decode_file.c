@@ -18,7 +18,7 @@ static mt_status read_file_header(struct mt_reader *r, struct mt_wire_error *err
     if (status != MT_OK) {
         return mt_wire_fail(error, status, 0, "the file could not be read");
     }
-    if (got >= sizeof h->magic && memcmp(h->magic, MT_TRACE_MAGIC, sizeof h->magic) != 0) {
+    if (memcmp(h->magic, MT_TRACE_MAGIC, got < sizeof h->magic ? got : sizeof h->magic) != 0) {
         return mt_wire_fail(error, MT_E_CORRUPT, 0, "not a memtap trace (wrong magic)");
     }
     if (got < FIXED_HEADER_BYTES) {

@@ -1,0 +1,116 @@
+/* decode_fuzz.c: any bytes are a trace until proven otherwise.
+ *
+ * Decides what "reading" means to the fuzzer: open, every event through the merged cursor, the whole analysis with all
+ * views, frames of the first stacks. Each input is read twice: as it is, and with its checksums repaired, because a mutated
+ * byte behind a checksum would never get past it. Nothing may crash, hang, or use memory out of proportion to the input.
+ * Built for libFuzzer (clang -fsanitize=fuzzer,address) and, with replay.c, as a plain program over the corpus; the unit
+ * test wire/test_fuzz_corpus includes this file. Context: [tool].
+ */
+#include "analysis/leaks.h"
+#include "analysis/table.h"
+#include "analysis/tree.h"
+#include "model/cursor.h"
+#include "model/frames.h"
+#include "wire/encode.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { FUZZ_BATCH = 256, FUZZ_INPUT_MAX = 1 << 20 };
+
+/* Makes the magic, the version and every checksum right, wherever something looks like a header. */
+static void fuzz_repair(uint8_t *data, size_t size)
+{
+    if (size < MT_TRACE_HEADER_BYTES) {
+        return;
+    }
+    memcpy(data, MT_TRACE_MAGIC, 8);
+    memcpy(data + 8, &(uint16_t){ MT_TRACE_MAJOR }, 2);
+    memcpy(data + 12, &(uint32_t){ MT_TRACE_HEADER_BYTES }, 4);
+    for (size_t at = MT_TRACE_HEADER_BYTES; at + sizeof(struct mt_block_header) <= size;) {
+        struct mt_block_header h;
+        memcpy(&h, data + at, sizeof h);
+        size_t there = size - at - sizeof h;
+        if (h.magic != MT_BLOCK_MAGIC) {
+            at += MT_EXTENT_ALIGN;
+            continue;
+        }
+        if (h.type == MT_BLOCK_SLOT || h.type == MT_BLOCK_AGGREGATE) {
+            mt_slot_seal(&h);
+        } else if (h.stored_bytes <= there) {
+            mt_block_seal(&h, data + at + sizeof h);
+        }
+        memcpy(data + at, &h, sizeof h);
+        size_t step = h.extent_bytes & ~(uint32_t)(MT_EXTENT_ALIGN - 1);
+        at += step >= sizeof h && step <= there ? step : sizeof h;
+    }
+}
+
+static void fuzz_views(const struct mt_trace_set *set, const struct mt_analysis *a)
+{
+    struct mt_frames *frames;
+    struct mt_profile profile;
+    struct mt_tree tree;
+    struct mt_table table;
+    struct mt_leaks leaks;
+    const struct mt_profile_options options = { .measure = MT_MEASURE_TOTAL, .all_storage = true };
+    if (mt_frames_new(set, &(struct mt_frames_options){ .no_symbols = true }, &frames) != MT_OK) {
+        return;
+    }
+    if (mt_profile_make(set, a, &options, &profile) == MT_OK) {
+        if (mt_tree_make(&profile, frames, NULL, &tree) == MT_OK) {
+            mt_tree_fini(&tree);
+        }
+        if (mt_table_make(&profile, frames, MT_BY_LINE, &table) == MT_OK) {
+            mt_table_fini(&table);
+        }
+        mt_profile_fini(&profile);
+    }
+    if (mt_leaks_make(set, a, 0, 0, &leaks) == MT_OK) {
+        mt_leaks_fini(&leaks);
+    }
+    mt_frames_free(frames);
+}
+
+static void fuzz_read(const uint8_t *data, size_t size)
+{
+    struct mt_trace *trace;
+    struct mt_cursor *cursor;
+    struct mt_analysis analysis;
+    struct mt_wire_error error;
+    static struct mt_event batch[FUZZ_BATCH];
+    if (mt_trace_open_memory(data, size, &trace, &error) != MT_OK) {
+        return;
+    }
+    struct mt_trace_set set = { &trace, 1 };
+    if (mt_cursor_new(trace, UINT64_MAX, &cursor) == MT_OK) {
+        while (mt_cursor_next(cursor, batch, FUZZ_BATCH) > 0) {
+        }
+        mt_cursor_free(cursor);
+    }
+    struct mt_analysis_options options = MT_ANALYSIS_DEFAULTS;
+    options.timeline_points = 16;
+    options.window_start_ns = 100;
+    if (mt_analyze(&set, &options, &analysis) == MT_OK) {
+        fuzz_views(&set, &analysis);
+    }
+    mt_analysis_fini(&analysis);
+    mt_trace_close(trace);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size > FUZZ_INPUT_MAX) {
+        return 0;
+    }
+    fuzz_read(data, size);
+    uint8_t *copy = malloc(size > 0 ? size : 1);
+    memcpy(copy, data, size);
+    fuzz_repair(copy, size);
+    fuzz_read(copy, size);
+    free(copy);
+    return 0;
+}

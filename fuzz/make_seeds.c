@@ -1,0 +1,167 @@
+/* make_seeds.c: writes the seed corpus of decode_fuzz: `make_seeds DIRECTORY`. Deterministic; the result is committed.
+ *
+ * One small trace for each shape a reader meets: blocks, slots, many threads, reallocs over block ends, ranges, sampling
+ * with rate changes, merged stacks, an aggregate table, a packed file, and one with a hole.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "model/builder.h"
+#include "wire/pack.h"
+
+static const char *g_directory;
+
+static void seed_path(char *ret, size_t bytes, const char *name)
+{
+    (void)snprintf(ret, bytes, "%s/%s", g_directory, name);
+}
+
+static void seed_write(struct builder *b, const char *name)
+{
+    char path[512];
+    seed_path(path, sizeof path, name);
+    FILE *f = fopen(path, "wb");
+    if (f == NULL || fwrite(b->file, 1, b->file_bytes, f) != b->file_bytes || fclose(f) != 0) {
+        perror(path);
+        exit(1);
+    }
+    builder_fini(b);
+}
+
+static void seed_events(struct builder *b, uint32_t streams, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t stream = 1 + (uint32_t)(i / 3) % streams;
+        uint64_t clock = 5 * i + 5;
+        uint64_t addr = 0x1000 + 16 * (i * 7 % 23);
+        if (i % 9 == 8) {
+            struct mt_event *e = builder_event(b, stream, MT_EVENT_REALLOC_OLD, clock);
+            e->addr = addr;
+            e = builder_event(b, stream, i % 2 ? MT_EVENT_REALLOC_NEW : MT_EVENT_REALLOC_FAILED, clock + 1);
+            e->addr = i % 2 ? addr + 0x10000 : 0;
+            e->size = i % 2 ? 99 : 0;
+        } else if (i % 11 == 10) {
+            builder_map(b, stream, clock, (unsigned)i % 6, 0x700000000000 + 4096 * (i % 16), 4096 * (1 + i % 5), 2);
+        } else if (i % 13 == 12) {
+            builder_unmap(b, stream, clock, i % 2 ? MT_MAP_MREMAP : 0, 0x700000000000 + 4096 * (i % 16), 8192);
+        } else if (i % 2) {
+            builder_free(b, stream, clock, addr - 16 * 7);
+        } else {
+            builder_alloc(b, stream, clock, addr, i * i, 1 + (uint32_t)i % 3);
+        }
+    }
+}
+
+static void seed_plain(const char *name, uint32_t streams, size_t block_events, bool slots)
+{
+    struct builder b;
+    builder_init(&b);
+    b.block_events = block_events;
+    b.slots = slots;
+    b.state = slots ? MT_STATE_RECORDING : MT_STATE_ENDED;
+    builder_plain_stacks(&b, 3);
+    for (uint32_t i = 1; i <= streams; i++) {
+        builder_thread(&b, i, 1000 + i, "worker");
+    }
+    builder_note(&b, "python.version", "3.12.1");
+    seed_events(&b, streams, 120);
+    builder_finish(&b);
+    seed_write(&b, name);
+}
+
+static void seed_sampled(void)
+{
+    struct builder b;
+    builder_init(&b);
+    b.flags = MT_TRACE_SAMPLE;
+    b.rate_bytes = 4096;
+    b.block_events = 20;
+    builder_plain_stacks(&b, 3);
+    seed_events(&b, 2, 100);
+    for (size_t i = 0; i < b.event_count; i++) {
+        b.events[i].rate_bytes = i < 50 ? 4096 : 1000;
+    }
+    builder_numbers(&b, MT_META_RATE, (const uint64_t[]){ BUILDER_START_CLOCK + 250, 1000 }, 2);
+    builder_numbers(&b, MT_META_RSS, (const uint64_t[]){ BUILDER_START_CLOCK + 300, 1 << 20 }, 2);
+    builder_finish(&b);
+    seed_write(&b, "sampled");
+}
+
+static void seed_python(void)
+{
+    struct builder b;
+    builder_init(&b);
+    b.python_version = 0x030b0700;
+    builder_module(&b, 1, 0x100000, "/usr/lib/libpython3.11.so.1.0", 0, 0x10000);
+    builder_module(&b, 2, 0x200000, "/x/ext.so", 0, 0x10000);
+    builder_string(&b, "app.py");
+    builder_string(&b, "f");
+    builder_code(&b, 1, 1, 2, 2, 7);
+    builder_numbers(&b, MT_META_EVAL_RANGE, (const uint64_t[]){ 0x100100, 0x100200 }, 2);
+    builder_native(&b, 0, 0x100150);
+    builder_native(&b, 1, 0x200010);
+    builder_numbers(&b, MT_META_MODULE_GONE, (const uint64_t[]){ 2 }, 1);
+    builder_native(&b, 2, 0x200020);
+    builder_python(&b, 0, 1, 4, MT_PYTHON_ENTRY);
+    builder_python(&b, 1, 1, -1, 0);
+    builder_stack(&b, 3, 2, (const uint64_t[]){ 1 }, 1);
+    builder_stack(&b, 2, 1, NULL, 0);
+    seed_events(&b, 1, 30);
+    builder_finish(&b);
+    seed_write(&b, "python");
+}
+
+static void seed_aggregate(void)
+{
+    struct builder b;
+    builder_init(&b);
+    b.flags = MT_TRACE_AGGREGATE;
+    builder_plain_stacks(&b, 2);
+    builder_finish(&b);
+    struct mt_aggregate_row rows[3] = { { .stack = 1, .allocator = 1, .used = 1, .allocations = 3, .live_bytes = 10 },
+                                        { .stack = 2, .allocator = 14, .used = 1, .peak_number = 1 } };
+    builder_block(&b, MT_BLOCK_AGGREGATE, 0, 0, false, (const uint8_t *)rows, sizeof rows, 0, 0, 0);
+    uint8_t *at = b.file + b.file_bytes - mt_block_extent(sizeof rows);
+    struct mt_block_header h;
+    memcpy(&h, at, sizeof h);
+    mt_slot_seal(&h);
+    memcpy(at, &h, sizeof h);
+    memcpy(b.file + offsetof(struct mt_trace_header, file_tail), &(uint64_t){ b.file_bytes }, 8);
+    seed_write(&b, "aggregate");
+}
+
+static void seed_hole(void)
+{
+    struct builder b;
+    builder_init(&b);
+    b.block_events = 10;
+    builder_plain_stacks(&b, 3);
+    seed_events(&b, 2, 60);
+    builder_finish(&b);
+    memset(b.file + b.ends[15].offset / MT_EXTENT_ALIGN * MT_EXTENT_ALIGN, 0, 2 * MT_EXTENT_ALIGN);
+    seed_write(&b, "hole");
+}
+
+int main(int argc, char **argv)
+{
+    char from[512], to[512];
+    if (argc != 2) {
+        (void)fprintf(stderr, "usage: make_seeds DIRECTORY\n");
+        return 2;
+    }
+    g_directory = argv[1];
+    seed_plain("blocks", 1, 50, false);
+    seed_plain("threads", 6, 4, false);
+    seed_plain("slots", 3, 1000, true);
+    seed_sampled();
+    seed_python();
+    seed_aggregate();
+    seed_hole();
+    seed_path(from, sizeof from, "threads");
+    seed_path(to, sizeof to, "packed");
+    return mt_pack(from, to, NULL, NULL, NULL) == MT_OK ? 0 : 1;
+}
