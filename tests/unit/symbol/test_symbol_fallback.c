@@ -10,14 +10,14 @@ static void test_stripped_program_still_names_what_it_exports(void **state)
     struct built built;
     (void)state;
     build(&built, "-rdynamic");
-    uint64_t alias = address_of("program", "__private_alias");
+    uint64_t alias = address_of("program", "__short");
     assert_int_equal(alias, address_of("program", "public_name"));
     assert_true(run("strip --strip-all program"));
     struct mt_symbolizer *symbolizer = symbolizer_over(NULL);
     assert_int_equal(mt_symbolizer_quality(symbolizer, &built.subject.ref), MT_SYMBOLS_DYNSYM);
     assert_name(symbolizer, &built, built.elsewhere, "elsewhere");
     assert_name(symbolizer, &built, built.elsewhere + 3, "elsewhere");
-    assert_name(symbolizer, &built, alias, "public_name"); /* of two names the one without underscores */
+    assert_name(symbolizer, &built, alias, "public_name"); /* of two names the one without underscores, though longer */
     assert_name(symbolizer, &built, built.compare, NULL);  /* static: no name is better than a neighbour's */
     mt_symbolizer_free(symbolizer);
 }
@@ -84,17 +84,19 @@ static void test_mini_debug_information_is_used(void **state)
     mt_symbolizer_free(symbolizer);
 }
 
+/* The label inside `third` does not end it. */
 static void test_assembly_symbols_without_size_reach_to_the_next(void **state)
 {
     struct subject subject;
     (void)state;
     assert_true(run("printf '.text\\n.globl first\\nfirst: nop\\nnop\\nnop\\n.globl second\\n.type second,@function\\n"
-                    "second: nop\\nnop\\n.size second,1\\n.section .data\\n.globl datum\\ndatum: .quad 1\\n' > asm.s"));
+                    "second: nop\\nnop\\n.size second,1\\n.globl third\\n.type third,@function\\nthird: nop\\n.globl label\\n"
+                    "label: nop\\nnop\\n.size third,3\\n.section .data\\n.globl datum\\ndatum: .quad 1\\n' > asm.s"));
     assert_true(run("cc -shared -nostdlib -Wl,--build-id -o asm.so asm.s"));
     subject_init(&subject, "asm.so");
     uint64_t first = address_of("asm.so", "first");
     struct mt_symbolizer *symbolizer = symbolizer_over(NULL);
-    static const char *const expected[] = {"first", "first", "first", "second", NULL};
+    static const char *const expected[] = {"first", "first", "first", "second", NULL, "third", "third", "third"};
     for (size_t i = 0; i < MT_COUNTOF(expected); i++) {
         struct mt_symbol_frames frames = mt_symbolize(symbolizer, &subject.ref, first + i);
         assert_int_equal(frames.count, expected[i] != NULL ? 1 : 0);

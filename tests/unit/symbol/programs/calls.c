@@ -36,7 +36,7 @@ __attribute__((noinline)) int public_name(int value)
     return elsewhere(value) - from_header(value + 2);
 }
 
-int __private_alias(int value) __attribute__((alias("public_name")));
+int __short(int value) __attribute__((alias("public_name")));
 
 static int compare(const void *left, const void *right)
 {
