@@ -1,5 +1,5 @@
-/* What is said when little is known (stripped files, linkage table, embedded symbol table, the vDSO), and that an answer
- * once given stays. The program is calls.c. */
+/* What is said when little is known (stripped files, linkage table, embedded symbol table, the vDSO), and that an
+ * answer once given stays. The program is calls.c. */
 #include "symbol/programs.h"
 
 #include <link.h>
@@ -90,8 +90,8 @@ static void test_assembly_symbols_without_size_reach_to_the_next(void **state)
     struct subject subject;
     (void)state;
     assert_true(run("printf '.text\\n.globl first\\nfirst: nop\\nnop\\nnop\\n.globl second\\n.type second,@function\\n"
-                    "second: nop\\nnop\\n.size second,1\\n.globl third\\n.type third,@function\\nthird: nop\\n.globl label\\n"
-                    "label: nop\\nnop\\n.size third,3\\n.section .data\\n.globl datum\\ndatum: .quad 1\\n' > asm.s"));
+                    "second: nop\\nnop\\n.size second,1\\n.globl third\\n.type third,@function\\nthird: nop\\n"
+                    ".globl label\\nlabel: nop\\nnop\\n.size third,3\\n.section .data\\n.globl datum\\ndatum: .quad 1\\n' > asm.s"));
     assert_true(run("cc -shared -nostdlib -Wl,--build-id -o asm.so asm.s"));
     subject_init(&subject, "asm.so");
     uint64_t first = address_of("asm.so", "first");
