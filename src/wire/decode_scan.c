@@ -1,9 +1,13 @@
 /* decode_scan.c: finds the extents of a trace file.
  *
- * Order matters for a live file (pairing with the writer, trace.md 1): file_tail is read first, then headers up to it,
- * then event slots are copied, then file_tail again for the blocks slots were flushed to meanwhile, and the metadata slot
- * last of all: an event is written after the metadata it names, so metadata read later covers events read earlier.
- * A slot that was flushed while it was being copied is copied again: seq_committed is read before and after.
+ * Order matters for a live file (pairing with the writer, trace.md 1), which is scanned three times:
+ *   1. for its slots; the event slots are copied then;
+ *   2. for event blocks: what a copied slot was flushed to before it was copied is in the file now, also where the first
+ *      scan found a hole (claimed, not yet written);
+ *   3. for metadata blocks, after the metadata slot was copied. An event is written after the metadata it names, so
+ *      metadata read last covers all events read before.
+ * A slot that was flushed while it was being copied is copied again: seq_committed is read before and after. A slot that
+ * only the second scan sees is a thread that began meanwhile, and left out.
  * Context: [tool].
  */
 #include "wire/decode_source.h"
@@ -14,6 +18,9 @@
 #include <string.h>
 
 enum { WINDOW_BYTES = 4096, LIVE_ROUNDS = 8 };
+
+/* What a scan takes. */
+enum { TAKE_SLOTS = 1, TAKE_METADATA = 2, TAKE_OTHERS = 4, TAKE_ALL = 7 };
 
 /* A piece of the file that was read last; most headers of small blocks and every step over a hole hit it. */
 struct window {
@@ -68,11 +75,27 @@ static struct mt_extent *push_extent(struct mt_reader *r)
     return e;
 }
 
-/* Slots keep type MT_BLOCK_SLOT until they are read; stored_bytes is their capacity until then. */
-static mt_status take_extent(struct mt_reader *r, uint64_t offset, const struct mt_block_header *h)
+static bool is_wanted(const struct mt_block_header *h, unsigned take)
 {
-    if (h->type < MT_BLOCK_META || h->type > MT_BLOCK_INDEX || (h->type == MT_BLOCK_SLOT && h->stream == MT_STREAM_NONE)) {
-        return MT_OK; /* a later minor version's, or a free slot */
+    switch (h->type) {
+    case MT_BLOCK_SLOT:
+        return (take & TAKE_SLOTS) != 0 && h->stream != MT_STREAM_NONE;
+    case MT_BLOCK_META:
+        return (take & TAKE_METADATA) != 0;
+    case MT_BLOCK_EVENTS:
+    case MT_BLOCK_AGGREGATE:
+    case MT_BLOCK_INDEX:
+        return (take & TAKE_OTHERS) != 0;
+    default:
+        return false; /* a later minor version's */
+    }
+}
+
+/* Slots keep type MT_BLOCK_SLOT until they are read; stored_bytes is their capacity until then. */
+static mt_status take_extent(struct mt_reader *r, uint64_t offset, const struct mt_block_header *h, unsigned take)
+{
+    if (!is_wanted(h, take)) {
+        return MT_OK;
     }
     struct mt_extent *e = push_extent(r);
     if (e == NULL) {
@@ -127,9 +150,10 @@ static uint64_t step_over(struct mt_reader *r, const struct window *w, uint64_t 
     return offset + MT_EXTENT_ALIGN;
 }
 
-/* Takes every extent with a header in [from, to). */
-static mt_status scan_range(struct mt_reader *r, uint64_t from, uint64_t to, uint64_t *ret_end)
+/* Takes the wanted extents with a header in [from, to). Holes are counted anew. */
+static mt_status scan_range(struct mt_reader *r, uint64_t from, uint64_t to, unsigned take)
 {
+    r->report.holes = r->report.hole_bytes = r->report.first_hole = 0;
     struct window w = { .offset = UINT64_MAX };
     uint64_t hole = 0;
     uint64_t offset = from;
@@ -153,7 +177,7 @@ static mt_status scan_range(struct mt_reader *r, uint64_t from, uint64_t to, uin
             count_hole(r, hole, offset);
             hole = 0;
         }
-        status = take_extent(r, offset, &header);
+        status = take_extent(r, offset, &header, take);
         if (status != MT_OK) {
             return status;
         }
@@ -162,7 +186,6 @@ static mt_status scan_range(struct mt_reader *r, uint64_t from, uint64_t to, uin
     if (hole != 0) {
         count_hole(r, hole, to);
     }
-    *ret_end = offset > to ? offset : to;
     return MT_OK;
 }
 
@@ -257,9 +280,10 @@ static mt_status slot_copy(struct mt_reader *r, struct mt_extent *e)
     return MT_OK;
 }
 
-static mt_status copy_slots(struct mt_reader *r, size_t from, bool metadata)
+/* The copies of the metadata slot, or of all others. */
+static mt_status copy_slots(struct mt_reader *r, bool metadata)
 {
-    for (size_t i = from; i < r->count; i++) {
+    for (size_t i = 0; i < r->count; i++) {
         struct mt_extent *e = &r->extents[i];
         if (e->type != MT_BLOCK_SLOT || (e->stream == MT_STREAM_META) != metadata) {
             continue;
@@ -285,27 +309,49 @@ static uint64_t tail_now(struct mt_reader *r)
     return tail < r->source.bytes ? tail : r->source.bytes;
 }
 
-/* Event slots, blocks that appeared meanwhile, then metadata: see the header comment. */
-static mt_status settle_live(struct mt_reader *r, uint64_t end)
+static void drop_slots(struct mt_reader *r)
 {
-    size_t from = 0;
-    for (int round = 0; round < 2; round++) {
-        mt_status status = copy_slots(r, from, false);
-        if (status != MT_OK) {
-            return status;
-        }
-        uint64_t tail = tail_now(r);
-        from = r->count;
-        if (tail <= end) {
-            break;
-        }
-        status = scan_range(r, end, tail, &end);
-        if (status != MT_OK) {
-            return status;
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->extents[i].type == MT_BLOCK_SLOT) {
+            drop(&r->extents[i]);
         }
     }
-    mt_status status = copy_slots(r, 0, true);
-    return status == MT_OK ? copy_slots(r, 0, false) : status;
+}
+
+/* Scans of a file that may be written to meanwhile: see the header comment. */
+static mt_status scan_live(struct mt_reader *r, uint64_t start, uint64_t tail)
+{
+    mt_status status = scan_range(r, start, tail, TAKE_SLOTS);
+    if (status == MT_OK) {
+        status = copy_slots(r, false);
+    }
+    uint64_t later = tail_now(r);
+    if (status == MT_OK) {
+        status = scan_range(r, start, later > tail ? later : tail, TAKE_OTHERS);
+    }
+    struct mt_reader_report report = r->report;
+    if (status == MT_OK) {
+        status = copy_slots(r, true);
+    }
+    drop_slots(r);
+    later = tail_now(r);
+    if (status == MT_OK) {
+        status = scan_range(r, start, later > tail ? later : tail, TAKE_METADATA);
+    }
+    r->report = report;
+    return status;
+}
+
+/* The one scan of a finished file. */
+static mt_status scan_finished(struct mt_reader *r, uint64_t start, uint64_t tail)
+{
+    mt_status status = scan_range(r, start, tail, TAKE_ALL);
+    for (size_t i = 0; i < r->count; i++) {
+        if (r->extents[i].type == MT_BLOCK_SLOT) {
+            slot_settle(r, &r->extents[i]);
+        }
+    }
+    return status;
 }
 
 /* By stream, then seq, then blocks before slots, then place in the file. */
@@ -370,19 +416,10 @@ mt_status mt_reader_scan(struct mt_reader *r, struct mt_wire_error *error)
         }
         tail = r->source.bytes;
     }
-    uint64_t end = start;
-    mt_status status = scan_range(r, start, tail, &end);
-    if (status == MT_OK && r->header.state == MT_STATE_RECORDING) {
-        status = settle_live(r, end);
-    } else if (status == MT_OK) {
-        for (size_t i = 0; i < r->count; i++) {
-            if (r->extents[i].type == MT_BLOCK_SLOT) {
-                slot_settle(r, &r->extents[i]);
-            }
-        }
-    }
+    bool live = r->header.state == MT_STATE_RECORDING;
+    mt_status status = live ? scan_live(r, start, tail) : scan_finished(r, start, tail);
     if (status != MT_OK) {
-        return mt_wire_fail(error, status, end, "the file could not be read");
+        return mt_wire_fail(error, status, start, "the file could not be read");
     }
     if (r->count > 1) {
         qsort(r->extents, r->count, sizeof *r->extents, compare_extents);
