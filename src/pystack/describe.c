@@ -185,7 +185,7 @@ uint64_t mt_pystack_fingerprint(uint64_t code)
     if (e == NULL) {
         return 0;
     }
-    uint64_t fingerprint = mt_py_fingerprint(&e->offsets, (enum mt_py_family)e->offsets.family, code);
+    uint64_t fingerprint = mt_py_fingerprint(&e->offsets, code);
     return fingerprint != 0 ? fingerprint : 1;
 }
 

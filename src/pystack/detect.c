@@ -149,6 +149,7 @@ static const struct mt_py_enabled *take_slot(const struct mt_python_info *info)
     slot->info = *info;
     slot->info.frames_supported = info->frames_supported && mt_py_offsets_find(info->version_hex, info->free_threaded,
                                                                                info->runtime, &slot->offsets);
+    slot->walk = mt_py_find_walk(&slot->offsets);
     return slot;
 }
 

@@ -16,14 +16,23 @@
 /* No string or line table of a code object is longer; a larger length is not one. */
 enum { MT_PY_TEXT_MAX = 1 << 24 };
 
+struct mt_py_enabled;
+struct mt_py_cursor;
+typedef enum mt_pystack_result (*mt_py_walk)(struct mt_pystack *p, const struct mt_py_enabled *e, struct mt_py_cursor *c);
+
 /* What captures work with: published once, never changed afterwards. */
 struct mt_py_enabled {
     struct mt_python_info info;
     struct mt_py_offsets offsets;
+    mt_py_walk walk; /* compiled for these offsets */
 };
 
 /* NULL while not enabled. offsets are valid only when info.frames_supported. */
 const struct mt_py_enabled *mt_py_enabled(void);
+/* The walk for this layout; never NULL. */
+mt_py_walk mt_py_find_walk(const struct mt_py_offsets *offsets);
+/* The calling thread's state; 0 when it has none or it must not be touched now. Context: [hook]. */
+uint64_t mt_py_find_tstate(const struct mt_py_enabled *e);
 
 /* A non-NULL, 8-aligned user-space address outside the first 64 KiB, which no process maps (vm.mmap_min_addr). */
 MT_INLINE bool mt_py_plausible(uint64_t address)
@@ -75,11 +84,11 @@ MT_INLINE uint64_t mt_py_sample_linetable(const struct mt_py_offsets *o, uint64_
 
 /* See mt_pystack_fingerprint. code: a plausible address of a code object. From 3.12 on co_version numbers code objects, so
  * that name and file need only be there for files renamed in place (_imp._fix_co_filename). One multiplication. */
-MT_INLINE uint64_t mt_py_fingerprint(const struct mt_py_offsets *o, enum mt_py_family family, uint64_t code)
+MT_INLINE uint64_t mt_py_fingerprint(const struct mt_py_offsets *o, uint64_t code)
 {
     uint64_t filename = mt_py_load_u64(code, o->code.filename);
     uint64_t name = mt_py_load_u64(code, o->code.name);
-    if (family == MT_PY_SHIM || family == MT_PY_SHIM_COPIES) {
+    if (o->code.version != 0) {
         return mt_hash_step(filename ^ (uint64_t)mt_py_load_u32(code, o->code.version) << 32, name);
     }
     uint64_t linetable = mt_py_load_u64(code, o->code.linetable);

@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -32,6 +33,7 @@ struct mt_py_offsets {
     uint8_t tag_bits;     /* low bits of frame.code that are no address */
     uint8_t lasti_scale;  /* bytes per unit of f_lasti (<= 3.10) */
     uint8_t unicode_kind_shift; /* PyASCIIObject.state: kind at this bit (3 bits), then compact, then ascii */
+    uint8_t reserved;           /* 0; no padding: rows are compared as bytes */
     struct {
         uint16_t frame;  /* frame (<= 3.10), cframe (3.11, 3.12) or current_frame (3.13+) */
         uint16_t cframe_current, cframe_previous; /* of _PyCFrame */
@@ -57,6 +59,8 @@ struct mt_py_offsets {
         uint16_t interpreter_next;              /* of PyInterpreterState */
     } runtime;
 };
+
+static_assert(sizeof(struct mt_py_offsets) == 10 + 2 * 31, "no padding");
 
 /* Finds the layout of an interpreter. version_hex: PY_VERSION_HEX. runtime: &_PyRuntime or NULL; from 3.13 on its own
  * description overrides the row. False: not a version that can be walked (unknown minor, or the interpreter's own

@@ -63,6 +63,7 @@ def generated(rng):
 def sources(rng, count):
     folder = sysconfig.get_paths()["stdlib"]
     files = sorted(glob.glob(os.path.join(folder, "*.py")) + glob.glob(os.path.join(folder, "json", "*.py")))
+    files = [path for path in files if os.path.isfile(path)]  # no dangling links
     for path in rng.sample(files, min(count, len(files))):
         with open(path, "rb") as file:
             yield file.read(), path

@@ -117,9 +117,9 @@ static int put_frame(char *to, size_t room, const struct mt_py_frame *frame)
     }
     int32_t lasti = mt_pystack_lasti(frame);
     uint32_t line = mt_pyline_lookup(d.linetable_kind, d.linetable, d.linetable_bytes, d.first_line, lasti);
-    return snprintf(to, room, "%.*s\x1f%.*s\x1f%.*s\x1f%u\x1f%d\x1f%u\n", (int)d.name_bytes, (const char *)d.name,
+    return snprintf(to, room, "%.*s\x1f%.*s\x1f%.*s\x1f%u\x1f%d\x1f%u\x1f%llx\n", (int)d.name_bytes, (const char *)d.name,
                     (int)d.qualname_bytes, (const char *)d.qualname, (int)d.filename_bytes, (const char *)d.filename,
-                    line, lasti, frame->flags & MT_PYTHON_ENTRY);
+                    line, lasti, frame->flags & MT_PYTHON_ENTRY, (unsigned long long)frame->hash);
 }
 
 /* One line a frame, outermost first; a first line "result count errors"; lines with "!" are failures. */

@@ -15,6 +15,7 @@ import random
 import re
 import signal
 import sys
+import sysconfig
 import threading
 import time
 import weakref
@@ -37,6 +38,7 @@ def open_library(path):
 held, released = open_library(sys.argv[1])
 capture_held, capture_released, check_anchors = held.pywalk_capture, released.pywalk_capture, held.pywalk_check_anchors
 checks = 0
+identities = {}  # hash of a frame and all below it -> what it was
 
 
 def stack_of(frame):
@@ -55,10 +57,12 @@ def parse(text):
     result, count, errors = map(int, lines[0].split())
     stack, entries = [], []
     for line in lines[1:-1]:
-        assert line.count("\x1f") == 5, repr(line)
-        name, qualname, filename, number, lasti, entry = line.split("\x1f")
+        assert line.count("\x1f") == 6, repr(line)
+        name, qualname, filename, number, lasti, entry, identity = line.split("\x1f")
         stack.append((name, qualname, filename, int(number), int(lasti)))
         entries.append(int(entry))
+        known = identities.setdefault(identity, tuple(stack[-2:]))
+        assert known == tuple(stack[-2:]), "one hash for %r and %r" % (known, stack[-2:])
     assert len(stack) == count and errors == 0, (count, len(stack), errors)
     return result, stack, entries
 
@@ -382,18 +386,31 @@ def run_unicode():
 
 
 def run_reused_code():
-    """A code object at the address, with the frame and at the instruction of one just freed is another code object."""
-    seen = set()
-    repeats = 0
-    for i in range(3000):
-        lines = i % 7
-        source = "\n" * lines + "x = 1\n" * (i % 3) + "snap()\n" + "x = 1\n" * (2 - i % 3)
-        name = "<made %d>" % (i % 5)
-        code = compile(source, name, "exec")
-        repeats += id(code) in seen
-        seen.add(id(code))
-        exec(code, {"snap": snap, "__builtins__": {}})
-    assert repeats > 1000, repeats
+    """A code object at the address, with the frame and at the instruction of one just freed is another code object.
+
+    Nothing is kept from one round to the next, so that each code object gets the memory of the one before, down to its line
+    table. Only the hash can tell that the frame is not the one of the last capture.
+    """
+    global checks
+    lines, hashes, addresses = [0] * 64, [b""] * 64, [0] * 64
+    repeats = differences = 0
+    scope = {"f": capture_held}
+    for i in range(6000):
+        before, blank = i % 3, i // 3 % 4
+        code = compile("\nx = 1\n"[i % 2:] * before + "\n" * blank + "text = f()\n" + "x = 1\n" * (2 - before), "<made>", "exec")
+        exec(code, scope)
+        line, identity = (lambda fields: (int(fields[3]), fields[6]))(scope["text"].split(b"\n")[-2].split(b"\x1f"))
+        assert line == before * (2 - i % 2) + blank + 1, (i, line)
+        address = id(code)
+        for k in range(64):
+            repeats += addresses[k] == address
+            if hashes[k] == identity:
+                assert lines[k] == line, "round %d: one hash for lines %d and %d" % (i, lines[k], line)
+            differences += addresses[k] == address and lines[k] != line
+        lines[i % 64], hashes[i % 64], addresses[i % 64] = line, identity, address
+        checks += 1
+    if not sysconfig.get_config_var("Py_GIL_DISABLED"):  # another allocator, less eager to give the same block again
+        assert repeats > 10000 and differences > 5000, (repeats, differences)
 
 
 def run_random_paths(seed, captures=20000):

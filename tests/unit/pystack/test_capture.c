@@ -199,6 +199,24 @@ static void test_a_failed_check_keeps_the_inner_part_and_counts(void **state)
     }
 }
 
+static void test_a_stack_that_was_cut_is_not_the_same_stack_complete(void **state)
+{
+    (void)state;
+    for (unsigned minor = 8; minor <= 15; minor++) {
+        start(minor, false);
+        uint64_t base = fake_frame(0, fake_code("base", 1), 0), top = fake_frame(base, fake_code("top", 1), 0);
+        put64(base, g_fake.o.frame.code, 0x10001);
+        enter(top);
+        assert_int_equal(mt_pystack_capture(&g_stack), MT_PYSTACK_BROKEN);
+        uint64_t cut = g_stack.frames[0].hash;
+        put64(top, g_fake.o.frame.previous, 0);
+        assert_int_equal(mt_pystack_capture(&g_stack), MT_PYSTACK_COMPLETE);
+        assert_true(g_stack.count == 1 && g_stack.frames[0].hash != cut);
+        mt_pystack_capture(&g_cold);
+        assert_true(g_cold.frames[0].hash == g_stack.frames[0].hash);
+    }
+}
+
 static void test_what_is_no_code_object_is_not_taken_for_one(void **state)
 {
     (void)state;
@@ -492,6 +510,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_copies_of_the_bytecode_give_one_instruction),
     cmocka_unit_test(test_a_cleanup_frame_is_left_out),
     cmocka_unit_test(test_a_failed_check_keeps_the_inner_part_and_counts),
+    cmocka_unit_test(test_a_stack_that_was_cut_is_not_the_same_stack_complete),
     cmocka_unit_test(test_what_is_no_code_object_is_not_taken_for_one),
     cmocka_unit_test(test_a_cycle_ends_at_the_limit),
     cmocka_unit_test(test_a_cycle_of_shims_ends),
