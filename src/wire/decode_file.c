@@ -126,20 +126,18 @@ mt_status mt_reader_read(const struct mt_reader *reader, uint64_t offset, void *
 void mt_payload_fini(struct mt_payload *p)
 {
     free(p->data);
-    free(p->stored);
-    ZSTD_freeDCtx(p->zstd);
     *p = (struct mt_payload){ 0 };
 }
 
-static bool reserve(uint8_t **data, size_t *capacity, size_t bytes)
+static bool reserve(struct mt_payload *p, size_t bytes)
 {
-    if (bytes <= *capacity && *data != NULL) {
+    if (bytes <= p->capacity && p->data != NULL) {
         return true;
     }
-    free(*data);
-    *data = malloc(bytes > 0 ? bytes : 1);
-    *capacity = *data != NULL ? bytes : 0;
-    return *data != NULL;
+    free(p->data);
+    p->data = malloc(bytes > 0 ? bytes : 1);
+    p->capacity = p->data != NULL ? bytes : 0;
+    return p->data != NULL;
 }
 
 /* The stored bytes of an extent into *to, checked. */
@@ -171,49 +169,58 @@ static bool expansion_is_sane(const struct mt_extent *e)
 }
 
 /* What can be had of a compressed payload whose end is missing. */
-static size_t inflate_prefix(struct mt_payload *p, size_t stored, size_t raw)
+static size_t inflate_prefix(ZSTD_DCtx *zstd, const uint8_t *stored, size_t stored_bytes, uint8_t *raw, size_t raw_bytes)
 {
-    ZSTD_inBuffer in = { p->stored, stored, 0 };
-    ZSTD_outBuffer out = { p->data, raw, 0 };
-    ZSTD_DCtx_reset(p->zstd, ZSTD_reset_session_only);
+    ZSTD_inBuffer in = { stored, stored_bytes, 0 };
+    ZSTD_outBuffer out = { raw, raw_bytes, 0 };
     size_t before;
     do {
         before = in.pos + out.pos;
-        if (ZSTD_isError(ZSTD_decompressStream(p->zstd, &out, &in))) {
+        if (ZSTD_isError(ZSTD_decompressStream(zstd, &out, &in))) {
             break;
         }
-    } while (in.pos + out.pos > before && out.pos < raw);
+    } while (in.pos + out.pos > before && out.pos < raw_bytes);
     return out.pos;
 }
 
-static mt_status load_zstd(const struct mt_reader *r, const struct mt_extent *e, struct mt_payload *p,
-                           struct mt_wire_error *error)
+static mt_status inflate(ZSTD_DCtx *zstd, const struct mt_reader *r, const struct mt_extent *e, uint8_t *stored,
+                         struct mt_payload *p, struct mt_wire_error *error)
 {
-    uint64_t offset = e->offset + sizeof(struct mt_block_header);
-    if (!expansion_is_sane(e)) {
-        return mt_wire_fail(error, MT_E_CORRUPT, e->offset, "block claims an impossible size");
-    }
-    if (p->zstd == NULL) {
-        p->zstd = ZSTD_createDCtx();
-    }
-    if (p->zstd == NULL || !reserve(&p->stored, &p->stored_capacity, e->stored_bytes) ||
-        !reserve(&p->data, &p->capacity, e->raw_bytes)) {
-        return mt_wire_fail(error, MT_E_NOMEM, e->offset, "out of memory");
-    }
-    mt_status status = load_stored(r, e, p->stored, error);
+    mt_status status = load_stored(r, e, stored, error);
     if (status != MT_OK) {
         return status;
     }
     if (e->cut) {
-        p->bytes = inflate_prefix(p, e->stored_bytes, e->raw_bytes);
+        p->bytes = inflate_prefix(zstd, stored, e->stored_bytes, p->data, e->raw_bytes);
         return MT_OK;
     }
-    size_t got = ZSTD_decompressDCtx(p->zstd, p->data, e->raw_bytes, p->stored, e->stored_bytes);
+    size_t got = ZSTD_decompressDCtx(zstd, p->data, e->raw_bytes, stored, e->stored_bytes);
     if (ZSTD_isError(got) || got != e->raw_bytes) {
-        return mt_wire_fail(error, MT_E_CORRUPT, offset, "block does not decompress to what it says");
+        return mt_wire_fail(error, MT_E_CORRUPT, e->offset + sizeof(struct mt_block_header),
+                            "block does not decompress to what it says");
     }
     p->bytes = got;
     return MT_OK;
+}
+
+/* The compressed bytes and the context (100 KiB) live only as long as the call: thousands of streams may be open. */
+static mt_status load_zstd(const struct mt_reader *r, const struct mt_extent *e, struct mt_payload *p,
+                           struct mt_wire_error *error)
+{
+    if (!expansion_is_sane(e)) {
+        return mt_wire_fail(error, MT_E_CORRUPT, e->offset, "block claims an impossible size");
+    }
+    ZSTD_DCtx *zstd = ZSTD_createDCtx();
+    uint8_t *stored = malloc(e->stored_bytes > 0 ? e->stored_bytes : 1);
+    mt_status status = MT_E_NOMEM;
+    if (zstd != NULL && stored != NULL && reserve(p, e->raw_bytes)) {
+        status = inflate(zstd, r, e, stored, p, error);
+    } else {
+        (void)mt_wire_fail(error, MT_E_NOMEM, e->offset, "out of memory");
+    }
+    free(stored);
+    ZSTD_freeDCtx(zstd);
+    return status;
 }
 
 mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p,
@@ -226,7 +233,7 @@ mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent 
     if (extent->codec != MT_CODEC_NONE) {
         return mt_wire_fail(ret_error, MT_E_UNSUPPORTED, extent->offset + 5, "unknown compression");
     }
-    if (!reserve(&p->data, &p->capacity, extent->stored_bytes)) {
+    if (!reserve(p, extent->stored_bytes)) {
         return mt_wire_fail(ret_error, MT_E_NOMEM, extent->offset, "out of memory");
     }
     mt_status status = load_stored(reader, extent, p->data, ret_error);

@@ -78,9 +78,6 @@ struct mt_payload {
     uint8_t *data;
     size_t bytes;
     size_t capacity;
-    uint8_t *stored; /* private: compressed bytes */
-    size_t stored_capacity;
-    void *zstd;      /* private: decompression context */
 };
 void mt_payload_fini(struct mt_payload *p);
 

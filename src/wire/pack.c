@@ -19,7 +19,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DEFAULT_LEVEL = 3, DEFAULT_RAW = 512 * 1024, LEAST_RAW = 4096, EVENT_BATCH = 1024 };
+enum {
+    DEFAULT_LEVEL = 3,
+    DEFAULT_RAW = 512 * 1024,
+    LEAST_RAW = 4096,
+    OPEN_RAW = 64 * 1024 * 1024, /* a merging reader holds a raw block of every stream: together no more than this */
+    OPEN_RAW_LEAST = 32 * 1024,
+    EVENT_BATCH = 1024,
+};
 
 struct job {
     const struct mt_reader *reader;
@@ -115,11 +122,24 @@ static mt_status check_packable(const struct mt_reader *reader, bool writer_is_g
     return MT_OK;
 }
 
+/* Raw bytes of a block when nobody says: smaller when many streams are read at once. */
+static uint32_t default_raw_bytes(const struct mt_reader *reader)
+{
+    size_t count, streams = 0;
+    const struct mt_extent *e = mt_reader_extents(reader, &count);
+    for (size_t i = 0; i < count; i++) {
+        streams += e[i].type == MT_BLOCK_EVENTS && (i == 0 || e[i].stream != e[i - 1].stream);
+    }
+    size_t share = OPEN_RAW / (streams + 1);
+    share = share < DEFAULT_RAW ? share : DEFAULT_RAW;
+    return (uint32_t)(share > OPEN_RAW_LEAST ? share : OPEN_RAW_LEAST);
+}
+
 static mt_status write_packed(const struct mt_reader *reader, int fd, const struct mt_pack_options *options,
                               struct mt_pack_result *result, struct mt_wire_error *error)
 {
     int level = options != NULL && options->level != 0 ? options->level : DEFAULT_LEVEL;
-    uint32_t raw = options != NULL && options->raw_bytes != 0 ? options->raw_bytes : DEFAULT_RAW;
+    uint32_t raw = options != NULL && options->raw_bytes != 0 ? options->raw_bytes : default_raw_bytes(reader);
     raw = raw < LEAST_RAW ? LEAST_RAW : raw > MT_BLOCK_RAW_MAX ? (uint32_t)MT_BLOCK_RAW_MAX : raw;
     struct job j = { .reader = reader, .options = options };
     mt_status status = mt_packer_new(fd, level, raw, mt_reader_header(reader)->header_bytes, &j.packer);

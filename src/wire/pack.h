@@ -17,7 +17,7 @@
 
 struct mt_pack_options {
     int level;             /* zstd level, 0: default (3) */
-    uint32_t raw_bytes;    /* raw bytes of a block, 0: default (512 KiB) */
+    uint32_t raw_bytes;    /* raw bytes of a block, 0: default (512 KiB; less when there are many streams) */
     bool writer_is_gone;   /* the caller knows that the process is dead, whatever the header says */
     void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
     void *context;

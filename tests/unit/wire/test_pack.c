@@ -237,6 +237,40 @@ static void test_a_trace_in_use_or_cut_is_left_alone(void **state)
     builder_fini(&b);
 }
 
+/* Compressed blocks are cut too: what can be decompressed is delivered, and it is a prefix of each stream. */
+static void test_a_packed_trace_cut_anywhere_gives_prefixes(void **state)
+{
+    (void)state;
+    struct builder b;
+    builder_init(&b);
+    uint64_t seed = 3;
+    enum { EVENTS = 60000 };
+    for (uint64_t i = 0; i < EVENTS; i++) {
+        builder_alloc(&b, 1 + (uint32_t)(i % 2), i + 1, (builder_random(&seed) >> 20) << 4, i, 0);
+    }
+    builder_finish(&b);
+    write_file(&b);
+    assert_int_equal(mt_pack(g_path, NULL, NULL, NULL, NULL), MT_OK);
+    off_t bytes = size_of(g_path);
+    struct mt_event *got = malloc((EVENTS + 1) * sizeof *got);
+    size_t most = 0;
+    for (off_t cut = bytes - 1; cut > 4096; cut -= 9973) {
+        struct mt_cursor_losses losses;
+        uint64_t next[3] = { 0, 0, 1 };
+        assert_int_equal(truncate(g_path, cut), 0);
+        size_t count = read_path(g_path, got, EVENTS + 1, &losses);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(got[i].size, next[got[i].stream]);
+            next[got[i].stream] += 2;
+        }
+        most = count > most ? count : most;
+    }
+    assert_true(most > EVENTS / 2);
+    free(got);
+    unlink(g_path);
+    builder_fini(&b);
+}
+
 static void test_the_index_lists_every_event_block(void **state)
 {
     (void)state;
@@ -281,6 +315,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_repetitive_events_are_readable_after_packing),
     cmocka_unit_test(test_every_failure_keeps_the_original),
     cmocka_unit_test(test_a_trace_in_use_or_cut_is_left_alone),
+    cmocka_unit_test(test_a_packed_trace_cut_anywhere_gives_prefixes),
     cmocka_unit_test(test_the_index_lists_every_event_block),
 };
 MT_TEST_MAIN(tests)
