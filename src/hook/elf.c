@@ -101,15 +101,26 @@ static bool is_ignored(uint64_t base, const ElfW(Dyn) *dynamic)
     return mt_elf_is_self(dynamic) || (base != 0 && (base == loader || base == getauxval(AT_SYSINFO_EHDR)));
 }
 
-bool mt_elf_from_phdr(const struct dl_phdr_info *info, struct mt_elf_object *ret)
+/* NULL when the object has none. */
+static const ElfW(Dyn) *dynamic_of(const struct dl_phdr_info *info)
 {
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         if (info->dlpi_phdr[i].p_type == PT_DYNAMIC) {
-            const ElfW(Dyn) *dynamic = (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
-            return !is_ignored(info->dlpi_addr, dynamic) && mt_elf_parse(info->dlpi_addr, dynamic, ret);
+            return (const ElfW(Dyn) *)(info->dlpi_addr + info->dlpi_phdr[i].p_vaddr);
         }
     }
-    return false;
+    return NULL;
+}
+
+bool mt_elf_info_is_self(const struct dl_phdr_info *info)
+{
+    return mt_elf_is_self(dynamic_of(info));
+}
+
+bool mt_elf_from_phdr(const struct dl_phdr_info *info, struct mt_elf_object *ret)
+{
+    const ElfW(Dyn) *dynamic = dynamic_of(info);
+    return dynamic != NULL && !is_ignored(info->dlpi_addr, dynamic) && mt_elf_parse(info->dlpi_addr, dynamic, ret);
 }
 
 bool mt_elf_from_link_map(const struct link_map *map, struct mt_elf_object *ret)
@@ -302,12 +313,7 @@ static int consider_phdr(struct dl_phdr_info *info, size_t bytes, void *context)
     (void)bytes;
     struct search *search = context;
     struct mt_elf_object object;
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        if (header->p_type == PT_DYNAMIC && mt_elf_is_self((const ElfW(Dyn) *)(info->dlpi_addr + header->p_vaddr))) {
-            search->behind_self = true;
-        }
-    }
+    search->behind_self = search->behind_self || mt_elf_info_is_self(info);
     if (mt_elf_from_phdr(info, &object)) {
         consider(search, &object);
     }

@@ -41,8 +41,9 @@ bool mt_elf_parse(uint64_t base, const ElfW(Dyn) *dynamic, struct mt_elf_object 
 bool mt_elf_from_phdr(const struct dl_phdr_info *info, struct mt_elf_object *ret);
 /* As above for a link map. */
 bool mt_elf_from_link_map(const struct link_map *map, struct mt_elf_object *ret);
-/* True when the dynamic section is the agent's own. */
+/* True when the dynamic section, or the object, is the agent's own. */
 bool mt_elf_is_self(const ElfW(Dyn) *dynamic);
+bool mt_elf_info_is_self(const struct dl_phdr_info *info);
 
 uint32_t mt_elf_gnu_hash(const char *name);
 /* Index of the defined symbol of this name; 0 when there is none. */

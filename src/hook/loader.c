@@ -15,7 +15,6 @@
 #include "heap/modules.h"
 #include "hook/elf.h"
 #include "hook/got.h"
-#include "hook/originals.h"
 #include "hook/pymem.h"
 
 #include <dlfcn.h>
@@ -69,7 +68,6 @@ void mt_loader_safe_point(void)
         mt_pymem_objects_gone();
     }
     if (came) {
-        mt_originals_resolve();
         (void)mt_pymem_check();
         if (g_on_load != NULL) {
             g_on_load();

@@ -7,6 +7,7 @@
 #include "hook/originals.h"
 
 #include "base/atomic.h"
+#include "base/objects.h"
 #include "hook/elf.h"
 
 static bool g_early = true; /* before the agent's constructor: one thread, inside the loader */
@@ -108,13 +109,47 @@ void mt_originals_set(unsigned bank, enum mt_hook_index index, uint64_t address)
     mt_store_release(slot_of(bank, index), (mt_function)(uintptr_t)address);
 }
 
-void mt_originals_resolve(void)
+/* One walk for all functions: definitions behind ourselves, and the first anywhere for those that have none there. */
+struct resolution {
+    uint64_t behind[MT_HOOK__COUNT];
+    uint64_t anywhere[MT_HOOK__COUNT];
+    bool behind_self;
+};
+
+static void take_definitions(struct resolution *resolution, const struct mt_elf_object *object)
 {
     for (int i = 0; i < MT_HOOK__COUNT; i++) {
-        enum mt_hook_index index = (enum mt_hook_index)i;
+        uint64_t *slot = resolution->behind_self ? &resolution->behind[i] : &resolution->anywhere[i];
+        uint32_t symbol = *slot == 0 ? mt_elf_find(object, g_rows[i].name, g_rows[i].hash) : 0;
+        if (symbol != 0) {
+            *slot = mt_elf_address(object, symbol);
+        }
+    }
+}
+
+static int visit_object(struct dl_phdr_info *info, size_t bytes, void *context)
+{
+    (void)bytes;
+    struct resolution *resolution = context;
+    struct mt_elf_object object;
+    resolution->behind_self = resolution->behind_self || mt_elf_info_is_self(info);
+    if (mt_elf_from_phdr(info, &object)) {
+        take_definitions(resolution, &object);
+    }
+    return 0;
+}
+
+void mt_originals_resolve(void)
+{
+    struct resolution resolution = { .behind_self = false };
+    for (int i = 0; i < MT_HOOK__COUNT; i++) {
         g_rows[i].hash = mt_elf_gnu_hash(g_rows[i].name);
-        if (mt_originals_get(0, index) == 0) {
-            (void)find_next(index);
+    }
+    (void)mt_objects_walk(visit_object, &resolution);
+    for (int i = 0; i < MT_HOOK__COUNT; i++) {
+        uint64_t found = resolution.behind[i] != 0 ? resolution.behind[i] : resolution.anywhere[i];
+        if (found != 0 && mt_originals_get(0, (enum mt_hook_index)i) == 0) {
+            mt_originals_set(0, (enum mt_hook_index)i, found);
         }
     }
 }

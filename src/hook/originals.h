@@ -27,7 +27,7 @@ const struct mt_hook_row *mt_hook_row(enum mt_hook_index index);
 /* The address a bank forwards to; 0 when it has none yet (bootstrap functions count as none). */
 uint64_t mt_originals_get(unsigned bank, enum mt_hook_index index);
 void mt_originals_set(unsigned bank, enum mt_hook_index index, uint64_t address);
-/* Finds bank 0's originals that are not known yet. Context: [agent] start, after dlopen. */
+/* Finds bank 0's originals that are not known yet. Context: [agent] start. */
 void mt_originals_resolve(void);
 /* From here on lookups take the loader's lock: the process may have threads. Context: [agent] start. */
 void mt_originals_early_end(void);

@@ -2,6 +2,7 @@
  *
  * Books balance by these rules (Objects/obmalloc.c, 3.8 to 3.15):
  *  - malloc and calloc of a size pymalloc serves are counted here; others are tail-jumped and counted by malloc's hook.
+ *    (An empty block is served by malloc(1): here it counts 0 bytes, under the guard when it is recorded.)
  *  - free is recorded here for every block, whoever counted it, and the real free runs under the guard: for a large block
  *    it ends in the hooked free, which must not record it again.
  *  - realloc always runs under the guard and is recorded here as a whole. pymalloc moves a growing block from its pool to
@@ -18,7 +19,7 @@ struct mt_python_layer mt_g_python_layers[MT_PYTHON_LAYERS][MT_PYTHON_DOMAIN__CO
 
 MT_INLINE bool is_counted_here(const struct mt_python_layer *layer, size_t size)
 {
-    return size - layer->first <= layer->span;
+    return size <= layer->largest;
 }
 
 /* ---- recorded paths, entered by a tail jump ----------------------------------------------------------------------- */

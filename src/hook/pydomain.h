@@ -32,7 +32,7 @@ enum mt_python_domain { MT_PYTHON_MEM, MT_PYTHON_OBJECT, MT_PYTHON_DOMAIN__COUNT
 /* What a wrapper forwards to. */
 struct mt_python_layer {
     struct mt_python_allocator original;
-    size_t first, span; /* sizes first … first + span are counted here, others by malloc's hook */
+    size_t largest; /* sizes up to this are counted here, larger ones by malloc's hook */
     enum mt_allocator allocator;
 };
 

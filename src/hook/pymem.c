@@ -164,20 +164,18 @@ static bool has_functions(void)
 
 /* ---- wrapping ------------------------------------------------------------------------------------------------------- */
 
-/* Sizes served without malloc; pymalloc hands empty blocks to malloc. */
 static void describe(struct mt_python_layer *layer, const struct mt_python_allocator *original, struct kind kind,
                      enum mt_python_domain domain)
 {
     bool all = kind.debug || kind.family == FAMILY_MIMALLOC;
     layer->original = *original;
     layer->allocator = domain == MT_PYTHON_MEM ? MT_ALLOCATOR_PYMEM_MEM : MT_ALLOCATOR_PYMEM_OBJECT;
-    layer->first = all ? 0 : 1;
-    layer->span = all ? SIZE_MAX : PYMALLOC_LARGEST - 1;
+    layer->largest = all ? SIZE_MAX : PYMALLOC_LARGEST;
 }
 
 static bool is_same_layer(const struct mt_python_layer *a, const struct mt_python_layer *b)
 {
-    return memcmp(&a->original, &b->original, sizeof a->original) == 0 && a->first == b->first && a->span == b->span;
+    return memcmp(&a->original, &b->original, sizeof a->original) == 0 && a->largest == b->largest;
 }
 
 /* The layer that already describes this original, else a new one; MT_PYTHON_LAYERS when none is left. */
