@@ -1,7 +1,7 @@
 /* make_seeds.c: writes the seed corpus of decode_fuzz: `make_seeds DIRECTORY`. Deterministic; the result is committed.
  *
- * One small trace for each shape a reader meets: blocks, slots, many threads, reallocs over block ends, ranges, sampling
- * with rate changes, merged stacks, an aggregate table, a packed file, and one with a hole.
+ * One small trace for each shape a reader meets: blocks, slots, many threads, reallocs over block ends, ranges,
+ * sampling with rate changes, merged stacks, an aggregate table, a packed file, and one with a hole.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* replay.c: runs a fuzz target over files: `decode_replay FILE…`. Prints each name first, so that the last line before a
- * crash names the input. */
+/* replay.c: runs a fuzz target over files: `decode_replay FILE…`. Prints each name first, so that the last line before
+ * a crash names the input. */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* aggregate.c: the same results from the table of an aggregate trace (trace.md section 6).
  *
- * A row is folded the way the pass folds a site: its stored peak counts when it was last folded at the header's peak, its
- * live fields otherwise. When the program died while rising, the header's peak is older than now: current > peak means that
- * now is the peak. The table of a live process is read while it changes; a row is at worst one event off.
+ * A row is folded the way the pass folds a site: its stored peak counts when it was last folded at the header's peak,
+ * its live fields otherwise. When the program died while rising, the header's peak is older than now: current > peak
+ * means that now is the peak. The table of a live process is read while it changes; a row is at worst one event off.
  * Context: [tool].
  */
 #include "analysis/pass.h"

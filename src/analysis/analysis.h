@@ -1,13 +1,13 @@
 /* analysis.h: one pass over a trace that answers every question about amounts.
  *
- * Decides: what is counted as what. A site is (stack, thread, allocator); every site gets five measures at once: what it
- * holds at the peak, alive at the end, in total, temporarily, and in a window. Peak by lazy rebase: the number of the
- * current peak goes up on the first decrease after a new maximum; a site that changes remembers its amount under the number
- * it was last changed at, so a pass needs no copy of the world and no second pass (analysis/peak.h).
+ * Decides: what is counted as what. A site is (stack, thread, allocator); every site gets five measures at once: what
+ * it holds at the peak, alive at the end, in total, temporarily, and in a window. Peak by lazy rebase: the number of
+ * the current peak goes up on the first decrease after a new maximum; a site that changes remembers its amount under
+ * the number it was last changed at, so a pass needs no copy of the world and no second pass (analysis/pass.h).
  *
  * What "heap" means (peak_bytes, leaked_bytes, totals): the malloc family, Python allocator domains, anonymous mmap and
- * brk made by the program. Not counted, but kept as sites of another storage: file-backed maps (page cache, shared), thread
- * stacks (reserved, not used), and interpreter arenas when their objects are recorded one by one.
+ * brk made by the program. Not counted, but kept as sites of another storage: file-backed maps (page cache, shared),
+ * thread stacks (reserved, not used), and interpreter arenas when their objects are recorded one by one.
  * An allocation of zero bytes counts as an allocation of 0 bytes.
  *
  * Sample mode: amounts are Horvitz-Thompson estimates (analysis/estimate.h) with their variance; exact traces have
@@ -86,7 +86,7 @@ struct mt_totals {
     struct mt_amount storage[MT_STORAGE__COUNT][MT_MEASURE__COUNT]; /* by storage; [HEAP] equals heap */
     struct mt_amount allocator[MT_ALLOCATOR__COUNT][MT_MEASURE__COUNT]; /* heap storage by allocator */
     struct mt_amount size_histogram[MT_HISTOGRAM_BUCKETS]; /* totals */
-    uint64_t lifetime_histogram[MT_HISTOGRAM_BUCKETS]; /* freed ones (sampled ones) by lifetime: [b] 2^(b-1) <= ns < 2^b */
+    uint64_t lifetime_histogram[MT_HISTOGRAM_BUCKETS]; /* freed (sampled) ones by lifetime: [b] 2^(b-1) <= ns < 2^b */
     uint64_t deallocations;       /* ends of heap allocations (estimated number in sample mode) */
     uint64_t unknown_frees;       /* frees of addresses not known to be allocated (allocated before the recording) */
     uint64_t double_allocations;  /* an address allocated while alive: the older one is taken as freed */

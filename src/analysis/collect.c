@@ -112,7 +112,8 @@ static struct place *fold_rates(const struct mt_pass *p, size_t *ret_count)
     return places;
 }
 
-/* Least-squares slope of a function of time on [0, T] from its integral and its first moment: 12/T^3 (moment - T/2 area). */
+/* Least-squares slope of a function of time on [0, T] from its integral and its first moment: 12/T^3 (moment - T/2
+ * area). */
 static double slope(double area, double moment, double duration_s)
 {
     return duration_s > 0 ? 12 * (moment - 0.5 * duration_s * area) / (duration_s * duration_s * duration_s) : 0;
@@ -135,7 +136,8 @@ static struct mt_site site_of(const struct mt_pass *p, const struct place *place
     site.amount[MT_MEASURE_LIVE] = amount_of(live, rest->live, bits);
     site.amount[MT_MEASURE_TOTAL] = amount_of(s->total, rest->total, bits);
     site.amount[MT_MEASURE_TEMPORARY] = amount_of(s->temporary, rest->temporary, bits);
-    site.amount[MT_MEASURE_WINDOW] = p->windowed ? amount_of(s->window, rest->window, bits) : site.amount[MT_MEASURE_LIVE];
+    site.amount[MT_MEASURE_WINDOW] =
+        p->windowed ? amount_of(s->window, rest->window, bits) : site.amount[MT_MEASURE_LIVE];
     site.oldest_ns = rest->oldest_clock == UINT64_MAX ? UINT64_MAX : mt_trace_time(p->trace, rest->oldest_clock);
     site.growth_bytes_per_s = slope(s->area / unit, s->moment / unit, duration_s);
     site.lifetime_s = s->total.count > 0 ? s->lifetime / (double)s->total.count : 0;

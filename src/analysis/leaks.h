@@ -1,8 +1,8 @@
 /* leaks.h: what is alive at the end, ranked by how much it looks like a leak.
  *
- * Decides: the score of a place: 1 - (frees + 1) / (allocations + 2), Laplace's rule of succession for "the next one will
- * not be freed either". Sites of one stack are one row. Growth is the least-squares slope of live bytes over the run.
- * Sorted by bytes, largest first. Context: [tool], pure.
+ * Decides: the score of a place: 1 - (frees + 1) / (allocations + 2), Laplace's rule of succession for "the next one
+ * will not be freed either". Sites of one stack are one row. Growth is the least-squares slope of live bytes over the
+ * run. Sorted by bytes, largest first. Context: [tool], pure.
  */
 #ifndef MT_ANALYSIS_LEAKS_H
 #define MT_ANALYSIS_LEAKS_H

@@ -14,7 +14,8 @@ static void make(struct mt_liveset *t, unsigned bits)
     size_t bytes = sizeof(struct mt_live) << bits;
     void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) {
-        (void)fprintf(stderr, "memtap: out of memory: a table of %zu live allocations does not fit\n", (size_t)1 << bits);
+        (void)fprintf(stderr, "memtap: out of memory: a table of %zu live allocations does not fit\n",
+                      (size_t)1 << bits);
         exit(1);
     }
     if (bytes >= HUGE_BYTES) {

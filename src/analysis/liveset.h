@@ -1,8 +1,8 @@
 /* liveset.h: address -> the allocation alive there.
  *
- * Decides: open addressing with linear probing in 32-byte entries (two a cache line, one miss a look-up), at most 5/8 full,
- * and deletion by shifting back, so that a long run of malloc and free never fills the table with tombstones. Multiply-shift
- * hash (Fibonacci): consecutive addresses spread. Address 0 marks a free entry and cannot be stored.
+ * Decides: open addressing with linear probing in 32-byte entries (two a cache line, one miss a look-up), at most 5/8
+ * full, and deletion by shifting back, so that a long run of malloc and free never fills the table with tombstones.
+ * Multiply-shift hash (Fibonacci): consecutive addresses spread. Address 0 marks a free entry and cannot be stored.
  * The batch loop prefetches entries ahead; that is worth 3x on tables larger than the cache. Context: [tool].
  */
 #ifndef MT_ANALYSIS_LIVESET_H
@@ -59,8 +59,8 @@ MT_INLINE struct mt_live *mt_liveset_find(const struct mt_liveset *t, uint64_t a
     }
 }
 
-/* The entry of addr (not 0), or a place for it whose addr is 0: the caller fills it, addr included. Valid until the next
- * change. */
+/* The entry of addr (not 0), or a place for it whose addr is 0: the caller fills it, addr included. Valid until the
+ * next change. */
 MT_INLINE struct mt_live *mt_liveset_place(struct mt_liveset *t, uint64_t addr)
 {
     if (MT_UNLIKELY(8 * (t->count + 1) > 5 * (t->mask + 1))) {

@@ -1,7 +1,7 @@
 /* pass.c: applies events. The hot path of every report: one live-table look-up and one site a record.
  *
- * An entry of the live table is one cache miss and a site another: entries are prefetched 2 AHEAD events early, the sites of
- * what is freed AHEAD early; about a dozen misses fit in flight.
+ * An entry of the live table is one cache miss and a site another: entries are prefetched 2 AHEAD events early, the
+ * sites of what is freed AHEAD early; about a dozen misses fit in flight.
  * Context: [tool].
  */
 #include "analysis/pass.h"

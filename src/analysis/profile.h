@@ -1,8 +1,8 @@
 /* profile.h: one measure of an analysis as a list of stacks with amounts: what trees, tables and exporters start from.
  *
- * Decides: which sites are in (storage, thread, measure not zero) and how fine they stay. Rows with the same stack of the
- * same trace are added up unless the thread or allocator is asked for. Sorted by bytes, then count, then number, so equal
- * input gives equal output. Context: [tool], pure.
+ * Decides: which sites are in (storage, thread, measure not zero) and how fine they stay. Rows with the same stack of
+ * the same trace are added up unless the thread or allocator is asked for. Sorted by bytes, then count, then number, so
+ * equal input gives equal output. Context: [tool], pure.
  */
 #ifndef MT_ANALYSIS_PROFILE_H
 #define MT_ANALYSIS_PROFILE_H

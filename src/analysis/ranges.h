@@ -1,9 +1,10 @@
 /* ranges.h: which mapping every mapped byte belongs to, exactly.
  *
- * Decides: partial unmaps, holes in the middle, MAP_FIXED over something else, several pieces of one mapping. A mapping is
- * one MAP record; it is one allocation until its last byte is gone. Pieces are disjoint half-open ranges in address order.
- * Structure: leaves of at most 128 pieces under one sorted directory, so an update moves at most 128 pieces, and with a
- * million pieces a directory of 16,000 pointers once in 64 updates. A balanced tree would cost a miss a level instead.
+ * Decides: partial unmaps, holes in the middle, MAP_FIXED over something else, several pieces of one mapping. A mapping
+ * is one MAP record; it is one allocation until its last byte is gone. Pieces are disjoint half-open ranges in address
+ * order. Structure: leaves of at most 128 pieces under one sorted directory, so an update moves at most 128 pieces, and
+ * with a million pieces a directory of 16,000 pointers once in 64 updates. A balanced tree would cost a miss a level
+ * instead.
  *
  *     mapping 1:  |######            ######|      (two pieces: the middle was unmapped)
  *     mapping 2:         |##########|             (mapped there afterwards)
@@ -40,8 +41,8 @@ struct mt_ranges {
 void mt_ranges_fini(struct mt_ranges *r);
 
 /* Takes [low, low + bytes) out of whatever is there; gone is called once for every mapping piece hit with the bytes it
- * lost (mapping->mapped already lowered; 0 now: its last byte). Returns the bytes that were mapped. A range past the end of
- * the address space is cut there. */
+ * lost (mapping->mapped already lowered; 0 now: its last byte). Returns the bytes that were mapped. A range past the
+ * end of the address space is cut there. */
 uint64_t mt_ranges_unmap(struct mt_ranges *r, uint64_t low, uint64_t bytes,
                          void (*gone)(void *context, const struct mt_mapping *mapping, uint64_t lost), void *context);
 

@@ -1,8 +1,8 @@
 /* table.c: see table.h.
  *
  * Every row of the profile is added to the row of its innermost frame (self) and, once each, to those of all its frames
- * (total). Which frames belong to one row is decided by a key text: "function\0file" and so on; a frame's row is looked up
- * once and remembered by frame id. Context: [tool].
+ * (total). Which frames belong to one row is decided by a key text: "function\0file" and so on; a frame's row is looked
+ * up once and remembered by frame id. Context: [tool].
  */
 #include "analysis/table.h"
 

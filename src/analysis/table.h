@@ -1,8 +1,8 @@
 /* table.h: a profile as a flat list, by function, file, line, allocator, thread or module.
  *
  * Decides: what a row is. `self` is what was allocated with the row's frame innermost; `total` also what was allocated
- * further in, each stack once, however often it recurs. Sorted by self bytes (so the rows add up to the whole), then total.
- * For thread and type (allocator), total equals self. Context: [tool], pure given a resolver.
+ * further in, each stack once, however often it recurs. Sorted by self bytes (so the rows add up to the whole), then
+ * total. For thread and type (allocator), total equals self. Context: [tool], pure given a resolver.
  */
 #ifndef MT_ANALYSIS_TABLE_H
 #define MT_ANALYSIS_TABLE_H

@@ -1,8 +1,8 @@
 /* tree.c: see tree.h.
  *
- * Built unsorted with a hash index on (parent, frame), then laid out again breadth first with the children of a node next
- * to each other in order of bytes, so that walking a tree is walking an array. by_function uses one id for all lines of a
- * function: the first one seen. Context: [tool].
+ * Built unsorted with a hash index on (parent, frame), then laid out again breadth first with the children of a node
+ * next to each other in order of bytes, so that walking a tree is walking an array. by_function uses one id for all
+ * lines of a function: the first one seen. Context: [tool].
  */
 #include "analysis/tree.h"
 
@@ -191,8 +191,8 @@ static void lay_out(const struct maker *m, struct mt_tree *tree)
     *tree = (struct mt_tree){ .nodes = out, .count = count };
 }
 
-mt_status mt_tree_make(const struct mt_profile *profile, struct mt_frames *frames, const struct mt_tree_options *options,
-                       struct mt_tree *ret)
+mt_status mt_tree_make(const struct mt_profile *profile, struct mt_frames *frames,
+                       const struct mt_tree_options *options, struct mt_tree *ret)
 {
     struct maker m = { .frames = frames, .options = options };
     (void)new_node(&m, MT_TREE_NONE, MT_TREE_NONE);

@@ -35,8 +35,8 @@ struct mt_tree {
 };
 
 /* options may be NULL. ret to mt_tree_fini. */
-mt_status mt_tree_make(const struct mt_profile *profile, struct mt_frames *frames, const struct mt_tree_options *options,
-                       struct mt_tree *ret) MT_CHECKED;
+mt_status mt_tree_make(const struct mt_profile *profile, struct mt_frames *frames,
+                       const struct mt_tree_options *options, struct mt_tree *ret) MT_CHECKED;
 void mt_tree_fini(struct mt_tree *tree);
 
 #endif

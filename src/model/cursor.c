@@ -1,9 +1,9 @@
 /* cursor.c: merges streams by (clock, stream) with a binary heap.
  *
- * The heap holds every stream that still has something, keyed by its next clock (a lower bound, its block's clock_first,
- * until the block is loaded). The top stream runs until the next smallest key: with one thread active that is a whole
- * batch, with many it is often one record, and then a step costs one sift. Specials (realloc halves, RATE, DROPPED) are
- * resolved in place after a run, only when the decoder saw one. Context: [tool].
+ * The heap holds every stream that still has something, keyed by its next clock (a lower bound, its block's
+ * clock_first, until the block is loaded). The top stream runs until the next smallest key: with one thread active that
+ * is a whole batch, with many it is often one record, and then a step costs one sift. Specials (realloc halves, RATE,
+ * DROPPED) are resolved in place after a run, only when the decoder saw one. Context: [tool].
  */
 #include "model/cursor.h"
 

@@ -1,11 +1,11 @@
 /* cursor.h: the events of a trace in order.
  *
- * Decides: the order, (clock, stream), which trace.md section 4 proves to be a possible history: no address is freed before
- * it is allocated or allocated twice. Streams are opened when their first clock is due and closed at their end, one payload
- * each; while one stream is ahead of all others its records go straight from the decoder into the caller's array.
- * Reallocs are resolved: REALLOC_OLD becomes a FREE at its own clock when its NEW follows, and nothing when it FAILED or
- * the stream ends (bounded look-ahead: 4,096 records or to the end of the next block). Consumers only see ALLOC, FREE, MAP,
- * UNMAP.
+ * Decides: the order, (clock, stream), which trace.md section 4 proves to be a possible history: no address is freed
+ * before it is allocated or allocated twice. Streams are opened when their first clock is due and closed at their end,
+ * one payload each; while one stream is ahead of all others its records go straight from the decoder into the caller's
+ * array. Reallocs are resolved: REALLOC_OLD becomes a FREE at its own clock when its NEW follows, and nothing when it
+ * FAILED or the stream ends (bounded look-ahead: 4,096 records or to the end of the next block). Consumers only see
+ * ALLOC, FREE, MAP, UNMAP.
  * Context: [tool]; one thread a cursor.
  */
 #ifndef MT_MODEL_CURSOR_H

@@ -1,16 +1,16 @@
 /* frames.h: stack numbers to frames people can read.
  *
  * Decides: how the native and the Python half of a stack become one list. An entry frame (outermost Python frame of a C
- * evaluation loop) replaces the native frame of that loop, found by the recorded anchor index (3.11+) or, where there are
- * none, one evaluation-loop frame a Python frame (<= 3.10; by EVAL_RANGE or the symbol _PyEval_EvalFrameDefault). With no
- * native half: Python only. With no Python half: native only.
- * In a stack with Python frames, native frames inside the interpreter's own binary (struct mt_trace_module.interpreter) are
- * hidden by default, and so are the C library's frames that start a program or thread outside all Python: they say how
- * CPython works, not what the program does. Frames of extension modules, of libraries and of a program that embeds Python
- * stay. A stack without Python frames is shown whole.
- * Frames are resolved at first use and kept, lists are made anew (a recursive program has 10,000 stacks of 10,000 frames
- * that share nearly all nodes; their lists would not fit). Frames of all traces of one resolver share one table, so that equal
- * (function, file, line) is equal id. Context: [tool], one thread.
+ * evaluation loop) replaces the native frame of that loop, found by the recorded anchor index (3.11+) or, where there
+ * are none, one evaluation-loop frame a Python frame (<= 3.10; by EVAL_RANGE or the symbol _PyEval_EvalFrameDefault).
+ * With no native half: Python only. With no Python half: native only.
+ * In a stack with Python frames, native frames inside the interpreter's own binary (struct mt_trace_module.interpreter)
+ * are hidden by default, and so are the C library's frames that start a program or thread outside all Python: they say
+ * how CPython works, not what the program does. Frames of extension modules, of libraries and of a program that embeds
+ * Python stay. A stack without Python frames is shown whole.
+ * Frames are resolved at first use and kept, lists are made anew (a recursive program has 10,000 stacks of 10,000
+ * frames that share nearly all nodes; their lists would not fit). Frames of all traces of one resolver share one table,
+ * so that equal (function, file, line) is equal id. Context: [tool], one thread.
  */
 #ifndef MT_MODEL_FRAMES_H
 #define MT_MODEL_FRAMES_H

@@ -4,9 +4,10 @@
  *     Python groups:                                      g0                  g1
  *     merged:                    malloc-caller  foo.so:f  g0                  g1
  *
- * A group is the Python frames that one evaluation loop runs: everything up to and including an entry frame. Where its loop
- * is comes from the recorded anchors or, without any, from the native frames that are evaluation loops. Groups keep their
- * order whatever the anchors say (they come from a file); those without a place follow at the end. Context: [tool].
+ * A group is the Python frames that one evaluation loop runs: everything up to and including an entry frame. Where its
+ * loop is comes from the recorded anchors or, without any, from the native frames that are evaluation loops. Groups
+ * keep their order whatever the anchors say (they come from a file); those without a place follow at the end. Context:
+ * [tool].
  */
 #include "model/frames_private.h"
 

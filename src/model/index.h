@@ -1,7 +1,8 @@
 /* index.h: a hash index over an array somebody else owns: hash -> candidate positions.
  *
- * Decides: linear probing, at most 5/8 full, 8 bytes a slot (position and the upper half of the hash, so that nearly every
- * candidate is the right one). The caller compares keys; nothing is ever removed. Position UINT32_MAX is reserved.
+ * Decides: linear probing, at most 5/8 full, 8 bytes a slot (position and the upper half of the hash, so that nearly
+ * every candidate is the right one). The caller compares keys; nothing is ever removed. Position UINT32_MAX is
+ * reserved.
  *     size_t probe = 0;
  *     uint32_t at;
  *     while ((at = mt_index_next(&index, hash, &probe)) != MT_INDEX_NONE && !same(&array[at], key)) {}

@@ -1,8 +1,8 @@
 /* metadata.c: reads the metadata stream into columns.
  *
- * Numbers are implicit in most records, so one lost record would shift all later names. After the first gap or impossible
- * record `broken` is set and records that take a number (strings, nodes, stacks) or name one beyond what is known are not
- * taken any more; records that stand for themselves (threads, modules, RSS, notes, rates) still are.
+ * Numbers are implicit in most records, so one lost record would shift all later names. After the first gap or
+ * impossible record `broken` is set and records that take a number (strings, nodes, stacks) or name one beyond what is
+ * known are not taken any more; records that stand for themselves (threads, modules, RSS, notes, rates) still are.
  * Memory: a record of n bytes makes at most about 16 n bytes of columns. Context: [tool].
  */
 #include "base/hash.h"

@@ -1,7 +1,7 @@
 /* modules.c: which module holds an address at this point of the metadata stream, and which one is the interpreter.
  *
- * A sorted array of disjoint places; a module that appears where another one still is has replaced it. Bounded, so that a
- * hostile trace cannot make insertion quadratic. Context: [tool].
+ * A sorted array of disjoint places; a module that appears where another one still is has replaced it. Bounded, so that
+ * a hostile trace cannot make insertion quadratic. Context: [tool].
  */
 #include "model/trace_private.h"
 #include "util/memory.h"

@@ -1,9 +1,9 @@
 /* stacks.h: the dictionaries of one trace, in columns: strings, modules, code objects, frame nodes, stacks.
  *
- * Decides: how numbers in events become stacks. Every number is checked on the way in: a parent is smaller than its node,
- * a stack names nodes that exist, so walks end and need no checks of their own. When the metadata stream has a gap or a
- * record that cannot be, the numbered records after it are not taken (their numbers would be off: wrong names are worse
- * than none) and events that name them have the unknown stack.
+ * Decides: how numbers in events become stacks. Every number is checked on the way in: a parent is smaller than its
+ * node, a stack names nodes that exist, so walks end and need no checks of their own. When the metadata stream has a
+ * gap or a record that cannot be, the numbered records after it are not taken (their numbers would be off: wrong names
+ * are worse than none) and events that name them have the unknown stack.
  * A native node's module is decided when the node is read, because modules come and go (epochs).
  * Context: [tool]; immutable once the trace is open.
  */
@@ -17,7 +17,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Text in the trace: NUL-terminated copy, but bytes counts what was recorded (may hold NULs; never trusted as UTF-8). */
+/* Text in the trace: NUL-terminated copy, but bytes counts what was recorded (may hold NULs; never trusted as UTF-8).
+ * */
 struct mt_text {
     const char *data;
     size_t bytes;
@@ -82,8 +83,8 @@ size_t mt_trace_native_count(const struct mt_trace *trace);
 size_t mt_trace_python_count(const struct mt_trace *trace);
 size_t mt_trace_stack_count(const struct mt_trace *trace);
 
-/* Every look-up takes any number: one that does not exist gives the empty string, module 0, code 0 (empty names), node 0
- * or stack 0. Borrowed from the trace. */
+/* Every look-up takes any number: one that does not exist gives the empty string, module 0, code 0 (empty names), node
+ * 0 or stack 0. Borrowed from the trace. */
 struct mt_text mt_trace_string(const struct mt_trace *trace, uint32_t number);
 const struct mt_trace_module *mt_trace_module(const struct mt_trace *trace, uint32_t module_idx);
 struct mt_trace_code mt_trace_code(const struct mt_trace *trace, uint32_t code);

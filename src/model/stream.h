@@ -1,8 +1,8 @@
 /* stream.h: the records of one stream, block after block. Private to model/.
  *
  * Decides: when a payload is loaded (when its first clock is due) and what becomes of a bad one (skipped and counted).
- * A second payload is only held while a realloc's outcome is searched in the next block; it becomes the current one when
- * the stream gets there. Context: [tool].
+ * A second payload is only held while a realloc's outcome is searched in the next block; it becomes the current one
+ * when the stream gets there. Context: [tool].
  */
 #ifndef MT_MODEL_STREAM_H
 #define MT_MODEL_STREAM_H

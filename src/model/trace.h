@@ -1,8 +1,8 @@
 /* trace.h: one opened trace (one process), or several together.
  *
- * Decides: what a reader knows before it reads the first event: header facts, dictionaries (stacks.h), threads, notes, RSS
- * samples, rate changes, and how complete the file is. Opening costs the block headers and the metadata stream; events stay
- * in the file until a cursor (cursor.h) reads them, one block a stream at a time.
+ * Decides: what a reader knows before it reads the first event: header facts, dictionaries (stacks.h), threads, notes,
+ * RSS samples, rate changes, and how complete the file is. Opening costs the block headers and the metadata stream;
+ * events stay in the file until a cursor (cursor.h) reads them, one block a stream at a time.
  * A live trace (state RECORDING) is a snapshot of the moment it was opened; open it again for a newer one.
  * Context: [tool]; const once open, so any number of threads may read with a cursor each.
  */
@@ -111,7 +111,8 @@ struct mt_trace_set {
 };
 
 /* Opens every path; a directory stands for its *.mtap files (sorted by name). A file that cannot be opened ends it:
- * ret_path (may be NULL) is then set to its path (malloc'ed, the caller frees it). MT_E_NOENT for an empty directory. */
+ * ret_path (may be NULL) is then set to its path (malloc'ed, the caller frees it). MT_E_NOENT for an empty directory.
+ * */
 mt_status mt_trace_set_open(const char *const *paths, size_t count, struct mt_trace_set *ret,
                             struct mt_wire_error *ret_error, char **ret_path) MT_CHECKED;
 void mt_trace_set_close(struct mt_trace_set *set);

@@ -1,8 +1,8 @@
 /* decode.c: event records.
  *
- * Two paths. decode_common takes allocations and frees, nearly all records, while at least FAST_BYTES are left, so that no
- * read of a record (a tag and at most four varints of 10 bytes) can pass the end; its state is in registers. Everything
- * else, the last records of a block and every failure go to decode_any, which checks each byte.
+ * Two paths. decode_common takes allocations and frees, nearly all records, while at least FAST_BYTES are left, so that
+ * no read of a record (a tag and at most four varints of 10 bytes) can pass the end; its state is in registers.
+ * Everything else, the last records of a block and every failure go to decode_any, which checks each byte.
  */
 #include "wire/decode.h"
 

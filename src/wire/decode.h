@@ -1,11 +1,11 @@
 /* decode.h: event and metadata records from bytes nobody trusts.
  *
- * Decides: how bytes become records (docs/formats/trace.md sections 2 and 3), nothing about files (decode_file.h) or what
- * the records mean together (model/). Invariant: never reads outside [begin, end) whatever the bytes say; a failure names
- * the byte where the bad record starts and everything before it has been delivered. Batch oriented: the caller gives an
- * array and a clock limit, because merging streams means "run this one until another one is due", and a run that goes
- * straight into the caller's array costs no copy. A record at a time through a call costs about twice as much.
- * Context: [tool], any thread; no locks, no allocation.
+ * Decides: how bytes become records (docs/formats/trace.md sections 2 and 3), nothing about files (decode_file.h) or
+ * what the records mean together (model/). Invariant: never reads outside [begin, end) whatever the bytes say; a
+ * failure names the byte where the bad record starts and everything before it has been delivered. Batch oriented: the
+ * caller gives an array and a clock limit, because merging streams means "run this one until another one is due", and a
+ * run that goes straight into the caller's array costs no copy. A record at a time through a call costs about twice as
+ * much. Context: [tool], any thread; no locks, no allocation.
  */
 #ifndef MT_WIRE_DECODE_H
 #define MT_WIRE_DECODE_H
@@ -43,7 +43,7 @@ struct mt_event {
     uint64_t clock;      /* hybrid clock, ns (trace.md section 4); time = clock - start_clock */
     uint64_t addr;
     uint64_t size;       /* bytes; 0 for FREE and REALLOC_OLD */
-    uint64_t rate_bytes; /* sampling rate it was taken at; 0: exact, stands for itself. Meaningless for FREE, MAP, UNMAP */
+    uint64_t rate_bytes; /* sampling rate it was taken at; 0: exact, stands for itself. Not for FREE, MAP, UNMAP */
     uint32_t stack;      /* ALLOC, REALLOC_NEW, MAP: stack number, 0 unknown; else 0 */
     uint32_t stream;     /* which thread: mt_trace_thread() */
     uint8_t kind;        /* enum mt_event_kind (or mt_event_kind_raw) */
@@ -81,7 +81,8 @@ struct mt_event_decoder {
 void mt_decode_begin(struct mt_event_decoder *d, const void *data, size_t bytes, uint64_t clock_first, uint32_t stream);
 
 /* Decodes records with clock <= clock_limit into out[0..capacity); returns how many. Stops before the first record past
- * the limit, when out is full, or when state becomes anything but MT_DECODE_MORE. Raw kinds are delivered as they are. */
+ * the limit, when out is full, or when state becomes anything but MT_DECODE_MORE. Raw kinds are delivered as they are.
+ * */
 size_t mt_decode_events(struct mt_event_decoder *d, uint64_t clock_limit, struct mt_event *out, size_t capacity);
 
 /* Clock of the next record without consuming it; false when there is none (state says why). */

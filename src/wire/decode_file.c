@@ -141,7 +141,8 @@ static bool reserve(struct mt_payload *p, size_t bytes)
 }
 
 /* The stored bytes of an extent into *to, checked. */
-static mt_status load_stored(const struct mt_reader *r, const struct mt_extent *e, uint8_t *to, struct mt_wire_error *error)
+static mt_status load_stored(const struct mt_reader *r, const struct mt_extent *e, uint8_t *to,
+                             struct mt_wire_error *error)
 {
     if (e->slot_copy > 0) {
         memcpy(to, r->copies[e->slot_copy - 1].data, e->stored_bytes);
@@ -169,7 +170,8 @@ static bool expansion_is_sane(const struct mt_extent *e)
 }
 
 /* What can be had of a compressed payload whose end is missing. */
-static size_t inflate_prefix(ZSTD_DCtx *zstd, const uint8_t *stored, size_t stored_bytes, uint8_t *raw, size_t raw_bytes)
+static size_t inflate_prefix(ZSTD_DCtx *zstd, const uint8_t *stored, size_t stored_bytes, uint8_t *raw,
+                             size_t raw_bytes)
 {
     ZSTD_inBuffer in = { stored, stored_bytes, 0 };
     ZSTD_outBuffer out = { raw, raw_bytes, 0 };

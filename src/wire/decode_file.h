@@ -58,8 +58,8 @@ struct mt_reader_report {
 
 struct mt_reader;
 
-/* Opens a trace. MT_E_TRUNCATED shorter than the fixed header (512 bytes), MT_E_CORRUPT not a trace, MT_E_VERSION a newer
- * major, MT_E_NOENT/PERM/IO/NOMEM. ret_error may be NULL; it is filled on failure. */
+/* Opens a trace. MT_E_TRUNCATED shorter than the fixed header (512 bytes), MT_E_CORRUPT not a trace, MT_E_VERSION a
+ * newer major, MT_E_NOENT/PERM/IO/NOMEM. ret_error may be NULL; it is filled on failure. */
 mt_status mt_reader_open(const char *path, struct mt_reader **ret, struct mt_wire_error *ret_error) MT_CHECKED;
 /* The same over bytes in memory, borrowed until close. */
 mt_status mt_reader_open_memory(const void *data, size_t bytes, struct mt_reader **ret,

@@ -1,5 +1,5 @@
-/* decode_meta.c: fields and records of the metadata stream. Errors are sticky in the cursor, so a caller reads all fields
- * of a record and checks once. Context: [tool]. */
+/* decode_meta.c: fields and records of the metadata stream. Errors are sticky in the cursor, so a caller reads all
+ * fields of a record and checks once. Context: [tool]. */
 #include "wire/decode.h"
 
 #include "base/varint.h"

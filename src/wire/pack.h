@@ -1,10 +1,10 @@
 /* pack.h: rewrites a finished trace compactly.
  *
- * Decides: how a trace looks when nobody writes to it any more: slots become blocks, small blocks of a stream become big
- * ones (re-encoded: decoder state starts anew at each block, so concatenation would not do), payloads are compressed with
- * zstd, an index is the last extent, header flag PACKED. A packed trace says exactly what the unpacked one said.
- * Invariant: the original stays untouched until the new file is complete and flushed to the disk; then one rename.
- * Context: [tool].
+ * Decides: how a trace looks when nobody writes to it any more: slots become blocks, small blocks of a stream become
+ * big ones (re-encoded: decoder state starts anew at each block, so concatenation would not do), payloads are
+ * compressed with zstd, an index is the last extent, header flag PACKED. A packed trace says exactly what the unpacked
+ * one said. Invariant: the original stays untouched until the new file is complete and flushed to the disk; then one
+ * rename. Context: [tool].
  */
 #ifndef MT_WIRE_PACK_H
 #define MT_WIRE_PACK_H
@@ -29,9 +29,9 @@ struct mt_pack_result {
 };
 
 /* Packs the trace at path into output (NULL: replaces path itself). A trace still being recorded is refused with
- * MT_E_BUSY, a cut off one with MT_E_TRUNCATED; an already packed one is MT_OK with nothing done when output is NULL. Aggregate traces keep their table
- * uncompressed. On any failure, a full disk above all (MT_E_NOSPACE), the original is as it was and no temporary file is
- * left. options, ret and ret_error may be NULL. */
+ * MT_E_BUSY, a cut off one with MT_E_TRUNCATED; an already packed one is MT_OK with nothing done when output is NULL.
+ * Aggregate traces keep their table uncompressed. On any failure, a full disk above all (MT_E_NOSPACE), the original is
+ * as it was and no temporary file is left. options, ret and ret_error may be NULL. */
 mt_status mt_pack(const char *path, const char *output, const struct mt_pack_options *options,
                   struct mt_pack_result *ret, struct mt_wire_error *ret_error) MT_CHECKED;
 

@@ -261,7 +261,8 @@ static void encode(struct mt_event_encoder *e, const struct mt_event *v)
     }
 }
 
-/* A block starts with no rate: it is said again where it is not 0, and wherever it changes (trace.md section 3, EXT 1). */
+/* A block starts with no rate: it is said again where it is not 0, and wherever it changes (trace.md section 3, EXT 1).
+ * */
 static void follow_rate(struct mt_packer *p, uint64_t rate_bytes)
 {
     if (p->rate_bytes != rate_bytes) {

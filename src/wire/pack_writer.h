@@ -1,7 +1,7 @@
 /* pack_writer.h: makes big compressed blocks of records that come in order. Private to wire/pack*.c.
  *
- * Decides: where blocks end (the raw size is reached, the stream changes, a gap) and how they are stored (zstd when that is
- * smaller, within the expansion limits of decode_file.h). Context: [tool].
+ * Decides: where blocks end (the raw size is reached, the stream changes, a gap) and how they are stored (zstd when
+ * that is smaller, within the expansion limits of decode_file.h). Context: [tool].
  */
 #ifndef MT_WIRE_PACK_WRITER_H
 #define MT_WIRE_PACK_WRITER_H
@@ -11,9 +11,11 @@
 struct mt_packer;
 
 /* Writes to fd from header_bytes on; the header itself is written by finish. */
-mt_status mt_packer_new(int fd, int level, uint32_t raw_bytes, uint32_t header_bytes, struct mt_packer **ret) MT_CHECKED;
+mt_status mt_packer_new(int fd, int level, uint32_t raw_bytes, uint32_t header_bytes,
+                        struct mt_packer **ret) MT_CHECKED;
 void mt_packer_free(struct mt_packer *p);
-/* The next extent of this stream follows: ends the open block when the stream is another one, or blocks were lost before. */
+/* The next extent of this stream follows: ends the open block when the stream is another one, or blocks were lost
+ * before. */
 mt_status mt_packer_stream(struct mt_packer *p, const struct mt_extent *e) MT_CHECKED;
 /* This extent cannot be read: its stream keeps a gap there. */
 mt_status mt_packer_gap(struct mt_packer *p, const struct mt_extent *e) MT_CHECKED;

@@ -1,5 +1,5 @@
-/* test_analyze.c: one pass against the naive oracle on random events: exact mode must agree to the byte, sampled mode to
- * rounding; and the cases a person can check by hand. */
+/* test_analyze.c: one pass against the naive oracle on random events: exact mode must agree to the byte, sampled mode
+ * to rounding; and the cases a person can check by hand. */
 #include "harness.h"
 
 #include "analysis/estimate.h"
@@ -113,7 +113,7 @@ static void compare(const struct mt_analysis *a, const struct oracle *o, bool sa
         uint64_t oldest = want->oldest_clock == UINT64_MAX ? UINT64_MAX : want->oldest_clock - o->start_clock;
         assert_int_equal(site->oldest_ns, oldest);
         double slope = 12 * (want->moment - duration_s / 2 * want->area) / (duration_s * duration_s * duration_s);
-        double rounding = sampled ? (double)o->life_count * 0.001 * 2 / duration_s : 0; /* of weights, over a short time */
+        double rounding = sampled ? (double)o->life_count * 0.001 * 2 / duration_s : 0; /* of weights */
         near(site->growth_bytes_per_s, slope, 1e-4 * fabs(slope) + 1 + rounding);
         peak += want->storage == MT_STORAGE_HEAP ? want->sum[MT_MEASURE_PEAK].bytes : 0;
     }

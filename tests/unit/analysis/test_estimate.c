@@ -1,9 +1,10 @@
 /* test_estimate.c: the Horvitz-Thompson estimator by simulation.
  *
- * Statistics: a program of fixed allocations is sampled RUNS times with an exact byte countdown and exponential steps. (1)
- * |mean of the estimates - truth| < 4.5 standard errors, for bytes and for counts. (2) The 95 % interval covers the truth
- * in 92 … 98 % of the runs; with RUNS = 2000 its share has a standard deviation of 0.5 %, and the interval itself is a
- * normal approximation that covers 94 … 95.5 % at these sample counts. A false alarm is less likely than 1 in 10,000.
+ * Statistics: a program of fixed allocations is sampled RUNS times with an exact byte countdown and exponential steps.
+ * (1) |mean of the estimates - truth| < 4.5 standard errors, for bytes and for counts. (2) The 95 % interval covers the
+ * truth in 92 … 98 % of the runs; with RUNS = 2000 its share has a standard deviation of 0.5 %, and the interval itself
+ * is a normal approximation that covers 94 … 95.5 % at these sample counts. A false alarm is less likely than 1 in
+ * 10,000.
  */
 #include "harness.h"
 

@@ -23,8 +23,8 @@ static void gone(void *context, const struct mt_mapping *m, uint64_t lost)
     assert_int_equal(m->mapped, w->left[m->site]); /* the test numbers mappings in site; left is already lowered */
 }
 
-/* Lowers the naive side first, cell by cell, then compares what the table reports. Whole-range calls may hit a mapping in
- * several pieces, so `left` cannot be compared inside; hence one call a piece of one owner. */
+/* Lowers the naive side first, cell by cell, then compares what the table reports. Whole-range calls may hit a mapping
+ * in several pieces, so `left` cannot be compared inside; hence one call a piece of one owner. */
 static void unmap(struct world *w, uint64_t from, uint64_t cells)
 {
     for (uint64_t at = from; at < from + cells;) {

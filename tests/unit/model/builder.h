@@ -1,8 +1,9 @@
 /* builder.h: makes small traces in memory, record by record, for tests of readers.
  *
- * Events are given per stream with absolute values, metadata as records; builder_finish lays them out as a writer would:
- * slots and blocks of a chosen size, sealed with checksums, through wire/encode.h. `ends` says for every event where its
- * record ends in the file, which is the ground truth of the truncation tests. Everything is static: a test includes it.
+ * Events are given per stream with absolute values, metadata as records; builder_finish lays them out as a writer
+ * would: slots and blocks of a chosen size, sealed with checksums, through wire/encode.h. `ends` says for every event
+ * where its record ends in the file, which is the ground truth of the truncation tests. Everything is static: a test
+ * includes it.
  */
 #ifndef MT_TESTS_UNIT_MODEL_BUILDER_H
 #define MT_TESTS_UNIT_MODEL_BUILDER_H
@@ -317,8 +318,8 @@ static void builder_event_block(struct builder *b, const size_t *order, size_t f
         builder_encode(&e, v);
         builder_note_end(b, order[i], b->file_bytes + sizeof(struct mt_block_header) + (size_t)(e.at - payload));
     }
-    builder_block(b, MT_BLOCK_EVENTS, b->events[order[from]].stream, seq, slot, payload, (size_t)(e.at - payload), first,
-                  e.clock, e.events);
+    builder_block(b, MT_BLOCK_EVENTS, b->events[order[from]].stream, seq, slot, payload, (size_t)(e.at - payload),
+                  first, e.clock, e.events);
     free(payload);
 }
 

@@ -1,5 +1,5 @@
-/* test_cursor.c: order over streams, batches of any size, stop clock, and what becomes of reallocs. Truth: the events as
- * given, sorted by (clock, stream). */
+/* test_cursor.c: order over streams, batches of any size, stop clock, and what becomes of reallocs. Truth: the events
+ * as given, sorted by (clock, stream). */
 #include "harness.h"
 
 #include "model/builder.h"
@@ -12,8 +12,8 @@ static struct mt_trace *open_builder(const struct builder *b)
     return t;
 }
 
-static size_t read_all(const struct mt_trace *t, uint64_t stop_clock, size_t batch, struct mt_event *out, size_t capacity,
-                       struct mt_cursor_losses *losses)
+static size_t read_all(const struct mt_trace *t, uint64_t stop_clock, size_t batch, struct mt_event *out,
+                       size_t capacity, struct mt_cursor_losses *losses)
 {
     struct mt_cursor *c;
     assert_int_equal(mt_cursor_new(t, stop_clock, &c), MT_OK);

@@ -1,5 +1,5 @@
-/* test_frames.c: native and Python halves of a stack become one list. Without symbol files: a native frame is its address
- * in its module, so every expected list is known by construction. */
+/* test_frames.c: native and Python halves of a stack become one list. Without symbol files: a native frame is its
+ * address in its module, so every expected list is known by construction. */
 #include "harness.h"
 
 #include "model/builder.h"
@@ -71,7 +71,8 @@ static void expect(struct builder *b, const struct mt_frames_options *options, c
 
 /* An extension called from Python that calls back into Python:
  * ext | eval(f1 f2) helper | ext | eval(f3) | main start */
-static const uint64_t g_pcs[] = { EXTENSION + 1, PYTHON + 2, PYTHON + 3, EXTENSION + 4, PYTHON + 5, LIBC + 6, HOST + 7 };
+static const uint64_t g_pcs[] = { EXTENSION + 1, PYTHON + 2, PYTHON + 3, EXTENSION + 4,
+                                  PYTHON + 5,    LIBC + 6,   HOST + 7 };
 static const unsigned g_entry[] = { 0, 1, 1 };
 
 static void test_anchors_replace_evaluation_loops_by_python_frames(void **state)

@@ -1,8 +1,9 @@
 /* test_live.c: a trace that is being written while it is opened, again and again.
  *
  * A writer thread keeps the protocol of trace.md section 1: records are committed by one store of seq_committed, a full
- * slot is written as a block at the tail and starts again with the next seq, metadata is committed before the event that
- * names it. Whatever the moment, a reader must see a prefix of each stream without a gap, and know every stack it names.
+ * slot is written as a block at the tail and starts again with the next seq, metadata is committed before the event
+ * that names it. Whatever the moment, a reader must see a prefix of each stream without a gap, and know every stack it
+ * names.
  */
 #include "harness.h"
 

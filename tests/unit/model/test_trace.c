@@ -16,7 +16,8 @@ static struct mt_trace *open_bytes(const void *data, size_t bytes)
 }
 
 /* Reads all events; returns how many. */
-static size_t read_events(const struct mt_trace *t, struct mt_event *out, size_t capacity, struct mt_cursor_losses *losses)
+static size_t read_events(const struct mt_trace *t, struct mt_event *out, size_t capacity,
+                          struct mt_cursor_losses *losses)
 {
     struct mt_cursor *c;
     assert_int_equal(mt_cursor_new(t, UINT64_MAX, &c), MT_OK);

@@ -1,4 +1,5 @@
-/* test_fuzz_corpus.c: the committed fuzz inputs, seeds and past findings, and every seed with bytes changed at random. */
+/* test_fuzz_corpus.c: the committed fuzz inputs, seeds and past findings, and every seed with bytes changed at random.
+ * */
 #include "harness.h"
 
 #include "../../../fuzz/decode_fuzz.c"

@@ -57,7 +57,8 @@ static void build(struct builder *b, uint64_t *seed, size_t events)
         clock += 1 + (r >> 4) % 3;
         switch ((r >> 8) % 8) {
         case 0:
-            builder_map(b, stream, clock, (unsigned)(r >> 20) % 6, (r >> 30 & 0xFFFF) << 12, 8192, (uint32_t)(r >> 50) % 50);
+            builder_map(b, stream, clock, (unsigned)(r >> 20) % 6, (r >> 30 & 0xFFFF) << 12, 8192,
+                        (uint32_t)(r >> 50) % 50);
             break;
         case 1:
             builder_unmap(b, stream, clock, 0, (r >> 30 & 0xFFFF) << 12, 4096);
