@@ -1,7 +1,7 @@
 /* bank.h: the hooks of one bank; included once by each of bank0.c, bank1.c and bank2.c with MT_BANK defined.
  *
  * Decides nothing: counts, and either tail-jumps to the real function or tail-jumps to the recorded path. Compiled code of
- * the malloc hook: load TLS offset, sub, jbe, jmp *original (tests/unit/hook count the instructions); of the free hook 7
+ * the malloc hook: load TLS offset, sub, jbe, jmp *original (test_interception.py counts the instructions); of the free hook 7
  * instructions and the jump. No frame is left on the stack by either, so that the callee's return address is the
  * program's (dlopen looks at it, and so does the unwinder).
  * Invariant: nothing here has a local whose address is taken; that would end the tail jumps. The range hooks have six

@@ -68,7 +68,7 @@ void mt_loader_safe_point(void)
         mt_pymem_objects_gone();
     }
     if (came) {
-        (void)mt_pymem_check();
+        mt_pymem_check();
         if (g_on_load != NULL) {
             g_on_load();
         }

@@ -34,6 +34,7 @@ static struct {
     void (*set)(int domain, const struct mt_python_allocator *allocator);
     void (*get_arena)(struct arena_allocator *ret);
     void (*set_arena)(const struct arena_allocator *allocator);
+    int (*may_call)(void); /* PyGILState_Check: 1 with the GIL, and before there is one */
     bool free_threaded;
     bool installed;
     bool used[MT_PYTHON_LAYERS][MT_PYTHON_DOMAIN__COUNT]; /* layers that have an original */
@@ -154,12 +155,28 @@ static void find_functions(void)
         (void (*)(struct arena_allocator *))(uintptr_t)mt_elf_lookup("PyObject_GetArenaAllocator");
     g_python.set_arena =
         (void (*)(const struct arena_allocator *))(uintptr_t)mt_elf_lookup("PyObject_SetArenaAllocator");
+    g_python.may_call = (int (*)(void))(uintptr_t)mt_elf_lookup("PyGILState_Check");
     g_python.free_threaded = is_free_threaded();
 }
 
 static bool has_functions(void)
 {
     return g_python.get != NULL && g_python.set != NULL;
+}
+
+/* One thread changes allocators at a time; another that comes meanwhile goes on. Not to be waited for: the holder may be
+ * waiting for Python. Pairing H4: taken by CAS, released with a release store after the last change. */
+static uint32_t g_busy;
+
+static bool begin_change(void)
+{
+    uint32_t expected = 0;
+    return mt_cas_acq_rel(&g_busy, &expected, 1u);
+}
+
+static void end_change(void)
+{
+    mt_store_release(&g_busy, 0u);
 }
 
 /* ---- wrapping ------------------------------------------------------------------------------------------------------- */
@@ -238,7 +255,7 @@ static MT_NOINLINE void *arena_alloc(void *ctx, size_t bytes)
     t_mt.depth = 0;
     enum mt_verdict verdict = mt_engine_begin_range();
     mt_engine_enter();
-    (void)mt_pymem_check();
+    mt_pymem_check();
     void *arena = g_python.arena.alloc(g_python.arena.ctx, bytes);
     mt_engine_leave();
     if (verdict == MT_RECORD && arena != NULL) {
@@ -324,26 +341,37 @@ static bool wrap_domains(void)
 
 bool mt_pymem_install(void)
 {
+    if (!begin_change()) {
+        return false;
+    }
     if (!g_python.installed) {
         find_functions();
     }
-    if (!has_functions()) {
-        return false;
+    bool wrapped = false;
+    if (has_functions()) {
+        g_python.installed = true;
+        wrap_arenas();
+        wrapped = wrap_domains();
     }
-    g_python.installed = true;
-    wrap_arenas();
-    return wrap_domains();
+    end_change();
+    return wrapped;
 }
 
-bool mt_pymem_check(void)
+void mt_pymem_check(void)
 {
-    if (!g_python.installed || !mt_objects_walkable()) {
-        return false;
+    if (!g_python.installed || !mt_objects_walkable() || !begin_change()) {
+        return;
     }
-    if (needs_wrapping(MT_PYTHON_MEM) || needs_wrapping(MT_PYTHON_OBJECT)) {
-        return wrap_domains();
+    bool allowed = g_python.may_call == NULL || g_python.may_call() != 0;
+    if (allowed && (needs_wrapping(MT_PYTHON_MEM) || needs_wrapping(MT_PYTHON_OBJECT))) {
+        (void)wrap_domains();
     }
-    return true;
+    end_change();
+}
+
+void mt_pymem_after_fork(void)
+{
+    end_change();
 }
 
 void mt_pymem_uninstall(void)

@@ -17,8 +17,10 @@ bool mt_pymem_install(void);
 /* Unwraps where we are still outermost. Same context. */
 void mt_pymem_uninstall(void);
 /* Wraps again what was set over us (PYTHONMALLOC and -X dev at start-up, the end of tracemalloc). Cheap. Context: loader
- * hooks and arena allocation, which Python makes with its lock held. Does nothing before mt_pymem_install. */
-bool mt_pymem_check(void);
+ * hooks (nothing happens in a thread without the GIL) and arena allocation. Does nothing before mt_pymem_install. */
+void mt_pymem_check(void);
+/* Context: [fork-child]. */
+void mt_pymem_after_fork(void);
 /* Objects were unloaded: forgets Python if it was among them. Context: loader hooks. */
 void mt_pymem_objects_gone(void);
 
