@@ -104,6 +104,20 @@ static void note_eval_range(const struct mt_python_info *info)
     mt_meta_unlock();
 }
 
+static void note_unknown_version(const struct mt_python_info *info)
+{
+    static const char rest[] = " is a version this memtap does not know: stacks are native only";
+    char text[sizeof rest + 64] = "Python ";
+    size_t length = strlen(text);
+    size_t digits = info->version_text != NULL ? strcspn(info->version_text, " ") : 0;
+    if (digits > 0 && digits < 32) {
+        memcpy(text + length, info->version_text, digits);
+        length += digits;
+    }
+    memcpy(text + length, rest, sizeof rest);
+    mt_engine_note("warning", text);
+}
+
 void mt_engine_python_found(void)
 {
     const struct mt_python_info *info = mt_pystack_info();
@@ -115,7 +129,7 @@ void mt_engine_python_found(void)
         mt_engine_note("python.version", info->version_text);
     }
     if (!info->frames_supported) {
-        mt_engine_note("warning", "this Python version is unknown: stacks are native only");
+        note_unknown_version(info);
         return;
     }
     if (g_mt.config.python_frames) {
