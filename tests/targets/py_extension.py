@@ -18,6 +18,7 @@ def below():
     tapped.allocate("mem", 60_015)
     tapped.allocate("object", 60_017)
     tapped.allocate("object", 117)
+    tapped.allocate("mem", 119)
 
 
 def again(depth):

@@ -3,6 +3,7 @@
 import json
 
 import numpy
+from py_truth import leave
 
 KEPT = []
 SIZES = {}
@@ -34,3 +35,4 @@ make_floats()
 make_by_arithmetic()
 make_and_drop()
 print(json.dumps(SIZES))
+leave()

@@ -7,6 +7,8 @@ Prints one JSON object: for each function how many blocks of which size are aliv
 import json
 import sys
 
+from py_truth import leave
+
 
 class Point:
     __slots__ = ("x", "y")
@@ -40,6 +42,7 @@ def main():
         "make_strings": {"count": len(strings), "size": sys.getsizeof(strings[0])},
     }
     print(json.dumps(truth))
+    leave()
 
 
 main()

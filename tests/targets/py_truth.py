@@ -3,7 +3,7 @@
 Decides: the form of the truth. `keep(bytes(N))` on one line makes one block (bytes objects are one block of
 sys.getsizeof bytes) and notes the stack of Python frames with the lines the interpreter itself names. Every size is used
 once, so a block in a trace is found by its size. finish() writes {"blocks": [{"size", "stack": [[function, line], ...],
-"live"}]} to the file named by the environment variable TRUTH_FILE; frames are innermost first, those of this module and
+"live"}]} to the file named by the environment variable TRUTH_FILE and ends the process; frames are innermost first, those
 of the standard library are left out.
 """
 
@@ -47,3 +47,10 @@ def drop(size_of):
 def finish():
     with open(os.environ["TRUTH_FILE"], "w") as file:
         json.dump({"blocks": BLOCKS, "python": sys.version_info[:3]}, file)
+    leave()
+
+
+def leave():
+    """Ends the process while everything is alive: the interpreter's own end would free it."""
+    sys.stdout.flush()
+    os._exit(0)
