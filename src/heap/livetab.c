@@ -188,7 +188,7 @@ static bool insert_locked(uint64_t ptr, uint64_t size)
     }
     g_live.entries[at].size = size;
     mt_store_release(&g_live.entries[at].ptr, ptr);
-    g_live.count++;
+    mt_store_relaxed(&g_live.count, g_live.count + 1);
     if (g_live.count * FILTER_LOAD > ((uint64_t)1 << g_live.filter_bits)) {
         grow_filter_locked();
     }
@@ -214,12 +214,13 @@ static void delete_locked(uint64_t at)
     for (uint64_t next = (at + 1) & mask; g_live.entries[next].ptr != 0; next = (next + 1) & mask) {
         uint64_t home = slot_of(g_live.entries[next].ptr, mask);
         if (((next - home) & mask) >= ((next - at) & mask)) {
-            g_live.entries[at] = g_live.entries[next];
+            g_live.entries[at].size = g_live.entries[next].size;
+            mt_store_relaxed(&g_live.entries[at].ptr, g_live.entries[next].ptr); /* V1: look-ups may be reading */
             at = next;
         }
     }
-    g_live.entries[at].ptr = 0;
-    g_live.count--;
+    mt_store_relaxed(&g_live.entries[at].ptr, (uint64_t)0);
+    mt_store_relaxed(&g_live.count, g_live.count - 1);
 }
 
 /* Lock-free look-up; repeats while a writer is at work, so it is exact for pointers whose insertion happened before. */
