@@ -1,5 +1,6 @@
 /* analyze.c: runs a pass over every trace of a set and adds them up. Context: [tool]. */
 #include "analysis/pass.h"
+#include "analysis/summary.h"
 #include "util/memory.h"
 
 #include <stdlib.h>
@@ -109,18 +110,12 @@ static uint64_t end_of_pass(const struct mt_trace_info *info, const struct mt_pa
     return end < stop_clock ? end : stop_clock;
 }
 
-static mt_status run_trace(struct run *r, uint32_t trace_idx)
+/* Reads the events of a trace. */
+static mt_status run_pass(struct run *r, uint32_t trace_idx)
 {
     const struct mt_trace *trace = r->set->traces[trace_idx];
     const struct mt_trace_info *info = mt_trace_info(trace);
     struct mt_totals *totals = &r->analysis->totals;
-    if (info->flags & MT_TRACE_AGGREGATE) {
-        if (info->counters[MT_COUNTER_PEAK_BYTES] >= r->largest_peak) {
-            r->largest_peak = info->counters[MT_COUNTER_PEAK_BYTES];
-            totals->peak_time_ns = mt_trace_time(trace, info->counters[MT_COUNTER_PEAK_CLOCK]);
-        }
-        return mt_analyze_aggregate(trace, trace_idx, r->analysis, &r->site_capacity);
-    }
     struct mt_pass pass;
     struct mt_cursor *cursor;
     uint64_t stop_clock = clock_after(info, r->options.stop_ns);
@@ -147,6 +142,25 @@ static mt_status run_trace(struct run *r, uint32_t trace_idx)
     return status;
 }
 
+static mt_status run_trace(struct run *r, uint32_t trace_idx)
+{
+    const struct mt_trace *trace = r->set->traces[trace_idx];
+    const struct mt_trace_info *info = mt_trace_info(trace);
+    struct mt_totals *totals = &r->analysis->totals;
+    if (info->flags & MT_TRACE_AGGREGATE) {
+        if (info->counters[MT_COUNTER_PEAK_BYTES] >= r->largest_peak) {
+            r->largest_peak = info->counters[MT_COUNTER_PEAK_BYTES];
+            totals->peak_time_ns = mt_trace_time(trace, info->counters[MT_COUNTER_PEAK_CLOCK]);
+        }
+        return mt_analyze_aggregate(trace, trace_idx, r->analysis, &r->site_capacity);
+    }
+    if (mt_summary_read(trace, trace_idx, &r->options, r->analysis, &r->site_capacity, &r->thread_capacity,
+                        &r->largest_peak)) {
+        r->done_bytes += info->event_bytes;
+        return MT_OK;
+    }
+    return run_pass(r, trace_idx);
+}
 mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_options *options,
                      struct mt_analysis *ret)
 {

@@ -139,8 +139,9 @@ static struct mt_site site_of(const struct mt_pass *p, const struct place *place
     site.amount[MT_MEASURE_WINDOW] =
         p->windowed ? amount_of(s->window, rest->window, bits) : site.amount[MT_MEASURE_LIVE];
     site.oldest_ns = rest->oldest_clock == UINT64_MAX ? UINT64_MAX : mt_trace_time(p->trace, rest->oldest_clock);
-    site.growth_bytes_per_s = slope(s->area / unit, s->moment / unit, duration_s);
-    site.lifetime_s = s->total.count > 0 ? s->lifetime / (double)s->total.count : 0;
+    /* as exact as a summary keeps them (summary.h) */
+    site.growth_bytes_per_s = (double)(float)slope(s->area / unit, s->moment / unit, duration_s);
+    site.lifetime_s = s->total.count > 0 ? (double)(float)(s->lifetime / (double)s->total.count) : 0;
     return site;
 }
 

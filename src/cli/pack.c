@@ -1,4 +1,5 @@
 /* pack.c: `memtap pack`: rewrites finished traces compactly; run does it by itself. */
+#include "analysis/summary.h"
 #include "cli/command.h"
 #include "cli/select.h"
 #include "util/human.h"
@@ -57,7 +58,10 @@ static mt_status pack_one(const char *path, const struct values *values, struct 
     struct mt_progress progress;
     struct mt_pack_result result = { 0 };
     struct mt_wire_error wire = { 0 };
-    struct mt_pack_options options = { .writer_is_gone = writer_is_gone(path), .progress = show, .context = &progress };
+    struct mt_pack_options options = { .writer_is_gone = writer_is_gone(path),
+                                       .summarize = mt_summary_make,
+                                       .progress = show,
+                                       .context = &progress };
     mt_progress_begin(&progress, "packing", values->quiet);
     mt_status status = mt_pack(path, values->output, &options, &result, &wire);
     mt_progress_end(&progress);

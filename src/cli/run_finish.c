@@ -5,6 +5,7 @@
  */
 #include "cli/run.h"
 
+#include "analysis/summary.h"
 #include "cli/select.h"
 #include "export/report.h"
 #include "export/stats.h"
@@ -100,7 +101,9 @@ static void pack_all(const struct mt_run *run, const struct mt_strlist *traces)
     for (size_t i = 0; run->options.pack && i < traces->count; i++) {
         struct mt_progress progress;
         struct mt_wire_error wire = { 0 };
-        struct mt_pack_options options = { .writer_is_gone = true, .progress = show, .context = &progress };
+        struct mt_pack_options options = {
+            .writer_is_gone = true, .summarize = mt_summary_make, .progress = show, .context = &progress
+        };
         mt_progress_begin(&progress, "packing the trace", run->options.quiet);
         mt_status status = mt_pack(traces->items[i], NULL, &options, NULL, &wire);
         mt_progress_end(&progress);

@@ -38,7 +38,7 @@ struct mt_extent {
     uint32_t payload_crc;
     uint32_t slot_copy;    /* slot: 1 + index of its copy in the reader; block: 0 */
     uint32_t extent_bytes; /* from header to next extent */
-    uint8_t type;          /* enum mt_block_type of the content: META, EVENTS, AGGREGATE or INDEX */
+    uint8_t type;          /* enum mt_block_type of the content, never SLOT */
     uint8_t codec;
     bool cut;              /* the file ends inside it: no checksum, last record may be partial */
     bool slot;             /* a journal's content: no checksum, raw */

@@ -86,6 +86,7 @@ static bool is_wanted(const struct mt_block_header *h, unsigned take)
     case MT_BLOCK_EVENTS:
     case MT_BLOCK_AGGREGATE:
     case MT_BLOCK_INDEX:
+    case MT_BLOCK_SUMMARY:
         return (take & TAKE_OTHERS) != 0;
     default:
         return false; /* a later minor version's */
@@ -384,7 +385,7 @@ static void clean(struct mt_reader *r)
     uint64_t expected = 0;
     for (size_t i = 0; i < r->count; i++) {
         struct mt_extent *e = &r->extents[i];
-        if (e->type == 0 || e->type > MT_BLOCK_INDEX || e->type == MT_BLOCK_SLOT) {
+        if (e->type == 0 || e->type > MT_BLOCK_SUMMARY || e->type == MT_BLOCK_SLOT) {
             continue;
         }
         if (is_streamed(e)) {

@@ -115,6 +115,7 @@ enum mt_block_type {
     MT_BLOCK_AGGREGATE = 4,
     MT_BLOCK_INDEX = 5,
     MT_BLOCK_PAD = 6, /* nothing: aligns the slot behind it to a page */
+    MT_BLOCK_SUMMARY = 7,
 };
 enum mt_codec { MT_CODEC_NONE = 0, MT_CODEC_ZSTD = 1 };
 

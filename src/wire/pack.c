@@ -29,6 +29,7 @@ enum {
 };
 
 struct job {
+    const char *path;
     const struct mt_reader *reader;
     const struct mt_pack_options *options;
     struct mt_packer *packer;
@@ -78,7 +79,7 @@ static mt_status pack_extent(struct job *j, const struct mt_extent *e, struct mt
     if (e->type == MT_BLOCK_INDEX) {
         return MT_OK;
     }
-    if (e->type == MT_BLOCK_AGGREGATE) {
+    if (e->type == MT_BLOCK_AGGREGATE || e->type == MT_BLOCK_SUMMARY) {
         return mt_packer_copy(j->packer, j->reader, e);
     }
     mt_status status = mt_reader_load(j->reader, e, &j->payload, error);
@@ -95,6 +96,22 @@ static mt_status pack_extent(struct job *j, const struct mt_extent *e, struct mt
     return e->type == MT_BLOCK_META ? pack_metadata(j) : pack_events(j, e);
 }
 
+static mt_status pack_summary(struct job *j)
+{
+    uint8_t *data = NULL;
+    size_t bytes = 0;
+    bool packed = (mt_reader_header(j->reader)->flags & MT_TRACE_PACKED) != 0; /* has its summary, if any */
+    if (packed || j->options == NULL || j->options->summarize == NULL) {
+        return MT_OK;
+    }
+    mt_status status = j->options->summarize(j->path, &data, &bytes);
+    if (status == MT_OK && data != NULL) {
+        status = mt_packer_single(j->packer, MT_BLOCK_SUMMARY, data, bytes);
+    }
+    free(data);
+    return status;
+}
+
 static mt_status pack_all(struct job *j, struct mt_wire_error *error)
 {
     size_t count;
@@ -106,6 +123,9 @@ static mt_status pack_all(struct job *j, struct mt_wire_error *error)
     for (size_t i = 0; i < count && status == MT_OK; i++) {
         status = pack_extent(j, &extents[i], error);
         progress(j, &extents[i]);
+    }
+    if (status == MT_OK) {
+        status = pack_summary(j);
     }
     return status == MT_OK ? mt_packer_finish(j->packer, mt_reader_header(j->reader)) : status;
 }
@@ -135,13 +155,14 @@ static uint32_t default_raw_bytes(const struct mt_reader *reader)
     return (uint32_t)(share > OPEN_RAW_LEAST ? share : OPEN_RAW_LEAST);
 }
 
-static mt_status write_packed(const struct mt_reader *reader, int fd, const struct mt_pack_options *options,
-                              struct mt_pack_result *result, struct mt_wire_error *error)
+static mt_status write_packed(const char *path, const struct mt_reader *reader, int fd,
+                              const struct mt_pack_options *options, struct mt_pack_result *result,
+                              struct mt_wire_error *error)
 {
     int level = options != NULL && options->level != 0 ? options->level : DEFAULT_LEVEL;
     uint32_t raw = options != NULL && options->raw_bytes != 0 ? options->raw_bytes : default_raw_bytes(reader);
     raw = raw < LEAST_RAW ? LEAST_RAW : raw > MT_BLOCK_RAW_MAX ? (uint32_t)MT_BLOCK_RAW_MAX : raw;
-    struct job j = { .reader = reader, .options = options };
+    struct job j = { .path = path, .reader = reader, .options = options };
     mt_status status = mt_packer_new(fd, level, raw, mt_reader_header(reader)->header_bytes, &j.packer);
     if (status != MT_OK) {
         return mt_wire_fail(error, status, 0, "out of memory");
@@ -176,7 +197,7 @@ static mt_status replace(const char *path, const char *output, const struct mt_r
         return mt_wire_fail(error, mt_status_from_errno(errno), 0, "no file can be made beside the trace");
     }
     struct stat st;
-    mt_status status = write_packed(reader, fd, options, result, error);
+    mt_status status = write_packed(path, reader, fd, options, result, error);
     if (status == MT_OK && stat(path, &st) == 0) {
         (void)fchmod(fd, st.st_mode & 07777);
     }

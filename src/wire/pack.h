@@ -13,12 +13,16 @@
 #include "wire/decode.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mt_pack_options {
     int level;             /* zstd level, 0: default (3) */
     uint32_t raw_bytes;    /* raw bytes of a block, 0: default (512 KiB; less when there are many streams) */
     bool writer_is_gone;   /* the caller knows that the process is dead, whatever the header says */
+    /* Makes the summary block (trace.md section 8) from the trace at path, which is complete and not packed yet:
+     * malloc'ed bytes, or *ret_data NULL for none. NULL: no summary. wire/ does not know what is in it. */
+    mt_status (*summarize)(const char *path, uint8_t **ret_data, size_t *ret_bytes);
     void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
     void *context;
 };

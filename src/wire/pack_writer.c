@@ -339,6 +339,24 @@ mt_status mt_packer_copy(struct mt_packer *p, const struct mt_reader *reader, co
     return status;
 }
 
+mt_status mt_packer_single(struct mt_packer *p, uint8_t type, const void *data, size_t bytes)
+{
+    mt_status status = close_block(p);
+    if (status != MT_OK || bytes > MT_BLOCK_RAW_MAX) {
+        return status;
+    }
+    if (!reserve(&p->raw, &p->raw_capacity, bytes)) {
+        return MT_E_NOMEM;
+    }
+    p->type = type;
+    p->stream = MT_STREAM_NONE;
+    p->seq = 0;
+    open_block(p, 0);
+    memcpy(p->raw, data, bytes);
+    p->raw_used = bytes;
+    return close_block(p);
+}
+
 static mt_status write_index(struct mt_packer *p)
 {
     uint8_t head[MT_VARINT_MAX];

@@ -23,8 +23,10 @@ mt_status mt_packer_gap(struct mt_packer *p, const struct mt_extent *e) MT_CHECK
 mt_status mt_packer_events(struct mt_packer *p, const struct mt_event *events, size_t count) MT_CHECKED;
 /* One whole metadata record, tag and length included. */
 mt_status mt_packer_metadata(struct mt_packer *p, const uint8_t *record, size_t bytes) MT_CHECKED;
-/* An extent as it is (aggregate table). */
+/* An extent as it is (aggregate table, summary). */
 mt_status mt_packer_copy(struct mt_packer *p, const struct mt_reader *reader, const struct mt_extent *e) MT_CHECKED;
+/* One block of any type that belongs to no stream; more than MT_BLOCK_RAW_MAX bytes are left out. */
+mt_status mt_packer_single(struct mt_packer *p, uint8_t type, const void *data, size_t bytes) MT_CHECKED;
 /* Index and header. */
 mt_status mt_packer_finish(struct mt_packer *p, const struct mt_trace_header *original) MT_CHECKED;
 uint64_t mt_packer_event_count(const struct mt_packer *p);

@@ -1,0 +1,367 @@
+/* summary.c: see summary.h. Context: [tool]. */
+#include "analysis/summary.h"
+
+#include "analysis/pass.h"
+#include "base/varint.h"
+#include "util/memory.h"
+#include "wire/decode_file.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VERSION = 1, LEAST_EVENTS = 500000, EVENTS_A_SITE = 64, FLAG_ESTIMATES = 1, SITE_LEAST_BYTES = 20 };
+
+/* The measures that are kept; the window of a whole run is what is alive at its end. */
+static const enum mt_measure KEPT[] = { MT_MEASURE_PEAK, MT_MEASURE_LIVE, MT_MEASURE_TOTAL, MT_MEASURE_TEMPORARY };
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+struct out {
+    uint8_t *data;
+    size_t bytes, capacity;
+    bool estimates;
+};
+
+static void put(struct out *o, uint64_t value)
+{
+    o->data = mt_alloc_grow(o->data, &o->capacity, o->bytes + MT_VARINT_MAX, 1);
+    o->bytes = (size_t)(mt_varint_put(o->data + o->bytes, value) - o->data);
+}
+
+static void put_raw(struct out *o, const void *data, size_t bytes)
+{
+    o->data = mt_alloc_grow(o->data, &o->capacity, o->bytes + bytes, 1);
+    memcpy(o->data + o->bytes, data, bytes);
+    o->bytes += bytes;
+}
+
+static void put_float(struct out *o, double value)
+{
+    float narrow = (float)value;
+    put_raw(o, &narrow, sizeof narrow);
+}
+
+static void put_amount(struct out *o, const struct mt_amount *a)
+{
+    put(o, a->bytes);
+    put(o, a->count);
+    if (o->estimates) {
+        put_raw(o, &a->bytes_variance, sizeof a->bytes_variance);
+        put_raw(o, &a->count_variance, sizeof a->count_variance);
+    }
+}
+
+static void put_head(struct out *o, const struct mt_totals *t, uint32_t temporary_max)
+{
+    const uint64_t values[] = { VERSION,
+                                o->estimates ? FLAG_ESTIMATES : 0,
+                                temporary_max,
+                                t->duration_ns,
+                                t->peak_time_ns,
+                                t->events,
+                                t->deallocations,
+                                t->unknown_frees,
+                                t->double_allocations,
+                                t->losses.bad_blocks,
+                                t->losses.cut_records,
+                                t->losses.dropped_events,
+                                t->losses.unfinished_reallocs };
+    for (size_t i = 0; i < MT_COUNTOF(values); i++) {
+        put(o, values[i]);
+    }
+    for (size_t b = 0; b < MT_HISTOGRAM_BUCKETS; b++) {
+        put_amount(o, &t->size_histogram[b]);
+    }
+    for (size_t b = 0; b < MT_HISTOGRAM_BUCKETS; b++) {
+        put(o, t->lifetime_histogram[b]);
+    }
+}
+
+static int compare_stacks(const void *a, const void *b)
+{
+    const struct mt_site *x = *(const struct mt_site *const *)a, *y = *(const struct mt_site *const *)b;
+    if (x->stack != y->stack) {
+        return x->stack < y->stack ? -1 : 1;
+    }
+    if (x->stream != y->stream) {
+        return x->stream < y->stream ? -1 : 1;
+    }
+    return (x->allocator | x->storage << 4) - (y->allocator | y->storage << 4);
+}
+
+static void put_sites(struct out *o, const struct mt_analysis *a)
+{
+    const struct mt_site **order = mt_alloc(a->site_count * sizeof *order);
+    uint32_t stack = 0;
+    for (size_t i = 0; i < a->site_count; i++) {
+        order[i] = &a->sites[i];
+    }
+    qsort(order, a->site_count, sizeof *order, compare_stacks);
+    put(o, a->site_count);
+    for (size_t i = 0; i < a->site_count; i++) {
+        const struct mt_site *s = order[i];
+        put(o, mt_zigzag((int64_t)s->stack - (int64_t)stack));
+        put(o, s->stream);
+        put(o, (uint64_t)(s->allocator | s->storage << 4));
+        for (size_t m = 0; m < MT_COUNTOF(KEPT); m++) {
+            put_amount(o, &s->amount[KEPT[m]]);
+        }
+        put(o, s->oldest_ns + 1); /* UINT64_MAX, none, becomes 0 */
+        put_float(o, s->growth_bytes_per_s);
+        put_float(o, s->lifetime_s);
+        stack = s->stack;
+    }
+    free(order);
+}
+
+void mt_summary_encode(const struct mt_analysis *analysis, uint32_t temporary_max, uint8_t **ret_data,
+                       size_t *ret_bytes)
+{
+    struct out o = { .estimates = analysis->sampled };
+    put_head(&o, &analysis->totals, temporary_max);
+    put(&o, analysis->thread_count);
+    for (size_t i = 0; i < analysis->thread_count; i++) {
+        put(&o, analysis->threads[i].stream);
+        put(&o, analysis->threads[i].deallocations);
+    }
+    put_sites(&o, analysis);
+    *ret_data = o.data;
+    *ret_bytes = o.bytes;
+}
+
+mt_status mt_summary_make(const char *path, uint8_t **ret_data, size_t *ret_bytes)
+{
+    struct mt_trace *trace;
+    struct mt_analysis analysis;
+    *ret_data = NULL;
+    *ret_bytes = 0;
+    mt_status status = mt_trace_open(path, &trace, NULL);
+    if (status != MT_OK) {
+        return status;
+    }
+    struct mt_trace_set set = { &trace, 1 };
+    status = mt_analyze(&set, NULL, &analysis);
+    uint64_t events = analysis.totals.events;
+    bool worth = !analysis.aggregate && events >= LEAST_EVENTS && events / EVENTS_A_SITE >= analysis.site_count;
+    if (status == MT_OK && worth) {
+        mt_summary_encode(&analysis, MT_ANALYSIS_DEFAULTS.temporary_max, ret_data, ret_bytes);
+    }
+    mt_analysis_fini(&analysis);
+    mt_trace_close(trace);
+    return status;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+struct in {
+    struct mt_bytes b;
+    bool estimates;
+};
+
+static void get_raw(struct in *in, void *ret, size_t bytes)
+{
+    if (bytes > (size_t)(in->b.end - in->b.at)) {
+        in->b.bad = true;
+        in->b.at = in->b.end;
+        memset(ret, 0, bytes);
+        return;
+    }
+    memcpy(ret, in->b.at, bytes);
+    in->b.at += bytes;
+}
+
+static double get_float(struct in *in)
+{
+    float value;
+    get_raw(in, &value, sizeof value);
+    return isfinite(value) ? (double)value : 0;
+}
+
+static double get_variance(struct in *in)
+{
+    double value;
+    get_raw(in, &value, sizeof value);
+    return isfinite(value) && value > 0 ? value : 0;
+}
+
+static struct mt_amount get_amount(struct in *in)
+{
+    struct mt_amount a = { .bytes = mt_bytes_u64(&in->b), .count = mt_bytes_u64(&in->b) };
+    if (in->estimates) {
+        a.bytes_variance = get_variance(in);
+        a.count_variance = get_variance(in);
+    }
+    return a;
+}
+
+/* One summary, decoded, before anything is added to an analysis. */
+struct summary {
+    struct mt_totals totals;
+    uint32_t temporary_max;
+    struct mt_thread_totals *threads;
+    size_t thread_count, thread_capacity;
+    struct mt_site *sites;
+    size_t site_count, site_capacity;
+};
+
+static void get_head(struct in *in, struct summary *s)
+{
+    struct mt_totals *t = &s->totals;
+    in->b.bad = mt_bytes_u64(&in->b) != VERSION || in->b.bad;
+    in->estimates = (mt_bytes_u64(&in->b) & FLAG_ESTIMATES) != 0;
+    s->temporary_max = mt_bytes_u32(&in->b);
+    uint64_t *const fields[] = { &t->duration_ns,
+                                 &t->peak_time_ns,
+                                 &t->events,
+                                 &t->deallocations,
+                                 &t->unknown_frees,
+                                 &t->double_allocations,
+                                 &t->losses.bad_blocks,
+                                 &t->losses.cut_records,
+                                 &t->losses.dropped_events,
+                                 &t->losses.unfinished_reallocs };
+    for (size_t i = 0; i < MT_COUNTOF(fields); i++) {
+        *fields[i] = mt_bytes_u64(&in->b);
+    }
+    for (size_t b = 0; b < MT_HISTOGRAM_BUCKETS; b++) {
+        t->size_histogram[b] = get_amount(in);
+    }
+    for (size_t b = 0; b < MT_HISTOGRAM_BUCKETS; b++) {
+        t->lifetime_histogram[b] = mt_bytes_u64(&in->b);
+    }
+}
+
+/* A count of records of at least that many bytes each; more than can be there is damage. */
+static size_t get_count(struct in *in, size_t least_bytes)
+{
+    uint64_t count = mt_bytes_u64(&in->b);
+    if (count > (uint64_t)(in->b.end - in->b.at) / least_bytes) {
+        in->b.bad = true;
+        return 0;
+    }
+    return (size_t)count;
+}
+
+static void get_threads(struct in *in, struct summary *s, uint32_t trace_idx)
+{
+    size_t count = get_count(in, 2);
+    s->threads = mt_alloc_grow(NULL, &s->thread_capacity, count, sizeof *s->threads);
+    for (size_t i = 0; i < count && !in->b.bad; i++) {
+        s->threads[s->thread_count++] = (struct mt_thread_totals){ .trace_idx = trace_idx,
+                                                                   .stream = mt_bytes_u32(&in->b),
+                                                                   .deallocations = mt_bytes_u64(&in->b) };
+    }
+}
+
+static struct mt_site get_site(struct in *in, uint32_t trace_idx, int64_t *stack)
+{
+    struct mt_site s = { .trace_idx = trace_idx };
+    *stack += mt_bytes_s64(&in->b);
+    in->b.bad = in->b.bad || *stack < 0 || *stack > UINT32_MAX;
+    s.stack = (uint32_t)*stack;
+    s.stream = mt_bytes_u32(&in->b);
+    uint64_t kind = mt_bytes_u64(&in->b);
+    s.allocator = (uint8_t)(kind & 0xF);
+    s.storage = (uint8_t)(kind >> 4);
+    in->b.bad = in->b.bad || kind >> 4 >= MT_STORAGE__COUNT;
+    for (size_t m = 0; m < MT_COUNTOF(KEPT); m++) {
+        s.amount[KEPT[m]] = get_amount(in);
+    }
+    s.amount[MT_MEASURE_WINDOW] = s.amount[MT_MEASURE_LIVE];
+    s.oldest_ns = mt_bytes_u64(&in->b) - 1;
+    s.growth_bytes_per_s = get_float(in);
+    s.lifetime_s = get_float(in);
+    return s;
+}
+
+static void get_sites(struct in *in, struct summary *s, const struct mt_trace *trace, uint32_t trace_idx)
+{
+    size_t count = get_count(in, SITE_LEAST_BYTES);
+    int64_t stack = 0;
+    s->sites = mt_alloc_grow(NULL, &s->site_capacity, count, sizeof *s->sites);
+    for (size_t i = 0; i < count && !in->b.bad; i++) {
+        struct mt_site site = get_site(in, trace_idx, &stack);
+        site.stack = site.stack < mt_trace_stack_count(trace) ? site.stack : 0;
+        s->sites[s->site_count++] = site;
+    }
+}
+
+static const struct mt_extent *find_block(const struct mt_trace *trace)
+{
+    size_t count;
+    const struct mt_extent *extents = mt_reader_extents(mt_trace_reader(trace), &count);
+    for (size_t i = count; i-- > 0;) {
+        if (extents[i].type == MT_BLOCK_SUMMARY && !extents[i].cut) {
+            return &extents[i];
+        }
+    }
+    return NULL;
+}
+
+static void add_totals(struct mt_totals *to, const struct mt_totals *from)
+{
+    for (size_t b = 0; b < MT_HISTOGRAM_BUCKETS; b++) {
+        mt_amount_add(&to->size_histogram[b], &from->size_histogram[b]);
+        to->lifetime_histogram[b] += from->lifetime_histogram[b];
+    }
+    to->deallocations += from->deallocations;
+    to->unknown_frees += from->unknown_frees;
+    to->double_allocations += from->double_allocations;
+    to->events += from->events;
+    to->duration_ns = from->duration_ns > to->duration_ns ? from->duration_ns : to->duration_ns;
+    to->losses.bad_blocks += from->losses.bad_blocks;
+    to->losses.cut_records += from->losses.cut_records;
+    to->losses.dropped_events += from->losses.dropped_events;
+    to->losses.unfinished_reallocs += from->losses.unfinished_reallocs;
+}
+
+/* Moves a good summary into the analysis; returns its peak. */
+static uint64_t add_summary(const struct summary *s, struct mt_analysis *a, size_t *site_capacity,
+                            size_t *thread_capacity)
+{
+    uint64_t peak = 0;
+    a->sites = mt_alloc_grow(a->sites, site_capacity, a->site_count + s->site_count, sizeof *a->sites);
+    for (size_t i = 0; i < s->site_count; i++) {
+        a->sites[a->site_count++] = s->sites[i];
+        peak += s->sites[i].storage == MT_STORAGE_HEAP ? s->sites[i].amount[MT_MEASURE_PEAK].bytes : 0;
+    }
+    a->threads = mt_alloc_grow(a->threads, thread_capacity, a->thread_count + s->thread_count, sizeof *a->threads);
+    for (size_t i = 0; i < s->thread_count; i++) {
+        a->threads[a->thread_count++] = s->threads[i];
+    }
+    add_totals(&a->totals, &s->totals);
+    return peak;
+}
+
+static bool options_match(const struct mt_analysis_options *o)
+{
+    return o->stop_ns == UINT64_MAX && o->window_start_ns == 0 && o->timeline_points == 0;
+}
+
+bool mt_summary_read(const struct mt_trace *trace, uint32_t trace_idx, const struct mt_analysis_options *options,
+                     struct mt_analysis *a, size_t *site_capacity, size_t *thread_capacity, uint64_t *peak_bytes)
+{
+    struct mt_payload p = { 0 };
+    const struct mt_extent *e = options_match(options) ? find_block(trace) : NULL;
+    if (e == NULL || mt_reader_load(mt_trace_reader(trace), e, &p, NULL) != MT_OK) {
+        mt_payload_fini(&p);
+        return false;
+    }
+    struct in in = { .b = mt_bytes_of(p.data, p.bytes) };
+    struct summary s = { 0 };
+    get_head(&in, &s);
+    get_threads(&in, &s, trace_idx);
+    get_sites(&in, &s, trace, trace_idx);
+    bool usable = !in.b.bad && s.temporary_max == options->temporary_max;
+    if (usable) {
+        uint64_t peak = add_summary(&s, a, site_capacity, thread_capacity);
+        a->sampled = a->sampled || in.estimates;
+        a->totals.peak_time_ns = peak >= *peak_bytes && peak > 0 ? s.totals.peak_time_ns : a->totals.peak_time_ns;
+        *peak_bytes = peak > *peak_bytes ? peak : *peak_bytes;
+    }
+    free(s.threads);
+    free(s.sites);
+    mt_payload_fini(&p);
+    return usable;
+}

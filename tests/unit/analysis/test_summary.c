@@ -1,0 +1,212 @@
+/* test_summary.c: a summary says exactly what the pass says, and a damaged one is not believed. */
+#include "harness.h"
+
+#include "analysis/summary.h"
+#include "model/builder.h"
+#include "wire/pack.h"
+
+#include <unistd.h>
+
+static char g_path[64];
+
+static void write_file(const struct builder *b)
+{
+    (void)snprintf(g_path, sizeof g_path, "/tmp/memtap-summary-%d.mtap", (int)getpid());
+    FILE *f = fopen(g_path, "wb");
+    assert_int_equal(fwrite(b->file, 1, b->file_bytes, f), b->file_bytes);
+    fclose(f);
+}
+
+static void build(struct builder *b, uint64_t *seed, size_t events, bool sampled)
+{
+    builder_init(b);
+    b->flags = sampled ? MT_TRACE_SAMPLE : MT_TRACE_EXACT;
+    builder_plain_stacks(b, 20);
+    for (size_t i = 0; i < events; i++) {
+        uint64_t r = builder_random(seed);
+        uint32_t stream = 1 + (uint32_t)(r % 3);
+        if (r >> 60 == 0) {
+            builder_map(b, stream, 10 * i + 10, (unsigned)(r >> 10) % 6, (r >> 20) % 64 << 12, 8192, (uint32_t)(r >> 30) % 20);
+        } else if ((r >> 8) % 2) {
+            builder_alloc(b, stream, 10 * i + 10, 64 + 16 * ((r >> 20) % 50), (r >> 40) % 5000, (uint32_t)(r >> 30) % 21);
+        } else {
+            builder_free(b, stream, 10 * i + 10, 64 + 16 * ((r >> 20) % 50));
+        }
+        b->events[b->event_count - 1].rate_bytes = sampled ? 1000 : 0;
+    }
+    builder_finish(b);
+}
+
+/* Always worth it. */
+static mt_status summarize(const char *path, uint8_t **ret_data, size_t *ret_bytes)
+{
+    struct mt_trace *t;
+    struct mt_analysis a;
+    assert_int_equal(mt_trace_open(path, &t, NULL), MT_OK);
+    struct mt_trace_set set = { &t, 1 };
+    assert_int_equal(mt_analyze(&set, NULL, &a), MT_OK);
+    mt_summary_encode(&a, 1, ret_data, ret_bytes);
+    mt_analysis_fini(&a);
+    mt_trace_close(t);
+    return MT_OK;
+}
+
+static int compare_sites(const void *a, const void *b)
+{
+    return memcmp(a, b, offsetof(struct mt_site, amount));
+}
+
+static void analyze(struct mt_trace_set *set, struct mt_analysis *a)
+{
+    set->traces = malloc(sizeof *set->traces);
+    set->count = 1;
+    assert_int_equal(mt_trace_open(g_path, &set->traces[0], NULL), MT_OK);
+    assert_int_equal(mt_analyze(set, NULL, a), MT_OK);
+    qsort(a->sites, a->site_count, sizeof *a->sites, compare_sites);
+}
+
+static void test_a_summary_equals_the_pass(void **state)
+{
+    (void)state;
+    uint64_t seed = builder_seed();
+    for (int round = 0; round < 20; round++) {
+        struct builder b;
+        struct mt_trace_set before, after;
+        struct mt_analysis want, got;
+        build(&b, &seed, 500, round % 2 == 1);
+        write_file(&b);
+        analyze(&before, &want);
+        struct mt_pack_options options = { .summarize = summarize };
+        assert_int_equal(mt_pack(g_path, NULL, &options, NULL, NULL), MT_OK);
+        /* again, repacked: the summary is copied */
+        assert_int_equal(mt_pack(g_path, g_path, &options, NULL, NULL), MT_OK);
+        analyze(&after, &got);
+        struct mt_analysis again = { 0 };
+        size_t sites = 0, threads = 0;
+        uint64_t peak = 0;
+        struct mt_analysis_options defaults = MT_ANALYSIS_DEFAULTS;
+        assert_true(mt_summary_read(after.traces[0], 0, &defaults, &again, &sites, &threads, &peak));
+        assert_int_equal(peak, want.totals.heap[MT_MEASURE_PEAK].bytes);
+        mt_analysis_fini(&again);
+        assert_int_equal(got.site_count, want.site_count);
+        assert_memory_equal(got.sites, want.sites, want.site_count * sizeof *want.sites);
+        assert_int_equal(got.thread_count, want.thread_count);
+        assert_memory_equal(got.threads, want.threads, want.thread_count * sizeof *want.threads);
+        assert_int_equal(got.sampled, want.sampled);
+        assert_memory_equal(&got.totals, &want.totals, sizeof want.totals);
+        mt_analysis_fini(&want);
+        mt_analysis_fini(&got);
+        mt_trace_set_close(&before);
+        mt_trace_set_close(&after);
+        unlink(g_path);
+        builder_fini(&b);
+    }
+}
+
+static void test_other_questions_make_the_pass(void **state)
+{
+    (void)state;
+    uint64_t seed = 5;
+    struct builder b;
+    struct mt_trace_set set;
+    struct mt_analysis a;
+    build(&b, &seed, 500, false);
+    write_file(&b);
+    struct mt_pack_options options = { .summarize = summarize };
+    assert_int_equal(mt_pack(g_path, NULL, &options, NULL, NULL), MT_OK);
+    analyze(&set, &a);
+    struct mt_analysis_options o[4] = { MT_ANALYSIS_DEFAULTS, MT_ANALYSIS_DEFAULTS, MT_ANALYSIS_DEFAULTS,
+                                        MT_ANALYSIS_DEFAULTS };
+    o[0].stop_ns = 2000;
+    o[1].window_start_ns = 100;
+    o[2].temporary_max = 2;
+    o[3].timeline_points = 10;
+    for (size_t i = 0; i < 4; i++) {
+        struct mt_analysis other = { 0 };
+        size_t sites = 0, threads = 0;
+        uint64_t peak = 0;
+        assert_false(mt_summary_read(set.traces[0], 0, &o[i], &other, &sites, &threads, &peak));
+        assert_int_equal(other.site_count, 0);
+    }
+    mt_analysis_fini(&a);
+    mt_trace_set_close(&set);
+    unlink(g_path);
+    builder_fini(&b);
+}
+
+static bool read_summary(const uint8_t *data, size_t bytes)
+{
+    struct builder b;
+    struct mt_trace *t;
+    struct mt_analysis a = { 0 };
+    size_t sites = 0, threads = 0;
+    uint64_t peak = 0;
+    builder_init(&b);
+    builder_plain_stacks(&b, 20);
+    builder_finish(&b);
+    builder_block(&b, MT_BLOCK_SUMMARY, MT_STREAM_NONE, 0, false, data, bytes, 0, 0, 0);
+    memcpy(b.file + offsetof(struct mt_trace_header, file_tail), &(uint64_t){ b.file_bytes }, 8);
+    assert_int_equal(mt_trace_open_memory(b.file, b.file_bytes, &t, NULL), MT_OK);
+    struct mt_analysis_options defaults = MT_ANALYSIS_DEFAULTS;
+    bool usable = mt_summary_read(t, 0, &defaults, &a, &sites, &threads, &peak);
+    for (size_t i = 0; i < a.site_count; i++) {
+        assert_true(a.sites[i].stack < mt_trace_stack_count(t) && a.sites[i].storage < MT_STORAGE__COUNT &&
+                    a.sites[i].allocator < MT_ALLOCATOR__COUNT);
+    }
+    mt_analysis_fini(&a);
+    mt_trace_close(t);
+    builder_fini(&b);
+    return usable;
+}
+
+static void test_damage_is_noticed_or_harmless(void **state)
+{
+    (void)state;
+    uint64_t seed = builder_seed();
+    struct builder b;
+    uint8_t *data;
+    size_t bytes;
+    build(&b, &seed, 300, false);
+    write_file(&b);
+    assert_int_equal(summarize(g_path, &data, &bytes), MT_OK);
+    assert_true(read_summary(data, bytes));
+    for (size_t cut = 0; cut < bytes; cut += cut < 200 ? 1 : 37) {
+        assert_false(read_summary(data, cut));
+    }
+    for (int round = 0; round < 2000; round++) {
+        uint8_t *copy = malloc(bytes);
+        memcpy(copy, data, bytes);
+        for (uint64_t n = 1 + builder_random(&seed) % 4; n > 0; n--) {
+            copy[builder_random(&seed) % bytes] = (uint8_t)builder_random(&seed);
+        }
+        (void)read_summary(copy, bytes);
+        free(copy);
+    }
+    free(data);
+    unlink(g_path);
+    builder_fini(&b);
+}
+
+static void test_small_traces_get_none(void **state)
+{
+    (void)state;
+    uint64_t seed = 5;
+    struct builder b;
+    uint8_t *data;
+    size_t bytes;
+    build(&b, &seed, 500, false);
+    write_file(&b);
+    assert_int_equal(mt_summary_make(g_path, &data, &bytes), MT_OK);
+    assert_null(data);
+    assert_int_equal(mt_summary_make("/nonexistent", &data, &bytes), MT_E_NOENT);
+    unlink(g_path);
+    builder_fini(&b);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_a_summary_equals_the_pass),
+    cmocka_unit_test(test_other_questions_make_the_pass),
+    cmocka_unit_test(test_damage_is_noticed_or_harmless),
+    cmocka_unit_test(test_small_traces_get_none),
+};
+MT_TEST_MAIN(tests)
