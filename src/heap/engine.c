@@ -86,10 +86,9 @@ MT_INLINE bool gate_open(void)
 }
 
 /* The trace of a fork child starts at its first recorded call, not at fork: most children exec at once. */
-static bool restart_in_child(void)
+bool mt_engine_restart_in_child(void)
 {
     if (!g_mt.restart_pending) {
-        t_mt.left = FAR_AWAY;
         return false;
     }
     t_mt.depth++;
@@ -126,7 +125,7 @@ static MT_COLD bool enter_slowly(void)
     if (g_mt.mode != MT_MODE_OFF && live_mode() == MT_MODE_OFF) {
         mt_engine_fork_child(); /* no atfork handler ran: _Fork, clone */
     }
-    if (g_mt.mode == MT_MODE_OFF && !restart_in_child()) {
+    if (g_mt.mode == MT_MODE_OFF && !mt_engine_restart_in_child()) {
         t_mt.left = FAR_AWAY;
         return false;
     }

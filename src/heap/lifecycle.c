@@ -285,6 +285,7 @@ enum mt_engine_mode mt_engine_mode(void)
 
 void mt_engine_threads_begin(void)
 {
+    (void)mt_engine_restart_in_child();
     mt_store_release(&g_mt.threads_begun, true);
 }
 

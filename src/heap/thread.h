@@ -90,6 +90,9 @@ extern struct mt_region_clock g_mt_regions[MT_REGION_CLOCKS] MT_HIDDEN;
 
 /* Gives the calling thread its block; false when there is no memory (counted once a try). */
 bool mt_thread_attach(void) MT_CHECKED;
+/* engine.c. Starts the trace of a fork child that has none yet; true when it records now. Only while the process has one
+ * thread: what others did meanwhile would be lost. */
+bool mt_engine_restart_in_child(void);
 /* The calling thread allocates after its end was seen (a TSD destructor of another library in the last round): gives it a
  * block for good, as nobody tells of its end again. Such a block is not in the list of threads: its TLS may vanish at any
  * time. Bounded; false: the event is dropped and counted. */
