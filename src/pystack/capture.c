@@ -10,8 +10,8 @@
  *                not yet     verified         | new frames
  *                reached     or corrected     |
  *
- * Invariant: nothing in a result is older than this capture; a hint is only ever a guess. Each frame is read once, moved
- * at most twice: a capture is linear in the depth whatever the program does. Bounded by MT_PYSTACK_MAX_FRAMES.
+ * Invariant: nothing in a result is older than this capture; a hint is only ever a guess. Each frame is read once,
+ * moved at most twice: a capture is linear in the depth whatever the program does. Bounded by MT_PYSTACK_MAX_FRAMES.
  * Cost: docs/decisions/0003-python-stacks.md. The walk is compiled once for each known layout, and once for any other.
  * Context: [hook], own thread only; the frames of the calling thread cannot change while it is here.
  */
@@ -34,12 +34,12 @@ struct build {
 
 size_t mt_pystack_memory_bytes(void)
 {
-    return (2 * MT_PYSTACK_MAX_FRAMES + 1) * sizeof(struct mt_py_frame) + HINT_COUNT * sizeof(uint16_t);
+    return 2 * MT_PYSTACK_MAX_FRAMES * sizeof(struct mt_py_frame) + HINT_COUNT * sizeof(uint16_t);
 }
 
 void mt_pystack_init(struct mt_pystack *p, void *memory)
 {
-    struct mt_py_frame *frames = (struct mt_py_frame *)memory + 1; /* frames[-1].frame is 0: nothing below the base */
+    struct mt_py_frame *frames = memory;
     *p = (struct mt_pystack){
         .frames = frames,
         .scratch = frames + MT_PYSTACK_MAX_FRAMES,
@@ -47,7 +47,7 @@ void mt_pystack_init(struct mt_pystack *p, void *memory)
     };
 }
 
-/* ---- reusing the previous stack -------------------------------------------------------------------------------------- */
+/* ---- reusing the previous stack ---------------------------------------------------------------------------------- */
 
 MT_INLINE uint16_t *hint_of(const struct mt_pystack *p, uint64_t frame)
 {
@@ -101,8 +101,8 @@ MT_INLINE enum step refresh(const struct mt_py_enabled *e, const struct mt_py_of
     return STEP_FRAME;
 }
 
-/* True when the frame stored at `old`, an inner frame of its evaluation loop, reads as it did and lies on old[-1]. Loads and
- * comparisons only: an address equal to a checked one needs no check. */
+/* True when the frame stored at `old`, not the base of the stack and no entry frame (3.11+), reads as it did and
+ * lies on old[-1]. Loads and comparisons only: an address equal to a checked one needs no check. */
 MT_INLINE bool is_unchanged(const struct mt_py_offsets *o, const struct mt_py_frame *old)
 {
     uint64_t frame = old->frame;
@@ -121,22 +121,20 @@ MT_INLINE bool is_unchanged(const struct mt_py_offsets *o, const struct mt_py_fr
             (old->fingerprint ^ (uint32_t)mt_py_fingerprint(o, code))) == 0;
 }
 
-/* Verifies frames[at-1], frames[at-2] ... against the walk, until the base, a frame that stood elsewhere, or a failed check.
- * The inner loop stores nothing, so that the offsets stay in registers. */
-MT_INLINE enum step verify_run(const struct mt_py_enabled *e, const struct mt_py_offsets *o, struct mt_py_cursor *c, struct build *b)
+/* Verifies frames[at-1], frames[at-2] ... against the walk, until the base, a frame that stood elsewhere, or a
+ * failed check. The inner loop stores nothing, so that the offsets stay in registers. */
+MT_INLINE enum step verify_run(const struct mt_py_enabled *e, const struct mt_py_offsets *o, struct mt_py_cursor *c,
+                               struct build *b)
 {
     struct mt_py_frame *frames = b->p->frames;
     while (b->at != 0 && frames[b->at - 1].frame == c->frame) {
         uint32_t at = b->at;
-        while (at != 0 && is_unchanged(o, &frames[at - 1])) {
+        while (at > 1 && is_unchanged(o, &frames[at - 1])) {
             at--;
         }
         b->entries += o->family == MT_PY_FRAME_OBJECTS ? b->at - at : 0;
         b->at = at;
-        c->frame = frames[(ptrdiff_t)at - 1].frame;
-        if (at == 0) {
-            break;
-        }
+        c->frame = frames[at - 1].frame;
         struct mt_py_frame now;
         bool changed = false;
         if (read_frame(o, c, &now) != STEP_FRAME) {
@@ -154,7 +152,8 @@ MT_INLINE enum step verify_run(const struct mt_py_enabled *e, const struct mt_py
 }
 
 /* Takes a frame that does not stand where it stood last time. STEP_END: no room for it. */
-MT_INLINE enum step add_new(const struct mt_py_enabled *e, const struct mt_py_offsets *o, struct mt_py_cursor *c, struct build *b)
+MT_INLINE enum step add_new(const struct mt_py_enabled *e, const struct mt_py_offsets *o, struct mt_py_cursor *c,
+                            struct build *b)
 {
     if (b->fresh == MT_PYSTACK_MAX_FRAMES) {
         return STEP_END;
@@ -172,7 +171,7 @@ MT_INLINE enum step add_new(const struct mt_py_enabled *e, const struct mt_py_of
     return STEP_FRAME;
 }
 
-/* ---- the result ------------------------------------------------------------------------------------------------------- */
+/* ---- the result -------------------------------------------------------------------------------------------------- */
 
 static void rehash(struct mt_pystack *p, uint32_t from)
 {
@@ -203,7 +202,8 @@ static void finish(struct build *b, bool partial)
 }
 
 /* Takes all frames; STEP_FRAME: reached the base. STEP_END: more than fit. */
-MT_INLINE enum step take_frames(const struct mt_py_enabled *e, const struct mt_py_offsets *o, struct mt_py_cursor *c, struct build *b)
+MT_INLINE enum step take_frames(const struct mt_py_enabled *e, const struct mt_py_offsets *o, struct mt_py_cursor *c,
+                                struct build *b)
 {
     enum step step = skip_first(o, c) ? STEP_FRAME : STEP_BAD;
     while (step == STEP_FRAME && c->frame != 0) {
@@ -221,8 +221,8 @@ MT_INLINE enum step take_frames(const struct mt_py_enabled *e, const struct mt_p
     return step;
 }
 
-MT_INLINE enum mt_pystack_result walk(struct mt_pystack *p, const struct mt_py_enabled *e, const struct mt_py_offsets *o,
-                                      struct mt_py_cursor *c)
+MT_INLINE enum mt_pystack_result walk(struct mt_pystack *p, const struct mt_py_enabled *e,
+                                      const struct mt_py_offsets *o, struct mt_py_cursor *c)
 {
     struct build b = { .p = p };
     enum step step = take_frames(e, o, c, &b);
@@ -248,7 +248,8 @@ MT_PY_ROW_TABLE(ROW_WALK)
 #undef ROW_WALK
 
 /* An interpreter that describes itself otherwise than its row. */
-static MT_NOINLINE enum mt_pystack_result walk_any(struct mt_pystack *p, const struct mt_py_enabled *e, struct mt_py_cursor *c)
+static MT_NOINLINE enum mt_pystack_result walk_any(struct mt_pystack *p, const struct mt_py_enabled *e,
+                                                   struct mt_py_cursor *c)
 {
     return walk(p, e, &e->offsets, c);
 }

@@ -1,8 +1,8 @@
 /* describe.c: what a code object says of itself: names, file, line table.
  *
  * Decides: how a str and a bytes object are read without the C API (PEP 393 layout: PyASCIIObject, then the characters
- * for compact ASCII, or PyCompactUnicodeObject, then 1, 2 or 4 bytes a character; or, for subclasses, a pointer), and how
- * text becomes UTF-8. ASCII, nearly always, is returned in place. A lone surrogate U+DC80..U+DCFF stands for an
+ * for compact ASCII, or PyCompactUnicodeObject, then 1, 2 or 4 bytes a character; or, for subclasses, a pointer), and
+ * how text becomes UTF-8. ASCII, nearly always, is returned in place. A lone surrogate U+DC80..U+DCFF stands for an
  * undecodable byte of a file name (PEP 383) and becomes that byte again; other lone surrogates become U+FFFD.
  * Invariant: reads only objects a code object refers to, whose type was checked, and only as many bytes as they claim.
  * Context: [hook], own thread, while a frame of it holds the code object.

@@ -1,10 +1,10 @@
 /* detect.c: which Python is in this process, and whether its frames can be read.
  *
- * Decides: the version, from the constant Py_Version (3.11+) or the text of Py_GetVersion (older; documented as callable
- * before Py_Initialize), and free-threading, from the interpreter's own description or that text. Nothing here starts,
- * stops or locks the interpreter. An interpreter that is not known exactly is reported with frames_supported = false.
- * The enabled state is published once and not changed in place, because captures on other threads read it without a
- * lock; a second interpreter version in the same process (dlmopen, embedding experiments) takes another slot.
+ * Decides: the version, from the constant Py_Version (3.11+) or the text of Py_GetVersion (older; documented as
+ * callable before Py_Initialize), and free-threading, from the interpreter's own description or that text. Nothing here
+ * starts, stops or locks the interpreter. An interpreter that is not known exactly is reported with frames_supported =
+ * false. The enabled state is published once and not changed in place, because captures on other threads read it
+ * without a lock; a second interpreter version in the same process (dlmopen, embedding experiments) takes another slot.
  * Contexts: detect and enable [agent], one caller at a time; info any.
  */
 #include "base/atomic.h"
@@ -17,7 +17,7 @@ enum { MAX_ENABLED = 16, FINAL = 0xF0 };
 
 static struct mt_py_enabled g_slots[MAX_ENABLED];
 static unsigned g_slots_used;
-/* Writer: mt_pystack_enable. Readers: every capture. Pairing Y1: release store of a filled slot with the acquire load. */
+/* Writer: mt_pystack_enable. Readers: every capture. Pairing Y1: release store of a filled slot, acquire load. */
 static const struct mt_py_enabled *g_enabled;
 
 const struct mt_py_enabled *mt_py_enabled(void)

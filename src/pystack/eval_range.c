@@ -1,12 +1,12 @@
-/* eval_range.c: the end of the evaluation function, for the interpreters (<= 3.10) whose Python frames are matched 1:1 with
- * the C frames of that function.
+/* eval_range.c: the end of the evaluation function, for the interpreters (<= 3.10) whose Python frames are matched 1:1
+ * with the C frames of that function.
  *
- * Decides: the end is the start of the next function in the binary search table of .eh_frame_hdr (Linux Standard Base 5.0,
- * "The .eh_frame_hdr section"). Every C function of the interpreter has an entry there, so what lies between is padding,
- * in which no return address can be. Rejected: symbol sizes (.dynsym of a stripped interpreter has them, but its hash
- * tables must be walked for them) and decoding the FDE itself (needs the CIE for the pointer encoding, same answer).
- * The compiler may have moved unlikely blocks of the function elsewhere (_PyEval_EvalFrameDefault.cold); return addresses
- * there are outside of the range, and the tool finds them by symbol.
+ * Decides: the end is the start of the next function in the binary search table of .eh_frame_hdr (Linux Standard Base
+ * 5.0, "The .eh_frame_hdr section"). Every C function of the interpreter has an entry there, so what lies between is
+ * padding, in which no return address can be. Rejected: symbol sizes (.dynsym of a stripped interpreter has them, but
+ * its hash tables must be walked for them) and decoding the FDE itself (needs the CIE for the pointer encoding, same
+ * answer). The compiler may have moved unlikely blocks of the function elsewhere (_PyEval_EvalFrameDefault.cold);
+ * return addresses there are outside of the range, and the tool finds them by symbol.
  * Context: [agent]; dl_iterate_phdr takes the loader's lock.
  */
 #include "pystack/eval_range.h"

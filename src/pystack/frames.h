@@ -15,9 +15,9 @@
 
 enum step { STEP_FRAME, STEP_END, STEP_BAD };
 
-/* The code object of the frame that 3.12+ puts under a specialized call of __init__ to check its result (_Py_InitCleanup):
- * no function, and not exported. Found by the first walk that meets it. Writers and readers: any capture; relaxed, as all
- * write the same value. */
+/* The code object of the frame that 3.12+ puts under a specialized call of __init__ to check its result
+ * (_Py_InitCleanup): no function, and not exported. Found by the first walk that meets it. Writers and readers: any
+ * capture; relaxed, as all write the same value. */
 static uint64_t g_cleanup_code;
 
 struct mt_py_cursor {
@@ -36,7 +36,7 @@ MT_INLINE bool is_shim(const struct mt_py_offsets *o, uint64_t frame)
     return mt_py_load_u8(frame, o->frame.owner) >= o->owner_shim;
 }
 
-/* The instruction pointer moved from the thread's own copy of the bytecode to the main one, so that all threads agree. */
+/* The instruction pointer moved from the thread's own copy of the bytecode to the main one: all threads agree. */
 MT_INLINE uint64_t move_to_main_copy(const struct mt_py_offsets *o, uint64_t frame, uint64_t code, uint64_t instr)
 {
     uint64_t copies = mt_py_load_u64(code, o->code.copies);
@@ -74,8 +74,8 @@ MT_INLINE bool is_cleanup_code(const struct mt_py_offsets *o, uint64_t code)
     return found;
 }
 
-/* Moves the cursor over what is no function: shims (an evaluation loop is just being entered or left, or it is the base of
- * the stack) and cleanup frames. */
+/* Moves the cursor over what is no function: shims (an evaluation loop is just being entered or left, or it is the
+ * base of the stack) and cleanup frames. */
 MT_INLINE bool skip_shims(const struct mt_py_offsets *o, struct mt_py_cursor *c)
 {
     while (c->frame != 0 && (is_shim(o, c->frame) || is_cleanup(o, c->frame))) {

@@ -1,8 +1,8 @@
 /* layout.h: the enabled interpreter and checked loads from its memory.
  *
  * Decides: what a plausible pointer is, and how words of a foreign struct are read (memcpy: no aliasing, no alignment
- * assumptions of the compiler). Invariant: nobody dereferences an address of the interpreter except through mt_py_load_*,
- * and only after mt_py_plausible said yes for the start of its struct. Context: [hook].
+ * assumptions of the compiler). Invariant: nobody dereferences an address of the interpreter except through
+ * mt_py_load_*, and only after mt_py_plausible said yes for the start of its struct. Context: [hook].
  */
 #ifndef MT_PYSTACK_LAYOUT_H
 #define MT_PYSTACK_LAYOUT_H
@@ -18,7 +18,8 @@ enum { MT_PY_TEXT_MAX = 1 << 24 };
 
 struct mt_py_enabled;
 struct mt_py_cursor;
-typedef enum mt_pystack_result (*mt_py_walk)(struct mt_pystack *p, const struct mt_py_enabled *e, struct mt_py_cursor *c);
+typedef enum mt_pystack_result (*mt_py_walk)(struct mt_pystack *p, const struct mt_py_enabled *e,
+                                             struct mt_py_cursor *c);
 
 /* What captures work with: published once, never changed afterwards. */
 struct mt_py_enabled {
@@ -66,9 +67,9 @@ MT_INLINE bool mt_py_is_code(const struct mt_py_enabled *e, uint64_t object)
            mt_py_load_u64(object, e->offsets.object.type) == (uint64_t)(uintptr_t)e->info.code_type;
 }
 
-/* First and last eight bytes and length of the line table. Before 3.12 nothing numbers code objects, and a code object made
- * of the same source pattern often gets every address of the one freed just before it (exec in a loop). A shorter table
- * gives bytes of its own object header and rounding, which stay what they are while it lives. */
+/* First and last eight bytes and length of the line table. Before 3.12 nothing numbers code objects, and a code
+ * object made of the same source pattern often gets every address of the one freed just before it (exec in a loop).
+ * A shorter table gives bytes of its own object header and rounding, which stay what they are while it lives. */
 MT_INLINE uint64_t mt_py_sample_linetable(const struct mt_py_offsets *o, uint64_t linetable)
 {
     if (MT_UNLIKELY(!mt_py_plausible(linetable))) {
@@ -82,8 +83,9 @@ MT_INLINE uint64_t mt_py_sample_linetable(const struct mt_py_offsets *o, uint64_
     return mt_py_load_u64(linetable, o->object.bytes_data) ^ (last << 23 | last >> 41) ^ bytes << 48;
 }
 
-/* See mt_pystack_fingerprint. code: a plausible address of a code object. From 3.12 on co_version numbers code objects, so
- * that name and file need only be there for files renamed in place (_imp._fix_co_filename). One multiplication. */
+/* See mt_pystack_fingerprint. code: a plausible address of a code object. From 3.12 on co_version numbers code
+ * objects, so that name and file need only be there for files renamed in place (_imp._fix_co_filename). One
+ * multiplication. */
 MT_INLINE uint64_t mt_py_fingerprint(const struct mt_py_offsets *o, uint64_t code)
 {
     uint64_t filename = mt_py_load_u64(code, o->code.filename);
@@ -94,7 +96,8 @@ MT_INLINE uint64_t mt_py_fingerprint(const struct mt_py_offsets *o, uint64_t cod
     uint64_t linetable = mt_py_load_u64(code, o->code.linetable);
     uint64_t identity = mt_py_sample_linetable(o, linetable);
     uint64_t first_line = mt_py_load_u32(code, o->code.first_line);
-    return mt_hash_step(filename ^ (name << 32 | name >> 32) ^ first_line << 17, linetable ^ (identity << 40 | identity >> 24));
+    uint64_t names = filename ^ (name << 32 | name >> 32) ^ first_line << 17;
+    return mt_hash_step(names, linetable ^ (identity << 40 | identity >> 24));
 }
 
 #endif

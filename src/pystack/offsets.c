@@ -1,8 +1,9 @@
-/* offsets.c: which layout an interpreter has: a row of rows.h, corrected by the interpreter's own description of itself.
+/* offsets.c: which layout an interpreter has: a row of rows.h, corrected by the interpreter's own description of
+ * itself.
  *
  * Alphas and betas are refused: their layouts change.
- * The layout of _Py_DebugOffsets itself (Include/internal/pycore_debug_offsets.h, in 3.13 pycore_runtime.h) grew in 3.14
- * and 3.15, so there is one index table per minor version: the n-th u64 of that struct.
+ * The layout of _Py_DebugOffsets itself (Include/internal/pycore_debug_offsets.h, in 3.13 pycore_runtime.h) grew in
+ * 3.14 and 3.15, so there is one index table per minor version: the n-th u64 of that struct.
  */
 #include "pystack/offsets.h"
 
@@ -21,9 +22,10 @@ static const struct mt_py_offsets *const g_rows[] = {
 #undef ROW_ADDRESS
 };
 
-/* ---- the interpreter's own description, 3.13 and newer --------------------------------------------------------------- */
+/* ---- the interpreter's own description, 3.13 and newer ----------------------------------------------------------- */
 
-enum { FIRST_DESCRIBED_MINOR = 13, DESCRIBED_MINORS = 3, WORD_VERSION = 1, WORD_FREE_THREADED = 2, OFFSET_LIMIT = 8192 };
+enum { FIRST_DESCRIBED_MINOR = 13, DESCRIBED_MINORS = 3, OFFSET_LIMIT = 8192 };
+enum { WORD_VERSION = 1, WORD_FREE_THREADED = 2 }; /* after the cookie */
 #define DESCRIPTION_COOKIE "xdebugpy"
 
 /* Where a field of the row stands in the description: n-th u64 for 3.13, 3.14, 3.15; 0: not there. */
@@ -112,8 +114,9 @@ bool mt_py_offsets_find(uint32_t version_hex, bool free_threaded, const void *ru
     struct mt_py_offsets found = *row;
     if (found.minor >= FIRST_DESCRIBED_MINOR && has_cookie(runtime)) {
         const uint64_t *words = runtime;
-        bool agrees = words[WORD_VERSION] >> 16 == version_hex >> 16 && (words[WORD_FREE_THREADED] != 0) == free_threaded;
-        if (!agrees || !apply_description(words, &found)) {
+        bool same_version = words[WORD_VERSION] >> 16 == version_hex >> 16;
+        bool same_build = (words[WORD_FREE_THREADED] != 0) == free_threaded;
+        if (!same_version || !same_build || !apply_description(words, &found)) {
             return false;
         }
     }

@@ -1,10 +1,10 @@
 /* offsets.h: where CPython keeps what a stack walk reads, one row per (3.x, free-threaded).
  *
- * Decides: which interpreters can be walked at all, and with which rules. A row is a copy of offsetof() results, never a
- * computation; tools/py_offsets.sh prints them from an interpreter's own headers. From 3.13 on the interpreter describes
- * itself (_Py_DebugOffsets at the start of _PyRuntime) and its own words override the row.
- * Invariant: mt_py_offsets_find succeeds only for a version whose layout was printed and whose walk was tested, or whose
- * own description is complete and sane. Context: [agent].
+ * Decides: which interpreters can be walked at all, and with which rules. A row is a copy of offsetof() results, never
+ * a computation; tools/py_offsets.sh prints them from an interpreter's own headers. From 3.13 on the interpreter
+ * describes itself (_Py_DebugOffsets at the start of _PyRuntime) and its own words override the row.
+ * Invariant: mt_py_offsets_find succeeds only for a version whose layout was printed and whose walk was tested, or
+ * whose own description is complete and sane. Context: [agent].
  */
 #ifndef MT_PYSTACK_OFFSETS_H
 #define MT_PYSTACK_OFFSETS_H

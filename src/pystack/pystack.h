@@ -1,11 +1,11 @@
 /* pystack.h: the Python frames of the calling thread, without the C API and without the GIL.
  *
- * Decides: where CPython keeps its frames (offset tables per version, docs in pystack/offsets.c; from 3.13 checked against
- * _Py_DebugOffsets), and what a frame is in a trace. Only the calling thread's own frames are read: it holds strong
- * references to them, so nobody else can free or change them.
+ * Decides: where CPython keeps its frames (offset tables per version, docs in pystack/offsets.c; from 3.13 checked
+ * against _Py_DebugOffsets), and what a frame is in a trace. Only the calling thread's own frames are read: it holds
+ * strong references to them, so nobody else can free or change them.
  * Invariants: no Python call except PyGILState_GetThisThreadState (a TLS read) and, where needed, the unchecked thread
- * state getter; no reference counting; every pointer is checked (aligned, canonical, non-NULL) before it is followed; an
- * unknown version or a failed check gives no Python frames, never a crash.
+ * state getter; no reference counting; every pointer is checked (aligned, canonical, non-NULL) before it is followed;
+ * an unknown version or a failed check gives no Python frames, never a crash.
  * Contexts: mt_pystack_capture, mt_pystack_describe [hook], own thread; the rest [agent].
  */
 #ifndef MT_PYSTACK_PYSTACK_H
@@ -35,8 +35,8 @@ struct mt_python_info {
 /* Looks a defined symbol up in the loaded objects; supplied by the hook layer. NULL when absent. */
 typedef void *(*mt_symbol_lookup)(const char *name);
 
-/* Fills ret; false when the process has no (supported kind of) Python loaded. May be called again when libpython arrives
- * later by dlopen. Context: [agent], process start, after dlopen. */
+/* Fills ret; false when the process has no (supported kind of) Python loaded. May be called again when libpython
+ * arrives later by dlopen. Context: [agent], process start, after dlopen. */
 bool mt_pystack_detect(mt_symbol_lookup lookup, struct mt_python_info *ret);
 /* Makes info the one all captures use (a copy is kept). Until then captures find no frames. */
 void mt_pystack_enable(const struct mt_python_info *info);
@@ -46,7 +46,7 @@ const struct mt_python_info *mt_pystack_info(void); /* NULL while not enabled */
 struct mt_py_frame {
     uint64_t frame;   /* address of the frame struct */
     uint64_t code;    /* address of the code object */
-    uint64_t instr;   /* instruction pointer (>= 3.11; in per-thread bytecode moved to the main copy) or f_lasti (<= 3.10) */
+    uint64_t instr;   /* instruction pointer (>= 3.11; of per-thread bytecode in the main copy), f_lasti (<= 3.10) */
     uint64_t anchor;  /* entry frames: an address inside the C frame of their evaluation loop (3.11+); else 0 */
     uint64_t hash;    /* running hash over code, instr, and code fingerprint of this and all older frames */
     uint32_t flags;   /* MT_PYTHON_ENTRY of wire/format.h */
@@ -77,7 +77,7 @@ enum mt_pystack_result {
 /* Captures the calling thread's frames; reuses the verified outer part of the previous capture. */
 enum mt_pystack_result mt_pystack_capture(struct mt_pystack *p);
 
-/* ---- describing code objects -------------------------------------------------------------------------------- */
+/* ---- describing code objects ------------------------------------------------------------------------------------- */
 
 /* Everything the trace wants to know of a code object. Pointers are into the interpreter's memory or the caller's text
  * buffer, valid while the calling thread's frame holds the code alive. */

@@ -1,9 +1,9 @@
 /* rows.h: the layouts of CPython, one constant a version.
  *
- * Every number was printed by tools/py_offsets.sh from the headers of the interpreter named above its row (Py_BUILD_CORE,
- * offsetof), is compared with them by tests/integration/test_pystack.py, and is the same in every other micro version at
- * hand (3.11.2 and 3.11.7; 3.13.0, 3.13.15 and 3.13.18). Layouts do not change within a minor version once it is final.
- * In a header so that capture.c can compile a walk for each row with its numbers as constants.
+ * Every number was printed by tools/py_offsets.sh from the headers of the interpreter named above its row
+ * (Py_BUILD_CORE, offsetof), is compared with them by tests/integration/test_pystack.py, and is the same in every other
+ * micro version at hand (3.11.2 and 3.11.7; 3.13.0, 3.13.15 and 3.13.18). Layouts do not change within a minor version
+ * once it is final. In a header so that capture.c can compile a walk for each row with its numbers as constants.
  */
 #ifndef MT_PYSTACK_ROWS_H
 #define MT_PYSTACK_ROWS_H

@@ -18,9 +18,10 @@ static bool has_several_interpreters(const struct mt_py_enabled *e)
     return mt_py_plausible(first) && mt_py_load_u64(first, e->offsets.runtime.interpreter_next) != 0;
 }
 
-/* Up to 3.11 PyGILState_GetThisThreadState knows only the thread's first state, not the one of a subinterpreter it runs in.
- * The state that holds the GIL is ours if it says so. It may be another thread's, and that thread may be deleting it:
- * freed memory of the C allocator is then read, which is why this is asked only where there are subinterpreters. */
+/* Up to 3.11 PyGILState_GetThisThreadState knows only the thread's first state, not the one of a subinterpreter it
+ * runs in. The state that holds the GIL is ours if it says so. It may be another thread's, and that thread may be
+ * deleting it: freed memory of the C allocator is then read, which is why this is asked only where there are
+ * subinterpreters. */
 static uint64_t prefer_subinterpreter(const struct mt_py_enabled *e, uint64_t own)
 {
     if (e->info.get_tstate_unchecked == NULL || !has_several_interpreters(e)) {

@@ -1,10 +1,10 @@
 /* pyline.c: decoders for the three line-table encodings of CPython.
  *
- * Decides: which line an instruction belongs to. All three tables are lists of (range length, line change) in instruction
- * order, so a look-up is one pass. The line is kept in 64 bits and a result outside 1..2^31-1 counts as "the table does not
- * say": the bytes come from a file and may be anything.
- * Sources: Objects/lnotab_notes.txt of CPython 3.8-3.10 (lnotab; in 3.10 also PEP 626), Objects/locations.md of 3.11 and
- * PEP 657. Invariant: never reads outside [table, table + table_bytes). Context: [tool].
+ * Decides: which line an instruction belongs to. All three tables are lists of (range length, line change) in
+ * instruction order, so a look-up is one pass. The line is kept in 64 bits and a result outside 1..2^31-1 counts as
+ * "the table does not say": the bytes come from a file and may be anything.
+ * Sources: Objects/lnotab_notes.txt of CPython 3.8-3.10 (lnotab; in 3.10 also PEP 626), Objects/locations.md of 3.11
+ * and PEP 657. Invariant: never reads outside [table, table + table_bytes). Context: [tool].
  */
 #include "symbol/pyline.h"
 

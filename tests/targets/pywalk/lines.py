@@ -1,8 +1,8 @@
 """Dumps code objects with the interpreter's own account of their lines, for pyline_check.
 
 `python lines.py OUT SEED COUNT`: code objects of COUNT modules of the standard library, chosen by SEED, and generated
-functions. Each record: u32 kind, u32 first line, u32 table bytes, u32 rows, the table, rows of (i32 lasti, u32 line) for
-every code unit. Where the interpreter says "no line" the first line is expected (the contract of mt_pyline_lookup).
+functions. Each record: u32 kind, u32 first line, u32 table bytes, u32 rows, the table, rows of (i32 lasti, u32 line)
+for every code unit. Where the interpreter says "no line" the first line is expected (the contract of mt_pyline_lookup).
 """
 import dis
 import glob
@@ -51,7 +51,7 @@ def generated(rng):
             ["    y += x"],
             ["    y = (x +", "         y +", "", "         len('a'))"],
             ["    for i in range(3):", "        y += i", "    else:", "        y -= 1"],
-            ["    try:", "        y = x[" + "0," * rng.randrange(1, 300) + "]", "    except Exception as e:", "        pass"],
+            ["    try:", "        y = x[" + "0," * rng.randrange(1, 300) + "]", "    except E as e:", "        pass"],
             ["    with x:", "        y()"],
             ["    while y:", "        if x:", "            continue", "        break"],
             ["    z = [i", "         for i in x", "         if i]"],

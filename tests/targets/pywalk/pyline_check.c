@@ -19,8 +19,8 @@ static int check_row(const struct head *head, const uint8_t *table, const struct
 {
     uint32_t line = mt_pyline_lookup(head->kind, table, head->table_bytes, head->first_line, row->lasti);
     if (line != row->line) {
-        printf("kind %u, first line %u, lasti %d: line %u, expected %u; table", head->kind, head->first_line, row->lasti,
-               line, row->line);
+        printf("kind %u, first line %u, lasti %d: line %u, expected %u; table", head->kind, head->first_line,
+               row->lasti, line, row->line);
         for (uint32_t i = 0; i < head->table_bytes; i++) {
             printf(" %02x", table[i]);
         }

@@ -1,8 +1,8 @@
 /* pywalk.c: the Python stack walker as a library that the interpreter under test loads by ctypes.
  *
- * Every capture is made twice, with the thread's memo and without any, and the two must be equal to the last bit; what is
- * handed back is the memoised one as text. pywalk_check_anchors compares entry frames and anchors with the C stack as
- * libunwind sees it. Ordinary code of the test process: may use malloc and stdio.
+ * Every capture is made twice, with the thread's memo and without any, and the two must be equal to the last bit; what
+ * is handed back is the memoised one as text. pywalk_check_anchors compares entry frames and anchors with the C stack
+ * as libunwind sees it. Ordinary code of the test process: may use malloc and stdio.
  */
 #include "pystack/layout.h"
 #include "symbol/pyline.h"
@@ -73,9 +73,9 @@ const char *pywalk_offsets(void)
     } rows[] = {
 #define ROW(field) { #field, o->field }
         ROW(unicode_kind_shift), ROW(tstate.frame), ROW(tstate.cframe_current), ROW(tstate.cframe_previous),
-        ROW(tstate.thread_id), ROW(tstate.interp), ROW(frame.previous), ROW(frame.code), ROW(frame.instr), ROW(frame.owner),
-        ROW(frame.is_entry), ROW(frame.copy_index), ROW(code.first_line), ROW(code.filename), ROW(code.name),
-        ROW(code.qualname), ROW(code.linetable), ROW(code.bytecode), ROW(code.version), ROW(code.first_traceable),
+        ROW(tstate.thread_id), ROW(tstate.interp), ROW(frame.previous), ROW(frame.code), ROW(frame.instr),
+        ROW(frame.owner), ROW(frame.is_entry), ROW(frame.copy_index), ROW(code.first_line), ROW(code.filename),
+        ROW(code.name), ROW(code.qualname), ROW(code.linetable), ROW(code.bytecode), ROW(code.version), ROW(code.first_traceable),
         ROW(code.copies), ROW(object.type), ROW(object.bytes_size), ROW(object.bytes_data), ROW(object.unicode_length),
         ROW(object.unicode_state), ROW(object.unicode_ascii_data), ROW(object.unicode_compact_data),
         ROW(runtime.finalizing), ROW(runtime.interpreters_head), ROW(runtime.interpreter_next),
@@ -117,9 +117,10 @@ static int put_frame(char *to, size_t room, const struct mt_py_frame *frame)
     }
     int32_t lasti = mt_pystack_lasti(frame);
     uint32_t line = mt_pyline_lookup(d.linetable_kind, d.linetable, d.linetable_bytes, d.first_line, lasti);
-    return snprintf(to, room, "%.*s\x1f%.*s\x1f%.*s\x1f%u\x1f%d\x1f%u\x1f%llx\n", (int)d.name_bytes, (const char *)d.name,
-                    (int)d.qualname_bytes, (const char *)d.qualname, (int)d.filename_bytes, (const char *)d.filename,
-                    line, lasti, frame->flags & MT_PYTHON_ENTRY, (unsigned long long)frame->hash);
+    return snprintf(to, room, "%.*s\x1f%.*s\x1f%.*s\x1f%u\x1f%d\x1f%u\x1f%llx\n", (int)d.name_bytes,
+                    (const char *)d.name, (int)d.qualname_bytes, (const char *)d.qualname, (int)d.filename_bytes,
+                    (const char *)d.filename, line, lasti, frame->flags & MT_PYTHON_ENTRY,
+                    (unsigned long long)frame->hash);
 }
 
 /* One line a frame, outermost first; a first line "result count errors"; lines with "!" are failures. */
@@ -131,14 +132,15 @@ const char *pywalk_capture(void)
     if (difference != NULL) {
         return difference;
     }
-    int used = snprintf(t_text, TEXT_BYTES, "%d %u %llu\n", (int)result, t_memo.count, (unsigned long long)t_memo.errors);
+    unsigned long long errors = t_memo.errors;
+    int used = snprintf(t_text, TEXT_BYTES, "%d %u %llu\n", (int)result, t_memo.count, errors);
     for (unsigned i = 0; i < t_memo.count && used < TEXT_BYTES - NAMES_BYTES; i++) {
         used += put_frame(t_text + used, (size_t)(TEXT_BYTES - used), &t_memo.frames[i]);
     }
     return t_text;
 }
 
-/* ---- entry frames and anchors against the C stack ----------------------------------------------------------------------- */
+/* ---- entry frames and anchors against the C stack ---------------------------------------------------------------- */
 
 struct loop {
     uint64_t low, high; /* a C frame occupies [low, high) */
@@ -196,8 +198,8 @@ static const char *match_anchors(struct loop *frames, unsigned count, int strict
     return NULL;
 }
 
-/* "" when entry frames and evaluation loops correspond one to one, each anchor in its loop's C frame. strict: the loop is
- * one function with an exported name; else a part of the loops may be in functions without one. */
+/* "" when entry frames and evaluation loops correspond one to one, each anchor in its loop's C frame. strict: the
+ * loop is one function with an exported name; else a part of the loops may be in functions without one. */
 const char *pywalk_check_anchors(int strict)
 {
     open_thread();
@@ -211,8 +213,8 @@ const char *pywalk_check_anchors(int strict)
         unused += frames[i].is_eval && !frames[i].is_used;
     }
     int count_differs = strict && loops != t_memo.entries;
-    snprintf(t_text, TEXT_BYTES, "%u C frames, %u evaluation loops (%u without anchor), %u entry frames: %s", count, loops,
-             unused, t_memo.entries, error != NULL ? error : "");
+    snprintf(t_text, TEXT_BYTES, "%u C frames, %u evaluation loops (%u without anchor), %u entry frames: %s", count,
+             loops, unused, t_memo.entries, error != NULL ? error : "");
     return error != NULL || count_differs || (has_anchors && unused != 0) ? t_text : "";
 }
 

@@ -1,8 +1,8 @@
 """Programs whose Python stack is known: the interpreter's own account of it, sys._getframe().
 
-Run as `python scenarios.py LIBRARY SCENARIO [SEED]` by tests/integration/test_pystack.py under every interpreter, from 3.8
-on. Each check compares all frames, outermost first: name, qualified name (3.11+), file, line and f_lasti; of the innermost
-frame, which is still running, not f_lasti. Ends with "ok CHECKS"; a difference is an AssertionError.
+Run as `python scenarios.py LIBRARY SCENARIO [SEED]` by tests/integration/test_pystack.py under every interpreter, from
+3.8 on. Each check compares all frames, outermost first: name, qualified name (3.11+), file, line and f_lasti; of the
+innermost frame, which is still running, not f_lasti. Ends with "ok CHECKS"; a difference is an AssertionError.
 """
 import asyncio
 import atexit
@@ -103,7 +103,7 @@ def anchors(*_):
     return 1
 
 
-# ---- shapes of programs ---------------------------------------------------------------------------------------------------
+# ---- shapes of programs --------------------------------------------------------------------------
 
 
 def nested(leaf):
@@ -268,7 +268,7 @@ def callbacks(leaf):
 
 
 def constructors(leaf):
-    """Often enough to be specialized: 3.12+ then runs __init__ on top of a frame of its own, which is not to be seen."""
+    """Often enough to be specialized: 3.12+ then runs __init__ on a frame of its own, which is not to be seen."""
 
     class Plain:
         def __init__(self, n):
@@ -342,7 +342,7 @@ def everything(leaf):
     signals(leaf)
 
 
-# ---- scenarios ---------------------------------------------------------------------------------------------------------------
+# ---- scenarios -----------------------------------------------------------------------------------
 
 
 def in_thread(body, *arguments):
@@ -370,7 +370,7 @@ def run_anchors():
 
 def run_unicode():
     names = ["café", "привет", "数据", "𝒇𝒖𝒏", "ß" * 300]
-    files = ["/tmp/naïve.py", "/tmp/файл.py", "/tmp/文件.py", "/tmp/\U0001f40d.py", "/tmp/\udc80\udcff.py", "x" * 5000]
+    files = ["naïve.py", "файл.py", "文件.py", "\U0001f40d.py", "\udc80\udcff.py", "x" * 5000]
     for filename in files:
         for name in names:
             scope = {"snap": snap}
@@ -388,8 +388,8 @@ def run_unicode():
 def run_reused_code():
     """A code object at the address, with the frame and at the instruction of one just freed is another code object.
 
-    Nothing is kept from one round to the next, so that each code object gets the memory of the one before, down to its line
-    table. Only the hash can tell that the frame is not the one of the last capture.
+    Nothing is kept from one round to the next, so that each code object gets the memory of the one before, down to its
+    line table. Only the hash can tell that the frame is not the one of the last capture.
     """
     global checks
     lines, hashes, addresses = [0] * 64, [b""] * 64, [0] * 64
@@ -397,7 +397,8 @@ def run_reused_code():
     scope = {"f": capture_held}
     for i in range(6000):
         before, blank = i % 3, i // 3 % 4
-        code = compile("\nx = 1\n"[i % 2:] * before + "\n" * blank + "text = f()\n" + "x = 1\n" * (2 - before), "<made>", "exec")
+        source = "\nx = 1\n"[i % 2:] * before + "\n" * blank + "text = f()\n" + "x = 1\n" * (2 - before)
+        code = compile(source, "<made>", "exec")
         exec(code, scope)
         line, identity = (lambda fields: (int(fields[3]), fields[6]))(scope["text"].split(b"\n")[-2].split(b"\x1f"))
         assert line == before * (2 - i % 2) + blank + 1, (i, line)

@@ -1,8 +1,8 @@
 /* storm.c: preloaded; captures and describes the Python stack in every call of malloc, calloc, realloc.
  *
- * From the constructor (before Py_Initialize) to the last allocation of the process, with PYTHONMALLOC=malloc also inside
- * every allocation of objects. Each stack is captured with and without memo and compared. What went wrong is counted and
- * written to the file named by PYWALK_STORM when the process ends; a crash needs no report.
+ * From the constructor (before Py_Initialize) to the last allocation of the process, with PYTHONMALLOC=malloc also
+ * inside every allocation of objects. Each stack is captured with and without memo and compared. What went wrong is
+ * counted and written to the file named by PYWALK_STORM when the process ends; a crash needs no report.
  */
 #include "base/atomic.h"
 #include "pystack/pystack.h"
@@ -49,8 +49,8 @@ __attribute__((destructor)) static void report(void)
     const char *path = getenv("PYWALK_STORM");
     char text[300];
     t_inside = 1;
-    int bytes = snprintf(text, sizeof text, "walks=%lu frames=%lu none=%lu bad=%lu undescribed=%lu different=%lu\n", g_walks,
-                         g_frames, g_none, g_bad, g_undescribed, g_different);
+    int bytes = snprintf(text, sizeof text, "walks=%lu frames=%lu none=%lu bad=%lu undescribed=%lu different=%lu\n",
+                         g_walks, g_frames, g_none, g_bad, g_undescribed, g_different);
     int fd = path != NULL ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
     if (fd >= 0) {
         if (write(fd, text, (size_t)bytes) != bytes) {
@@ -85,7 +85,8 @@ static int is_described(const struct mt_py_frame *frame)
 
 static void *map_memory(void)
 {
-    return mmap(NULL, mt_pystack_memory_bytes(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    return mmap(NULL, mt_pystack_memory_bytes(), PROT_READ | PROT_WRITE, flags, -1, 0);
 }
 
 static void walk_here(void)

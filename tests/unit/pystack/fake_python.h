@@ -1,8 +1,8 @@
 /* fake_python.h: the memory of an interpreter, made by hand at the offsets of one table row.
  *
- * A test picks a version, makes code objects and frames, and links them as that version does; mt_pystack_capture then reads
- * them through fake_tstate(). Everything lives in one static arena (fake_reset forgets it), so a stray pointer is seen by
- * ASan as soon as it leaves the arena.
+ * A test picks a version, makes code objects and frames, and links them as that version does; mt_pystack_capture then
+ * reads them through fake_tstate(). Everything lives in one static arena (fake_reset forgets it), so a stray pointer is
+ * seen by ASan as soon as it leaves the arena.
  */
 #ifndef MT_TESTS_UNIT_FAKE_PYTHON_H
 #define MT_TESTS_UNIT_FAKE_PYTHON_H
@@ -124,7 +124,8 @@ static inline uint64_t fake_text(const char *text)
     return fake_string(text, strlen(text), 1, true);
 }
 
-static inline void fake_fill_code(uint64_t code, uint64_t filename, uint64_t name, uint64_t linetable, uint32_t first_line)
+static inline void fake_fill_code(uint64_t code, uint64_t filename, uint64_t name, uint64_t linetable,
+                                  uint32_t first_line)
 {
     put64(code, g_fake.o.object.type, g_fake.type);
     put64(code, g_fake.o.object.bytes_size, 20); /* Py_SIZE: code units, 3.12+ */
@@ -140,7 +141,8 @@ static inline void fake_fill_code(uint64_t code, uint64_t filename, uint64_t nam
 static inline uint64_t fake_code(const char *name, uint32_t first_line)
 {
     uint64_t code = fake_alloc(FAKE_OBJECT_BYTES);
-    fake_fill_code(code, fake_text("file.py"), fake_text(name), fake_bytes("\x80\x00\x80\x00\x80\x00\x80\x00", 8), first_line);
+    uint64_t linetable = fake_bytes("\x80\x00\x80\x00\x80\x00\x80\x00", 8);
+    fake_fill_code(code, fake_text("file.py"), fake_text(name), linetable, first_line);
     return code;
 }
 

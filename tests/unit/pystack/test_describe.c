@@ -98,7 +98,8 @@ static void test_a_string_of_a_subclass_is_followed(void **state)
     uint64_t object = fake_alloc(128), characters = fake_alloc(16);
     memcpy((void *)(uintptr_t)characters, "derived", 7);
     put64(object, g_fake.o.object.unicode_length, 7);
-    put32(object, g_fake.o.object.unicode_state, (1u | 1u << 4) << g_fake.o.unicode_kind_shift); /* ascii, not compact */
+    uint32_t ascii_not_compact = 1u | 1u << 4;
+    put32(object, g_fake.o.object.unicode_state, ascii_not_compact << g_fake.o.unicode_kind_shift);
     put64(object, g_fake.o.object.unicode_compact_data, characters);
     assert_true(describe_named(object, 0, &d));
     assert_name(&d, "derived");

@@ -29,7 +29,8 @@ static void test_lnotab_example_of_the_notes(void **state)
     const struct {
         int64_t lasti;
         uint32_t line;
-    } expected[] = { { 0, 1 }, { 4, 1 }, { 6, 2 }, { 48, 2 }, { 50, 7 }, { 348, 7 }, { 350, 207 }, { 360, 207 }, { 362, 208 } };
+    } expected[] = { { 0, 1 },   { 4, 1 },     { 6, 2 },     { 48, 2 },   { 50, 7 },
+                     { 348, 7 }, { 350, 207 }, { 360, 207 }, { 362, 208 } };
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         assert_int_equal(LOOKUP(MT_LINETABLE_LNOTAB, table, 1, expected[i].lasti), expected[i].line);
     }
