@@ -236,6 +236,19 @@ MT_INLINE void record_free(struct mt_thread *t, unsigned kind, void *ptr)
     mt_journal_commit(t);
 }
 
+/* Sample mode: remembers the block. The step drawn by begin is drawn again, because allocator calls inside the real
+ * function took bytes off it that must not count. */
+static void track_sample(struct mt_thread *t, const void *ptr, size_t size)
+{
+    if (g_mt.mode != MT_MODE_SAMPLE) {
+        return;
+    }
+    t_mt.left = mt_sampler_step(&t->sampler, t->rate);
+    if (!mt_livetab_insert(ptr, size)) {
+        mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
+    }
+}
+
 static MT_NOINLINE void end_alloc_carefully(void *ptr, size_t size, enum mt_allocator allocator,
                                             const struct mt_frame_regs *regs)
 {
@@ -246,9 +259,7 @@ static MT_NOINLINE void end_alloc_carefully(void *ptr, size_t size, enum mt_allo
                            stack);
         return;
     }
-    if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_insert(ptr, size)) {
-        mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
-    }
+    track_sample(t, ptr, size);
     record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, stack);
 }
 
@@ -395,9 +406,7 @@ static void finish_realloc(struct mt_thread *t, void *old, void *new_ptr, size_t
         mt_aggregate_alloc(clock + 1, (uint64_t)(uintptr_t)new_ptr, size, allocator, stack);
         return;
     }
-    if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_insert(new_ptr, size)) {
-        mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
-    }
+    track_sample(t, new_ptr, size);
     record_alloc(t, old_tracked ? MT_EVENT_REALLOC_NEW : MT_EVENT_ALLOC, new_ptr, size, allocator, stack);
 }
 
