@@ -91,6 +91,10 @@ static void fuzz_read(const uint8_t *data, size_t size)
         }
         mt_cursor_free(cursor);
     }
+    if (mt_analyze(&set, NULL, &analysis) == MT_OK) { /* by its summary, if it has one */
+        fuzz_views(&set, &analysis);
+    }
+    mt_analysis_fini(&analysis);
     struct mt_analysis_options options = MT_ANALYSIS_DEFAULTS;
     options.timeline_points = 16;
     options.window_start_ns = 100;

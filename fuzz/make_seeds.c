@@ -1,7 +1,8 @@
 /* make_seeds.c: writes the seed corpus of decode_fuzz: `make_seeds DIRECTORY`. Deterministic; the result is committed.
  *
  * One small trace for each shape a reader meets: blocks, slots, many threads, reallocs over block ends, ranges,
- * sampling with rate changes, merged stacks, an aggregate table, a packed file, and one with a hole.
+ * sampling with rate changes, merged stacks, an aggregate table, packed files without and with a summary, and one with
+ * a hole.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "analysis/summary.h"
 #include "model/builder.h"
 #include "wire/pack.h"
 
@@ -146,6 +148,24 @@ static void seed_hole(void)
     seed_write(&b, "hole");
 }
 
+static mt_status summarize(const char *path, uint8_t **ret_data, size_t *ret_bytes)
+{
+    struct mt_trace *trace;
+    struct mt_analysis analysis;
+    mt_status status = mt_trace_open(path, &trace, NULL);
+    if (status != MT_OK) {
+        return status;
+    }
+    struct mt_trace_set set = { &trace, 1 };
+    status = mt_analyze(&set, NULL, &analysis);
+    if (status == MT_OK) {
+        mt_summary_encode(&analysis, 1, ret_data, ret_bytes);
+    }
+    mt_analysis_fini(&analysis);
+    mt_trace_close(trace);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     char from[512], to[512];
@@ -163,5 +183,11 @@ int main(int argc, char **argv)
     seed_hole();
     seed_path(from, sizeof from, "threads");
     seed_path(to, sizeof to, "packed");
-    return mt_pack(from, to, NULL, NULL, NULL) == MT_OK ? 0 : 1;
+    if (mt_pack(from, to, NULL, NULL, NULL) != MT_OK) {
+        return 1;
+    }
+    seed_path(from, sizeof from, "sampled");
+    seed_path(to, sizeof to, "summary");
+    const struct mt_pack_options options = { .summarize = summarize };
+    return mt_pack(from, to, &options, NULL, NULL) == MT_OK ? 0 : 1;
 }
