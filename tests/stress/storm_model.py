@@ -52,6 +52,11 @@ def read_log(path):
     return [Row(*struct.unpack_from("<QQI", data, 16 + 24 * row)) for row in range(count)]
 
 
+def root_pid(path):
+    with open(path, "rb") as file:
+        return struct.unpack("<QQ", file.read(16))[1]
+
+
 def worker_events(trace, namer):
     """{row: [operation]} as the trace tells it; a worker's stream begins with its mark."""
     live, found, row_of_stream = {}, collections.defaultdict(list), {}

@@ -35,10 +35,6 @@ def started(log):
     return log.exists() and log.stat().st_size > 0 and any(row.done for row in storm_model.read_log(log))
 
 
-def storm_pid(log):
-    return storm_model.read_log(log)[0].pid
-
-
 def alive(pids):
     return [pid for pid in pids if pathlib.Path(f"/proc/{pid}").exists()]
 
@@ -55,7 +51,7 @@ def record_and_kill(target, folder, chance, seed, mode):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(timeout=60)
     else:
-        os.kill(storm_pid(log), signal.SIGKILL)
+        os.kill(storm_model.root_pid(log), signal.SIGKILL)
         assert process.wait(timeout=60) == 128 + signal.SIGKILL
     rows = storm_model.read_log(log)
     wait_for(lambda: not alive({row.pid for row in rows if row.pid}))

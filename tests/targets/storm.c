@@ -12,6 +12,7 @@
 #include "truth.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,13 +28,20 @@ struct log_row {
 };
 struct log_head {
     uint64_t next_row; /* atomic */
-    uint64_t ready;    /* rows that have started */
+    uint64_t root_pid; /* of the first process; others are its children */
 };
 static struct log_head *g_log;
 static struct log_row *g_rows;
 static uint64_t g_seed;
 static unsigned g_ops = 2000, g_generations = 1000000;
 static char g_folder[512];
+
+/* What a program does that finds its world broken. */
+static void fail(const char *what, long value)
+{
+    fprintf(stderr, "storm: %s: %ld, errno %d\n", what, value, errno);
+    abort();
+}
 
 static uint64_t mix(uint64_t x)
 {
@@ -95,7 +103,6 @@ static void work(void)
     struct worker w = { .log = &g_rows[row], .key = mix(g_seed * 1000003 + row) };
     w.log->pid = (uint32_t)getpid();
     void *first = case_first(WORKER_BASE + row);
-    __atomic_add_fetch(&g_log->ready, 1, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < g_ops; i++) {
         __atomic_store_n(&w.log->begun, i + 1, __ATOMIC_RELEASE);
         operate(&w, i);
@@ -110,20 +117,24 @@ static void *worker_main(void *unused)
     return unused;
 }
 
+static void start_worker(pthread_t *id)
+{
+    int error = pthread_create(id, NULL, worker_main, NULL);
+    if (error != 0) {
+        fail("pthread_create", error);
+    }
+}
+
 static void run_workers(unsigned generations)
 {
     pthread_t ids[WORKERS];
     for (unsigned i = 0; i < WORKERS; i++) {
-        if (pthread_create(&ids[i], NULL, worker_main, NULL) != 0) {
-            abort();
-        }
+        start_worker(&ids[i]);
     }
     for (unsigned n = 0; n < generations; n++) {
         pthread_t *next = &ids[n % WORKERS];
         pthread_join(*next, NULL);
-        if (pthread_create(next, NULL, worker_main, NULL) != 0) {
-            abort();
-        }
+        start_worker(next);
     }
     for (unsigned i = 0; i < WORKERS; i++) {
         pthread_join(ids[i], NULL);
@@ -141,9 +152,9 @@ static void *fork_main(void *unused)
             run_workers(2);
             _exit(0);
         }
-        int status;
+        int status = 0;
         if (child < 0 || waitpid(child, &status, 0) != child || status != 0) {
-            abort();
+            fail("child", status);
         }
     }
     return unused;
@@ -158,7 +169,7 @@ static void *plugin_main(void *unused)
         void *handle = dlopen(path[n % 2], RTLD_NOW);
         void *(*plugin_work)(void) = handle ? (void *(*)(void))dlsym(handle, "plugin_work") : NULL;
         if (plugin_work == NULL) {
-            abort();
+            fail(dlerror(), (long)n);
         }
         free(truth_keep(plugin_work()));
         dlclose(handle);
@@ -171,13 +182,14 @@ static void open_log(const char *path)
     size_t bytes = sizeof *g_log + ROWS * sizeof *g_rows;
     int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
     if (fd < 0 || ftruncate(fd, (off_t)bytes) != 0) {
-        abort();
+        fail(path, fd);
     }
     g_log = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (g_log == MAP_FAILED) {
-        abort();
+        fail("mmap", 0);
     }
     g_rows = (struct log_row *)(g_log + 1);
+    g_log->root_pid = (uint64_t)getpid();
     close(fd);
 }
 
@@ -193,7 +205,7 @@ int main(int argc, char **argv)
     g_generations = argc > 4 ? (unsigned)atoi(argv[4]) : g_generations;
     pthread_t forker, loader;
     if (pthread_create(&forker, NULL, fork_main, NULL) != 0 || pthread_create(&loader, NULL, plugin_main, NULL) != 0) {
-        abort();
+        fail("pthread_create", 0);
     }
     run_workers(g_generations);
     __atomic_store_n(&g_stop, 1, __ATOMIC_RELEASE);
