@@ -139,7 +139,15 @@ MT_INLINE bool may_enter(void)
 
 /* ---- sampling ------------------------------------------------------------------------------------------------------ */
 
-/* The countdown ran out (or the rate changed): is this allocation a sample? Draws the next step. */
+/* Leaving a call that begin let in: in sample mode the step to the next sample is drawn now. */
+MT_INLINE void settle_countdown(void)
+{
+    if (MT_UNLIKELY(t_mt.left > FAR_AWAY / 2 && g_mt.mode == MT_MODE_SAMPLE)) {
+        t_mt.left = mt_sampler_step(&t_mt.thread->sampler, t_mt.thread->rate);
+    }
+}
+
+/* The countdown ran out (or the rate changed): is this allocation a sample? If so the end of the call draws the next step. */
 static bool sample_due(struct mt_thread *t, size_t size)
 {
     uint32_t generation = mt_load_acquire(&g_mt.rate_generation);
@@ -152,7 +160,10 @@ static bool sample_due(struct mt_thread *t, size_t size)
             return false;
         }
     }
-    t_mt.left = mt_sampler_step(&t->sampler, t->rate);
+    t_mt.left = FAR_AWAY; /* until the end of this call: what the real function allocates itself does not count */
+    if (size == 0) {
+        settle_countdown();
+    }
     return size > 0;
 }
 
@@ -236,15 +247,10 @@ MT_INLINE void record_free(struct mt_thread *t, unsigned kind, void *ptr)
     mt_journal_commit(t);
 }
 
-/* Sample mode: remembers the block. The step drawn by begin is drawn again, because allocator calls inside the real
- * function took bytes off it that must not count. */
-static void track_sample(struct mt_thread *t, const void *ptr, size_t size)
+/* Sample mode: remembers the block. */
+static void track_sample(const void *ptr, size_t size)
 {
-    if (g_mt.mode != MT_MODE_SAMPLE) {
-        return;
-    }
-    t_mt.left = mt_sampler_step(&t->sampler, t->rate);
-    if (!mt_livetab_insert(ptr, size)) {
+    if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_insert(ptr, size)) {
         mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
     }
 }
@@ -259,7 +265,7 @@ static MT_NOINLINE void end_alloc_carefully(void *ptr, size_t size, enum mt_allo
                            stack);
         return;
     }
-    track_sample(t, ptr, size);
+    track_sample(ptr, size);
     record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, stack);
 }
 
@@ -274,11 +280,13 @@ void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, co
             end_alloc_carefully(ptr, size, allocator, regs);
         }
     }
+    settle_countdown();
     t_mt.depth = 0;
 }
 
 void mt_engine_abandon(void)
 {
+    settle_countdown();
     t_mt.depth = 0;
 }
 
@@ -352,19 +360,16 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
     if (exact || (counted && sample_due(t, size))) {
         t->realloc_plan |= REALLOC_NEW_SAMPLED;
     }
-    if (exact || mt_livetab_contains(old)) {
+    t_mt.depth = (uint32_t)RECORDING;
+    if (exact || (mt_engine_may_track(old) && mt_livetab_remove(old, NULL))) {
         t->realloc_plan |= REALLOC_OLD_TRACKED;
     }
     if (t->realloc_plan == 0) {
+        t_mt.depth = 0;
         return MT_SKIP;
     }
-    t_mt.depth = (uint32_t)RECORDING;
     if ((t->realloc_plan & REALLOC_OLD_TRACKED) != 0 && g_mt.mode != MT_MODE_AGGREGATE) {
-        if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_remove(old, NULL)) {
-            t->realloc_plan &= ~(uint32_t)REALLOC_OLD_TRACKED;
-        } else {
-            record_free(t, MT_EVENT_REALLOC_OLD, old);
-        }
+        record_free(t, MT_EVENT_REALLOC_OLD, old);
     }
     t_mt.depth = 1;
     return MT_RECORD;
@@ -406,7 +411,7 @@ static void finish_realloc(struct mt_thread *t, void *old, void *new_ptr, size_t
         mt_aggregate_alloc(clock + 1, (uint64_t)(uintptr_t)new_ptr, size, allocator, stack);
         return;
     }
-    track_sample(t, new_ptr, size);
+    track_sample(new_ptr, size);
     record_alloc(t, old_tracked ? MT_EVENT_REALLOC_NEW : MT_EVENT_ALLOC, new_ptr, size, allocator, stack);
 }
 
@@ -420,6 +425,7 @@ void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_alloca
     } else {
         finish_realloc(t, old, new_ptr, size, allocator, regs);
     }
+    settle_countdown();
     t_mt.depth = 0;
 }
 

@@ -3,6 +3,9 @@
 #include "heap/sampler.h"
 
 #include "base/hash.h"
+#include "base/status.h"
+
+#include <stddef.h>
 
 enum { MANTISSA_BITS = 53 };
 static const double LN2 = 0.69314718055994530942;
@@ -31,6 +34,9 @@ uint64_t mt_sampler_random(struct mt_sampler *s)
 
 double mt_sampler_neg_log(uint64_t bits)
 {
+    static const double coefficients[] = { /* of atanh's series, x^19 first: a division each would cost 4 ns a term */
+        1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3, 1.0,
+    };
     /* u = n / 2^53, n in [1, 2^53]; n = m * 2^k with m in [1, 2) */
     uint64_t n = bits + 1;
     int k = 63 - __builtin_clzll(n);
@@ -43,8 +49,8 @@ double mt_sampler_neg_log(uint64_t bits)
     double s = (m - 1.0) / (m + 1.0);
     double s2 = s * s;
     double sum = 0.0;
-    for (int term = 19; term >= 1; term -= 2) {
-        sum = sum * s2 + 1.0 / term;
+    for (size_t i = 0; i < MT_COUNTOF(coefficients); i++) {
+        sum = sum * s2 + coefficients[i];
     }
     double ln_m = 2.0 * s * sum;
     double result = (double)(MANTISSA_BITS - k) * LN2 - ln_m;
