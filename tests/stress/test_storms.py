@@ -5,11 +5,12 @@ import os
 import random
 
 import pytest
+import tracereplay
 from conftest import MEMTAP, run
 
 pytestmark = pytest.mark.stress
 FAULTY_AGENT = MEMTAP.parent / "libmemtap-agent-fault.so"
-FAULTS = ("mmap", "open", "write", "fallocate", "truncate")
+FAULTS = ("mmap", "open", "write", "fallocate")
 
 
 def test_five_thousand_threads(record, target):
@@ -29,9 +30,16 @@ def test_ten_thousand_frames_on_many_stacks(record, target):
 @pytest.mark.parametrize("threads, interval_us", [(1, 50), (4, 100), (8, 200)])
 def test_handlers_that_allocate_at_any_instruction(record, target, mode, threads, interval_us):
     recording = record(target("signal_storm"), threads, 4000, interval_us, mode=mode)
-    assert recording.truth["case_handler"]["frees"] >= 8000
+    truth = recording.truth
+    assert truth["case_handler"]["frees"] >= 8000
     if mode == "exact":
-        recording.assert_truth()
+        found = tracereplay.by_case(recording.trace)
+        assert found["case_interrupted"] == truth["case_interrupted"]
+        assert not recording.replay.double_allocations and not recording.trace.gaps
+        # A handler that interrupts the recorder is not recorded; that is counted and said.
+        assert 0 < found["case_handler"]["allocations"] <= truth["case_handler"]["allocations"]
+        lost = truth["case_handler"]["allocations"] - found["case_handler"]["allocations"]
+        assert bool(lost) == bool(recording.stats["dropped_events"])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -71,15 +79,20 @@ def test_a_disk_of_any_size_is_survived(target, tiny_disk, kib, options):
 
 @pytest.mark.parametrize("call", FAULTS)
 def test_the_program_survives_the_failure_of_any_system_call_of_the_agent(target, tmp_path, call):
-    """The Nth call fails, then all from the Nth on; N grows until nothing fails any more."""
-    if not FAULTY_AGENT.exists():
-        pytest.skip(f"{FAULTY_AGENT.name} was not built")
-    for number in range(0, 40):
-        for suffix in ("", "+"):
-            env = {**os.environ, "MEMTAP_FAULT": f"{call}:{number}{suffix}", "MEMTAP_AGENT": str(FAULTY_AGENT)}
-            path = tmp_path / f"{call}{number}{suffix}.mtap"
-            result = run([MEMTAP, "run", "-q", "-o", path, "--", target("exchange"), 4, 3000], env=env)
-            assert result.returncode == 0, (call, number, suffix, result.stderr)
-            assert json.loads(result.stdout)["case_make"]["allocations"] == 12_000
-            if path.exists() and path.stat().st_size >= 4096:
-                assert run([MEMTAP, "stats", path]).returncode in (0, 1)
+    """The Nth call and all later ones fail, then the Nth only ("!"); N grows well past what a run makes."""
+    assert FAULTY_AGENT.exists(), f"{FAULTY_AGENT} is missing: build the tests first"
+    complete = incomplete = 0
+    for fault in (f"{call}:{number}{only}" for number in range(40) for only in ("", "!")):
+        env = {**os.environ, "MEMTAP_FAULT": fault, "MEMTAP_AGENT": str(FAULTY_AGENT)}
+        path = tmp_path / f"{fault}.mtap"
+        result = run([MEMTAP, "run", "-q", "-o", path, "--", target("exchange"), 4, 3000], env=env)
+        assert result.returncode == 0, (fault, result.stderr)
+        assert json.loads(result.stdout)["case_make"]["allocations"] == 12_000
+        stats = run([MEMTAP, "stats", "-f", "json", path])
+        assert stats.returncode in (0, 1, 3), (fault, stats)
+        if stats.returncode == 0 and json.loads(stats.stdout)["dropped_events"] == 0:
+            complete += json.loads(stats.stdout)["allocations"] >= 12_000
+        else:
+            incomplete += 1
+    assert complete > 0
+    assert incomplete > 0 or call == "write"  # the agent writes through mappings, and by write only without fallocate
