@@ -6,7 +6,7 @@ PYTHON ?= /usr/bin/python3
 VENV := $(BUILD)/venv
 CMAKE := cmake -G Ninja -S . -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 NINJA = ninja -j$(JOBS)
-PYTEST = MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python -m pytest -q -n $(JOBS)
+PYTEST = MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python -m pytest -q -n $(JOBS) --timeout=600
 
 BUILD_PACKAGES := gcc g++ make cmake ninja-build pkg-config libelf-dev libdw-dev libzstd-dev libiberty-dev
 TEST_PACKAGES := libcmocka-dev libunwind-dev clang libclang-rt-14-dev valgrind python3-venv python3-dev python3-numpy \

@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -34,6 +35,13 @@ PYENV = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv"
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
 OPTIONAL_TARGETS = ("rusty", "linked_jemalloc", "linked_tcmalloc", "linked_static_jemalloc")  # need a compiler or library
 TIMEOUT_S = 300
+
+# A runner in the background (nohup, a shell's &) hands down ignored signals; programs under test start with the usual ones.
+for inherited in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+    if signal.getsignal(inherited) is signal.SIG_IGN:
+        signal.signal(inherited, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def find_interpreter(version):
