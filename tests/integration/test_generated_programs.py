@@ -113,7 +113,7 @@ def of_the_script(trace):
 def test_any_program_is_recorded_as_the_model_says(record, target, tmp_path, options):
     program = target("scripted")
 
-    @hypothesis.settings(max_examples=60, deadline=None, print_blob=True,
+    @hypothesis.settings(max_examples=40, deadline=None, print_blob=True,
                          suppress_health_check=list(hypothesis.HealthCheck))
     @hypothesis.given(st.lists(OPERATIONS, max_size=60))
     def holds(operations):
@@ -121,14 +121,17 @@ def test_any_program_is_recorded_as_the_model_says(record, target, tmp_path, opt
         script = tmp_path / "script"
         script.write_text("\n".join(model.script))
         recording = record(program, script, options=options)
-        live = (len(model.slots), sum(model.slots.values()))
-        assert recording.live_by_case().get("case_heap", (0, 0)) == live
-        pages = recording.live_by_case().get("case_pages", (0, 0))[1] + recording.live_by_case().get("case_window", (0, 0))[1]
+        reported = recording.live_by_case()
+        assert reported.get("case_heap", (0, 0)) == (len(model.slots), sum(model.slots.values()))
+        pages = sum(reported.get(case, (0, 0))[1] for case in ("case_pages", "case_window"))
         assert pages == PAGE * sum(model.pages)
         if options:
             return
         replay = tracereplay.Replay(of_the_script(recording.trace))
         assert (replay.allocations, replay.allocated_bytes) == (model.allocations, model.bytes)
-        assert (replay.peak, replay.current) == (model.peak, model.current)
+        assert replay.current == model.current
+        # Clocks order what one thread does and each reuse of an address, not all that threads do in the same tick.
+        if not any(line[0] in "xy" for line in model.script):
+            assert replay.peak == model.peak
 
     holds()

@@ -24,9 +24,12 @@ struct operation {
     unsigned long a, b, c;
 };
 
+/* Far below where the kernel places mappings by itself, so that nobody moves into its holes. */
+static char *const g_window_place = (char *)0x200000000000;
+
 CASE static void case_window(void)
 {
-    g_window = mmap(NULL, WINDOW * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    g_window = mmap(g_window_place, WINDOW * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (g_window == MAP_FAILED) {
         abort();
     }
