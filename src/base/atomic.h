@@ -10,6 +10,13 @@
 #include <stdint.h>
 
 #define mt_load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+/* A byte read without order on the hottest path: a plain load cannot tear and folds into the compare, which the builtin
+ * prevents (one instruction a free). ThreadSanitizer is shown what is meant. */
+#if defined(__SANITIZE_THREAD__)
+#define mt_load_byte_relaxed(p) mt_load_relaxed(p)
+#else
+#define mt_load_byte_relaxed(p) (*(p))
+#endif
 #define mt_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define mt_store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define mt_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)

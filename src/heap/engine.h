@@ -70,7 +70,7 @@ MT_INLINE bool mt_engine_may_track(const void *ptr)
     uint64_t word = mt_load_acquire(&mt_g_filter);
     const uint8_t *table = (const uint8_t *)(uintptr_t)(word & ~(uint64_t)63);
     uint64_t index = ((uint64_t)(uintptr_t)ptr * MT_FILTER_MULTIPLIER) >> (word & 63);
-    return MT_UNLIKELY(mt_load_relaxed(&table[index]) != 0);
+    return MT_UNLIKELY(mt_load_byte_relaxed(&table[index]) != 0);
 }
 
 /* What begin decided; pass it to the matching end. */
