@@ -55,13 +55,20 @@ def find_interpreter(version):
     return pathlib.Path(which) if which else None
 
 
+def interpreter(version):
+    return find_interpreter(version) or pytest.skip(f"no Python {version} on this machine")
+
+
 @pytest.fixture(params=[*VERSIONS, "debian"])
 def python(request):
     """Each interpreter there is; absent ones are skipped by name."""
-    path = find_interpreter(request.param)
-    if path is None:
-        pytest.skip(f"no Python {request.param} on this machine")
-    return path
+    return interpreter(request.param)
+
+
+@pytest.fixture(params=[VERSIONS[0], VERSIONS[-1], "debian", *(pytest.param(v, marks=pytest.mark.slow) for v in VERSIONS[1:-1])])
+def python_ends(request):
+    """The same, but only the oldest, the newest and Debian's where slow tests are left out."""
+    return interpreter(request.param)
 
 
 @pytest.fixture(scope="session")

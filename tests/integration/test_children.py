@@ -65,8 +65,8 @@ def python_truth(path):
 
 
 @pytest.mark.parametrize("how", ["fork", "system", "subprocess", "mp-fork", "mp-spawn"])
-def test_python_children_are_followed(record, python, truth_file, how):
-    recording = record(python, PYTHON_TARGETS / "py_children.py", how)
+def test_python_children_are_followed(record, python_ends, truth_file, how):
+    recording = record(python_ends, PYTHON_TARGETS / "py_children.py", how)
     sizes = {size for _, size in python_truth(truth_file)}
     found = []
     for path in [recording.path, *recording.family]:
@@ -75,6 +75,6 @@ def test_python_children_are_followed(record, python, truth_file, how):
     assert sorted(found) == python_truth(truth_file)
 
 
-def test_a_multiprocessing_pool_works(record, python, truth_file):
-    recording = record(python, PYTHON_TARGETS / "py_children.py", "pool")
+def test_a_multiprocessing_pool_works(record, python_ends, truth_file):
+    recording = record(python_ends, PYTHON_TARGETS / "py_children.py", "pool")
     assert len(recording.family) == 2

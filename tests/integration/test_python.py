@@ -26,15 +26,9 @@ def blocks_by_size(rows):
     return found
 
 
-@pytest.fixture(params=["", "--no-python-allocators", "--no-native"])
-def layers(request):
-    return [request.param] if request.param else []
-
-
-def test_every_kind_of_python_stack_is_exact(record, python, truth_file, layers):
-    recording = record(python, PYTHON_TARGETS / "py_frames.py", options=layers)
+def check_frames(recording, truth):
+    """Each block is alive once, on the stack of Python frames the program itself saw."""
     assert recording.stats["dropped_events"] == 0
-    truth = json.loads(truth_file.read_text())
     found = blocks_by_size(recording.report("leaks"))
     for block in truth["blocks"]:
         rows = found.get(block["size"], [])
@@ -44,6 +38,17 @@ def test_every_kind_of_python_stack_is_exact(record, python, truth_file, layers)
         assert len(rows) == 1, block
         wanted = [[function.rpartition(".")[2], line] for function, line in block["stack"]]
         assert python_frames(rows[0], "py_frames.py") == wanted
+
+
+def test_every_kind_of_python_stack_is_exact(record, python, truth_file):
+    recording = record(python, PYTHON_TARGETS / "py_frames.py")
+    check_frames(recording, json.loads(truth_file.read_text()))
+
+
+@pytest.mark.parametrize("option", ["--no-python-allocators", "--no-native"])
+def test_python_stacks_are_exact_with_fewer_layers(record, python_ends, truth_file, option):
+    recording = record(python_ends, PYTHON_TARGETS / "py_frames.py", options=[option])
+    check_frames(recording, json.loads(truth_file.read_text()))
 
 
 def test_a_recording_counts_each_object_once(record, python):
@@ -59,8 +64,8 @@ def test_a_recording_counts_each_object_once(record, python):
         assert {event.allocator for event in live} <= (PYMEM if expected["size"] <= 512 else MALLOC)
 
 
-def test_python_allocators_cost_nothing_when_not_wanted(record, python):
-    recording = record(python, PYTHON_TARGETS / "py_objects.py", options=["--no-python-allocators"])
+def test_python_allocators_are_left_alone_when_not_wanted(record, python_ends):
+    recording = record(python_ends, PYTHON_TARGETS / "py_objects.py", options=["--no-python-allocators"])
     recording.assert_exact()
     kinds = {event.allocator for event in recording.trace.events if event.kind == "alloc"}
     assert not kinds & PYMEM
@@ -167,10 +172,10 @@ def test_an_unknown_version_is_recorded_with_native_stacks_and_said(record, vers
     assert not any(recording.trace.python_stack(e.stack) for e in recording.trace.events if e.kind == "alloc")
 
 
-def test_tracemalloc_and_memtap_bear_each_other(record, python):
+def test_tracemalloc_and_memtap_bear_each_other(record, python_ends):
     code = "import tracemalloc; tracemalloc.start(); x=[str(i) for i in range(5000)]; s=tracemalloc.take_snapshot(); " \
            "tracemalloc.stop(); y=[str(i) for i in range(5000)]; print(len(s.traces) > 0, len(x), len(y))"
-    recording = record(python, "-c", code)
+    recording = record(python_ends, "-c", code)
     assert recording.stdout == b"True 5000 5000\n"
     assert recording.stats["dropped_events"] == 0
 

@@ -31,26 +31,37 @@ def interpreters():
     return [path for path in versions if int(re.match(r"3\.(\d+)", path.parts[-3]).group(1)) >= 8]
 
 
-def exists(python, test):
-    code = f"import importlib.util as u, sys; sys.exit(u.find_spec('test.{test}') is None)"
+# Some installed Pythons (3.11.7, 3.12.1) lack this package, though they have all that is in it.
+FORK_TESTS = """import unittest
+from test import _test_multiprocessing
+_test_multiprocessing.install_tests_in_module_dict(globals(), "fork")
+if __name__ == "__main__":
+    unittest.main()
+"""
+
+
+def exists(python, module):
+    code = f"import importlib.util as u, sys; sys.exit(u.find_spec('{module}') is None)"
     return subprocess.run([python, "-c", code], capture_output=True, check=False).returncode == 0
 
 
-def test_names(python, tests):
-    names = []
+def test_commands(python, tests):
+    """[(test, arguments of the interpreter)]; what is not there is named."""
     for test in tests:
-        if exists(python, test):
-            names.append(test)
+        if exists(python, f"test.{test}"):
+            yield test, ["-m", "test", "-v", test]
+        elif test == "test_multiprocessing_fork" and exists(python, "test._test_multiprocessing"):
+            yield test, ["-m", "unittest", "-v", "fork_tests"]
         else:
             print(f"  {python}: no {test}", flush=True)
-    return names
 
 
-def outcome(python, test, mode, folder):
+def outcome(python, arguments, mode, folder):
     """(exit status, what unittest counted) of one run; mode None: without memtap."""
-    command = [str(python), "-m", "test", "-v", test]
+    command = [str(python), *arguments]
+    (pathlib.Path(folder) / "fork_tests.py").write_text(FORK_TESTS)
     if mode is not None:
-        trace = pathlib.Path(folder) / f"{test}.mtap"
+        trace = pathlib.Path(folder) / "suite.mtap"
         command = [str(MEMTAP), "run", "-q", "-f", "-o", str(trace), "--mode", mode, "--", *command]
     try:
         result = subprocess.run(command, capture_output=True, check=False, timeout=TIMEOUT_S, cwd=folder,
@@ -69,16 +80,16 @@ def clean(folder):
         path.unlink()
 
 
-def compare(python, test, mode, folder):
-    alone = outcome(python, test, None, folder)
-    under = outcome(python, test, mode, folder)
+def compare(python, arguments, mode, folder):
+    alone = outcome(python, arguments, None, folder)
+    under = outcome(python, arguments, mode, folder)
     clean(folder)
     if alone[:2] == under[:2]:
         return "same", alone, under
     seen_alone, seen_under = {alone[:2]}, {under[:2]}
     for _ in range(3):
-        seen_alone.add(outcome(python, test, None, folder)[:2])
-        seen_under.add(outcome(python, test, mode, folder)[:2])
+        seen_alone.add(outcome(python, arguments, None, folder)[:2])
+        seen_under.add(outcome(python, arguments, mode, folder)[:2])
         clean(folder)
     return ("unsteady" if seen_alone & seen_under else "DIFFERENT"), alone, under
 
@@ -102,9 +113,9 @@ def main():
     tests = options.tests or (QUICK if options.quick else TESTS)
     different = 0
     for python in options.python or interpreters():
-        for test in test_names(python, tests):
+        for test, arguments in test_commands(python, tests):
             with tempfile.TemporaryDirectory() as folder:
-                verdict, alone, under = compare(python, test, options.mode, folder)
+                verdict, alone, under = compare(python, arguments, options.mode, folder)
             report(python, test, verdict, alone, under)
             different += verdict == "DIFFERENT"
     print("all the same" if not different else f"{different} differ")
