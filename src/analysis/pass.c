@@ -236,6 +236,12 @@ static void apply_alloc(struct mt_pass *p, const struct mt_event *e)
     begin_life(p, s, e->size, exact_units(p, e->size));
 }
 
+static void count_deallocation(struct mt_pass *p, uint32_t stream)
+{
+    uint32_t thread = mt_pass_thread(p, stream); /* may move p->threads */
+    p->threads[thread].deallocations++;
+}
+
 static void apply_free(struct mt_pass *p, const struct mt_event *e)
 {
     struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&p->live, e->addr) : NULL;
@@ -245,7 +251,7 @@ static void apply_free(struct mt_pass *p, const struct mt_event *e)
     }
     end_block(p, entry);
     mt_liveset_remove(&p->live, entry);
-    p->threads[mt_pass_thread(p, e->stream)].deallocations++;
+    count_deallocation(p, e->stream);
 }
 
 /* A piece of a mapping went away. */
@@ -301,7 +307,7 @@ static void apply_unmap(struct mt_pass *p, const struct mt_event *e)
 {
     p->moved_storage = MT_STORAGE_HEAP;
     if (mt_ranges_unmap(&p->ranges, e->addr, e->size, piece_gone, p) > 0) {
-        p->threads[mt_pass_thread(p, e->stream)].deallocations++;
+        count_deallocation(p, e->stream);
     }
     if (e->allocator != MT_MAP_MREMAP) {
         p->moved_storage = MT_STORAGE_HEAP;
