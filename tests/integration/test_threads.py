@@ -41,6 +41,13 @@ def test_blocks_that_change_hands_leave_the_known_live_set(record, target, threa
     assert recording.replay.unknown_frees <= 1  # of blocks older than the recording
 
 
+def test_threads_that_begin_with_a_free_are_counted(record, target):
+    recording = record(target("handover"), 300)
+    recording.assert_truth()
+    by_thread = recording.report("table", "--leaks", "--by", "thread", "-n", 1000)
+    assert sum(row["count"] == 1 for row in by_thread) >= 300
+
+
 def test_the_last_moments_of_threads_and_process_are_recorded(record, target):
     record(target("thread_end")).assert_truth()
 
