@@ -39,16 +39,18 @@ def test_redis_serves_a_benchmark(tmp_path, mode):
     finally:
         process.kill()
     assert process.returncode == 0
-    check_recording(path, mode, least_allocations=10_000)
+    check_recording(path, mode, least_bytes=20_000_000)
 
 
-def check_recording(path, mode, least_allocations):
+def check_recording(path, mode, least_bytes):
+    """A sampled total is an estimate: a tenth of the truth is missed with P(Poisson(least_bytes / 512 KiB) <= 1), which is
+    2e-5 for the smallest program here (13.4 samples) and below 1e-14 for the others."""
     from conftest import Recording
 
     recording = Recording(0, b"", b"", path)
     stats = recording.stats
     assert stats["mode"] == mode and stats["dropped_events"] == 0
-    assert stats["allocations"] >= least_allocations
+    assert stats["total_allocated_bytes"] >= (least_bytes if mode == "exact" else least_bytes // 10)
     assert 0 <= stats["leaked_bytes"] <= stats["peak_bytes"] <= stats["total_allocated_bytes"]
     assert recording.report("table")[0]["bytes"] > 0
 
@@ -67,7 +69,7 @@ def test_sqlite_answers_the_same(record, mode, tmp_path):
     alone = run([shell, ":memory:"], input=SQL.encode())
     recording = record(shell, ":memory:", mode=mode, input=SQL.encode())
     assert recording.stdout == alone.stdout
-    check_recording(recording.path, mode, least_allocations=1000)
+    check_recording(recording.path, mode, least_bytes=7_000_000)
 
 
 def generated_source(functions):
@@ -88,7 +90,7 @@ def test_gcc_compiles_the_same_object(record, mode, tmp_path):
     assert alone.read_bytes() == under.read_bytes()
     assert len(recording.family) >= 2  # cc1 and as
     largest = max(recording.family, key=lambda path: path.stat().st_size)
-    check_recording(largest, mode, least_allocations=10_000)
+    check_recording(largest, mode, least_bytes=20_000_000)
 
 
 NUMPY = """
@@ -108,4 +110,4 @@ def test_numpy_computes_the_same(record, mode):
     alone = run([python, "-c", NUMPY])
     recording = record(python, "-c", NUMPY, mode=mode)
     assert recording.stdout == alone.stdout
-    check_recording(recording.path, mode, least_allocations=10_000)
+    check_recording(recording.path, mode, least_bytes=20_000_000)
