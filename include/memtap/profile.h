@@ -1,0 +1,232 @@
+/* profile.h: reading what memtap recorded, from C11 and C++17.
+ *
+ * Two handles. A recording is one trace or several (a process and its children): reports as the JSON that the command
+ * `memtap` prints, conversions for other tools, and the events one by one. A session is one trace that may still be
+ * written to, by this very process too: what is alive now, sample by sample, again and again; names are looked up once.
+ *
+ * Rules. A function that can fail returns enum mt_profile_code (0 is success), leaves its outputs alone on failure and
+ * says in *failure, when given, what went wrong and what to do. Nothing here ends the process, prints, or trusts the
+ * bytes of a trace: damage and cut files give what can be read and a warning in the report. A handle serves one thread
+ * at a time; different handles are independent. What a function hands out is the handle's unless a release function is
+ * named. Times are ns of CLOCK_MONOTONIC, as recorded (resolution: a few ms; order is exact), unless said otherwise.
+ * Link with libmemtap_tool (static) or use the Python package.
+ */
+#ifndef MEMTAP_PROFILE_H
+#define MEMTAP_PROFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum mt_profile_code {
+    MT_PROFILE_OK = 0,
+    MT_PROFILE_NO_MEMORY = 1, /* the call gave up; the handle can only be closed */
+    MT_PROFILE_NO_FILE = 2,
+    MT_PROFILE_NOT_ALLOWED = 3, /* permission */
+    MT_PROFILE_DAMAGED = 4,     /* not a trace, or cut inside its header */
+    MT_PROFILE_NEWER = 5,       /* written by a newer memtap */
+    MT_PROFILE_USAGE = 6,       /* an argument that cannot be */
+    MT_PROFILE_IO = 7,
+    MT_PROFILE_INTERRUPTED = 8, /* the caller's `interrupted` said so */
+};
+
+/* What went wrong: one sentence for a person, NUL-terminated. */
+struct mt_profile_failure {
+    int code;
+    char text[1024];
+};
+
+/* ---- recordings: reports, conversions, events ------------------------------------------------------------------ */
+
+struct mt_recording;
+
+/* Opens traces; a folder stands for its *.mtap files. paths are copied. Close with mt_recording_close. */
+int mt_recording_open(const char *const *paths, size_t count, struct mt_recording **ret,
+                      struct mt_profile_failure *failure);
+void mt_recording_close(struct mt_recording *recording); /* NULL is fine */
+
+/* Facts of the process that started the others. Texts are the handle's. */
+struct mt_recording_info {
+    uint64_t pid;
+    uint64_t start_realtime_ns; /* since the epoch */
+    uint64_t start_clock_ns;    /* the same moment on CLOCK_MONOTONIC */
+    uint64_t duration_ns;
+    uint64_t rate_bytes;        /* sampling rate at the start; 0 exact */
+    uint64_t file_bytes;        /* of all traces */
+    size_t traces;
+    bool live;                  /* some trace is not finished */
+    const char *mode;           /* "exact", "sample" or "aggregate" */
+};
+int mt_recording_info(struct mt_recording *recording, struct mt_recording_info *ret,
+                      struct mt_profile_failure *failure);
+
+enum mt_profile_report {
+    MT_PROFILE_STATS,   /* object: the numbers of the recording as a whole */
+    MT_PROFILE_SUMMARY, /* array: functions with what they hold themselves and with callees */
+    MT_PROFILE_TREE,    /* array: the call tree, parents before children */
+    MT_PROFILE_TABLE,   /* array: rows by function, file, line, type, thread or module */
+    MT_PROFILE_LEAKS,   /* array: what is alive at the end, a row a stack */
+    MT_PROFILE_PARSE,   /* text, not JSON: every record of one trace; damage is a line, not a failure */
+};
+
+/* What to select, as the options of the command. All zero and NULL: the peak, everything, as the command without
+ * options. Set struct_bytes to sizeof(struct mt_profile_query). */
+struct mt_profile_query {
+    size_t struct_bytes;
+    const char *selection; /* NULL or "peak", "leaks", "temporary", "at", "between" */
+    const char *time;      /* of "at": "1.5", "250ms", "50%", "peak"; of "between": "T0,T1" */
+    uint32_t temporary_max; /* "temporary": freed after at most so many further allocations of its thread; 0: 1 */
+    const char *thread;    /* id or name; NULL all */
+    const char *by;        /* table: NULL (line), function, file, line, type, thread, module; tree: function, line */
+    bool native;           /* show native frames of Python stacks too */
+    bool invert;           /* tree: from the allocating frame out */
+    uint64_t min_age_ns;   /* leaks */
+    uint64_t rows;         /* at most so many; 0 all */
+    /* Asked now and then while events are read, from the calling thread; true ends the call with
+     * MT_PROFILE_INTERRUPTED. May be NULL. */
+    bool (*interrupted)(void *context);
+    void *context;
+};
+
+/* A report as text, NUL-terminated; release with mt_profile_release. query may be NULL. A trace that is still being
+ * written to is read anew each time. */
+int mt_recording_report(struct mt_recording *recording, enum mt_profile_report report,
+                        const struct mt_profile_query *query, char **ret_text, size_t *ret_bytes,
+                        struct mt_profile_failure *failure);
+/* Writes a file for other tools, whole or not at all. format: collapsed, speedscope, pprof, csv, json, chrome,
+ * heaptrack; NULL: by the suffix of path. */
+int mt_recording_export(struct mt_recording *recording, const char *path, const char *format,
+                        const struct mt_profile_query *query, struct mt_profile_failure *failure);
+void mt_profile_release(void *text); /* NULL is fine */
+
+enum mt_profile_event_kind {
+    MT_PROFILE_ALLOC = 1,
+    MT_PROFILE_FREE = 2,
+    MT_PROFILE_MAP = 5,   /* a range of address space came; allocator: mt_profile_map_name */
+    MT_PROFILE_UNMAP = 6,
+};
+
+struct mt_profile_event {
+    uint64_t timestamp_ns;
+    uint64_t address;
+    uint64_t size;     /* bytes; 0 for frees */
+    uint64_t weight;   /* bytes it stands for: size / (1 - exp(-size / rate)), the size itself in exact mode; frees 0 */
+    uint64_t tid;      /* of the thread; its stream number when the trace does not say */
+    uint32_t stack_id; /* 0 unknown */
+    uint32_t trace;    /* which of the recording's traces */
+    uint8_t kind;      /* enum mt_profile_event_kind */
+    uint8_t allocator; /* mt_profile_allocator_name; MAP and UNMAP: mt_profile_map_name */
+    bool realloc;      /* half of a realloc */
+};
+const char *mt_profile_allocator_name(unsigned allocator); /* "malloc" …; "?" outside */
+const char *mt_profile_map_name(unsigned kind);            /* "anonymous" …; "?" outside */
+
+/* The events of one trace in order. The recording must outlive the reader; reports may be made meanwhile only of
+ * finished traces. */
+struct mt_event_reader;
+int mt_event_reader_open(struct mt_recording *recording, size_t trace, struct mt_event_reader **ret,
+                         struct mt_profile_failure *failure);
+/* The next events into out[0..capacity); *ret_count 0: the end. */
+int mt_event_reader_next(struct mt_event_reader *reader, struct mt_profile_event *out, size_t capacity,
+                         size_t *ret_count, struct mt_profile_failure *failure);
+void mt_event_reader_close(struct mt_event_reader *reader);
+
+/* ---- sessions: what is alive now ------------------------------------------------------------------------------- */
+
+struct mt_session;
+struct mt_snapshot;
+
+/* Opens one trace, finished or not. Its file is opened again for every snapshot, so the path must stay good. */
+int mt_session_open(const char *path, struct mt_session **ret, struct mt_profile_failure *failure);
+void mt_session_close(struct mt_session *session); /* after its snapshots were freed; NULL is fine */
+
+struct mt_snapshot_options {
+    size_t struct_bytes;  /* sizeof(struct mt_snapshot_options) */
+    size_t freed_limit;   /* keep so many of the most recently freed samples; 0 none */
+    uint64_t since_ns;    /* only allocations with a clock of at least this; 0 all. Take it from a totals' last_ns + 1 */
+    bool addresses_only;  /* native frames are not looked up: no binary is opened */
+    bool no_stacks;       /* no stacks at all: totals and samples only */
+    bool ranges;          /* anonymous mappings and brk of the program too, each with its whole size as weight */
+    bool (*interrupted)(void *context); /* as in struct mt_profile_query */
+    void *context;
+};
+
+/* One recorded allocation. */
+struct mt_snapshot_sample {
+    uint64_t address;
+    uint64_t size;         /* bytes, exact */
+    uint64_t weight;       /* bytes it stands for, rounded to the nearest; exact mode: size */
+    uint64_t timestamp_ns; /* when it was allocated */
+    uint64_t lifetime_ns;  /* freed ones: until it was freed; live ones: 0 */
+    uint64_t tid;
+    uint32_t stack_id;     /* 0 unknown */
+    uint32_t allocator;
+};
+
+/* Totals of the allocations that since_ns lets through. total = live + freed, always. */
+struct mt_snapshot_totals {
+    uint64_t total_samples;
+    uint64_t live_samples;
+    uint64_t freed_samples;
+    uint64_t unique_stacks;      /* of live and freed ones together */
+    uint64_t live_weight_bytes;  /* sum of the weights of the live ones: the estimate of the heap */
+    uint64_t live_size_bytes;    /* sum of their sizes */
+    uint64_t total_weight_bytes; /* of all ever taken */
+    uint64_t rate_bytes;         /* sampling rate now; 0 exact */
+    uint64_t cut_ns;             /* events up to this clock are in */
+    uint64_t last_ns;            /* clock of the last event that is in; 0 none */
+    uint64_t start_ns;           /* beginning of the trace */
+    uint64_t start_realtime_ns;  /* the same since the epoch */
+    uint64_t events;             /* read */
+    uint64_t unknown_frees;      /* frees of what was never seen allocated */
+    uint64_t double_allocations; /* addresses allocated while alive: the older one counts as freed then */
+    uint64_t dropped_events;     /* what the recorder could not write down */
+    uint64_t truncated_stacks;
+    uint64_t broken_stacks;      /* native unwinding that ended early */
+    uint64_t trace_bytes;        /* size of the file */
+    bool recording;              /* the trace is not finished */
+    bool exact;                  /* every allocation is recorded, not a sample */
+};
+
+/* One frame; texts are NUL-terminated, "" when unknown, and the session's: good until it is closed. */
+struct mt_snapshot_frame {
+    uint64_t address;     /* native: return address; Python: 0 */
+    const char *function; /* "0x1234 (libfoo.so)" when there is no symbol */
+    const char *file;
+    const char *module;   /* path of the binary; "" for Python */
+    uint32_t line;        /* 0 unknown */
+    bool is_python;
+    bool is_inlined;      /* native: shares the address of the frame after it */
+    bool is_native;       /* neither: "<truncated>", "<unknown>" */
+};
+
+/* Frames of one stack, innermost first: native and Python frames merged as by `memtap tree --native`. */
+struct mt_snapshot_stack {
+    uint32_t stack_id;
+    uint32_t frame_count;
+    const struct mt_snapshot_frame *frames; /* the snapshot's */
+};
+
+/* Takes a snapshot: all allocations alive "now" (the moment of the call, by CLOCK_MONOTONIC). A record that another
+ * thread is writing meanwhile is in this snapshot or the next one. options may be NULL. Free with mt_snapshot_free. */
+int mt_session_snapshot(struct mt_session *session, const struct mt_snapshot_options *options,
+                        struct mt_snapshot **ret, struct mt_profile_failure *failure);
+void mt_snapshot_free(struct mt_snapshot *snapshot); /* NULL is fine */
+
+const struct mt_snapshot_totals *mt_snapshot_totals(const struct mt_snapshot *snapshot);
+/* Oldest first. */
+const struct mt_snapshot_sample *mt_snapshot_live(const struct mt_snapshot *snapshot, size_t *ret_count);
+/* In the order they were freed; at most freed_limit. */
+const struct mt_snapshot_sample *mt_snapshot_freed(const struct mt_snapshot *snapshot, size_t *ret_count);
+/* Every stack of the samples above, by id. */
+const struct mt_snapshot_stack *mt_snapshot_stacks(const struct mt_snapshot *snapshot, size_t *ret_count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
