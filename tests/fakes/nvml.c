@@ -1,0 +1,102 @@
+/* nvml.c: a stand-in for NVIDIA's management library, for tests/python/test_memsnap.py.
+ *
+ * Decides: what the driver answers, by environment: FAKE_NVML_DEVICES (count), FAKE_NVML_PIDS (own, other, unknown),
+ * FAKE_NVML_INIT (an error code). Device i has (i + 1) GiB in all; its own-process entries are 100 and 28 MiB times (i + 1).
+ * Built as libnvidia-ml.so.1 and put on LD_LIBRARY_PATH; with -DFIRST_ABI it offers only the unversioned process query
+ * and its 16-byte entries. FAKE_NVML_GATE names a FIFO: the process query waits until somebody opens its other end.
+ */
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MIB (1024ULL * 1024)
+
+struct memory {
+    unsigned long long total, free, used;
+};
+
+struct process {
+    unsigned pid;
+    unsigned long long used_bytes;
+#ifndef FIRST_ABI
+    unsigned gpu_instance, compute_instance;
+#endif
+};
+
+static int number(const char *name)
+{
+    const char *text = getenv(name);
+    return text != NULL ? atoi(text) : 0;
+}
+
+int nvmlInit_v2(void)
+{
+    return number("FAKE_NVML_INIT");
+}
+
+int nvmlDeviceGetCount_v2(unsigned *count)
+{
+    *count = (unsigned)number("FAKE_NVML_DEVICES");
+    return 0;
+}
+
+int nvmlDeviceGetHandleByIndex_v2(unsigned index, void **device)
+{
+    *device = (void *)(uintptr_t)(index + 1);
+    return 0;
+}
+
+int nvmlDeviceGetMemoryInfo(void *device, struct memory *memory)
+{
+    uintptr_t number = (uintptr_t)device;
+    memory->total = number * 1024 * MIB;
+    memory->used = number * 256 * MIB;
+    memory->free = number * 768 * MIB;
+    return 0;
+}
+
+int nvmlDeviceGetName(void *device, char *name, unsigned bytes)
+{
+    snprintf(name, bytes, "Fake GPU %d", (int)(uintptr_t)device - 1);
+    return 0;
+}
+
+int nvmlDeviceGetUUID(void *device, char *uuid, unsigned bytes)
+{
+    snprintf(uuid, bytes, "GPU-%d", (int)(uintptr_t)device - 1);
+    return 0;
+}
+
+static void wait_at_gate(void)
+{
+    const char *gate = getenv("FAKE_NVML_GATE");
+    if (gate != NULL) {
+        close(open(gate, O_WRONLY));
+    }
+}
+
+static int list(void *device, unsigned *count, struct process *processes)
+{
+    const char *pids = getenv("FAKE_NVML_PIDS");
+    unsigned own = pids != NULL && strcmp(pids, "other") == 0 ? 1 : (unsigned)getpid();
+    unsigned long long unit = pids != NULL && strcmp(pids, "unknown") == 0 ? 0 : (uintptr_t)device * MIB;
+    wait_at_gate();
+    memset(processes, 0, 3 * sizeof(*processes));
+    processes[0].pid = own, processes[0].used_bytes = unit != 0 ? 100 * unit : UINT64_MAX;
+    processes[1].pid = 1, processes[1].used_bytes = 7 * MIB;
+    processes[2].pid = own, processes[2].used_bytes = unit != 0 ? 28 * unit : UINT64_MAX;
+    *count = 3;
+    return 0;
+}
+
+#ifdef FIRST_ABI
+int nvmlDeviceGetComputeRunningProcesses(void *device, unsigned *count, struct process *processes)
+#else
+int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, struct process *processes)
+#endif
+{
+    return list(device, count, processes);
+}
