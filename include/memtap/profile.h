@@ -24,7 +24,7 @@ extern "C" {
 
 enum mt_profile_code {
     MT_PROFILE_OK = 0,
-    MT_PROFILE_NO_MEMORY = 1, /* the call gave up; the handle can only be closed */
+    MT_PROFILE_NO_MEMORY = 1, /* the call gave up, and what it held is lost; the handle can only be closed */
     MT_PROFILE_NO_FILE = 2,
     MT_PROFILE_NOT_ALLOWED = 3, /* permission */
     MT_PROFILE_DAMAGED = 4,     /* not a trace, or cut inside its header */
@@ -150,7 +150,6 @@ struct mt_snapshot_options {
     uint64_t since_ns;    /* only allocations with a clock of at least this; 0 all. Take it from a totals' last_ns + 1 */
     bool addresses_only;  /* native frames are not looked up: no binary is opened */
     bool no_stacks;       /* no stacks at all: totals and samples only */
-    bool ranges;          /* anonymous mappings and brk of the program too, each with its whole size as weight */
     bool (*interrupted)(void *context); /* as in struct mt_profile_query */
     void *context;
 };
@@ -187,12 +186,16 @@ struct mt_snapshot_totals {
     uint64_t dropped_events;     /* what the recorder could not write down */
     uint64_t truncated_stacks;
     uint64_t broken_stacks;      /* native unwinding that ended early */
+    uint64_t unknown_stacks;     /* recorded without a stack */
+    uint64_t python_walk_errors; /* Python stacks given up at a failed check */
+    uint64_t live_table_full;    /* samples the recorder could not follow to their free */
+    uint64_t agent_bytes;        /* memory the recorder uses in the process */
     uint64_t trace_bytes;        /* size of the file */
     bool recording;              /* the trace is not finished */
     bool exact;                  /* every allocation is recorded, not a sample */
 };
 
-/* One frame; texts are NUL-terminated, "" when unknown, and the session's: good until it is closed. */
+/* One frame at one address; texts are NUL-terminated, "" when unknown, and the session's: good until it is closed. */
 struct mt_snapshot_frame {
     uint64_t address;     /* native: return address; Python: 0 */
     const char *function; /* "0x1234 (libfoo.so)" when there is no symbol */
@@ -201,14 +204,14 @@ struct mt_snapshot_frame {
     uint32_t line;        /* 0 unknown */
     bool is_python;
     bool is_inlined;      /* native: shares the address of the frame after it */
-    bool is_native;       /* neither: "<truncated>", "<unknown>" */
+    bool is_marker;       /* not code: "<truncated>", "<unknown>" */
 };
 
-/* Frames of one stack, innermost first: native and Python frames merged as by `memtap tree --native`. */
+/* Frames of one stack, innermost first: native and Python frames merged as by `memtap tree --native`. Never empty. */
 struct mt_snapshot_stack {
     uint32_t stack_id;
     uint32_t frame_count;
-    const struct mt_snapshot_frame *frames; /* the snapshot's */
+    const uint32_t *frames; /* numbers for mt_snapshot_frame; the snapshot's */
 };
 
 /* Takes a snapshot: all allocations alive "now" (the moment of the call, by CLOCK_MONOTONIC). A record that another
@@ -224,6 +227,11 @@ const struct mt_snapshot_sample *mt_snapshot_live(const struct mt_snapshot *snap
 const struct mt_snapshot_sample *mt_snapshot_freed(const struct mt_snapshot *snapshot, size_t *ret_count);
 /* Every stack of the samples above, by id. */
 const struct mt_snapshot_stack *mt_snapshot_stacks(const struct mt_snapshot *snapshot, size_t *ret_count);
+/* A frame by number. Numbers run 0 … mt_snapshot_frame_count - 1 and mean the same in every later snapshot with the same
+ * frame_set, so that what was made of a frame can be kept. Read them before the next snapshot is taken. */
+struct mt_snapshot_frame mt_snapshot_frame(const struct mt_snapshot *snapshot, uint32_t number);
+size_t mt_snapshot_frame_count(const struct mt_snapshot *snapshot);
+uint32_t mt_snapshot_frame_set(const struct mt_snapshot *snapshot);
 
 #ifdef __cplusplus
 }

@@ -2,6 +2,7 @@
 #include "analysis/summary.h"
 #include "cli/command.h"
 #include "cli/select.h"
+#include "reader/failure.h"
 #include "util/human.h"
 #include "util/progress.h"
 #include "util/tracepath.h"
@@ -69,7 +70,7 @@ static mt_status pack_one(const char *path, const struct values *values, struct 
         if (status == MT_E_BUSY) {
             return mt_error_set(err, status, "%s is still being recorded; pack it when the program has ended", path);
         }
-        return mt_select_explain(status, path, &wire, err);
+        return mt_failure_explain_open(status, path, &wire, err);
     }
     if (!values->quiet) {
         (void)fprintf(stderr, "%s: %s -> %s\n", path, mt_human_bytes((double)result.before_bytes).text,

@@ -1,5 +1,6 @@
 /* parse.c: `memtap parse`: every record as text. */
 #include "cli/select.h"
+#include "reader/failure.h"
 #include "export/records.h"
 
 struct values {
@@ -34,7 +35,7 @@ static int parse_file(const char *path, const char *output)
     struct mt_out *out;
     mt_status status = mt_reader_open(path, &reader, &wire);
     if (status != MT_OK) {
-        (void)mt_select_explain(status, path, &wire, &err);
+        (void)mt_failure_explain_open(status, path, &wire, &err);
         return mt_command_fail(&doc, MT_EXIT_FAILED, &err);
     }
     status = mt_out_open(output, &out, &err);

@@ -2,32 +2,15 @@
  * once to know when that was; every other selection is one pass. */
 #include "cli/select.h"
 
+#include "reader/failure.h"
 #include "util/human.h"
 #include "util/memory.h"
 #include "util/progress.h"
-#include "util/text.h"
 #include "util/tracepath.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-mt_status mt_select_explain(mt_status status, const char *path, const struct mt_wire_error *wire, struct mt_error *err)
-{
-    char *clean = mt_text_clean(path, strlen(path));
-    bool in_file = status == MT_E_CORRUPT || status == MT_E_TRUNCATED || status == MT_E_VERSION;
-    const char *why = in_file && wire->text != NULL ? wire->text : mt_status_text(status);
-    if (status == MT_E_VERSION) {
-        (void)mt_error_set(err, status, "cannot read %s: %s; a newer memtap wrote it", clean, why);
-    } else if (wire->text != NULL && (status == MT_E_CORRUPT || status == MT_E_TRUNCATED)) {
-        (void)mt_error_set(err, status, "cannot read %s: %s, at byte %llu", clean, why,
-                           (unsigned long long)wire->offset);
-    } else {
-        (void)mt_error_set(err, status, "cannot read %s: %s", clean, why);
-    }
-    free(clean);
-    return status;
-}
 
 static mt_status open_set(struct mt_loaded *l, struct mt_error *err)
 {
@@ -35,7 +18,7 @@ static mt_status open_set(struct mt_loaded *l, struct mt_error *err)
     char *path = NULL;
     mt_status status = mt_trace_set_open((const char *const *)l->paths.items, l->paths.count, &l->set, &wire, &path);
     if (status != MT_OK) {
-        (void)mt_select_explain(status, path != NULL ? path : l->paths.items[0], &wire, err);
+        (void)mt_failure_explain_open(status, path != NULL ? path : l->paths.items[0], &wire, err);
     }
     free(path);
     return status;

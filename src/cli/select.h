@@ -89,7 +89,4 @@ struct mt_reading_plan {
 };
 int mt_select_main(const struct mt_reading_plan *plan, void *values, int argc, char **argv);
 
-/* "cannot read PATH: …" from a reader's error. */
-mt_status mt_select_explain(mt_status status, const char *path, const struct mt_wire_error *wire, struct mt_error *err);
-
 #endif

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ADDRESS_TEXT = 320 };
+enum { ADDRESS_TEXT = 320, SPOT_UNKNOWN = 0 };
 
 void mt_numbers_push(struct mt_numbers *n, uint32_t value)
 {
@@ -53,9 +53,15 @@ static const struct mt_location *add_location(struct mt_frames *f, const struct 
     return &f->locations[f->location_count++];
 }
 
+static void push_spot(struct mt_frames *f, uint32_t id, uint64_t address)
+{
+    f->spots = mt_alloc_grow(f->spots, &f->spot_capacity, f->spot_count + 1, sizeof *f->spots);
+    f->spots[f->spot_count++] = (struct mt_frame_spot){ id, address };
+}
+
 static void push_frame(struct mt_frames *f, struct mt_location *l, struct mt_frame frame)
 {
-    mt_numbers_push(&f->ids, mt_frame_table_add(&f->table, frame));
+    push_spot(f, mt_frame_table_add(&f->table, frame), l->python ? 0 : l->address);
     l->count++;
 }
 
@@ -116,12 +122,12 @@ const struct mt_location *mt_frames_native(struct mt_frames *f, uint32_t trace_i
     if (known != NULL) {
         return known;
     }
-    location.first = f->ids.count;
+    location.first = f->spot_count;
     uint64_t eval_low, eval_high;
     mt_trace_eval_range(f->set->traces[trace_idx], &eval_low, &eval_high);
     location.evaluates = node->pc > eval_low && node->pc <= eval_high;
     if (node->pc == 0) {
-        mt_numbers_push(&f->ids, f->truncated);
+        push_spot(f, f->truncated, 0);
         location.count = 1;
     } else {
         push_symbols(f, &location, mt_trace_module(f->set->traces[trace_idx], node->module_idx));
@@ -151,9 +157,9 @@ const struct mt_location *mt_frames_python(struct mt_frames *f, uint32_t trace_i
     if (known != NULL) {
         return known;
     }
-    location.first = f->ids.count;
+    location.first = f->spot_count;
     if (node->code == 0) {
-        mt_numbers_push(&f->ids, f->truncated);
+        push_spot(f, f->truncated, 0);
         location.count = 1;
     } else {
         push_frame(f, &location, python_frame(f->set->traces[trace_idx], node));
@@ -169,6 +175,7 @@ mt_status mt_frames_new(const struct mt_trace_set *set, const struct mt_frames_o
     f->unknown = mt_frame_table_add(&f->table, (struct mt_frame){ .function = "<unknown>", .kind = MT_FRAME_MARKER });
     f->truncated =
         mt_frame_table_add(&f->table, (struct mt_frame){ .function = "<truncated>", .kind = MT_FRAME_MARKER });
+    push_spot(f, f->unknown, 0);
     mt_status status = MT_OK;
     if (!f->options.no_symbols) {
         status = mt_symbolizer_new(f->options.symbol_dirs, &f->symbolizer);
@@ -192,11 +199,12 @@ void mt_frames_free(struct mt_frames *f)
     mt_frame_table_fini(&f->table);
     mt_index_fini(&f->location_index);
     free(f->locations);
-    free(f->ids.data);
+    free(f->spots);
     free(f->native.data);
     free(f->python.data);
     for (size_t i = 0; i < MT_LIST_BUFFERS; i++) {
         free(f->lists[i].data);
+        free(f->places[i].data);
     }
     free(f);
 }
@@ -204,14 +212,29 @@ void mt_frames_free(struct mt_frames *f)
 struct mt_frame_list mt_frames_stack(struct mt_frames *f, size_t trace_idx, uint32_t stack)
 {
     const struct mt_trace *trace = f->set->traces[trace_idx];
-    struct mt_numbers *out = &f->lists[f->list_at++ % MT_LIST_BUFFERS];
+    struct mt_numbers *ids = &f->lists[f->list_at % MT_LIST_BUFFERS];
+    struct mt_numbers *spots = &f->places[f->list_at++ % MT_LIST_BUFFERS];
     struct mt_stack row = mt_trace_stack(trace, stack);
-    out->count = 0;
-    mt_frames_merge(f, (uint32_t)trace_idx, &row, out);
-    if (out->count == 0) {
-        mt_numbers_push(out, f->unknown);
+    spots->count = 0;
+    mt_frames_merge(f, (uint32_t)trace_idx, &row, spots);
+    if (spots->count == 0) {
+        mt_numbers_push(spots, SPOT_UNKNOWN);
     }
-    return (struct mt_frame_list){ out->data, out->count };
+    ids->count = 0;
+    for (size_t i = 0; i < spots->count; i++) {
+        mt_numbers_push(ids, f->spots[spots->data[i]].id);
+    }
+    return (struct mt_frame_list){ ids->data, spots->data, ids->count };
+}
+
+struct mt_frame_spot mt_frames_spot(const struct mt_frames *f, uint32_t spot)
+{
+    return f->spots[spot < f->spot_count ? spot : SPOT_UNKNOWN];
+}
+
+size_t mt_frames_spot_count(const struct mt_frames *f)
+{
+    return f->spot_count;
 }
 
 const struct mt_frame *mt_frames_frame(const struct mt_frames *f, uint32_t id)

@@ -41,7 +41,14 @@ struct mt_frame {
 /* Frame ids, innermost first; never empty. Borrowed from the resolver, valid until the next list is asked for. */
 struct mt_frame_list {
     const uint32_t *ids;
+    const uint32_t *spots; /* of each: the frame at its address (mt_frames_spot) */
     size_t count;
+};
+
+/* A frame at one address. Spots are numbered 0, 1, 2 … as they are first met; number 0 is "<unknown>". */
+struct mt_frame_spot {
+    uint32_t id;      /* frame */
+    uint64_t address; /* native: the recorded return address; Python and markers: 0 */
 };
 
 struct mt_frames_options {
@@ -64,5 +71,8 @@ struct mt_frame_list mt_frames_stack(struct mt_frames *frames, size_t trace_idx,
 /* A frame by id; any id from a list above. The pointer stays good until the resolver is freed. */
 const struct mt_frame *mt_frames_frame(const struct mt_frames *frames, uint32_t id);
 size_t mt_frames_count(const struct mt_frames *frames);
+/* spot: any number from a list above. */
+struct mt_frame_spot mt_frames_spot(const struct mt_frames *frames, uint32_t spot);
+size_t mt_frames_spot_count(const struct mt_frames *frames);
 
 #endif

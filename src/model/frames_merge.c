@@ -46,10 +46,12 @@ static void collect_python(struct mt_frames *f, const struct mt_trace *trace, ui
 static void emit(struct merge *m, const struct mt_location *l)
 {
     for (size_t i = 0; i < l->count; i++) {
-        uint32_t id = m->f->ids.data[l->first + i];
-        bool repeated = m->out->count > 0 && m->out->data[m->out->count - 1] == id && id == m->f->truncated;
+        uint32_t spot = (uint32_t)(l->first + i);
+        uint32_t truncated = m->f->truncated;
+        bool repeated = m->out->count > 0 && m->f->spots[spot].id == truncated &&
+                        m->f->spots[m->out->data[m->out->count - 1]].id == truncated;
         if (!repeated) {
-            mt_numbers_push(m->out, id);
+            mt_numbers_push(m->out, spot);
         }
     }
 }

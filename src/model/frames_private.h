@@ -17,7 +17,7 @@ struct mt_location {
     uint64_t address; /* pc, or lasti */
     bool python;
     bool evaluates;   /* native: the interpreter's evaluation loop (<= 3.10) */
-    size_t first;     /* in ids, innermost first */
+    size_t first;     /* in spots, innermost first */
     size_t count;
 };
 
@@ -37,9 +37,11 @@ struct mt_frames {
     struct mt_location *locations;
     size_t location_count, location_capacity;
     struct mt_index location_index;
-    struct mt_numbers ids; /* of locations */
+    struct mt_frame_spot *spots; /* of locations */
+    size_t spot_count, spot_capacity;
     struct mt_numbers native, python; /* nodes of the stack being merged, innermost first */
-    struct mt_numbers lists[MT_LIST_BUFFERS];
+    struct mt_numbers lists[MT_LIST_BUFFERS];  /* frame ids */
+    struct mt_numbers places[MT_LIST_BUFFERS]; /* their spots */
     size_t list_at;
     uint32_t unknown, truncated; /* marker frames */
 };
@@ -50,7 +52,7 @@ void mt_numbers_push(struct mt_numbers *n, uint32_t value);
 const struct mt_location *mt_frames_native(struct mt_frames *f, uint32_t trace_idx, const struct mt_native_node *node);
 const struct mt_location *mt_frames_python(struct mt_frames *f, uint32_t trace_idx, const struct mt_python_node *node);
 
-/* frames_merge.c: appends the frames of a stack that exists to out. */
+/* frames_merge.c: appends the spots of a stack that exists to out. */
 void mt_frames_merge(struct mt_frames *f, uint32_t trace_idx, const struct mt_stack *stack, struct mt_numbers *out);
 
 #endif

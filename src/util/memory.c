@@ -1,14 +1,34 @@
-/* memory.c: allocation that ends the tool instead of returning NULL. */
+/* memory.c: allocation that ends the tool, or the attempt it is part of, instead of returning NULL. */
 #include "util/memory.h"
 
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+static __thread jmp_buf *t_attempt; /* of the innermost mt_memory_try of this thread */
+
+bool mt_memory_try(void (*body)(void *context), void *context)
+{
+    jmp_buf here;
+    jmp_buf *volatile outer = t_attempt;
+    t_attempt = &here;
+    if (setjmp(here) != 0) {
+        t_attempt = outer;
+        return false;
+    }
+    body(context);
+    t_attempt = outer;
+    return true;
+}
+
 static MT_COLD MT_NORETURN void out_of_memory(size_t bytes)
 {
+    if (t_attempt != NULL) {
+        longjmp(*t_attempt, 1);
+    }
     (void)fprintf(stderr, "memtap: out of memory (%zu bytes wanted): raise the memory limit or narrow the selection\n",
                   bytes);
     exit(1);

@@ -1,15 +1,21 @@
 /* memory.h: allocation for the tools, where running out of memory ends the command.
  *
  * Decides: a tool has nothing sensible left to do when a small allocation fails, so these never return NULL: they print
- * one line and exit with 1. Sizes that come from a trace are checked by the reader before they get here. Never linked
- * into the agent. Context: [tool].
+ * one line and exit with 1. Sizes that come from a trace are checked by the reader before they get here. A library in
+ * somebody else's process may not end it: what it runs inside mt_memory_try is left instead. Never linked into the
+ * agent. Context: [tool].
  */
 #ifndef MT_UTIL_MEMORY_H
 #define MT_UTIL_MEMORY_H
 
 #include "base/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+
+/* Runs body(context) and returns true; false when one of the functions below ran out of memory in it, on this thread:
+ * body was left where it stood (by longjmp), and what it held is lost. */
+bool mt_memory_try(void (*body)(void *context), void *context);
 
 /* bytes may be 0. Release with free(). */
 void *mt_alloc(size_t bytes) __attribute__((malloc, returns_nonnull));

@@ -1,0 +1,420 @@
+/* profile_session.c: memtap._memtap.Session: what is alive in a trace now, as lists and tuples.
+ *
+ *     session = Session(path)
+ *     live, freed, stacks, totals = session.snapshot(freed_limit=0, since=0, resolve=True)
+ *     totals = session.totals(since=0)
+ *
+ * The trace is read without the GIL; the objects are made with it. Frames become tuples once and are shared by all
+ * stacks of this and later snapshots; texts too.
+ */
+#include "profile_parts.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXTS = 1024, SAMPLE_FIELDS = 6, FRAME_FIELDS = 5 };
+
+/* Frame tuples by number, of one frame_set. */
+struct frame_objects {
+    uint32_t set;
+    PyObject **objects;
+    size_t count;
+};
+
+struct session {
+    PyObject_HEAD
+    pthread_mutex_t turn;
+    struct mt_session *session; /* NULL: closed */
+    struct frame_objects frames[2]; /* resolved, addresses only */
+};
+
+/* ---- frames ---------------------------------------------------------------------------------------------------- */
+
+static void drop_frames(struct frame_objects *f)
+{
+    for (size_t i = 0; i < f->count; i++) {
+        Py_XDECREF(f->objects[i]);
+    }
+    free(f->objects);
+    *f = (struct frame_objects){ 0 };
+}
+
+static bool room_for_frames(struct frame_objects *f, const struct mt_snapshot *snapshot)
+{
+    size_t count = mt_snapshot_frame_count(snapshot);
+    if (f->set != mt_snapshot_frame_set(snapshot)) {
+        drop_frames(f);
+        f->set = mt_snapshot_frame_set(snapshot);
+    }
+    if (count <= f->count) {
+        return true;
+    }
+    PyObject **grown = realloc(f->objects, count * sizeof(PyObject *));
+    if (grown == NULL) {
+        (void)PyErr_NoMemory();
+        return false;
+    }
+    memset(grown + f->count, 0, (count - f->count) * sizeof(PyObject *));
+    f->objects = grown;
+    f->count = count;
+    return true;
+}
+
+/* Texts met lately, by pointer: equal texts of a session are one pointer. */
+struct texts {
+    const char *from[TEXTS];
+    PyObject *object[TEXTS];
+};
+
+static PyObject *text_object(struct texts *texts, const char *text)
+{
+    size_t at = ((uintptr_t)text >> 3) % TEXTS;
+    if (texts->from[at] != text) {
+        PyObject *made = mt_py_text(text);
+        if (made == NULL) {
+            return NULL;
+        }
+        Py_XDECREF(texts->object[at]);
+        texts->object[at] = made;
+        texts->from[at] = text;
+    }
+    Py_INCREF(texts->object[at]);
+    return texts->object[at];
+}
+
+static void texts_fini(struct texts *texts)
+{
+    for (size_t i = 0; i < TEXTS; i++) {
+        Py_XDECREF(texts->object[i]);
+    }
+}
+
+/* Fills a new tuple with values, whose references it takes; NULL when one of them is NULL. */
+static PyObject *tuple_of(PyObject *const *values, int count)
+{
+    bool whole = true;
+    PyObject *tuple = PyTuple_New(count);
+    for (int i = 0; i < count; i++) {
+        whole = whole && values[i] != NULL;
+        if (tuple == NULL) {
+            Py_XDECREF(values[i]);
+        } else if (values[i] != NULL) {
+            (void)PyTuple_SetItem(tuple, i, values[i]);
+        }
+    }
+    if (tuple != NULL && !whole) {
+        Py_DECREF(tuple);
+        return NULL;
+    }
+    return tuple;
+}
+
+/* (address, function, file, line, is_python); file is the binary where no source is known. Borrowed. */
+static PyObject *frame_object(struct frame_objects *f, struct texts *texts, const struct mt_snapshot *snapshot,
+                              uint32_t number)
+{
+    if (f->objects[number] == NULL) {
+        struct mt_snapshot_frame frame = mt_snapshot_frame(snapshot, number);
+        PyObject *values[FRAME_FIELDS] = {
+            PyLong_FromUnsignedLongLong(frame.address),
+            text_object(texts, frame.function),
+            text_object(texts, frame.file[0] != '\0' ? frame.file : frame.module),
+            PyLong_FromUnsignedLong(frame.line),
+            PyBool_FromLong(frame.is_python),
+        };
+        f->objects[number] = tuple_of(values, FRAME_FIELDS);
+    }
+    return f->objects[number];
+}
+
+static PyObject *stack_object(struct frame_objects *f, struct texts *texts, const struct mt_snapshot *snapshot,
+                              const struct mt_snapshot_stack *stack)
+{
+    PyObject *tuple = PyTuple_New((Py_ssize_t)stack->frame_count);
+    for (uint32_t i = 0; tuple != NULL && i < stack->frame_count; i++) {
+        PyObject *frame = frame_object(f, texts, snapshot, stack->frames[i]);
+        if (frame == NULL) {
+            Py_DECREF(tuple);
+            return NULL;
+        }
+        Py_INCREF(frame);
+        (void)PyTuple_SetItem(tuple, (Py_ssize_t)i, frame);
+    }
+    return tuple;
+}
+
+static int put_stacks(PyObject *dict, struct frame_objects *f, struct texts *texts, const struct mt_snapshot *snapshot)
+{
+    size_t count;
+    const struct mt_snapshot_stack *stacks = mt_snapshot_stacks(snapshot, &count);
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
+        PyObject *key = PyLong_FromUnsignedLong(stacks[i].stack_id);
+        PyObject *value = stack_object(f, texts, snapshot, &stacks[i]);
+        result = key != NULL && value != NULL ? PyDict_SetItem(dict, key, value) : -1;
+        Py_XDECREF(key);
+        Py_XDECREF(value);
+    }
+    return result;
+}
+
+static PyObject *stacks_object(struct frame_objects *f, const struct mt_snapshot *snapshot)
+{
+    if (!room_for_frames(f, snapshot)) {
+        return NULL;
+    }
+    PyObject *dict = PyDict_New();
+    struct texts *texts = calloc(1, sizeof *texts);
+    int result = dict != NULL && texts != NULL ? put_stacks(dict, f, texts, snapshot) : -1;
+    if (texts != NULL) {
+        texts_fini(texts);
+    } else {
+        (void)PyErr_NoMemory();
+    }
+    free(texts);
+    if (result != 0) {
+        Py_XDECREF(dict);
+        return NULL;
+    }
+    return dict;
+}
+
+/* ---- samples --------------------------------------------------------------------------------------------------- */
+
+/* (address, size, weight, timestamp_ns, thread, stack_id) and, of freed ones, lifetime_ns. */
+static PyObject *sample_object(const struct mt_snapshot_sample *s, bool freed)
+{
+    PyObject *values[SAMPLE_FIELDS + 1] = {
+        PyLong_FromUnsignedLongLong(s->address),      PyLong_FromUnsignedLongLong(s->size),
+        PyLong_FromUnsignedLongLong(s->weight),       PyLong_FromUnsignedLongLong(s->timestamp_ns),
+        PyLong_FromUnsignedLongLong(s->tid),          PyLong_FromUnsignedLong(s->stack_id),
+        freed ? PyLong_FromUnsignedLongLong(s->lifetime_ns) : NULL,
+    };
+    return tuple_of(values, freed ? SAMPLE_FIELDS + 1 : SAMPLE_FIELDS);
+}
+
+static PyObject *samples_object(const struct mt_snapshot_sample *samples, size_t count, bool freed)
+{
+    PyObject *list = PyList_New((Py_ssize_t)count);
+    for (size_t i = 0; list != NULL && i < count; i++) {
+        PyObject *sample = sample_object(&samples[i], freed);
+        if (sample == NULL) {
+            Py_DECREF(list);
+            return NULL;
+        }
+        (void)PyList_SetItem(list, (Py_ssize_t)i, sample);
+    }
+    return list;
+}
+
+/* ---- totals ---------------------------------------------------------------------------------------------------- */
+
+#define TOTALS(X)                                                                                                      \
+    X(total_samples) X(live_samples) X(freed_samples) X(unique_stacks) X(live_weight_bytes) X(live_size_bytes)         \
+    X(total_weight_bytes) X(rate_bytes) X(cut_ns) X(last_ns) X(start_ns) X(start_realtime_ns) X(events)                \
+    X(unknown_frees) X(double_allocations) X(dropped_events) X(truncated_stacks) X(broken_stacks) X(unknown_stacks)    \
+    X(python_walk_errors) X(live_table_full) X(agent_bytes) X(trace_bytes)
+
+static PyObject *totals_object(const struct mt_snapshot_totals *t)
+{
+    const struct {
+        const char *key;
+        uint64_t value;
+    } rows[] = {
+#define TOTALS_ROW(name) { #name, t->name },
+        TOTALS(TOTALS_ROW)
+#undef TOTALS_ROW
+    };
+    PyObject *dict = PyDict_New();
+    int result = dict != NULL ? 0 : -1;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && result == 0; i++) {
+        result = mt_py_put(dict, rows[i].key, PyLong_FromUnsignedLongLong(rows[i].value));
+    }
+    if (result != 0 || mt_py_put(dict, "recording", PyBool_FromLong(t->recording)) != 0 ||
+        mt_py_put(dict, "exact", PyBool_FromLong(t->exact)) != 0) {
+        Py_XDECREF(dict);
+        return NULL;
+    }
+    return dict;
+}
+
+/* ---- methods --------------------------------------------------------------------------------------------------- */
+
+/* Reads the trace without the GIL; NULL with an exception. The turn is kept. */
+static struct mt_snapshot *take(struct session *self, struct mt_snapshot_options *options, struct mt_py_work *work)
+{
+    struct mt_profile_failure failure = { .code = MT_PROFILE_USAGE, .text = "the session is closed: open another one" };
+    struct mt_snapshot *snapshot = NULL;
+    options->struct_bytes = sizeof *options;
+    options->interrupted = mt_py_work_interrupted;
+    options->context = work;
+    int code = MT_PROFILE_USAGE;
+    if (self->session != NULL) {
+        code = mt_session_snapshot(self->session, options, &snapshot, &failure);
+    }
+    mt_py_work_resume(work);
+    if (code != MT_PROFILE_OK) {
+        (void)mt_py_raise(&failure);
+    }
+    return snapshot;
+}
+
+static PyObject *parts_object(struct session *self, const struct mt_snapshot *snapshot, bool addresses_only)
+{
+    size_t live_count, freed_count;
+    const struct mt_snapshot_sample *live = mt_snapshot_live(snapshot, &live_count);
+    const struct mt_snapshot_sample *freed = mt_snapshot_freed(snapshot, &freed_count);
+    PyObject *values[] = {
+        samples_object(live, live_count, false),
+        samples_object(freed, freed_count, true),
+        stacks_object(&self->frames[addresses_only ? 1 : 0], snapshot),
+        totals_object(mt_snapshot_totals(snapshot)),
+    };
+    return tuple_of(values, 4);
+}
+
+static PyObject *session_snapshot(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    char *names[] = { (char[]){ "freed_limit" }, (char[]){ "since" }, (char[]){ "resolve" }, NULL };
+    struct session *self = (struct session *)object;
+    Py_ssize_t freed_limit = 0;
+    unsigned long long since = 0;
+    int resolve = 1;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|nKp:snapshot", names, &freed_limit, &since, &resolve)) {
+        return NULL;
+    }
+    if (freed_limit < 0) {
+        PyErr_SetString(PyExc_ValueError, "freed_limit must be 0 or more");
+        return NULL;
+    }
+    struct mt_snapshot_options options = {
+        .freed_limit = (size_t)freed_limit, .since_ns = since, .addresses_only = resolve == 0
+    };
+    struct mt_py_work work;
+    PyObject *parts = NULL;
+    if (mt_py_work_begin(&work, &self->turn)) {
+        struct mt_snapshot *snapshot = take(self, &options, &work);
+        parts = snapshot != NULL ? parts_object(self, snapshot, options.addresses_only) : NULL;
+        mt_snapshot_free(snapshot);
+        mt_py_work_end(&work);
+    }
+    return parts;
+}
+
+static PyObject *session_totals(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    char *names[] = { (char[]){ "since" }, NULL };
+    struct session *self = (struct session *)object;
+    unsigned long long since = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|K:totals", names, &since)) {
+        return NULL;
+    }
+    struct mt_snapshot_options options = { .since_ns = since, .no_stacks = true };
+    struct mt_py_work work;
+    PyObject *totals = NULL;
+    if (mt_py_work_begin(&work, &self->turn)) {
+        struct mt_snapshot *snapshot = take(self, &options, &work);
+        totals = snapshot != NULL ? totals_object(mt_snapshot_totals(snapshot)) : NULL;
+        mt_snapshot_free(snapshot);
+        mt_py_work_end(&work);
+    }
+    return totals;
+}
+
+static PyObject *session_close(PyObject *object, PyObject *unused)
+{
+    struct session *self = (struct session *)object;
+    struct mt_py_work work;
+    (void)unused;
+    if (!mt_py_work_begin(&work, &self->turn)) {
+        return NULL;
+    }
+    mt_session_close(self->session);
+    self->session = NULL;
+    mt_py_work_resume(&work);
+    mt_py_work_end(&work);
+    Py_RETURN_NONE;
+}
+
+/* ---- the type -------------------------------------------------------------------------------------------------- */
+
+static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    char *names[] = { (char[]){ "path" }, NULL };
+    PyObject *given;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Session", names, &given)) {
+        return NULL;
+    }
+    PyObject *path = mt_py_path(given);
+    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    struct session *self = path != NULL ? (struct session *)allocate(type, 0) : NULL;
+    if (self != NULL) {
+        struct mt_profile_failure failure = { 0 };
+        struct mt_py_work work;
+        bool open = mt_py_turn_init(&self->turn) == 0 && mt_py_work_begin(&work, &self->turn);
+        if (open) {
+            open = mt_session_open(PyBytes_AsString(path), &self->session, &failure) == MT_PROFILE_OK;
+            mt_py_work_resume(&work);
+            mt_py_work_end(&work);
+        }
+        if (!open) {
+            (void)(failure.code != MT_PROFILE_OK ? mt_py_raise(&failure) : NULL);
+            Py_DECREF(self);
+            self = NULL;
+        }
+    }
+    Py_XDECREF(path);
+    return (PyObject *)self;
+}
+
+static void session_dealloc(PyObject *object)
+{
+    struct session *self = (struct session *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    drop_frames(&self->frames[0]);
+    drop_frames(&self->frames[1]);
+    mt_session_close(self->session);
+    (void)pthread_mutex_destroy(&self->turn);
+    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    release(object);
+    Py_DECREF(type);
+}
+
+static PyMethodDef g_methods[] = {
+    { "snapshot", (PyCFunction)(void (*)(void))session_snapshot, METH_VARARGS | METH_KEYWORDS,
+      "snapshot(freed_limit=0, since=0, resolve=True) -> (live, freed, stacks, totals)\n\n"
+      "live: list of (address, size, weight, timestamp_ns, thread, stack_id), oldest first; freed: the freed_limit most\n"
+      "recently freed, in the order they were freed, with lifetime_ns behind; stacks: {stack_id: ((address, function,\n"
+      "file, line, is_python), ...)}, innermost first; totals: dict. since: only allocations with a clock (CLOCK_MONOTONIC\n"
+      "ns) of at least this. resolve=False: native frames are addresses, no binary is opened." },
+    { "totals", (PyCFunction)(void (*)(void))session_totals, METH_VARARGS | METH_KEYWORDS,
+      "totals(since=0) -> dict\n\nThe totals of a snapshot without its samples and stacks." },
+    { "close", session_close, METH_NOARGS, "Closes the trace; further calls raise ValueError." },
+    { NULL, NULL, 0, NULL },
+};
+
+static char g_doc[] = "Session(path): a trace, possibly being written, as samples that are alive now.";
+static PyType_Slot g_slots[] = {
+    { Py_tp_new, (void *)session_new },
+    { Py_tp_dealloc, (void *)session_dealloc },
+    { Py_tp_methods, g_methods },
+    { Py_tp_doc, (void *)g_doc },
+    { 0, NULL },
+};
+
+static PyType_Spec g_spec = {
+    .name = "memtap._memtap.Session",
+    .basicsize = sizeof(struct session),
+    .flags = Py_TPFLAGS_DEFAULT,
+    .slots = g_slots,
+};
+
+int mt_py_add_session(PyObject *module)
+{
+    PyObject *type = PyType_FromSpec(&g_spec);
+    if (type == NULL || PyModule_AddObject(module, "Session", type) != 0) {
+        Py_XDECREF(type);
+        return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,185 @@
+/* sampleset.c: see sampleset.h. Context: [tool]. */
+#include "reader/sampleset.h"
+
+#include "analysis/estimate.h"
+#include "base/hash.h"
+#include "util/memory.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { AHEAD = 12, FIRST_FREED = 1024 };
+
+void mt_sampleset_init(struct mt_sampleset *set, uint64_t since_clock, size_t freed_limit, size_t stack_count)
+{
+    *set = (struct mt_sampleset){ .since_clock = since_clock, .freed_limit = freed_limit, .stack_count = stack_count };
+    set->stack_seen = mt_alloc_zero(stack_count, sizeof *set->stack_seen);
+    mt_liveset_init(&set->live);
+}
+
+void mt_sampleset_fini(struct mt_sampleset *set)
+{
+    mt_liveset_fini(&set->live);
+    mt_index_fini(&set->origin_index);
+    free(set->stack_seen);
+    free(set->origins);
+    free(set->freed);
+}
+
+uint64_t mt_sampleset_weight(uint64_t size_bytes, uint64_t rate_bytes)
+{
+    if (rate_bytes == 0) {
+        return size_bytes;
+    }
+    double bytes = round(mt_estimate_weight(size_bytes, rate_bytes).bytes);
+    bool itself = size_bytes / 64 > rate_bytes; /* certain to be sampled: no rounding of large sizes */
+    return itself || bytes >= 0x1p64 ? size_bytes : (uint64_t)bytes;
+}
+
+static uint64_t origin_hash(const struct mt_origin *o)
+{
+    return mt_hash_pair(o->rate_bytes, (uint64_t)o->stream << 16 | (uint64_t)o->allocator << 1 | o->counted);
+}
+
+static uint64_t rehash_origin(const void *context, uint32_t position)
+{
+    const struct mt_sampleset *set = context;
+    return origin_hash(&set->origins[position]);
+}
+
+static bool same_origin(const struct mt_origin *a, const struct mt_origin *b)
+{
+    return a->stream == b->stream && a->rate_bytes == b->rate_bytes && a->allocator == b->allocator &&
+           a->counted == b->counted;
+}
+
+static uint32_t add_origin(struct mt_sampleset *set, const struct mt_origin *origin)
+{
+    set->origins = mt_alloc_grow(set->origins, &set->origin_capacity, set->origin_count + 1, sizeof *set->origins);
+    set->origins[set->origin_count] = *origin;
+    mt_index_add(&set->origin_index, origin_hash(origin), (uint32_t)set->origin_count, rehash_origin, set);
+    return (uint32_t)set->origin_count++;
+}
+
+static uint32_t find_origin(struct mt_sampleset *set, const struct mt_origin *origin)
+{
+    uint64_t hash = origin_hash(origin);
+    size_t probe = 0;
+    uint32_t at;
+    while ((at = mt_index_next(&set->origin_index, hash, &probe)) != MT_INDEX_NONE) {
+        if (same_origin(&set->origins[at], origin)) {
+            return at;
+        }
+    }
+    return add_origin(set, origin);
+}
+
+static uint32_t origin_of(struct mt_sampleset *set, const struct mt_event *e)
+{
+    struct mt_origin origin = { .rate_bytes = e->rate_bytes,
+                                .stream = e->stream,
+                                .allocator = e->allocator,
+                                .counted = e->clock >= set->since_clock };
+    if (set->origin_count == 0 || !same_origin(&set->origins[set->last_origin], &origin)) {
+        set->last_origin = find_origin(set, &origin);
+    }
+    return set->last_origin;
+}
+
+/* The place in the ring for one more; the ring grows to its limit by need. */
+static struct mt_freed_sample *next_freed(struct mt_sampleset *set)
+{
+    if (set->freed_count >= set->freed_capacity && set->freed_capacity < set->freed_limit) {
+        size_t wanted = set->freed_capacity == 0 ? FIRST_FREED : 2 * set->freed_capacity;
+        wanted = wanted < set->freed_limit ? wanted : set->freed_limit;
+        set->freed = mt_alloc_grow(set->freed, &set->freed_capacity, wanted, sizeof *set->freed);
+        set->freed_capacity = wanted;
+    }
+    return &set->freed[set->freed_count % set->freed_capacity];
+}
+
+static void end_sample(struct mt_sampleset *set, const struct mt_live *entry, uint64_t clock)
+{
+    if (!set->origins[entry->ordinal].counted) {
+        return;
+    }
+    if (set->freed_limit > 0) {
+        *next_freed(set) = (struct mt_freed_sample){ *entry, clock };
+    }
+    set->freed_count++;
+}
+
+static void count_sample(struct mt_sampleset *set, const struct mt_live *entry, uint64_t rate_bytes)
+{
+    set->total_count++;
+    set->total_weight += (double)mt_sampleset_weight(entry->size, rate_bytes);
+    if (entry->site != 0 && set->stack_seen[entry->site] == 0) {
+        set->stack_seen[entry->site] = 1;
+        set->unique_stacks++;
+    }
+}
+
+static void apply_alloc(struct mt_sampleset *set, const struct mt_event *e)
+{
+    if (e->addr == 0) {
+        return;
+    }
+    struct mt_live *entry = mt_liveset_place(&set->live, e->addr);
+    if (entry->addr != 0) {
+        set->double_allocations++;
+        end_sample(set, entry, e->clock);
+    }
+    uint32_t origin = origin_of(set, e);
+    *entry = (struct mt_live){ .addr = e->addr,
+                               .size = e->size,
+                               .clock = e->clock,
+                               .site = e->stack < set->stack_count ? e->stack : 0,
+                               .ordinal = origin };
+    set->rate_bytes = e->rate_bytes;
+    set->rate_known = true;
+    if (set->origins[origin].counted) {
+        count_sample(set, entry, e->rate_bytes);
+    }
+}
+
+static void apply_free(struct mt_sampleset *set, const struct mt_event *e)
+{
+    struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&set->live, e->addr) : NULL;
+    if (entry == NULL) {
+        set->unknown_frees++;
+        return;
+    }
+    end_sample(set, entry, e->clock);
+    mt_liveset_remove(&set->live, entry);
+}
+
+void mt_sampleset_apply(struct mt_sampleset *set, const struct mt_event *events, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i + AHEAD < count) {
+            mt_liveset_prefetch(&set->live, events[i + AHEAD].addr);
+        }
+        if (events[i].kind == MT_EVENT_ALLOC) {
+            apply_alloc(set, &events[i]);
+        } else if (events[i].kind == MT_EVENT_FREE) {
+            apply_free(set, &events[i]);
+        }
+    }
+    set->events += count;
+    if (count > 0) {
+        set->last_clock = events[count - 1].clock;
+    }
+}
+
+size_t mt_sampleset_freed_kept(const struct mt_sampleset *set)
+{
+    return set->freed_count < set->freed_capacity ? (size_t)set->freed_count : set->freed_capacity;
+}
+
+const struct mt_freed_sample *mt_sampleset_freed(const struct mt_sampleset *set, size_t index)
+{
+    size_t kept = mt_sampleset_freed_kept(set);
+    size_t first = kept < set->freed_capacity ? 0 : (size_t)(set->freed_count % set->freed_capacity);
+    return &set->freed[(first + index) % set->freed_capacity];
+}

@@ -1,0 +1,174 @@
+/* session.c: one trace, read again and again while it is written to.
+ *
+ * The cut: a live trace is read up to the clock of the moment the snapshot was asked for. Everything the asking thread
+ * did before is older; so is everything other threads had written down. Their later records are left for the next
+ * snapshot, except those of the few ms that the recorder's clock lags behind (sampleset.h says why these do no harm).
+ * A trace of another machine or an earlier boot has another clock: it is read to its end.
+ * Names are kept between readings: numbers in a trace only ever grow. They are made anew when an earlier reading had
+ * damaged metadata and this one has not, because module numbers may then mean other modules. Context: [tool].
+ */
+#include "reader/session.h"
+
+#include "base/os.h"
+#include "reader/failure.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const uint64_t SAME_BOOT_NS = 10000000000u; /* clocks of one boot agree to less than the wall clock is set by */
+
+static void session_fini(struct mt_session *s)
+{
+    for (size_t i = 0; i < s->retired_count; i++) {
+        mt_frames_free(s->retired[i]);
+    }
+    mt_frames_free(s->names.frames[0]);
+    mt_frames_free(s->names.frames[1]);
+    mt_trace_close(s->trace);
+    free(s->retired);
+    free(s->path);
+    free(s);
+}
+
+static void retire_names(struct mt_session *s)
+{
+    for (size_t i = 0; i < MT_COUNTOF(s->names.frames); i++) {
+        if (s->names.frames[i] != NULL) {
+            s->retired = mt_alloc_grow(s->retired, &s->retired_capacity, s->retired_count + 1, sizeof(struct mt_frames *));
+            s->retired[s->retired_count++] = s->names.frames[i];
+            s->names.frames[i] = NULL;
+        }
+    }
+}
+
+static bool numbered_alike(const struct mt_trace *a, const struct mt_trace *b)
+{
+    const struct mt_trace_completeness *x = mt_trace_completeness(a), *y = mt_trace_completeness(b);
+    return x->metadata_broken == y->metadata_broken &&
+           (!x->metadata_broken || x->metadata_error.offset == y->metadata_error.offset) &&
+           mt_trace_info(a)->start_clock == mt_trace_info(b)->start_clock && mt_trace_info(a)->pid == mt_trace_info(b)->pid;
+}
+
+/* Opens the trace as it is now in place of the earlier reading. */
+static mt_status reopen(struct mt_session *s, struct mt_error *err)
+{
+    struct mt_wire_error wire = { 0 };
+    struct mt_trace *trace;
+    mt_status status = mt_trace_open(s->path, &trace, &wire);
+    if (status != MT_OK) {
+        return mt_failure_explain_open(status, s->path, &wire, err);
+    }
+    if ((mt_trace_info(trace)->flags & MT_TRACE_AGGREGATE) != 0) {
+        mt_trace_close(trace);
+        return mt_error_set(err, MT_E_UNSUPPORTED, "%s was recorded with --aggregate: it holds sums, no single allocations; "
+                            "use the reports, or record without --aggregate", s->path);
+    }
+    if (s->trace != NULL && !numbered_alike(s->trace, trace)) {
+        retire_names(s);
+    }
+    mt_trace_close(s->trace);
+    s->trace = trace;
+    return MT_OK;
+}
+
+mt_status mt_session_names(struct mt_session *s, bool addresses_only, struct mt_snapshot *snapshot,
+                           struct mt_frames **ret)
+{
+    size_t which = addresses_only ? 1 : 0;
+    if (s->names.frames[which] == NULL) {
+        struct mt_frames_options options = { .interpreter = true, .no_symbols = addresses_only };
+        mt_status status = mt_frames_new(&s->set, &options, &s->names.frames[which]);
+        if (status != MT_OK) {
+            return status;
+        }
+        s->names.number[which] = ++s->sets_made;
+    }
+    *ret = s->names.frames[which];
+    snapshot->frames = s->names.frames[which];
+    snapshot->frame_set = s->names.number[which];
+    return MT_OK;
+}
+
+/* Was the trace begun in this boot of this machine? Then its clock is ours. */
+static bool clock_is_ours(const struct mt_trace_info *info, uint64_t now)
+{
+    struct timespec wall;
+    if (clock_gettime(CLOCK_REALTIME, &wall) != 0 || info->start_clock > now) {
+        return false;
+    }
+    uint64_t since_start = (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec - info->start_realtime_ns;
+    uint64_t apart = since_start - (now - info->start_clock) + SAME_BOOT_NS;
+    return apart <= 2 * SAME_BOOT_NS;
+}
+
+struct opening {
+    const char *path;
+    struct mt_session *session;
+};
+
+static mt_status open_body(void *context, struct mt_error *err)
+{
+    struct opening *o = context;
+    o->session = mt_alloc_zero(1, sizeof *o->session);
+    o->session->path = mt_strdup(o->path);
+    o->session->set = (struct mt_trace_set){ .traces = &o->session->trace, .count = 1 };
+    return reopen(o->session, err);
+}
+
+int mt_session_open(const char *path, struct mt_session **ret, struct mt_profile_failure *failure)
+{
+    struct opening opening = { .path = path };
+    int code = mt_failure_guard(open_body, &opening, NULL, failure);
+    if (code == MT_PROFILE_OK) {
+        *ret = opening.session;
+    } else if (opening.session != NULL && code != MT_PROFILE_NO_MEMORY) {
+        session_fini(opening.session);
+    }
+    return code;
+}
+
+void mt_session_close(struct mt_session *session)
+{
+    if (session != NULL && !session->dead) { /* what ran out of memory half-way is not touched again */
+        session_fini(session);
+    }
+}
+
+struct taking {
+    struct mt_session *session;
+    struct mt_snapshot_options options;
+    struct mt_snapshot *snapshot;
+};
+
+static mt_status snapshot_body(void *context, struct mt_error *err)
+{
+    struct taking *t = context;
+    uint64_t now = mt_os_monotonic_ns();
+    mt_status status = reopen(t->session, err);
+    if (status != MT_OK) {
+        return status;
+    }
+    const struct mt_trace_info *info = mt_trace_info(t->session->trace);
+    bool cut = info->state == MT_STATE_RECORDING && clock_is_ours(info, now);
+    t->snapshot = mt_alloc_zero(1, sizeof *t->snapshot);
+    return mt_snapshot_take(t->session, &t->options, cut ? now : UINT64_MAX, t->snapshot, err);
+}
+
+int mt_session_snapshot(struct mt_session *session, const struct mt_snapshot_options *options,
+                        struct mt_snapshot **ret, struct mt_profile_failure *failure)
+{
+    struct taking taking = { .session = session };
+    if (options != NULL) { /* a caller built with an older header knows fewer fields */
+        size_t known = options->struct_bytes;
+        memcpy(&taking.options, options, known < sizeof taking.options ? known : sizeof taking.options);
+    }
+    int code = mt_failure_guard(snapshot_body, &taking, &session->dead, failure);
+    if (code == MT_PROFILE_OK) {
+        *ret = taking.snapshot;
+    } else if (code != MT_PROFILE_NO_MEMORY) {
+        mt_snapshot_free(taking.snapshot);
+    }
+    return code;
+}

@@ -1,0 +1,51 @@
+/* session.h: the state of a session and of a snapshot. Private to reader/session.c and snapshot.c.
+ *
+ * session.c opens the trace again for every snapshot and keeps the resolvers, so that a name is looked up once; what
+ * snapshot.c hands out is its own copy, except the texts of frames. Context: [tool], one thread at a time.
+ */
+#ifndef MT_READER_SESSION_H
+#define MT_READER_SESSION_H
+
+#include "memtap/profile.h"
+#include "model/frames.h"
+#include "model/pool.h"
+#include "model/trace.h"
+#include "reader/sampleset.h"
+#include "util/error.h"
+
+struct mt_session_names {
+    struct mt_frames *frames[2]; /* with symbols, addresses only; NULL until needed */
+    uint32_t number[2];          /* what mt_snapshot_frame_set says of each */
+};
+
+struct mt_session {
+    char *path;
+    struct mt_trace *trace;     /* as last opened; NULL before */
+    struct mt_trace_set set;    /* traces points at `trace` */
+    struct mt_session_names names;
+    struct mt_frames **retired; /* of readings that numbered modules otherwise; texts must stay good */
+    size_t retired_count, retired_capacity;
+    uint32_t sets_made;
+    bool dead;
+};
+
+struct mt_snapshot {
+    struct mt_snapshot_totals totals;
+    struct mt_snapshot_sample *live, *freed;
+    size_t live_count, freed_count;
+    struct mt_snapshot_stack *stacks;
+    size_t stack_count;
+    struct mt_pool lists; /* frames of the stacks */
+    const struct mt_frames *frames; /* the session's; NULL without stacks */
+    uint32_t frame_set;
+};
+
+/* snapshot.c: fills a zeroed snapshot from session->trace, up to and including cut_clock. */
+mt_status mt_snapshot_take(struct mt_session *session, const struct mt_snapshot_options *options, uint64_t cut_clock,
+                           struct mt_snapshot *snapshot, struct mt_error *err) MT_CHECKED;
+
+/* session.c: the resolver that options ask for, made at first use. */
+mt_status mt_session_names(struct mt_session *session, bool addresses_only, struct mt_snapshot *snapshot,
+                           struct mt_frames **ret) MT_CHECKED;
+
+#endif

@@ -1,0 +1,249 @@
+/* snapshot.c: a reading of a trace as samples, stacks and totals. Context: [tool]. */
+#include "reader/session.h"
+
+#include "model/cursor.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BATCH_EVENTS = 4096, ASK_BATCHES = 16 };
+
+static mt_status read_events(const struct mt_trace *trace, const struct mt_snapshot_options *options,
+                             uint64_t cut_clock, struct mt_sampleset *set)
+{
+    struct mt_cursor *cursor;
+    mt_status status = mt_cursor_new(trace, cut_clock, &cursor);
+    if (status != MT_OK) {
+        return status;
+    }
+    struct mt_event *batch = mt_alloc(BATCH_EVENTS * sizeof *batch);
+    size_t count;
+    for (unsigned batches = 1; (count = mt_cursor_next(cursor, batch, BATCH_EVENTS)) > 0; batches++) {
+        mt_sampleset_apply(set, batch, count);
+        if (batches % ASK_BATCHES == 0 && options->interrupted != NULL && options->interrupted(options->context)) {
+            status = MT_E_INTERRUPTED;
+            break;
+        }
+    }
+    status = status == MT_OK ? mt_cursor_status(cursor) : status;
+    free(batch);
+    mt_cursor_free(cursor);
+    return status;
+}
+
+static struct mt_snapshot_sample sample_of(const struct mt_trace *trace, const struct mt_sampleset *set,
+                                           const struct mt_live *entry)
+{
+    const struct mt_origin *origin = &set->origins[entry->ordinal];
+    const struct mt_trace_thread *thread = mt_trace_thread(trace, origin->stream);
+    return (struct mt_snapshot_sample){
+        .address = entry->addr,
+        .size = entry->size,
+        .weight = mt_sampleset_weight(entry->size, origin->rate_bytes),
+        .timestamp_ns = entry->clock,
+        .tid = thread != NULL ? thread->tid : origin->stream,
+        .stack_id = entry->site,
+        .allocator = origin->allocator,
+    };
+}
+
+static int compare_age(const void *a, const void *b)
+{
+    const struct mt_snapshot_sample *x = a, *y = b;
+    if (x->timestamp_ns != y->timestamp_ns) {
+        return x->timestamp_ns < y->timestamp_ns ? -1 : 1;
+    }
+    return x->address < y->address ? -1 : x->address > y->address;
+}
+
+static void collect_live(struct mt_snapshot *snapshot, const struct mt_trace *trace, const struct mt_sampleset *set)
+{
+    struct mt_snapshot_totals *totals = &snapshot->totals;
+    snapshot->live = mt_alloc(set->live.count * sizeof *snapshot->live);
+    for (size_t i = 0; i <= set->live.mask; i++) {
+        const struct mt_live *entry = &set->live.entries[i];
+        if (entry->addr != 0 && set->origins[entry->ordinal].counted) {
+            struct mt_snapshot_sample sample = sample_of(trace, set, entry);
+            totals->live_weight_bytes += sample.weight;
+            totals->live_size_bytes += sample.size;
+            snapshot->live[snapshot->live_count++] = sample;
+        }
+    }
+    qsort(snapshot->live, snapshot->live_count, sizeof *snapshot->live, compare_age);
+}
+
+static void collect_freed(struct mt_snapshot *snapshot, const struct mt_trace *trace, const struct mt_sampleset *set)
+{
+    size_t count = mt_sampleset_freed_kept(set);
+    snapshot->freed = mt_alloc(count * sizeof *snapshot->freed);
+    for (size_t i = 0; i < count; i++) {
+        const struct mt_freed_sample *freed = mt_sampleset_freed(set, i);
+        struct mt_snapshot_sample sample = sample_of(trace, set, &freed->sample);
+        sample.lifetime_ns = freed->freed_clock > sample.timestamp_ns ? freed->freed_clock - sample.timestamp_ns : 0;
+        snapshot->freed[i] = sample;
+    }
+    snapshot->freed_count = count;
+}
+
+static void fill_totals(struct mt_snapshot_totals *t, const struct mt_trace *trace, const struct mt_sampleset *set,
+                        uint64_t cut_clock)
+{
+    const struct mt_trace_info *info = mt_trace_info(trace);
+    size_t rates;
+    const struct mt_trace_rate *rate = mt_trace_rates(trace, &rates);
+    uint64_t announced = rates > 0 ? rate[rates - 1].rate_bytes : info->rate_bytes;
+    t->total_samples = set->total_count;
+    t->freed_samples = set->freed_count;
+    t->unique_stacks = set->unique_stacks;
+    t->total_weight_bytes = set->total_weight < 0x1p64 ? (uint64_t)set->total_weight : UINT64_MAX;
+    t->rate_bytes = announced;
+    t->cut_ns = cut_clock != UINT64_MAX ? cut_clock : info->start_clock + info->duration_ns;
+    t->last_ns = set->last_clock;
+    t->start_ns = info->start_clock;
+    t->start_realtime_ns = info->start_realtime_ns;
+    t->events = set->events;
+    t->unknown_frees = set->unknown_frees;
+    t->double_allocations = set->double_allocations;
+    t->dropped_events = info->counters[MT_COUNTER_DROPPED_EVENTS];
+    t->truncated_stacks = info->counters[MT_COUNTER_TRUNCATED_STACKS];
+    t->broken_stacks = info->counters[MT_COUNTER_BROKEN_STACKS];
+    t->unknown_stacks = info->counters[MT_COUNTER_UNKNOWN_STACKS];
+    t->python_walk_errors = info->counters[MT_COUNTER_PYTHON_WALK_ERRORS];
+    t->live_table_full = info->counters[MT_COUNTER_LIVE_TABLE_FULL];
+    t->agent_bytes = info->counters[MT_COUNTER_AGENT_BYTES];
+    t->trace_bytes = info->file_bytes;
+    t->recording = info->state == MT_STATE_RECORDING;
+    t->exact = (info->flags & MT_TRACE_EXACT) != 0;
+}
+
+/* ---- stacks ---------------------------------------------------------------------------------------------------- */
+
+static size_t mark_stacks(uint8_t *wanted, const struct mt_snapshot_sample *samples, size_t count)
+{
+    size_t marked = 0;
+    for (size_t i = 0; i < count; i++) {
+        marked += wanted[samples[i].stack_id] == 0;
+        wanted[samples[i].stack_id] = 1;
+    }
+    return marked;
+}
+
+static void add_stack(struct mt_snapshot *snapshot, struct mt_frames *frames, uint32_t stack)
+{
+    struct mt_frame_list list = mt_frames_stack(frames, 0, stack);
+    uint32_t *numbers = mt_pool_take(&snapshot->lists, list.count * sizeof *numbers, sizeof *numbers);
+    memcpy(numbers, list.spots, list.count * sizeof *numbers);
+    snapshot->stacks[snapshot->stack_count++] =
+        (struct mt_snapshot_stack){ .stack_id = stack, .frame_count = (uint32_t)list.count, .frames = numbers };
+}
+
+static mt_status collect_stacks(struct mt_session *session, const struct mt_snapshot_options *options,
+                                struct mt_snapshot *snapshot)
+{
+    struct mt_frames *frames;
+    size_t stack_count = mt_trace_stack_count(session->trace);
+    mt_status status = mt_session_names(session, options->addresses_only, snapshot, &frames);
+    if (status != MT_OK) {
+        return status;
+    }
+    uint8_t *wanted = mt_alloc_zero(stack_count, sizeof *wanted);
+    size_t count = mark_stacks(wanted, snapshot->live, snapshot->live_count);
+    count += mark_stacks(wanted, snapshot->freed, snapshot->freed_count);
+    snapshot->stacks = mt_alloc(count * sizeof *snapshot->stacks);
+    for (size_t stack = 0; stack < stack_count && status == MT_OK; stack++) {
+        if (wanted[stack] != 0) {
+            add_stack(snapshot, frames, (uint32_t)stack);
+            bool ask = snapshot->stack_count % BATCH_EVENTS == 0 && options->interrupted != NULL;
+            status = ask && options->interrupted(options->context) ? MT_E_INTERRUPTED : MT_OK;
+        }
+    }
+    free(wanted);
+    return status;
+}
+
+/* ---- the snapshot ---------------------------------------------------------------------------------------------- */
+
+mt_status mt_snapshot_take(struct mt_session *session, const struct mt_snapshot_options *options, uint64_t cut_clock,
+                           struct mt_snapshot *snapshot, struct mt_error *err)
+{
+    const struct mt_trace *trace = session->trace;
+    struct mt_sampleset set;
+    mt_sampleset_init(&set, options->since_ns, options->freed_limit, mt_trace_stack_count(trace));
+    mt_status status = read_events(trace, options, cut_clock, &set);
+    if (status == MT_OK) {
+        fill_totals(&snapshot->totals, trace, &set, cut_clock);
+        collect_live(snapshot, trace, &set);
+        collect_freed(snapshot, trace, &set);
+        snapshot->totals.live_samples = snapshot->live_count;
+    }
+    mt_sampleset_fini(&set);
+    if (status == MT_OK && !options->no_stacks) {
+        status = collect_stacks(session, options, snapshot);
+    }
+    return status == MT_OK ? status
+                           : mt_error_set(err, status, "cannot read %s: %s", session->path, mt_status_text(status));
+}
+
+void mt_snapshot_free(struct mt_snapshot *snapshot)
+{
+    if (snapshot != NULL) {
+        mt_pool_fini(&snapshot->lists);
+        free(snapshot->live);
+        free(snapshot->freed);
+        free(snapshot->stacks);
+        free(snapshot);
+    }
+}
+
+const struct mt_snapshot_totals *mt_snapshot_totals(const struct mt_snapshot *snapshot)
+{
+    return &snapshot->totals;
+}
+
+const struct mt_snapshot_sample *mt_snapshot_live(const struct mt_snapshot *snapshot, size_t *ret_count)
+{
+    *ret_count = snapshot->live_count;
+    return snapshot->live;
+}
+
+const struct mt_snapshot_sample *mt_snapshot_freed(const struct mt_snapshot *snapshot, size_t *ret_count)
+{
+    *ret_count = snapshot->freed_count;
+    return snapshot->freed;
+}
+
+const struct mt_snapshot_stack *mt_snapshot_stacks(const struct mt_snapshot *snapshot, size_t *ret_count)
+{
+    *ret_count = snapshot->stack_count;
+    return snapshot->stacks;
+}
+
+struct mt_snapshot_frame mt_snapshot_frame(const struct mt_snapshot *snapshot, uint32_t number)
+{
+    if (snapshot->frames == NULL) {
+        return (struct mt_snapshot_frame){ .function = "", .file = "", .module = "", .is_marker = true };
+    }
+    struct mt_frame_spot spot = mt_frames_spot(snapshot->frames, number);
+    const struct mt_frame *frame = mt_frames_frame(snapshot->frames, spot.id);
+    return (struct mt_snapshot_frame){
+        .address = spot.address,
+        .function = frame->function,
+        .file = frame->file,
+        .module = frame->module,
+        .line = frame->line,
+        .is_python = frame->kind == MT_FRAME_PYTHON,
+        .is_inlined = frame->inlined,
+        .is_marker = frame->kind == MT_FRAME_MARKER,
+    };
+}
+
+size_t mt_snapshot_frame_count(const struct mt_snapshot *snapshot)
+{
+    return snapshot->frames != NULL ? mt_frames_spot_count(snapshot->frames) : 0;
+}
+
+uint32_t mt_snapshot_frame_set(const struct mt_snapshot *snapshot)
+{
+    return snapshot->frame_set;
+}
