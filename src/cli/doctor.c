@@ -1,9 +1,12 @@
 /* doctor.c: `memtap doctor`: what would stop memtap here. */
 #include "cli/command.h"
+#include "symbol/demangle.h"
+#include "symbol/dwarf.h"
 #include "util/findings.h"
 #include "util/grid.h"
 #include "util/human.h"
 #include "util/json.h"
+#include "wire/zstd_codec.h"
 
 #include <stdint.h>
 
@@ -86,6 +89,25 @@ static int print(const struct mt_findings *findings, int format, bool found)
                                                                : MT_EXIT_OK;
 }
 
+/* What this program was built with (docs/decisions/0008-packaging.md). */
+static void add_abilities(struct mt_findings *findings)
+{
+    const char *lines = mt_dwarf_origin(), *demangler = mt_demangle_origin();
+    const struct mt_zstd *zstd = mt_zstd();
+    mt_findings_add(findings, lines != NULL ? MT_FINDING_OK : MT_FINDING_NOTE, "lines", "%s",
+                    lines != NULL ? lines
+                                  : "built without libdw: native functions only, no lines and no inlined calls; install "
+                                    "the wheel, or libdw-dev (elfutils-devel) and build again");
+    mt_findings_add(findings, demangler != NULL ? MT_FINDING_OK : MT_FINDING_NOTE, "names", "%s",
+                    demangler != NULL ? demangler
+                                      : "built without libiberty and no libstdc++.so.6 here: C++ names stay as the "
+                                        "linker has them");
+    mt_findings_add(findings, zstd != NULL ? MT_FINDING_OK : MT_FINDING_NOTE, "compression", "%s",
+                    zstd != NULL ? zstd->origin
+                                 : "built without libzstd and no libzstd.so.1 here: compressed traces cannot be read; "
+                                   "install libzstd1 (libzstd)");
+}
+
 static int doctor_main(int argc, char **argv)
 {
     struct values values = { 0 };
@@ -105,6 +127,7 @@ static int doctor_main(int argc, char **argv)
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
     mt_findings_host(&findings);
+    add_abilities(&findings);
     if (pid > 0) {
         found = mt_findings_process(&findings, (pid_t)pid) != 0;
     }

@@ -24,7 +24,17 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-#pragma weak _dl_find_object
+/* What _dl_find_object tells of an object: glibc's struct dl_find_object on 64-bit machines (dlfcn.h since 2.35), declared
+ * here so that a build against older headers runs on newer systems too. Absent before 2.35. */
+struct loader_object {
+    unsigned long long dlfo_flags;
+    void *dlfo_map_start;
+    void *dlfo_map_end;
+    struct link_map *dlfo_link_map;
+    void *dlfo_eh_frame;
+    unsigned long long reserved[7];
+};
+extern int loader_find(void *address, struct loader_object *ret_object) __asm__("_dl_find_object") __attribute__((weak));
 
 static struct mt_spinlock g_lock = MT_SPINLOCK_INIT(MT_RANK_MODULES);
 static const struct mt_module_sink *g_sink; /* under g_lock, like all below unless said */
@@ -56,12 +66,12 @@ static void prepare_locked(void)
     g_prepared = true;
 }
 
-static bool ask_loader(uint64_t address, struct dl_find_object *ret_object)
+static bool ask_loader(uint64_t address, struct loader_object *ret_object)
 {
-    return _dl_find_object != NULL && _dl_find_object((void *)(uintptr_t)address, ret_object) == 0;
+    return loader_find != NULL && loader_find((void *)(uintptr_t)address, ret_object) == 0;
 }
 
-static bool is_loader_object(const struct mt_module_record *record, const struct dl_find_object *object)
+static bool is_loader_object(const struct mt_module_record *record, const struct loader_object *object)
 {
     uint64_t eh_frame_hdr = (uint64_t)(uintptr_t)object->dlfo_eh_frame;
     return mt_load_relaxed(&record->link_map) == (uint64_t)(uintptr_t)object->dlfo_link_map &&
@@ -77,7 +87,7 @@ static bool is_named(const struct mt_module *module, const char *name)
 }
 
 /* True when record (or NULL) is what the loader has at its place. */
-static bool is_known_as(const struct mt_module_record *record, const struct dl_find_object *object)
+static bool is_known_as(const struct mt_module_record *record, const struct loader_object *object)
 {
     return record != NULL && is_loader_object(record, object) &&
            is_named(&record->module, object->dlfo_link_map->l_name);
@@ -170,7 +180,7 @@ static uint64_t next_seen(void)
 
 /* ---- one address, in a hook -------------------------------------------------------------------------------------- */
 
-static const ElfW(Phdr) *headers_of_locked(const struct dl_find_object *object, size_t *ret_count)
+static const ElfW(Phdr) *headers_of_locked(const struct loader_object *object, size_t *ret_count)
 {
     uint64_t start = (uint64_t)(uintptr_t)object->dlfo_map_start;
     uint64_t end = (uint64_t)(uintptr_t)object->dlfo_map_end;
@@ -181,7 +191,7 @@ static const ElfW(Phdr) *headers_of_locked(const struct dl_find_object *object, 
     return mt_os_is_readable(start) ? mt_modules_headers_at(start, ret_count) : NULL;
 }
 
-static struct mt_module_record *discover_locked(uint64_t pc, const struct dl_find_object *object)
+static struct mt_module_record *discover_locked(uint64_t pc, const struct loader_object *object)
 {
     size_t count = 0;
     prepare_locked();
@@ -205,7 +215,7 @@ static struct mt_module_record *discover_locked(uint64_t pc, const struct dl_fin
     return settle_locked(record);
 }
 
-static MT_COLD const struct mt_module *discover(uint64_t pc, const struct dl_find_object *object)
+static MT_COLD const struct mt_module *discover(uint64_t pc, const struct loader_object *object)
 {
     if (!mt_spinlock_lock(&g_lock)) {
         return NULL;
@@ -218,8 +228,8 @@ static MT_COLD const struct mt_module *discover(uint64_t pc, const struct dl_fin
 const struct mt_module *mt_modules_find(uint64_t pc)
 {
     struct mt_module_record *record = mt_modulemap_at(pc);
-    struct dl_find_object object;
-    if (_dl_find_object == NULL) {
+    struct loader_object object;
+    if (loader_find == NULL) {
         return record == NULL ? NULL : &record->module;
     }
     if (!ask_loader(pc, &object)) {
@@ -257,7 +267,7 @@ static void visit_locked(const struct dl_phdr_info *info, struct refresh *refres
 {
     prepare_locked();
     struct mt_module_record *record = mt_modulemap_take_record_locked();
-    struct dl_find_object object;
+    struct loader_object object;
     if (record == NULL) {
         refresh->failed = true;
         return;
@@ -300,7 +310,7 @@ static int visit(struct dl_phdr_info *info, size_t size, void *context)
  * after the pass began). */
 static bool is_still_loaded(const struct mt_module_record *record)
 {
-    struct dl_find_object object;
+    struct loader_object object;
     return record->link_map != 0 && ask_loader(record->module.low, &object) && is_loader_object(record, &object);
 }
 

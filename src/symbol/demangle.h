@@ -14,5 +14,7 @@
 size_t mt_symbol_name_stem(const char *raw);
 /* The interned readable form of a raw linker name; NULL when out of memory. */
 const char *mt_symbol_name_pretty(struct mt_names *names, const char *raw);
+/* What mt_demangle uses in this build, for people; NULL when there is nothing and names stay raw. */
+const char *mt_demangle_origin(void);
 
 #endif

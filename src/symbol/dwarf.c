@@ -28,6 +28,11 @@ bool mt_dwarf_alt_link(const struct mt_elf_file *file, const char **ret_name, co
     return true;
 }
 
+const char *mt_dwarf_origin(void)
+{
+    return "libdw";
+}
+
 /* The smallest file libdw takes for debug information: a .debug_line section of one byte. */
 struct stand_in {
     Elf64_Ehdr header;

@@ -29,5 +29,7 @@ size_t mt_dwarf_lookup(struct mt_dwarf *dwarf, uint64_t vaddr, struct mt_symbol_
 /* The alternate file's name and build-id, as .gnu_debugaltlink gives them (borrowed from the file). */
 bool mt_dwarf_alt_link(const struct mt_elf_file *file, const char **ret_name, const uint8_t **ret_build_id,
                        size_t *ret_build_id_bytes);
+/* What reads debug information in this build, for people; NULL when nothing does (dwarf_none.c). */
+const char *mt_dwarf_origin(void);
 
 #endif

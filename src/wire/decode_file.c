@@ -3,10 +3,10 @@
 
 #include "base/hash.h"
 #include "wire/decode_source.h"
+#include "wire/zstd_codec.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
 enum { FIXED_HEADER_BYTES = 512 };
 
@@ -169,35 +169,19 @@ static bool expansion_is_sane(const struct mt_extent *e)
     return e->raw_bytes <= MT_BLOCK_RAW_MAX && (e->cut || e->raw_bytes <= ratio * e->stored_bytes);
 }
 
-/* What can be had of a compressed payload whose end is missing. */
-static size_t inflate_prefix(ZSTD_DCtx *zstd, const uint8_t *stored, size_t stored_bytes, uint8_t *raw,
-                             size_t raw_bytes)
-{
-    ZSTD_inBuffer in = { stored, stored_bytes, 0 };
-    ZSTD_outBuffer out = { raw, raw_bytes, 0 };
-    size_t before;
-    do {
-        before = in.pos + out.pos;
-        if (ZSTD_isError(ZSTD_decompressStream(zstd, &out, &in))) {
-            break;
-        }
-    } while (in.pos + out.pos > before && out.pos < raw_bytes);
-    return out.pos;
-}
-
-static mt_status inflate(ZSTD_DCtx *zstd, const struct mt_reader *r, const struct mt_extent *e, uint8_t *stored,
-                         struct mt_payload *p, struct mt_wire_error *error)
+static mt_status inflate(const struct mt_zstd *zstd, void *decompressor, const struct mt_reader *r,
+                         const struct mt_extent *e, uint8_t *stored, struct mt_payload *p, struct mt_wire_error *error)
 {
     mt_status status = load_stored(r, e, stored, error);
     if (status != MT_OK) {
         return status;
     }
     if (e->cut) {
-        p->bytes = inflate_prefix(zstd, stored, e->stored_bytes, p->data, e->raw_bytes);
+        p->bytes = zstd->decompress_prefix(decompressor, p->data, e->raw_bytes, stored, e->stored_bytes);
         return MT_OK;
     }
-    size_t got = ZSTD_decompressDCtx(zstd, p->data, e->raw_bytes, stored, e->stored_bytes);
-    if (ZSTD_isError(got) || got != e->raw_bytes) {
+    size_t got = zstd->decompress(decompressor, p->data, e->raw_bytes, stored, e->stored_bytes);
+    if (got != e->raw_bytes) {
         return mt_wire_fail(error, MT_E_CORRUPT, e->offset + sizeof(struct mt_block_header),
                             "block does not decompress to what it says");
     }
@@ -205,23 +189,29 @@ static mt_status inflate(ZSTD_DCtx *zstd, const struct mt_reader *r, const struc
     return MT_OK;
 }
 
-/* The compressed bytes and the context (100 KiB) live only as long as the call: thousands of streams may be open. */
+/* The compressed bytes and the decompressor live only as long as the call: thousands of streams may be open. */
 static mt_status load_zstd(const struct mt_reader *r, const struct mt_extent *e, struct mt_payload *p,
                            struct mt_wire_error *error)
 {
+    const struct mt_zstd *zstd = mt_zstd();
     if (!expansion_is_sane(e)) {
         return mt_wire_fail(error, MT_E_CORRUPT, e->offset, "block claims an impossible size");
     }
-    ZSTD_DCtx *zstd = ZSTD_createDCtx();
+    if (zstd == NULL) {
+        return mt_wire_fail(error, MT_E_UNSUPPORTED, e->offset,
+                            "the trace is compressed with zstd and there is no libzstd.so.1 here: install it "
+                            "(Debian, Ubuntu: libzstd1)");
+    }
+    void *decompressor = zstd->decompressor_new();
     uint8_t *stored = malloc(e->stored_bytes > 0 ? e->stored_bytes : 1);
     mt_status status = MT_E_NOMEM;
-    if (zstd != NULL && stored != NULL && reserve(p, e->raw_bytes)) {
-        status = inflate(zstd, r, e, stored, p, error);
+    if (decompressor != NULL && stored != NULL && reserve(p, e->raw_bytes)) {
+        status = inflate(zstd, decompressor, r, e, stored, p, error);
     } else {
         (void)mt_wire_fail(error, MT_E_NOMEM, e->offset, "out of memory");
     }
     free(stored);
-    ZSTD_freeDCtx(zstd);
+    zstd->decompressor_free(decompressor);
     return status;
 }
 

@@ -4,10 +4,10 @@
 #include "base/os.h"
 #include "base/varint.h"
 #include "wire/encode.h"
+#include "wire/zstd_codec.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <zstd.h>
 
 enum { INDEX_ENTRY_MAX = 6 * MT_VARINT_MAX, ZSTD_SKIPPABLE_HEAD = 8 };
 #define ZSTD_SKIPPABLE_MAGIC 0x184D2A50u
@@ -17,7 +17,8 @@ struct mt_packer {
     uint32_t raw_bytes; /* a block is closed when it has this many */
     uint64_t tail;
     uint64_t events;
-    ZSTD_CCtx *zstd;
+    const struct mt_zstd *zstd; /* NULL: blocks stay uncompressed */
+    void *compressor;
     int level;
 
     uint8_t *raw; /* the open block: raw_bytes + MT_EVENT_MAX_BYTES, more for a large metadata record */
@@ -52,8 +53,9 @@ mt_status mt_packer_new(int fd, int level, uint32_t raw_bytes, uint32_t header_b
     p->stream = MT_STREAM_NONE;
     p->raw_capacity = (size_t)raw_bytes + MT_EVENT_MAX_BYTES;
     p->raw = malloc(p->raw_capacity);
-    p->zstd = ZSTD_createCCtx();
-    if (p->raw == NULL || p->zstd == NULL) {
+    p->zstd = mt_zstd();
+    p->compressor = p->zstd != NULL ? p->zstd->compressor_new() : NULL;
+    if (p->raw == NULL || (p->zstd != NULL && p->compressor == NULL)) {
         mt_packer_free(p);
         return MT_E_NOMEM;
     }
@@ -66,7 +68,9 @@ void mt_packer_free(struct mt_packer *p)
     if (p == NULL) {
         return;
     }
-    ZSTD_freeCCtx(p->zstd);
+    if (p->zstd != NULL) {
+        p->zstd->compressor_free(p->compressor);
+    }
     free(p->raw);
     free(p->stored);
     free(p->index);
@@ -124,15 +128,16 @@ static size_t pad_stored(struct mt_packer *p, size_t stored)
 /* Compresses the open block; 0: not worth it or not possible. */
 static size_t compress(struct mt_packer *p)
 {
-    if (p->raw_used > MT_BLOCK_RAW_MAX) {
+    if (p->zstd == NULL || p->raw_used > MT_BLOCK_RAW_MAX) {
         return 0;
     }
-    size_t bound = ZSTD_compressBound(p->raw_used) + p->raw_used / MT_META_RATIO_MAX + 2 * ZSTD_SKIPPABLE_HEAD;
+    size_t bound = p->zstd->bound(p->raw_used) + p->raw_used / MT_META_RATIO_MAX + 2 * ZSTD_SKIPPABLE_HEAD;
     if (!reserve(&p->stored, &p->stored_capacity, bound)) {
         return 0;
     }
-    size_t stored = ZSTD_compressCCtx(p->zstd, p->stored, p->stored_capacity, p->raw, p->raw_used, p->level);
-    if (ZSTD_isError(stored)) {
+    size_t stored =
+        p->zstd->compress(p->compressor, p->stored, p->stored_capacity, p->raw, p->raw_used, p->level);
+    if (stored == 0) {
         return 0;
     }
     stored = pad_stored(p, stored);
