@@ -58,11 +58,14 @@ struct mt_recording_info {
     uint64_t rate_bytes;        /* sampling rate at the start; 0 exact */
     uint64_t file_bytes;        /* of all traces */
     size_t traces;
-    bool live;                  /* some trace is not finished */
+    bool live;                  /* some trace is being written to */
     const char *mode;           /* "exact", "sample" or "aggregate" */
 };
 int mt_recording_info(struct mt_recording *recording, struct mt_recording_info *ret,
                       struct mt_profile_failure *failure);
+
+/* Path of one of its traces, from 0 on; NULL: there are no more. */
+const char *mt_recording_path(const struct mt_recording *recording, size_t trace);
 
 enum mt_profile_report {
     MT_PROFILE_STATS,   /* object: the numbers of the recording as a whole */
@@ -125,8 +128,26 @@ struct mt_profile_event {
 const char *mt_profile_allocator_name(unsigned allocator); /* "malloc" …; "?" outside */
 const char *mt_profile_map_name(unsigned kind);            /* "anonymous" …; "?" outside */
 
-/* The events of one trace in order. The recording must outlive the reader; reports may be made meanwhile only of
- * finished traces. */
+/* One frame at one address; texts are NUL-terminated, "" when unknown, the handle's: a session's until it is closed, a
+ * recording's until its next call. */
+struct mt_snapshot_frame {
+    uint64_t address;     /* native: return address; Python: 0 */
+    const char *function; /* "0x1234 (libfoo.so)" when there is no symbol */
+    const char *file;
+    const char *module;   /* path of the binary; "" for Python */
+    uint32_t line;        /* 0 unknown */
+    bool is_python;
+    bool is_inlined;      /* native: shares the address of the frame after it */
+    bool is_marker;       /* not code: "<truncated>", "<unknown>" */
+};
+
+/* The frames of a stack number of one of the recording's traces, innermost first, never empty. native: frames of the
+ * interpreter too. Release the array with mt_profile_release. */
+int mt_recording_stack(struct mt_recording *recording, size_t trace, uint32_t stack_id, bool native,
+                       struct mt_snapshot_frame **ret, size_t *ret_count, struct mt_profile_failure *failure);
+
+/* The events of one trace in order, as they were when the reader was opened; independent of the recording from then on.
+ * trace: below the recording's count. Memory: a block a thread, however long the trace. */
 struct mt_event_reader;
 int mt_event_reader_open(struct mt_recording *recording, size_t trace, struct mt_event_reader **ret,
                          struct mt_profile_failure *failure);
@@ -191,20 +212,8 @@ struct mt_snapshot_totals {
     uint64_t live_table_full;    /* samples the recorder could not follow to their free */
     uint64_t agent_bytes;        /* memory the recorder uses in the process */
     uint64_t trace_bytes;        /* size of the file */
-    bool recording;              /* the trace is not finished */
+    bool recording;              /* the trace is not marked as ended: it is being written to, or its process was killed */
     bool exact;                  /* every allocation is recorded, not a sample */
-};
-
-/* One frame at one address; texts are NUL-terminated, "" when unknown, and the session's: good until it is closed. */
-struct mt_snapshot_frame {
-    uint64_t address;     /* native: return address; Python: 0 */
-    const char *function; /* "0x1234 (libfoo.so)" when there is no symbol */
-    const char *file;
-    const char *module;   /* path of the binary; "" for Python */
-    uint32_t line;        /* 0 unknown */
-    bool is_python;
-    bool is_inlined;      /* native: shares the address of the frame after it */
-    bool is_marker;       /* not code: "<truncated>", "<unknown>" */
 };
 
 /* Frames of one stack, innermost first: native and Python frames merged as by `memtap tree --native`. Never empty. */

@@ -35,6 +35,9 @@ void mt_py_work_resume(struct mt_py_work *work);
 void mt_py_work_end(struct mt_py_work *work);
 bool mt_py_work_interrupted(void *context);
 
+/* Keyword names as PyArg_ParseTupleAndKeywords wants them: it does not write to them. */
+#define MT_PY_NAMES(names) ((char **)(uintptr_t)(names))
+
 /* A path (str, bytes or os.PathLike) as a new bytes object, NULL with an exception. */
 PyObject *mt_py_path(PyObject *path);
 

@@ -275,12 +275,12 @@ static PyObject *parts_object(struct session *self, const struct mt_snapshot *sn
 
 static PyObject *session_snapshot(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    char *names[] = { (char[]){ "freed_limit" }, (char[]){ "since" }, (char[]){ "resolve" }, NULL };
+    const char *names[] = { "freed_limit", "since", "resolve", NULL };
     struct session *self = (struct session *)object;
     Py_ssize_t freed_limit = 0;
     unsigned long long since = 0;
     int resolve = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|nKp:snapshot", names, &freed_limit, &since, &resolve)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|nKp:snapshot", MT_PY_NAMES(names), &freed_limit, &since, &resolve)) {
         return NULL;
     }
     if (freed_limit < 0) {
@@ -303,10 +303,10 @@ static PyObject *session_snapshot(PyObject *object, PyObject *args, PyObject *kw
 
 static PyObject *session_totals(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    char *names[] = { (char[]){ "since" }, NULL };
+    const char *names[] = { "since", NULL };
     struct session *self = (struct session *)object;
     unsigned long long since = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|K:totals", names, &since)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|K:totals", MT_PY_NAMES(names), &since)) {
         return NULL;
     }
     struct mt_snapshot_options options = { .since_ns = since, .no_stacks = true };
@@ -340,9 +340,9 @@ static PyObject *session_close(PyObject *object, PyObject *unused)
 
 static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    char *names[] = { (char[]){ "path" }, NULL };
+    const char *names[] = { "path", NULL };
     PyObject *given;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Session", names, &given)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Session", MT_PY_NAMES(names), &given)) {
         return NULL;
     }
     PyObject *path = mt_py_path(given);

@@ -5,5 +5,13 @@ snapshots and garbage collector: `memtap.memsnap`. Exact accounts of what a prog
 """
 
 from memtap._memtap import VERSION as __version__
+from memtap.profile import TraceError, open  # noqa: A004 - memtap.open is the name
 
-__all__ = ["__version__"]
+__all__ = ["TraceError", "__version__", "open"]
+
+
+def load_ipython_extension(ipython):
+    """`%load_ext memtap`: the cell magic `%%memtap` (memtap.jupyter)."""
+    from memtap.jupyter import load_ipython_extension as load
+
+    load(ipython)

@@ -1,18 +1,12 @@
 /* leaks.c: `memtap leaks`: what is alive at the end, by place. */
 #include "cli/select.h"
-#include "export/rows.h"
-
-struct values {
-    struct mt_select select; /* first: mt_select_main */
-    uint64_t min_age_ns;
-};
 
 static const struct mt_option own[] = {
-    { "min-age", 0, MT_OPTION_DURATION, offsetof(struct values, min_age_ns), NULL, NULL, 0, "T",
+    { "min-age", 0, MT_OPTION_DURATION, offsetof(struct mt_select, details.min_age_ns), NULL, NULL, 0, "T",
       "leave out places whose oldest allocation is younger than T at the end; default 0" },
-    { "thread", 0, MT_OPTION_TEXT, offsetof(struct values, select.thread), NULL, NULL, 0, "T",
+    { "thread", 0, MT_OPTION_TEXT, offsetof(struct mt_select, what.thread), NULL, NULL, 0, "T",
       "only what this thread (id or name) allocated" },
-    { "native", 0, MT_OPTION_SWITCH, offsetof(struct values, select.native), NULL, NULL, 0, NULL,
+    { "native", 0, MT_OPTION_SWITCH, offsetof(struct mt_select, native), NULL, NULL, 0, NULL,
       "show native frames in Python stacks too; default: Python frames only where there are any" },
     { 0 },
 };
@@ -38,26 +32,11 @@ static const struct mt_command_doc doc = {
     .tables = tables,
 };
 
-static mt_status write(struct mt_out *out, const struct mt_report *report, void *context, struct mt_error *err)
-{
-    struct mt_leaks leaks = { 0 };
-    const struct mt_reading *reading = context;
-    double min_age_s = (double)((const struct values *)reading->values)->min_age_ns / 1e9;
-    mt_status status = mt_leaks_make(report->set, report->analysis, min_age_s, reading->loaded.thread_tid, &leaks);
-    if (status != MT_OK) {
-        return mt_error_set(err, status, "cannot list the leaks: %s", mt_status_text(status));
-    }
-    mt_rows_write_leaks(out, report, &leaks);
-    mt_leaks_fini(&leaks);
-    return MT_OK;
-}
-
 static int leaks_main(int argc, char **argv)
 {
-    static const struct mt_reading_plan plan = { .doc = &doc, .write = write, .default_rows = 20, .frames = true };
-    struct values values = { .select = MT_SELECT_DEFAULTS };
-    values.select.selection = MT_SELECT_LEAKS;
-    return mt_select_main(&plan, &values, argc, argv);
+    static const struct mt_reading_plan plan = { .doc = &doc, .report = MT_PROFILE_LEAKS, .default_rows = 20 };
+    struct mt_select select = MT_SELECT_DEFAULTS;
+    return mt_select_main(&plan, &select, argc, argv);
 }
 
 const struct mt_command mt_command_leaks = { &doc, leaks_main };

@@ -6,9 +6,9 @@
 #include "cli/run.h"
 
 #include "analysis/summary.h"
-#include "cli/select.h"
 #include "export/report.h"
 #include "export/stats.h"
+#include "reader/reports.h"
 #include "util/memory.h"
 #include "util/program.h"
 #include "util/progress.h"
@@ -167,12 +167,11 @@ static char *files_to_name(const struct mt_run *run, size_t count)
     return names;
 }
 
-static void print_brief(const struct mt_run *run, const struct mt_loaded *loaded, size_t live)
+static void print_brief(const struct mt_run *run, const struct mt_report_job *job, size_t live)
 {
-    struct mt_report report = { .set = &loaded->set, .analysis = &loaded->analysis };
     struct mt_out *text = mt_out_open_memory();
-    char *files = files_to_name(run, loaded->paths.count);
-    mt_stats_brief(text, &report);
+    char *files = files_to_name(run, job->recording->paths.count);
+    mt_stats_brief(text, &job->shown);
     (void)fprintf(stderr, "memtap: recorded %s\n%s", run->output, mt_out_text(text, NULL));
     if (live > 0) {
         (void)fprintf(stderr, "  %zu processes of the run still live; their traces are not counted\n", live);
@@ -180,6 +179,12 @@ static void print_brief(const struct mt_run *run, const struct mt_loaded *loaded
     (void)fprintf(stderr, "next: memtap summary %s\n", files);
     free(files);
     mt_out_discard(text);
+}
+
+static bool show_reading(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+    mt_progress_update(context, done_bytes, total_bytes);
+    return true;
 }
 
 /* analysis may be NULL. */
@@ -193,21 +198,32 @@ static void print_warnings(const struct mt_trace_set *set, const struct mt_analy
     mt_strlist_clear(&warnings);
 }
 
+static mt_status load(const struct mt_strlist *traces, struct mt_report_job *job, struct mt_error *err)
+{
+    struct mt_progress progress;
+    mt_status status = mt_recording_make(traces->items, traces->count, &job->recording, err);
+    if (status == MT_OK) {
+        mt_progress_begin(&progress, "reading", false);
+        job->load.progress = show_reading;
+        job->load.context = &progress;
+        status = mt_report_load(job, MT_PROFILE_STATS, err);
+        mt_progress_end(&progress);
+    }
+    return status;
+}
+
 static void report(const struct mt_run *run, const struct mt_strlist *traces, size_t live)
 {
-    static const struct mt_load_options nothing = { 0 };
-    struct mt_select select = MT_SELECT_DEFAULTS;
-    struct mt_operands operands = { .items = traces->items, .count = (int)traces->count };
-    struct mt_loaded loaded;
+    struct mt_report_job job = { .selection = { .temporary_max = 1 } };
     struct mt_error err = { 0 };
-    int code;
-    if (mt_select_load(&select, &operands, &nothing, &loaded, &code, &err) == MT_OK) {
-        print_brief(run, &loaded, live);
-        print_warnings(&loaded.set, &loaded.analysis);
+    if (load(traces, &job, &err) == MT_OK) {
+        print_brief(run, &job, live);
+        print_warnings(job.shown.set, job.shown.analysis);
     } else {
         (void)fprintf(stderr, "memtap run: the trace cannot be summed up: %s\n", mt_error_text(&err));
     }
-    mt_loaded_fini(&loaded);
+    mt_report_job_fini(&job);
+    mt_recording_free(job.recording);
 }
 
 /* Problems only: the headers tell them, the events need not be read. */

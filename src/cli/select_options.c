@@ -9,7 +9,7 @@ static mt_status select_peak(void *values, const char *argument, struct mt_error
 {
     (void)argument;
     (void)err;
-    ((struct mt_select *)values)->selection = MT_SELECT_PEAK;
+    ((struct mt_select *)values)->what.what = MT_SELECT_PEAK;
     return MT_OK;
 }
 
@@ -17,7 +17,7 @@ static mt_status select_leaks(void *values, const char *argument, struct mt_erro
 {
     (void)argument;
     (void)err;
-    ((struct mt_select *)values)->selection = MT_SELECT_LEAKS;
+    ((struct mt_select *)values)->what.what = MT_SELECT_LEAKS;
     return MT_OK;
 }
 
@@ -28,30 +28,30 @@ static mt_status select_temporary(void *values, const char *argument, struct mt_
     if (argument != NULL && (!mt_parse_count(argument, &count) || count > UINT32_MAX)) {
         return mt_error_set(err, MT_E_INVAL, "--temporary: \"%s\" is not a number of allocations", argument);
     }
-    select->selection = MT_SELECT_TEMPORARY;
-    select->temporary_max = count;
+    select->what.what = MT_SELECT_TEMPORARY;
+    select->what.temporary_max = count;
     return MT_OK;
 }
 
 static mt_status select_at(void *values, const char *argument, struct mt_error *err)
 {
     struct mt_select *select = values;
-    if (!mt_timepoint_parse(argument, strlen(argument), &select->times[0])) {
+    if (!mt_timepoint_parse(argument, strlen(argument), &select->what.times[0])) {
         return mt_error_set(err, MT_E_INVAL, "--at: \"%s\" is not a time; use seconds (1.5, 250ms), 50%% or peak",
                             argument);
     }
-    select->selection = MT_SELECT_AT;
+    select->what.what = MT_SELECT_AT;
     return MT_OK;
 }
 
 static mt_status select_between(void *values, const char *argument, struct mt_error *err)
 {
     struct mt_select *select = values;
-    if (!mt_timepoint_parse_pair(argument, select->times)) {
+    if (!mt_timepoint_parse_pair(argument, select->what.times)) {
         return mt_error_set(err, MT_E_INVAL,
                             "--between: \"%s\" is not T0,T1; each is seconds (1.5, 250ms), 50%% or peak", argument);
     }
-    select->selection = MT_SELECT_BETWEEN;
+    select->what.what = MT_SELECT_BETWEEN;
     return MT_OK;
 }
 
@@ -66,7 +66,7 @@ const struct mt_option mt_select_what[] = {
     { "at", 0, MT_OPTION_CALL, 0, NULL, select_at, MT_ARGUMENT_REQUIRED, "T", "what was alive at time T" },
     { "between", 0, MT_OPTION_CALL, 0, NULL, select_between, MT_ARGUMENT_REQUIRED, "T0,T1",
       "what was allocated from T0 on and alive at T1" },
-    { "thread", 0, MT_OPTION_TEXT, FIELD(thread), NULL, NULL, 0, "T", "only what this thread (id or name) allocated" },
+    { "thread", 0, MT_OPTION_TEXT, FIELD(what.thread), NULL, NULL, 0, "T", "only what this thread (id or name) allocated" },
     { "native", 0, MT_OPTION_SWITCH, FIELD(native), NULL, NULL, 0, NULL,
       "show native frames in Python stacks too (extensions, libraries, the interpreter); default: Python frames only "
       "where "

@@ -1,6 +1,5 @@
 /* stats.c: `memtap stats`: the numbers of a recording as a whole. */
 #include "cli/select.h"
-#include "export/stats.h"
 
 static const struct mt_option *const tables[] = { mt_select_temporary, mt_select_output, NULL };
 
@@ -21,17 +20,9 @@ static const struct mt_command_doc doc = {
     .tables = tables,
 };
 
-static mt_status write(struct mt_out *out, const struct mt_report *report, void *context, struct mt_error *err)
-{
-    (void)context;
-    (void)err;
-    mt_stats_write(out, report);
-    return MT_OK;
-}
-
 static int stats_main(int argc, char **argv)
 {
-    static const struct mt_reading_plan plan = { .doc = &doc, .write = write };
+    static const struct mt_reading_plan plan = { .doc = &doc, .report = MT_PROFILE_STATS };
     struct mt_select select = MT_SELECT_DEFAULTS;
     return mt_select_main(&plan, &select, argc, argv);
 }

@@ -1,6 +1,5 @@
 /* table.c: `memtap table`: allocations as a flat list, by line, function, file, type, thread or module. */
 #include "cli/select.h"
-#include "export/rows.h"
 
 struct values {
     struct mt_select select; /* first: mt_select_main */
@@ -30,31 +29,16 @@ static const struct mt_command_doc doc = {
     .tables = tables,
 };
 
-static void prepare(void *values, struct mt_load_options *options)
+static void settle(void *values)
 {
-    const struct values *v = values;
-    options->by_thread = v->by == MT_BY_THREAD;
-    options->by_allocator = v->by == MT_BY_TYPE;
-}
-
-static mt_status write(struct mt_out *out, const struct mt_report *report, void *context, struct mt_error *err)
-{
-    struct mt_table table = { 0 };
-    const struct mt_reading *reading = context;
-    enum mt_table_by by = (enum mt_table_by)((const struct values *)reading->values)->by;
-    mt_status status = mt_table_make(&reading->loaded.profile, report->frames, by, &table);
-    if (status != MT_OK) {
-        return mt_error_set(err, status, "cannot make the table: %s", mt_status_text(status));
-    }
-    mt_rows_write_table(out, report, &table, by);
-    mt_table_fini(&table);
-    return MT_OK;
+    struct values *v = values;
+    v->select.details.by = (enum mt_table_by)v->by;
 }
 
 static int table_main(int argc, char **argv)
 {
     static const struct mt_reading_plan plan = {
-        .doc = &doc, .prepare = prepare, .write = write, .default_rows = 20, .frames = true
+        .doc = &doc, .settle = settle, .report = MT_PROFILE_TABLE, .default_rows = 20
     };
     struct values values = { .select = MT_SELECT_DEFAULTS, .by = MT_BY_LINE };
     return mt_select_main(&plan, &values, argc, argv);

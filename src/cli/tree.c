@@ -1,18 +1,16 @@
 /* tree.c: `memtap tree`: the call tree of the selected memory. */
 #include "cli/select.h"
-#include "export/tree_view.h"
 
 struct values {
     struct mt_select select; /* first: mt_select_main */
     int by;                  /* 0 function, 1 line */
-    bool invert;
 };
 
 static const char *const by_words[] = { "function", "line", NULL };
 static const struct mt_option own[] = {
     { "by", 0, MT_OPTION_CHOICE, offsetof(struct values, by), by_words, NULL, 0, "WHAT",
       "nodes are lines (default) or functions" },
-    { "invert", 0, MT_OPTION_FLAG, offsetof(struct values, invert), NULL, NULL, 0, NULL,
+    { "invert", 0, MT_OPTION_FLAG, offsetof(struct values, select.details.invert), NULL, NULL, 0, NULL,
       "start at the allocating functions; children are callers" },
     { 0 },
 };
@@ -33,24 +31,17 @@ static const struct mt_command_doc doc = {
     .tables = tables,
 };
 
-static mt_status write(struct mt_out *out, const struct mt_report *report, void *context, struct mt_error *err)
+static void settle(void *values)
 {
-    struct mt_tree tree = { 0 };
-    const struct mt_reading *reading = context;
-    const struct values *values = reading->values;
-    struct mt_tree_options options = { .inverted = values->invert, .by_function = values->by == 0 };
-    mt_status status = mt_tree_make(&reading->loaded.profile, report->frames, &options, &tree);
-    if (status != MT_OK) {
-        return mt_error_set(err, status, "cannot make the tree: %s", mt_status_text(status));
-    }
-    mt_tree_view_write(out, report, &tree);
-    mt_tree_fini(&tree);
-    return MT_OK;
+    struct values *v = values;
+    v->select.details.by = v->by == 0 ? MT_BY_FUNCTION : MT_BY_LINE;
 }
 
 static int tree_main(int argc, char **argv)
 {
-    static const struct mt_reading_plan plan = { .doc = &doc, .write = write, .default_rows = 40, .frames = true };
+    static const struct mt_reading_plan plan = {
+        .doc = &doc, .settle = settle, .report = MT_PROFILE_TREE, .default_rows = 40
+    };
     struct values values = { .select = MT_SELECT_DEFAULTS, .by = 1 };
     return mt_select_main(&plan, &values, argc, argv);
 }

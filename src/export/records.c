@@ -245,12 +245,6 @@ static void put_metadata(struct writer *w, const struct mt_extent *extent, const
 
 /* ---- events ----------------------------------------------------------------------------------------------------- */
 
-static const char *map_kind(uint8_t kind)
-{
-    static const char *const names[] = { "anonymous", "file", "stack", "brk", "mremap", "arena" };
-    return kind < MT_COUNTOF(names) ? names[kind] : "?";
-}
-
 static void put_alloc(struct writer *w, const struct mt_event *e, const char *word)
 {
     mt_out_print(w->out, "%s %s 0x%llx %llu stack %u", word, mt_report_allocator(e->allocator),
@@ -279,10 +273,10 @@ static void put_event(struct writer *w, const struct mt_event *e)
         mt_out_print(w->out, "realloc-old 0x%llx", addr);
         break;
     case MT_EVENT_MAP:
-        mt_out_print(w->out, "map %s 0x%llx %llu stack %u", map_kind(e->allocator), addr, size, e->stack);
+        mt_out_print(w->out, "map %s 0x%llx %llu stack %u", mt_report_map_kind(e->allocator), addr, size, e->stack);
         break;
     case MT_EVENT_UNMAP:
-        mt_out_print(w->out, "unmap %s 0x%llx %llu", map_kind(e->allocator), addr, size);
+        mt_out_print(w->out, "unmap %s 0x%llx %llu", mt_report_map_kind(e->allocator), addr, size);
         break;
     case MT_EVENT_REALLOC_FAILED:
         mt_out_string(w->out, "realloc-failed");

@@ -109,6 +109,12 @@ const char *mt_report_allocator(uint8_t allocator)
     return allocator < MT_COUNTOF(names) ? names[allocator] : "?";
 }
 
+const char *mt_report_map_kind(uint8_t kind)
+{
+    static const char *const names[] = { "anonymous", "file", "stack", "brk", "mremap", "arena" };
+    return kind < MT_COUNTOF(names) ? names[kind] : "?";
+}
+
 static void put_key(struct mt_json *json, const char *prefix, const char *name, const char *suffix)
 {
     char key[64];

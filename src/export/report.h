@@ -46,6 +46,8 @@ char *mt_report_thread(const struct mt_trace_set *set, size_t trace_idx, uint32_
 char *mt_report_plain_name(const struct mt_frame *frame);
 /* Allocator's name; "?" outside the table. */
 const char *mt_report_allocator(uint8_t allocator);
+/* Name of an enum mt_map_kind; "?" outside. */
+const char *mt_report_map_kind(uint8_t kind);
 
 /* One sentence for everything that is missing, cut or estimated in a way a reader must know. Nothing: nothing is.
  * analysis may be NULL. */

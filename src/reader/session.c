@@ -3,7 +3,7 @@
  * The cut: a live trace is read up to the clock of the moment the snapshot was asked for. Everything the asking thread
  * did before is older; so is everything other threads had written down. Their later records are left for the next
  * snapshot, except those of the few ms that the recorder's clock lags behind (sampleset.h says why these do no harm).
- * A trace of another machine or an earlier boot has another clock: it is read to its end.
+ * A trace whose process is gone, or of another machine or boot, whose clock is another, is read to its end.
  * Names are kept between readings: numbers in a trace only ever grow. They are made anew when an earlier reading had
  * damaged metadata and this one has not, because module numbers may then mean other modules. Context: [tool].
  */
@@ -13,6 +13,8 @@
 #include "reader/failure.h"
 #include "util/memory.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -103,6 +105,16 @@ static bool clock_is_ours(const struct mt_trace_info *info, uint64_t now)
     return apart <= 2 * SAME_BOOT_NS;
 }
 
+static bool is_alive(uint64_t pid)
+{
+    return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+bool mt_session_is_live(const struct mt_trace_info *info, uint64_t now)
+{
+    return info->state == MT_STATE_RECORDING && is_alive(info->pid) && clock_is_ours(info, now);
+}
+
 struct opening {
     const char *path;
     struct mt_session *session;
@@ -150,8 +162,7 @@ static mt_status snapshot_body(void *context, struct mt_error *err)
     if (status != MT_OK) {
         return status;
     }
-    const struct mt_trace_info *info = mt_trace_info(t->session->trace);
-    bool cut = info->state == MT_STATE_RECORDING && clock_is_ours(info, now);
+    bool cut = mt_session_is_live(mt_trace_info(t->session->trace), now);
     t->snapshot = mt_alloc_zero(1, sizeof *t->snapshot);
     return mt_snapshot_take(t->session, &t->options, cut ? now : UINT64_MAX, t->snapshot, err);
 }

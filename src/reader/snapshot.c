@@ -219,13 +219,10 @@ const struct mt_snapshot_stack *mt_snapshot_stacks(const struct mt_snapshot *sna
     return snapshot->stacks;
 }
 
-struct mt_snapshot_frame mt_snapshot_frame(const struct mt_snapshot *snapshot, uint32_t number)
+struct mt_snapshot_frame mt_snapshot_frame_of(const struct mt_frames *frames, uint32_t number)
 {
-    if (snapshot->frames == NULL) {
-        return (struct mt_snapshot_frame){ .function = "", .file = "", .module = "", .is_marker = true };
-    }
-    struct mt_frame_spot spot = mt_frames_spot(snapshot->frames, number);
-    const struct mt_frame *frame = mt_frames_frame(snapshot->frames, spot.id);
+    struct mt_frame_spot spot = mt_frames_spot(frames, number);
+    const struct mt_frame *frame = mt_frames_frame(frames, spot.id);
     return (struct mt_snapshot_frame){
         .address = spot.address,
         .function = frame->function,
@@ -236,6 +233,14 @@ struct mt_snapshot_frame mt_snapshot_frame(const struct mt_snapshot *snapshot, u
         .is_inlined = frame->inlined,
         .is_marker = frame->kind == MT_FRAME_MARKER,
     };
+}
+
+struct mt_snapshot_frame mt_snapshot_frame(const struct mt_snapshot *snapshot, uint32_t number)
+{
+    if (snapshot->frames == NULL) {
+        return (struct mt_snapshot_frame){ .function = "", .file = "", .module = "", .is_marker = true };
+    }
+    return mt_snapshot_frame_of(snapshot->frames, number);
 }
 
 size_t mt_snapshot_frame_count(const struct mt_snapshot *snapshot)

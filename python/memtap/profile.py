@@ -1,0 +1,333 @@
+"""Reading traces: `memtap.open` gives a `Trace` for a file that `memtap run`, `memtap.record` or a profiler wrote.
+
+    with memtap.open("app.mtap") as trace:
+        print(trace.stats()["peak_bytes"])
+        for row in trace.leaks(rows=5):
+            print(row["bytes"], row["function"], row["file"], row["line"])
+
+Reports are what the command line prints with `-f json` (docs/guide/cli.md), parsed. Amounts are bytes; in sample mode they
+are estimates, with the half width of their 95 % interval under the key NAME_ci95. Several files, or a folder, are merged as
+the processes of one run. A trace that is still being written to can be read at any time; each call sees its newest state.
+Calls from several threads on one `Trace` take turns; different ones are independent. Reading gives up the GIL.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+from memtap import _memtap
+from memtap._memtap import TraceError
+
+__all__ = ["Frame", "Record", "Sample", "Snapshot", "Trace", "TraceError", "open"]
+
+Path = Union[str, bytes, "os.PathLike[Any]"]
+Time = Union[float, str]  # seconds from the start, or "250ms", "2m", "50%", "peak"
+
+_KINDS = {1: "alloc", 2: "free", 5: "map", 6: "unmap"}  # enum mt_profile_event_kind
+_EVENT = struct.Struct("<QQQQQIIBB?5x")  # struct mt_profile_event
+_EVENT_FIELDS = ("timestamp_ns", "address", "size", "weight", "thread", "stack_id", "trace", "kind", "allocator", "realloc")
+_BATCH = 4096  # events in memory at a time
+_ARRAY_BATCH = 65536
+_SAMPLE_FIELDS = ("address", "size", "weight", "timestamp_ns", "thread", "stack_id", "lifetime_ns")
+assert _EVENT.size == _memtap.EVENT_BYTES
+
+
+class Frame(NamedTuple):
+    """One frame of a stack."""
+
+    address: int  # native: return address; Python: 0
+    function: str  # "0x1234 (libfoo.so)" when there is no symbol
+    file: str  # source file; the binary where no source is known; "" unknown
+    line: int  # 0 unknown
+    is_python: bool
+
+
+class Record(NamedTuple):
+    """One event of a trace."""
+
+    timestamp_ns: int  # CLOCK_MONOTONIC of the recorded process; a few ms coarse, in exact order
+    kind: str  # "alloc", "free", "map" (a range of address space came), "unmap"
+    address: int
+    size: int  # bytes; 0 for frees
+    weight: int  # bytes it stands for: size / (1 - exp(-size / rate)); the size in exact mode; 0 for frees
+    thread: int  # thread id
+    stack_id: int  # for Trace.stack; 0 unknown
+    allocator: str  # "malloc", "pymem object" …; of map and unmap "anonymous", "file", "stack", "brk" …
+    realloc: bool  # half of a realloc
+
+
+class Sample(NamedTuple):
+    """One recorded allocation, alive or freed."""
+
+    address: int
+    size: int  # bytes, exact
+    weight: int  # bytes it stands for (docs/sampling.md)
+    timestamp_ns: int  # when it was allocated, CLOCK_MONOTONIC
+    thread: int
+    stack_id: int  # key of Snapshot.stacks
+    lifetime_ns: Optional[int] = None  # of freed ones
+
+
+class Snapshot(NamedTuple):
+    """What is alive, and what was freed last."""
+
+    live: List[Sample]  # oldest first
+    freed: List[Sample]  # in the order they were freed
+    stacks: Dict[int, Tuple[Frame, ...]]  # by stack_id, innermost frame first
+    totals: Dict[str, Any]  # fields of struct mt_snapshot_totals (memtap/profile.h)
+
+
+def open(path: Union[Path, Sequence[Path]], *more: Path) -> Trace:  # noqa: A001 - memtap.open is the name
+    """Opens a trace, several, or a folder of them (its *.mtap files).
+
+    Raises FileNotFoundError, PermissionError, or TraceError when a file is not a trace, is cut inside its header, or was
+    written by a newer memtap. Damage further in is no error: what can be read is, and Trace.stats()["warnings"] says what
+    is missing.
+    """
+    first = [path] if isinstance(path, (str, bytes, os.PathLike)) else list(path)
+    return Trace([*first, *more])
+
+
+def _text_time(value: Time) -> str:
+    return value if isinstance(value, str) else format(value, ".9f")
+
+
+def _query(*, selection: Optional[str] = None, at: Optional[Time] = None, between: Optional[Tuple[Time, Time]] = None,
+           temporary: Optional[int] = None, thread: Union[int, str, None] = None, native: bool = False,
+           rows: Optional[int] = None) -> Dict[str, Any]:
+    """The selection keywords of reports as the extension takes them."""
+    asked = [name for name, value in (("selection", selection), ("at", at), ("between", between), ("temporary", temporary))
+             if value is not None]
+    if len(asked) > 1 and asked != ["selection", "temporary"]:
+        raise ValueError(f"give one of {' and '.join(asked)}")
+    if selection not in (None, "peak", "leaks", "temporary"):
+        raise ValueError(f'selection "{selection}" is not one of peak, leaks, temporary (or give at= or between=)')
+    query: Dict[str, Any] = {"native": bool(native)}
+    if selection is not None:
+        query["selection"] = selection
+    if at is not None:
+        query.update(selection="at", time=_text_time(at))
+    if between is not None:
+        query.update(selection="between", time=",".join(_text_time(t) for t in between))
+    if temporary is not None:
+        query.update(selection="temporary", temporary_max=_count("temporary", temporary, 1, 2**32 - 1))
+    if thread is not None:
+        query["thread"] = str(thread)
+    if rows is not None:
+        query["rows"] = _count("rows", rows, 0, 2**62)
+    return query
+
+
+def _count(name: str, value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        raise ValueError(f"{name} must be from {least} to {most}, not {value}")
+    return int(value)
+
+
+def _need(package: str) -> Any:
+    try:
+        return __import__(package)
+    except ImportError as error:
+        raise ImportError(f"{package} is not installed here: `pip install {package}`, or use records() and snapshot(), "
+                          "which need nothing") from error
+
+
+class Trace:
+    """One or more traces, open for reading; made by `memtap.open`. A context manager; close() releases the files.
+
+    Reports take keywords that say which memory: `selection` "peak" (default), "leaks" or "temporary"; `at=T`, what was
+    alive at T; `between=(T0, T1)`, what was allocated from T0 on and is alive at T1; `temporary=N`, what was freed after at
+    most N further allocations of its thread. T is seconds from the start, or text: "250ms", "2m", "50%", "peak". `thread`
+    (id or name) keeps what that thread allocated; `native=True` shows native frames of Python stacks too; `rows` keeps the
+    largest rows (0: all). ValueError says what cannot be.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._recording = _memtap.Recording(paths)
+        self._paths = [os.fsdecode(path) for path in paths]
+        self._sessions: Dict[str, Any] = {}
+
+    # ---- facts ----
+
+    @property
+    def paths(self) -> List[str]:
+        """The paths as given to `memtap.open`."""
+        return list(self._paths)
+
+    @property
+    def info(self) -> Dict[str, Any]:
+        """Facts of the process that started the others: pid, start_realtime_ns (epoch), start_clock_ns (monotonic),
+        duration_ns, rate_bytes (0 exact), mode ("exact", "sample", "aggregate"); and file_bytes, traces (how many), live
+        (still being written to)."""
+        return self._recording.info()
+
+    def __repr__(self) -> str:
+        shown = ", ".join(repr(path) for path in self._paths[:3]) + (", …" if len(self._paths) > 3 else "")
+        try:
+            info = self.info
+        except (ValueError, OSError, TraceError):
+            return f"<memtap.Trace {shown}: closed or gone>"
+        return (f"<memtap.Trace {shown}: {info['mode']}, pid {info['pid']}, {info['duration_ns'] / 1e9:.3f} s, "
+                f"{info['traces']} process{'es' if info['traces'] != 1 else ''}{', live' if info['live'] else ''}>")
+
+    def close(self) -> None:
+        """Releases the files; further calls raise ValueError. Closing twice is fine."""
+        self._recording.close()
+        for session in self._sessions.values():
+            session.close()
+
+    def __enter__(self) -> Trace:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    # ---- reports ----
+
+    def _report(self, name: str, **query: Any) -> Any:
+        return json.loads(self._recording.report(name, **query))
+
+    def stats(self, *, temporary: int = 1) -> Dict[str, Any]:
+        """The numbers of the recording as a whole (`memtap stats -f json`): peak_bytes, leaked_bytes, allocations,
+        duration_s, by_allocator, warnings … temporary: as in `memtap stats --temporary=N`."""
+        return self._report("stats", temporary_max=_count("temporary", temporary, 1, 2**32 - 1))
+
+    def summary(self, **selection: Any) -> List[Dict[str, Any]]:
+        """Functions with what they hold themselves and with callees, largest first (`memtap summary -f json`)."""
+        return self._report("summary", **_query(**selection))
+
+    def tree(self, *, by: str = "line", invert: bool = False, **selection: Any) -> List[Dict[str, Any]]:
+        """The call tree as a flat list, parents before children (`memtap tree -f json`): id, parent, depth, function, file,
+        line, bytes, count, percent, self_bytes, self_count. by: "line" or "function"; invert: from the allocating
+        functions out."""
+        return self._report("tree", by=by, invert=bool(invert), **_query(**selection))
+
+    def table(self, *, by: str = "line", **selection: Any) -> List[Dict[str, Any]]:
+        """Rows that add up to the whole, largest first (`memtap table -f json`). by: function, file, line, type
+        (allocator), thread or module."""
+        return self._report("table", by=by, **_query(**selection))
+
+    def leaks(self, *, min_age_s: float = 0.0, thread: Union[int, str, None] = None, native: bool = False,
+              rows: int = 0) -> List[Dict[str, Any]]:
+        """What is alive at the end, a row a stack (`memtap leaks -f json`): function, file, line, bytes, count, percent,
+        age_s, score (0 all others from there were freed … 1 none was), growth_bytes_per_s, stack. min_age_s leaves out
+        places whose oldest allocation is younger."""
+        if not min_age_s >= 0:
+            raise ValueError(f"min_age_s must be 0 or more, not {min_age_s}")
+        return self._report("leaks", min_age_ns=int(min_age_s * 1e9), **_query(thread=thread, native=native, rows=rows))
+
+    def peak(self, *, rows: int = 0, **selection: Any) -> Dict[str, Any]:
+        """The moment the heap was largest: bytes, count, time_s, and table, the rows of table() at that moment."""
+        stats = self.stats()
+        return {"bytes": stats["peak_bytes"], "count": stats["peak_allocations"], "time_s": stats["peak_time_s"],
+                "table": self.table(selection="peak", rows=rows, **selection)}
+
+    def parse(self) -> str:
+        """Every record of one trace as text (`memtap parse`), for debugging the format."""
+        return self._recording.report("parse")
+
+    def export(self, path: Path, format: Optional[str] = None, **selection: Any) -> None:  # noqa: A002 - the CLI's word
+        """Writes the selected memory for other tools, whole or not at all (`memtap export`). format: collapsed, speedscope,
+        pprof, csv, json, chrome or heaptrack; None: by the suffix of path."""
+        query = _query(**selection)
+        if query.pop("rows", None) is not None:
+            raise ValueError("rows: files for other tools hold everything that was selected")
+        self._recording.export(path, format, **query)
+
+    # ---- single events ----
+
+    def _batches(self, trace: int, size: int) -> Iterator[bytes]:
+        reader = self._recording.events(_count("trace", trace, 0, 2**31))
+        while True:
+            data = reader.next(size)
+            if not data:
+                return
+            yield data
+
+    def records(self, start: int = 0, stop: Optional[int] = None, *, trace: int = 0) -> Iterator[Record]:
+        """The events number start … stop-1 (None: to the end) in order, as an iterator; memory stays bounded however long
+        the trace. trace: which of several, from 0."""
+        _count("start", start, 0, 2**63)
+        at = 0
+        for data in self._batches(trace, _BATCH):
+            count = len(data) // _EVENT.size
+            if at + count > start:
+                for number, fields in enumerate(_EVENT.iter_unpack(data), at):
+                    if stop is not None and number >= stop:
+                        return
+                    if number >= start:
+                        yield _record(fields)
+            at += count
+            if stop is not None and at >= stop:
+                return
+
+    def stack(self, stack_id: int, *, native: bool = True, trace: int = 0) -> Tuple[Frame, ...]:
+        """The frames of a stack, innermost first; never empty ("<unknown>"). native: the interpreter's own frames too."""
+        frames = self._recording.stack(_count("trace", trace, 0, 2**31), _count("stack_id", stack_id, 0, 2**32 - 1), native)
+        return tuple(Frame._make(frame) for frame in frames)
+
+    def _session(self, trace: int) -> Any:
+        files = self._recording.files()
+        path = files[_count("trace", trace, 0, len(files) - 1)]
+        if path not in self._sessions:
+            self._sessions[path] = _memtap.Session(path)
+        return self._sessions[path]
+
+    def snapshot(self, *, freed_limit: int = 0, since_ns: int = 0, resolve: bool = True, trace: int = 0) -> Snapshot:
+        """Every allocation alive at the end of the trace or, when it is being written to, now.
+
+        freed_limit: also so many of the most recently freed ones. since_ns: only allocations with a timestamp of at least
+        this. resolve=False: native frames as addresses, no binary is opened. ValueError for an aggregate trace."""
+        live, freed, stacks, totals = self._session(trace).snapshot(
+            _count("freed_limit", freed_limit, 0, 2**40), _count("since_ns", since_ns, 0, 2**64 - 1), resolve)
+        frames: Dict[Any, Frame] = {}  # frames are shared by stacks
+        named = {number: tuple(frames.setdefault(f, Frame._make(f)) for f in stack) for number, stack in stacks.items()}
+        return Snapshot([Sample(*s) for s in live], [Sample(*s) for s in freed], named, totals)
+
+    # ---- arrays ----
+
+    def to_numpy(self, of: str = "records", *, trace: int = 0, freed_limit: int = 65536) -> Any:
+        """A structured array: of "records", every event (fields of Record in order timestamp_ns, address, size, weight,
+        thread, stack_id, trace, kind, allocator, realloc; kind and allocator as numbers); of "live" or "freed", the samples
+        of a snapshot (fields of Sample). ImportError without numpy."""
+        numpy = _need("numpy")
+        if of == "records":
+            parts = [numpy.frombuffer(data, dtype=_event_dtype(numpy)) for data in self._batches(trace, _ARRAY_BATCH)]
+            return numpy.concatenate(parts) if parts else numpy.empty(0, dtype=_event_dtype(numpy))
+        if of not in ("live", "freed"):
+            raise ValueError(f'of "{of}" is not one of records, live, freed')
+        fields = _SAMPLE_FIELDS if of == "freed" else _SAMPLE_FIELDS[:-1]
+        live, freed, _, _ = self._session(trace).snapshot(freed_limit if of == "freed" else 0, 0, False)
+        return numpy.array(freed if of == "freed" else live, dtype=[(name, "<u8") for name in fields])
+
+    def to_pandas(self, of: str = "records", *, trace: int = 0, freed_limit: int = 65536) -> Any:
+        """to_numpy as a DataFrame, kind and allocator of records as categories by name. ImportError without pandas."""
+        pandas = _need("pandas")
+        array = self.to_numpy(of, trace=trace, freed_limit=freed_limit)
+        frame = pandas.DataFrame({name: array[name] for name in array.dtype.names})
+        if of == "records":
+            ranges = frame["kind"] >= 5
+            names = [_allocator_name(a, r) for a, r in zip(frame["allocator"], ranges)]
+            frame["allocator"] = pandas.Categorical(names)
+            frame["kind"] = pandas.Categorical([_KINDS.get(k, "?") for k in frame["kind"]])
+        return frame
+
+
+def _allocator_name(number: int, is_range: bool) -> str:
+    names = _memtap.MAP_KINDS if is_range else _memtap.ALLOCATORS
+    return names[number] if number < len(names) else "?"
+
+
+def _record(fields: Tuple[Any, ...]) -> Record:
+    timestamp_ns, address, size, weight, thread, stack_id, _, kind, allocator, realloc = fields
+    return Record(timestamp_ns, _KINDS.get(kind, "?"), address, size, weight, thread, stack_id,
+                  _allocator_name(allocator, kind >= 5), realloc)
+
+
+def _event_dtype(numpy: Any) -> Any:
+    formats = ["<u8"] * 5 + ["<u4"] * 2 + ["u1"] * 2 + ["?"]
+    offsets = [0, 8, 16, 24, 32, 40, 44, 48, 49, 50]
+    return numpy.dtype({"names": _EVENT_FIELDS, "formats": formats, "offsets": offsets, "itemsize": _EVENT.size})

@@ -1,0 +1,177 @@
+/* events.c: the events of a trace one by one, and the stacks they name. Context: [tool]. */
+#include "export/report.h"
+#include "model/cursor.h"
+#include "reader/failure.h"
+#include "reader/recording.h"
+#include "reader/sampleset.h"
+#include "reader/session.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
+
+enum { BATCH_EVENTS = 1024 };
+
+struct mt_event_reader {
+    struct mt_trace *trace;
+    struct mt_cursor *cursor;
+    uint32_t trace_idx;
+    bool dead;
+    struct mt_event batch[BATCH_EVENTS];
+};
+
+static void reader_fini(struct mt_event_reader *r)
+{
+    mt_cursor_free(r->cursor);
+    mt_trace_close(r->trace);
+    free(r);
+}
+
+static mt_status no_such_trace(const struct mt_recording *recording, size_t trace, struct mt_error *err)
+{
+    return mt_error_set(err, MT_E_INVAL, "there is no trace number %zu: the recording has %zu, from 0 on", trace,
+                        recording->paths.count);
+}
+
+struct opening {
+    struct mt_recording *recording;
+    size_t trace;
+    struct mt_event_reader *reader;
+};
+
+static mt_status open_body(void *context, struct mt_error *err)
+{
+    struct opening *o = context;
+    struct mt_wire_error wire = { 0 };
+    if (o->trace >= o->recording->paths.count) {
+        return no_such_trace(o->recording, o->trace, err);
+    }
+    const char *path = o->recording->paths.items[o->trace];
+    struct mt_event_reader *r = o->reader = mt_alloc_zero(1, sizeof *r);
+    r->trace_idx = (uint32_t)o->trace;
+    mt_status status = mt_trace_open(path, &r->trace, &wire);
+    if (status != MT_OK) {
+        return mt_failure_explain_open(status, path, &wire, err);
+    }
+    return mt_cursor_new(r->trace, UINT64_MAX, &r->cursor);
+}
+
+int mt_event_reader_open(struct mt_recording *recording, size_t trace, struct mt_event_reader **ret,
+                         struct mt_profile_failure *failure)
+{
+    struct opening opening = { .recording = recording, .trace = trace };
+    int code = mt_failure_guard(open_body, &opening, NULL, failure);
+    if (code == MT_PROFILE_OK) {
+        *ret = opening.reader;
+    } else if (opening.reader != NULL && code != MT_PROFILE_NO_MEMORY) {
+        reader_fini(opening.reader);
+    }
+    return code;
+}
+
+void mt_event_reader_close(struct mt_event_reader *reader)
+{
+    if (reader != NULL && !reader->dead) {
+        reader_fini(reader);
+    }
+}
+
+static struct mt_profile_event event_of(const struct mt_event_reader *r, const struct mt_event *e)
+{
+    const struct mt_trace_thread *thread = mt_trace_thread(r->trace, e->stream);
+    bool weighs = e->kind == MT_EVENT_ALLOC || e->kind == MT_EVENT_MAP;
+    return (struct mt_profile_event){
+        .timestamp_ns = e->clock,
+        .address = e->addr,
+        .size = e->size,
+        .weight = weighs ? mt_sampleset_weight(e->size, e->kind == MT_EVENT_ALLOC ? e->rate_bytes : 0) : 0,
+        .tid = thread != NULL ? thread->tid : e->stream,
+        .stack_id = e->stack < mt_trace_stack_count(r->trace) ? e->stack : 0,
+        .trace = r->trace_idx,
+        .kind = e->kind,
+        .allocator = e->allocator,
+        .realloc = (e->flags & MT_EVENT_OF_REALLOC) != 0,
+    };
+}
+
+struct reading {
+    struct mt_event_reader *reader;
+    struct mt_profile_event *out;
+    size_t capacity, count;
+};
+
+static mt_status next_body(void *context, struct mt_error *err)
+{
+    struct reading *n = context;
+    struct mt_event_reader *r = n->reader;
+    size_t got = 1;
+    while (n->count < n->capacity && got > 0) {
+        size_t wanted = n->capacity - n->count < BATCH_EVENTS ? n->capacity - n->count : BATCH_EVENTS;
+        got = mt_cursor_next(r->cursor, r->batch, wanted);
+        for (size_t i = 0; i < got; i++) {
+            n->out[n->count++] = event_of(r, &r->batch[i]);
+        }
+    }
+    mt_status status = mt_cursor_status(r->cursor);
+    return status == MT_OK ? status : mt_error_set(err, status, "cannot read the events: %s", mt_status_text(status));
+}
+
+int mt_event_reader_next(struct mt_event_reader *reader, struct mt_profile_event *out, size_t capacity,
+                         size_t *ret_count, struct mt_profile_failure *failure)
+{
+    struct reading reading = { .reader = reader, .out = out, .capacity = capacity };
+    int code = mt_failure_guard(next_body, &reading, &reader->dead, failure);
+    if (code == MT_PROFILE_OK) {
+        *ret_count = reading.count;
+    }
+    return code;
+}
+
+struct looking {
+    struct mt_recording *recording;
+    size_t trace;
+    uint32_t stack_id;
+    bool native;
+    struct mt_snapshot_frame *frames;
+    size_t count;
+};
+
+static mt_status stack_body(void *context, struct mt_error *err)
+{
+    struct looking *l = context;
+    struct mt_frames *frames;
+    if (l->trace >= l->recording->set.count) {
+        return no_such_trace(l->recording, l->trace, err);
+    }
+    mt_status status = mt_recording_frames(l->recording, l->native, &frames, err);
+    if (status != MT_OK) {
+        return status;
+    }
+    struct mt_frame_list list = mt_frames_stack(frames, l->trace, l->stack_id);
+    l->frames = mt_alloc(list.count * sizeof *l->frames);
+    for (size_t i = 0; i < list.count; i++) {
+        l->frames[l->count++] = mt_snapshot_frame_of(frames, list.spots[i]);
+    }
+    return MT_OK;
+}
+
+int mt_recording_stack(struct mt_recording *recording, size_t trace, uint32_t stack_id, bool native,
+                       struct mt_snapshot_frame **ret, size_t *ret_count, struct mt_profile_failure *failure)
+{
+    struct looking looking = { .recording = recording, .trace = trace, .stack_id = stack_id, .native = native };
+    int code = mt_failure_guard(stack_body, &looking, &recording->dead, failure);
+    if (code == MT_PROFILE_OK) {
+        *ret = looking.frames;
+        *ret_count = looking.count;
+    }
+    return code;
+}
+
+const char *mt_profile_allocator_name(unsigned allocator)
+{
+    return mt_report_allocator(allocator < MT_ALLOCATOR__COUNT ? (uint8_t)allocator : UINT8_MAX);
+}
+
+const char *mt_profile_map_name(unsigned kind)
+{
+    return mt_report_map_kind(kind <= UINT8_MAX ? (uint8_t)kind : UINT8_MAX);
+}

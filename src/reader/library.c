@@ -1,0 +1,205 @@
+/* library.c: reports and conversions as the library offers them: from a query's texts to a text or a file. Context:
+ * [tool]. */
+#include "export/records.h"
+#include "reader/failure.h"
+#include "reader/reports.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- from a query's texts -------------------------------------------------------------------------------------- */
+
+static mt_status read_times(const struct mt_profile_query *q, struct mt_selection *ret, struct mt_error *err)
+{
+    bool good = q->time != NULL && (ret->what == MT_SELECT_AT
+                                        ? mt_timepoint_parse(q->time, strlen(q->time), &ret->times[0])
+                                        : mt_timepoint_parse_pair(q->time, ret->times));
+    return good ? MT_OK
+                : mt_error_set(err, MT_E_INVAL,
+                               "\"%s\" is not %s; a time is seconds (1.5, 250ms), 50%% or peak",
+                               q->time != NULL ? q->time : "", ret->what == MT_SELECT_AT ? "a time" : "T0,T1");
+}
+
+static mt_status read_selection(const struct mt_profile_query *q, struct mt_selection *ret, struct mt_error *err)
+{
+    static const char *const words[] = { "peak", "leaks", "temporary", "at", "between" };
+    const char *word = q->selection != NULL ? q->selection : words[0];
+    *ret = (struct mt_selection){ .temporary_max = q->temporary_max > 0 ? q->temporary_max : 1, .thread = q->thread };
+    for (size_t i = 0; i < MT_COUNTOF(words); i++) {
+        if (strcmp(word, words[i]) == 0) {
+            ret->what = (enum mt_selected)i;
+            return i < MT_SELECT_AT ? MT_OK : read_times(q, ret, err);
+        }
+    }
+    return mt_error_set(err, MT_E_INVAL, "selection \"%s\" is not one of peak, leaks, temporary, at, between", word);
+}
+
+static mt_status read_by(const struct mt_profile_query *q, enum mt_profile_report report, enum mt_table_by *ret,
+                         struct mt_error *err)
+{
+    *ret = MT_BY_LINE;
+    bool known = q->by == NULL || mt_table_by_parse(q->by, ret);
+    bool tree = report == MT_PROFILE_TREE && *ret != MT_BY_LINE && *ret != MT_BY_FUNCTION;
+    return known && !tree ? MT_OK
+                          : mt_error_set(err, MT_E_INVAL, "by \"%s\" is not one of %s", q->by,
+                                         tree ? "function, line" : "function, file, line, type, thread, module");
+}
+
+/* ---- one call -------------------------------------------------------------------------------------------------- */
+
+struct call {
+    struct mt_recording *recording;
+    enum mt_profile_report report;
+    struct mt_profile_query query;
+    const char *path, *format; /* export */
+    char *text;
+    size_t bytes;
+};
+
+static struct call make_call(struct mt_recording *recording, const struct mt_profile_query *query)
+{
+    struct call call = { .recording = recording };
+    if (query != NULL) { /* a caller built with an older header knows fewer fields */
+        size_t known = query->struct_bytes;
+        memcpy(&call.query, query, known < sizeof call.query ? known : sizeof call.query);
+    }
+    return call;
+}
+
+static bool go_on(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+    const struct mt_profile_query *query = context;
+    (void)done_bytes;
+    (void)total_bytes;
+    return query->interrupted == NULL || !query->interrupted(query->context);
+}
+
+static mt_status begin(struct call *call, struct mt_report_job *job, struct mt_error *err)
+{
+    const struct mt_profile_query *q = &call->query;
+    *job = (struct mt_report_job){
+        .recording = call->recording,
+        .details = { .invert = q->invert, .min_age_ns = q->min_age_ns },
+        .native = q->native,
+        .load = { .progress = go_on, .context = &call->query },
+        .shown = { .format = MT_FORMAT_JSON, .rows = (size_t)q->rows },
+    };
+    mt_status status = read_selection(q, &job->selection, err);
+    if (status == MT_OK) {
+        status = read_by(q, call->report, &job->details.by, err);
+    }
+    return status == MT_OK ? mt_recording_refresh(call->recording, err) : status;
+}
+
+/* A memory output as the call's text. */
+static void keep_text(struct call *call, struct mt_out *out)
+{
+    const char *text = mt_out_text(out, &call->bytes);
+    call->text = mt_alloc(call->bytes + 1);
+    memcpy(call->text, text, call->bytes + 1);
+}
+
+static mt_status report_body(void *context, struct mt_error *err)
+{
+    struct call *call = context;
+    struct mt_report_job job;
+    mt_status status = begin(call, &job, err);
+    if (status == MT_OK) {
+        status = mt_report_load(&job, call->report, err);
+    }
+    if (status == MT_OK) {
+        struct mt_out *out = mt_out_open_memory();
+        status = mt_report_write(out, &job, call->report, err);
+        if (status == MT_OK) {
+            keep_text(call, out);
+        }
+        mt_out_discard(out);
+    }
+    mt_report_job_fini(&job);
+    return status;
+}
+
+static mt_status parse_body(void *context, struct mt_error *err)
+{
+    struct call *call = context;
+    struct mt_error damage = { 0 };
+    mt_status status = mt_recording_refresh(call->recording, err);
+    if (status != MT_OK) {
+        return status;
+    }
+    if (call->recording->set.count != 1) {
+        return mt_error_set(err, MT_E_INVAL, "records are those of one process: open one file");
+    }
+    struct mt_out *out = mt_out_open_memory();
+    status = mt_records_write(out, mt_trace_reader(call->recording->set.traces[0]), &damage);
+    keep_text(call, out);
+    mt_out_discard(out);
+    return status == MT_E_CORRUPT ? MT_OK : status; /* damage is in the text */
+}
+
+int mt_recording_report(struct mt_recording *recording, enum mt_profile_report report,
+                        const struct mt_profile_query *query, char **ret_text, size_t *ret_bytes,
+                        struct mt_profile_failure *failure)
+{
+    struct call call = make_call(recording, query);
+    call.report = report;
+    int code = mt_failure_guard(report == MT_PROFILE_PARSE ? parse_body : report_body, &call, &recording->dead, failure);
+    if (code == MT_PROFILE_OK) {
+        *ret_text = call.text;
+        *ret_bytes = call.bytes;
+    }
+    return code;
+}
+
+static mt_status export_job(struct call *call, struct mt_report_job *job, const struct mt_exporter *exporter,
+                            struct mt_error *err)
+{
+    struct mt_out *out;
+    mt_status status = mt_export_load(job, exporter, err);
+    if (status == MT_OK) {
+        status = mt_out_open(call->path, &out, err);
+    }
+    if (status != MT_OK) {
+        return status;
+    }
+    status = mt_export_write(out, job, exporter, err);
+    if (status != MT_OK) {
+        mt_out_discard(out);
+        return status;
+    }
+    return mt_out_commit(out, err);
+}
+
+static mt_status export_body(void *context, struct mt_error *err)
+{
+    struct call *call = context;
+    struct mt_report_job job;
+    const struct mt_exporter *exporter;
+    mt_status status = begin(call, &job, err);
+    if (status == MT_OK) {
+        status = mt_export_choose(call->format, call->path, &exporter, err);
+    }
+    if (status == MT_OK) {
+        status = export_job(call, &job, exporter, err);
+    }
+    mt_report_job_fini(&job);
+    return status;
+}
+
+int mt_recording_export(struct mt_recording *recording, const char *path, const char *format,
+                        const struct mt_profile_query *query, struct mt_profile_failure *failure)
+{
+    struct call call = make_call(recording, query);
+    if (path == NULL || path[0] == '\0' || strcmp(path, "-") == 0) {
+        return mt_failure_usage(failure, "which file? give the path of the file to write");
+    }
+    call.path = path;
+    call.format = format;
+    return mt_failure_guard(export_body, &call, &recording->dead, failure);
+}
+
+void mt_profile_release(void *text)
+{
+    free(text);
+}

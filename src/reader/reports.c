@@ -1,0 +1,195 @@
+/* reports.c: see reports.h. Context: [tool]. */
+#include "reader/reports.h"
+
+#include "analysis/leaks.h"
+#include "analysis/tree.h"
+#include "export/rows.h"
+#include "export/stats.h"
+#include "export/tree_view.h"
+
+#include <stdlib.h>
+
+/* ---- writers --------------------------------------------------------------------------------------------------- */
+
+static mt_status write_stats(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
+{
+    (void)err;
+    mt_stats_write(out, &job->shown);
+    return MT_OK;
+}
+
+static mt_status write_tree(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
+{
+    struct mt_tree tree = { 0 };
+    struct mt_tree_options options = { .inverted = job->details.invert,
+                                       .by_function = job->details.by == MT_BY_FUNCTION };
+    mt_status status = mt_tree_make(&job->loaded.profile, job->shown.frames, &options, &tree);
+    if (status != MT_OK) {
+        return mt_error_set(err, status, "cannot make the tree: %s", mt_status_text(status));
+    }
+    mt_tree_view_write(out, &job->shown, &tree);
+    mt_tree_fini(&tree);
+    return MT_OK;
+}
+
+static mt_status write_rows(struct mt_out *out, const struct mt_report_job *job, enum mt_table_by by,
+                            struct mt_error *err)
+{
+    struct mt_table table = { 0 };
+    mt_status status = mt_table_make(&job->loaded.profile, job->shown.frames, by, &table);
+    if (status != MT_OK) {
+        return mt_error_set(err, status, "cannot make the table: %s", mt_status_text(status));
+    }
+    mt_rows_write_table(out, &job->shown, &table, by);
+    mt_table_fini(&table);
+    return MT_OK;
+}
+
+static mt_status write_table(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
+{
+    return write_rows(out, job, job->details.by, err);
+}
+
+/* The functions that hold the most memory; for people, below a few lines about the whole. */
+static mt_status write_summary(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
+{
+    if (job->shown.format == MT_FORMAT_TABLE) {
+        char *command = mt_report_command(mt_trace_info(mt_report_root(job->shown.set)));
+        mt_out_print(out, "%s\n", command);
+        mt_stats_brief(out, &job->shown);
+        mt_out_byte(out, '\n');
+        free(command);
+    }
+    return write_rows(out, job, MT_BY_FUNCTION, err);
+}
+
+static mt_status write_leaks(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
+{
+    struct mt_leaks leaks = { 0 };
+    mt_status status = mt_leaks_make(job->shown.set, &job->loaded.analysis, (double)job->details.min_age_ns / 1e9,
+                                     job->loaded.thread_tid, &leaks);
+    if (status != MT_OK) {
+        return mt_error_set(err, status, "cannot list the leaks: %s", mt_status_text(status));
+    }
+    mt_rows_write_leaks(out, &job->shown, &leaks);
+    mt_leaks_fini(&leaks);
+    return MT_OK;
+}
+
+/* ---- loading --------------------------------------------------------------------------------------------------- */
+
+static mt_status load(struct mt_report_job *job, struct mt_error *err)
+{
+    mt_status status = mt_selection_load(&job->recording->set, &job->selection, &job->load, &job->loaded, err);
+    if (status == MT_OK && job->load.profile) {
+        status = mt_recording_frames(job->recording, job->native, &job->shown.frames, err);
+    }
+    job->shown.set = &job->recording->set;
+    job->shown.analysis = &job->loaded.analysis;
+    job->shown.selection = job->loaded.words;
+    return status;
+}
+
+void mt_report_job_fini(struct mt_report_job *job)
+{
+    mt_loaded_fini(&job->loaded);
+}
+
+mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report report, struct mt_error *err)
+{
+    bool table = report == MT_PROFILE_TABLE;
+    if (report == MT_PROFILE_LEAKS) {
+        job->selection.what = MT_SELECT_LEAKS;
+    }
+    job->load.profile = report != MT_PROFILE_STATS;
+    job->load.by_thread = table && job->details.by == MT_BY_THREAD;
+    job->load.by_allocator = table && job->details.by == MT_BY_TYPE;
+    return load(job, err);
+}
+
+mt_status mt_report_write(struct mt_out *out, const struct mt_report_job *job, enum mt_profile_report report,
+                          struct mt_error *err)
+{
+    switch (report) {
+    case MT_PROFILE_STATS:
+        return write_stats(out, job, err);
+    case MT_PROFILE_SUMMARY:
+        return write_summary(out, job, err);
+    case MT_PROFILE_TREE:
+        return write_tree(out, job, err);
+    case MT_PROFILE_TABLE:
+        return write_table(out, job, err);
+    case MT_PROFILE_LEAKS:
+        return write_leaks(out, job, err);
+    case MT_PROFILE_PARSE:
+    default:
+        return mt_error_set(err, MT_E_INVAL, "there is no report number %d", (int)report);
+    }
+}
+
+/* ---- other tools' formats -------------------------------------------------------------------------------------- */
+
+mt_status mt_export_choose(const char *name, const char *path, const struct mt_exporter **ret, struct mt_error *err)
+{
+    const struct mt_exporter *found = NULL;
+    if (name != NULL) {
+        found = mt_exporter_find(name);
+        (void)mt_error_set(err, MT_E_INVAL,
+                           "--format: \"%s\" is not one of collapsed, speedscope, pprof, csv, json, chrome, "
+                           "heaptrack",
+                           name);
+    } else {
+        found = path != NULL ? mt_exporter_by_suffix(path) : NULL;
+        (void)mt_error_set(err, MT_E_INVAL,
+                           "which format? give --format collapsed, speedscope, pprof, csv, json, chrome "
+                           "or heaptrack");
+    }
+    if (found == NULL) {
+        return MT_E_INVAL;
+    }
+    *ret = found;
+    return MT_OK;
+}
+
+mt_status mt_export_load(struct mt_report_job *job, const struct mt_exporter *exporter, struct mt_error *err)
+{
+    if (exporter->write_events != NULL && job->recording->set.count != 1) {
+        return mt_error_set(err, MT_E_INVAL, "%s files hold one process: give one FILE", exporter->name);
+    }
+    job->load.profile = job->load.by_thread = job->load.by_allocator = true;
+    job->load.timeline_points = exporter->timeline_points;
+    return load(job, err);
+}
+
+static mt_status make_total(const struct mt_report_job *job, struct mt_profile *ret)
+{
+    struct mt_profile_options options = {
+        .measure = MT_MEASURE_TOTAL, .by_thread = true, .by_allocator = true, .thread_tid = job->loaded.thread_tid
+    };
+    return mt_profile_make(job->shown.set, &job->loaded.analysis, &options, ret);
+}
+
+mt_status mt_export_write(struct mt_out *out, const struct mt_report_job *job, const struct mt_exporter *exporter,
+                          struct mt_error *err)
+{
+    if (exporter->write_events != NULL) {
+        return exporter->write_events(out, &job->shown, err);
+    }
+    struct mt_profile total = { 0 };
+    struct mt_tree tree = { 0 };
+    mt_status status = make_total(job, &total);
+    if (status == MT_OK && exporter->needs_tree) {
+        status = mt_tree_make(&job->loaded.profile, job->shown.frames, NULL, &tree);
+    }
+    if (status == MT_OK) {
+        struct mt_export_input input = {
+            .report = &job->shown, .profile = &job->loaded.profile, .total = &total, .tree = &tree
+        };
+        exporter->write(out, &input);
+    } else {
+        (void)mt_error_set(err, status, "cannot prepare the export: %s", mt_status_text(status));
+    }
+    mt_tree_fini(&tree);
+    mt_profile_fini(&total);
+    return status;
+}

@@ -1,0 +1,47 @@
+/* reports.h: the reports by name: what each needs loaded, what its details mean, who writes it.
+ *
+ * Decides: one list of reports for the commands and the library, so that both say the same. Context: [tool].
+ */
+#ifndef MT_READER_REPORTS_H
+#define MT_READER_REPORTS_H
+
+#include "analysis/table.h"
+#include "export/exporter.h"
+#include "export/report.h"
+#include "memtap/profile.h"
+#include "reader/recording.h"
+#include "reader/selection.h"
+
+/* What only some reports have. */
+struct mt_report_details {
+    enum mt_table_by by; /* table: any; tree: MT_BY_FUNCTION, else by line */
+    bool invert;         /* tree */
+    uint64_t min_age_ns; /* leaks */
+};
+
+/* A report being made: shown is what report.h's writers ask for. */
+struct mt_report_job {
+    struct mt_recording *recording;
+    struct mt_selection selection;
+    struct mt_report_details details;
+    bool native;
+    struct mt_load_options load; /* progress only; the rest is settled by what is made */
+    struct mt_loaded loaded;
+    struct mt_report shown; /* format and rows are the caller's */
+};
+
+/* Loads what the report needs. MT_E_INVAL: the selection cannot be. mt_report_job_fini also after a failure. */
+mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report report, struct mt_error *err) MT_CHECKED;
+mt_status mt_report_write(struct mt_out *out, const struct mt_report_job *job, enum mt_profile_report report,
+                          struct mt_error *err) MT_CHECKED;
+/* The same for a format of other tools. MT_E_INVAL also: the format holds one process and there are more. */
+mt_status mt_export_load(struct mt_report_job *job, const struct mt_exporter *exporter,
+                         struct mt_error *err) MT_CHECKED;
+mt_status mt_export_write(struct mt_out *out, const struct mt_report_job *job, const struct mt_exporter *exporter,
+                          struct mt_error *err) MT_CHECKED;
+/* The exporter of a name or, name NULL, of a path's suffix (path may be NULL); MT_E_INVAL with the list of names. */
+mt_status mt_export_choose(const char *name, const char *path, const struct mt_exporter **ret,
+                           struct mt_error *err) MT_CHECKED;
+void mt_report_job_fini(struct mt_report_job *job);
+
+#endif

@@ -1,0 +1,186 @@
+/* selection.c: see selection.h. Context: [tool]. */
+#include "reader/selection.h"
+
+#include "util/human.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What is loaded, while it is loaded. */
+struct load {
+    const struct mt_trace_set *set;
+    const struct mt_selection *selection;
+    const struct mt_load_options *options;
+    struct mt_loaded *loaded;
+    struct mt_error *err;
+};
+
+/* ---- the pass -------------------------------------------------------------------------------------------------- */
+
+static mt_status analyze(const struct load *l, struct mt_analysis_options *options)
+{
+    options->progress = l->options->progress;
+    options->context = l->options->context;
+    mt_analysis_fini(&l->loaded->analysis);
+    mt_status status = mt_analyze(l->set, options, &l->loaded->analysis);
+    return status == MT_OK ? status
+                           : mt_error_set(l->err, status, "cannot read the events: %s", mt_status_text(status));
+}
+
+static uint64_t longest_duration(const struct mt_trace_set *set)
+{
+    uint64_t longest = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        uint64_t duration = mt_trace_info(set->traces[i])->duration_ns;
+        longest = duration > longest ? duration : longest;
+    }
+    return longest;
+}
+
+static bool needs_peak(const struct mt_selection *s)
+{
+    return (s->what == MT_SELECT_AT || s->what == MT_SELECT_BETWEEN) &&
+           (s->times[0].kind == MT_TIMEPOINT_PEAK ||
+            (s->what == MT_SELECT_BETWEEN && s->times[1].kind == MT_TIMEPOINT_PEAK));
+}
+
+static char *describe(const struct mt_selection *s, const uint64_t times[2], uint64_t peak_ns)
+{
+    struct mt_human first = mt_human_duration(times[0]);
+    struct mt_human second = mt_human_duration(times[1]);
+    switch (s->what) {
+    case MT_SELECT_LEAKS:
+        return mt_strdup("alive at the end");
+    case MT_SELECT_TEMPORARY:
+        return mt_format("freed after at most %llu further allocations", (unsigned long long)s->temporary_max);
+    case MT_SELECT_AT:
+        return mt_format("alive at %s", first.text);
+    case MT_SELECT_BETWEEN:
+        return mt_format("allocated from %s on and alive at %s", first.text, second.text);
+    case MT_SELECT_PEAK:
+    default:
+        return mt_format("at the peak (%s)", mt_human_duration(peak_ns).text);
+    }
+}
+
+static enum mt_measure measure_of(enum mt_selected what)
+{
+    static const enum mt_measure measures[] = {
+        [MT_SELECT_PEAK] = MT_MEASURE_PEAK,           [MT_SELECT_LEAKS] = MT_MEASURE_LIVE,
+        [MT_SELECT_TEMPORARY] = MT_MEASURE_TEMPORARY, [MT_SELECT_AT] = MT_MEASURE_LIVE,
+        [MT_SELECT_BETWEEN] = MT_MEASURE_WINDOW,
+    };
+    return measures[what];
+}
+
+static mt_status run_passes(const struct load *l)
+{
+    const struct mt_selection *s = l->selection;
+    struct mt_analysis_options options = MT_ANALYSIS_DEFAULTS;
+    uint64_t times[2] = { 0, 0 };
+    uint64_t peak_ns = 0;
+    mt_status status = MT_OK;
+    if (needs_peak(s)) {
+        status = analyze(l, &options);
+        peak_ns = l->loaded->analysis.totals.peak_time_ns;
+    }
+    for (int i = 0; i < 2; i++) {
+        times[i] = mt_timepoint_resolve(&s->times[i], longest_duration(l->set), peak_ns);
+    }
+    if (s->what == MT_SELECT_BETWEEN && times[0] > times[1]) {
+        return mt_error_set(l->err, MT_E_INVAL, "--between: %s is after %s", mt_human_duration(times[0]).text,
+                            mt_human_duration(times[1]).text);
+    }
+    options.temporary_max = (uint32_t)s->temporary_max;
+    options.timeline_points = l->options->timeline_points;
+    options.stop_ns = s->what == MT_SELECT_AT ? times[0] : s->what == MT_SELECT_BETWEEN ? times[1] : UINT64_MAX;
+    options.window_start_ns = s->what == MT_SELECT_BETWEEN ? times[0] : 0;
+    if (status == MT_OK) {
+        status = analyze(l, &options);
+    }
+    if (status == MT_OK) {
+        l->loaded->words = describe(s, times, l->loaded->analysis.totals.peak_time_ns);
+        l->loaded->measure = measure_of(s->what);
+    }
+    return status;
+}
+
+/* ---- threads --------------------------------------------------------------------------------------------------- */
+
+static bool thread_named(const struct mt_trace_thread *thread, const char *name)
+{
+    return thread->name.bytes == strlen(name) && memcmp(thread->name.data, name, thread->name.bytes) == 0;
+}
+
+/* --thread as a name must mean one thread. */
+static mt_status find_thread(const struct mt_trace_set *set, const char *name, uint64_t *ret_tid, struct mt_error *err)
+{
+    uint64_t found = 0;
+    size_t matches = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        size_t count;
+        const struct mt_trace_thread *threads = mt_trace_threads(set->traces[i], &count);
+        for (size_t t = 0; t < count; t++) {
+            if (thread_named(&threads[t], name) && (matches == 0 || threads[t].tid != found)) {
+                found = threads[t].tid;
+                matches++;
+            }
+        }
+    }
+    if (matches == 0) {
+        return mt_error_set(err, MT_E_INVAL,
+                            "--thread: no thread is called \"%s\"; `memtap table --by thread` lists them", name);
+    }
+    if (matches > 1) {
+        return mt_error_set(err, MT_E_INVAL,
+                            "--thread: %zu threads are called \"%s\"; give the id of one "
+                            "(`memtap table --by thread` lists them)",
+                            matches, name);
+    }
+    *ret_tid = found;
+    return MT_OK;
+}
+
+static mt_status resolve_thread(const struct load *l)
+{
+    const char *thread = l->selection->thread;
+    uint64_t *tid = &l->loaded->thread_tid;
+    if (thread == NULL || (mt_parse_count(thread, tid) && *tid != 0)) {
+        return MT_OK;
+    }
+    return find_thread(l->set, thread, tid, l->err);
+}
+
+/* ---- all together ---------------------------------------------------------------------------------------------- */
+
+static mt_status make_profile(const struct load *l)
+{
+    struct mt_profile_options wanted = { .measure = l->loaded->measure,
+                                         .by_thread = l->options->by_thread,
+                                         .by_allocator = l->options->by_allocator,
+                                         .thread_tid = l->loaded->thread_tid };
+    mt_status status = mt_profile_make(l->set, &l->loaded->analysis, &wanted, &l->loaded->profile);
+    return status == MT_OK ? status
+                           : mt_error_set(l->err, status, "cannot prepare the report: %s", mt_status_text(status));
+}
+
+mt_status mt_selection_load(const struct mt_trace_set *set, const struct mt_selection *selection,
+                            const struct mt_load_options *options, struct mt_loaded *ret, struct mt_error *err)
+{
+    struct load load = { .set = set, .selection = selection, .options = options, .loaded = ret, .err = err };
+    *ret = (struct mt_loaded){ 0 };
+    mt_status status = resolve_thread(&load);
+    if (status == MT_OK) {
+        status = run_passes(&load);
+    }
+    return status == MT_OK && options->profile ? make_profile(&load) : status;
+}
+
+void mt_loaded_fini(struct mt_loaded *loaded)
+{
+    mt_profile_fini(&loaded->profile);
+    mt_analysis_fini(&loaded->analysis);
+    free(loaded->words);
+    loaded->words = NULL;
+}

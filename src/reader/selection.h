@@ -1,0 +1,50 @@
+/* selection.h: which memory a report is about.
+ *
+ * Decides: the meaning of what commands and the library offer to select (contract: peak, leaks, temporary N, at T,
+ * between T0,T1, one thread, native frames), and how it becomes an analysis. A time given as "peak" needs the whole
+ * trace read once to know when that was; every other selection is one pass. Context: [tool].
+ */
+#ifndef MT_READER_SELECTION_H
+#define MT_READER_SELECTION_H
+
+#include "analysis/analysis.h"
+#include "analysis/profile.h"
+#include "model/frames.h"
+#include "model/trace.h"
+#include "util/error.h"
+#include "util/timepoint.h"
+
+enum mt_selected { MT_SELECT_PEAK, MT_SELECT_LEAKS, MT_SELECT_TEMPORARY, MT_SELECT_AT, MT_SELECT_BETWEEN };
+
+struct mt_selection {
+    enum mt_selected what;
+    uint64_t temporary_max;       /* 1 unless asked for more */
+    struct mt_timepoint times[2];
+    const char *thread;           /* number or name; NULL: all */
+};
+
+struct mt_load_options {
+    bool profile; /* stacks are shown: make the profile */
+    bool by_thread, by_allocator;
+    size_t timeline_points;
+    bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* as in analysis.h */
+    void *context;
+};
+
+/* What a report is made of. */
+struct mt_loaded {
+    struct mt_analysis analysis;
+    struct mt_profile profile;
+    enum mt_measure measure;
+    uint64_t thread_tid; /* 0: all */
+    char *words;         /* "at the peak (1.20 s)" */
+};
+
+/* Analyses the set. MT_E_INVAL: the selection cannot be (no such thread, T0 after T1). ret must be given to
+ * mt_loaded_fini, also after a failure. */
+mt_status mt_selection_load(const struct mt_trace_set *set, const struct mt_selection *selection,
+                            const struct mt_load_options *options, struct mt_loaded *ret,
+                            struct mt_error *err) MT_CHECKED;
+void mt_loaded_fini(struct mt_loaded *loaded);
+
+#endif
