@@ -1,0 +1,115 @@
+"""One measured piece of work: recorded into a trace, then read back as the few numbers a person asks for.
+
+Decides: what pytest's plugin and the notebook magic have in common: a trace of its own for each piece of work, garbage
+collected before the end (so that cycles do not count as held), the same rows in both. Sizes in text: 1 KB = 1 KiB = 1024.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+import os
+import re
+from typing import Any, Dict, List, NamedTuple, Union
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
+TABLE_ROWS = 100  # of the peak; leaks are all read, because limits look at each stack
+_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+class Frame(NamedTuple):
+    """One call of a stack."""
+
+    function: str
+    file: str
+    line: int
+
+    @property
+    def filename(self) -> str:
+        return self.file
+
+    @property
+    def lineno(self) -> int:
+        return self.line
+
+
+class Stack(NamedTuple):
+    """Calls from the one that allocated outwards."""
+
+    frames: List[Frame]
+
+
+class Measurement(NamedTuple):
+    """What one piece of work did with memory; bytes and counts.
+
+    peak_bytes: highest sum of blocks allocated in it and alive. leaked_bytes, leaked_allocations: of those, alive at its
+    end. table: rows {function, file, line, bytes, count, stack} at the peak, leaks: at the end; largest first.
+    """
+
+    peak_bytes: int
+    leaked_bytes: int
+    leaked_allocations: int
+    allocations: int
+    total_allocated_bytes: int
+    dropped_events: int
+    table: List[Dict[str, Any]]
+    leaks: List[Dict[str, Any]]
+
+
+class Recording:
+    """Records from start() to finish() into the file `path`; options are those of memtap.record()."""
+
+    def __init__(self, path: Union[str, os.PathLike], **options: Any) -> None:
+        self.path = os.fspath(path)
+        self._options = options
+
+    def start(self) -> None:
+        """Raises what memtap.record() raises where a recording cannot begin."""
+        import memtap  # late: a test run that records nothing pays nothing
+
+        self._context = memtap.record(self.path, **self._options)
+        self._context.__enter__()
+
+    def stop(self) -> None:
+        """Collects garbage, then ends the trace."""
+        try:
+            gc.collect()
+        finally:
+            self._context.__exit__(None, None, None)
+
+    def read(self) -> Measurement:
+        """The finished trace in numbers."""
+        import memtap
+
+        keys = ("peak_bytes", "leaked_bytes", "leaked_allocations", "allocations", "total_allocated_bytes", "dropped_events")
+        with memtap.open(self.path) as trace:
+            stats = trace.stats()
+            return Measurement(*(stats[key] for key in keys), trace.table(rows=TABLE_ROWS), trace.leaks())
+
+
+def stack_of(row: Dict[str, Any]) -> Stack:
+    """The stack of a row of a report."""
+    return Stack([Frame(frame["function"], frame.get("file") or "", frame.get("line") or 0) for frame in row.get("stack") or []])
+
+
+def parse_size(size: Union[str, int]) -> int:
+    """Bytes of "24 MB", "1.5 GiB", "512K", "100" or an int; KB and KiB are both 1024. ValueError, TypeError."""
+    if isinstance(size, bool) or not isinstance(size, (str, int)):
+        raise TypeError(f"a size is a string such as '24 MB' or a number of bytes, not {size!r}")
+    match = _SIZE.fullmatch(str(size))
+    if match is None:
+        raise ValueError(f"not a size: {size!r} (write '24 MB', '512 KiB' or a number of bytes)")
+    return math.floor(float(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()])
+
+
+def format_size(size: float) -> str:
+    """"24.0 MiB" and the like; bytes are whole."""
+    if abs(size) < 1024:
+        return f"{size:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if abs(size) < 1024:
+            break
+    else:
+        size, unit = size / 1024, "TiB"
+    return f"{size:.1f} {unit}"

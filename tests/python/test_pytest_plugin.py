@@ -1,0 +1,465 @@
+"""memtap.pytest_plugin: runs of pytest on small projects whose memory is known by construction."""
+
+import json
+import os
+import sys
+
+import pytest
+
+from memtap import _measure
+
+pytest_plugins = ["pytester"]
+MIB = 1024 * 1024
+NOISE = 256 * 1024  # what a test's call allocates beside its own blocks
+
+EXAMPLES = """
+    import pytest
+    KEPT = []
+
+    def make(size):
+        return bytearray(size)
+
+    def test_peak():
+        block = make(8 << 20)
+        del block
+
+    def test_leak():
+        KEPT.append(make(3 << 20))
+
+    def test_nothing():
+        pass
+"""
+
+
+@pytest.fixture
+def project(pytester, monkeypatch):
+    """project(source, *options): runs pytest on it with the plugin; the result has .tests, {name: row of the JSON}."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def run(source, *options, json_file="memory.json"):
+        pytester.makepyfile(test_it=source)
+        arguments = ["-p", "memtap.pytest_plugin", "-p", "no:cacheprovider", *options]
+        if json_file:
+            arguments += ["--memtap-json", json_file]
+        result = pytester.runpytest_subprocess(*arguments, timeout=300)
+        path = pytester.path / (json_file or "none")
+        rows = json.loads(path.read_text())["tests"] if path.exists() else []
+        result.tests = {row["nodeid"].split("::", 1)[1]: row for row in rows}
+        result.text = result.stdout.str()
+        return result
+
+    run.path = pytester.path
+    run.make = pytester
+    return run
+
+
+def test_each_test_has_its_peak_and_its_leaks(project):
+    result = project(EXAMPLES, "--memtap")
+    result.assert_outcomes(passed=3)
+    tests = result.tests
+    assert 8 * MIB <= tests["test_peak"]["peak_bytes"] < 8 * MIB + NOISE
+    assert tests["test_peak"]["leaked_bytes"] < NOISE
+    assert 3 * MIB <= tests["test_leak"]["leaked_bytes"] < 3 * MIB + NOISE
+    assert tests["test_nothing"]["peak_bytes"] < NOISE
+    top = tests["test_peak"]["table"][0]
+    assert (top["function"], os.path.basename(top["file"]), top["line"]) == ("make", "test_it.py", 5)
+    assert tests["test_leak"]["leaks"][0]["line"] == 5 and tests["test_leak"]["leaks"][0]["bytes"] >= 3 * MIB
+
+
+def test_the_summary_shows_the_largest_first(project):
+    result = project(EXAMPLES, "--memtap", "--memtap-rows", "2", json_file=None)
+    result.stdout.fnmatch_lines([
+        "*memtap: memory of each test*",
+        "* peak * leaked * blocks  test",
+        "* 8.? MiB * test_it.py::test_peak",
+        "* 8.? MiB at *test_it.py:5 make",
+        "* 3.? MiB * 3.? MiB * test_it.py::test_leak",
+        "and 1 tests with smaller peaks*",
+    ])
+    assert "test_nothing" not in result.text.split("memory of each test")[1]
+
+
+def test_without_the_option_nothing_is_recorded_and_marks_are_known(project):
+    result = project("""
+        import pytest
+        @pytest.mark.limit_memory("1 KB")
+        @pytest.mark.limit_leaks("1 KB")
+        @pytest.mark.no_memtap
+        def test_large():
+            assert len(bytearray(4 << 20))
+    """, "--strict-markers", json_file=None)
+    result.assert_outcomes(passed=1)
+    assert "memtap:" not in result.text
+
+
+def test_limit_memory(project):
+    result = project("""
+        import pytest
+        @pytest.mark.limit_memory("4 MB")
+        def test_above():
+            bytearray(5 << 20)
+        @pytest.mark.limit_memory("4 MB")
+        def test_below():
+            bytearray(3 << 20)
+    """, "--memtap")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines([
+        "memtap: the peak is 5.? MiB, limit_memory allows 4.0 MiB",
+        "  5.0 MiB at the peak in * blocks: *test_it.py:4 test_above",
+    ])
+    assert result.tests["test_above"]["outcome"] == "failed" and result.tests["test_above"]["problems"]
+    assert "pytest_plugin.py" not in result.text.split("short test summary")[0].split("memory of each test")[0]
+
+
+def test_limit_leaks_is_per_stack_and_ignores_cyclic_garbage(project):
+    result = project("""
+        import pytest
+        KEPT = []
+        class Node:
+            def __init__(self):
+                self.itself, self.block = self, bytearray(1 << 20)
+        @pytest.mark.limit_leaks("64 KB")
+        def test_leaks():
+            KEPT.append(bytearray(200_000))
+        @pytest.mark.limit_leaks("256 KB")
+        def test_two_stacks_below():
+            KEPT.append(bytearray(200_000))
+            KEPT.append(bytearray(200_000))
+        @pytest.mark.limit_leaks("64 KB")
+        def test_cycles():
+            for _ in range(5):
+                Node()
+    """, "--memtap")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["memtap: 195.* KiB left behind by 1 call stacks of more than limit_leaks(64.0 KiB)",
+                                 "  195.* KiB left behind in 1 blocks: *test_it.py:9 test_leaks"])
+
+
+def test_limit_leaks_with_a_filter(project):
+    result = project("""
+        import pytest
+        CACHE, KEPT = [], []
+        def fill_cache():
+            CACHE.append(bytearray(1 << 20))
+        def not_the_cache(stack):
+            return all(frame.function != "fill_cache" for frame in stack.frames)
+        @pytest.mark.limit_leaks("64 KB", filter_fn=not_the_cache)
+        def test_cache():
+            fill_cache()
+        @pytest.mark.limit_leaks("64 KB", filter_fn=not_the_cache)
+        def test_other():
+            fill_cache()
+            KEPT.append(bytearray(1 << 20))
+    """, "--memtap")
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.tests["test_other"]["outcome"] == "failed"
+
+
+def test_warmups_fill_caches_first(project):
+    result = project("""
+        import functools, pytest
+        @functools.lru_cache(maxsize=None)
+        def table(name):
+            return bytearray(1 << 20)
+        @pytest.mark.limit_leaks("64 KB", warmups=1)
+        def test_warm():
+            table("warm")
+        @pytest.mark.limit_leaks("64 KB")
+        def test_cold():
+            table("cold")
+    """, "--memtap")
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.tests["test_cold"]["outcome"] == "failed"
+
+
+def test_a_failing_test_fails_for_its_own_reason(project):
+    result = project("""
+        import pytest
+        @pytest.mark.limit_memory("1 KB")
+        def test_wrong():
+            bytearray(1 << 20)
+            assert 1 == 2
+        @pytest.mark.limit_memory("1 KB")
+        def test_skips():
+            bytearray(1 << 20)
+            pytest.skip("not today")
+        @pytest.mark.xfail(strict=True)
+        @pytest.mark.limit_memory("1 KB")
+        def test_expected():
+            bytearray(1 << 20)
+    """, "--memtap")
+    result.assert_outcomes(failed=1, skipped=1, xfailed=1)
+    result.stdout.fnmatch_lines(["E*assert 1 == 2"])
+    assert result.tests["test_wrong"]["peak_bytes"] > MIB
+
+
+def test_the_closest_mark_counts(project):
+    result = project("""
+        import pytest
+        pytestmark = pytest.mark.limit_memory("1 KB")
+        class TestIt:
+            @pytest.mark.limit_memory("4 MB")
+            def test_own(self):
+                bytearray(1 << 20)
+            def test_modules(self):
+                bytearray(1 << 20)
+    """, "--memtap")
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.tests["TestIt::test_own"]["outcome"] == "passed"
+
+
+@pytest.mark.parametrize("mark, message", [
+    ('limit_memory("24 parsecs")', "limit_memory: not a size: '24 parsecs'"),
+    ("limit_memory()", "limit_memory: *missing*"),
+    ("limit_leaks(True)", "limit_leaks: a size is a string"),
+    ('limit_leaks("1 KB", colour="red")', "limit_leaks: *colour*"),
+])
+def test_a_wrong_mark_stops_the_run(project, mark, message):
+    result = project(f"import pytest\n@pytest.mark.{mark}\ndef test_it(): pass", "--memtap", json_file=None)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: test_it.py::test_it: {message}*"])
+
+
+def test_unittest_classes_and_parameters(project):
+    result = project("""
+        import pytest, unittest
+        class TestCase(unittest.TestCase):
+            @pytest.mark.limit_memory("1 MB")
+            def test_method(self):
+                bytearray(2 << 20)
+        @pytest.mark.parametrize("size", [1, 2])
+        def test_sizes(size):
+            bytearray(size << 20)
+    """, "--memtap")
+    result.assert_outcomes(passed=2, failed=1)
+    assert [round(result.tests[f"test_sizes[{n}]"]["peak_bytes"] / MIB) for n in (1, 2)] == [1, 2]
+
+
+def test_fixtures_are_not_the_test(project):
+    result = project("""
+        import pytest
+        @pytest.fixture
+        def data():
+            yield bytearray(6 << 20)
+        def test_it(data):
+            assert len(data)
+    """, "--memtap")
+    assert result.tests["test_it"]["peak_bytes"] < NOISE
+
+
+def test_no_memtap_leaves_a_test_alone(project):
+    result = project("""
+        import pytest
+        @pytest.mark.no_memtap
+        def test_it():
+            pass
+    """, "--memtap")
+    result.assert_outcomes(passed=1)
+    assert result.tests == {}
+
+
+def test_the_ini_file_switches_it_on(project):
+    project.make.makeini("[pytest]\nmemtap = true\nmemtap_rows = 1\n")
+    result = project(EXAMPLES, json_file=None)
+    result.stdout.fnmatch_lines(["*test_it.py::test_peak", "and 2 tests with smaller peaks*"])
+
+
+def test_junit_properties(project):
+    project(EXAMPLES, "--memtap", "--junitxml", "out.xml", "-o", "junit_family=xunit1")
+    assert 'name="memtap_peak_bytes" value="8' in (project.path / "out.xml").read_text()
+
+
+def test_traces_are_kept_on_request_and_nowhere_else(project):
+    temporary = project.path / "tmp"
+    temporary.mkdir()
+    os.environ["TMPDIR"], before = str(temporary), os.environ.get("TMPDIR")
+    try:
+        project(EXAMPLES, "--memtap")
+        assert list(temporary.glob("memtap-pytest-*")) == []
+    finally:
+        del os.environ["TMPDIR"]
+        if before is not None:
+            os.environ["TMPDIR"] = before
+    project(EXAMPLES, "--memtap-dir", "traces")
+    names = sorted(path.name for path in (project.path / "traces").iterdir())
+    assert [name.rsplit("-", 1)[0] for name in names] == [f"test_it.py-{name}" for name in ("test_leak", "test_nothing", "test_peak")]
+
+
+# ---- the baseline --------------------------------------------------------------------------------------------------------
+
+GROWING = """
+    import os
+    def test_grows():
+        bytearray(int(os.environ["SIZE_MIB"]) << 20)
+    def test_stays():
+        bytearray(2 << 20)
+"""
+
+
+@pytest.fixture
+def sized(project, monkeypatch):
+    def run(mib, *options, source=GROWING):
+        monkeypatch.setenv("SIZE_MIB", str(mib))
+        return project(source, "--memtap-baseline", "base.json", *options)
+
+    run.path = project.path / "base.json"
+    return run
+
+
+def test_growth_over_the_baseline_fails(sized):
+    sized(10, "--memtap-update-baseline").assert_outcomes(passed=2)
+    assert set(json.loads(sized.path.read_text())["tests"]) == {"test_it.py::test_grows", "test_it.py::test_stays"}
+    sized(10).assert_outcomes(passed=2)
+    sized(12, "--memtap-tolerance", "30%").assert_outcomes(passed=2)
+    sized(12, "--memtap-tolerance", "3 MB").assert_outcomes(passed=2)
+    result = sized(12)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["memtap: peak is 12.? MiB, the baseline has 10.? MiB and 11.? MiB would be allowed",
+                                 "baseline: 2 tests compared, 0 not in it"])
+
+
+def test_an_update_keeps_other_tests_and_takes_no_failures(sized):
+    sized(10, "--memtap-update-baseline")
+    before = json.loads(sized.path.read_text())["tests"]
+    sized(20, "--memtap-update-baseline", "-k", "test_grows")
+    after = json.loads(sized.path.read_text())["tests"]
+    assert after["test_it.py::test_stays"] == before["test_it.py::test_stays"]
+    assert after["test_it.py::test_grows"]["peak_bytes"] >= 20 * MIB
+    sized(30, "--memtap-update-baseline", source=GROWING.replace("<< 20)\n    def test_stays", "<< 20); assert False\n    def test_stays"))
+    assert json.loads(sized.path.read_text())["tests"]["test_it.py::test_grows"] == after["test_it.py::test_grows"]
+
+
+def test_new_tests_have_nothing_to_compare_with(sized):
+    sized.path.write_text('{"format": 1, "python": "3.11", "tests": {}}')
+    result = sized(10)
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["baseline: 0 tests compared, 2 not in it"])
+
+
+@pytest.mark.parametrize("content, message", [
+    (None, "no baseline *base.json: write it with --memtap-update-baseline"),
+    ("nonsense", "cannot read the baseline *"),
+    ('{"format": 9, "python": "3.11", "tests": {}}', "*format 9 is not 1*"),
+    ("[]", "cannot read the baseline *"),
+])
+def test_a_baseline_that_cannot_be_read_stops_the_run(sized, content, message):
+    if content is not None:
+        sized.path.write_text(content)
+    result = sized(10)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+def test_wrong_options_stop_the_run(project):
+    for options, message in ((["--memtap-update-baseline"], "*needs --memtap-baseline FILE"),
+                             (["--memtap", "--memtap-tolerance", "much"], "*--memtap-tolerance: not a size: 'much'*")):
+        result = project(EXAMPLES, *options, json_file=None)
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+# ---- when something is in the way ------------------------------------------------------------------------------------------
+
+BROKEN = """
+    import contextlib, memtap
+    @contextlib.contextmanager
+    def refuse(*arguments, **options):
+        raise RuntimeError("a recording is under way")
+        yield
+    memtap.record = refuse
+"""
+
+
+def test_a_test_that_cannot_be_recorded_runs_all_the_same(project):
+    project.make.makeconftest(BROKEN)
+    result = project(EXAMPLES, "--memtap")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["not recorded: test_it.py::test_peak: RuntimeError: a recording is under way"])
+
+
+def test_a_limit_that_cannot_be_checked_is_not_kept(project):
+    project.make.makeconftest(BROKEN)
+    result = project("import pytest\n@pytest.mark.limit_memory('1 GB')\ndef test_it(): pass", "--memtap")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["memtap: the limits could not be checked: RuntimeError: a recording is under way"])
+
+
+def test_a_json_file_that_cannot_be_written_is_an_error(project):
+    result = project(EXAMPLES, json_file="/proc/nowhere/memory.json")
+    assert result.ret == pytest.ExitCode.INTERNAL_ERROR
+    result.stdout.fnmatch_lines(["memtap: *nowhere*"])
+
+
+# ---- beside others -----------------------------------------------------------------------------------------------------------
+
+
+def test_xdist_workers_report_to_the_controller(project):
+    pytest.importorskip("xdist")
+    source = EXAMPLES + """
+    @pytest.mark.limit_memory("1 MB")
+    def test_limit():
+        bytearray(2 << 20)
+    """
+    result = project(source, "--memtap", "-p", "xdist", "-n", "2", "--memtap-baseline", "b.json", "--memtap-update-baseline")
+    result.assert_outcomes(passed=3, failed=1)
+    assert set(result.tests) == {"test_peak", "test_leak", "test_nothing", "test_limit"}
+    assert 8 * MIB <= result.tests["test_peak"]["peak_bytes"] < 8 * MIB + NOISE
+    result.stdout.fnmatch_lines(["*the peak is 2.? MiB, limit_memory allows 1.0 MiB*", "*8.? MiB *test_it.py::test_peak",
+                                 "baseline *b.json: 3 tests written"])
+    assert len(json.loads((project.path / "b.json").read_text())["tests"]) == 3
+
+
+def test_coroutine_tests_of_another_plugin_are_measured(project):
+    project.make.makeconftest("""
+        import asyncio, inspect, pytest
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_pyfunc_call(pyfuncitem):
+            if inspect.iscoroutinefunction(pyfuncitem.obj):
+                asyncio.run(pyfuncitem.obj())
+                return True
+    """)
+    result = project("""
+        import asyncio
+        async def test_it():
+            block = bytearray(5 << 20)
+            await asyncio.sleep(0)
+    """, "--memtap")
+    result.assert_outcomes(passed=1)
+    assert 5 * MIB <= result.tests["test_it"]["peak_bytes"] < 6 * MIB
+
+
+def test_threads_of_a_test_count(project):
+    result = project("""
+        import threading
+        def test_it():
+            thread = threading.Thread(target=bytearray, args=(5 << 20,))
+            thread.start()
+            thread.join()
+    """, "--memtap")
+    assert 5 * MIB <= result.tests["test_it"]["peak_bytes"] < 6 * MIB
+
+
+# ---- sizes -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text, size", [
+    ("0", 0), ("100", 100), (100, 100), ("1 KB", 1024), ("1kib", 1024), ("512K", 512 * 1024), ("24 MB", 24 * MIB),
+    ("1.5 GiB", 1536 * MIB), (" 2 TB ", 2 * MIB * MIB), ("7 B", 7), ("0.1 KB", 102),
+])
+def test_sizes_are_read(text, size):
+    assert _measure.parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "MB", "-1", "1 XB", "1 MB extra", "1e3", "1,5 MB"])
+def test_what_is_no_size_is_refused(text):
+    with pytest.raises(ValueError):
+        _measure.parse_size(text)
+
+
+@pytest.mark.parametrize("size, text", [
+    (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536 * 1024, "1.5 MiB"), (3 << 40, "3.0 TiB"), (5000 << 40, "5000.0 TiB"),
+])
+def test_sizes_are_written(size, text):
+    assert _measure.format_size(size) == text
