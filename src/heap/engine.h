@@ -7,7 +7,7 @@
  * so that a free is stamped and recorded before the real free and an allocation after the real allocation; two threads
  * that reuse one address can then never be recorded in the wrong order.
  *
- * Fast paths cost: allocation `sub mem; jbe`, free 7 instructions (docs/sampling.md). t_mt.left is the exact byte
+ * Fast paths cost: allocation `sub mem; jbe`, free 5 instructions (docs/sampling.md). t_mt.left is the exact byte
  * countdown to the next sample; it is 0 in exact mode, before a thread is initialised and after it has ended, so one test
  * sends every case that needs thought to the slow path.
  * Contexts: all [hook] unless said otherwise; errno is never changed.
@@ -44,11 +44,13 @@ struct mt_tls {
 enum { MT_DEPTH_RECORDING = INT32_MIN };
 extern __thread struct mt_tls t_mt __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* Sampled-pointer filter: address of a byte table (64-byte aligned) with the shift of its index in the low 6 bits.
- * Writers: under the live-table lock. Pairing E1: release store of a new filter with the acquire in may_track; a thread
+/* Sampled-pointer filter: address of a byte table that lies so that its low 5 bits are the shift of its index, which is
+ * the top of a 32-bit product: the word is base and shift at once, with nothing to mask. The top half of the address is
+ * left out: blocks 4 GiB apart share a byte, which costs a look-up and no more. Writers: under the live-table lock. Pairing E1: release store of a new filter with the acquire in may_track; a thread
  * that frees a pointer got it after the insertion, so it sees the filter that holds it. All-ones in exact mode. */
 extern uint64_t mt_g_filter MT_HIDDEN;
-#define MT_FILTER_MULTIPLIER 0x9E3779B97F4A7C15u
+#define MT_FILTER_MULTIPLIER 0x9E3779B97F4A7C15u /* 2^64 / golden ratio; the table behind the filter uses it too */
+#define MT_FILTER_MULTIPLIER_32 0x9E3779B1u
 
 /* True when the slow path must look at this allocation. Counts size down. */
 MT_INLINE bool mt_engine_counts(size_t size)
@@ -64,13 +66,18 @@ MT_INLINE bool mt_engine_counts(size_t size)
 #endif
 }
 
+/* Index of an address's byte in the table of a filter word. */
+MT_INLINE uint32_t mt_filter_index(uint64_t word, uint64_t address)
+{
+    return ((uint32_t)address * MT_FILTER_MULTIPLIER_32) >> (word & 31);
+}
+
 /* False: ptr is certainly not recorded, free it straight away. */
 MT_INLINE bool mt_engine_may_track(const void *ptr)
 {
     uint64_t word = mt_load_acquire(&mt_g_filter);
-    const uint8_t *table = (const uint8_t *)(uintptr_t)(word & ~(uint64_t)63);
-    uint64_t index = ((uint64_t)(uintptr_t)ptr * MT_FILTER_MULTIPLIER) >> (word & 63);
-    return MT_UNLIKELY(mt_load_byte_relaxed(&table[index]) != 0);
+    const uint8_t *table = (const uint8_t *)(uintptr_t)word;
+    return MT_UNLIKELY(mt_load_byte_relaxed(&table[mt_filter_index(word, (uint64_t)(uintptr_t)ptr)]) != 0);
 }
 
 /* What begin decided; pass it to the matching end. */

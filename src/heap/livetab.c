@@ -22,11 +22,13 @@ enum {
     STUCK = 255,
 };
 
-static uint8_t g_ones[64] __attribute__((aligned(64))) = { [0 ... 63] = 1 };
-static uint8_t g_zeros[64] __attribute__((aligned(64)));
+/* Tables of one value for an index of 6 bits, the shift 26: each starts 26 bytes in. */
+enum { CONSTANT_BITS = 6, CONSTANT_SHIFT = 32 - CONSTANT_BITS, CONSTANT_BYTES = CONSTANT_SHIFT + (1 << CONSTANT_BITS) };
+static uint8_t g_ones[CONSTANT_BYTES] __attribute__((aligned(64))) = { [0 ... CONSTANT_BYTES - 1] = 1 };
+static uint8_t g_zeros[CONSTANT_BYTES] __attribute__((aligned(64)));
 
-/* Before the agent is ready every free takes the slow path: shift 58 (64 - 6 bits) gives an index below 64. */
-uint64_t mt_g_filter = (uint64_t)(uintptr_t)g_ones + 58;
+/* Before the agent is ready every free takes the slow path. */
+uint64_t mt_g_filter = (uint64_t)(uintptr_t)g_ones + CONSTANT_SHIFT;
 
 static struct {
     struct mt_spinlock lock;
@@ -34,23 +36,24 @@ static struct {
     struct entry *entries;
     uint64_t mask;
     uint64_t count;
-    uint8_t *filter;
+    uint64_t filter; /* as mt_g_filter */
     uint32_t filter_bits;
     enum mt_filter_state shown;
 } g_live = { .lock = MT_SPINLOCK_INIT(MT_RANK_LIVE) };
 
-static uint64_t filter_word(const uint8_t *table, unsigned bits)
+/* The word of a table in a block aligned to at least 32: it begins as many bytes in as its index is shifted. */
+static uint64_t filter_word(const uint8_t *block, unsigned bits)
 {
-    return (uint64_t)(uintptr_t)table | (64u - bits);
+    return (uint64_t)(uintptr_t)block + (32u - bits);
 }
 
 void mt_livetab_show(enum mt_filter_state state)
 {
     g_live.shown = state;
     switch (state) {
-    case MT_FILTER_NONE: mt_store_release(&mt_g_filter, filter_word(g_zeros, 6)); break;
-    case MT_FILTER_ALL: mt_store_release(&mt_g_filter, filter_word(g_ones, 6)); break;
-    case MT_FILTER_TABLE: mt_store_release(&mt_g_filter, filter_word(g_live.filter, g_live.filter_bits)); break;
+    case MT_FILTER_NONE: mt_store_release(&mt_g_filter, filter_word(g_zeros, CONSTANT_BITS)); break;
+    case MT_FILTER_ALL: mt_store_release(&mt_g_filter, filter_word(g_ones, CONSTANT_BITS)); break;
+    case MT_FILTER_TABLE: mt_store_release(&mt_g_filter, g_live.filter); break;
     }
 }
 
@@ -64,6 +67,13 @@ static uint8_t *map_table(uint64_t bytes)
     return base;
 }
 
+/* The word of a new filter of zeros; 0: no memory. */
+static uint64_t map_filter(unsigned bits)
+{
+    const uint8_t *block = map_table(((uint64_t)1 << bits) + 32 - bits);
+    return block != NULL ? filter_word(block, bits) : 0;
+}
+
 mt_status mt_livetab_init(void)
 {
     if (g_live.entries != NULL) {
@@ -71,8 +81,8 @@ mt_status mt_livetab_init(void)
         return MT_OK;
     }
     g_live.entries = (struct entry *)(void *)map_table(FIRST_CAPACITY * sizeof(struct entry));
-    g_live.filter = map_table((uint64_t)1 << FILTER_FIRST_BITS);
-    if (g_live.entries == NULL || g_live.filter == NULL) {
+    g_live.filter = map_filter(FILTER_FIRST_BITS);
+    if (g_live.entries == NULL || g_live.filter == 0) {
         return MT_E_NOMEM;
     }
     g_live.mask = FIRST_CAPACITY - 1;
@@ -94,14 +104,14 @@ static uint64_t find(uint64_t ptr)
     return at;
 }
 
-static uint8_t *counter_of(uint8_t *filter, unsigned bits, uint64_t ptr)
+static uint8_t *counter_of(uint64_t filter, uint64_t ptr)
 {
-    return &filter[ptr * MT_FILTER_MULTIPLIER >> (64 - bits)];
+    return (uint8_t *)(uintptr_t)filter + mt_filter_index(filter, ptr);
 }
 
-static void filter_add(uint8_t *filter, unsigned bits, uint64_t ptr)
+static void filter_add(uint64_t filter, uint64_t ptr)
 {
-    uint8_t *counter = counter_of(filter, bits, ptr);
+    uint8_t *counter = counter_of(filter, ptr);
     if (*counter != STUCK) {
         mt_store_relaxed(counter, (uint8_t)(*counter + 1));
     }
@@ -109,7 +119,7 @@ static void filter_add(uint8_t *filter, unsigned bits, uint64_t ptr)
 
 static void filter_remove(uint64_t ptr)
 {
-    uint8_t *counter = counter_of(g_live.filter, g_live.filter_bits, ptr);
+    uint8_t *counter = counter_of(g_live.filter, ptr);
     if (*counter != STUCK && *counter != 0) {
         mt_store_relaxed(counter, (uint8_t)(*counter - 1));
     }
@@ -122,13 +132,13 @@ static void grow_filter_locked(void)
     if (bits > FILTER_MAX_BITS) {
         return;
     }
-    uint8_t *filter = map_table((uint64_t)1 << bits);
-    if (filter == NULL) {
+    uint64_t filter = map_filter(bits);
+    if (filter == 0) {
         return;
     }
     for (uint64_t i = 0; i <= g_live.mask; i++) {
         if (g_live.entries[i].ptr != 0) {
-            filter_add(filter, bits, g_live.entries[i].ptr);
+            filter_add(filter, g_live.entries[i].ptr);
         }
     }
     g_live.filter = filter;
@@ -192,7 +202,7 @@ static bool insert_locked(uint64_t ptr, uint64_t size)
     if (g_live.count * FILTER_LOAD > ((uint64_t)1 << g_live.filter_bits)) {
         grow_filter_locked();
     }
-    filter_add(g_live.filter, g_live.filter_bits, ptr);
+    filter_add(g_live.filter, ptr);
     return true;
 }
 
@@ -280,7 +290,7 @@ void mt_livetab_clear(void)
     write_begin();
     memset(g_live.entries, 0, (size_t)(g_live.mask + 1) * sizeof(struct entry));
     g_live.count = 0;
-    memset(g_live.filter, 0, (size_t)1 << g_live.filter_bits);
+    memset((uint8_t *)(uintptr_t)g_live.filter, 0, (size_t)1 << g_live.filter_bits);
     write_end();
 }
 

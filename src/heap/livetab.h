@@ -1,10 +1,11 @@
 /* livetab.h: the addresses of live sampled allocations, and the filter that lets free() pass by.
  *
  * Decides: how free() knows that a pointer was sampled. An exact open-addressing table holds the sampled pointers; in front
- * of it stands a counting filter of bytes (index: high bits of a product, so all address bits count) that is deletable,
- * small enough for the L1/L2 cache and kept at a load of at most 1/8, so that at most one free in eight looks further.
+ * of it stands a counting filter of bytes (index: high bits of a 32-bit product, so the low 32 address bits count) that is
+ * deletable, small enough for the L1/L2 cache and kept at a load of at most 1/8, so that at most one free in eight looks
+ * further.
  *
- *      free(p) -> filter[p * K >> shift] == 0 ? done : table lookup (seqlock, no lock) : under the lock remove
+ *      free(p) -> filter[(uint32_t)p * K >> shift] == 0 ? done : table lookup (seqlock, no lock) : under the lock remove
  *
  * A counter that reaches 255 sticks (never decremented): a false "maybe", never a false "no".
  * Why not relocation or a Bloom filter: docs/decisions/0001-track-in-place.md.

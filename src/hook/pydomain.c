@@ -110,7 +110,8 @@ static MT_NOINLINE void *recorded_realloc(const struct mt_python_layer *layer, v
 
 /* ---- fast paths; guarding is a constant ----------------------------------------------------------------------------- */
 
-MT_INLINE void *hook_malloc(const struct mt_python_layer *layer, size_t size, bool guarding)
+/* The ctx we were called with is handed on as it came, see pydomain.h. */
+MT_INLINE void *hook_malloc(const struct mt_python_layer *layer, void *ctx, size_t size, bool guarding)
 {
     if (is_counted_here(layer, size) && mt_engine_counts(size)) {
         return recorded_malloc(layer, size);
@@ -118,10 +119,10 @@ MT_INLINE void *hook_malloc(const struct mt_python_layer *layer, size_t size, bo
     if (guarding) {
         return guarded_malloc(layer, size);
     }
-    return layer->original.malloc(layer->original.ctx, size);
+    return layer->original.malloc(ctx, size);
 }
 
-MT_INLINE void *hook_calloc(const struct mt_python_layer *layer, size_t count, size_t size, bool guarding)
+MT_INLINE void *hook_calloc(const struct mt_python_layer *layer, void *ctx, size_t count, size_t size, bool guarding)
 {
     size_t bytes = 0;
     if (!__builtin_mul_overflow(count, size, &bytes) && is_counted_here(layer, bytes) && mt_engine_counts(bytes)) {
@@ -130,13 +131,13 @@ MT_INLINE void *hook_calloc(const struct mt_python_layer *layer, size_t count, s
     if (guarding) {
         return guarded_calloc(layer, count, size);
     }
-    return layer->original.calloc(layer->original.ctx, count, size);
+    return layer->original.calloc(ctx, count, size);
 }
 
-MT_INLINE void *hook_realloc(const struct mt_python_layer *layer, void *old, size_t size, bool guarding)
+MT_INLINE void *hook_realloc(const struct mt_python_layer *layer, void *ctx, void *old, size_t size, bool guarding)
 {
     if (old == NULL) {
-        return hook_malloc(layer, size, guarding); /* what every Python allocator makes of it */
+        return hook_malloc(layer, ctx, size, guarding); /* what every Python allocator makes of it */
     }
     bool counted = mt_engine_counts(size);
     if (counted || mt_engine_may_track(old)) {
@@ -148,13 +149,13 @@ MT_INLINE void *hook_realloc(const struct mt_python_layer *layer, void *old, siz
     return ptr;
 }
 
-MT_INLINE void hook_free(const struct mt_python_layer *layer, void *ptr)
+MT_INLINE void hook_free(const struct mt_python_layer *layer, void *ctx, void *ptr)
 {
     if (mt_engine_may_track(ptr)) {
         recorded_free(layer, ptr);
         return;
     }
-    layer->original.free(layer->original.ctx, ptr);
+    layer->original.free(ctx, ptr);
 }
 
 /* ---- one set of functions a layer and domain ------------------------------------------------------------------------ */
@@ -162,23 +163,19 @@ MT_INLINE void hook_free(const struct mt_python_layer *layer, void *ptr)
 #define WRAPPERS(layer, domain)                                                                                        \
     static void *malloc_##layer##_##domain(void *ctx, size_t size)                                                     \
     {                                                                                                                  \
-        (void)ctx;                                                                                                     \
-        return hook_malloc(&mt_g_python_layers[layer][domain], size, layer >= MT_PYTHON_PLAIN_LAYERS);                 \
+        return hook_malloc(&mt_g_python_layers[layer][domain], ctx, size, layer >= MT_PYTHON_PLAIN_LAYERS);            \
     }                                                                                                                  \
     static void *calloc_##layer##_##domain(void *ctx, size_t count, size_t size)                                       \
     {                                                                                                                  \
-        (void)ctx;                                                                                                     \
-        return hook_calloc(&mt_g_python_layers[layer][domain], count, size, layer >= MT_PYTHON_PLAIN_LAYERS);          \
+        return hook_calloc(&mt_g_python_layers[layer][domain], ctx, count, size, layer >= MT_PYTHON_PLAIN_LAYERS);     \
     }                                                                                                                  \
     static void *realloc_##layer##_##domain(void *ctx, void *old, size_t size)                                         \
     {                                                                                                                  \
-        (void)ctx;                                                                                                     \
-        return hook_realloc(&mt_g_python_layers[layer][domain], old, size, layer >= MT_PYTHON_PLAIN_LAYERS);           \
+        return hook_realloc(&mt_g_python_layers[layer][domain], ctx, old, size, layer >= MT_PYTHON_PLAIN_LAYERS);      \
     }                                                                                                                  \
     static void free_##layer##_##domain(void *ctx, void *ptr)                                                          \
     {                                                                                                                  \
-        (void)ctx;                                                                                                     \
-        hook_free(&mt_g_python_layers[layer][domain], ptr);                                                            \
+        hook_free(&mt_g_python_layers[layer][domain], ctx, ptr);                                                       \
     }
 #define BOTH_WRAPPERS(layer) WRAPPERS(layer, 0) WRAPPERS(layer, 1)
 BOTH_WRAPPERS(0)

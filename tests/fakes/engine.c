@@ -18,8 +18,8 @@ enum { LIVE_SLOTS = 1 << 22, FILTER_BYTES = 4096 };
 __thread struct mt_tls t_mt;
 static uint8_t g_filter_all[64] __attribute__((aligned(64)));
 static uint8_t g_filter_none[64] __attribute__((aligned(64)));
-/* Valid before any constructor ran: the address of a table that is aligned to 64, and the shift 63. */
-uint64_t mt_g_filter = (uint64_t)(uintptr_t)&g_filter_none[63];
+/* Valid before any constructor ran: a place in a table aligned to 64 whose low 5 bits are the shift, 31. */
+uint64_t mt_g_filter = (uint64_t)(uintptr_t)&g_filter_none[31];
 struct fake_books mt_g_fake;
 
 struct live_block {
@@ -223,7 +223,7 @@ void fake_engine_start(uint64_t rate)
     for (size_t i = 0; i < sizeof g_filter_all; i++) {
         g_filter_all[i] = 1;
     }
-    mt_g_filter = (uint64_t)(uintptr_t)g_filter_all | 63;
+    mt_g_filter = (uint64_t)(uintptr_t)&g_filter_all[31];
     t_mt.left = 0;
     g_on = true;
 }
@@ -231,7 +231,7 @@ void fake_engine_start(uint64_t rate)
 void fake_engine_stop(void)
 {
     g_on = false;
-    mt_g_filter = (uint64_t)(uintptr_t)g_filter_none | 63;
+    mt_g_filter = (uint64_t)(uintptr_t)&g_filter_none[31];
 }
 
 enum mt_engine_mode mt_engine_mode(void)
