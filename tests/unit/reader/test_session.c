@@ -1,0 +1,547 @@
+/* test_session.c: snapshots of small traces whose every sample and frame is known, and of what is left of them. */
+#include "harness.h"
+
+#include "base/os.h"
+#include "memtap/profile.h"
+#include "model/builder.h"
+#include "util/memory.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char g_path[] = "/tmp/memtap-session-XXXXXX";
+
+static void write_bytes(const void *data, size_t bytes)
+{
+    int fd = open(g_path, O_WRONLY | O_TRUNC);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, data, bytes), bytes);
+    close(fd);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    int fd = mkstemp(g_path);
+    close(fd);
+    return fd < 0 ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    unlink(g_path);
+    memcpy(g_path, "/tmp/memtap-session-XXXXXX", sizeof g_path);
+    return 0;
+}
+
+static struct mt_trace_header *header_of(struct builder *b)
+{
+    return (struct mt_trace_header *)(void *)b->file;
+}
+
+/* Two threads; stack 1 is native, stack 2 has two Python frames above one evaluation loop, stack 3 is truncated. */
+static void build(struct builder *b, size_t more)
+{
+    builder_init(b);
+    builder_string(b, "/src/app.py"); /* 1 */
+    builder_string(b, "inner");       /* 2 */
+    builder_string(b, "outer");       /* 3 */
+    builder_module(b, 1, 0x10000, "/lib/libwork.so", 0x0, 0x10000);
+    builder_thread(b, 1, 501, "main");
+    builder_thread(b, 2, 502, "worker");
+    builder_code(b, 1, 1, 2, 2, 10);
+    builder_code(b, 2, 1, 3, 3, 20);
+    builder_native(b, 0, 0x11000); /* 1: outermost */
+    builder_native(b, 1, 0x12000); /* 2: the loop */
+    builder_native(b, 2, 0x13000); /* 3: innermost */
+    builder_native(b, 0, 0);       /* 4: truncated */
+    builder_native(b, 4, 0x14000); /* 5 */
+    builder_python(b, 0, 2, -1, MT_PYTHON_ENTRY); /* 1: outer */
+    builder_python(b, 1, 1, -1, 0);                    /* 2: inner */
+    builder_stack(b, 1, 0, NULL, 0);
+    builder_stack(b, 3, 2, (const uint64_t[]){ 1 }, 1);
+    builder_stack(b, 5, 0, NULL, 0);
+    builder_alloc(b, 1, 10, 0x5000, 100, 1);
+    builder_alloc(b, 2, 20, 0x6000, 200, 2);
+    builder_alloc(b, 1, 30, 0x7000, 300, 3);
+    builder_free(b, 1, 40, 0x6000);
+    builder_alloc(b, 1, 50, 0x6000, 400, 2);
+    for (size_t i = 0; i < more; i++) {
+        builder_alloc(b, 2, 60 + i, 0x100000 + 16 * i, i, (uint32_t)(i % 4));
+    }
+    builder_finish(b);
+}
+
+static struct mt_session *open_session(void)
+{
+    struct mt_session *session = NULL;
+    struct mt_profile_failure failure = { 0 };
+    int code = mt_session_open(g_path, &session, &failure);
+    if (code != MT_PROFILE_OK) {
+        fail_msg("%s", failure.text);
+    }
+    return session;
+}
+
+static struct mt_snapshot *take(struct mt_session *session, struct mt_snapshot_options options)
+{
+    struct mt_snapshot *snapshot = NULL;
+    struct mt_profile_failure failure = { 0 };
+    options.struct_bytes = sizeof options;
+    int code = mt_session_snapshot(session, &options, &snapshot, &failure);
+    if (code != MT_PROFILE_OK) {
+        fail_msg("%s", failure.text);
+    }
+    return snapshot;
+}
+
+static void assert_sample(const struct mt_snapshot_sample *s, uint64_t address, uint64_t size, uint64_t clock,
+                          uint64_t tid, uint32_t stack)
+{
+    assert_int_equal(s->address, address);
+    assert_int_equal(s->size, size);
+    assert_int_equal(s->weight, size);
+    assert_int_equal(s->timestamp_ns, BUILDER_START_CLOCK + clock);
+    assert_int_equal(s->tid, tid);
+    assert_int_equal(s->stack_id, stack);
+}
+
+static void test_snapshot_holds_what_is_alive_and_what_was_freed(void **state)
+{
+    (void)state;
+    struct builder b;
+    build(&b, 0);
+    write_bytes(b.file, b.file_bytes);
+    struct mt_session *session = open_session();
+    struct mt_snapshot *snapshot = take(session, (struct mt_snapshot_options){ .freed_limit = 10 });
+    size_t live, freed;
+    const struct mt_snapshot_sample *l = mt_snapshot_live(snapshot, &live);
+    const struct mt_snapshot_sample *f = mt_snapshot_freed(snapshot, &freed);
+    const struct mt_snapshot_totals *t = mt_snapshot_totals(snapshot);
+    assert_int_equal(live, 3);
+    assert_sample(&l[0], 0x5000, 100, 10, 501, 1);
+    assert_sample(&l[1], 0x7000, 300, 30, 501, 3);
+    assert_sample(&l[2], 0x6000, 400, 50, 501, 2);
+    assert_int_equal(freed, 1);
+    assert_sample(&f[0], 0x6000, 200, 20, 502, 2);
+    assert_int_equal(f[0].lifetime_ns, 20);
+    assert_int_equal(t->total_samples, 4);
+    assert_int_equal(t->live_samples, 3);
+    assert_int_equal(t->freed_samples, 1);
+    assert_int_equal(t->unique_stacks, 3);
+    assert_int_equal(t->live_weight_bytes, 800);
+    assert_int_equal(t->live_size_bytes, 800);
+    assert_int_equal(t->total_weight_bytes, 1000);
+    assert_int_equal(t->events, 5);
+    assert_int_equal(t->last_ns, BUILDER_START_CLOCK + 50);
+    assert_int_equal(t->start_ns, BUILDER_START_CLOCK);
+    assert_true(t->exact);
+    assert_false(t->recording);
+    mt_snapshot_free(snapshot);
+    mt_session_close(session);
+    builder_fini(&b);
+}
+
+static const struct mt_snapshot_stack *stack_of(const struct mt_snapshot *snapshot, uint32_t id)
+{
+    size_t count;
+    const struct mt_snapshot_stack *stacks = mt_snapshot_stacks(snapshot, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (stacks[i].stack_id == id) {
+            return &stacks[i];
+        }
+    }
+    fail_msg("stack %u is not in the snapshot", id);
+    return NULL;
+}
+
+static struct mt_snapshot_frame frame_of(const struct mt_snapshot *snapshot, uint32_t id, uint32_t index)
+{
+    const struct mt_snapshot_stack *stack = stack_of(snapshot, id);
+    assert_true(index < stack->frame_count);
+    return mt_snapshot_frame(snapshot, stack->frames[index]);
+}
+
+static void assert_native(struct mt_snapshot_frame f, uint64_t address, const char *function)
+{
+    assert_int_equal(f.address, address);
+    assert_string_equal(f.function, function);
+    assert_string_equal(f.module, "/lib/libwork.so");
+    assert_false(f.is_python);
+    assert_false(f.is_marker);
+}
+
+static void assert_python(struct mt_snapshot_frame f, const char *function, uint32_t line)
+{
+    assert_int_equal(f.address, 0);
+    assert_string_equal(f.function, function);
+    assert_string_equal(f.file, "/src/app.py");
+    assert_string_equal(f.module, "");
+    assert_int_equal(f.line, line);
+    assert_true(f.is_python);
+}
+
+static void test_stacks_are_native_and_python_frames_in_order(void **state)
+{
+    (void)state;
+    struct builder b;
+    build(&b, 0);
+    write_bytes(b.file, b.file_bytes);
+    struct mt_session *session = open_session();
+    struct mt_snapshot *snapshot = take(session, (struct mt_snapshot_options){ .addresses_only = true });
+    assert_int_equal(stack_of(snapshot, 1)->frame_count, 1);
+    assert_native(frame_of(snapshot, 1, 0), 0x11000, "0x1000 (libwork.so)");
+    assert_int_equal(stack_of(snapshot, 2)->frame_count, 4);
+    assert_native(frame_of(snapshot, 2, 0), 0x13000, "0x3000 (libwork.so)");
+    assert_python(frame_of(snapshot, 2, 1), "inner", 10);
+    assert_python(frame_of(snapshot, 2, 2), "outer", 20);
+    assert_native(frame_of(snapshot, 2, 3), 0x11000, "0x1000 (libwork.so)");
+    assert_int_equal(stack_of(snapshot, 3)->frame_count, 2);
+    assert_native(frame_of(snapshot, 3, 0), 0x14000, "0x4000 (libwork.so)");
+    assert_string_equal(frame_of(snapshot, 3, 1).function, "<truncated>");
+    assert_true(frame_of(snapshot, 3, 1).is_marker);
+    /* one frame at one address is one number */
+    assert_int_equal(stack_of(snapshot, 1)->frames[0], stack_of(snapshot, 2)->frames[3]);
+    mt_snapshot_free(snapshot);
+    mt_session_close(session);
+    builder_fini(&b);
+}
+
+static void test_later_snapshot_sees_more_and_keeps_frame_numbers(void **state)
+{
+    (void)state;
+    struct builder small, large;
+    build(&small, 0);
+    build(&large, 100);
+    write_bytes(small.file, small.file_bytes);
+    struct mt_session *session = open_session();
+    struct mt_snapshot *before = take(session, (struct mt_snapshot_options){ .freed_limit = 1 });
+    uint32_t number = stack_of(before, 2)->frames[1];
+    uint32_t set = mt_snapshot_frame_set(before);
+    const char *name = mt_snapshot_frame(before, number).function;
+    write_bytes(large.file, large.file_bytes);
+    struct mt_snapshot *after = take(session, (struct mt_snapshot_options){ .freed_limit = 1 });
+    assert_int_equal(mt_snapshot_totals(before)->live_samples, 3);
+    assert_int_equal(mt_snapshot_totals(after)->live_samples, 103);
+    assert_int_equal(mt_snapshot_frame_set(after), set);
+    assert_int_equal(stack_of(after, 2)->frames[1], number);
+    assert_ptr_equal(mt_snapshot_frame(after, number).function, name);
+    mt_snapshot_free(before);
+    mt_snapshot_free(after);
+    mt_session_close(session);
+    builder_fini(&small);
+    builder_fini(&large);
+}
+
+static void test_since_leaves_out_what_is_older(void **state)
+{
+    (void)state;
+    struct builder b;
+    build(&b, 0);
+    write_bytes(b.file, b.file_bytes);
+    struct mt_session *session = open_session();
+    struct mt_snapshot *snapshot =
+        take(session, (struct mt_snapshot_options){ .freed_limit = 10, .since_ns = BUILDER_START_CLOCK + 30 });
+    size_t live, freed;
+    assert_int_equal(mt_snapshot_live(snapshot, &live)[0].address, 0x7000);
+    (void)mt_snapshot_freed(snapshot, &freed);
+    assert_int_equal(live, 2);
+    assert_int_equal(freed, 0);
+    assert_int_equal(mt_snapshot_totals(snapshot)->total_samples, 2);
+    assert_int_equal(mt_snapshot_totals(snapshot)->total_weight_bytes, 700);
+    mt_snapshot_free(snapshot);
+    mt_session_close(session);
+    builder_fini(&b);
+}
+
+static void test_options_of_an_older_header_are_read_as_far_as_they_go(void **state)
+{
+    (void)state;
+    struct builder b;
+    build(&b, 0);
+    write_bytes(b.file, b.file_bytes);
+    struct mt_session *session = open_session();
+    struct mt_snapshot *snapshot = NULL;
+    struct mt_snapshot_options options = { .freed_limit = 10, .since_ns = UINT64_MAX };
+    options.struct_bytes = offsetof(struct mt_snapshot_options, since_ns);
+    assert_int_equal(mt_session_snapshot(session, &options, &snapshot, NULL), MT_PROFILE_OK);
+    assert_int_equal(mt_snapshot_totals(snapshot)->total_samples, 4);
+    mt_snapshot_free(snapshot);
+    assert_int_equal(mt_session_snapshot(session, NULL, &snapshot, NULL), MT_PROFILE_OK);
+    size_t freed;
+    (void)mt_snapshot_freed(snapshot, &freed);
+    assert_int_equal(freed, 0);
+    mt_snapshot_free(snapshot);
+    mt_session_close(session);
+    builder_fini(&b);
+}
+
+/* ---- the cut --------------------------------------------------------------------------------------------------- */
+
+/* A trace of this process, begun now; two samples, one of them an hour ahead. */
+static void build_live(struct builder *b, uint64_t pid, uint64_t wall_offset_ns)
+{
+    uint64_t now = mt_os_monotonic_ns();
+    struct timespec wall;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    builder_init(b);
+    b->state = MT_STATE_RECORDING;
+    builder_alloc(b, 1, now - BUILDER_START_CLOCK - 1000, 0x5000, 100, 0);
+    builder_alloc(b, 1, now - BUILDER_START_CLOCK + 3600000000000u, 0x6000, 200, 0);
+    builder_finish(b);
+    struct mt_trace_header *h = header_of(b);
+    h->pid = pid;
+    h->start_clock = now - 1000000;
+    h->start_realtime_ns = (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec - wall_offset_ns;
+}
+
+static uint64_t live_samples(const struct builder *b)
+{
+    write_bytes(b->file, b->file_bytes);
+    struct mt_session *session = open_session();
+    struct mt_snapshot *snapshot = take(session, (struct mt_snapshot_options){ .no_stacks = true });
+    uint64_t count = mt_snapshot_totals(snapshot)->live_samples;
+    mt_snapshot_free(snapshot);
+    mt_session_close(session);
+    return count;
+}
+
+static void test_live_trace_is_cut_at_now(void **state)
+{
+    (void)state;
+    struct builder b;
+    build_live(&b, (uint64_t)getpid(), 1000000);
+    assert_int_equal(live_samples(&b), 1);
+    builder_fini(&b);
+}
+
+static void test_trace_with_another_clock_is_read_to_its_end(void **state)
+{
+    (void)state;
+    struct builder b;
+    build_live(&b, (uint64_t)getpid(), 86400000000000u);
+    assert_int_equal(live_samples(&b), 2);
+    builder_fini(&b);
+}
+
+static void test_trace_of_a_dead_process_is_read_to_its_end(void **state)
+{
+    (void)state;
+    struct builder b;
+    build_live(&b, INT32_MAX, 1000000); /* above any pid_max */
+    assert_int_equal(live_samples(&b), 2);
+    builder_fini(&b);
+}
+
+/* ---- damage ---------------------------------------------------------------------------------------------------- */
+
+static void assert_consistent(const struct mt_snapshot *snapshot)
+{
+    const struct mt_snapshot_totals *t = mt_snapshot_totals(snapshot);
+    size_t live, freed, stacks;
+    (void)mt_snapshot_live(snapshot, &live);
+    (void)mt_snapshot_freed(snapshot, &freed);
+    const struct mt_snapshot_stack *s = mt_snapshot_stacks(snapshot, &stacks);
+    assert_int_equal(t->total_samples, t->live_samples + t->freed_samples);
+    assert_int_equal(t->live_samples, live);
+    assert_true(freed <= t->freed_samples && freed <= 8);
+    for (size_t i = 0; i < stacks; i++) {
+        assert_true(s[i].frame_count > 0);
+        for (uint32_t f = 0; f < s[i].frame_count; f++) {
+            struct mt_snapshot_frame frame = mt_snapshot_frame(snapshot, s[i].frames[f]);
+            assert_true(s[i].frames[f] < mt_snapshot_frame_count(snapshot));
+            assert_true(strlen(frame.function) + strlen(frame.file) + strlen(frame.module) > 0);
+        }
+    }
+}
+
+/* Opens whatever is in the file; true: it could be read. */
+static bool survives(void)
+{
+    struct mt_session *session = NULL;
+    struct mt_snapshot *snapshot = NULL;
+    struct mt_profile_failure failure = { 0 };
+    struct mt_snapshot_options options = { .struct_bytes = sizeof options, .freed_limit = 8, .addresses_only = true };
+    int code = mt_session_open(g_path, &session, &failure);
+    if (code == MT_PROFILE_OK) {
+        assert_int_equal(mt_session_snapshot(session, &options, &snapshot, &failure), MT_PROFILE_OK);
+        assert_consistent(snapshot);
+    } else {
+        assert_true(code == MT_PROFILE_DAMAGED || code == MT_PROFILE_NEWER || code == MT_PROFILE_USAGE);
+        assert_int_equal(failure.code, code);
+        assert_non_null(strstr(failure.text, g_path));
+    }
+    mt_snapshot_free(snapshot);
+    mt_session_close(session);
+    return code == MT_PROFILE_OK;
+}
+
+static void test_trace_cut_anywhere_is_read_or_refused(void **state)
+{
+    (void)state;
+    struct builder b;
+    build(&b, 20);
+    size_t read = 0;
+    for (size_t bytes = 0; bytes <= b.file_bytes; bytes += bytes >= MT_TRACE_HEADER_BYTES ? 1 : 61) {
+        write_bytes(b.file, bytes);
+        bool good = survives();
+        assert_true(good == (bytes >= 512)); /* the fixed part of the header */
+        read += good;
+    }
+    assert_true(read > b.file_bytes - MT_TRACE_HEADER_BYTES);
+    builder_fini(&b);
+}
+
+static void test_random_damage_is_read_or_refused(void **state)
+{
+    (void)state;
+    uint64_t seed = builder_seed();
+    struct builder b;
+    build(&b, 50);
+    size_t read = 0;
+    for (int round = 0; round < 2000; round++) {
+        uint8_t *copy = malloc(b.file_bytes);
+        memcpy(copy, b.file, b.file_bytes);
+        for (uint64_t flips = 1 + builder_random(&seed) % 8; flips > 0; flips--) {
+            size_t at = builder_random(&seed) % (b.file_bytes - MT_TRACE_HEADER_BYTES + 128);
+            at = at < 128 ? at : at - 128 + MT_TRACE_HEADER_BYTES;
+            copy[at] ^= (uint8_t)(1u << builder_random(&seed) % 8);
+        }
+        write_bytes(copy, b.file_bytes);
+        read += survives();
+        free(copy);
+    }
+    assert_true(read > 200);
+    builder_fini(&b);
+}
+
+/* ---- failures -------------------------------------------------------------------------------------------------- */
+
+static int open_code(const char *path, struct mt_profile_failure *failure)
+{
+    struct mt_session *session = NULL;
+    int code = mt_session_open(path, &session, failure);
+    assert_null(session);
+    return code;
+}
+
+static void test_failures_have_codes_and_sentences(void **state)
+{
+    (void)state;
+    struct mt_profile_failure failure = { 0 };
+    struct builder b;
+    assert_int_equal(open_code("/nonexistent/x.mtap", &failure), MT_PROFILE_NO_FILE);
+    assert_non_null(strstr(failure.text, "/nonexistent/x.mtap"));
+    assert_int_equal(open_code("/tmp", &failure), MT_PROFILE_USAGE);
+    write_bytes("not a trace", 11);
+    assert_int_equal(open_code(g_path, &failure), MT_PROFILE_DAMAGED);
+    assert_non_null(strstr(failure.text, "not a memtap trace"));
+    assert_int_equal(open_code(g_path, NULL), MT_PROFILE_DAMAGED);
+    build(&b, 0);
+    header_of(&b)->major = MT_TRACE_MAJOR + 1;
+    write_bytes(b.file, b.file_bytes);
+    assert_int_equal(open_code(g_path, &failure), MT_PROFILE_NEWER);
+    header_of(&b)->major = MT_TRACE_MAJOR;
+    header_of(&b)->flags = MT_TRACE_AGGREGATE;
+    write_bytes(b.file, b.file_bytes);
+    assert_int_equal(open_code(g_path, &failure), MT_PROFILE_USAGE);
+    assert_non_null(strstr(failure.text, "--aggregate"));
+    builder_fini(&b);
+}
+
+static void test_session_whose_file_is_gone_fails_and_works_again(void **state)
+{
+    (void)state;
+    struct builder b;
+    build(&b, 0);
+    write_bytes(b.file, b.file_bytes);
+    struct mt_session *session = open_session();
+    struct mt_snapshot *snapshot = NULL;
+    struct mt_profile_failure failure = { 0 };
+    write_bytes("", 0);
+    assert_int_equal(mt_session_snapshot(session, NULL, &snapshot, &failure), MT_PROFILE_DAMAGED);
+    assert_null(snapshot);
+    write_bytes(b.file, b.file_bytes);
+    snapshot = take(session, (struct mt_snapshot_options){ 0 });
+    assert_int_equal(mt_snapshot_totals(snapshot)->live_samples, 3);
+    mt_snapshot_free(snapshot);
+    mt_session_close(session);
+    builder_fini(&b);
+}
+
+static bool say_yes(void *context)
+{
+    ++*(int *)context;
+    return true;
+}
+
+static void test_interrupted_snapshot_leaves_the_session_usable(void **state)
+{
+    (void)state;
+    struct builder b;
+    build(&b, 200000);
+    write_bytes(b.file, b.file_bytes);
+    struct mt_session *session = open_session();
+    struct mt_snapshot *snapshot = NULL;
+    int asked = 0;
+    struct mt_snapshot_options options = {
+        .struct_bytes = sizeof options, .interrupted = say_yes, .context = &asked
+    };
+    assert_int_equal(mt_session_snapshot(session, &options, &snapshot, NULL), MT_PROFILE_INTERRUPTED);
+    assert_null(snapshot);
+    assert_int_equal(asked, 1);
+    snapshot = take(session, (struct mt_snapshot_options){ 0 });
+    assert_int_equal(mt_snapshot_totals(snapshot)->live_samples, 200003);
+    mt_snapshot_free(snapshot);
+    mt_session_close(session);
+    builder_fini(&b);
+}
+
+static bool run_out_of_memory(void *context)
+{
+    size_t capacity = 0;
+    (void)context;
+    (void)mt_alloc_grow(NULL, &capacity, SIZE_MAX, 16); /* refused before malloc is asked */
+    return false;
+}
+
+static void test_running_out_of_memory_ends_the_call_not_the_process(void **state)
+{
+    (void)state;
+    struct builder b;
+    build(&b, 200000);
+    write_bytes(b.file, b.file_bytes);
+    struct mt_session *session = open_session();
+    struct mt_snapshot *snapshot = NULL;
+    struct mt_profile_failure failure = { 0 };
+    struct mt_snapshot_options options = { .struct_bytes = sizeof options, .interrupted = run_out_of_memory };
+    assert_int_equal(mt_session_snapshot(session, &options, &snapshot, &failure), MT_PROFILE_NO_MEMORY);
+    assert_null(snapshot);
+    options.interrupted = NULL;
+    assert_int_equal(mt_session_snapshot(session, &options, &snapshot, &failure), MT_PROFILE_NO_MEMORY);
+    assert_non_null(strstr(failure.text, "open the trace again"));
+    mt_session_close(session);
+    builder_fini(&b);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+static const struct CMUnitTest tests[] = {
+    TEST(test_snapshot_holds_what_is_alive_and_what_was_freed),
+    TEST(test_stacks_are_native_and_python_frames_in_order),
+    TEST(test_later_snapshot_sees_more_and_keeps_frame_numbers),
+    TEST(test_since_leaves_out_what_is_older),
+    TEST(test_options_of_an_older_header_are_read_as_far_as_they_go),
+    TEST(test_live_trace_is_cut_at_now),
+    TEST(test_trace_with_another_clock_is_read_to_its_end),
+    TEST(test_trace_of_a_dead_process_is_read_to_its_end),
+    TEST(test_trace_cut_anywhere_is_read_or_refused),
+    TEST(test_random_damage_is_read_or_refused),
+    TEST(test_failures_have_codes_and_sentences),
+    TEST(test_session_whose_file_is_gone_fails_and_works_again),
+    TEST(test_interrupted_snapshot_leaves_the_session_usable),
+    TEST(test_running_out_of_memory_ends_the_call_not_the_process),
+};
+MT_TEST_MAIN(tests)
