@@ -1,8 +1,213 @@
-/* agent.c: starts and stops the agent in this process. */
+/* agent.c: starts and stops the agent in this process.
+ *
+ * Decides: which agent serves. One that is in the process already (LD_PRELOAD by `memtap run`) is used, else the package's own
+ * is loaded at the first start; it is never unloaded. The GIL is held throughout: wrapping Python's allocators needs it.
+ * Source of the interface: include/memtap/agent.h.
+ */
 #include "ext.h"
+
+#include "memtap/agent.h"
+
+#include <dlfcn.h>
+#include <string.h>
+
+static const struct memtap_agent_api *g_agent;
+static PyObject *g_error; /* memtap._memtap.AgentError(code, text) */
+
+static const char *const TEXT_OF[] = {
+    [MEMTAP_AGENT_OK] = "ok",
+    [MEMTAP_AGENT_NO_MEMORY] = "out of memory",
+    [MEMTAP_AGENT_IO] = "the trace cannot be written",
+    [MEMTAP_AGENT_NO_SPACE] = "no space left for the trace",
+    [MEMTAP_AGENT_PERMISSION] = "no permission to write the trace",
+    [MEMTAP_AGENT_NO_FOLDER] = "the folder of the trace does not exist",
+    [MEMTAP_AGENT_FILE_EXISTS] = "the file exists already; remove it or choose another name",
+    [MEMTAP_AGENT_ARGUMENT] = "invalid argument",
+    [MEMTAP_AGENT_RECORDING] = "this process is being recorded already",
+    [MEMTAP_AGENT_IDLE] = "nothing is being recorded",
+    [MEMTAP_AGENT_NO_HOOKS] = "the allocator could not be intercepted",
+    [MEMTAP_AGENT_BUSY] = "another thread is starting or stopping a recording; try again",
+};
+
+static PyObject *fail(int code)
+{
+    const char *text = code >= 0 && code <= MEMTAP_AGENT_BUSY ? TEXT_OF[code] : "unknown code";
+    PyObject *arguments = Py_BuildValue("(is)", code, text);
+    if (arguments != NULL) {
+        PyErr_SetObject(g_error, arguments);
+        Py_DECREF(arguments);
+    }
+    return NULL;
+}
+
+static PyObject *none_or_failure(int code)
+{
+    if (code != MEMTAP_AGENT_OK) {
+        return fail(code);
+    }
+    Py_RETURN_NONE;
+}
+
+static bool take(void *symbol)
+{
+    memtap_agent_api_function find = NULL;
+    memcpy(&find, &symbol, sizeof find);
+    const struct memtap_agent_api *agent = find != NULL ? find() : NULL;
+    if (agent == NULL || agent->struct_bytes < sizeof *agent) {
+        return false;
+    }
+    g_agent = agent;
+    return true;
+}
+
+/* The agent in the process, else the one at path. */
+static bool load(const char *path)
+{
+    if (g_agent != NULL || take(dlsym(RTLD_DEFAULT, "memtap_agent_api"))) {
+        return true;
+    }
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (handle == NULL) {
+        PyErr_Format(PyExc_ImportError, "memtap's agent cannot be loaded: %s", dlerror());
+        return false;
+    }
+    if (!take(dlsym(handle, "memtap_agent_api"))) {
+        PyErr_Format(PyExc_ImportError, "%s is not the agent of this version of memtap", path);
+        return false;
+    }
+    return true;
+}
+
+static PyObject *agent_load(PyObject *self, PyObject *arguments)
+{
+    (void)self;
+    const char *path = NULL;
+    if (!PyArg_ParseTuple(arguments, "s:load", &path) || !load(path)) {
+        return NULL;
+    }
+    return PyUnicode_FromString(g_agent->version);
+}
+
+static bool is_loaded(void)
+{
+    if (g_agent == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "memtap's agent is not loaded");
+    }
+    return g_agent != NULL;
+}
+
+static PyObject *agent_start(PyObject *self, PyObject *arguments)
+{
+    (void)self;
+    struct memtap_recording what = { .struct_bytes = sizeof what };
+    unsigned long long rate = 0, most = 0, seed = 0;
+    unsigned mode = 0;
+    int native = 0, python_allocators = 0;
+    if (!PyArg_ParseTuple(arguments, "sIKppKK:start", &what.path, &mode, &rate, &native, &python_allocators, &most, &seed) ||
+        !is_loaded()) {
+        return NULL;
+    }
+    what.mode = mode;
+    what.rate_bytes = rate;
+    what.native = native != 0;
+    what.python_allocators = python_allocators != 0;
+    what.max_file_bytes = most;
+    what.seed = seed;
+    return none_or_failure(g_agent->start(&what));
+}
+
+static PyObject *agent_resume(PyObject *self, PyObject *arguments)
+{
+    (void)self;
+    unsigned long long rate = 0;
+    if (!PyArg_ParseTuple(arguments, "K:resume", &rate) || !is_loaded()) {
+        return NULL;
+    }
+    return none_or_failure(g_agent->resume(rate));
+}
+
+static PyObject *agent_stop(PyObject *self, PyObject *none)
+{
+    (void)self;
+    (void)none;
+    return is_loaded() ? none_or_failure(g_agent->stop()) : NULL;
+}
+
+static PyObject *agent_pause(PyObject *self, PyObject *none)
+{
+    (void)self;
+    (void)none;
+    return is_loaded() ? none_or_failure(g_agent->pause()) : NULL;
+}
+
+static PyObject *agent_remove_hooks(PyObject *self, PyObject *none)
+{
+    (void)self;
+    (void)none;
+    return is_loaded() ? none_or_failure(g_agent->remove_hooks()) : NULL;
+}
+
+static PyObject *agent_state(PyObject *self, PyObject *none)
+{
+    (void)self;
+    (void)none;
+    static const char *const modes[] = { "off", "sample", "exact", "aggregate" };
+    struct memtap_agent_state state = { .struct_bytes = sizeof state };
+    if (!is_loaded()) {
+        return NULL;
+    }
+    int code = g_agent->state(&state);
+    if (code != MEMTAP_AGENT_OK) {
+        return fail(code);
+    }
+    return Py_BuildValue("{s:s,s:K,s:K,s:K,s:O,s:O,s:s}", "mode", modes[state.mode], "rate_bytes",
+                         (unsigned long long)state.rate_bytes, "live_samples", (unsigned long long)state.live_samples,
+                         "dropped_events", (unsigned long long)state.dropped_events, "by_command",
+                         state.by_command ? Py_True : Py_False, "preloaded", state.preloaded ? Py_True : Py_False, "path",
+                         state.path);
+}
+
+/* Allocations of the calling thread between enter and leave are on memtap's account. Nothing without an agent. */
+static PyObject *agent_enter(PyObject *self, PyObject *none)
+{
+    (void)self;
+    (void)none;
+    if (g_agent != NULL) {
+        g_agent->enter();
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *agent_leave(PyObject *self, PyObject *none)
+{
+    (void)self;
+    (void)none;
+    if (g_agent != NULL) {
+        g_agent->leave();
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef g_methods[] = {
+    { "agent_load", agent_load, METH_VARARGS, "agent_load(path) -> version of the agent now in use" },
+    { "agent_start", agent_start, METH_VARARGS,
+      "agent_start(path, mode, rate_bytes, native, python_allocators, max_file_bytes, seed)" },
+    { "agent_stop", agent_stop, METH_NOARGS, "agent_stop(): completes the trace" },
+    { "agent_pause", agent_pause, METH_NOARGS, "agent_pause(): no new samples; frees are still recorded" },
+    { "agent_resume", agent_resume, METH_VARARGS, "agent_resume(rate_bytes)" },
+    { "agent_remove_hooks", agent_remove_hooks, METH_NOARGS, "agent_remove_hooks(): while nothing is recorded" },
+    { "agent_state", agent_state, METH_NOARGS, "agent_state() -> dict" },
+    { "agent_enter", agent_enter, METH_NOARGS, "agent_enter(): what this thread allocates is memtap's own from here on" },
+    { "agent_leave", agent_leave, METH_NOARGS, "agent_leave(): undoes one agent_enter" },
+    { NULL, NULL, 0, NULL },
+};
 
 int mt_py_add_agent(PyObject *module)
 {
-    (void)module;
-    return 0;
+    g_error = PyErr_NewException("memtap._memtap.AgentError", PyExc_RuntimeError, NULL);
+    if (g_error == NULL || PyModule_AddFunctions(module, g_methods) != 0) {
+        return -1;
+    }
+    Py_INCREF(g_error);
+    return PyModule_AddObject(module, "AgentError", g_error);
 }

@@ -36,6 +36,8 @@ size_t mt_os_page_bytes(void);
 mt_status mt_os_map_anonymous(size_t bytes, void **ret_base) MT_CHECKED;
 /* Shared mapping of a file range; offset must be page aligned. */
 mt_status mt_os_map_file(int fd, uint64_t offset, size_t bytes, bool writable, void **ret_base) MT_CHECKED;
+/* The same in the place of an existing mapping of ours, which it replaces at once. */
+mt_status mt_os_map_file_over(void *base, int fd, uint64_t offset, size_t bytes) MT_CHECKED;
 void mt_os_unmap(void *base, size_t bytes);
 /* madvise: not inherited by fork children / reads as zero in fork children. False when the kernel refuses. */
 bool mt_os_advise_dontfork(void *base, size_t bytes);
@@ -72,6 +74,10 @@ uint64_t mt_os_realtime_ns(void);
 int mt_os_pid(void);
 int mt_os_tid(void);
 void mt_os_yield(void);
+void mt_os_pause_ns(uint64_t ns); /* nanosleep, cut short by a signal */
+/* When it returns, every thread of the process has passed a full memory barrier (membarrier; where the kernel refuses, two
+ * milliseconds, in which every store buffer drains). */
+void mt_os_barrier_all_threads(void);
 /* Name of the calling thread (prctl PR_GET_NAME), at most 15 bytes and NUL. */
 void mt_os_thread_name(char ret_name[16]);
 /* readlink; NUL-terminated; 0 on failure. */

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -71,6 +72,12 @@ mt_status mt_os_map_anonymous(size_t bytes, void **ret_base)
 mt_status mt_os_map_file(int fd, uint64_t offset, size_t bytes, bool writable, void **ret_base)
 {
     return map(bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, offset, ret_base);
+}
+
+mt_status mt_os_map_file_over(void *base, int fd, uint64_t offset, size_t bytes)
+{
+    long at = raw6(SYS_mmap, (long)base, (long)bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, (long)offset);
+    return at == (long)base ? MT_OK : MT_E_NOMEM;
 }
 
 void mt_os_unmap(void *base, size_t bytes)
@@ -292,6 +299,20 @@ int mt_os_tid(void)
 void mt_os_yield(void)
 {
     (void)raw4(SYS_sched_yield, 0, 0, 0, 0);
+}
+
+void mt_os_pause_ns(uint64_t ns)
+{
+    const struct timespec pause = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
+    (void)raw4(SYS_nanosleep, (long)&pause, 0, 0, 0);
+}
+
+void mt_os_barrier_all_threads(void)
+{
+    if (raw4(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0) != 0 ||
+        raw4(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0) != 0) {
+        mt_os_pause_ns(2000000);
+    }
 }
 
 void mt_os_thread_name(char ret_name[16])

@@ -399,6 +399,14 @@ mt_status mt_aggregate_init(void)
     return add_extent_locked() ? MT_OK : MT_E_NOSPACE;
 }
 
+void mt_aggregate_close(void)
+{
+    for (uint32_t i = 0; i < g_agg.extent_count; i++) {
+        mt_os_unmap(g_agg.extents[i], EXTENT_BYTES);
+    }
+    g_agg.extent_count = 0;
+}
+
 void mt_aggregate_after_fork(void)
 {
     mt_spinlock_reset(&g_agg.lock);

@@ -22,6 +22,8 @@ void mt_aggregate_alloc(uint64_t clock, uint64_t addr, uint64_t size, enum mt_al
 void mt_aggregate_free(uint64_t clock, uint64_t addr);
 void mt_aggregate_map(uint64_t clock, uint64_t addr, uint64_t bytes, enum mt_map_kind kind, uint32_t stack);
 void mt_aggregate_unmap(uint64_t clock, uint64_t addr, uint64_t bytes);
+/* The trace ended, nobody records: unmaps its rows. */
+void mt_aggregate_close(void);
 void mt_aggregate_after_fork(void);
 
 #endif

@@ -7,14 +7,13 @@
 
 #include "base/hash.h"
 #include "heap/aggregate.h"
+#include "heap/countdown.h"
 #include "heap/intern.h"
 #include "heap/livetab.h"
 #include "heap/thread.h"
 
 #include <string.h>
 
-enum { RECORDING = MT_DEPTH_RECORDING | 1 };
-static const uint64_t FAR_AWAY = UINT64_MAX / 2; /* countdown of a thread that records nothing */
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
@@ -108,7 +107,7 @@ static bool become_ready(void)
         return attached;
     }
     if (t_mt.state == MT_THREAD_IGNORED) {
-        t_mt.left = FAR_AWAY;
+        t_mt.left = MT_COUNTDOWN_FAR;
     }
     return t_mt.state == MT_THREAD_READY;
 }
@@ -126,7 +125,7 @@ static MT_COLD bool enter_slowly(void)
         mt_engine_fork_child(); /* no atfork handler ran: _Fork, clone */
     }
     if (g_mt.mode == MT_MODE_OFF && !mt_engine_restart_in_child()) {
-        t_mt.left = FAR_AWAY;
+        t_mt.left = g_mt.may_restart ? 0 : MT_COUNTDOWN_FAR; /* nobody can reach the countdowns of all threads when it restarts */
         return false;
     }
     return become_ready();
@@ -137,35 +136,7 @@ MT_INLINE bool may_enter(void)
     return MT_LIKELY(gate_open() && live_mode() != MT_MODE_OFF) || enter_slowly();
 }
 
-/* ---- sampling ------------------------------------------------------------------------------------------------------ */
-
-/* Leaving a call that begin let in: in sample mode the step to the next sample is drawn now. */
-MT_INLINE void settle_countdown(void)
-{
-    if (MT_UNLIKELY(t_mt.left > FAR_AWAY / 2 && g_mt.mode == MT_MODE_SAMPLE)) {
-        t_mt.left = mt_sampler_step(&t_mt.thread->sampler, t_mt.thread->rate);
-    }
-}
-
-/* The countdown ran out (or the rate changed): is this allocation a sample? If so the end of the call draws the next step. */
-static bool sample_due(struct mt_thread *t, size_t size)
-{
-    uint32_t generation = mt_load_acquire(&g_mt.rate_generation);
-    if (MT_UNLIKELY(t->rate_generation != generation)) {
-        t->rate_generation = generation;
-        t->rate = mt_load_relaxed(&g_mt.rate);
-        uint64_t step = mt_sampler_step(&t->sampler, t->rate); /* the old step is thrown away: it had no memory */
-        if (step > size) {
-            t_mt.left = step - size;
-            return false;
-        }
-    }
-    t_mt.left = FAR_AWAY; /* until the end of this call: what the real function allocates itself does not count */
-    if (size == 0) {
-        settle_countdown();
-    }
-    return size > 0;
-}
+/* ---- deciding ------------------------------------------------------------------------------------------------------ */
 
 static bool records_all(void)
 {
@@ -190,7 +161,9 @@ static MT_NOINLINE enum mt_verdict begin_carefully(size_t size)
     if (!may_enter()) {
         return MT_SKIP;
     }
-    if (!records_all() && !sample_due(t_mt.thread, size)) {
+    if (records_all()) {
+        t_mt.left = 0; /* again: the trace may have begun since */
+    } else if (!mt_countdown_ended(t_mt.thread, size)) {
         return MT_SKIP;
     }
     t_mt.depth = 1;
@@ -259,6 +232,9 @@ static MT_NOINLINE void end_alloc_carefully(void *ptr, size_t size, enum mt_allo
                                             const struct mt_frame_regs *regs)
 {
     struct mt_thread *t = t_mt.thread;
+    if (g_mt.mode == MT_MODE_SAMPLE && t->sampled_in != t->generation) {
+        return; /* begun when another trace was recorded: not a sample of this one */
+    }
     uint32_t stack = capture_stack(t, regs);
     if (g_mt.mode == MT_MODE_AGGREGATE) {
         mt_aggregate_alloc(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr, size, allocator,
@@ -271,23 +247,36 @@ static MT_NOINLINE void end_alloc_carefully(void *ptr, size_t size, enum mt_allo
 
 void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs)
 {
-    if (MT_LIKELY(ptr != NULL)) {
-        t_mt.depth = (uint32_t)RECORDING;
+    if (MT_UNLIKELY(ptr == NULL)) {
+        mt_engine_abandon();
+        return;
+    }
+    struct mt_thread *t = t_mt.thread;
+    if (MT_LIKELY(mt_section_begins(t))) {
         if (MT_LIKELY(live_mode() == MT_MODE_EXACT)) {
-            struct mt_thread *t = t_mt.thread;
             record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, capture_stack(t, regs));
         } else {
             end_alloc_carefully(ptr, size, allocator, regs);
         }
     }
-    settle_countdown();
-    t_mt.depth = 0;
+    mt_countdown_settle();
+    mt_section_ends(t, 0);
 }
 
 void mt_engine_abandon(void)
 {
-    settle_countdown();
+    mt_countdown_settle();
     t_mt.depth = 0;
+}
+
+static void orphan_free_locked(struct mt_thread *orphan, void *ptr)
+{
+    uint32_t depth = t_mt.depth;
+    if (mt_section_begins(orphan) && (g_mt.mode != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
+        mt_store_relaxed(&g_mt.threads_begun, true);
+        record_free(orphan, MT_EVENT_FREE, ptr);
+    }
+    mt_section_ends(orphan, depth);
 }
 
 /* Frees by threads past their end share one stream. */
@@ -301,9 +290,8 @@ static MT_COLD void orphan_free(void *ptr)
         if (g_mt.orphan == NULL) {
             g_mt.orphan = mt_thread_new_block();
         }
-        if (g_mt.orphan != NULL && (g_mt.mode != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
-            mt_store_relaxed(&g_mt.threads_begun, true);
-            record_free(g_mt.orphan, MT_EVENT_FREE, ptr);
+        if (g_mt.orphan != NULL) {
+            orphan_free_locked(g_mt.orphan, ptr);
         }
         mt_spinlock_unlock(&g_mt.orphan_lock);
     }
@@ -321,13 +309,13 @@ static MT_NOINLINE void free_carefully(void *ptr)
         return;
     }
     struct mt_thread *t = t_mt.thread;
-    t_mt.depth = (uint32_t)RECORDING;
-    if (g_mt.mode == MT_MODE_AGGREGATE) {
+    bool begun = mt_section_begins(t);
+    if (begun && g_mt.mode == MT_MODE_AGGREGATE) {
         mt_aggregate_free(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr);
-    } else if (g_mt.mode != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL)) {
+    } else if (begun && (g_mt.mode != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
         record_free(t, MT_EVENT_FREE, ptr);
     }
-    t_mt.depth = 0;
+    mt_section_ends(t, 0);
 }
 
 void mt_engine_free(void *ptr)
@@ -336,9 +324,11 @@ void mt_engine_free(void *ptr)
         free_carefully(ptr);
         return;
     }
-    t_mt.depth = (uint32_t)RECORDING;
-    record_free(t_mt.thread, MT_EVENT_FREE, ptr);
-    t_mt.depth = 0;
+    struct mt_thread *t = t_mt.thread;
+    if (MT_LIKELY(mt_section_begins(t))) {
+        record_free(t, MT_EVENT_FREE, ptr);
+    }
+    mt_section_ends(t, 0);
 }
 
 /* ---- realloc --------------------------------------------------------------------------------------------------------- */
@@ -357,21 +347,23 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
     }
     struct mt_thread *t = t_mt.thread;
     t->realloc_plan = 0;
-    if (exact || (counted && sample_due(t, size))) {
+    exact = records_all();
+    t_mt.left = exact ? 0 : t_mt.left; /* the trace may have begun since */
+    if (exact || (counted && mt_countdown_ended(t, size))) {
         t->realloc_plan |= REALLOC_NEW_SAMPLED;
     }
-    t_mt.depth = (uint32_t)RECORDING;
-    if (exact || (mt_engine_may_track(old) && mt_livetab_remove(old, NULL))) {
+    bool begun = mt_section_begins(t);
+    if (begun && (exact || (mt_engine_may_track(old) && mt_livetab_remove(old, NULL)))) {
         t->realloc_plan |= REALLOC_OLD_TRACKED;
     }
     if (t->realloc_plan == 0) {
-        t_mt.depth = 0;
+        mt_section_ends(t, 0);
         return MT_SKIP;
     }
     if ((t->realloc_plan & REALLOC_OLD_TRACKED) != 0 && g_mt.mode != MT_MODE_AGGREGATE) {
         record_free(t, MT_EVENT_REALLOC_OLD, old);
     }
-    t_mt.depth = 1;
+    mt_section_ends(t, 1);
     return MT_RECORD;
 }
 
@@ -419,14 +411,15 @@ void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_alloca
                            const struct mt_frame_regs *regs)
 {
     struct mt_thread *t = t_mt.thread;
-    t_mt.depth = (uint32_t)RECORDING;
-    if (new_ptr == NULL) {
+    uint32_t planned_in = t->generation;
+    bool begun = mt_section_begins(t) && t->generation == planned_in; /* else the plan was for another trace */
+    if (begun && new_ptr == NULL) {
         undo_realloc(t, old);
-    } else {
+    } else if (begun) {
         finish_realloc(t, old, new_ptr, size, allocator, regs);
     }
-    settle_countdown();
-    t_mt.depth = 0;
+    mt_countdown_settle();
+    mt_section_ends(t, 0);
 }
 
 /* ---- address ranges ------------------------------------------------------------------------------------------------- */
@@ -469,25 +462,28 @@ static void record_unmap(struct mt_thread *t, void *addr, size_t bytes, enum mt_
 void mt_engine_end_map(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs)
 {
     struct mt_thread *t = t_mt.thread;
-    t_mt.depth = (uint32_t)RECORDING;
-    record_map(t, addr, bytes, kind, capture_stack(t, regs));
-    t_mt.depth = 0;
+    if (mt_section_begins(t)) {
+        record_map(t, addr, bytes, kind, capture_stack(t, regs));
+    }
+    mt_section_ends(t, 0);
 }
 
 void mt_engine_end_remap(void *old_addr, size_t old_bytes, void *addr, size_t bytes, const struct mt_frame_regs *regs)
 {
     struct mt_thread *t = t_mt.thread;
-    t_mt.depth = (uint32_t)RECORDING;
-    uint32_t stack = capture_stack(t, regs);
-    record_unmap(t, old_addr, old_bytes, MT_MAP_MREMAP);
-    record_map(t, addr, bytes, MT_MAP_MREMAP, stack);
-    t_mt.depth = 0;
+    if (mt_section_begins(t)) {
+        uint32_t stack = capture_stack(t, regs);
+        record_unmap(t, old_addr, old_bytes, MT_MAP_MREMAP);
+        record_map(t, addr, bytes, MT_MAP_MREMAP, stack);
+    }
+    mt_section_ends(t, 0);
 }
 
 void mt_engine_note_unmap(void *addr, size_t bytes)
 {
     struct mt_thread *t = t_mt.thread;
-    t_mt.depth = (uint32_t)RECORDING;
-    record_unmap(t, addr, bytes, MT_MAP_ANONYMOUS);
-    t_mt.depth = 1;
+    if (mt_section_begins(t)) {
+        record_unmap(t, addr, bytes, MT_MAP_ANONYMOUS);
+    }
+    mt_section_ends(t, 1);
 }

@@ -41,7 +41,7 @@ struct mt_tls {
                        (MT_DEPTH_RECORDING): inside the recorder, where only a signal handler can call */
     uint32_t state; /* enum mt_thread_state; next to depth: both are tested with one load */
 };
-enum { MT_DEPTH_RECORDING = INT32_MIN };
+enum { MT_DEPTH_RECORDING = INT32_MIN, MT_COUNTDOWN_CHUNK = 256 * 1024 };
 extern __thread struct mt_tls t_mt __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* Sampled-pointer filter: address of a byte table that lies so that its low 5 bits are the shift of its index, which is
@@ -137,6 +137,7 @@ struct mt_engine_config {
     const volatile uint64_t *tick; /* CLOCK_MONOTONIC ns kept fresh by the tool, NULL: read the clock */
     uint64_t parent_pid;
     bool fork_child;
+    bool late;     /* other threads may exist already */
     uint64_t seed; /* sampler seed, 0: random (tests set it) */
 };
 
@@ -144,18 +145,33 @@ struct mt_engine_config {
 mt_status mt_engine_start(const struct mt_engine_config *config) MT_CHECKED;
 /* Stops recording; hooks fall back to pass-through; the trace is complete. Idempotent. Context: [agent], exit. */
 void mt_engine_stop(enum mt_trace_state state);
-/* Changes the sampling rate of a running sample-mode engine; takes effect at each thread's next allocation. */
+/* Stops, waits for threads that are recording right now (bounded), writes what the journals hold and unmaps them: the file
+ * is whole, nothing of it stays in the process but its header page. The next mt_engine_start begins another trace.
+ * MT_E_BUSY: a thread did not leave its recording section; call again. Idempotent. Context: [agent]. */
+mt_status mt_engine_finish(enum mt_trace_state state) MT_CHECKED;
+/* Changes the sampling rate of a running sample-mode engine; takes effect at each thread's next allocation, in a thread
+ * that was there before the hooks within MT_COUNTDOWN_CHUNK bytes. */
 mt_status mt_engine_set_rate(uint64_t rate_bytes) MT_CHECKED;
+/* Takes no more samples until the next set_rate; frees of those taken are still recorded. */
+mt_status mt_engine_pause(void) MT_CHECKED;
 enum mt_engine_mode mt_engine_mode(void);
+uint64_t mt_engine_rate(void);         /* sample mode: the rate in force, 0 while paused */
+uint64_t mt_engine_live_samples(void); /* sample mode: samples taken and not freed yet */
 /* Adds to / reads a header counter. Any context. */
 void mt_engine_count(enum mt_counter counter, uint64_t amount);
 uint64_t mt_engine_counter(enum mt_counter counter);
+/* Recording may begin in this process at any time: threads look at every allocation while it is off. Before hooks are in
+ * place, once. */
+void mt_engine_may_restart(void);
 /* A free-form NOTE record. Context: [agent] or a hook with the guard set. */
 void mt_engine_note(const char *key, const char *value);
 /* Python was found: version and evaluation range go to the trace. */
 void mt_engine_python_found(void);
 void mt_engine_thread_name(const char *name); /* calling thread; NULL: read it */
 void mt_engine_thread_exit(void);             /* TSD destructor, last round: gives the block back */
+/* announce: sees to it that mt_engine_thread_exit is called by the calling thread; true when that was arranged before its
+ * first allocation, so that its end cannot be missed. Called at a thread's first recorded call, guard set. */
+void mt_engine_on_thread(bool (*announce)(void));
 /* A second thread is about to start: from here on address reuse is ordered between threads. Called by the creating thread
  * before the real pthread_create. */
 void mt_engine_threads_begin(void);

@@ -87,6 +87,8 @@ void mt_journal_close(struct mt_thread *t)
     bool empty = j->encoder.at == j->base;
     if (empty || write_block(t)) {
         mt_slot_release(&j->slot);
+    } else {
+        mt_os_unmap(j->slot.header, j->slot.bytes); /* its content is in the file as it is */
     }
     j->base = NULL;
     j->limit = NULL;

@@ -183,10 +183,11 @@ static void make_mode_page(void)
         g_mt.mode_page = page;
     }
     if (g_mt.mode_page == NULL) {
-        static uint32_t plain; /* no memory: likewise */
-        g_mt.mode_page = &plain;
+        static uint32_t plain[2]; /* no memory: likewise */
+        g_mt.mode_page = plain;
     }
     g_mt.live_mode = g_mt.mode_page;
+    mt_store_relaxed(&g_mt.mode_page[1], 1u);
 }
 
 static void publish_mode(enum mt_engine_mode mode)
@@ -209,14 +210,32 @@ static mt_status prepare_tables(const struct mt_engine_config *config)
     return status;
 }
 
+/* Every thread looks again at its next allocation. A store may be lost to its owner's subtraction: then the owner notices
+ * at its next sample. Threads that may be gone already are not touched. */
+static void end_countdowns(void)
+{
+    if (mt_spinlock_lock(&g_mt.threads_lock)) {
+        for (struct mt_thread *t = g_mt.threads; t != NULL; t = t->next) {
+            if (t->tls != NULL) {
+                mt_store_relaxed(&t->tls->left, (uint64_t)0);
+            }
+        }
+        mt_spinlock_unlock(&g_mt.threads_lock);
+    }
+}
+
 mt_status mt_engine_start(const struct mt_engine_config *config)
 {
     if (g_mt.mode != MT_MODE_OFF || config->mode == MT_MODE_OFF || config->rate_bytes == 0) {
         return MT_E_INVAL;
     }
+    mt_status status = mt_engine_finish(MT_STATE_STOPPED);
+    if (status != MT_OK) {
+        return status;
+    }
     g_mt.restart_pending = false;
     struct mt_trace_header *header = NULL;
-    mt_status status = mt_tracefile_create(config->path, config->max_file_bytes, &header);
+    status = mt_tracefile_create(config->path, config->max_file_bytes, &header);
     if (status != MT_OK) {
         return status;
     }
@@ -237,6 +256,8 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
         mt_tracefile_close();
         return status;
     }
+    g_mt.unfinished = true;
+    g_mt.threads_begun = g_mt.threads_begun || config->late;
     make_mode_page();
     status = mt_modules_init(&g_module_sink);
     if (status != MT_OK) {
@@ -246,26 +267,37 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     mt_engine_python_found();
     mt_store_relaxed(&g_mt.rate, config->rate_bytes);
     mt_store_release(&g_mt.rate_generation, g_mt.rate_generation + 1);
+    mt_store_release(&g_mt.generation, (g_mt.generation | 1) + 1);
     publish_mode(config->mode);
     mt_livetab_show(config->mode == MT_MODE_SAMPLE ? MT_FILTER_TABLE : MT_FILTER_ALL);
+    end_countdowns();
     t_mt.left = 0;
+    return MT_OK;
+}
+
+static void change_rate(uint64_t rate)
+{
+    mt_store_relaxed(&g_mt.rate, rate);
+    mt_store_release(&g_mt.rate_generation, g_mt.rate_generation + 1);
+    end_countdowns();
+}
+
+mt_status mt_engine_pause(void)
+{
+    if (g_mt.mode != MT_MODE_SAMPLE) {
+        return MT_E_INVAL;
+    }
+    change_rate(MT_RATE_PAUSED);
+    mt_engine_note("sampling", "paused");
     return MT_OK;
 }
 
 mt_status mt_engine_set_rate(uint64_t rate_bytes)
 {
-    if (rate_bytes == 0 || g_mt.mode != MT_MODE_SAMPLE) {
+    if (rate_bytes == 0 || rate_bytes == MT_RATE_PAUSED || g_mt.mode != MT_MODE_SAMPLE) {
         return MT_E_INVAL;
     }
-    mt_store_relaxed(&g_mt.rate, rate_bytes);
-    mt_store_release(&g_mt.rate_generation, g_mt.rate_generation + 1);
-    if (mt_spinlock_lock(&g_mt.threads_lock)) {
-        for (struct mt_thread *t = g_mt.threads; t != NULL; t = t->next) {
-            mt_store_relaxed(&t->tls->left, (uint64_t)0); /* may be lost to the owner's subtraction: then it notices at
-                                                             its next sample */
-        }
-        mt_spinlock_unlock(&g_mt.threads_lock);
-    }
+    change_rate(rate_bytes);
     if (mt_meta_lock()) {
         struct mt_meta_builder *record = mt_meta_new_locked();
         mt_meta_u64(record, mt_clock_now());
@@ -281,6 +313,17 @@ mt_status mt_engine_set_rate(uint64_t rate_bytes)
 enum mt_engine_mode mt_engine_mode(void)
 {
     return mt_load_relaxed(&g_mt.mode);
+}
+
+uint64_t mt_engine_rate(void)
+{
+    uint64_t rate = mt_load_relaxed(&g_mt.rate);
+    return rate != MT_RATE_PAUSED ? rate : 0;
+}
+
+uint64_t mt_engine_live_samples(void)
+{
+    return mt_livetab_count();
 }
 
 void mt_engine_threads_begin(void)
@@ -308,7 +351,8 @@ void mt_engine_stop(enum mt_trace_state state)
         mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
         mt_store_release(&g_mt.header->state, (uint32_t)state);
     }
-    /* Slots stay mapped: other threads may be writing their last record; the reader takes slots as they are. */
+    /* Slots stay mapped: other threads may be writing their last record; the reader takes slots as they are. Whoever can
+     * wait for them calls mt_engine_finish. */
 }
 
 void mt_engine_exit_seen(void)
@@ -328,7 +372,9 @@ void mt_engine_fork_child(void)
         return;
     }
     /* The parent's slots and header are not mapped here (DONTFORK): forget them before anything touches them. */
+    bool recorded = g_mt.mode != MT_MODE_OFF; /* this copy is not wiped */
     g_mt.header = NULL;
+    g_mt.unfinished = false;
     publish_mode(MT_MODE_OFF);
     mt_livetab_show(MT_FILTER_NONE);
     mt_livetab_after_fork();
@@ -351,5 +397,5 @@ void mt_engine_fork_child(void)
     }
     t_mt.left = 0;
     g_mt.next_stream = 0;
-    g_mt.restart_pending = g_mt.restart_after_fork != NULL;
+    g_mt.restart_pending = recorded && g_mt.restart_after_fork != NULL;
 }

@@ -82,6 +82,8 @@ struct mt_thread *mt_thread_new_block(void)
         t = map_block();
     }
     if (t != NULL) {
+        uint32_t generation = mt_load_relaxed(&g_mt.generation);
+        t->generation = (generation & 1) == 0 ? generation : 0; /* 0: no trace's */
         t->journal.stream = mt_fetch_add_relaxed(&g_mt.next_stream, 1u) + 1;
         uint64_t id = t->journal.stream;
         mt_sampler_seed(&t->sampler, mt_hash_pair(g_mt.seed, id));
@@ -89,6 +91,23 @@ struct mt_thread *mt_thread_new_block(void)
         t->rate_generation = 0; /* differs from any running one: draws a step at first use */
     }
     return t;
+}
+
+bool mt_thread_adopt(struct mt_thread *t)
+{
+    uint32_t generation = mt_load_acquire(&g_mt.generation);
+    if ((generation & 1) != 0 || g_mt.mode == MT_MODE_OFF) {
+        return false;
+    }
+    memset(&t->journal, 0, sizeof t->journal); /* mt_engine_finish has closed it */
+    t->journal.stream = mt_fetch_add_relaxed(&g_mt.next_stream, 1u) + 1;
+    t->generation = generation;
+    t->renamed_clock = 0;
+    if (t != g_mt.orphan) {
+        mt_engine_count(MT_COUNTER_THREADS, 1);
+        mt_thread_note_name(t);
+    }
+    return true;
 }
 
 /* The clock a new thread starts from: after everything any thread has done so far (pairing C2: thread creation orders
@@ -103,8 +122,21 @@ static uint64_t largest_clock_locked(void)
     return clock;
 }
 
+/* Will this thread's TLS outlive its place in the list? The main thread's is never unmapped; others must have announced
+ * their end before their first allocation. */
+static bool announce_end(void)
+{
+    return mt_os_tid() == mt_os_pid() || (g_mt.announce != NULL && g_mt.announce());
+}
+
+void mt_engine_on_thread(bool (*announce)(void))
+{
+    g_mt.announce = announce;
+}
+
 bool mt_thread_attach(void)
 {
+    bool end_is_announced = announce_end();
     struct mt_thread *t = mt_thread_new_block();
     if (t == NULL || !mt_spinlock_lock(&g_mt.threads_lock)) {
         mt_engine_count(MT_COUNTER_DROPPED_NO_THREAD, 1);
@@ -117,7 +149,7 @@ bool mt_thread_attach(void)
     if (clock > t->clock) {
         mt_store_relaxed(&t->clock, clock);
     }
-    t->tls = &t_mt;
+    t->tls = end_is_announced ? &t_mt : NULL;
     t->next = g_mt.threads;
     g_mt.threads = t;
     mt_spinlock_unlock(&g_mt.threads_lock);
@@ -140,6 +172,12 @@ bool mt_thread_revive(void)
         mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
         mt_engine_count(MT_COUNTER_DROPPED_NO_THREAD, 1);
         return false;
+    }
+    if (mt_spinlock_lock(&g_mt.threads_lock)) { /* so that a new trace finds its journal */
+        t->tls = NULL;
+        t->next = g_mt.threads;
+        g_mt.threads = t;
+        mt_spinlock_unlock(&g_mt.threads_lock);
     }
     t_mt.thread = t;
     t_mt.state = MT_THREAD_READY;
@@ -186,8 +224,12 @@ void mt_engine_thread_exit(void)
     struct mt_thread *t = t_mt.thread;
     t_mt.depth++;
     if (t != NULL && t_mt.state == MT_THREAD_READY) {
-        mt_thread_note_name(t);
-        mt_journal_close(t);
+        uint32_t depth = t_mt.depth;
+        if (mt_section_begins_as_is(t)) {
+            mt_thread_note_name(t);
+            mt_journal_close(t);
+        }
+        mt_section_ends(t, depth);
         if (mt_spinlock_lock(&g_mt.threads_lock)) {
             unlink_locked(t);
             t->next = g_mt.free_blocks;

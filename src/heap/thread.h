@@ -17,6 +17,8 @@
 
 enum { MT_STACK_CACHE_ENTRIES = 4096, MT_STACK_CACHE_SHIFT = 64 - 12, MT_REGION_CLOCKS = 512, MT_REGION_SHIFT = 20 };
 
+#define MT_RATE_PAUSED UINT64_MAX /* sampling rate: no samples */
+
 struct mt_stack_cache_entry {
     uint64_t key;
     uint32_t stack;
@@ -46,9 +48,13 @@ struct mt_thread {
     struct mt_unwinder unwinder;
     struct mt_pystack python;
     struct mt_stack_cache_entry *stack_cache; /* direct mapped */
-    struct mt_tls *tls;  /* shared: set_rate pokes left */
+    struct mt_tls *tls;  /* shared: a change of rate pokes left; NULL: a thread whose end we may not see, never touched */
     struct mt_thread *next; /* list of live threads, or of free blocks */
     uint64_t renamed_clock; /* when the thread's name was last written */
+    uint64_t beyond;        /* bytes of the countdown that t_mt.left does not hold (threads nobody can poke) */
+    uint32_t generation;    /* the trace this journal belongs to */
+    uint32_t sampled_in;    /* the trace whose countdown chose the present allocation */
+    uint32_t recording;     /* shared: inside a recording section; pairing R1 (restart.c) */
     char name[16];
 };
 
@@ -63,11 +69,15 @@ struct mt_engine {
     uint64_t rate;             /* shared */
     uint32_t rate_generation;  /* shared */
     uint32_t next_stream;      /* shared, fetch_add */
+    uint32_t generation;       /* shared: even: number of the trace; odd: between two traces; pairing R1 */
+    bool unfinished;           /* a trace was started and not closed */
+    bool may_restart;          /* recording may begin (again) later: countdowns stay at 0 while it is off */
+    bool (*announce)(void);    /* see mt_engine_on_thread */
     const volatile uint64_t *tick;
     uint64_t next_rss_clock;   /* shared */
     uint64_t start_clock;
     struct mt_trace_header *header;
-    uint32_t *mode_page;       /* the page behind live_mode, NULL where the kernel has no WIPEONFORK */
+    uint32_t *mode_page;       /* the page behind live_mode: mode, and 1: this process made it; both 0 in fork children */
     void (*restart_after_fork)(void);
     bool restart_pending; /* a fork child that has not recorded anything yet */
     struct mt_spinlock threads_lock; /* guards threads, free_blocks */
@@ -97,11 +107,38 @@ bool mt_engine_restart_in_child(void);
  * block for good, as nobody tells of its end again. Such a block is not in the list of threads: its TLS may vanish at any
  * time. Bounded; false: the event is dropped and counted. */
 bool mt_thread_revive(void) MT_CHECKED;
+/* Moves a block whose journal belongs to an earlier trace to the present one; false between traces. Inside a recording
+ * section of the block. */
+bool mt_thread_adopt(struct mt_thread *t) MT_CHECKED;
 /* A block not tied to a thread (the orphan stream). */
 struct mt_thread *mt_thread_new_block(void);
 /* Writes a THREAD record with the present name when it is new or changed. */
 void mt_thread_note_name(struct mt_thread *t);
 void mt_thread_forget_all_but(struct mt_thread *self); /* fork child */
+
+/* ---- recording sections --------------------------------------------------------------------------------------- */
+
+/* Between begin and end, the block's journal, the stack tables and the file are those of the present trace (pairing R1).
+ * False: there is no trace to record in; mt_section_ends all the same. */
+MT_INLINE bool mt_section_begins_as_is(struct mt_thread *t)
+{
+    t_mt.depth = (uint32_t)(MT_DEPTH_RECORDING | 1);
+    mt_store_relaxed(&t->recording, 1u);
+    mt_fence_compiler();
+    return MT_LIKELY(t->generation == mt_load_relaxed(&g_mt.generation));
+}
+
+/* The same, but a block of an earlier trace joins the present one. */
+MT_INLINE bool mt_section_begins(struct mt_thread *t)
+{
+    return mt_section_begins_as_is(t) || mt_thread_adopt(t);
+}
+
+MT_INLINE void mt_section_ends(struct mt_thread *t, uint32_t depth)
+{
+    mt_store_release(&t->recording, 0u);
+    t_mt.depth = depth;
+}
 
 /* ---- journal.c ----------------------------------------------------------------------------------------------- */
 

@@ -25,6 +25,16 @@ struct mt_trace_header *mt_tracefile_header(void)
     return g_file.header;
 }
 
+/* In the place of an earlier trace's header: whoever still counts into that one never finds it unmapped. */
+static mt_status map_header(int fd, void **ret_base)
+{
+    if (g_file.header == NULL) {
+        return mt_os_map_file(fd, 0, MT_TRACE_HEADER_BYTES, true, ret_base);
+    }
+    *ret_base = g_file.header;
+    return mt_os_map_file_over(g_file.header, fd, 0, MT_TRACE_HEADER_BYTES);
+}
+
 mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, struct mt_trace_header **ret_header)
 {
     size_t length = strlen(path);
@@ -39,7 +49,7 @@ mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, struct mt_tr
     void *base = NULL;
     status = mt_os_preallocate(fd, 0, MT_TRACE_HEADER_BYTES);
     if (status == MT_OK) {
-        status = mt_os_map_file(fd, 0, MT_TRACE_HEADER_BYTES, true, &base);
+        status = map_header(fd, &base);
     }
     mt_os_close(fd);
     if (status != MT_OK) {
@@ -62,8 +72,11 @@ mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, struct mt_tr
 
 void mt_tracefile_close(void)
 {
-    mt_os_unmap(g_file.header, MT_TRACE_HEADER_BYTES);
-    mt_tracefile_after_fork();
+    for (uint32_t i = 0; i < g_file.pool_count; i++) {
+        mt_os_unmap(g_file.pool[i].header, g_file.pool[i].bytes);
+    }
+    g_file.pool_count = 0;
+    g_file.large_slots = 0;
 }
 
 void mt_tracefile_after_fork(void)

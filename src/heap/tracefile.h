@@ -28,7 +28,8 @@ struct mt_slot {
 
 /* Creates the file at path (must not exist) and maps its header. Fields other than magic, sizes and tail are zero. */
 mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, struct mt_trace_header **ret_header) MT_CHECKED;
-/* Unmaps the header (other users of the mapping must be gone). Leaves the file. */
+/* Unmaps the pooled slots; those of streams must have been released. The header stays mapped: counters may still be added
+ * to; the next create takes its place. Leaves the file. */
 void mt_tracefile_close(void);
 struct mt_trace_header *mt_tracefile_header(void);
 /* Appends one block. header's type, stream, clocks, seq, events are set by the caller; the rest is filled here. */

@@ -17,6 +17,9 @@ enum mt_hook_method {
     MT_HOOK_GOT,     /* the agent came late: GOT patching alone */
 };
 
+/* True when the dynamic loader put the agent before the library that defines malloc: its exported hooks are found first.
+ * Context: [agent], constructor. */
+bool mt_hooks_are_preloaded(void);
 /* Puts the hooks in place. python_allocators: count Python's small objects one by one. MT_E_UNSUPPORTED when the process
  * has no malloc to forward to. Idempotent. */
 mt_status mt_hooks_install(enum mt_hook_method method, bool python_allocators) MT_CHECKED;

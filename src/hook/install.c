@@ -1,4 +1,5 @@
 /* install.c: puts the mechanisms of this folder in place, in an order that never leaves a hook without an original. */
+#include "base/objects.h"
 #include "hook/fork.h"
 #include "hook/got.h"
 #include "hook/hook.h"
@@ -7,6 +8,30 @@
 #include "hook/pymem.h"
 
 static bool g_python_wanted;
+
+struct order {
+    bool self_seen;
+    bool malloc_behind_self;
+};
+
+static int look_at_order(struct dl_phdr_info *info, size_t bytes, void *context)
+{
+    (void)bytes;
+    struct order *order = context;
+    struct mt_elf_object object;
+    if (order->self_seen && mt_elf_from_phdr(info, &object)) {
+        order->malloc_behind_self = mt_elf_find(&object, "malloc", mt_elf_gnu_hash("malloc")) != 0;
+    }
+    order->self_seen = order->self_seen || mt_elf_info_is_self(info);
+    return order->malloc_behind_self;
+}
+
+bool mt_hooks_are_preloaded(void)
+{
+    struct order order = { false, false };
+    (void)mt_objects_walk(look_at_order, &order);
+    return order.malloc_behind_self;
+}
 
 mt_status mt_hooks_install(enum mt_hook_method method, bool python_allocators)
 {

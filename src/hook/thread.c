@@ -17,6 +17,12 @@
 #include <limits.h>
 #include <pthread.h>
 
+/* In libpthread before glibc 2.34: absent in a program that was not linked with it, which then cannot start threads. When a
+ * plugin brings it later, threads are seen but not their ends. */
+#pragma weak pthread_key_create
+#pragma weak pthread_getspecific
+#pragma weak pthread_setspecific
+
 enum { START_BLOCKS = 1024, PROBES = 64 };
 
 struct start_block {
@@ -43,10 +49,25 @@ static void thread_ends(void *value)
     mt_engine_thread_exit();
 }
 
-void mt_thread_install(void)
+/* A thread that did not come through the trampoline: it was there before us, or was made behind our back. Its end is
+ * announced from here on, too late for a thread that is already past the key's last round. */
+static bool announced(void)
 {
     if (!g_key_ready) {
+        return false;
+    }
+    bool before = pthread_getspecific(g_key) != NULL;
+    if (!before) {
+        (void)pthread_setspecific(g_key, (void *)1);
+    }
+    return before;
+}
+
+void mt_thread_install(void)
+{
+    if (!g_key_ready && pthread_key_create != NULL) {
         g_key_ready = pthread_key_create(&g_key, thread_ends) == 0;
+        mt_engine_on_thread(announced);
     }
 }
 

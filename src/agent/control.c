@@ -1,0 +1,239 @@
+/* control.c: the agent's interface inside its process (include/memtap/agent.h).
+ *
+ * Decides: hooks are put in place at the first start, by patching slots when the agent came late, and stay until
+ * remove_hooks. One caller at a time, by a flag that is tried and never waited for. Whatever these functions allocate (loader,
+ * thread keys) is on our account. Context: [agent].
+ */
+#include "agent/control.h"
+
+#include "agent/recording.h"
+#include "base/atomic.h"
+#include "hook/hook.h"
+#include "memtap/agent.h"
+
+#include <string.h>
+
+enum { RATE_DEFAULT = 512 * 1024 };
+#define RATE_MAX ((uint64_t)1 << 50)
+
+static struct {
+    uint32_t busy; /* taken by CAS, released with a release store */
+    bool preloaded, by_command;
+    bool hooked, python_allocators;
+} g_control;
+
+static const enum memtap_agent_code CODE_OF[MT_STATUS__COUNT] = {
+    [MT_OK] = MEMTAP_AGENT_OK,
+    [MT_E_NOMEM] = MEMTAP_AGENT_NO_MEMORY,
+    [MT_E_IO] = MEMTAP_AGENT_IO,
+    [MT_E_NOSPACE] = MEMTAP_AGENT_NO_SPACE,
+    [MT_E_PERM] = MEMTAP_AGENT_PERMISSION,
+    [MT_E_NOENT] = MEMTAP_AGENT_NO_FOLDER,
+    [MT_E_EXIST] = MEMTAP_AGENT_FILE_EXISTS,
+    [MT_E_INVAL] = MEMTAP_AGENT_ARGUMENT,
+    [MT_E_CORRUPT] = MEMTAP_AGENT_IO,
+    [MT_E_VERSION] = MEMTAP_AGENT_IO,
+    [MT_E_TRUNCATED] = MEMTAP_AGENT_IO,
+    [MT_E_FULL] = MEMTAP_AGENT_NO_MEMORY,
+    [MT_E_BUSY] = MEMTAP_AGENT_BUSY,
+    [MT_E_UNSUPPORTED] = MEMTAP_AGENT_NO_HOOKS,
+    [MT_E_INTERRUPTED] = MEMTAP_AGENT_BUSY,
+};
+
+void mt_control_set_preloaded(bool by_command)
+{
+    g_control.preloaded = true;
+    g_control.by_command = by_command;
+}
+
+static bool begin_call(void)
+{
+    uint32_t expected = 0;
+    if (!mt_cas_acq_rel(&g_control.busy, &expected, 1u)) {
+        return false;
+    }
+    mt_engine_enter();
+    return true;
+}
+
+static void end_call(void)
+{
+    mt_engine_leave();
+    mt_store_release(&g_control.busy, 0u);
+}
+
+static bool is_recording(void)
+{
+    return mt_engine_mode() != MT_MODE_OFF;
+}
+
+/* ---- start -------------------------------------------------------------------------------------------------------- */
+
+static bool is_valid(const struct memtap_recording *what)
+{
+    return what != NULL && what->struct_bytes >= sizeof *what && what->path != NULL && what->mode >= MEMTAP_SAMPLE &&
+           what->mode <= MEMTAP_AGGREGATE && what->rate_bytes <= RATE_MAX;
+}
+
+static const enum mt_engine_mode MODE_OF[] = {
+    [MEMTAP_OFF] = MT_MODE_OFF,
+    [MEMTAP_SAMPLE] = MT_MODE_SAMPLE,
+    [MEMTAP_EXACT] = MT_MODE_EXACT,
+    [MEMTAP_AGGREGATE] = MT_MODE_AGGREGATE,
+};
+
+static mt_status put_hooks(bool python_allocators)
+{
+    if (g_control.hooked && (g_control.python_allocators || !python_allocators)) {
+        return MT_OK;
+    }
+    enum mt_hook_method method = g_control.preloaded ? MT_HOOK_PRELOAD : MT_HOOK_GOT;
+    mt_status status = mt_hooks_install(method, python_allocators);
+    g_control.hooked = status == MT_OK;
+    g_control.python_allocators = python_allocators;
+    return status;
+}
+
+static mt_status begin_recording(const struct memtap_recording *what)
+{
+    mt_status status = put_hooks(what->python_allocators);
+    if (status != MT_OK) {
+        return status;
+    }
+    mt_engine_on_fork(NULL);
+    uint64_t rate = what->rate_bytes != 0 ? what->rate_bytes : RATE_DEFAULT;
+    status = mt_recording_start((struct mt_engine_config){
+        .mode = MODE_OF[what->mode],
+        .rate_bytes = rate,
+        .native = what->native,
+        .python_allocators = what->python_allocators,
+        .max_file_bytes = what->max_file_bytes,
+        .path = what->path,
+        .late = true,
+        .seed = what->seed,
+    });
+    if (status == MT_OK) {
+        g_control.by_command = false;
+        mt_recording_look_for_python();
+        mt_hooks_on_load(mt_recording_look_for_python);
+    }
+    return status;
+}
+
+static int start(const struct memtap_recording *what)
+{
+    if (!is_valid(what)) {
+        return MEMTAP_AGENT_ARGUMENT;
+    }
+    if (!begin_call()) {
+        return MEMTAP_AGENT_BUSY;
+    }
+    int code = is_recording() ? MEMTAP_AGENT_RECORDING : (int)CODE_OF[begin_recording(what)];
+    end_call();
+    return code;
+}
+
+/* ---- the others --------------------------------------------------------------------------------------------------- */
+
+static int stop(void)
+{
+    if (!begin_call()) {
+        return MEMTAP_AGENT_BUSY;
+    }
+    bool was_recording = is_recording();
+    mt_status status = mt_engine_finish(MT_STATE_STOPPED);
+    end_call();
+    if (status != MT_OK) {
+        return (int)CODE_OF[status];
+    }
+    return was_recording ? MEMTAP_AGENT_OK : MEMTAP_AGENT_IDLE;
+}
+
+static int change_rate(uint64_t rate_bytes)
+{
+    if (!begin_call()) {
+        return MEMTAP_AGENT_BUSY;
+    }
+    int code = MEMTAP_AGENT_IDLE;
+    if (is_recording()) {
+        mt_status status = rate_bytes == 0 ? mt_engine_pause() : mt_engine_set_rate(rate_bytes);
+        code = (int)CODE_OF[status];
+    }
+    end_call();
+    return code;
+}
+
+static int pause_sampling(void)
+{
+    return change_rate(0);
+}
+
+static int resume(uint64_t rate_bytes)
+{
+    return rate_bytes == 0 || rate_bytes > RATE_MAX ? MEMTAP_AGENT_ARGUMENT : change_rate(rate_bytes);
+}
+
+static const enum memtap_agent_mode MODE_SHOWN[] = {
+    [MT_MODE_OFF] = MEMTAP_OFF,
+    [MT_MODE_SAMPLE] = MEMTAP_SAMPLE,
+    [MT_MODE_EXACT] = MEMTAP_EXACT,
+    [MT_MODE_AGGREGATE] = MEMTAP_AGGREGATE,
+};
+
+static int state(struct memtap_agent_state *ret)
+{
+    if (ret == NULL || ret->struct_bytes < sizeof *ret) {
+        return MEMTAP_AGENT_ARGUMENT;
+    }
+    ret->mode = MODE_SHOWN[mt_engine_mode()];
+    ret->rate_bytes = ret->mode == MEMTAP_SAMPLE ? mt_engine_rate() : 0;
+    ret->live_samples = mt_engine_live_samples();
+    ret->dropped_events = mt_engine_counter(MT_COUNTER_DROPPED_EVENTS);
+    ret->by_command = g_control.by_command && ret->mode != MEMTAP_OFF;
+    ret->preloaded = g_control.preloaded;
+    memcpy(ret->path, mt_recording_path(), strlen(mt_recording_path()) + 1);
+    return MEMTAP_AGENT_OK;
+}
+
+static int remove_hooks(void)
+{
+    if (!begin_call()) {
+        return MEMTAP_AGENT_BUSY;
+    }
+    int code = MEMTAP_AGENT_RECORDING;
+    if (!is_recording()) {
+        mt_hooks_uninstall();
+        g_control.hooked = false;
+        code = MEMTAP_AGENT_OK;
+    }
+    end_call();
+    return code;
+}
+
+static void enter(void)
+{
+    mt_engine_enter();
+}
+
+static void leave(void)
+{
+    mt_engine_leave();
+}
+
+MT_EXPORT const struct memtap_agent_api *memtap_agent_api(void);
+const struct memtap_agent_api *memtap_agent_api(void)
+{
+    static const struct memtap_agent_api api = {
+        .struct_bytes = sizeof api,
+        .version = MEMTAP_VERSION,
+        .start = start,
+        .stop = stop,
+        .pause = pause_sampling,
+        .resume = resume,
+        .state = state,
+        .remove_hooks = remove_hooks,
+        .enter = enter,
+        .leave = leave,
+    };
+    return &api;
+}

@@ -1,0 +1,162 @@
+/* recording.c: see recording.h. */
+#include "agent/recording.h"
+
+#include "base/os.h"
+#include "hook/hook.h"
+#include "pystack/pystack.h"
+
+#include <string.h>
+
+enum { COMMAND_BYTES = MT_TRACE_COMMAND_MAX, EARLIER_MAX = 10000 };
+
+static struct {
+    char path[MT_PATH_MAX + 64];
+    char command[COMMAND_BYTES];
+    size_t command_bytes;
+    const volatile uint64_t *tick;
+    uint64_t pid;
+} g_recording;
+
+const char *mt_recording_path(void)
+{
+    return g_recording.path;
+}
+
+static void read_command(void)
+{
+    int fd = -1;
+    g_recording.command_bytes = 0;
+    if (mt_os_open("/proc/self/cmdline", MT_OPEN_READ, &fd) == MT_OK) {
+        if (mt_os_read(fd, g_recording.command, sizeof g_recording.command, &g_recording.command_bytes) != MT_OK) {
+            g_recording.command_bytes = 0;
+        }
+        mt_os_close(fd);
+    }
+}
+
+static bool exists(const char *path)
+{
+    int fd = -1;
+    if (mt_os_open(path, MT_OPEN_READ, &fd) != MT_OK) {
+        return false;
+    }
+    mt_os_close(fd);
+    return true;
+}
+
+/* A trace at our path was written by an earlier image of this process (exec) or, long ago, by another process with this
+ * pid: mark it as ended by exec and move it aside. */
+static void set_aside(const struct mt_agent_config *config, const char *path)
+{
+    int fd = -1;
+    uint64_t pid = 0;
+    uint32_t state = 0;
+    size_t got = 0;
+    if (mt_os_open(path, MT_OPEN_READ_WRITE, &fd) != MT_OK) {
+        return;
+    }
+    bool readable = mt_os_read_at(fd, &pid, sizeof pid, offsetof(struct mt_trace_header, pid), &got) == MT_OK &&
+                    mt_os_read_at(fd, &state, sizeof state, offsetof(struct mt_trace_header, state), &got) == MT_OK;
+    if (readable && pid == g_recording.pid && state == MT_STATE_RECORDING) {
+        state = MT_STATE_EXEC;
+        (void)(mt_os_write_at(fd, &state, sizeof state, offsetof(struct mt_trace_header, state)) == MT_OK);
+    }
+    mt_os_close(fd);
+    char earlier[MT_PATH_MAX + 64];
+    for (unsigned n = 1; n < EARLIER_MAX; n++) {
+        mt_agent_earlier_path(config, g_recording.pid, n, earlier, sizeof earlier);
+        if (!exists(earlier)) {
+            (void)(mt_os_rename(path, earlier) == MT_OK);
+            return;
+        }
+    }
+}
+
+static const volatile uint64_t *map_tick(const char *path)
+{
+    int fd = -1;
+    void *page = NULL;
+    if (path[0] == '\0' || mt_os_open(path, MT_OPEN_READ, &fd) != MT_OK) {
+        return NULL;
+    }
+    mt_status status = mt_os_map_file(fd, 0, mt_os_page_bytes(), false, &page);
+    mt_os_close(fd);
+    if (status != MT_OK) {
+        return NULL;
+    }
+    const volatile uint64_t *tick = page;
+    if (tick[MT_TICK_CLOCK] == 0) {
+        mt_os_unmap(page, mt_os_page_bytes());
+        return NULL;
+    }
+    return tick;
+}
+
+static mt_status start_engine(struct mt_engine_config *engine)
+{
+    read_command();
+    engine->python_frames = true;
+    engine->path = g_recording.path;
+    engine->command = g_recording.command;
+    engine->command_bytes = g_recording.command_bytes;
+    return mt_engine_start(engine);
+}
+
+static void note_version(void)
+{
+    mt_engine_note("agent.version", MEMTAP_VERSION);
+}
+
+void mt_recording_start_configured(const struct mt_agent_config *config, bool fork_child, uint64_t parent_pid)
+{
+    if (g_recording.tick == NULL) {
+        g_recording.tick = map_tick(config->tick);
+    }
+    g_recording.pid = (uint64_t)mt_os_pid();
+    mt_agent_trace_path(config, g_recording.pid, g_recording.path, sizeof g_recording.path);
+    struct mt_engine_config engine = {
+        .mode = config->mode,
+        .rate_bytes = config->rate_bytes,
+        .native = config->native,
+        .python_allocators = config->python_allocators,
+        .max_file_bytes = config->max_file_bytes,
+        .tick = g_recording.tick,
+        .parent_pid = parent_pid,
+        .fork_child = fork_child,
+        .seed = config->seed,
+    };
+    mt_status status = start_engine(&engine);
+    if (status == MT_E_EXIST) {
+        set_aside(config, g_recording.path);
+        status = start_engine(&engine);
+    }
+    if (status == MT_OK) {
+        note_version();
+    }
+}
+
+mt_status mt_recording_start(struct mt_engine_config wanted)
+{
+    size_t length = strlen(wanted.path);
+    if (length >= MT_PATH_MAX || wanted.path[0] != '/') {
+        return MT_E_INVAL;
+    }
+    g_recording.pid = (uint64_t)mt_os_pid();
+    memcpy(g_recording.path, wanted.path, length + 1);
+    mt_status status = start_engine(&wanted);
+    if (status == MT_OK) {
+        note_version();
+    }
+    return status;
+}
+
+void mt_recording_look_for_python(void)
+{
+    struct mt_python_info info;
+    if (mt_pystack_info() != NULL || !mt_pystack_detect(mt_elf_lookup, &info)) {
+        return;
+    }
+    mt_pystack_enable(&info);
+    mt_engine_python_found();
+    mt_hooks_python_arrived();
+}

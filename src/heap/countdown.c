@@ -1,0 +1,54 @@
+/* countdown.c: see countdown.h. */
+#include "heap/countdown.h"
+
+static uint64_t draw_step(struct mt_thread *t)
+{
+    return t->rate != MT_RATE_PAUSED ? mt_sampler_step(&t->sampler, t->rate) : MT_COUNTDOWN_FAR;
+}
+
+/* Sets the countdown; in pieces where nobody else may write to it, so that a change of rate is noticed soon. */
+static void arm(struct mt_thread *t, uint64_t step)
+{
+    uint64_t piece = t->tls != NULL || step < MT_COUNTDOWN_CHUNK ? step : MT_COUNTDOWN_CHUNK;
+    t->beyond = step - piece;
+    t_mt.left = piece;
+}
+
+/* Only a piece of the countdown has ended: goes on with the rest. t_mt.left is what the fast path left, below zero. */
+static bool countdown_goes_on(struct mt_thread *t)
+{
+    int64_t rest = (int64_t)(t->beyond + t_mt.left);
+    if (t->beyond == 0 || rest <= 0) {
+        return false;
+    }
+    arm(t, (uint64_t)rest);
+    return true;
+}
+
+void mt_countdown_draw(struct mt_thread *t)
+{
+    arm(t, draw_step(t));
+}
+
+bool mt_countdown_ended(struct mt_thread *t, size_t size)
+{
+    uint32_t generation = mt_load_acquire(&g_mt.rate_generation);
+    if (MT_UNLIKELY(t->rate_generation != generation)) {
+        t->rate_generation = generation;
+        t->rate = mt_load_relaxed(&g_mt.rate);
+        uint64_t step = draw_step(t); /* the old step is thrown away: it had no memory */
+        if (step > size) {
+            arm(t, step - size);
+            return false;
+        }
+    } else if (countdown_goes_on(t)) {
+        return false;
+    }
+    t->beyond = 0;
+    t->sampled_in = mt_load_relaxed(&g_mt.generation);
+    t_mt.left = MT_COUNTDOWN_FAR; /* until the end of this call: what the real function allocates itself does not count */
+    if (size == 0) {
+        mt_countdown_settle();
+    }
+    return size > 0;
+}
