@@ -66,7 +66,7 @@ class GCRing:
         self._ring: Deque[GCCollection] = collections.deque(maxlen=capacity)
         self._callback = self._observe  # one object, so that it can be found again in gc.callbacks
         self._pending: Optional[Tuple[int, int]] = None  # generation and start of the collection under way
-        self._switch = threading.Lock()
+        self._switch = threading.RLock()  # a finaliser may stop a ring while another is started
         self.errors = 0
         self.clear()
 

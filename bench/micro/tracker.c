@@ -1,0 +1,102 @@
+/* tracker.c: what a report to the exact tracker costs (include/memtap/tracker.h).
+ *
+ * Usage: tracker [PAIRS] [THREADS] [DEPTH]. Each thread reports PAIRS allocations of distinct addresses, then frees them in
+ * another order; DEPTH 0: without stacks. Prints the wall and CPU time of both passes together, then what a live block
+ * costs in resident memory (one million of 1 KiB, history on). Link with libmemtap:
+ *   cc -O2 -Iinclude bench/micro/tracker.c build/lib/libmemtap.a -lpthread
+ */
+#include "memtap/tracker.h"
+#include "micro.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+enum { THREADS_MAX = 64, STRIDE = 1024, LIVE = 1000000 };
+
+struct job {
+    struct mt_tracker *tracker;
+    uint64_t pairs, base;
+};
+
+static NOINLINE void pass(struct job *job, int depth)
+{
+    if (depth > 0) {
+        pass(job, depth - 1);
+        escape(job);
+        return;
+    }
+    for (uint64_t i = 0; i < job->pairs; i++) {
+        (void)mt_track_allocation(job->tracker, job->base + i * STRIDE, STRIDE, "CPU");
+    }
+    for (uint64_t i = 0; i < job->pairs; i++) {
+        uint64_t which = (i * 7919u) % job->pairs; /* a prime that no PAIRS of ours is a multiple of: every block once */
+        (void)mt_track_deallocation(job->tracker, job->base + which * STRIDE, STRIDE);
+    }
+}
+
+static void *run_job(void *argument)
+{
+    pass(argument, 10);
+    return NULL;
+}
+
+static void run(struct mt_tracker *tracker, uint64_t pairs, uint64_t threads, const char *name)
+{
+    pthread_t ids[THREADS_MAX];
+    struct job jobs[THREADS_MAX];
+    struct timer timer;
+    timer_start(&timer);
+    for (uint64_t i = 0; i < threads; i++) {
+        jobs[i] = (struct job){ tracker, pairs, (i + 1) << 40 };
+        pthread_create(&ids[i], NULL, run_job, &jobs[i]);
+    }
+    for (uint64_t i = 0; i < threads; i++) {
+        pthread_join(ids[i], NULL);
+    }
+    timer_stop(&timer);
+    print_result(name, &timer, threads * pairs * 2);
+}
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%*u %llu", &pages) != 1) {
+        return 0;
+    }
+    fclose(file);
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static struct mt_tracker *make(uint64_t depth)
+{
+    struct mt_tracker_options options;
+    struct mt_tracker *tracker = NULL;
+    mt_tracker_defaults(&options);
+    options.auto_snapshot = false;
+    options.capture_stacks = depth > 0;
+    options.stack_depth = depth > 0 ? (uint32_t)depth : 10;
+    if (mt_tracker_new(&options, &tracker) != 0) {
+        exit(1);
+    }
+    return tracker;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t pairs = parse_count(argc, argv, 1, 500000);
+    uint64_t threads = parse_count(argc, argv, 2, 1);
+    uint64_t depth = parse_count(argc, argv, 3, 0);
+    struct mt_tracker *tracker = make(depth);
+    run(tracker, pairs, threads < THREADS_MAX ? threads : THREADS_MAX, "tracker");
+    mt_tracker_free(tracker);
+
+    tracker = make(0);
+    uint64_t before = resident_bytes();
+    for (uint64_t i = 0; i < LIVE; i++) {
+        (void)mt_track_allocation(tracker, 0x10000 + i * STRIDE, STRIDE, "CPU");
+    }
+    printf("BENCH {\"bench\": \"tracker-live\", \"bytes_per_block\": %.2f}\n", (double)(resident_bytes() - before) / LIVE);
+    mt_tracker_free(tracker);
+    return 0;
+}
