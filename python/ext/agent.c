@@ -167,15 +167,16 @@ static PyObject *agent_state(PyObject *self, PyObject *none)
                          state.path);
 }
 
-/* Allocations of the calling thread between enter and leave are on memtap's account. Nothing without an agent. */
+/* Allocations of the calling thread between enter and leave are on memtap's account. False: there is no agent to tell. */
 static PyObject *agent_enter(PyObject *self, PyObject *none)
 {
     (void)self;
     (void)none;
-    if (g_agent != NULL) {
-        g_agent->enter();
+    if (g_agent == NULL) {
+        Py_RETURN_FALSE;
     }
-    Py_RETURN_NONE;
+    g_agent->enter();
+    Py_RETURN_TRUE;
 }
 
 static PyObject *agent_leave(PyObject *self, PyObject *none)
@@ -197,7 +198,7 @@ static PyMethodDef g_methods[] = {
     { "agent_resume", agent_resume, METH_VARARGS, "agent_resume(rate_bytes)" },
     { "agent_remove_hooks", agent_remove_hooks, METH_NOARGS, "agent_remove_hooks(): while nothing is recorded" },
     { "agent_state", agent_state, METH_NOARGS, "agent_state() -> dict" },
-    { "agent_enter", agent_enter, METH_NOARGS, "agent_enter(): what this thread allocates is memtap's own from here on" },
+    { "agent_enter", agent_enter, METH_NOARGS, "agent_enter() -> bool: what this thread allocates is memtap's own from here on; False: no agent yet" },
     { "agent_leave", agent_leave, METH_NOARGS, "agent_leave(): undoes one agent_enter" },
     { NULL, NULL, 0, NULL },
 };

@@ -169,7 +169,10 @@ void mt_clock_ticked(uint64_t clock);
 
 MT_INLINE uint64_t mt_clock_now(void)
 {
-    return MT_LIKELY(g_mt.tick != NULL) ? *g_mt.tick : mt_os_monotonic_coarse_ns();
+    if (MT_LIKELY(g_mt.tick != NULL)) {
+        return *g_mt.tick;
+    }
+    return g_mt.mode == MT_MODE_SAMPLE ? mt_os_monotonic_ns() : mt_os_monotonic_coarse_ns(); /* samples are rare */
 }
 
 /* Stamps an event about addr: later than everything this thread did and than the last event on this address. */

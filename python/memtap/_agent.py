@@ -1,0 +1,94 @@
+"""The agent in this process: who uses it, and for what.
+
+Decides: one recording at a time, because there is one agent. Its user is `memtap run` (which started it before Python ran),
+`memtap.record` or `memtap.memprof`. A profiler that is stopped but still follows the frees of its samples gives way to the
+next user. What these functions allocate themselves is not recorded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import threading
+from typing import Any, Callable, Dict, Iterator, Optional
+
+from memtap import _memtap
+from memtap._command import agent_path
+
+MODES = {"sample": 1, "exact": 2, "aggregate": 3}  # enum memtap_agent_mode
+MAX_RATE_BYTES = 1 << 50
+
+lock = threading.RLock()  # around everything that starts or stops
+_give_way: Optional[Callable[[], None]] = None  # asks a stopped profiler to let go
+
+
+def load() -> str:
+    """Has the agent in this process; returns its version. ImportError: the package is damaged."""
+    return _memtap.agent_load(agent_path())
+
+
+def state() -> Dict[str, Any]:
+    """mode ("off", "sample", …), rate_bytes (0: paused), path, live_samples, dropped_events, by_command, preloaded."""
+    load()
+    return _memtap.agent_state()
+
+
+@contextlib.contextmanager
+def unrecorded() -> Iterator[None]:
+    """What this thread allocates inside is memtap's own and not recorded."""
+    entered = _memtap.agent_enter()
+    try:
+        yield
+    finally:
+        if entered:
+            _memtap.agent_leave()
+
+
+def set_give_way(callback: Optional[Callable[[], None]]) -> None:
+    """callback ends the present recording if its owner can do without it; None: there is no such owner."""
+    global _give_way
+    _give_way = callback
+
+
+def start(path: str, mode: str, rate_bytes: int, native: bool, python_allocators: bool, max_file_bytes: int = 0, seed: int = 0) -> None:
+    """Begins a trace at `path` (absolute, must not exist).
+
+    RuntimeError: another recording is under way; OSError: the file cannot be made; NoHooks: nothing can be intercepted.
+    """
+    load()
+    with lock:
+        if _give_way is not None and _memtap.agent_state()["mode"] != "off":
+            _give_way()
+        try:
+            _memtap.agent_start(path, MODES[mode], rate_bytes, native, python_allocators, max_file_bytes, seed)
+        except _memtap.AgentError as error:
+            raise _translated(error, path) from None
+
+
+class NoHooks(RuntimeError):
+    """The allocator of this process could not be intercepted."""
+
+
+def _translated(error: BaseException, path: str) -> Exception:
+    code, text = error.args
+    if code in (2, 3, 4, 5, 6):  # IO, NO_SPACE, PERMISSION, NO_FOLDER, FILE_EXISTS
+        kinds = {4: PermissionError, 5: FileNotFoundError, 6: FileExistsError}
+        return kinds.get(code, OSError)(f"{path}: {text}")
+    if code == 1:
+        return MemoryError(text)
+    if code == 7:
+        return ValueError(f"{path}: {text}")
+    if code == 10:
+        return NoHooks(text)
+    if code == 8:
+        present = _memtap.agent_state()
+        who = "memtap run" if present["by_command"] else "memtap"
+        return RuntimeError(f"{text}: {who} writes {present['path']}")
+    return RuntimeError(text)
+
+
+def private_path(purpose: str) -> str:
+    """A file name of our own in the temporary folder; readable after a crash."""
+    token = os.urandom(4).hex()
+    return os.path.join(os.path.realpath(tempfile.gettempdir()), f"memtap-{purpose}-{os.getpid()}-{token}.mtap")

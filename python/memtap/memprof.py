@@ -1,0 +1,454 @@
+"""memtap.memprof: an always-on sampling profiler of this process's heap.
+
+    import memtap.memprof as memprof
+
+    memprof.start(sampling_rate_kb=512)
+    ...
+    for site in memprof.get_snapshot().top_allocators(5):
+        print(site["function"], site["file"], site["line"], site["estimated_bytes"])
+    memprof.stop()
+
+Every allocation of every thread (malloc and its family, C++ new, Python's own allocator) has the chance 1 − exp(−size/rate)
+to become a sample; a sample then stands for size / (1 − exp(−size/rate)) bytes, which makes every sum unbiased, for every
+size (docs/sampling.md). Samples carry merged native and Python stacks. Address ranges a program maps itself (mmap) are in
+traces of `memtap run` and `memtap.record`, not here.
+
+Nothing has to be preloaded: start() patches the calls in the running process. A process started by `memtap run`, or inside
+`memtap.record`, is being recorded already: then start() looks at that recording from now on (an exact one has all
+allocations as samples), and stop() leaves it running. Lifecycle: start and stop as often as you like, with the same or
+another rate; samples accumulate. stop() takes no new samples but goes on watching frees, so nothing looks leaked that was
+freed later. shutdown() is for good. A fork child starts anew: it has no samples of its parent and may call start().
+
+1 KB is 1024 bytes. Times are CLOCK_MONOTONIC in ns, as time.monotonic_ns(). All functions may be called from any thread.
+Samples go to a file memtap-memprof-PID-*.mtap in the temporary folder, which `memtap stats FILE` reads also after a crash; it is
+removed at exit.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+from dataclasses import dataclass, field
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from memtap import _agent, _memtap, _sites
+from memtap._heap_files import write_collapsed, write_speedscope
+
+__all__ = [
+    "AllocationSample",
+    "FramePointerHealth",
+    "HeapProfiler",
+    "HeapSnapshot",
+    "MemProfStats",
+    "MemoryProfiler",
+    "ProfilerStats",
+    "StackFrame",
+    "get_snapshot",
+    "get_stats",
+    "shutdown",
+    "start",
+    "stop",
+]
+
+FREED_SAMPLES_MAX = 65536  # kept for get_snapshot(include_freed=True)
+_RATE_KB_MAX = 1 << 40
+_FIRST_TABLE_ENTRIES = 4096  # of the agent's live table, which doubles when half full
+
+_initialized = False  # has been started once in this process
+_running = False
+_shutdown = False
+_rate_bytes = 0
+_session: Optional[Any] = None  # _memtap.Session of the trace with our samples
+_since = 0  # clock of our first sample
+_own_path: Optional[str] = None  # the trace is ours; None: somebody else's
+_parents: List[Any] = []  # sessions a fork child was born with: never touched again
+
+
+# ---- what a snapshot is made of -------------------------------------------------------------------------------------
+
+
+@dataclass
+class StackFrame:
+    """One call. address: native return address, 0 for Python; file "" and line 0 where unknown."""
+
+    address: int
+    function: str
+    file: str
+    line: int
+    is_python: bool
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return f"{self.function} ({place})" if place else self.function
+
+
+@dataclass
+class AllocationSample:
+    """One sampled allocation.
+
+    address; size: bytes asked for, exact; weight and estimated_bytes: bytes it stands for, the same number; timestamp_ns:
+    when it was allocated (monotonic); lifetime_ns: None while it is alive; stack: innermost call first.
+    """
+
+    address: int
+    size: int
+    weight: int
+    estimated_bytes: int
+    timestamp_ns: int
+    lifetime_ns: Optional[int] = None
+    stack: List[StackFrame] = field(default_factory=list)
+    gc_epoch: int = 0
+
+    @property
+    def is_live(self) -> bool:
+        return self.lifetime_ns is None
+
+
+@dataclass
+class FramePointerHealth:
+    """How far native stacks can be trusted. memtap unwinds by the binaries' own unwind tables, frame pointers or not.
+
+    shallow_stack_warnings: stacks with fewer than 2 native frames; total_native_stacks; avg_native_depth,
+    min_native_depth: frames; truncation_rate: shallow / total, 0.0 without stacks.
+    """
+
+    shallow_stack_warnings: int
+    total_native_stacks: int
+    avg_native_depth: float
+    min_native_depth: int
+    truncation_rate: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        if self.truncation_rate is None:
+            total = self.total_native_stacks
+            self.truncation_rate = self.shallow_stack_warnings / total if total > 0 else 0.0
+
+    @property
+    def confidence(self) -> str:
+        """'high' below 5 % shallow stacks, 'medium' below 20 %, else 'low'."""
+        rate = self.truncation_rate or 0.0
+        return "high" if rate < 0.05 else "medium" if rate < 0.20 else "low"
+
+    @property
+    def recommendation(self) -> Optional[str]:
+        """What to do about it; None when confidence is high."""
+        if self.confidence == "high":
+            return None
+        return (
+            f"{self.shallow_stack_warnings} of {self.total_native_stacks} native stacks end after one frame: "
+            "install unstripped builds or keep .eh_frame in the libraries concerned (memtap doctor names them)"
+        )
+
+
+@dataclass
+class HeapSnapshot:
+    """The live samples of one moment. total_samples: ever taken; estimated_heap_bytes: sum of the live samples' weights."""
+
+    samples: List[AllocationSample]
+    total_samples: int
+    live_samples: int
+    estimated_heap_bytes: int
+    timestamp_ns: int
+    frame_pointer_health: FramePointerHealth
+    freed_samples: List[AllocationSample] = field(default_factory=list)
+
+    def top_allocators(self, n: int = 10, by: str = "site") -> List[Dict[str, Any]]:
+        """The n sites with most live bytes: dicts with function, file, line, estimated_bytes, sample_count.
+
+        by: "site", the innermost Python call, or where there is none the innermost native one outside allocators and
+        interpreter; "python", the innermost Python call only; "leaf", the innermost call of all; "root", the outermost.
+        """
+        return _sites.top(self.samples, n, by)
+
+    def save(self, path: Any, format: str = "speedscope") -> None:
+        """Writes the live samples for speedscope.app ("speedscope") or flamegraph.pl ("collapsed"). path: str or Path."""
+        writers = {"speedscope": write_speedscope, "collapsed": write_collapsed}
+        if format not in writers:
+            raise ValueError(f"Unknown format: {format} (speedscope, collapsed)")
+        with _agent.unrecorded():
+            writers[format](self, path)
+
+
+@dataclass
+class MemProfStats:
+    """Counters of the profiler.
+
+    total_samples = live_samples + freed_samples; unique_stacks; estimated_heap_bytes: as a snapshot's;
+    heap_map_load_percent: of the table of live samples, which grows at 50; collisions: samples at an address whose free
+    was never seen; sampling_rate_bytes: 1 when every allocation is recorded. The last three: native stacks that broke off;
+    frees of samples nobody knew; collisions again, under the name of the original.
+    """
+
+    total_samples: int
+    live_samples: int
+    freed_samples: int
+    unique_stacks: int
+    estimated_heap_bytes: int
+    heap_map_load_percent: float
+    collisions: int
+    sampling_rate_bytes: int
+    shallow_stack_warnings: int = 0
+    death_during_birth: int = 0
+    zombie_races_detected: int = 0
+
+
+ProfilerStats = MemProfStats
+
+
+# ---- lifecycle ------------------------------------------------------------------------------------------------------
+
+
+def _checked_rate(sampling_rate_kb: Any) -> int:
+    if isinstance(sampling_rate_kb, bool) or not isinstance(sampling_rate_kb, int):
+        raise TypeError(f"sampling_rate_kb must be an int, not {type(sampling_rate_kb).__name__}")
+    if sampling_rate_kb < 1:
+        raise ValueError("sampling_rate_kb must be >= 1")
+    if sampling_rate_kb > _RATE_KB_MAX:
+        raise ValueError(f"sampling_rate_kb must be <= {_RATE_KB_MAX}")
+    return sampling_rate_kb * 1024
+
+
+def start(sampling_rate_kb: int = 512) -> None:
+    """Takes samples from now on, one in sampling_rate_kb KiB on average: at 512, next to no cost; less is finer.
+
+    RuntimeError: running already; after shutdown; or nothing can be intercepted. TypeError, ValueError: not an int, < 1.
+    OSError: the temporary folder is not writable. 1 to 2**40.
+    """
+    global _initialized, _running, _rate_bytes
+    rate = _checked_rate(sampling_rate_kb)
+    with _agent.lock:
+        if _shutdown:
+            raise RuntimeError("Cannot restart after shutdown")
+        if _running:
+            raise RuntimeError("Profiler already running")
+        _agent.load()
+        with _agent.unrecorded():
+            _begin(rate)
+        _rate_bytes = rate
+        _running = True
+        _initialized = True
+
+
+def stop(missing_ok: bool = False) -> None:
+    """Takes no new samples; frees of earlier ones are still seen. RuntimeError: not running (unless missing_ok)."""
+    global _running
+    with _agent.lock:
+        if not _running:
+            if missing_ok:
+                return
+            raise RuntimeError("Profiler not running")
+        if _own_path is not None:
+            with contextlib.suppress(_memtap.AgentError):  # it has stopped by itself: a full disk
+                _memtap.agent_pause()
+        _running = False
+
+
+def shutdown() -> None:
+    """The end, for good: hooks are taken back where that can be done, the trace is removed. Idempotent."""
+    global _running, _shutdown
+    with _agent.lock:
+        if _shutdown:
+            return
+        _shutdown = True
+        _running = False
+        _let_go()
+
+
+def _begin(rate: int) -> None:
+    """Goes on in our trace, joins a recording under way, or begins a trace."""
+    present = _agent.state()
+    if present["mode"] != "off" and _session is not None and present["path"] == _own_path:
+        _memtap.agent_resume(rate)
+    elif present["mode"] != "off" and not _stopped_profiler_owns(present):
+        _join(present, rate)
+    else:
+        _begin_trace(rate)
+
+
+def _stopped_profiler_owns(present: Dict[str, Any]) -> bool:
+    return _own_path is not None and present["path"] == _own_path
+
+
+def _join(present: Dict[str, Any], rate: int) -> None:
+    global _session, _since, _own_path
+    if _session is not None and _own_path is None:
+        return  # joined before: goes on
+    if present["mode"] == "sample":
+        _memtap.agent_resume(rate)
+    if present["mode"] == "aggregate":
+        raise RuntimeError("Profiler not available: this process is recorded in aggregate mode, which keeps no samples")
+    _session = _memtap.Session(present["path"])
+    _since = _session.totals()["last_ns"] + 1
+    _own_path = None
+
+
+def _begin_trace(rate: int) -> None:
+    global _session, _since, _own_path
+    path = _agent.private_path("memprof")
+    try:
+        _agent.start(path, "sample", 1, True, True)
+    except _agent.NoHooks:
+        raise RuntimeError("Interposition hooks failed") from None
+    _own_path = path
+    _session = _memtap.Session(path)
+    hooked = _self_test()
+    _memtap.agent_resume(rate)
+    _since = _session.totals()["last_ns"] + 1
+    _agent.set_give_way(_give_way)
+    if not hooked:
+        _let_go()
+        raise RuntimeError("Interposition hooks failed")
+
+
+def _self_test() -> bool:
+    """At a rate of one byte every allocation is a sample: is a large one of ours seen?"""
+    before = _memtap.agent_state()["live_samples"]
+    _memtap.agent_leave()
+    try:
+        block = bytearray(1 << 16)
+        after = _memtap.agent_state()["live_samples"]
+        del block
+    finally:
+        _memtap.agent_enter()
+    return after > before
+
+
+def _give_way() -> None:
+    """Another user wants the agent: a profiler that is only watching frees lets it go; what it has seen stays readable."""
+    if not _running:
+        with contextlib.suppress(_memtap.AgentError):
+            _memtap.agent_stop()
+
+
+def _let_go() -> None:
+    global _session, _own_path
+    if _own_path is not None:
+        with contextlib.suppress(_memtap.AgentError):
+            _memtap.agent_stop()
+            _memtap.agent_remove_hooks()
+        _agent.set_give_way(None)
+        with contextlib.suppress(OSError):
+            os.unlink(_own_path)
+    if _session is not None:
+        _session.close()
+    _session = None
+    _own_path = None
+
+
+def _in_fork_child() -> None:
+    """The agent does not record in a child, and the session's lock may be held by a thread that is not here."""
+    global _initialized, _running, _session, _own_path, _since
+    if _session is not None:
+        _parents.append(_session)
+    _session = None
+    _own_path = None
+    _since = 0
+    _running = False
+    _agent.set_give_way(None)
+
+
+os.register_at_fork(after_in_child=_in_fork_child)
+atexit.register(shutdown)
+
+
+# ---- asking ---------------------------------------------------------------------------------------------------------
+
+
+def _present_session() -> Any:
+    session = _session
+    if session is None:
+        why = "has been shut down" if _shutdown else "is not initialized: call start() first"
+        raise RuntimeError(f"Memory profiler {why}")
+    return session
+
+
+def get_snapshot(include_freed: bool = False, resolve: bool = True) -> HeapSnapshot:
+    """The sampled allocations that are alive now, with their stacks; while the profiler runs and after stop().
+
+    include_freed: also the last 65,536 freed ones, in freed_samples, with lifetime_ns.
+    resolve: False leaves native frames as addresses, which opens no binary and is faster.
+    RuntimeError: never started, or shut down.
+    """
+    session = _present_session()
+    with _agent.unrecorded():
+        limit = FREED_SAMPLES_MAX if include_freed else 0
+        live, freed, stacks, totals = session.snapshot(limit, _since, resolve)
+        frames = {number: [StackFrame(*frame) for frame in stack] for number, stack in stacks.items()}
+        return HeapSnapshot(
+            samples=[_sample(row, frames, None) for row in live],
+            total_samples=totals["total_samples"],
+            live_samples=totals["live_samples"],
+            estimated_heap_bytes=totals["live_weight_bytes"],
+            timestamp_ns=totals["cut_ns"],
+            frame_pointer_health=_health(live, stacks),
+            freed_samples=[_sample(row, frames, row[6]) for row in freed],
+        )
+
+
+def _sample(row: Tuple[int, ...], frames: Dict[int, List[StackFrame]], lifetime_ns: Optional[int]) -> AllocationSample:
+    address, size, weight, timestamp_ns, _thread, stack_id = row[:6]
+    return AllocationSample(address, size, weight, weight, timestamp_ns, lifetime_ns, frames.get(stack_id, []))
+
+
+def _health(live: List[Tuple[int, ...]], stacks: Dict[int, Any]) -> FramePointerHealth:
+    depth_of = {number: sum(1 for frame in stack if not frame[4]) for number, stack in stacks.items()}
+    depths = [depth_of.get(row[5], 0) for row in live]
+    shallow = sum(1 for depth in depths if depth < 2)
+    total = len(depths)
+    return FramePointerHealth(shallow, total, sum(depths) / total if total else 0.0, min(depths) if depths else 0)
+
+
+def get_stats() -> MemProfStats:
+    """Counters, without stacks and so cheaper than a snapshot. RuntimeError: never started, or shut down."""
+    session = _present_session()
+    with _agent.unrecorded():
+        totals = session.totals(_since)
+        return MemProfStats(
+            total_samples=totals["total_samples"],
+            live_samples=totals["live_samples"],
+            freed_samples=totals["freed_samples"],
+            unique_stacks=totals["unique_stacks"],
+            estimated_heap_bytes=totals["live_weight_bytes"],
+            heap_map_load_percent=_table_load_percent(totals["live_samples"]),
+            collisions=totals["double_allocations"],
+            sampling_rate_bytes=1 if totals["exact"] else _rate_bytes,
+            shallow_stack_warnings=totals["broken_stacks"],
+            death_during_birth=totals["unknown_frees"],
+            zombie_races_detected=totals["double_allocations"],
+        )
+
+
+def _table_load_percent(live: int) -> float:
+    entries = _FIRST_TABLE_ENTRIES
+    while live * 2 > entries:
+        entries *= 2
+    return 100.0 * live / entries
+
+
+class HeapProfiler:
+    """Samples a block of code: `with HeapProfiler() as p: ...` and then p.snapshot, which is set also after an exception.
+
+    The profiler must not be running; it is stopped at the end of the block.
+    """
+
+    def __init__(self, sampling_rate_kb: int = 512) -> None:
+        self.sampling_rate_kb = sampling_rate_kb
+        self._snapshot: Optional[HeapSnapshot] = None
+
+    @property
+    def snapshot(self) -> Optional[HeapSnapshot]:
+        """What was alive at the end of the block; None before."""
+        return self._snapshot
+
+    def __enter__(self) -> "HeapProfiler":
+        start(self.sampling_rate_kb)
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        if _session is not None:
+            self._snapshot = get_snapshot()
+        stop(missing_ok=True)
+
+
+MemoryProfiler = HeapProfiler

@@ -1,0 +1,135 @@
+"""`memtap.record`: writes the trace of a piece of this program, from inside.
+
+    with memtap.record("load.mtap") as recording:
+        load()
+    print(memtap.open(recording.path).stats()["peak_bytes"])
+
+    @memtap.record("handler-{n}.mtap", mode="sample")
+    def handler(): ...
+
+The trace is the one that `memtap run` writes: every read command and `memtap.open` take it, during the recording too, and it
+survives the death of the process. Recorded are all threads of this process, not its children. One recording at a time; inside
+`memtap run` there is one already.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any, Callable, Optional, TypeVar, Union
+
+from memtap import _agent, _memtap
+
+__all__ = ["Recording", "record"]
+
+Path = Union[str, "os.PathLike[str]"]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class Recording:
+    """A recording, as context manager (once) or decorator (each call a recording of its own). Made by `record`.
+
+    path: absolute path of the trace; None before the start. running: is it being written?
+    """
+
+    def __init__(self, path: Path, mode: str, rate: int, native: bool, python_allocators: bool, max_file: int, overwrite: bool) -> None:
+        self._pattern = os.fspath(path)
+        self._mode = mode
+        self._rate = rate
+        self._native = native
+        self._python_allocators = python_allocators
+        self._max_file = max_file
+        self._overwrite = overwrite
+        self._number = 0
+        self._pid: Optional[int] = None
+        self.path: Optional[str] = None
+        self.running = False
+
+    def _next_path(self) -> str:
+        self._number += 1
+        name = self._pattern.replace("{pid}", str(os.getpid())).replace("{n}", str(self._number))
+        return os.path.abspath(name)
+
+    def start(self) -> "Recording":
+        """Begins. RuntimeError: a recording is under way; OSError: the file cannot be made, or exists (overwrite=False)."""
+        if self.running:
+            raise RuntimeError("this recording is running already")
+        path = self._next_path()
+        with _agent.lock:
+            if self._overwrite and _agent.state()["mode"] == "off" and os.path.exists(path):
+                os.unlink(path)
+            _agent.start(path, self._mode, self._rate, self._native, self._python_allocators, self._max_file)
+            self.path = path
+            self._pid = os.getpid()
+            self.running = True
+        return self
+
+    def stop(self) -> None:
+        """Ends; the file is complete then. RuntimeError: not running. In a fork child of the recorder: nothing to do."""
+        if not self.running:
+            raise RuntimeError("this recording is not running")
+        with _agent.lock:
+            self.running = False
+            if self._pid != os.getpid():
+                return
+            try:
+                _memtap.agent_stop()
+            except _memtap.AgentError as error:
+                if error.args[0] != 9:  # IDLE: it stopped by itself (full disk, size limit); the file says so
+                    self.running = True
+                    raise RuntimeError(error.args[1]) from None
+            _memtap.agent_remove_hooks()
+
+    def __enter__(self) -> "Recording":
+        return self.start()
+
+    def __exit__(self, *exception: Any) -> None:
+        if self.running:
+            self.stop()
+
+    def __call__(self, function: Function) -> Function:
+        @functools.wraps(function)
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return function(*args, **kwargs)
+
+        return recorded  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        return f"<memtap.Recording {self.path or self._pattern!r}, {self._mode}, {'running' if self.running else 'stopped'}>"
+
+
+def _checked_count(name: str, value: Any, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be an int (bytes), not {type(value).__name__}")
+    if not 0 < value <= most:
+        raise ValueError(f"{name} must be between 1 and {most} bytes")
+    return value
+
+
+def record(
+    path: Path,
+    *,
+    mode: str = "exact",
+    rate: int = 512 * 1024,
+    native: bool = True,
+    python_allocators: bool = True,
+    max_file: Optional[int] = None,
+    overwrite: bool = False,
+) -> Recording:
+    """A recording of this process into the trace `path`; start it with `with`, as a decorator, or by start() and stop().
+
+    path: file name; "{pid}" and "{n}" (which call, from 1) are filled in. The folder must exist.
+    mode: "exact" (every allocation), "sample" (one in `rate` bytes on average, at next to no cost), "aggregate" (exact
+        totals by stack in a file of bounded size).
+    rate: bytes between samples on average, sample mode only. 1 to 2**50.
+    native: native frames too, not only Python's.
+    python_allocators: Python's objects of up to 512 bytes one by one, not only the arenas they lie in.
+    max_file: recording stops when the file has this many bytes; the program goes on.
+    overwrite: an existing file at `path` is replaced; otherwise FileExistsError when the recording starts.
+    """
+    if mode not in _agent.MODES:
+        raise ValueError(f"mode must be one of {', '.join(_agent.MODES)}, not {mode!r}")
+    rate = _checked_count("rate", rate, _agent.MAX_RATE_BYTES)
+    most = 0 if max_file is None else _checked_count("max_file", max_file, 1 << 62)
+    return Recording(path, mode, rate, bool(native), bool(python_allocators), most, overwrite)
