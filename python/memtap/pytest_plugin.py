@@ -21,7 +21,6 @@ import re
 import shutil
 import sys
 import tempfile
-import unittest
 from pathlib import Path
 from typing import Any, Callable, Dict, Generator, List, Optional
 
@@ -241,8 +240,8 @@ def limits_of(item: pytest.Item) -> List[Any]:
 
 
 def _is_unittest(item: pytest.Item) -> bool:
-    owner = getattr(item, "cls", None)
-    return owner is not None and issubclass(owner, unittest.TestCase)
+    owner, unittest = getattr(item, "cls", None), sys.modules.get("unittest")  # who has not imported it has no such test
+    return owner is not None and unittest is not None and issubclass(owner, unittest.TestCase)
 
 
 # ---- recording (in every worker) ---------------------------------------------------------------------------------------

@@ -1,9 +1,11 @@
 /* nvml.c: a stand-in for NVIDIA's management library, for tests/python/test_memsnap.py.
  *
  * Decides: what the driver answers, by environment: FAKE_NVML_DEVICES (count), FAKE_NVML_PIDS (own, other, unknown),
- * FAKE_NVML_INIT (an error code). Device i has (i + 1) GiB in all; its own-process entries are 100 and 28 MiB times (i + 1).
+ * FAKE_NVML_INIT (an error code), FAKE_NVML_UNIT (a factor of what the entries use). Device i has (i + 1) GiB in all; its
+ * own-process entries are 100 and 28 MiB times (i + 1). FAKE_NVML_GATE names a FIFO: the process query makes a file of
+ * that name with ".there" and waits until somebody opens the FIFO's other end.
  * Built as libnvidia-ml.so.1 and put on LD_LIBRARY_PATH; with -DFIRST_ABI it offers only the unversioned process query
- * and its 16-byte entries. FAKE_NVML_GATE names a FIFO: the process query waits until somebody opens its other end.
+ * and its 16-byte entries.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -73,16 +75,25 @@ int nvmlDeviceGetUUID(void *device, char *uuid, unsigned bytes)
 static void wait_at_gate(void)
 {
     const char *gate = getenv("FAKE_NVML_GATE");
+    char there[4096];
     if (gate != NULL) {
+        snprintf(there, sizeof(there), "%s.there", gate);
+        close(open(there, O_CREAT | O_WRONLY, 0600));
         close(open(gate, O_WRONLY));
     }
+}
+
+static unsigned unit_factor(void)
+{
+    int factor = number("FAKE_NVML_UNIT");
+    return factor > 0 ? (unsigned)factor : 1;
 }
 
 static int list(void *device, unsigned *count, struct process *processes)
 {
     const char *pids = getenv("FAKE_NVML_PIDS");
     unsigned own = pids != NULL && strcmp(pids, "other") == 0 ? 1 : (unsigned)getpid();
-    unsigned long long unit = pids != NULL && strcmp(pids, "unknown") == 0 ? 0 : (uintptr_t)device * MIB;
+    unsigned long long unit = pids != NULL && strcmp(pids, "unknown") == 0 ? 0 : (uintptr_t)device * MIB * unit_factor();
     wait_at_gate();
     memset(processes, 0, 3 * sizeof(*processes));
     processes[0].pid = own, processes[0].used_bytes = unit != 0 ? 100 * unit : UINT64_MAX;

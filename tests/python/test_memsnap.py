@@ -274,20 +274,36 @@ def test_a_child_forked_during_a_question_to_the_driver_does_not_hang(nvml, tmp_
     output = nvml("""
         import os, threading
         from memtap import memsnap
+        gate = os.environ['FAKE_NVML_GATE']
         found = []
         thread = threading.Thread(target=lambda: found.extend(memsnap.capture_memory_snapshot().gpu_devices))
         thread.start()
-        while not memsnap._devices._in_flight:
+        while not os.path.exists(gate + '.there'):
             pass
         child = os.fork()
         if child == 0:
             os._exit(len(memsnap.capture_memory_snapshot().gpu_devices) + 40)
         status = os.waitpid(child, 0)[1]
-        open(os.environ['FAKE_NVML_GATE'], 'rb').read()
+        open(gate, 'rb').read()
         thread.join()
         print(os.WEXITSTATUS(status) if os.WIFEXITED(status) else status, len(found))
     """, FAKE_NVML_DEVICES="1", FAKE_NVML_GATE=str(gate))
     assert output == "40 1\n"
+
+
+def test_a_forked_child_begins_a_peak_of_its_own(nvml):
+    output = nvml("""
+        import os
+        from memtap.memsnap import capture_memory_snapshot
+        os.environ['FAKE_NVML_UNIT'] = '2'
+        high = capture_memory_snapshot().gpu_peak_mb
+        os.environ['FAKE_NVML_UNIT'] = '1'
+        low = capture_memory_snapshot()
+        if os.fork() == 0:
+            os._exit(int(capture_memory_snapshot().gpu_peak_mb))
+        print(high, low.gpu_peak_mb, low.gpu_allocated_mb, os.WEXITSTATUS(os.wait()[1]))
+    """, FAKE_NVML_DEVICES="1")
+    assert output == "256.0 256.0 128.0 128\n"
 
 
 # ---- MemoryScope -------------------------------------------------------------------------------------------------------
@@ -344,6 +360,7 @@ def test_the_same_scope_again_and_inside_itself():
         first = bytearray(8 * MIB)
     with profiler:
         with profiler:
+            assert profiler.delta() is None  # the first block's end is not this one's
             second = bytearray(4 * MIB)
         assert tracemalloc.is_tracing()
     assert not tracemalloc.is_tracing() and len(first) + len(second) == 12 * MIB
@@ -363,6 +380,14 @@ def test_the_peak_inside_the_block():
         del block
     assert profiler.python_peak_delta_mb == pytest.approx(20, abs=1)
     assert profiler.delta()["python_current_delta_mb"] < 1
+
+
+def test_the_peak_is_not_that_of_taking_the_snapshot():
+    keep = [[] for _ in range(400_000)]  # the list of tracked objects is 8 bytes each: above 3 MiB
+    with MemoryProfiler() as profiler:
+        block = bytearray(1 * MIB)
+        del block
+    assert len(keep) == 400_000 and profiler.python_peak_delta_mb == pytest.approx(1, abs=0.5)
 
 
 def test_a_peak_from_before_the_block_is_not_the_blocks(foreign_tracing):
@@ -448,6 +473,10 @@ def test_depth_is_the_first_leases():
 
 
 def test_a1_08_every_collection_is_counted_and_logged():
+    def foreign(phase, info):
+        pass
+
+    gc.callbacks.append(foreign)
     before = list(gc.callbacks)
     debugger = GCDebugger(log_collections=True)
     debugger.start()
@@ -458,9 +487,11 @@ def test_a1_08_every_collection_is_counted_and_logged():
     debugger.stop()
     debugger.stop()
     assert gc.callbacks == before
+    gc.callbacks.remove(foreign)
     assert debugger.total_collections >= 3
     for entry in debugger.collections:
         assert set(entry) == {"generation", "collected", "uncollectable", "elapsed_ms", "timestamp"}
+        assert entry["elapsed_ms"] == round(entry["elapsed_ms"], 3) > 0 and abs(entry["timestamp"] - time.time()) < 60
     report = debugger.report()
     assert set(report) == {
         "total_collections", "total_collected", "total_uncollectable", "total_time_ms", "avg_collection_time_ms",
@@ -480,6 +511,13 @@ def test_without_a_log_there_are_totals_only():
 def test_a_fresh_debugger_reports_zeros():
     report = GCDebugger().report()
     assert [report[key] for key in ("total_collections", "total_time_ms", "avg_collection_time_ms")] == [0, 0, 0]
+
+
+def test_the_average_is_over_the_number_of_collections():
+    debugger = GCDebugger()
+    for count, average in ((1, 9.0), (2, 4.5)):
+        debugger.total_collections, debugger.total_time_ms = count, 9.0
+        assert debugger.report()["avg_collection_time_ms"] == average
 
 
 def test_the_callback_may_be_driven_by_hand():
@@ -532,12 +570,11 @@ def test_a1_09_force_collection():
         GCDebugger().force_collection(9)
 
 
-class Zed:
-    def __init__(self):
-        self.items = []
-
-
 def test_a1_10_top_objects():
+    class Zed:  # its qualified name is longer
+        def __init__(self):
+            self.items = []
+
     keep = [Zed() for _ in range(10_000)]
     top = GCDebugger().get_top_objects(5)
     assert len(top) == 5 and [count for _, count in top] == sorted((count for _, count in top), reverse=True)
