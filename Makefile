@@ -8,14 +8,14 @@ CMAKE := cmake -G Ninja -S . -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 NINJA = ninja -j$(JOBS)
 PYTEST = MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python -m pytest -q -n $(JOBS) --timeout=600
 
-BUILD_PACKAGES := gcc g++ make cmake ninja-build pkg-config libelf-dev libdw-dev libzstd-dev libiberty-dev
-TEST_PACKAGES := libcmocka-dev libunwind-dev clang libclang-rt-14-dev valgrind python3-venv python3-dev python3-numpy \
-    redis-server redis-tools sqlite3 libjemalloc-dev libgoogle-perftools-dev binutils golang-go
+BUILD_PACKAGES := gcc make cmake ninja-build libelf-dev libdw-dev libzstd-dev libiberty-dev
+TEST_PACKAGES := g++ libcmocka-dev libunwind-dev clang libclang-rt-14-dev valgrind python3-venv python3-dev python3-numpy \
+    redis-server redis-tools sqlite3 libjemalloc-dev libgoogle-perftools-dev binutils bzip2 golang-go
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy check asan tsan ubsan fuzz \
-    stress cpython-suite bench bench-quick bench-gate install clean
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python check asan tsan ubsan fuzz \
+    stress cpython-suite bench bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
 	@tools/need-packages $(BUILD_PACKAGES)
@@ -39,9 +39,9 @@ demo: ## Build, profile a real Python + numpy program, show the report
 	@$(MAKE) --no-print-directory all
 	@tools/demo $(BUILD)
 
-$(BUILD)/.tests-configured: CMakeLists.txt tests/CMakeLists.txt
+$(BUILD)/.tests-configured: CMakeLists.txt cmake/libraries.cmake python/CMakeLists.txt tests/CMakeLists.txt
 	@$(MAKE) --no-print-directory deps-test
-	@$(CMAKE) -B $(BUILD) -DMEMTAP_TESTS=ON -DMEMTAP_WERROR=ON >/dev/null
+	@$(CMAKE) -B $(BUILD) -DMEMTAP_TESTS=ON -DMEMTAP_PYTHON=ON -DMEMTAP_LIBRARIES=all -DMEMTAP_WERROR=ON >/dev/null
 	@touch $@
 
 $(VENV)/.ready: tests/requirements.txt
@@ -50,7 +50,7 @@ $(VENV)/.ready: tests/requirements.txt
 	@$(VENV)/bin/python -m pip install -q -r tests/requirements.txt
 	@touch $@
 
-test: check test-unit test-behaviour test-accuracy asan tsan ubsan fuzz ## Everything: artefacts, units, behaviour, statistics, sanitizers
+test: check test-unit test-behaviour test-accuracy test-python asan tsan ubsan fuzz ## Everything: artefacts, units, behaviour, statistics, Python, sanitizers
 
 test-unit: $(BUILD)/.tests-configured ## Unit tests (cmocka under ctest, one process a test)
 	@$(NINJA) -C $(BUILD)
@@ -63,6 +63,11 @@ test-behaviour: $(BUILD)/.tests-configured $(VENV)/.ready ## End-to-end tests on
 test-accuracy: $(BUILD)/.tests-configured $(VENV)/.ready ## Statistics of the sampler against known truth
 	@$(NINJA) -C $(BUILD)
 	@$(PYTEST) tests/accuracy
+
+test-python: $(BUILD)/.tests-configured $(VENV)/.ready ## The Python package under every interpreter found, and its wheel
+	@$(NINJA) -C $(BUILD)
+	@MEMTAP_WHEEL=$$(tools/wheel $(BUILD)/dist 2>$(BUILD)/wheel.log) || { tail -n 40 $(BUILD)/wheel.log; exit 1; }; \
+	    MEMTAP_WHEEL=$$MEMTAP_WHEEL tools/python-lane $(BUILD) $(JOBS)
 
 check: $(BUILD)/.tests-configured ## Layer rule, exported symbols, imports, TLS, relocations
 	@$(NINJA) -C $(BUILD)
@@ -103,6 +108,10 @@ bench-gate: all ## Counted instructions of the hot path against their limits (ca
 
 install: all ## Install to PREFIX (default /usr/local)
 	@cmake --install $(BUILD)
+
+wheel: ## Build dist/memtap-*-manylinux_*.whl (gcc, and Debian archives fetched into build/wheel)
+	@tools/need-packages gcc make cmake ninja-build binutils bzip2 python3-venv
+	@tools/wheel dist
 
 clean: ## Remove the build folder
 	@rm -rf $(BUILD)
