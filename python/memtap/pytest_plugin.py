@@ -201,18 +201,25 @@ class LeakLimit:
         if not rows:
             return []
         total = format_size(sum(row["bytes"] for row in rows))
-        return [f"memtap: {total} left behind by {len(rows)} call stacks of more than limit_leaks({format_size(self.bytes)})",
+        stacks = "1 call stack" if len(rows) == 1 else f"{len(rows)} call stacks"
+        return [f"memtap: {total} left behind by {stacks}, limit_leaks allows {format_size(self.bytes)} each",
                 *_describe_rows("left behind", rows)]
 
     def _counts(self, row: Dict[str, Any]) -> bool:
         return self.filter is None or bool(self.filter(stack_of(row)))
 
 
+_RUNNER = re.compile(r"/(_pytest|pluggy)/|/unittest/case\.py$")  # what called the test says nothing
+
+
 def _describe_rows(what: str, rows: List[Dict[str, Any]]) -> List[str]:
     lines = []
     for row in rows[:ROWS_PER_TEST]:
         lines.append(f"  {format_size(row['bytes'])} {what} in {row['count']} blocks: {_site(row)}")
-        lines.extend(f"      called from {_site(frame)}" for frame in (row.get("stack") or [])[1:4])
+        for frame in (row.get("stack") or [])[1:4]:
+            if _RUNNER.search(frame.get("file") or ""):
+                break
+            lines.append(f"      called from {_site(frame)}")
     return lines
 
 
@@ -275,12 +282,13 @@ class Recorder:
             return
         limits = limits_of(item)
         self._warm_up(item, limits)
-        recording = Recording(self._trace_path(item.nodeid), mode="exact", native=self._config.option.memtap_native)
+        recording = Recording(self._trace_path(item.nodeid), mode="exact", overwrite=True,
+                              native=self._config.option.memtap_native)
         reason = _attempt(recording.start)
         outcome = yield
         measurement = None
         if reason is None:
-            reason = _attempt(recording.stop)
+            reason = _attempt(lambda: recording.stop(thorough=bool(limits) or bool(self._baseline.path)))
         if reason is None:
             measurement, reason = self._read(recording)
         problems = self._judge(item, limits, measurement, reason)
