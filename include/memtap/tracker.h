@@ -225,11 +225,26 @@ void mt_leaks_release(struct mt_tracker_leaks *leaks);
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
-/* The history as a memtap trace, which `memtap stats`, `memtap leaks` and the other reports read. path must not exist. Stacks
- * are native ones if native_stacks, else left out. IO, NO_MEMORY, BUSY. */
+/* The history as a memtap trace, which `memtap stats`, `memtap leaks` and the other reports read. path must not exist. The kind
+ * of an allocation stands at the root of its stack, as a frame named after it; native_stacks: the words of stacks are return
+ * addresses of this process, else they are left out. Snapshots and collections have no place there. IO, NO_MEMORY, BUSY. */
 int mt_tracker_write_trace(struct mt_tracker *tracker, const char *path, bool native_stacks);
-/* The history as JSON lines (docs/formats/tracker-jsonl.md). path must not exist. */
-int mt_tracker_write_jsonl(struct mt_tracker *tracker, const char *path);
+
+/* The same by hand, for events from anywhere. One thread at a time a writer. */
+struct mt_trace_writer;
+struct mt_tracker_frame {
+    const char *function, *file; /* UTF-8 */
+    uint32_t line;               /* 0: unknown */
+};
+int mt_trace_writer_open(const char *path, struct mt_trace_writer **ret);
+/* Number of a stack; the same frames give the same number. Frames and return addresses are innermost first; pcs belong to this
+ * process. Either may be NULL with a count of 0. 0: it cannot be kept. */
+uint32_t mt_trace_writer_stack(struct mt_trace_writer *writer, const struct mt_tracker_frame *frames, size_t frame_count,
+                               const uint64_t *pcs, size_t pc_count);
+/* Adds allocations, deallocations and reallocations in the order of calls; other events are ignored. IO. */
+int mt_trace_writer_put(struct mt_trace_writer *writer, const struct mt_tracker_event *event, uint32_t stack);
+/* Finishes the file. The writer is gone, whatever the result: the first failure of any call (IO), or 0. NULL is fine. */
+int mt_trace_writer_close(struct mt_trace_writer *writer);
 
 #ifdef __cplusplus
 }

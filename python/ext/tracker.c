@@ -359,7 +359,6 @@ static PyMethodDef g_methods[] = {
     { "_next_events", mt_py_tracker_next_events, METH_NOARGS, NULL },
     { "_leaks", mt_py_tracker_leaks, METH_VARARGS, NULL },
     { "_frames", mt_py_tracker_frames, METH_O, NULL },
-    { "_write_trace", mt_py_tracker_write_trace, METH_O, NULL },
     { NULL, NULL, 0, NULL },
 };
 
@@ -401,5 +400,5 @@ int mt_py_add_tracker(PyObject *module)
         return -1;
     }
     PyObject *type = PyType_FromSpec(&spec);
-    return type == NULL ? -1 : PyModule_AddObject(module, "Tracker", type);
+    return type == NULL || PyModule_AddObject(module, "Tracker", type) != 0 ? -1 : mt_py_add_trace_writer(module);
 }

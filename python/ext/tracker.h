@@ -57,6 +57,8 @@ PyObject *mt_py_tracker_follow(PyObject *self, PyObject *from_start);
 PyObject *mt_py_tracker_next_events(PyObject *self, PyObject *unused);
 PyObject *mt_py_tracker_leaks(PyObject *self, PyObject *arguments);
 PyObject *mt_py_tracker_frames(PyObject *self, PyObject *number);
-PyObject *mt_py_tracker_write_trace(PyObject *self, PyObject *path);
+
+/* The type TraceWriter of tracker_trace.c. */
+int mt_py_add_trace_writer(PyObject *module);
 
 #endif

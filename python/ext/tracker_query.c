@@ -239,19 +239,3 @@ PyObject *mt_py_tracker_leaks(PyObject *self, PyObject *arguments)
     mt_leaks_release(&leaks);
     return list;
 }
-
-PyObject *mt_py_tracker_write_trace(PyObject *self, PyObject *path)
-{
-    struct mt_tracker *tracker = mt_py_tracker_of(self);
-    PyObject *bytes = NULL;
-    int code = MT_TRACKER_OK;
-    if (tracker == NULL || !PyUnicode_FSConverter(path, &bytes)) {
-        return NULL;
-    }
-    const char *text = PyBytes_AsString(bytes);
-    Py_BEGIN_ALLOW_THREADS
-    code = mt_tracker_write_trace(tracker, text, false);
-    Py_END_ALLOW_THREADS
-    Py_DECREF(bytes);
-    return mt_py_tracker_result(code);
-}
