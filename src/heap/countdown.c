@@ -27,11 +27,19 @@ static bool countdown_goes_on(struct mt_thread *t)
 
 void mt_countdown_draw(struct mt_thread *t)
 {
-    arm(t, draw_step(t));
+    if (g_mt.mode == MT_MODE_SAMPLE) {
+        arm(t, draw_step(t));
+    } else {
+        t_mt.left = 0;
+    }
 }
 
 bool mt_countdown_ended(struct mt_thread *t, size_t size)
 {
+    if (MT_UNLIKELY(g_mt.mode != MT_MODE_SAMPLE)) { /* it has just changed: whatever it is now, look again next time */
+        t_mt.left = 0;
+        return false;
+    }
     uint32_t generation = mt_load_acquire(&g_mt.rate_generation);
     if (MT_UNLIKELY(t->rate_generation != generation)) {
         t->rate_generation = generation;

@@ -14,13 +14,13 @@
 
 /* The countdown ran out (or the rate changed): is this allocation a sample? If so the end of the call draws the next step. */
 bool mt_countdown_ended(struct mt_thread *t, size_t size) MT_CHECKED;
-/* Draws the step to the next sample. */
+/* Draws the step to the next sample; 0 where a sampled trace has ended meanwhile. */
 void mt_countdown_draw(struct mt_thread *t);
 
 /* Leaving a call that begin let in: in sample mode the step to the next sample is drawn now. */
 MT_INLINE void mt_countdown_settle(void)
 {
-    if (MT_UNLIKELY(t_mt.left > MT_COUNTDOWN_FAR / 2 && g_mt.mode == MT_MODE_SAMPLE)) {
+    if (MT_UNLIKELY(t_mt.left > MT_COUNTDOWN_FAR / 2)) {
         mt_countdown_draw(t_mt.thread);
     }
 }

@@ -121,8 +121,8 @@ static MT_COLD bool enter_slowly(void)
         }
         return false;
     }
-    if (g_mt.mode != MT_MODE_OFF && live_mode() == MT_MODE_OFF) {
-        mt_engine_fork_child(); /* no atfork handler ran: _Fork, clone */
+    if (mt_is_unnoticed_child()) {
+        mt_engine_fork_child();
     }
     if (g_mt.mode == MT_MODE_OFF && !mt_engine_restart_in_child()) {
         t_mt.left = g_mt.may_restart ? 0 : MT_COUNTDOWN_FAR; /* nobody can reach the countdowns of all threads when it restarts */

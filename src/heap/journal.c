@@ -61,9 +61,12 @@ bool mt_journal_room_slow(struct mt_thread *t)
         return false;
     }
     if (j->base == NULL) {
-        if (mt_slot_acquire(j->stream, MT_BLOCK_EVENTS, large_slots_wanted(), j->seq, &j->slot) != MT_OK) {
+        mt_status status = mt_slot_acquire(j->stream, MT_BLOCK_EVENTS, large_slots_wanted(), j->seq, &j->slot);
+        if (status != MT_OK) {
             mt_engine_count(MT_COUNTER_DROPPED_NO_SPACE, 1);
-            mt_engine_stop(MT_STATE_FILE_FULL);
+            if (status != MT_E_BUSY) { /* only this event is lost where a lock was not had in time */
+                mt_engine_stop(MT_STATE_FILE_FULL);
+            }
             return false;
         }
         begin_block(t);

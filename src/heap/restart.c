@@ -64,15 +64,9 @@ static bool close_metadata(void)
     return true;
 }
 
-/* No atfork handler ran, and this process has its parent's memory. */
-static bool is_unnoticed_child(void)
-{
-    return g_mt.mode_page != NULL && mt_load_relaxed(&g_mt.mode_page[1]) == 0;
-}
-
 mt_status mt_engine_finish(enum mt_trace_state state)
 {
-    if (is_unnoticed_child()) {
+    if (mt_is_unnoticed_child()) {
         mt_engine_fork_child();
     }
     mt_engine_stop(state);

@@ -98,6 +98,12 @@ struct mt_region_clock {
 };
 extern struct mt_region_clock g_mt_regions[MT_REGION_CLOCKS] MT_HIDDEN;
 
+/* No atfork handler ran (_Fork, clone), and this process has its parent's memory: the page has been wiped. */
+MT_INLINE bool mt_is_unnoticed_child(void)
+{
+    return g_mt.header != NULL && g_mt.mode_page != NULL && mt_load_relaxed(&g_mt.mode_page[1]) == 0;
+}
+
 /* Gives the calling thread its block; false when there is no memory (counted once a try). */
 bool mt_thread_attach(void) MT_CHECKED;
 /* engine.c. Starts the trace of a fork child that has none yet; true when it records now. Only while the process has one

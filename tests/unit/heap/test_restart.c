@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 3, TRACES = 12, EVENTS_MAX = 4 << 20, BYTES_EACH = 64 };
+enum { THREADS = 3, TRACES = 12, BYTES_EACH = 64 };
 
 static char g_directory[64];
 static char g_path[96];
@@ -67,16 +67,20 @@ static void forget(uint64_t addr)
     }
 }
 
-/* All events of the present trace, sorted by clock. */
-static size_t read_events(struct mt_event *events)
+/* Hands all events of the present trace to look, in order of their clocks; returns how many there were. */
+static size_t each_event(void (*look)(const struct mt_event *event, void *context), void *context)
 {
+    static struct mt_event batch[4096];
     struct mt_trace *trace = NULL;
     struct mt_cursor *cursor = NULL;
     assert_int_equal(mt_trace_open(g_path, &trace, NULL), MT_OK);
     assert_int_equal(mt_cursor_new(trace, UINT64_MAX, &cursor), MT_OK);
     size_t count = 0;
     size_t got;
-    while ((got = mt_cursor_next(cursor, events + count, EVENTS_MAX - count)) > 0) {
+    while ((got = mt_cursor_next(cursor, batch, MT_COUNTOF(batch))) > 0) {
+        for (size_t i = 0; i < got; i++) {
+            look(&batch[i], context);
+        }
         count += got;
     }
     assert_int_equal(mt_cursor_status(cursor), MT_OK);
@@ -115,22 +119,31 @@ static size_t owner_of(const struct worker *workers, uint64_t addr)
     return i;
 }
 
-/* Every thread's addresses come in one unbroken run that lies behind its run in the trace before. */
-static void check_runs(struct worker *workers, const struct mt_event *events, size_t count)
+struct runs {
+    struct worker *workers;
+    bool seen[THREADS];
+};
+
+static void check_event(const struct mt_event *event, void *context)
 {
-    bool seen[THREADS] = { false };
-    for (size_t i = 0; i < count; i++) {
-        size_t owner = owner_of(workers, events[i].addr);
-        struct worker *worker = &workers[owner];
-        assert_int_equal(events[i].kind, MT_EVENT_ALLOC);
-        assert_int_not_equal(events[i].stack, 0);
-        uint64_t at = (events[i].addr - worker->first) / BYTES_EACH;
-        assert_true(seen[owner] ? at == worker->next : at >= worker->next);
-        seen[owner] = true;
-        worker->next = at + 1;
-    }
+    struct runs *runs = context;
+    size_t owner = owner_of(runs->workers, event->addr);
+    struct worker *worker = &runs->workers[owner];
+    assert_int_equal(event->kind, MT_EVENT_ALLOC);
+    assert_int_not_equal(event->stack, 0);
+    uint64_t at = (event->addr - worker->first) / BYTES_EACH;
+    assert_true(runs->seen[owner] ? at == worker->next : at >= worker->next);
+    runs->seen[owner] = true;
+    worker->next = at + 1;
+}
+
+/* Every thread's addresses come in one unbroken run that lies behind its run in the trace before. */
+static void check_runs(struct worker *workers)
+{
+    struct runs runs = { .workers = workers };
+    (void)each_event(check_event, &runs);
     for (int i = 0; i < THREADS; i++) {
-        assert_true(seen[i]);
+        assert_true(runs.seen[i]);
     }
 }
 
@@ -148,7 +161,6 @@ static void test_each_trace_holds_an_unbroken_run_of_every_thread(void **state)
 {
     (void)state;
     struct worker workers[THREADS] = { 0 };
-    struct mt_event *events = malloc(EVENTS_MAX * sizeof *events);
     mt_store_relaxed(&g_stop, 0u);
     start(MT_MODE_EXACT, 1, 0);
     for (int i = 0; i < THREADS; i++) {
@@ -158,7 +170,7 @@ static void test_each_trace_holds_an_unbroken_run_of_every_thread(void **state)
     for (int trace = 0; trace < TRACES; trace++) {
         wait_for_progress(workers, 2000);
         assert_int_equal(mt_engine_finish(MT_STATE_ENDED), MT_OK);
-        check_runs(workers, events, read_events(events));
+        check_runs(workers);
         wait_for_progress(workers, 100); /* between traces nothing is recorded */
         start(MT_MODE_EXACT, 1, trace + 1);
     }
@@ -166,7 +178,6 @@ static void test_each_trace_holds_an_unbroken_run_of_every_thread(void **state)
     for (int i = 0; i < THREADS; i++) {
         assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
     }
-    free(events);
 }
 
 static size_t times_mapped(const char *path)
@@ -202,6 +213,11 @@ static uint64_t samples(void)
     return mt_engine_counter(MT_COUNTER_SAMPLES);
 }
 
+static void count_frees(const struct mt_event *event, void *context)
+{
+    *(uint64_t *)context += event->kind == MT_EVENT_FREE;
+}
+
 static void test_a_paused_sampler_takes_no_samples_but_sees_frees(void **state)
 {
     (void)state;
@@ -225,14 +241,9 @@ static void test_a_paused_sampler_takes_no_samples_but_sees_frees(void **state)
     }
     assert_in_range(samples() - before, 1250 - 250, 1250 + 250);
     assert_int_equal(mt_engine_finish(MT_STATE_ENDED), MT_OK);
-    struct mt_event *events = malloc(EVENTS_MAX * sizeof *events);
-    size_t count = read_events(events);
     uint64_t freed = 0;
-    for (size_t i = 0; i < count; i++) {
-        freed += events[i].kind == MT_EVENT_FREE;
-    }
+    (void)each_event(count_frees, &freed);
     assert_int_equal(freed, before);
-    free(events);
 }
 
 /* A thread nobody announced counts in pieces; the number of its samples must not change for that. */
