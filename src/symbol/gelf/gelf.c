@@ -232,13 +232,12 @@ size_t gelf_getnote(Elf_Data *data, size_t at, GElf_Nhdr *ret, size_t *ret_name_
     memcpy(ret, (char *)data->d_buf + at, sizeof *ret);
     size_t name_at = at + sizeof *ret;
     size_t desc_at = padded(name_at, ret->n_namesz, boundary);
-    size_t end = desc_at < data->d_size ? padded(desc_at, ret->n_descsz, 1) : desc_at;
-    if (desc_at > data->d_size || end > data->d_size) {
+    if (desc_at > data->d_size || ret->n_descsz > data->d_size - desc_at) {
         return 0;
     }
     *ret_name_at = name_at;
     *ret_desc_at = desc_at;
-    return padded(end, 0, boundary);
+    return padded(desc_at, ret->n_descsz, boundary);
 }
 
 /* Copies entry `number` of a table of `step` bytes; false when there is none. */
