@@ -14,7 +14,7 @@ MIB = 1024 * 1024
 
 # Runs cells in a fresh shell; says what each printed, published as HTML, gave, and how it failed.
 SHELL = r"""
-import contextlib, io, json, sys
+import contextlib, io, json, re, sys
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.displaypub import CapturingDisplayPublisher
 shell = InteractiveShell.instance()
@@ -28,7 +28,7 @@ for cell in ["%load_ext memtap", *json.load(sys.stdin)]:
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
         result = shell.run_cell(cell, store_history=True)
     data = [output["data"] for output in publisher.outputs]
-    told.append({"text": text.getvalue(), "value": repr(result.result), "error": type(result.error_in_exec).__name__,
+    told.append({"text": re.sub(r"\x1b\[[\d;]*m", "", text.getvalue()), "value": repr(result.result), "error": type(result.error_in_exec).__name__,
                  "html": "".join(item.get("text/html", "") for item in data),
                  "plain": "".join(item.get("text/plain", "") for item in data)})
 json.dump(told, sys.stdout)
