@@ -27,7 +27,7 @@ static bool countdown_goes_on(struct mt_thread *t)
 
 void mt_countdown_draw(struct mt_thread *t)
 {
-    if (g_mt.mode == MT_MODE_SAMPLE) {
+    if (mt_mode() == MT_MODE_SAMPLE) {
         arm(t, draw_step(t));
     } else {
         t_mt.left = 0;
@@ -36,7 +36,7 @@ void mt_countdown_draw(struct mt_thread *t)
 
 bool mt_countdown_ended(struct mt_thread *t, size_t size)
 {
-    if (MT_UNLIKELY(g_mt.mode != MT_MODE_SAMPLE)) { /* it has just changed: whatever it is now, look again next time */
+    if (MT_UNLIKELY(mt_mode() != MT_MODE_SAMPLE)) { /* it has just changed: whatever it is now, look again next time */
         t_mt.left = 0;
         return false;
     }

@@ -73,7 +73,7 @@ MT_INLINE uint32_t capture_stack(struct mt_thread *t, const struct mt_frame_regs
 /* The mode as this process sees it: OFF in a fork child until it has a trace of its own. */
 MT_INLINE uint32_t live_mode(void)
 {
-    return mt_load_relaxed(g_mt.live_mode);
+    return mt_load_relaxed(mt_load_relaxed(&g_mt.live_mode));
 }
 
 /* This thread has a block and is not inside a hook: depth 0 and state READY, compared as one word. */
@@ -87,14 +87,14 @@ MT_INLINE bool gate_open(void)
 /* The trace of a fork child starts at its first recorded call, not at fork: most children exec at once. */
 bool mt_engine_restart_in_child(void)
 {
-    if (!g_mt.restart_pending) {
+    if (!mt_load_relaxed(&g_mt.restart_pending)) {
         return false;
     }
     t_mt.depth++;
-    g_mt.restart_pending = false;
+    mt_store_relaxed(&g_mt.restart_pending, false);
     g_mt.restart_after_fork();
     t_mt.depth--;
-    return g_mt.mode != MT_MODE_OFF;
+    return mt_mode() != MT_MODE_OFF;
 }
 
 /* Gives the thread its block, again after its end, if it may have one; true when it is ready. */
@@ -124,7 +124,7 @@ static MT_COLD bool enter_slowly(void)
     if (mt_is_unnoticed_child()) {
         mt_engine_fork_child();
     }
-    if (g_mt.mode == MT_MODE_OFF && !mt_engine_restart_in_child()) {
+    if (mt_mode() == MT_MODE_OFF && !mt_engine_restart_in_child()) {
         t_mt.left = g_mt.may_restart ? 0 : MT_COUNTDOWN_FAR; /* nobody can reach the countdowns of all threads when it restarts */
         return false;
     }
@@ -140,7 +140,7 @@ MT_INLINE bool may_enter(void)
 
 static bool records_all(void)
 {
-    return g_mt.mode == MT_MODE_EXACT || g_mt.mode == MT_MODE_AGGREGATE;
+    return mt_mode() == MT_MODE_EXACT || mt_mode() == MT_MODE_AGGREGATE;
 }
 
 /* The fast path took size off the countdown before anybody looked: put right what does not count. A nested call is part
@@ -202,7 +202,7 @@ MT_INLINE void record_alloc(struct mt_thread *t, unsigned kind, void *ptr, size_
         mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
         return;
     }
-    if (MT_UNLIKELY(g_mt.mode == MT_MODE_SAMPLE)) {
+    if (MT_UNLIKELY(mt_mode() == MT_MODE_SAMPLE)) {
         clock = note_sample(t, clock, ptr);
     }
     mt_encode_alloc(&t->journal.encoder, kind, allocator, clock, (uint64_t)(uintptr_t)ptr, size, stack);
@@ -223,7 +223,7 @@ MT_INLINE void record_free(struct mt_thread *t, unsigned kind, void *ptr)
 /* Sample mode: remembers the block. */
 static void track_sample(const void *ptr, size_t size)
 {
-    if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_insert(ptr, size)) {
+    if (mt_mode() == MT_MODE_SAMPLE && !mt_livetab_insert(ptr, size)) {
         mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
     }
 }
@@ -232,11 +232,11 @@ static MT_NOINLINE void end_alloc_carefully(void *ptr, size_t size, enum mt_allo
                                             const struct mt_frame_regs *regs)
 {
     struct mt_thread *t = t_mt.thread;
-    if (g_mt.mode == MT_MODE_SAMPLE && t->sampled_in != t->generation) {
+    if (mt_mode() == MT_MODE_SAMPLE && t->sampled_in != t->generation) {
         return; /* begun when another trace was recorded: not a sample of this one */
     }
     uint32_t stack = capture_stack(t, regs);
-    if (g_mt.mode == MT_MODE_AGGREGATE) {
+    if (mt_mode() == MT_MODE_AGGREGATE) {
         mt_aggregate_alloc(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr, size, allocator,
                            stack);
         return;
@@ -272,7 +272,7 @@ void mt_engine_abandon(void)
 static void orphan_free_locked(struct mt_thread *orphan, void *ptr)
 {
     uint32_t depth = t_mt.depth;
-    if (mt_section_begins(orphan) && (g_mt.mode != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
+    if (mt_section_begins(orphan) && (mt_mode() != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
         mt_store_relaxed(&g_mt.threads_begun, true);
         record_free(orphan, MT_EVENT_FREE, ptr);
     }
@@ -310,9 +310,9 @@ static MT_NOINLINE void free_carefully(void *ptr)
     }
     struct mt_thread *t = t_mt.thread;
     bool begun = mt_section_begins(t);
-    if (begun && g_mt.mode == MT_MODE_AGGREGATE) {
+    if (begun && mt_mode() == MT_MODE_AGGREGATE) {
         mt_aggregate_free(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr);
-    } else if (begun && (g_mt.mode != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
+    } else if (begun && (mt_mode() != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
         record_free(t, MT_EVENT_FREE, ptr);
     }
     mt_section_ends(t, 0);
@@ -360,7 +360,7 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
         mt_section_ends(t, 0);
         return MT_SKIP;
     }
-    if ((t->realloc_plan & REALLOC_OLD_TRACKED) != 0 && g_mt.mode != MT_MODE_AGGREGATE) {
+    if ((t->realloc_plan & REALLOC_OLD_TRACKED) != 0 && mt_mode() != MT_MODE_AGGREGATE) {
         record_free(t, MT_EVENT_REALLOC_OLD, old);
     }
     mt_section_ends(t, 1);
@@ -379,10 +379,10 @@ static void record_realloc_outcome(struct mt_thread *t, enum mt_ext_kind outcome
 /* The real realloc failed: the old block lives on. */
 static void undo_realloc(struct mt_thread *t, void *old)
 {
-    if ((t->realloc_plan & REALLOC_OLD_TRACKED) == 0 || g_mt.mode == MT_MODE_AGGREGATE) {
+    if ((t->realloc_plan & REALLOC_OLD_TRACKED) == 0 || mt_mode() == MT_MODE_AGGREGATE) {
         return;
     }
-    if (g_mt.mode == MT_MODE_SAMPLE && !mt_livetab_insert(old, 0)) {
+    if (mt_mode() == MT_MODE_SAMPLE && !mt_livetab_insert(old, 0)) {
         mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
     }
     record_realloc_outcome(t, MT_EXT_REALLOC_FAILED);
@@ -397,7 +397,7 @@ static void finish_realloc(struct mt_thread *t, void *old, void *new_ptr, size_t
         return;
     }
     uint32_t stack = capture_stack(t, regs);
-    if (g_mt.mode == MT_MODE_AGGREGATE) {
+    if (mt_mode() == MT_MODE_AGGREGATE) {
         uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)new_ptr);
         mt_aggregate_free(clock, (uint64_t)(uintptr_t)old);
         mt_aggregate_alloc(clock + 1, (uint64_t)(uintptr_t)new_ptr, size, allocator, stack);
@@ -436,7 +436,7 @@ enum mt_verdict mt_engine_begin_range(void)
 static void record_map(struct mt_thread *t, void *addr, size_t bytes, enum mt_map_kind kind, uint32_t stack)
 {
     uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)addr);
-    if (g_mt.mode == MT_MODE_AGGREGATE) {
+    if (mt_mode() == MT_MODE_AGGREGATE) {
         mt_aggregate_map(clock, (uint64_t)(uintptr_t)addr, bytes, kind, stack);
     } else if (mt_journal_room(t)) {
         mt_encode_map(&t->journal.encoder, kind, clock, (uint64_t)(uintptr_t)addr, bytes, stack);
@@ -449,7 +449,7 @@ static void record_map(struct mt_thread *t, void *addr, size_t bytes, enum mt_ma
 static void record_unmap(struct mt_thread *t, void *addr, size_t bytes, enum mt_map_kind kind)
 {
     uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)addr);
-    if (g_mt.mode == MT_MODE_AGGREGATE) {
+    if (mt_mode() == MT_MODE_AGGREGATE) {
         mt_aggregate_unmap(clock, (uint64_t)(uintptr_t)addr, bytes);
     } else if (mt_journal_room(t)) {
         mt_encode_unmap(&t->journal.encoder, kind, clock, (uint64_t)(uintptr_t)addr, bytes);

@@ -8,7 +8,7 @@
 
 static bool large_slots_wanted(void)
 {
-    return g_mt.mode == MT_MODE_EXACT;
+    return mt_mode() == MT_MODE_EXACT;
 }
 
 /* Starts the next block in the slot. */
@@ -57,7 +57,7 @@ void mt_journal_flush(struct mt_thread *t)
 bool mt_journal_room_slow(struct mt_thread *t)
 {
     struct mt_journal *j = &t->journal;
-    if (g_mt.mode == MT_MODE_OFF) {
+    if (mt_mode() == MT_MODE_OFF) {
         return false;
     }
     if (j->base == NULL) {
@@ -74,7 +74,7 @@ bool mt_journal_room_slow(struct mt_thread *t)
     }
     mt_thread_note_name(t);
     mt_journal_flush(t);
-    if (g_mt.mode == MT_MODE_OFF) {
+    if (mt_mode() == MT_MODE_OFF) {
         mt_engine_count(MT_COUNTER_DROPPED_NO_SPACE, 1);
         return false;
     }

@@ -186,7 +186,9 @@ static void make_mode_page(void)
         static uint32_t plain[2]; /* no memory: likewise */
         g_mt.mode_page = plain;
     }
-    g_mt.live_mode = g_mt.mode_page;
+    if (g_mt.live_mode != g_mt.mode_page) {
+        mt_store_release(&g_mt.live_mode, (const uint32_t *)g_mt.mode_page);
+    }
     mt_store_relaxed(&g_mt.mode_page[1], 1u);
 }
 
@@ -226,14 +228,14 @@ static void end_countdowns(void)
 
 mt_status mt_engine_start(const struct mt_engine_config *config)
 {
-    if (g_mt.mode != MT_MODE_OFF || config->mode == MT_MODE_OFF || config->rate_bytes == 0) {
+    if (mt_mode() != MT_MODE_OFF || config->mode == MT_MODE_OFF || config->rate_bytes == 0) {
         return MT_E_INVAL;
     }
     mt_status status = mt_engine_finish(MT_STATE_STOPPED);
     if (status != MT_OK) {
         return status;
     }
-    g_mt.restart_pending = false;
+    mt_store_relaxed(&g_mt.restart_pending, false);
     struct mt_trace_header *header = NULL;
     status = mt_tracefile_create(config->path, config->max_file_bytes, &header);
     if (status != MT_OK) {
@@ -241,7 +243,7 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     }
     fill_header(header, config);
     g_mt.config = *config;
-    g_mt.header = header;
+    mt_store_release(&g_mt.header, header);
     g_mt.start_clock = header->start_clock;
     g_mt.tick = config->tick;
     g_mt.next_rss_clock = 0;
@@ -252,7 +254,7 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     status = prepare_tables(config);
     if (status != MT_OK) {
         mt_store_release(&header->state, (uint32_t)MT_STATE_FILE_FULL);
-        g_mt.header = NULL;
+        mt_store_relaxed(&g_mt.header, (struct mt_trace_header *)NULL);
         mt_tracefile_close();
         return status;
     }
@@ -284,7 +286,7 @@ static void change_rate(uint64_t rate)
 
 mt_status mt_engine_pause(void)
 {
-    if (g_mt.mode != MT_MODE_SAMPLE) {
+    if (mt_mode() != MT_MODE_SAMPLE) {
         return MT_E_INVAL;
     }
     change_rate(MT_RATE_PAUSED);
@@ -294,7 +296,7 @@ mt_status mt_engine_pause(void)
 
 mt_status mt_engine_set_rate(uint64_t rate_bytes)
 {
-    if (rate_bytes == 0 || rate_bytes == MT_RATE_PAUSED || g_mt.mode != MT_MODE_SAMPLE) {
+    if (rate_bytes == 0 || rate_bytes == MT_RATE_PAUSED || mt_mode() != MT_MODE_SAMPLE) {
         return MT_E_INVAL;
     }
     change_rate(rate_bytes);
@@ -357,7 +359,7 @@ void mt_engine_stop(enum mt_trace_state state)
 
 void mt_engine_exit_seen(void)
 {
-    if (g_mt.mode == MT_MODE_OFF || g_mt.header == NULL) {
+    if (mt_mode() == MT_MODE_OFF || g_mt.header == NULL) {
         return;
     }
     mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
@@ -368,11 +370,11 @@ void mt_engine_exit_seen(void)
 
 void mt_engine_fork_child(void)
 {
-    if (g_mt.header == NULL && g_mt.mode == MT_MODE_OFF) {
+    if (g_mt.header == NULL && mt_mode() == MT_MODE_OFF) {
         return;
     }
     /* The parent's slots and header are not mapped here (DONTFORK): forget them before anything touches them. */
-    bool recorded = g_mt.mode != MT_MODE_OFF; /* this copy is not wiped */
+    bool recorded = mt_mode() != MT_MODE_OFF; /* this copy is not wiped */
     g_mt.header = NULL;
     g_mt.unfinished = false;
     publish_mode(MT_MODE_OFF);

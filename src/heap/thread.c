@@ -96,7 +96,7 @@ struct mt_thread *mt_thread_new_block(void)
 bool mt_thread_adopt(struct mt_thread *t)
 {
     uint32_t generation = mt_load_acquire(&g_mt.generation);
-    if ((generation & 1) != 0 || g_mt.mode == MT_MODE_OFF) {
+    if ((generation & 1) != 0 || mt_mode() == MT_MODE_OFF) {
         return false;
     }
     memset(&t->journal, 0, sizeof t->journal); /* mt_engine_finish has closed it */

@@ -90,6 +90,11 @@ struct mt_engine {
 };
 extern struct mt_engine g_mt MT_HIDDEN;
 
+MT_INLINE enum mt_engine_mode mt_mode(void)
+{
+    return mt_load_relaxed(&g_mt.mode);
+}
+
 /* Clock of the last event along any reuse of an address, by 1 MiB region; one cache line each so that threads working in
  * their own arenas do not share lines. */
 struct mt_region_clock {
@@ -101,7 +106,7 @@ extern struct mt_region_clock g_mt_regions[MT_REGION_CLOCKS] MT_HIDDEN;
 /* No atfork handler ran (_Fork, clone), and this process has its parent's memory: the page has been wiped. */
 MT_INLINE bool mt_is_unnoticed_child(void)
 {
-    return g_mt.header != NULL && g_mt.mode_page != NULL && mt_load_relaxed(&g_mt.mode_page[1]) == 0;
+    return mt_load_relaxed(&g_mt.header) != NULL && g_mt.mode_page != NULL && mt_load_relaxed(&g_mt.mode_page[1]) == 0;
 }
 
 /* Gives the calling thread its block; false when there is no memory (counted once a try). */
@@ -178,7 +183,7 @@ MT_INLINE uint64_t mt_clock_now(void)
     if (MT_LIKELY(g_mt.tick != NULL)) {
         return *g_mt.tick;
     }
-    return g_mt.mode == MT_MODE_SAMPLE ? mt_os_monotonic_ns() : mt_os_monotonic_coarse_ns(); /* samples are rare */
+    return mt_mode() == MT_MODE_SAMPLE ? mt_os_monotonic_ns() : mt_os_monotonic_coarse_ns(); /* samples are rare */
 }
 
 /* Stamps an event about addr: later than everything this thread did and than the last event on this address. */
