@@ -64,10 +64,10 @@ def memtap_sample(name="memtap sample"):
     return memtap(name, "--mode", "sample", "--rate", "512K")
 
 
-def memtap_exact(name="memtap exact", native=True, python=False):
+def memtap_exact(name="memtap exact", native=True, python=False, pack=True):
     """Exact mode with exactly the information that a peer's mode holds."""
     return memtap(name, "--mode", "exact", "--native" if native else "--no-native",
-                  "--python-allocators" if python else "--no-python-allocators")
+                  "--python-allocators" if python else "--no-python-allocators", *([] if pack else ["--no-pack"]))
 
 
 def preload(name, soname, package, extra=None, scale=1.0):
