@@ -29,6 +29,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
@@ -52,6 +53,7 @@ __all__ = [
 ]
 
 FREED_SAMPLES_MAX = 65536  # kept for get_snapshot(include_freed=True)
+TRACE_BYTES_MAX = 1 << 30  # of the file with the samples: days at 512 KiB; then recording stops, with a warning
 _RATE_KB_MAX = 1 << 40
 _FIRST_TABLE_ENTRIES = 4096  # of the agent's live table, which doubles when half full
 
@@ -287,9 +289,10 @@ def _begin_trace(rate: int) -> None:
     global _session, _since, _own_path
     path = _agent.private_path("memprof")
     try:
-        _agent.start(path, "sample", 1, True, True)
+        _agent.start(path, "sample", 1, True, True, TRACE_BYTES_MAX)
     except _agent.NoHooks:
         raise RuntimeError("Interposition hooks failed") from None
+    _forget_trace()
     _own_path = path
     _session = _memtap.Session(path)
     hooked = _self_test()
@@ -321,19 +324,24 @@ def _give_way() -> None:
             _memtap.agent_stop()
 
 
-def _let_go() -> None:
+def _forget_trace() -> None:
     global _session, _own_path
+    if _session is not None:
+        _session.close()
+    if _own_path is not None:
+        with contextlib.suppress(OSError):
+            os.unlink(_own_path)
+    _session = None
+    _own_path = None
+
+
+def _let_go() -> None:
     if _own_path is not None:
         with contextlib.suppress(_memtap.AgentError):
             _memtap.agent_stop()
             _memtap.agent_remove_hooks()
         _agent.set_give_way(None)
-        with contextlib.suppress(OSError):
-            os.unlink(_own_path)
-    if _session is not None:
-        _session.close()
-    _session = None
-    _own_path = None
+    _forget_trace()
 
 
 def _in_fork_child() -> None:
@@ -360,6 +368,12 @@ def _present_session() -> Any:
     if session is None:
         why = "has been shut down" if _shutdown else "is not initialized: call start() first"
         raise RuntimeError(f"Memory profiler {why}")
+    if _running and _own_path is not None and _memtap.agent_state()["mode"] == "off":
+        warnings.warn(
+            f"memtap.memprof records no more: {_own_path} is full, or its disk is; stop() and start() begin a new one",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     return session
 
 
