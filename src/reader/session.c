@@ -21,6 +21,12 @@
 
 static const uint64_t SAME_BOOT_NS = 10000000000u; /* clocks of one boot agree to less than the wall clock is set by */
 
+static void close_trace(struct mt_session *s)
+{
+    mt_trace_close(s->trace);
+    s->trace = NULL;
+}
+
 static void session_fini(struct mt_session *s)
 {
     for (size_t i = 0; i < s->retired_count; i++) {
@@ -28,7 +34,7 @@ static void session_fini(struct mt_session *s)
     }
     mt_frames_free(s->names.frames[0]);
     mt_frames_free(s->names.frames[1]);
-    mt_trace_close(s->trace);
+    close_trace(s);
     free(s->retired);
     free(s->path);
     free(s);
@@ -45,15 +51,22 @@ static void retire_names(struct mt_session *s)
     }
 }
 
-static bool numbered_alike(const struct mt_trace *a, const struct mt_trace *b)
+static struct mt_session_identity identity_of(const struct mt_trace *trace)
 {
-    const struct mt_trace_completeness *x = mt_trace_completeness(a), *y = mt_trace_completeness(b);
-    return x->metadata_broken == y->metadata_broken &&
-           (!x->metadata_broken || x->metadata_error.offset == y->metadata_error.offset) &&
-           mt_trace_info(a)->start_clock == mt_trace_info(b)->start_clock && mt_trace_info(a)->pid == mt_trace_info(b)->pid;
+    const struct mt_trace_completeness *c = mt_trace_completeness(trace);
+    return (struct mt_session_identity){ .pid = mt_trace_info(trace)->pid,
+                                         .start_clock = mt_trace_info(trace)->start_clock,
+                                         .metadata_broken = c->metadata_broken,
+                                         .broken_offset = c->metadata_broken ? c->metadata_error.offset : 0 };
 }
 
-/* Opens the trace as it is now in place of the earlier reading. */
+static bool numbered_alike(const struct mt_session_identity *a, const struct mt_session_identity *b)
+{
+    return a->metadata_broken == b->metadata_broken && a->broken_offset == b->broken_offset && a->pid == b->pid &&
+           a->start_clock == b->start_clock;
+}
+
+/* Opens the trace as it is now. */
 static mt_status reopen(struct mt_session *s, struct mt_error *err)
 {
     struct mt_wire_error wire = { 0 };
@@ -67,10 +80,11 @@ static mt_status reopen(struct mt_session *s, struct mt_error *err)
         return mt_error_set(err, MT_E_UNSUPPORTED, "%s was recorded with --aggregate: it holds sums, no single allocations; "
                             "use the reports, or record without --aggregate", s->path);
     }
-    if (s->trace != NULL && !numbered_alike(s->trace, trace)) {
+    struct mt_session_identity identity = identity_of(trace);
+    if (!numbered_alike(&s->identity, &identity)) {
         retire_names(s);
     }
-    mt_trace_close(s->trace);
+    s->identity = identity;
     s->trace = trace;
     return MT_OK;
 }
@@ -126,7 +140,9 @@ static mt_status open_body(void *context, struct mt_error *err)
     o->session = mt_alloc_zero(1, sizeof *o->session);
     o->session->path = mt_strdup(o->path);
     o->session->set = (struct mt_trace_set){ .traces = &o->session->trace, .count = 1 };
-    return reopen(o->session, err);
+    mt_status status = reopen(o->session, err); /* to fail now rather than at the first snapshot */
+    close_trace(o->session);
+    return status;
 }
 
 int mt_session_open(const char *path, struct mt_session **ret, struct mt_profile_failure *failure)
@@ -164,7 +180,9 @@ static mt_status snapshot_body(void *context, struct mt_error *err)
     }
     bool cut = mt_session_is_live(mt_trace_info(t->session->trace), now);
     t->snapshot = mt_alloc_zero(1, sizeof *t->snapshot);
-    return mt_snapshot_take(t->session, &t->options, cut ? now : UINT64_MAX, t->snapshot, err);
+    status = mt_snapshot_take(t->session, &t->options, cut ? now : UINT64_MAX, t->snapshot, err);
+    close_trace(t->session);
+    return status;
 }
 
 int mt_session_snapshot(struct mt_session *session, const struct mt_snapshot_options *options,

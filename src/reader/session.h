@@ -1,7 +1,8 @@
 /* session.h: the state of a session and of a snapshot. Private to reader/session.c and snapshot.c.
  *
- * session.c opens the trace again for every snapshot and keeps the resolvers, so that a name is looked up once; what
- * snapshot.c hands out is its own copy, except the texts of frames. Context: [tool], one thread at a time.
+ * session.c opens the trace for every snapshot and closes it after (in a process that profiles itself what is kept is
+ * in the profile); it keeps the resolvers, so that a name is looked up once. What snapshot.c hands out is its own copy,
+ * except the texts of frames. Context: [tool], one thread at a time.
  */
 #ifndef MT_READER_SESSION_H
 #define MT_READER_SESSION_H
@@ -18,9 +19,17 @@ struct mt_session_names {
     uint32_t number[2];          /* what mt_snapshot_frame_set says of each */
 };
 
+/* What must be alike for numbers to mean the same in two readings of a file. */
+struct mt_session_identity {
+    uint64_t pid, start_clock;
+    bool metadata_broken;
+    uint64_t broken_offset;
+};
+
 struct mt_session {
     char *path;
-    struct mt_trace *trace;     /* as last opened; NULL before */
+    struct mt_trace *trace;     /* NULL between snapshots */
+    struct mt_session_identity identity; /* of the last reading */
     struct mt_trace_set set;    /* traces points at `trace` */
     struct mt_session_names names;
     struct mt_frames **retired; /* of readings that numbered modules otherwise; texts must stay good */
