@@ -65,7 +65,7 @@ test-accuracy: $(BUILD)/.tests-configured $(VENV)/.ready ## Statistics of the sa
 	@$(PYTEST) tests/accuracy
 
 test-python: $(BUILD)/.tests-configured $(VENV)/.ready ## The Python package under every interpreter found, and its wheel
-	@$(NINJA) -C $(BUILD)
+	@$(NINJA) -C $(BUILD) memtap_package
 	@MEMTAP_WHEEL=$$(tools/wheel $(BUILD)/dist 2>$(BUILD)/wheel.log) || { tail -n 40 $(BUILD)/wheel.log; exit 1; }; \
 	    MEMTAP_WHEEL=$$MEMTAP_WHEEL tools/python-lane $(BUILD) $(JOBS)
 
