@@ -47,15 +47,27 @@ static mt_status open_direct(const char *path, struct mt_out **ret, struct mt_er
     return MT_OK;
 }
 
+/* The process's umask, without changing it for a moment as umask() must: other threads of a host may make files now. */
+static mode_t current_umask(void)
+{
+    char line[256];
+    unsigned mask = 022;
+    FILE *status = fopen("/proc/self/status", "re");
+    while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+        if (sscanf(line, "Umask: %o", &mask) == 1) {
+            break;
+        }
+    }
+    if (status != NULL) {
+        (void)fclose(status);
+    }
+    return (mode_t)mask;
+}
+
 /* Mode of the file to be: that of the file it replaces, else what creat() would give. */
 static mode_t final_mode(const struct stat *old)
 {
-    if (old != NULL) {
-        return old->st_mode & 07777;
-    }
-    mode_t mask = umask(0);
-    umask(mask);
-    return 0666 & ~mask;
+    return old != NULL ? old->st_mode & 07777 : 0666 & ~current_umask();
 }
 
 static mt_status open_replacing(const char *path, const struct stat *old, struct mt_out **ret, struct mt_error *err)

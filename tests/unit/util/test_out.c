@@ -209,10 +209,27 @@ static void test_a_deadly_signal_removes_the_temporary(void **state)
     free(path);
 }
 
+static void test_a_new_file_has_the_mode_the_umask_leaves(void **state)
+{
+    (void)state;
+    struct mt_error err = { 0 };
+    struct mt_out *out;
+    struct stat info;
+    char *path = path_in("new");
+    mode_t before = umask(027);
+    assert_int_equal(mt_out_open(path, &out, &err), MT_OK);
+    assert_int_equal(mt_out_commit(out, &err), MT_OK);
+    assert_int_equal(umask(before), 027);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(info.st_mode & 0777, 0640);
+    free(path);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(test_a_file_appears_at_commit_and_not_before, make_folder, remove_folder),
     cmocka_unit_test_setup_teardown(test_a_discarded_output_leaves_the_old_file, make_folder, remove_folder),
     cmocka_unit_test_setup_teardown(test_replacing_keeps_the_mode_and_follows_links, make_folder, remove_folder),
+    cmocka_unit_test_setup_teardown(test_a_new_file_has_the_mode_the_umask_leaves, make_folder, remove_folder),
     cmocka_unit_test_setup_teardown(test_a_device_is_written_directly, make_folder, remove_folder),
     cmocka_unit_test_setup_teardown(test_a_folder_is_refused_with_words, make_folder, remove_folder),
     cmocka_unit_test_setup_teardown(test_memory_output_keeps_nul_bytes, make_folder, remove_folder),
