@@ -171,6 +171,7 @@ struct mt_snapshot_options {
     uint64_t since_ns;    /* only allocations with a clock of at least this; 0 all. Take it from a totals' last_ns + 1 */
     bool addresses_only;  /* native frames are not looked up: no binary is opened */
     bool no_stacks;       /* no stacks at all: totals and samples only */
+    bool totals_only;     /* neither stacks nor samples */
     bool (*interrupted)(void *context); /* as in struct mt_profile_query */
     void *context;
 };

@@ -309,7 +309,7 @@ static PyObject *session_totals(PyObject *object, PyObject *args, PyObject *kwar
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|K:totals", MT_PY_NAMES(names), &since)) {
         return NULL;
     }
-    struct mt_snapshot_options options = { .since_ns = since, .no_stacks = true };
+    struct mt_snapshot_options options = { .since_ns = since, .totals_only = true };
     struct mt_py_work work;
     PyObject *totals = NULL;
     if (mt_py_work_begin(&work, &self->turn)) {
