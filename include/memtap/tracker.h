@@ -7,9 +7,9 @@
  * Rules. Every function may be called by any number of threads at a time, except mt_tracker_free and mt_tracker_clear. No lock
  * is shared by all calls; nothing calls malloc, changes errno or prints, so trackers may be fed from inside allocators. A
  * function that can fail returns enum mt_tracker_code (0 is success) and leaves its outputs alone on failure. What cannot be
- * kept for want of memory is dropped and counted (mt_tracker_stats). Times are ns of CLOCK_MONOTONIC. Memory handed out (lists)
- * is given back with the release function beside it. After fork() the child has a copy that works; its timer is off until
- * automatic snapshots are set again. Link with libmemtap.
+ * kept for want of memory is dropped and counted (mt_tracker_stats). Times are ns of CLOCK_MONOTONIC. Memory handed out
+ * (lists) is given back with the release function beside it. After fork() the child has a copy that works; its timer is off
+ * until automatic snapshots are set again. Link with libmemtap.
  */
 #ifndef MEMTAP_TRACKER_H
 #define MEMTAP_TRACKER_H
@@ -142,7 +142,11 @@ struct mt_tracker_stats {
     uint64_t memory_bytes;    /* address space of the tracker; about half of it is in use at a time */
 };
 
+/* Of one moment: every call that has returned is in, none is half in. */
 void mt_stats_get(struct mt_tracker *tracker, struct mt_tracker_stats *ret);
+/* The same, and each kind at that moment (bytes, peak, counts) in ret_kinds[its number], for numbers below capacity. */
+void mt_stats_get_all(struct mt_tracker *tracker, struct mt_tracker_stats *ret, struct mt_tracker_stats *ret_kinds,
+                      uint32_t capacity);
 /* Of one kind: bytes, peak and counts; the other fields are 0. An unknown kind is all 0. */
 void mt_stats_get_kind(struct mt_tracker *tracker, const char *kind, struct mt_tracker_stats *ret);
 /* The peaks begin again at what is alive now. */
@@ -225,9 +229,10 @@ void mt_leaks_release(struct mt_tracker_leaks *leaks);
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
-/* The history as a memtap trace, which `memtap stats`, `memtap leaks` and the other reports read. path must not exist. The kind
- * of an allocation stands at the root of its stack, as a frame named after it; native_stacks: the words of stacks are return
- * addresses of this process, else they are left out. Snapshots and collections have no place there. IO, NO_MEMORY, BUSY. */
+/* The history as a memtap trace, which `memtap stats`, `memtap leaks` and the other reports read. path must not exist. The
+ * kind of an allocation stands at the root of its stack, as a frame named after it; native_stacks: the words of stacks are
+ * return addresses of this process, else they are left out. Snapshots and collections have no place there. IO, NO_MEMORY,
+ * BUSY. */
 int mt_tracker_write_trace(struct mt_tracker *tracker, const char *path, bool native_stacks);
 
 /* The same by hand, for events from anywhere. One thread at a time a writer. */

@@ -1,8 +1,8 @@
 /* tracker.c: reporting to the exact tracker from Python; the type (tracker.h) and what is called often.
  *
- * Decides: methods take their arguments as a C array (METH_FASTCALL): the convention and its flag have been the same since 3.7
- * and are part of the stable ABI from 3.10 on; the headers of the limited API 3.8 only leave the name out. A tuple a call would
- * cost a tenth of the budget. Kinds are recognised by the string object first (literals are the same object every time).
+ * Decides: methods take their arguments as a C array (METH_FASTCALL): the convention and its flag have been the same since
+ * 3.7 and are part of the stable ABI from 3.10 on; the headers of the limited API 3.8 only leave the name out. A tuple a call
+ * would cost a tenth of the budget. Kinds are recognised by the string object first (a literal is the same every time).
  */
 #include "tracker.h"
 
@@ -131,8 +131,9 @@ static PyObject *track_reallocation(PyObject *object, PyObject *const *given, Py
     if (is_off(self)) {
         return none();
     }
-    if (!mt_py_tracker_bind("track_reallocation", names, 3, 0, given, count, keywords, values) || mt_py_tracker_of(object) == NULL ||
-        !mt_py_address(values[0], &old_address) || !mt_py_address(values[1], &new_address) || !mt_py_size(values[2], &size)) {
+    if (!mt_py_tracker_bind("track_reallocation", names, 3, 0, given, count, keywords, values) ||
+        mt_py_tracker_of(object) == NULL || !mt_py_address(values[0], &old_address) ||
+        !mt_py_address(values[1], &new_address) || !mt_py_size(values[2], &size)) {
         return NULL;
     }
     uint32_t stack = mt_tracker_capture_stacks(self->tracker) ? mt_py_tracker_stack(self->tracker) : 0;
@@ -278,7 +279,8 @@ static int set_depth(PyObject *object, PyObject *value, void *unused)
         return -1;
     }
     if (depth < 1 || depth > MT_TRACKER_DEPTH_MAX || mt_tracker_set_stack_depth(tracker, (uint32_t)depth) != MT_TRACKER_OK) {
-        PyErr_Format(mt_py_range_error(), "max_stack_trace_depth must be in 1 ... %d, not %ld", (int)MT_TRACKER_DEPTH_MAX, depth);
+        PyErr_Format(mt_py_range_error(), "max_stack_trace_depth must be in 1 ... %d, not %ld", (int)MT_TRACKER_DEPTH_MAX,
+                     depth);
         return -1;
     }
     return 0;
@@ -335,16 +337,17 @@ static PyMethodDef g_methods[] = {
       "while the tracker is disabled. Raises RangeError (size or address), ValueError (empty type), TypeError." },
     { "track_deallocation", FAST(track_deallocation), METH_FASTCALL | METH_KEYWORDS,
       "track_deallocation($self, /, address, size_bytes=0)\n--\n\n"
-      "Reports a deallocation. The recorded size is freed; another size_bytes (0: unknown) counts as size_mismatch, an unknown\n"
-      "address as mismatch. Nothing happens while the tracker is disabled. Raises RangeError, TypeError." },
+      "Reports a deallocation. The recorded size is freed; another size_bytes (0: unknown) counts as size_mismatch, an\n"
+      "unknown address as mismatch. Nothing happens while the tracker is disabled. Raises RangeError, TypeError." },
     { "track_reallocation", FAST(track_reallocation), METH_FASTCALL | METH_KEYWORDS,
       "track_reallocation($self, /, old_address, new_address, size_bytes)\n--\n\n"
-      "Reports that a block moved (or stayed) and has a new size; it keeps its type. The difference of the sizes is allocated\n"
-      "or freed, the counts of allocations and deallocations stay. Raises RangeError, TypeError." },
+      "Reports that a block moved (or stayed) and has a new size; it keeps its type. The difference of the sizes is\n"
+      "allocated or freed, the counts of allocations and deallocations stay. Raises RangeError, TypeError." },
     { "track_snapshot", track_snapshot, METH_NOARGS,
       "track_snapshot($self, /)\n--\n\nAdds an event of type SNAPSHOT with the totals of this moment." },
     { "track_gc_start", track_gc_start, METH_O,
-      "track_gc_start($self, generation, /)\n--\n\nReports that a collection of generation 0, 1 or 2 begins. Raises RangeError." },
+      "track_gc_start($self, generation, /)\n--\n\n"
+      "Reports that a collection of generation 0, 1 or 2 begins. Raises RangeError." },
     { "track_gc_end", track_gc_end, METH_VARARGS,
       "track_gc_end($self, generation, duration_ns, /)\n--\n\nReports that a collection has ended. Raises RangeError." },
     { "set_step", set_step, METH_O,
@@ -353,7 +356,7 @@ static PyMethodDef g_methods[] = {
     { "_set_enabled", set_enabled, METH_O, NULL },
     { "_set_publishing", set_publishing, METH_O, NULL },
     { "_statistics", mt_py_tracker_statistics, METH_VARARGS, NULL },
-    { "_kinds", mt_py_tracker_kinds, METH_NOARGS, NULL },
+    { "_all_statistics", mt_py_tracker_all_statistics, METH_NOARGS, NULL },
     { "_events", mt_py_tracker_events, METH_VARARGS, NULL },
     { "_follow", mt_py_tracker_follow, METH_O, NULL },
     { "_next_events", mt_py_tracker_next_events, METH_NOARGS, NULL },

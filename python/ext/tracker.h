@@ -51,6 +51,7 @@ void mt_py_tracker_release_stacks(const struct mt_tracker *tracker);
 
 /* Methods of tracker_query.c. */
 PyObject *mt_py_tracker_statistics(PyObject *self, PyObject *arguments);
+PyObject *mt_py_tracker_all_statistics(PyObject *self, PyObject *unused);
 PyObject *mt_py_tracker_kinds(PyObject *self, PyObject *unused);
 PyObject *mt_py_tracker_events(PyObject *self, PyObject *arguments);
 PyObject *mt_py_tracker_follow(PyObject *self, PyObject *from_start);

@@ -62,15 +62,43 @@ PyObject *mt_py_tracker_statistics(PyObject *self, PyObject *arguments)
     const char *kind = NULL;
     struct mt_tracker *tracker = mt_py_tracker_of(self);
     struct mt_tracker_stats stats;
-    if (tracker == NULL || !PyArg_ParseTuple(arguments, "|z:_statistics", &kind)) {
+    if (tracker == NULL || !PyArg_ParseTuple(arguments, "s:_statistics", &kind)) {
         return NULL;
     }
-    if (kind == NULL) {
-        mt_stats_get(tracker, &stats);
-    } else {
-        mt_stats_get_kind(tracker, kind, &stats);
-    }
+    mt_stats_get_kind(tracker, kind, &stats);
     return dict_of(&stats);
+}
+
+/* Bytes alive by kind, of kinds that were ever allocated. */
+static PyObject *usage_of(const struct mt_tracker *tracker, const struct mt_tracker_stats *kinds, uint32_t count)
+{
+    PyObject *usage = PyDict_New();
+    for (uint32_t i = 0; usage != NULL && i < count; i++) {
+        bool is_used = kinds[i].allocation_count != 0 || kinds[i].total_allocated_bytes != 0;
+        if (is_used && put_number(usage, mt_tracker_kind_name(tracker, i), kinds[i].current_bytes) != 0) {
+            Py_DECREF(usage);
+            return NULL;
+        }
+    }
+    return usage;
+}
+
+PyObject *mt_py_tracker_all_statistics(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    struct mt_tracker *tracker = mt_py_tracker_of(self);
+    struct mt_tracker_stats stats;
+    uint32_t count = tracker == NULL ? 0 : mt_tracker_kind_count(tracker);
+    struct mt_tracker_stats *kinds = PyMem_Malloc(((size_t)count + 1) * sizeof *kinds);
+    if (tracker == NULL || kinds == NULL) {
+        PyMem_Free(kinds);
+        return tracker == NULL ? NULL : PyErr_NoMemory();
+    }
+    mt_stats_get_all(tracker, &stats, kinds, count);
+    PyObject *usage = usage_of(tracker, kinds, count);
+    PyObject *totals = usage == NULL ? NULL : dict_of(&stats);
+    PyMem_Free(kinds);
+    return totals == NULL ? (Py_XDECREF(usage), NULL) : Py_BuildValue("(NN)", totals, usage);
 }
 
 PyObject *mt_py_tracker_kinds(PyObject *self, PyObject *unused)

@@ -1,8 +1,8 @@
 /* tracker_stack.c: the Python stack of a report, as cheaply as the interpreter allows.
  *
- * Decides: a frame is (code object, instruction offset in bytes); lines are worked out when somebody looks. Which calls exist
- * differs by version, so they are looked up in the running interpreter: PyFrame_GetBack and PyFrame_GetCode are there from 3.9,
- * PyFrame_GetLasti from 3.11 (public C API, but not part of the limited API of 3.8); what is missing is asked by attribute.
+ * Decides: a frame is (code object, instruction offset in bytes); lines are worked out when somebody looks. Which calls
+ * exist differs by version, so they are looked up in the running interpreter: PyFrame_GetBack and PyFrame_GetCode are there
+ * from 3.9, PyFrame_GetLasti from 3.11 (public C API, not in the limited API of 3.8); what is missing is asked by attribute.
  */
 #include "tracker.h"
 

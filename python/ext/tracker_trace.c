@@ -1,4 +1,7 @@
-/* tracker_trace.c: `memtap._memtap.TraceWriter`, the trace writer of include/memtap/tracker.h. For memtap.tracker.TraceStorage. */
+/* tracker_trace.c: `memtap._memtap.TraceWriter`, the trace writer of include/memtap/tracker.h.
+ *
+ * Decides: names that are not valid UTF-8 (lone surrogates) are written with backslashes. For memtap.tracker.TraceStorage.
+ */
 #include "tracker.h"
 
 #include <string.h>
@@ -81,7 +84,8 @@ static bool read_frames(PyObject *list, PyObject *keep, struct mt_tracker_frame 
         }
         function = PyUnicode_AsEncodedString(function, "utf-8", "backslashreplace");
         file = PyUnicode_AsEncodedString(file, "utf-8", "backslashreplace");
-        bool is_kept = function != NULL && file != NULL && PyList_Append(keep, function) == 0 && PyList_Append(keep, file) == 0;
+        bool is_kept =
+            function != NULL && file != NULL && PyList_Append(keep, function) == 0 && PyList_Append(keep, file) == 0;
         if (is_kept) {
             frames[i] = (struct mt_tracker_frame){ PyBytes_AsString(function), PyBytes_AsString(file), line };
         }

@@ -65,8 +65,9 @@ def line_of(code: types.CodeType, lasti: int) -> StackFrame:
     return StackFrame(name, code.co_filename, line)
 
 
-_FIELDS = ("event_type", "address", "size_bytes", "total_allocated_bytes", "total_freed_bytes", "allocation_type", "stack_trace",
-           "gc_generation", "step", "timestamp", "timestamp_ns", "duration_ns", "old_address", "old_size_bytes", "unmatched")
+_FIELDS = ("event_type", "address", "size_bytes", "total_allocated_bytes", "total_freed_bytes", "allocation_type",
+           "stack_trace", "gc_generation", "step", "timestamp", "timestamp_ns", "duration_ns", "old_address",
+           "old_size_bytes", "unmatched")
 
 
 class MemoryEvent:

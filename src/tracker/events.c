@@ -1,6 +1,7 @@
 /* events.c: queries over the history, and cursors that follow it.
  *
- * Decides: what "the last N events" are: of all that is kept at the moment of the query (a little more than N), the newest N.
+ * Decides: what "the last N events" are: of all that is kept at the moment of the query (a little more than N), the newest N,
+ * and nothing as old as an event that was given back: while others report, shards are not cut at the same place.
  * A cursor remembers for every shard which event comes next, by number, so that none is delivered twice and a gap is seen;
  * it takes only events stamped before the moment at which it looks, and so in order for good.
  */
@@ -85,7 +86,7 @@ static mt_status open_window(struct mt_tracker *tracker, uint64_t from_ns, uint6
         if (has_surplus) {
             hide_surplus(tracker, ret);
         }
-        mt_timeline_seek(ret, from_ns);
+        mt_timeline_seek(ret, from_ns > ret->gone_ns ? from_ns : ret->gone_ns + 1);
     }
     return status;
 }
@@ -164,16 +165,17 @@ void mt_event_cursor_close(struct mt_event_cursor *cursor)
     }
 }
 
-/* Notes a gap before the part's next event; false: it was delivered before. */
+/* Notes a gap before the part's next event; false: it was delivered before, or stands among gaps and is lost too. */
 static bool is_due(struct mt_event_cursor *cursor, const struct mt_timeline *timeline, uint32_t part)
 {
     uint64_t number = mt_timeline_number(timeline, part);
     if (number < cursor->next[part]) {
         return false;
     }
-    cursor->lost += number - cursor->next[part];
+    bool is_whole = timeline->parts[part].event.time_ns > timeline->gone_ns;
+    cursor->lost += number - cursor->next[part] + !is_whole;
     cursor->next[part] = number + 1;
-    return true;
+    return is_whole;
 }
 
 static void take_batch(struct mt_event_cursor *cursor, struct mt_timeline *timeline)

@@ -118,7 +118,7 @@ static MT_COLD bool open_chunk(struct mt_history *history, struct mt_chunk_pool 
     history->order_count++;
     struct mt_event_state *state = &history->state;
     struct mt_chunk *chunk = mt_chunk_at(pool, number);
-    *chunk = (struct mt_chunk){ .first_ns = event->time_ns, .last_ns = event->time_ns, .step_low = event->step,
+    *chunk = (struct mt_chunk){ .next = MT_CHUNK_NONE, .first_ns = event->time_ns, .last_ns = event->time_ns, .step_low = event->step,
                                 .step_high = event->step, .allocated_before = state->allocated,
                                 .freed_before = state->freed, .first_number = history->events, .shard = history->shard };
     *state = (struct mt_event_state){ .time_ns = event->time_ns, .allocated = state->allocated, .freed = state->freed };
@@ -151,6 +151,7 @@ void mt_history_evict(struct mt_history *history, struct mt_chunk_pool *pool)
         pool->queue_head = chunk->next;
         pool->queue_tail = chunk->next == MT_CHUNK_NONE ? MT_CHUNK_NONE : pool->queue_tail;
         pool->closed_events -= chunk->events;
+        history->gone_ns = chunk->last_ns;
         chunk->next = pool->free_head;
         pool->free_head = number;
         history->order_head = (history->order_head + 1) & history->order_mask;

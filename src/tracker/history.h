@@ -37,11 +37,12 @@ enum {
 #define MT_CHUNK_NONE 0xFFFFFFFFu
 
 struct mt_chunk {
+    uint32_t next; /* free list or queue of closed chunks; under the pool's lock. The rest: under the shard's */
+    uint32_t unused;
     uint64_t first_ns, last_ns;
     int64_t step_low, step_high;
     uint64_t allocated_before, freed_before; /* the shard's totals before the first event */
     uint64_t first_number;                   /* of the shard's events, 0 … */
-    uint32_t next;                           /* free list or queue of closed chunks */
     uint16_t events, bytes;
     uint16_t shard;
     uint8_t data[];
@@ -75,6 +76,7 @@ struct mt_history {
     uint32_t *order;       /* ring of chunk numbers, oldest first */
     uint32_t order_mask, order_head, order_count;
     uint64_t events;       /* ever, kept or not */
+    uint64_t gone_ns;      /* time of the newest event that was given back */
     uint16_t shard;
 };
 

@@ -107,7 +107,7 @@ bool mt_kinds_lookup(struct mt_kinds *kinds, const char *name, uint32_t *ret)
 {
     uint64_t key = (uint64_t)(uintptr_t)name << POINTER_SHIFT;
     uint64_t *slot = &kinds->cache[cache_slot(name)];
-    uint64_t seen = mt_load_relaxed(slot);
+    uint64_t seen = mt_load_acquire(slot);
     uint32_t number = (uint32_t)(seen & NUMBER_MASK);
     if (MT_LIKELY((seen & ~(uint64_t)NUMBER_MASK) == key) && strcmp(kinds->kinds[number].name, name) == 0) {
         *ret = number;
@@ -118,6 +118,6 @@ bool mt_kinds_lookup(struct mt_kinds *kinds, const char *name, uint32_t *ret)
         return false;
     }
     *ret = mt_kinds_intern(kinds, name, bytes);
-    mt_store_relaxed(slot, key | *ret);
+    mt_store_release(slot, key | *ret);
     return true;
 }

@@ -60,7 +60,7 @@ struct mt_kinds {
     struct mt_spinlock lock;
     uint32_t count;                       /* writers: under lock; pairing T3: release when published */
     uint16_t slots[MT_KIND_HASH_SLOTS];   /* number + 1; writers: under lock; pairing T3 */
-    uint64_t cache[MT_KIND_CACHE];        /* pointer << 16 | number; writers: any thread, whole words */
+    uint64_t cache[MT_KIND_CACHE];        /* pointer << 16 | number; writers: any thread, whole words; pairing T3 */
     struct mt_kind kinds[MT_KINDS];
     struct mt_level *levels;              /* one a kind */
     char *text;                           /* where names are kept */

@@ -104,7 +104,8 @@ static void place_all(struct mt_live_index *live)
     }
 }
 
-/* Room for one more: seven tenths of the slots may be used (a search that finds nothing then looks at 6, not 13). Twice the size when more than half of them are alive. */
+/* Room for one more: seven tenths of the slots may be used (a search that finds nothing then looks at 6 slots; at four
+ * fifths, 13). Twice the size when more than half of them are alive. */
 static MT_COLD bool make_room(struct mt_live_index *live)
 {
     uint32_t slots = live->mask + 1;

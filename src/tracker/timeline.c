@@ -55,15 +55,17 @@ static uint32_t copy_shard_locked(struct mt_timeline *timeline, const struct mt_
         if (chunk->first_ns > timeline->to_ns) {
             break;
         }
-        memcpy(timeline->copies + (size_t)(to + copied) * MT_CHUNK_BYTES, chunk, MT_CHUNK_HEADER_BYTES + chunk->bytes);
+        size_t skipped = offsetof(struct mt_chunk, first_ns); /* the pool's word */
+        memcpy(timeline->copies + (size_t)(to + copied) * MT_CHUNK_BYTES + skipped, &chunk->first_ns,
+               MT_CHUNK_HEADER_BYTES + chunk->bytes - skipped);
         timeline->events += chunk->events;
     }
     return copied;
 }
 
 /* Of a part without copies: what came before the first chunk left out, or everything. */
-static void set_totals_locked(struct mt_timeline_part *part, const struct mt_tracker *tracker, const struct mt_history *history,
-                              uint32_t first)
+static void set_totals_locked(struct mt_timeline_part *part, const struct mt_tracker *tracker,
+                              const struct mt_history *history, uint32_t first)
 {
     bool is_end = first >= history->order_count;
     const struct mt_chunk *chunk = is_end ? NULL : mt_history_chunk(history, &tracker->pool, first);
@@ -86,6 +88,7 @@ static mt_status copy_chunks(struct mt_timeline *timeline, struct mt_tracker *tr
         part->first = copied;
         part->chunks = copy_shard_locked(timeline, tracker, history, first, copied);
         set_totals_locked(part, tracker, history, first);
+        timeline->gone_ns = history->gone_ns > timeline->gone_ns ? history->gone_ns : timeline->gone_ns;
         mt_shard_unlock(shard);
         copied += part->chunks;
     }

@@ -1,8 +1,8 @@
 /* timeline.h: the events of all shards in one order.
  *
  * Decides: a reader copies the chunks it needs, shard by shard under the shard's lock (1 KiB each, no decoding there), and
- * merges the copies without any lock by (time, shard). An upper bound of time, read before the first lock, makes the cut clean:
- * whatever was stamped up to it is in the copies (history.h). Context: [tool]; mt_timeline_next is pure.
+ * merges the copies without any lock by (time, shard). An upper bound of time, read before the first lock, makes the cut
+ * clean: whatever was stamped up to it is in the copies (history.h). Context: [tool]; mt_timeline_next is pure.
  */
 #ifndef MT_TRACKER_TIMELINE_H
 #define MT_TRACKER_TIMELINE_H
@@ -23,6 +23,7 @@ struct mt_timeline {
     uint8_t *copies;
     size_t copies_bytes;
     uint64_t to_ns;  /* later events are not delivered */
+    uint64_t gone_ns; /* up to there some shard's events are missing: what is left has gaps, and its totals are of no moment */
     uint64_t events; /* in the copies, those after to_ns included */
     uint64_t allocated, freed; /* totals of all shards before the next event */
     uint32_t heap[MT_SHARDS_ALL]; /* parts that have an event, smallest (time, number) first */

@@ -314,8 +314,8 @@ int mt_trace_writer_close(struct mt_trace_writer *writer)
 
 /* ---- a tracker's history --------------------------------------------------------------------------------------------- */
 
-static uint32_t stack_of(struct mt_trace_writer *writer, const struct mt_tracker *tracker, const struct mt_tracker_event *event,
-                         bool native_stacks)
+static uint32_t stack_of(struct mt_trace_writer *writer, const struct mt_tracker *tracker,
+                         const struct mt_tracker_event *event, bool native_stacks)
 {
     struct mt_tracker_frame root = { mt_tracker_kind_name(tracker, event->kind), g_root_file, 0 };
     size_t count = 0;

@@ -317,7 +317,8 @@ int mt_track_reallocation(struct mt_tracker *tracker, uint64_t old_address, uint
 
 /* ---- events without an address ------------------------------------------------------------------------------------ */
 
-static int note(struct mt_tracker *tracker, enum mt_tracker_event_type type, uint32_t kind, int generation, uint64_t duration_ns)
+static int note(struct mt_tracker *tracker, enum mt_tracker_event_type type, uint32_t kind, int generation,
+                uint64_t duration_ns)
 {
     struct mt_shard *shard = &tracker->shards[MT_SHARD_OTHER];
     if (!mt_shard_lock(tracker, shard)) {

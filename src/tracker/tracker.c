@@ -127,7 +127,8 @@ int mt_tracker_new(const struct mt_tracker_options *options, struct mt_tracker *
     tracker->stack_depth = options->stack_depth;
     tracker->history_events = options->history_events;
     mt_tracker_enlist(tracker);
-    if (options->auto_snapshot && mt_tracker_set_auto_snapshot(tracker, true, options->snapshot_interval_ms) != MT_TRACKER_OK) {
+    if (options->auto_snapshot &&
+        mt_tracker_set_auto_snapshot(tracker, true, options->snapshot_interval_ms) != MT_TRACKER_OK) {
         mt_tracker_free(tracker);
         return MT_TRACKER_NO_MEMORY;
     }

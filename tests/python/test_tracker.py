@@ -222,7 +222,8 @@ def test_stacks_stay_readable_when_their_code_is_gone(tracker):
     tracker.max_stack_trace_depth = 1
     for i in range(200):
         namespace = {"tracker": tracker}
-        exec(compile(f"\n\ndef made_{i}():\n    tracker.track_allocation({i + 1}, 1, 'CPU')\n", f"made_{i}.py", "exec"), namespace)
+        source = f"\n\ndef made_{i}():\n    tracker.track_allocation({i + 1}, 1, 'CPU')\n"
+        exec(compile(source, f"made_{i}.py", "exec"), namespace)
         namespace[f"made_{i}"]()
     leaks = sorted(tracker.detect_potential_leaks(0))
     assert [leak.trace for leak in leaks] == [((f"made_{i}", f"made_{i}.py", 4),) for i in range(200)]

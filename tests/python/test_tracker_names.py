@@ -27,7 +27,8 @@ def test_configuration_is_validated():
         [("error", "max_stack_trace_depth"), ("error", "snapshot_interval_ms")]
     assert not bad.is_valid
     unwise = MemoryProfilingConfiguration(False, True, 51, 99)
-    assert [issue.field for issue in unwise.validate()] == ["max_stack_trace_depth", "snapshot_interval_ms", "capture_stack_traces"]
+    assert [issue.field for issue in unwise.validate()] == \
+        ["max_stack_trace_depth", "snapshot_interval_ms", "capture_stack_traces"]
     assert unwise.is_valid and {issue.severity for issue in unwise.validate()} == {"warning"}
     defaults = MemoryProfilingConfiguration()
     assert (defaults.EnableMemoryProfiling, defaults.CaptureStackTraces, defaults.MaxStackTraceDepth,
@@ -92,7 +93,7 @@ def test_two_clocks_agree(tracker):
     assert before[0] - 0.01 <= event.timestamp <= after[0] + 0.01  # a clock may be slewed meanwhile
 
 
-# ---- fork and the end ---------------------------------------------------------------------------------------------------------
+# ---- fork and the end -------------------------------------------------------------------------------------------------
 
 
 def test_fork_children_have_a_tracker_that_works():
@@ -162,11 +163,12 @@ def test_the_stack_begins_with_the_caller(tracker):
 
     line = outer()
     trace = tracker.events()[0].stack_trace
-    assert [frame.function.split(".")[-1] for frame in trace[:3]] == ["inner", "outer", "test_the_stack_begins_with_the_caller"]
+    names = [frame.function.split(".")[-1] for frame in trace[:3]]
+    assert names == ["inner", "outer", "test_the_stack_begins_with_the_caller"]
     assert (trace[0].line, trace[1].line, len(trace)) == (line, line - 3, 10)
 
 
-# ---- A2-22: the original's own cases -------------------------------------------------------------------------------------------
+# ---- A2-22: the original's own cases --------------------------------------------------------------------------------
 
 
 def test_a2_22_names_of_the_original(tracker):
@@ -291,8 +293,10 @@ def test_a2_22_builder_is_safe_in_threads(builder):
 
 
 def test_a2_22_builder_refuses_what_cannot_be(builder):
-    for call, error in ((lambda: builder.RecordAllocation(-1, CPU), RangeError), (lambda: builder.RecordAllocation(1, ""), ValueError),
-                        (lambda: builder.RecordDeallocation(-1, CPU), RangeError), (lambda: builder.RecordGCEvent(0, -1), RangeError)):
+    for call, error in ((lambda: builder.RecordAllocation(-1, CPU), RangeError),
+                        (lambda: builder.RecordAllocation(1, ""), ValueError),
+                        (lambda: builder.RecordDeallocation(-1, CPU), RangeError),
+                        (lambda: builder.RecordGCEvent(0, -1), RangeError)):
         with pytest.raises(error):
             call()
     assert builder.Build() == MemoryStatistics()

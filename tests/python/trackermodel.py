@@ -115,7 +115,8 @@ class Model:
 
     def assert_same(self, tracker):
         stats = tracker.get_statistics()
-        assert (stats.total_allocated_bytes, stats.total_freed_bytes, stats.peak_bytes) == (self.allocated, self.freed, self.peak)
+        assert (stats.total_allocated_bytes, stats.total_freed_bytes, stats.peak_bytes) == \
+            (self.allocated, self.freed, self.peak)
         assert (stats.allocation_count, stats.deallocation_count) == (self.allocations, self.frees)
         assert (stats.mismatch_count, stats.size_mismatch, stats.double_allocation) == \
             (self.mismatch, self.size_mismatch, self.double)
