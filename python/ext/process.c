@@ -1,11 +1,11 @@
 /* process.c: resident set, address space and GPU totals of this process.
  *
  * Decides: process totals come from /proc/self/statm (two numbers, one read, no dependency); GPU totals come from the
- * driver's own library, NVML, opened at the first question and kept. Nothing links against it and no CUDA context is ever
- * made: a context would cost hundreds of MB and change what is being measured.
+ * driver's own library, NVML, opened at the first question and kept. Nothing links against it and no CUDA context is
+ * ever made: a context would cost hundreds of MB and change what is being measured.
  * Invariant: a question that has no answer (no driver, MIG, a pid of another namespace) gives None, never a guess.
- * Context: [gil]; the GIL is released around NVML (its first call can take seconds). The caller serialises gpu_devices()
- * and keeps fork children away from a call that was in flight (memtap/memsnap.py).
+ * Context: [gil]; the GIL is released around NVML (its first call can take seconds). The caller serialises
+ * gpu_devices() and keeps fork children away from a call that was in flight (memtap/memsnap.py).
  * NVML: the entry points, versions and structure layouts are those of NVIDIA's "NVML API Reference", release 550.
  */
 #include "ext.h"

@@ -99,7 +99,8 @@ def _old_collections() -> int:
 
 def stack_of(row: Dict[str, Any]) -> Stack:
     """The stack of a row of a report."""
-    return Stack([Frame(frame["function"], frame.get("file") or "", frame.get("line") or 0) for frame in row.get("stack") or []])
+    frames = row.get("stack") or []
+    return Stack([Frame(frame["function"], frame.get("file") or "", frame.get("line") or 0) for frame in frames])
 
 
 def parse_size(size: Union[str, int]) -> int:

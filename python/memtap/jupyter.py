@@ -7,8 +7,8 @@
 Decides: the cell runs in the user's namespace exactly as without the magic (its own %magics, `!commands`, the value of its
 last line, errors with their traceback and the cell marked as failed), recorded by memtap.record(); under it come peak,
 what is still held at its end, and the largest sites, as HTML in a notebook and as text in a terminal. Lines of the cell are
-named "cell, line N", the line of the magic being line 1. The report comes also when the cell failed; when nothing could be recorded, the cell has run all the
-same and the report says why.
+named "cell, line N", the line of the magic being line 1. The report comes also when the cell failed; when nothing could be
+recorded, the cell has run all the same and the report says why.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class MemtapMagics(Magics):
     @argument("--native", action="store_true", help="Native frames too (slower).")
     @argument("--mode", choices=("exact", "sample"), default="exact", help="Every allocation, or a sample of them.")
     @argument("--rate", help="Sample mode: average bytes between samples, e.g. 64K (512K).")
-    @argument("-o", "--output", metavar="FILE", help="Keep the trace for `memtap flamegraph FILE` and the other commands.")
+    @argument("-o", "--output", metavar="FILE", help="Keep the trace for `memtap tree FILE` and the other commands.")
     @cell_magic
     def memtap(self, line: str, cell: str) -> Any:
         """Run the cell and show what it did with memory."""

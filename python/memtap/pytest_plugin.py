@@ -35,7 +35,7 @@ ROWS_PER_TEST = 5
 
 MARKERS = (
     "limit_memory(size): fail the test when it needs more memory at its peak, e.g. '24 MB' (needs --memtap)",
-    "limit_leaks(size, filter_fn=None, warmups=0): fail the test when a call stack leaves more than that allocated at its end; "
+    "limit_leaks(size, filter_fn=None, warmups=0): fail the test when a call stack leaves more than that behind; "
     "filter_fn(stack) says which stacks count, warmups runs the test that many times before (needs --memtap)",
     "no_memtap: do not record this test",
 )
@@ -57,6 +57,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("memtap", "memory of each test")
     group.addoption("--memtap", action="store_true", help="record each test; peak and leaks in the summary")
     group.addoption("--memtap-native", action="store_true", help="with native frames in the stacks (slower)")
+    group.addoption("--memtap-aggregate", action="store_true", help="traces of bounded size, for very many allocations")
     group.addoption("--memtap-rows", type=int, metavar="N", help="tests in the summary, largest peak first (10; 0: all)")
     group.addoption("--memtap-dir", metavar="DIR", help="keep every test's trace in this folder")
     group.addoption("--memtap-json", metavar="FILE", help="write the results as JSON")
@@ -76,7 +77,8 @@ def _option(config: pytest.Config, name: str) -> Any:
 
 
 def _is_active(config: pytest.Config) -> bool:
-    options = ("memtap", "memtap_native", "memtap_dir", "memtap_json", "memtap_baseline", "memtap_update_baseline")
+    options = ("memtap", "memtap_native", "memtap_aggregate", "memtap_dir", "memtap_json", "memtap_baseline",
+               "memtap_update_baseline")
     return config.getini("memtap") or any(config.getoption(name) for name in options)
 
 
@@ -106,6 +108,11 @@ def parse_tolerance(text: str) -> Callable[[int], int]:
     return lambda bytes_: bytes_ + max(NOISE_BYTES, growth)
 
 
+def python_version() -> str:
+    """"3.11" """
+    return "{}.{}".format(*sys.version_info)
+
+
 class Baseline:
     """What each test needed: {"format": 1, "python": "3.11", "tests": {nodeid: {"peak_bytes": n, "leaked_bytes": n}}}."""
 
@@ -113,7 +120,7 @@ class Baseline:
         self.path: Optional[str] = config.option.memtap_baseline
         self.updating: bool = config.option.memtap_update_baseline
         self.tests: Dict[str, Dict[str, int]] = {}
-        self.python = self._version()
+        self.python = python_version()
         if self.updating and not self.path:
             raise pytest.UsageError("--memtap-update-baseline needs --memtap-baseline FILE")
         try:
@@ -122,10 +129,6 @@ class Baseline:
             raise pytest.UsageError(f"--memtap-tolerance: {error}") from None
         if self.path and not (self.updating and not os.path.exists(self.path)):
             self._read(self.path)
-
-    @staticmethod
-    def _version() -> str:
-        return "{}.{}".format(*sys.version_info)
 
     def _read(self, path: str) -> None:
         try:
@@ -154,7 +157,7 @@ class Baseline:
         """Adds the passed tests of this run to the file; the file is replaced as a whole or not at all."""
         passed = {nodeid: row for nodeid, row in results.items() if row["outcome"] == "passed" and "peak_bytes" in row}
         tests = {**self.tests, **{nodeid: {key: row[key] for key in BASELINE_KEYS} for nodeid, row in passed.items()}}
-        _write_json(str(self.path), {"format": JSON_FORMAT, "python": self._version(), "tests": dict(sorted(tests.items()))})
+        _write_json(str(self.path), {"format": JSON_FORMAT, "python": python_version(), "tests": dict(sorted(tests.items()))})
 
 
 def _write_json(path: str, content: Dict[str, Any]) -> None:
@@ -282,7 +285,8 @@ class Recorder:
             return
         limits = limits_of(item)
         self._warm_up(item, limits)
-        recording = Recording(self._trace_path(item.nodeid), mode="exact", overwrite=True,
+        mode = "aggregate" if self._config.option.memtap_aggregate else "exact"
+        recording = Recording(self._trace_path(item.nodeid), mode=mode, overwrite=True,
                               native=self._config.option.memtap_native)
         reason = _attempt(recording.start)
         outcome = yield
@@ -393,7 +397,8 @@ class Summary:
 
     def _write_json(self) -> None:
         tests = [{"nodeid": nodeid, **row} for nodeid, row in self._results.items()]
-        _write_json(self._config.option.memtap_json, {"format": JSON_FORMAT, "python": self._baseline._version(), "tests": tests})
+        content = {"format": JSON_FORMAT, "python": python_version(), "tests": tests}
+        _write_json(self._config.option.memtap_json, content)
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         recorded = {nodeid: row for nodeid, row in self._results.items() if "peak_bytes" in row}

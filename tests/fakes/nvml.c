@@ -1,13 +1,14 @@
 /* nvml.c: a stand-in for NVIDIA's management library, for tests/python/test_memsnap.py.
  *
  * Decides: what the driver answers, by environment: FAKE_NVML_DEVICES (count), FAKE_NVML_PIDS (own, other, unknown),
- * FAKE_NVML_INIT (an error code), FAKE_NVML_UNIT (a factor of what the entries use). Device i has (i + 1) GiB in all; its
- * own-process entries are 100 and 28 MiB times (i + 1). FAKE_NVML_GATE names a FIFO: the process query makes a file of
- * that name with ".there" and waits until somebody opens the FIFO's other end.
+ * FAKE_NVML_INIT (an error code), FAKE_NVML_UNIT (a factor of what the entries use). Device i has (i + 1) GiB in
+ * all; its own-process entries are 100 and 28 MiB times (i + 1). FAKE_NVML_GATE names a FIFO: the process query makes a
+ * file of that name with ".there" and waits until somebody opens the FIFO's other end.
  * Built as libnvidia-ml.so.1 and put on LD_LIBRARY_PATH; with -DFIRST_ABI it offers only the unversioned process query
  * and its 16-byte entries.
  */
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,7 +94,8 @@ static int list(void *device, unsigned *count, struct process *processes)
 {
     const char *pids = getenv("FAKE_NVML_PIDS");
     unsigned own = pids != NULL && strcmp(pids, "other") == 0 ? 1 : (unsigned)getpid();
-    unsigned long long unit = pids != NULL && strcmp(pids, "unknown") == 0 ? 0 : (uintptr_t)device * MIB * unit_factor();
+    bool unknown = pids != NULL && strcmp(pids, "unknown") == 0;
+    unsigned long long unit = unknown ? 0 : (uintptr_t)device * MIB * unit_factor();
     wait_at_gate();
     memset(processes, 0, 3 * sizeof(*processes));
     processes[0].pid = own, processes[0].used_bytes = unit != 0 ? 100 * unit : UINT64_MAX;

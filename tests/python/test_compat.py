@@ -1,5 +1,6 @@
-"""compat/: programs written for other names run on memtap unchanged. Each runs in a child interpreter with compat/ on the path."""
+"""compat/: programs written for other names run on memtap unchanged, each in a child interpreter with compat/ on the path."""
 
+import importlib.util
 import json
 import os
 import pathlib
@@ -75,7 +76,8 @@ if snapshot.live_samples < 100:
 
 def child(code, cwd=None, compat=True, path=()):
     paths = [*map(str, path), *([str(COMPAT)] if compat else []), *sys.path]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8",
+                   "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
                             cwd=cwd and str(cwd), env=environment, timeout=300)
     assert result.returncode == 0, result.stderr
@@ -87,7 +89,7 @@ def program(example):
     return "\n".join(line[4:] for line in example.strip().splitlines())
 
 
-# ---- observability.stats.MemorySnapshot ------------------------------------------------------------------------------------
+# ---- observability.stats.MemorySnapshot ------------------------------------------------------------------------------
 
 
 def test_ax_03_the_scope_example():
@@ -106,7 +108,8 @@ def test_ax_03_the_gc_example():
 def test_ax_03_the_function_example():
     delta = eval(child("from observability.stats.MemorySnapshot import memory_profile\n"
                        "load_data = lambda: bytearray(16 << 20)\n" + program(FUNCTION_EXAMPLE)))
-    assert sorted(delta) == ["elapsed_seconds", "gc_objects_delta", "gpu_allocated_delta_mb", "python_current_delta_mb", "rss_delta_mb"]
+    assert sorted(delta) == ["elapsed_seconds", "gc_objects_delta", "gpu_allocated_delta_mb", "python_current_delta_mb",
+                             "rss_delta_mb"]
     assert 15.9 < delta["python_current_delta_mb"] < 16.5
 
 
@@ -129,12 +132,13 @@ def test_other_parts_of_the_namespace_are_not_hidden(tmp_path):
     assert child(code, path=[tmp_path]) == "7\n"
 
 
-# ---- spprof ------------------------------------------------------------------------------------------------------------------
+# ---- spprof ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_ax_03_the_basic_example():
-    pytest.importorskip("numpy")
+    if importlib.util.find_spec("numpy") is None:
+        pytest.skip("no numpy")
     lines = child(BASIC_EXAMPLE).splitlines()
     assert 0.72 <= float(lines[0].split()[2]) <= 0.88  # 800 MB at 512 KB: one standard deviation is 0.02
     assert int(lines[1].split()[2]) >= 1
@@ -218,23 +222,25 @@ def test_the_cpu_samplers_errors(tmp_path):
     ]
 
 
-# ---- opting in ---------------------------------------------------------------------------------------------------------------
+# ---- opting in -------------------------------------------------------------------------------------------------------
 
 
 def test_the_names_are_absent_without_opting_in():
-    child("import importlib.util as u\nassert u.find_spec('spprof') is None and u.find_spec('observability') is None", compat=False)
+    code = "import importlib.util as u; assert u.find_spec('spprof') is None and u.find_spec('observability') is None"
+    child(code, compat=False)
 
 
 def test_it_installs_with_pip(tmp_path):
     pytest.importorskip("pip")
-    code = "import setuptools; version = int(setuptools.__version__.split('.')[0])\nif version < 71: import wheel\nprint(version)"
+    code = "import setuptools; v = int(setuptools.__version__.split('.')[0])\nif v < 71: import wheel\nprint(v)"
     version = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     if not version or int(version) < 61:
         pytest.skip("needs setuptools 61 or later, which reads pyproject.toml, with wheel before 71")
     source = tmp_path / "source"
     shutil.copytree(str(COMPAT), str(source), ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--target",
-                    str(tmp_path / "site"), str(source)], check=True, timeout=300)
+    offline = ["-q", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *offline, "--target", str(tmp_path / "site"), str(source)],
+                   check=True, timeout=300)
     found = sorted(str(path.relative_to(tmp_path / "site")) for path in (tmp_path / "site").rglob("*.py"))
     assert found == ["observability/stats/MemorySnapshot.py", "observability/stats/memory_snapshot.py", "spprof/__init__.py",
                      "spprof/_cpu.py", "spprof/memprof.py"]

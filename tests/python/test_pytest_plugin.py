@@ -1,14 +1,13 @@
 """memtap.pytest_plugin: runs of pytest on small projects whose memory is known by construction."""
 
+import importlib.util
 import json
 import os
-import sys
 
 import pytest
 
 from memtap import _measure
-
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "pytest_project"]
 MIB = 1024 * 1024
 NOISE = 256 * 1024  # what a test's call allocates beside its own blocks
 
@@ -31,30 +30,6 @@ EXAMPLES = """
 """
 
 
-@pytest.fixture
-def project(pytester, monkeypatch):
-    """project(source, *options): runs pytest on it with the plugin; the result has .tests, {name: row of the JSON}."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-
-    def run(source, *options, json_file="memory.json"):
-        pytester.makepyfile(test_it=source)
-        arguments = ["-p", "memtap.pytest_plugin", "-p", "no:cacheprovider", *options]
-        if json_file:
-            arguments += ["--memtap-json", json_file]
-        result = pytester.runpytest_subprocess(*arguments, timeout=300)
-        path = pytester.path / (json_file or "none")
-        rows = json.loads(path.read_text())["tests"] if path.exists() else []
-        result.tests = {row["nodeid"].split("::", 1)[1]: row for row in rows}
-        result.text = result.stdout.str()
-        return result
-
-    run.path = pytester.path
-    run.make = pytester
-    return run
-
-
 def test_each_test_has_its_peak_and_its_leaks(project):
     result = project(EXAMPLES, "--memtap")
     result.assert_outcomes(passed=3)
@@ -66,6 +41,35 @@ def test_each_test_has_its_peak_and_its_leaks(project):
     top = tests["test_peak"]["table"][0]
     assert (top["function"], os.path.basename(top["file"]), top["line"]) == ("make", "test_it.py", 5)
     assert tests["test_leak"]["leaks"][0]["line"] == 5 and tests["test_leak"]["leaks"][0]["bytes"] >= 3 * MIB
+
+
+def test_bounded_traces_have_the_same_numbers(project):
+    source = EXAMPLES + """
+    def test_many():
+        for number in range(200_000):
+            str(number)
+    """
+    exact = project(source, "--memtap", "--memtap-dir", "exact").tests
+    bounded = project(source, "--memtap-aggregate", "--memtap-dir", "bounded").tests
+    for name, row in exact.items():
+        assert bounded[name]["allocations"] == pytest.approx(row["allocations"], rel=0.01, abs=100)
+        assert bounded[name]["peak_bytes"] == pytest.approx(row["peak_bytes"], abs=NOISE)
+        assert bounded[name]["leaked_bytes"] == pytest.approx(row["leaked_bytes"], abs=NOISE)
+    sizes = [sum(path.stat().st_size for path in (project.path / name).glob("*test_many*")) for name in ("exact", "bounded")]
+    assert sizes[1] < sizes[0] / 2
+
+
+def test_native_stacks_have_native_frames(project):
+    if importlib.util.find_spec("numpy") is None:
+        pytest.skip("no numpy")
+    result = project("""
+        import numpy
+        KEPT = []
+        def test_it():
+            KEPT.append(numpy.ones(1 << 18))
+    """, "--memtap-native")
+    top = result.tests["test_it"]["leaks"][0]
+    assert 2 * MIB <= top["bytes"] < 2 * MIB + NOISE and "numpy" in top["file"]
 
 
 def test_the_summary_shows_the_largest_first(project):
@@ -168,7 +172,8 @@ def test_the_message_names_the_callers_inside_the_test(project):
         def test_it():
             outer()
     """, "--memtap")
-    result.stdout.fnmatch_lines(["  1.0 MiB left behind in * blocks: *test_it.py:4 inner", "      called from *test_it.py:6 outer",
+    result.stdout.fnmatch_lines(["  1.0 MiB left behind in * blocks: *test_it.py:4 inner",
+                                 "      called from *test_it.py:6 outer",
                                  "      called from *test_it.py:9 test_it"])
     assert result.text.count("called from") == 2
 
@@ -320,83 +325,11 @@ def test_traces_are_kept_on_request_and_nowhere_else(project):
             os.environ["TMPDIR"] = before
     project(EXAMPLES, "--memtap-dir", "traces")
     names = sorted(path.name for path in (project.path / "traces").iterdir())
-    assert [name.rsplit("-", 1)[0] for name in names] == [f"test_it.py-{name}" for name in ("test_leak", "test_nothing", "test_peak")]
+    assert [name.rsplit("-", 1)[0] for name in names] == [
+        "test_it.py-test_leak", "test_it.py-test_nothing", "test_it.py-test_peak"]
 
 
-# ---- the baseline --------------------------------------------------------------------------------------------------------
-
-GROWING = """
-    import os
-    def test_grows():
-        bytearray(int(os.environ["SIZE_MIB"]) << 20)
-    def test_stays():
-        bytearray(2 << 20)
-"""
-
-
-@pytest.fixture
-def sized(project, monkeypatch):
-    def run(mib, *options, source=GROWING):
-        monkeypatch.setenv("SIZE_MIB", str(mib))
-        return project(source, "--memtap-baseline", "base.json", *options)
-
-    run.path = project.path / "base.json"
-    return run
-
-
-def test_growth_over_the_baseline_fails(sized):
-    sized(10, "--memtap-update-baseline").assert_outcomes(passed=2)
-    assert set(json.loads(sized.path.read_text())["tests"]) == {"test_it.py::test_grows", "test_it.py::test_stays"}
-    sized(10).assert_outcomes(passed=2)
-    sized(12, "--memtap-tolerance", "30%").assert_outcomes(passed=2)
-    sized(12, "--memtap-tolerance", "3 MB").assert_outcomes(passed=2)
-    result = sized(12)
-    result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["memtap: peak is 12.? MiB, the baseline has 10.? MiB and 11.? MiB would be allowed",
-                                 "baseline: 2 tests compared, 0 not in it"])
-
-
-def test_an_update_keeps_other_tests_and_takes_no_failures(sized):
-    sized(10, "--memtap-update-baseline")
-    before = json.loads(sized.path.read_text())["tests"]
-    sized(20, "--memtap-update-baseline", "-k", "test_grows")
-    after = json.loads(sized.path.read_text())["tests"]
-    assert after["test_it.py::test_stays"] == before["test_it.py::test_stays"]
-    assert after["test_it.py::test_grows"]["peak_bytes"] >= 20 * MIB
-    sized(30, "--memtap-update-baseline", source=GROWING.replace("<< 20)\n    def test_stays", "<< 20); assert False\n    def test_stays"))
-    assert json.loads(sized.path.read_text())["tests"]["test_it.py::test_grows"] == after["test_it.py::test_grows"]
-
-
-def test_new_tests_have_nothing_to_compare_with(sized):
-    sized.path.write_text('{"format": 1, "python": "3.11", "tests": {}}')
-    result = sized(10)
-    result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["baseline: 0 tests compared, 2 not in it"])
-
-
-@pytest.mark.parametrize("content, message", [
-    (None, "no baseline *base.json: write it with --memtap-update-baseline"),
-    ("nonsense", "cannot read the baseline *"),
-    ('{"format": 9, "python": "3.11", "tests": {}}', "*format 9 is not 1*"),
-    ("[]", "cannot read the baseline *"),
-])
-def test_a_baseline_that_cannot_be_read_stops_the_run(sized, content, message):
-    if content is not None:
-        sized.path.write_text(content)
-    result = sized(10)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"ERROR: {message}"])
-
-
-def test_wrong_options_stop_the_run(project):
-    for options, message in ((["--memtap-update-baseline"], "*needs --memtap-baseline FILE"),
-                             (["--memtap", "--memtap-tolerance", "much"], "*--memtap-tolerance: not a size: 'much'*")):
-        result = project(EXAMPLES, *options, json_file=None)
-        assert result.ret == pytest.ExitCode.USAGE_ERROR
-        result.stderr.fnmatch_lines([f"ERROR: {message}"])
-
-
-# ---- when something is in the way ------------------------------------------------------------------------------------------
+# ---- when something is in the way ------------------------------------------------------------------------------------
 
 BROKEN = """
     import contextlib, memtap
@@ -428,7 +361,7 @@ def test_a_json_file_that_cannot_be_written_is_an_error(project):
     result.stdout.fnmatch_lines(["memtap: *nowhere*"])
 
 
-# ---- beside others -----------------------------------------------------------------------------------------------------------
+# ---- beside others ---------------------------------------------------------------------------------------------------
 
 
 def test_xdist_workers_report_to_the_controller(project):
@@ -477,7 +410,7 @@ def test_threads_of_a_test_count(project):
     assert 5 * MIB <= result.tests["test_it"]["peak_bytes"] < 6 * MIB
 
 
-# ---- sizes -----------------------------------------------------------------------------------------------------------------
+# ---- sizes -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("text, size", [
@@ -495,7 +428,8 @@ def test_what_is_no_size_is_refused(text):
 
 
 @pytest.mark.parametrize("size, text", [
-    (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536 * 1024, "1.5 MiB"), (3 << 40, "3.0 TiB"), (5000 << 40, "5000.0 TiB"),
+    (0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (1536 * 1024, "1.5 MiB"), (3 << 40, "3.0 TiB"),
+    (5000 << 40, "5000.0 TiB"),
 ])
 def test_sizes_are_written(size, text):
     assert _measure.format_size(size) == text
