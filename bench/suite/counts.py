@@ -67,10 +67,27 @@ def _program_bench(program, work):
                       "instr", run_one, bars, rounds=1)
 
 
+def _rounds_bench(name, script):
+    """Exact mode with the Python allocators, a round of a program: start-up left out by the slope of two runs."""
+
+    def run_one(config):
+        runs = []
+        for rounds in (2, 6):
+            path = str(env.BENCH / "programs" / script)
+            work = peers.Work([path, str(rounds)], env.venv_python(PYTHON), {"PYTHONHASHSEED": "0"})
+            runs.append(_callgrind(config, work))
+        return {"instructions": (runs[1] - runs[0]) / 4}
+
+    configs = [peers.plain(), peers.memtap_exact(native=False, python=True)]
+    return core.Bench(f"instr-{name}", "instructions (callgrind)", f"{script}: instructions a round, Python allocators and frames",
+                      configs, "instructions", "instr", run_one, rounds=1)
+
+
 def benches():
     """Counts are repeatable to a few parts in ten thousand: one round."""
     found = [_pair_bench(workload) for workload in ("pairs", "deep", "realloc")]
-    return found + [_program_bench(program, work) for program, work in _programs().items()]
+    found += [_program_bench(program, work) for program, work in _programs().items()]
+    return found + [_rounds_bench("py-json", "json_trips.py"), _rounds_bench("py-objects", "objects.py")]
 
 
 def gate_values():

@@ -13,17 +13,11 @@
 
 #include <string.h>
 
-enum { MAX_ENABLED = 16, FINAL = 0xF0 };
+enum { FINAL = 0xF0 };
 
-static struct mt_py_enabled g_slots[MAX_ENABLED];
+static struct mt_py_enabled g_slots[MT_PY_MAX_ENABLED];
 static unsigned g_slots_used;
-/* Writer: mt_pystack_enable. Readers: every capture. Pairing Y1: release store of a filled slot, acquire load. */
-static const struct mt_py_enabled *g_enabled;
-
-const struct mt_py_enabled *mt_py_enabled(void)
-{
-    return mt_load_acquire(&g_enabled);
-}
+const struct mt_py_enabled *mt_g_py_enabled;
 
 const struct mt_python_info *mt_pystack_info(void)
 {
@@ -131,32 +125,40 @@ bool mt_pystack_detect(mt_symbol_lookup lookup, struct mt_python_info *ret)
 static bool is_same(const struct mt_python_info *a, const struct mt_python_info *b)
 {
     return a->version_hex == b->version_hex && a->free_threaded == b->free_threaded && a->get_tstate == b->get_tstate &&
-           a->runtime == b->runtime && a->code_type == b->code_type;
+           a->runtime == b->runtime && a->code_type == b->code_type && a->unwatched == b->unwatched;
+}
+
+static void *no_tstate(void)
+{
+    return NULL;
 }
 
 /* The slot of an interpreter that was enabled before, or a new one filled; NULL when there are no more. */
-static const struct mt_py_enabled *take_slot(const struct mt_python_info *info)
+static struct mt_py_enabled *take_slot(const struct mt_python_info *info)
 {
     for (unsigned i = 0; i < g_slots_used; i++) {
         if (is_same(&g_slots[i].info, info)) {
             return &g_slots[i];
         }
     }
-    if (g_slots_used == MAX_ENABLED) {
+    if (g_slots_used == MT_PY_MAX_ENABLED) {
         return NULL;
     }
     struct mt_py_enabled *slot = &g_slots[g_slots_used++];
     slot->info = *info;
+    slot->info.get_tstate_unchecked = info->get_tstate_unchecked != NULL ? info->get_tstate_unchecked : no_tstate;
     slot->info.frames_supported = info->frames_supported && mt_py_offsets_find(info->version_hex, info->free_threaded,
                                                                                info->runtime, &slot->offsets);
-    slot->walk = mt_py_find_walk(&slot->offsets);
+    slot->walk = mt_py_find_walk(slot->info.frames_supported ? &slot->offsets : NULL);
     return slot;
 }
 
 void mt_pystack_enable(const struct mt_python_info *info)
 {
-    const struct mt_py_enabled *slot = take_slot(info);
+    struct mt_py_enabled *slot = take_slot(info);
     if (slot != NULL) {
-        mt_store_release(&g_enabled, slot);
+        slot->dealloc_slot = mt_py_watch_codes(slot);
+        (void)mt_fetch_add_relaxed(&mt_g_code_deaths, 1); /* what another interpreter had at an address means nothing */
+        mt_store_release(&mt_g_py_enabled, slot);
     }
 }

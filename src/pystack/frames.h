@@ -116,6 +116,76 @@ MT_INLINE bool step_outwards(const struct mt_py_offsets *o, struct mt_py_cursor 
     return skip_shims(o, c);
 }
 
+/* What a stored frame looks like now. */
+enum look { LOOK_SAME, LOOK_SAME_BASE, LOOK_CHANGED };
+
+/* Stands below the base in place of a stored frame's address; no frame is there. */
+#define NO_FRAME ((uint64_t)1)
+
+/* The base of a stack lies on nothing; in 3.15 on a shim that lies on nothing. */
+MT_INLINE bool is_end(const struct mt_py_offsets *o, uint64_t older)
+{
+    if (o->minor < 15 || older == 0) {
+        return older == 0;
+    }
+    return mt_py_plausible(older) && is_shim(o, older) && mt_py_load_u64(older, o->frame.previous) == 0;
+}
+
+/* Entry frames and bases lie on f[-1], or on nothing if that is no frame. */
+MT_INLINE enum look look_below(const struct mt_py_offsets *o, const struct mt_py_frame *f, uint64_t older)
+{
+    if (older == f[-1].frame) {
+        return LOOK_SAME;
+    }
+    return f[-1].frame == NO_FRAME && is_end(o, older) ? LOOK_SAME_BASE : LOOK_CHANGED;
+}
+
+/* An entry frame of 3.11: its loop is where it was. cframe: that of the next entry frame, moved on. */
+MT_INLINE enum look look_at_entry(const struct mt_py_offsets *o, const struct mt_py_frame *f, uint64_t previous,
+                                  uint64_t *cframe)
+{
+    if (mt_py_load_u8(f->frame, o->frame.is_entry) == 0 || f->anchor != *cframe || *cframe == 0) {
+        return LOOK_CHANGED;
+    }
+    *cframe = mt_py_load_u64(*cframe, o->tstate.cframe_previous);
+    return look_below(o, f, previous);
+}
+
+/* An entry frame of 3.12 and newer: its shim is where it was. */
+MT_INLINE enum look look_at_shim(const struct mt_py_offsets *o, const struct mt_py_frame *f, uint64_t previous)
+{
+    if (previous == 0 || previous != f->anchor || !is_shim(o, previous)) {
+        return LOOK_CHANGED;
+    }
+    return look_below(o, f, mt_py_load_u64(previous, o->frame.previous));
+}
+
+/* Does the frame stored at `f`, whose address the walk has come to, read as it did, and lie on f[-1]? Loads and
+ * comparisons only: an address equal to a checked one needs no check. The caller knows that f->code, if it is still the
+ * frame's code object, is the one it was. From 3.11 on the instruction tells which: it lies inside. */
+MT_INLINE enum look look_again(const struct mt_py_offsets *o, const struct mt_py_frame *f, uint64_t *cframe)
+{
+    uint64_t frame = f->frame;
+    bool code_is_told = o->family == MT_PY_ENTRY_FLAG || o->family == MT_PY_SHIM;
+    if (!code_is_told && (mt_py_load_u64(frame, o->frame.code) & ~(uint64_t)o->tag_bits) != f->code) {
+        return LOOK_CHANGED;
+    }
+    if (read_instruction(o, frame, f->code) != f->instr) {
+        return LOOK_CHANGED;
+    }
+    uint64_t previous = mt_py_load_u64(frame, o->frame.previous);
+    if (o->family == MT_PY_FRAME_OBJECTS) {
+        return look_below(o, f, previous);
+    }
+    if (MT_UNLIKELY(f->flags != 0)) {
+        return has_shims(o) ? look_at_shim(o, f, previous) : look_at_entry(o, f, previous, cframe);
+    }
+    if (o->family == MT_PY_ENTRY_FLAG && mt_py_load_u8(frame, o->frame.is_entry) != 0) {
+        return LOOK_CHANGED;
+    }
+    return previous == f[-1].frame ? LOOK_SAME : LOOK_CHANGED;
+}
+
 /* Brings the cursor to the innermost frame. */
 MT_INLINE bool skip_first(const struct mt_py_offsets *o, struct mt_py_cursor *c)
 {

@@ -7,6 +7,7 @@
 #ifndef MT_PYSTACK_LAYOUT_H
 #define MT_PYSTACK_LAYOUT_H
 
+#include "base/atomic.h"
 #include "base/hash.h"
 #include "pystack/offsets.h"
 #include "pystack/pystack.h"
@@ -14,26 +15,42 @@
 #include <string.h>
 
 /* No string or line table of a code object is longer; a larger length is not one. */
-enum { MT_PY_TEXT_MAX = 1 << 24 };
+enum { MT_PY_TEXT_MAX = 1 << 24, MT_PY_MAX_ENABLED = 16 };
 
 struct mt_py_enabled;
-struct mt_py_cursor;
-typedef enum mt_pystack_result (*mt_py_walk)(struct mt_pystack *p, const struct mt_py_enabled *e,
-                                             struct mt_py_cursor *c);
+typedef enum mt_pystack_result (*mt_py_walk)(struct mt_pystack *p, const struct mt_py_enabled *e);
 
 /* What captures work with: published once, never changed afterwards. */
 struct mt_py_enabled {
     struct mt_python_info info;
     struct mt_py_offsets offsets;
     mt_py_walk walk; /* compiled for these offsets */
+    const uint64_t *dealloc_slot; /* holds mt_py_code_dies while deaths of code objects are counted */
 };
 
+/* Writer: mt_pystack_enable. Pairing Y1: release store of a filled slot, acquire load. */
+extern const struct mt_py_enabled *mt_g_py_enabled MT_HIDDEN;
+
 /* NULL while not enabled. offsets are valid only when info.frames_supported. */
-const struct mt_py_enabled *mt_py_enabled(void);
-/* The walk for this layout; never NULL. */
+MT_INLINE const struct mt_py_enabled *mt_py_enabled(void)
+{
+    return mt_load_acquire(&mt_g_py_enabled);
+}
+
+/* The walk for this layout; never NULL. NULL: the walk that finds nothing. */
 mt_py_walk mt_py_find_walk(const struct mt_py_offsets *offsets);
 /* The calling thread's state; 0 when it has none or it must not be touched now. Context: [hook]. */
 uint64_t mt_py_find_tstate(const struct mt_py_enabled *e);
+
+/* Makes the deaths of this interpreter's code objects be counted, if they can be. Returns the value of dealloc_slot.
+ * Context: [agent], one caller at a time. */
+const uint64_t *mt_py_watch_codes(const struct mt_py_enabled *e);
+/* What stands in the slot. Context: a thread that holds Python's lock (or its like). */
+void mt_py_code_dies(void *code) MT_HIDDEN;
+/* Code objects that died, and other events after which nothing captured before may be believed. Writers: any thread,
+ * relaxed; readers: captures, relaxed. Pairing Y2: a death is counted before its memory is reused, and whoever sees a
+ * new frame there got it from Python, whose own locks lie between. */
+extern uint64_t mt_g_code_deaths MT_HIDDEN;
 
 /* A non-NULL, 8-aligned user-space address outside the first 64 KiB, which no process maps (vm.mmap_min_addr). */
 MT_INLINE bool mt_py_plausible(uint64_t address)

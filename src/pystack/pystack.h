@@ -3,9 +3,10 @@
  * Decides: where CPython keeps its frames (offset tables per version, docs in pystack/offsets.c; from 3.13 checked
  * against _Py_DebugOffsets), and what a frame is in a trace. Only the calling thread's own frames are read: it holds
  * strong references to them, so nobody else can free or change them.
- * Invariants: no Python call except PyGILState_GetThisThreadState (a TLS read) and, where needed, the unchecked thread
- * state getter; no reference counting; every pointer is checked (aligned, canonical, non-NULL) before it is followed;
- * an unknown version or a failed check gives no Python frames, never a crash.
+ * Invariants: no Python call except PyGILState_GetThisThreadState (a TLS read) and the unchecked thread state getter; no
+ * reference counting; every pointer is checked (aligned, canonical, non-NULL) before it is followed; an unknown version
+ * or a failed check gives no Python frames, never a crash. The one thing changed in the interpreter is the tp_dealloc of
+ * code objects (pystack/codes.c).
  * Contexts: mt_pystack_capture, mt_pystack_describe [hook], own thread; the rest [agent].
  */
 #ifndef MT_PYSTACK_PYSTACK_H
@@ -26,10 +27,11 @@ struct mt_python_info {
     bool frames_supported;  /* an offset table matches */
     uint64_t eval_low, eval_high; /* range of the evaluation function, <= 3.10 only; else 0 */
     void *(*get_tstate)(void);    /* PyGILState_GetThisThreadState */
-    void *(*get_tstate_unchecked)(void); /* _PyThreadState_UncheckedGet or NULL */
+    void *(*get_tstate_unchecked)(void); /* _PyThreadState_UncheckedGet; NULL: none */
     const void *runtime;          /* &_PyRuntime or NULL */
     const char *version_text;     /* for people; static storage */
     const void *code_type;        /* &PyCode_Type: what is no code object is never read as one; NULL: not checked */
+    bool unwatched;               /* leave its tp_dealloc alone: every capture then starts from nothing */
 };
 
 /* Looks a defined symbol up in the loaded objects; supplied by the hook layer. NULL when absent. */
@@ -48,24 +50,32 @@ struct mt_py_frame {
     uint64_t code;    /* address of the code object */
     uint64_t instr;   /* instruction pointer (>= 3.11; of per-thread bytecode in the main copy), f_lasti (<= 3.10) */
     uint64_t anchor;  /* entry frames: an address inside the C frame of their evaluation loop (3.11+); else 0 */
-    uint64_t hash;    /* running hash over code, instr, and code fingerprint of this and all older frames */
+    uint64_t hash;    /* running hash over code, instr, flags and code fingerprint of this and all older frames */
     uint32_t flags;   /* MT_PYTHON_ENTRY of wire/format.h */
     uint32_t fingerprint; /* low half of mt_pystack_fingerprint(code) */
 };
 
 /* Per-thread state, in memory of the engine. */
 struct mt_pystack {
-    struct mt_py_frame *frames;  /* MT_PYSTACK_MAX_FRAMES, virtual */
+    struct mt_py_frame *frames;  /* MT_PYSTACK_MAX_FRAMES, virtual; before them one that is none */
     struct mt_py_frame *scratch;
+    struct mt_py_frame *leaf; /* frames[count - 1] */
     uint32_t count;
-    uint32_t entries; /* entry frames in the last capture */
     uint64_t errors;  /* walks given up at a failed check, this thread */
+    uint64_t tstate;  /* of the last capture, 1: none; a guess, always verified */
+    uint64_t thread;  /* pthread_self(), when tstate was found */
+    uint64_t cframe;  /* 3.11, 3.12: found in tstate last time and plausible; 0: none */
+    uint64_t deaths;  /* of code objects, when frames[] and known[] were found; UINT64_MAX: trust nothing */
+    uint64_t epoch;   /* another number each time they are forgotten; of the process, as memory is reused */
+    struct mt_py_known *known; /* code objects met in this epoch, by address */
     uint16_t *index;  /* hash of a frame's address -> where it stood in frames[]; a hint, always verified */
-    uint32_t partial; /* the last capture was TRUNCATED or BROKEN: its hashes start from another seed */
 };
 
 size_t mt_pystack_memory_bytes(void);
+/* memory: zeros, or what another walker used; for as long as p is used. */
 void mt_pystack_init(struct mt_pystack *p, void *memory);
+/* The next capture starts from nothing. Context: as mt_pystack_capture. */
+void mt_pystack_forget(struct mt_pystack *p);
 
 enum mt_pystack_result {
     MT_PYSTACK_NONE,      /* no thread state, or no Python: count = 0 */

@@ -24,7 +24,7 @@ static bool has_several_interpreters(const struct mt_py_enabled *e)
  * subinterpreters. */
 static uint64_t prefer_subinterpreter(const struct mt_py_enabled *e, uint64_t own)
 {
-    if (e->info.get_tstate_unchecked == NULL || !has_several_interpreters(e)) {
+    if (!has_several_interpreters(e)) {
         return own;
     }
     uint64_t holder = (uint64_t)(uintptr_t)e->info.get_tstate_unchecked();

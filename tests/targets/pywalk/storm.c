@@ -62,7 +62,7 @@ __attribute__((destructor)) static void report(void)
 
 static int is_different(void)
 {
-    t_cold.count = 0;
+    mt_pystack_forget(&t_cold);
     mt_pystack_capture(&t_cold);
     int different = t_cold.count != t_memo.count;
     for (unsigned i = 0; !different && i < t_cold.count; i++) {

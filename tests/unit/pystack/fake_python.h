@@ -74,6 +74,22 @@ static inline struct mt_python_info fake_info(uint32_t version_hex, bool free_th
     };
 }
 
+static uint64_t g_fake_deaths;
+
+static void fake_dealloc(void *code)
+{
+    (void)code;
+    g_fake_deaths++;
+}
+
+/* What the interpreter does when nothing refers to a code object any more. */
+static inline void fake_kill(uint64_t code)
+{
+    uint64_t type = mt_py_load_u64(code, g_fake.o.object.type);
+    uint64_t slot = mt_py_load_u64(type, g_fake.o.object.bytes_size + 32u);
+    ((void (*)(void *))(uintptr_t)slot)((void *)(uintptr_t)code);
+}
+
 /* A new interpreter of this version with one thread state and no frames, enabled. */
 static inline void fake_start(unsigned minor, bool free_threaded)
 {
@@ -83,6 +99,7 @@ static inline void fake_start(unsigned minor, bool free_threaded)
     assert(found);
     (void)found;
     g_fake.type = fake_alloc(FAKE_OBJECT_BYTES);
+    put64(g_fake.type, g_fake.o.object.bytes_size + 32u, (uint64_t)(uintptr_t)fake_dealloc);
     g_fake.runtime = fake_alloc(8192);
     g_fake.tstate = fake_alloc(FAKE_OBJECT_BYTES);
     struct mt_python_info info = fake_info(version_hex, free_threaded);

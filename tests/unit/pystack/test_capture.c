@@ -11,16 +11,28 @@ static struct mt_pystack g_stack, g_cold;
 
 static void open_stacks(void)
 {
-    free(g_stack.frames);
-    free(g_cold.frames);
-    mt_pystack_init(&g_stack, calloc(1, mt_pystack_memory_bytes()));
-    mt_pystack_init(&g_cold, calloc(1, mt_pystack_memory_bytes()));
+    static void *memory[2];
+    free(memory[0]);
+    free(memory[1]);
+    memory[0] = calloc(1, mt_pystack_memory_bytes());
+    memory[1] = calloc(1, mt_pystack_memory_bytes());
+    mt_pystack_init(&g_stack, memory[0]);
+    mt_pystack_init(&g_cold, memory[1]);
 }
 
 static void start(unsigned minor, bool free_threaded)
 {
     fake_start(minor, free_threaded);
     open_stacks();
+}
+
+static unsigned entries_of(const struct mt_pystack *p)
+{
+    unsigned entries = 0;
+    for (unsigned i = 0; i < p->count; i++) {
+        entries += (p->frames[i].flags & MT_PYTHON_ENTRY) != 0;
+    }
+    return entries;
 }
 
 /* Innermost frame and, 3.11 and 3.12, a cframe for it. */
@@ -48,7 +60,7 @@ static void test_a_thread_state_without_frames_gives_none(void **state)
         start(minor, false);
         enter(0);
         assert_int_equal(mt_pystack_capture(&g_stack), MT_PYSTACK_NONE);
-        assert_int_equal(g_stack.entries, 0);
+        assert_int_equal(g_stack.count, 0);
     }
 }
 
@@ -76,7 +88,7 @@ static void test_every_frame_is_an_entry_up_to_3_10(void **state)
     start(10, false);
     enter(fake_frame(fake_frame(0, fake_code("a", 1), 0), fake_code("b", 1), 0));
     mt_pystack_capture(&g_stack);
-    assert_int_equal(g_stack.entries, 2);
+    assert_int_equal(entries_of(&g_stack), 2);
     assert_int_equal(g_stack.frames[1].flags, MT_PYTHON_ENTRY);
     assert_int_equal(g_stack.frames[1].anchor, 0);
 }
@@ -93,7 +105,7 @@ static void test_entries_of_3_11_take_the_cframes_in_order(void **state)
     put64(inner_loop, g_fake.o.tstate.cframe_previous, outer_loop);
     fake_set_innermost(d, inner_loop);
     assert_int_equal(mt_pystack_capture(&g_stack), MT_PYSTACK_COMPLETE);
-    assert_int_equal(g_stack.entries, 2);
+    assert_int_equal(entries_of(&g_stack), 2);
     assert_true(g_stack.frames[0].anchor == outer_loop && g_stack.frames[2].anchor == inner_loop);
     assert_int_equal(g_stack.frames[1].flags | g_stack.frames[3].flags, 0);
 }
@@ -109,7 +121,7 @@ static void test_shims_are_anchors_and_no_frames(void **state)
         enter(fake_shim(c)); /* a loop that is just being entered */
         assert_int_equal(mt_pystack_capture(&g_stack), MT_PYSTACK_COMPLETE);
         assert_int_equal(g_stack.count, 3);
-        assert_int_equal(g_stack.entries, 2);
+        assert_int_equal(entries_of(&g_stack), 2);
         assert_true(g_stack.frames[0].anchor == base_shim && g_stack.frames[2].anchor == inner_shim);
         assert_int_equal(g_stack.frames[1].flags, 0);
     }
@@ -294,6 +306,7 @@ static void test_another_code_object_at_the_same_address_is_another_frame(void *
         uint64_t fingerprint = mt_pystack_fingerprint(code);
         mt_pystack_capture(&g_stack);
         assert_true(g_stack.frames[1].hash == hash);
+        fake_kill(code);
         if (minor >= 12) { /* freed and made again, everything where it was: only the version tells */
             put32(code, g_fake.o.code.version, 77);
         } else { /* a line table of the same length at the same address */
@@ -347,6 +360,63 @@ static void test_the_state_that_holds_the_gil_is_preferred_in_subinterpreters(vo
     }
 }
 
+static void test_the_state_that_runs_is_only_believed_for_its_thread(void **state)
+{
+    (void)state;
+    for (unsigned minor = 8; minor <= 11; minor++) {
+        start(minor, false);
+        uint64_t own = g_fake.tstate, other = fake_alloc(FAKE_OBJECT_BYTES);
+        uint64_t in_own = fake_frame(0, fake_code("own", 1), 0), in_other = fake_frame(0, fake_code("other", 1), 0);
+        enter(in_own);
+        put64(own, g_fake.o.tstate.thread_id, (uint64_t)pthread_self());
+        g_fake.holder = own;
+        for (int i = 0; i < 2; i++) { /* the second time it is the one of last time */
+            mt_pystack_capture(&g_stack);
+            assert_true(g_stack.frames[0].frame == in_own);
+        }
+        put64(own, g_fake.o.tstate.thread_id, (uint64_t)pthread_self() + 1); /* its memory is another thread's now */
+        g_fake.tstate = other;
+        enter(in_other);
+        mt_pystack_capture(&g_stack);
+        assert_true(g_stack.frames[0].frame == in_other);
+    }
+}
+
+/* A handful of frames, every second an entry, read twice: the second time nothing is different. */
+static void test_entry_frames_are_recognised(void **state)
+{
+    (void)state;
+    for (unsigned minor = 11; minor <= 15; minor++) {
+        start(minor, false);
+        bool shims = minor >= 12;
+        uint64_t code = fake_code("f", 1), frames[8], loops[8];
+        uint64_t below = shims && minor == 15 ? fake_shim(0) : 0, cframe = 0;
+        for (unsigned i = 0; i < 8; i++) {
+            bool entry = i % 2 == 0;
+            if (entry) {
+                loops[i] = shims ? fake_shim(below) : fake_alloc(32);
+                put64(loops[i], shims ? g_fake.o.frame.previous : g_fake.o.tstate.cframe_previous, shims ? below : cframe);
+                cframe = loops[i];
+            }
+            frames[i] = fake_frame(entry && shims ? loops[i] : below, code, 2 * i);
+            if (!shims) {
+                put8(frames[i], g_fake.o.frame.is_entry, entry);
+            }
+            below = frames[i];
+        }
+        fake_set_innermost(below, shims && g_fake.o.tstate.has_cframe ? fake_alloc(32) : cframe);
+        for (int round = 0; round < 3; round++) {
+            assert_int_equal(mt_pystack_capture(&g_stack), MT_PYSTACK_COMPLETE);
+            assert_int_equal(g_stack.count, 8);
+            for (unsigned i = 0; i < 8; i++) {
+                assert_true(g_stack.frames[i].frame == frames[i]);
+                assert_int_equal(g_stack.frames[i].flags, i % 2 == 0 ? MT_PYTHON_ENTRY : 0);
+                assert_true(g_stack.frames[i].anchor == (i % 2 == 0 ? loops[i] : 0));
+            }
+        }
+    }
+}
+
 /* ---- memo against no memo ---------------------------------------------------------------------------------------- */
 
 enum { POOL = 48, CODES = 12, ROUNDS = 40000 };
@@ -392,7 +462,9 @@ static void push(struct program *prog)
     }
     prog->entry[prog->depth] = rand() % 5 == 0;
     prog->chain[prog->depth++] = frame;
-    put64(prog->pool[frame], g_fake.o.frame.code, prog->codes[rand() % CODES]);
+    uint64_t code = prog->codes[rand() % CODES];
+    put64(prog->pool[frame], g_fake.o.frame.code, code);
+    fake_set_lasti(prog->pool[frame], code, -2); /* from 3.11 on an instruction is an address inside its code object */
 }
 
 static void mutate(struct program *prog)
@@ -406,6 +478,7 @@ static void mutate(struct program *prog)
         memmove(prog->chain, prog->chain + 1, sizeof prog->chain[0] * --prog->depth);
     } else if (what == 8) { /* a code object is replaced in place */
         uint64_t code = prog->codes[rand() % CODES];
+        fake_kill(code);
         put64(code, g_fake.o.code.name, fake_text("other"));
         put32(code, g_fake.o.code.version, (uint32_t)rand());
     } else if (prog->depth > 2) { /* two frames change places */
@@ -444,11 +517,10 @@ static void relink(struct program *prog)
 static void assert_memo_equals_cold(const struct program *prog)
 {
     enum mt_pystack_result result = mt_pystack_capture(&g_stack);
-    g_cold.count = 0;
+    mt_pystack_forget(&g_cold);
     assert_int_equal(mt_pystack_capture(&g_cold), result);
     assert_int_equal(g_stack.count, prog->depth);
     assert_int_equal(g_cold.count, prog->depth);
-    assert_int_equal(g_stack.entries, g_cold.entries);
     for (unsigned i = 0; i < g_stack.count; i++) {
         assert_true(g_stack.frames[i].frame == prog->pool[prog->chain[i]]);
         assert_memory_equal(&g_stack.frames[i], &g_cold.frames[i], sizeof g_stack.frames[i]);
@@ -520,6 +592,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_another_code_object_at_the_same_address_is_another_frame),
     cmocka_unit_test(test_a_thread_that_does_not_finalize_is_not_read_while_another_does),
     cmocka_unit_test(test_the_state_that_holds_the_gil_is_preferred_in_subinterpreters),
+    cmocka_unit_test(test_the_state_that_runs_is_only_believed_for_its_thread),
+    cmocka_unit_test(test_entry_frames_are_recognised),
     cmocka_unit_test(test_a_reused_stack_is_what_a_new_walk_gives),
     cmocka_unit_test(test_frames_that_only_moved_on_are_hashed_anew_from_there),
 };
