@@ -3,7 +3,7 @@
  *   cc -O2 -g -std=gnu17 -D_GNU_SOURCE -Isrc -Itests/unit/heap -c -fomit-frame-pointer -fno-optimize-sibling-calls \
  *       tests/unit/heap/nofp_shapes.c -o nofp.o
  *   cc -O2 -g -std=gnu17 -D_GNU_SOURCE -Isrc -Itests/unit/heap -fno-omit-frame-pointer bench/micro/unwind.c nofp.o \
- *       src/heap/{cfi,cfi_program,rowcache,modules,modules_map,modules_elf,stackbounds,unwind,unwind_rare}.c \
+ *       src/heap/{cfi,cfi_program,rowcache,modules,modules_map,modules_elf,stackbounds,unwind,unwind_hash,unwind_rare}.c \
  *       src/base/{os_linux,lock,status,hash,objects}.c -o bench-unwind && taskset -c 1 ./bench-unwind
  *
  * Columns, medians of 9 rounds: `same` the same stack again and again (verified only); `paths` random call paths of

@@ -41,7 +41,7 @@ MT_INLINE uint32_t capture_stack(struct mt_thread *t, const struct mt_frame_regs
     uint64_t hash = 0;
     if (g_mt.native) {
         native = mt_unwind_capture(&t->unwinder, regs);
-        hash = t->unwinder.count > 0 ? t->unwinder.frames[t->unwinder.count - 1].hash : 0;
+        hash = t->unwinder.hash;
     }
     if (g_mt.python) {
         python = mt_pystack_capture(&t->python);

@@ -124,7 +124,7 @@ static uint32_t native_leaf_locked(const struct mt_capture *capture)
     if (capture->native_truncated) {
         node = native_node_locked(0, 0);
     }
-    for (uint32_t i = 0; i < capture->native->count; i++) {
+    for (uint32_t i = capture->native->count; i-- > 0;) {
         node = native_node_locked(node, capture->native->frames[i].pc);
         if (node == 0) {
             return 0;
@@ -157,7 +157,7 @@ static uint32_t python_leaf_locked(const struct mt_capture *capture)
  * count when no frame does. */
 static uint32_t frame_holding(const struct mt_unwinder *native, uint32_t from, uint64_t anchor)
 {
-    while (from < native->count && native->frames[native->count - 1 - from].cfa <= anchor) {
+    while (from < native->count && native->frames[from].cfa <= anchor) {
         from++;
     }
     return from;

@@ -1,10 +1,10 @@
 /* rowcache.c: packing of rows, and the cache's writers.
  *
- * Layouts of the 28 bits above the kind:
- *   RSP, RBP:     rbp field 4-14, offset/8 15-31 (signed)
- *   *_DEREF:      rbp field 4-14, addend/8 15-17, offset/8 18-31 (signed)
- *   R10, PLT:     rbp field 4-14, offset/8 15-31 (signed; PLT: the number itself)
- *   SIGNAL:       offset/8 4-12, bp_offset/8 13-21, addend/8 22-30 (unsigned)
+ * Layouts of the 27 bits above the kind and the mark of a valid row:
+ *   RSP, RBP:     rbp field 5-15, offset/8 16-31 (signed)
+ *   *_DEREF:      rbp field 5-15, addend/8 16-18, offset/8 19-31 (signed)
+ *   R10, PLT:     rbp field 5-15, offset/8 16-31 (signed; PLT: the number itself)
+ *   SIGNAL:       offset/8 5-13, bp_offset/8 14-22, addend/8 23-31 (unsigned)
  * Contexts: as rowcache.h.
  */
 #include "heap/rowcache.h"
@@ -12,11 +12,17 @@
 enum {
     ADDEND_BITS = 3,
     DEREF_SHIFT = MT_ROW_OFFSET_SHIFT + ADDEND_BITS,
+    SIGNAL_SHIFT = MT_ROW_BP_SHIFT,
     SIGNAL_BITS = 9,
     SIGNAL_MASK = (1 << SIGNAL_BITS) - 1,
 };
 
 uint64_t mt_g_rows[1u << MT_ROW_CACHE_BITS];
+
+static uint32_t pack_kind(enum mt_row_kind kind)
+{
+    return (uint32_t)(kind ^ MT_ROW_RSP) | MT_ROW_VALID;
+}
 
 static bool fits_signed(int32_t value, unsigned bits)
 {
@@ -64,12 +70,12 @@ static uint32_t pack_deref(const struct mt_cfi_row *row, uint32_t head)
 static uint32_t pack_signal(const struct mt_cfi_row *row)
 {
     int32_t fields[3] = { row->offset / 8, row->bp_offset / 8, row->addend / 8 };
-    uint32_t packed = MT_ROW_SIGNAL;
+    uint32_t packed = pack_kind(MT_ROW_SIGNAL);
     for (unsigned i = 0; i < 3; i++) {
         if (fields[i] < 0 || fields[i] > SIGNAL_MASK) {
             return 0;
         }
-        packed |= (uint32_t)fields[i] << (4 + i * SIGNAL_BITS);
+        packed |= (uint32_t)fields[i] << (SIGNAL_SHIFT + i * SIGNAL_BITS);
     }
     return packed;
 }
@@ -77,7 +83,7 @@ static uint32_t pack_signal(const struct mt_cfi_row *row)
 uint32_t mt_row_pack(const struct mt_cfi_row *row, bool *ret_complete)
 {
     uint32_t bp = pack_bp(row);
-    uint32_t head = (uint32_t)row->kind | bp << MT_ROW_BP_SHIFT;
+    uint32_t head = pack_kind(row->kind) | bp << MT_ROW_BP_SHIFT;
     *ret_complete = true;
     if (bp == UINT32_MAX) {
         return 0;
@@ -86,7 +92,7 @@ uint32_t mt_row_pack(const struct mt_cfi_row *row, bool *ret_complete)
     case MT_ROW_NONE:
     case MT_ROW_OTHER:
     case MT_ROW_END:
-        return (uint32_t)row->kind;
+        return pack_kind(row->kind);
     case MT_ROW_RSP:
     case MT_ROW_RBP:
     case MT_ROW_R10:
@@ -106,12 +112,12 @@ uint32_t mt_row_pack(const struct mt_cfi_row *row, bool *ret_complete)
 
 static int32_t signal_field(uint32_t packed, unsigned field)
 {
-    return (int32_t)(packed >> (4 + field * SIGNAL_BITS) & SIGNAL_MASK) * 8;
+    return (int32_t)(packed >> (SIGNAL_SHIFT + field * SIGNAL_BITS) & SIGNAL_MASK) * 8;
 }
 
 struct mt_cfi_row mt_row_unpack(uint32_t packed)
 {
-    struct mt_cfi_row row = { .kind = (enum mt_row_kind)(packed & MT_ROW_KIND_MASK) };
+    struct mt_cfi_row row = { .kind = (enum mt_row_kind)((packed & MT_ROW_KIND_MASK) ^ MT_ROW_RSP) };
     if (row.kind == MT_ROW_SIGNAL) {
         row.offset = signal_field(packed, 0);
         row.bp_offset = signal_field(packed, 1);
@@ -134,7 +140,7 @@ void mt_rowcache_put(uint64_t key, uint32_t row)
 {
     uint64_t tag = key >> MT_ROW_CACHE_BITS;
     if (tag <= UINT32_MAX) {
-        mt_store_relaxed(&mt_g_rows[(key ^ tag) & (MT_COUNTOF(mt_g_rows) - 1)], (uint64_t)row << 32 | tag);
+        mt_store_relaxed(&mt_g_rows[key & (MT_COUNTOF(mt_g_rows) - 1)], (uint64_t)row << 32 | tag);
     }
 }
 
@@ -143,7 +149,7 @@ void mt_rowcache_forget(uint64_t low, uint64_t high)
     for (uint64_t i = 0; i < MT_COUNTOF(mt_g_rows); i++) {
         uint64_t entry = mt_load_relaxed(&mt_g_rows[i]);
         uint64_t tag = entry & UINT32_MAX;
-        uint64_t address = (tag << MT_ROW_CACHE_BITS | ((i ^ tag) & (MT_COUNTOF(mt_g_rows) - 1))) - 1;
+        uint64_t address = (tag << MT_ROW_CACHE_BITS | i) - 1;
         if (entry != 0 && address >= low && address < high) {
             mt_store_relaxed(&mt_g_rows[i], 0u);
         }

@@ -1,16 +1,21 @@
 /* unwind.c: walking a stack, and reusing the previous one.
  *
- * The walk is a loop of one cache probe and two loads a frame; everything that is not a plain row leaves it for
- * step_rare (unwind_rare.c). Reuse (the memo): the layout of a frame is a function of its pc and of the words its rules
- * read. So once the walk is in a state (cfa, pc, and rbp where older rows use it) that the previous stack was in
- * too, all older frames are the same if the words they were read from still hold the same values; those are
- * independent loads, no pointer chasing: about 1 ns a frame where walking costs 5. Comparing from the base outward
- * would be unsound: stale frames of an earlier call can match there.
- * rbp is an ordinary register in code without frame pointers; it is part of the state only where a row further out
- * takes its CFA from it before it is restored (frames[k].bp != 0 says so). Without that nearly no stack would match.
+ * The walk is a loop of one cache probe and one load a frame; everything that is not a plain row leaves it for
+ * step_rare (unwind_rare.c). Frames are written once, in the order they are found, and hashed on the way
+ * (unwind_hash.h): the time of a walk is the latency from one pc to the next, and that work fits into it.
  *
- * Invariants: reads only inside the span of stackbounds.h; frames[] is base first and verified at every capture; signal
- * frames and frames inside them are always walked. Contexts: [hook], own thread.
+ * Reuse (the memo): the layout of a frame is a function of its pc, its sp and of the words its rules read. So once the
+ * walk is in a state (sp, pc, and rbp where older rows use it) that the previous stack was in too, all older frames are
+ * the same if the words they were read from still hold the same values; those are independent loads, no pointer chasing:
+ * about 1 ns a frame where walking costs 5. The words are compared first, from the base inward, up to the first that
+ * changed. That alone proves nothing, as stale frames of an earlier call can match: what it gives is the place where the
+ * walk must come to if the stacks have a part in common, so that the walk has one limit to watch for and no second list to
+ * follow (whose branches cannot be predicted: 100 ns a pair of unlike stacks of 40 frames).
+ * rbp is an ordinary register in code without frame pointers; it is part of the state only where a row further out
+ * takes its CFA from it before it is restored (MT_FRAME_NEEDS_BP). Without that nearly no stack would match.
+ *
+ * Invariants: reads only inside the span of stackbounds.h; frames[] is innermost first and verified at every capture;
+ * signal frames and frames inside them are always walked. Contexts: [hook], own thread.
  * Measured alternatives: docs/decisions/0002-unwinder.md.
  */
 #include "heap/unwind.h"
@@ -19,138 +24,234 @@
 #include "base/hash.h"
 #include "heap/modules.h"
 #include "heap/modules_map.h"
-#include "heap/rowcache.h"
 #include "heap/unwind_walk.h"
 
-enum { SENTINELS = 1 };
+enum {
+    KEPT_MIN = 4,      /* that many outermost frames are walked as fast as they are verified and moved */
+    POWER_FRAMES = 10, /* a power of the hash's multiplier costs as much as hashing that many frames */
+};
 
 size_t mt_unwinder_memory_bytes(void)
 {
-    return (SENTINELS + 2 * (size_t)MT_UNWIND_MAX_FRAMES) * sizeof(struct mt_native_frame) +
-           sizeof(struct mt_unwind_state);
+    return sizeof(struct mt_unwind_state);
+}
+
+/* Puts the sentinels around u->frames. */
+static void put_ends(struct mt_unwinder *u)
+{
+    u->frames[-1].cfa = 0;
+    u->frames[u->count].cfa = UINT64_MAX;
+    u->frames[u->count].row = MT_FRAME_RARE;
+}
+
+/* No previous stack. */
+static void forget_frames(struct mt_unwinder *u)
+{
+    struct mt_unwind_state *state = mt_unwind_state_of(u);
+    state->usable = 0;
+    u->frames = state->home->frames;
+    u->count = 0;
+    u->hash = 0;
+    put_ends(u);
 }
 
 void mt_unwinder_init(struct mt_unwinder *u, void *memory)
 {
-    struct mt_native_frame *sentinel = memory;
-    sentinel->cfa = UINT64_MAX;
-    u->frames = sentinel + SENTINELS;
-    u->scratch = u->frames + MT_UNWIND_MAX_FRAMES;
-    u->count = 0;
+    struct mt_unwind_state *state = memory;
+    u->state = state;
+    state->home = &state->areas[0];
+    state->scratch = &state->areas[1];
+    forget_frames(u);
     u->epoch = mt_modules_epoch();
     mt_stackbounds_init(u);
 }
 
-static bool is_extra_unchanged(const struct mt_native_frame *frame, uint64_t extra)
-{
-    uint64_t bp_distance = (uint32_t)extra;
-    uint64_t cfa_distance = extra >> 32 & ~(uint64_t)7;
-    uint64_t addend = (extra >> 32 & 7) * 8;
-    if (bp_distance != 0 && mt_stack_word(frame->cfa - bp_distance) != frame[-1].bp) {
-        return false;
-    }
-    return cfa_distance == 0 || mt_stack_word(frame->cfa - cfa_distance) + addend == frame->cfa;
-}
+/* ---- the memo ------------------------------------------------------------------------------------------------------ */
 
-/* Verifies that all frames older than `from` are still there. NULL: they are; else the innermost frame whose caller
- * changed. The caller has checked that the frames lie in a span. */
-static const struct mt_native_frame *find_change(const struct mt_unwinder *u, const struct mt_native_frame *from)
+/* The words a frame's caller was found by, where they are not the return address and rbp saved in the frame. */
+static MT_NOINLINE bool is_rare_unchanged(const struct mt_native_frame *frame)
 {
-    const struct mt_native_frame *base = u->frames;
-    const struct mt_unwind_state *state = mt_unwind_state_of(u);
-    const uint64_t *extra = state->extras + (from - base);
-    for (const struct mt_native_frame *frame = from; frame > base; frame--, extra--) {
-        if (mt_stack_word(frame->cfa - 8) != frame[-1].pc) {
-            return frame;
-        }
-        if (*extra != 0 && !is_extra_unchanged(frame, *extra)) {
-            return frame;
+    struct mt_cfi_row row = mt_row_unpack((uint32_t)(frame->row >> 32));
+    if ((frame->row & MT_FRAME_READ_BP) != 0) {
+        uint64_t slot = row.bp_rule == MT_BP_AT_BP ? frame->bp : frame->cfa + (uint64_t)(int64_t)row.bp_offset;
+        if (mt_stack_word(slot) != frame[1].bp) {
+            return false;
         }
     }
-    return state->base_is_zero && mt_stack_word(base->cfa - 8) != 0 ? base : NULL;
+    if ((frame->row & MT_FRAME_READ_CFA) != 0) { /* never the innermost frame: that would be RARE */
+        uint64_t base = row.kind == MT_ROW_RSP_DEREF ? frame[-1].cfa : frame->bp;
+        return mt_stack_word(base + (uint64_t)(int64_t)row.offset) + (uint64_t)(int64_t)row.addend == frame->cfa;
+    }
+    return true;
 }
 
-/* The walk is in the state of *candidate. True when the rest of the stack is as it was; else no frame up to the first
- * changed one is tried again. */
-static MT_NOINLINE bool matches(struct walk *w, const struct mt_native_frame *candidate)
+/* True when all that was read for a usual frame is as it was; false for a RARE one. */
+MT_INLINE bool is_unchanged(const struct mt_native_frame *frame)
 {
-    if (!mt_stackbounds_reach(w->u, &w->span, w->u->frames->cfa)) {
-        w->candidate = w->u->frames - SENTINELS;
+    uint64_t flags = frame->row & (MT_FRAME_READ_BP | MT_FRAME_RARE);
+    if (MT_LIKELY(flags == 0)) {
+        return mt_stack_word(frame->cfa - 8) == frame[1].pc;
+    }
+    return flags == MT_FRAME_READ_BP && mt_stack_word(frame->cfa - 8) == frame[1].pc &&
+           mt_stack_word(frame->cfa - 8 * mt_entry_bp(frame->row)) == frame[1].bp;
+}
+
+/* find_unchanged from `frame` on inward, for stacks with RARE frames. */
+static MT_NOINLINE const struct mt_native_frame *find_unchanged_slowly(const struct mt_native_frame *frame, uint64_t floor)
+{
+    while (frame[-1].cfa > floor &&
+           (is_unchanged(frame - 1) || ((frame[-1].row & MT_FRAME_RARE) != 0 &&
+                                        mt_stack_word(frame[-1].cfa - 8) == frame->pc && is_rare_unchanged(frame - 1)))) {
+        frame--;
+    }
+    return frame;
+}
+
+/* The innermost frame of the previous stack that ends above floor and from which on outward all callers are as they
+ * were; the end of the frames when there is none. The caller has checked that [floor, base->cfa) may be read. */
+static const struct mt_native_frame *find_unchanged(const struct mt_unwinder *u, uint64_t floor)
+{
+    const struct mt_native_frame *frame = u->frames + u->count - 1;
+    if (mt_unwind_state_of(u)->base_is_zero && mt_stack_word(frame->cfa - 8) != 0) {
+        return frame + 1;
+    }
+    while (frame[-1].cfa > floor && is_unchanged(frame - 1)) {
+        frame--;
+    }
+    bool is_at_rare = frame[-1].cfa > floor && (frame[-1].row & MT_FRAME_RARE) != 0;
+    return MT_UNLIKELY(is_at_rare) ? find_unchanged_slowly(frame, floor) : frame;
+}
+
+/* The walk may go on with the caller of `inner` or an older frame; limit says when to look. */
+static void expect(struct walk *w, const struct mt_native_frame *inner)
+{
+    bool is_worth_it = w->u->frames + w->u->count - inner > KEPT_MIN;
+    w->inner = inner;
+    w->limit = is_worth_it ? inner->cfa : UINT64_MAX;
+}
+
+void mt_unwind_expect(struct walk *w)
+{
+    const struct mt_unwinder *u = w->u;
+    const struct mt_native_frame *end = u->frames + u->count;
+    const struct mt_native_frame *inner = end;
+    if (w->state->usable != 0 && end[-1].cfa > w->sp && end[-1].cfa <= w->span.high) {
+        uint64_t unusable = end[-1 - (ptrdiff_t)w->state->usable].cfa;
+        inner = find_unchanged(u, unusable > w->sp ? unusable : w->sp);
+    }
+    expect(w, inner);
+}
+
+/* The walk has come to the end of w->inner or beyond, with `out` frames walked. True when it meets the previous stack here:
+ * it is at sp, and so at the pc, of a caller that was verified. Else sets what is to be expected further on. */
+static MT_NOINLINE bool has_met(struct walk *w, uint64_t sp, struct mt_native_frame *out)
+{
+    const struct mt_native_frame *inner = w->inner;
+    while (inner->cfa < sp) {
+        inner++;
+    }
+    expect(w, inner);
+    if (inner->cfa != sp || w->limit != sp) {
         return false;
     }
-    const struct mt_native_frame *changed = find_change(w->u, candidate);
-    w->candidate = changed == NULL ? candidate : changed - 1;
-    return changed == NULL;
+    const struct mt_native_frame *frame = inner + 1;
+    if ((frame->row & MT_FRAME_RARE) == 0 &&
+        ((frame->row & MT_FRAME_NEEDS_BP) == 0 || mt_unwind_bp(w, out) == frame->bp)) {
+        return true;
+    }
+    expect(w, inner + 1);
+    return false;
 }
 
-/* The CFA of a frame with a plain row of the cache; 0 for another row, or when it makes no sense. */
-MT_INLINE uint64_t plain_cfa(uint64_t entry, uint64_t pc, uint64_t sp, uint64_t bp)
+/* ---- the walk ------------------------------------------------------------------------------------------------------ */
+
+/* The CFA of a frame whose row is not the usual one: from rbp, which is noted in the frame to be; UINT64_MAX for another
+ * row, or when it makes no sense. */
+static MT_NOINLINE uint64_t rbp_cfa(struct walk *w, struct mt_native_frame *out, uint64_t row, uint64_t sp)
 {
-    if (MT_UNLIKELY((entry & UINT32_MAX) != pc >> MT_ROW_CACHE_BITS)) {
-        return 0;
+    if ((row & MT_ROW_ODD) != MT_ROW_ODD_RBP) {
+        return UINT64_MAX;
     }
-    enum mt_row_kind kind = mt_entry_kind(entry);
-    if (MT_LIKELY(kind == MT_ROW_RSP)) {
-        return sp + mt_entry_offset(entry);
+    uint64_t bp = mt_unwind_bp(w, out);
+    uint64_t cfa = bp + mt_entry_offset(row);
+    bool sane = cfa > sp && (cfa & 7) == 0 && cfa - 8 * mt_entry_bp(row) >= sp;
+    if (!sane) {
+        return UINT64_MAX;
     }
-    uint64_t cfa = bp + mt_entry_offset(entry);
-    bool sane = cfa > sp && (cfa & 7) == 0 && cfa - 8 * mt_entry_bp(entry) >= sp;
-    return kind == MT_ROW_RBP && sane ? cfa : 0;
+    mt_unwind_need_bp(w, out - 1, bp);
+    out->bp = bp;
+    return cfa;
 }
 
-MT_INLINE bool is_state_of(const struct mt_native_frame *frame, uint64_t pc, uint64_t bp)
+/* Where a walk of plain frames is; kept in registers. */
+struct place {
+    uint64_t pc, sp, hash;
+    struct mt_native_frame *out;
+};
+
+/* Walks plain frames until one ends at the limit or above; false when something else is needed before. */
+MT_INLINE bool walk_to_limit(struct walk *w, struct place *at)
 {
-    return frame->pc == pc && (frame->bp == 0 || frame->bp == bp);
+    const uint64_t high = w->span.high;
+    const uint64_t limit = w->limit;
+    const struct mt_native_frame *const out_end = w->out_end;
+    do {
+        uint64_t size = mt_rowcache_size(at->pc);
+        uint64_t row = mt_rowcache_row(at->pc);
+        uint64_t cfa = at->sp + 8 * size;
+        if (MT_UNLIKELY(mt_entry_size(row) != size || at->out == out_end)) {
+            return false;
+        }
+        if (MT_UNLIKELY((row & MT_ROW_ODD) != 0)) {
+            cfa = rbp_cfa(w, at->out, row, at->sp);
+            row |= MT_FRAME_NEEDS_BP;
+        }
+        if (MT_UNLIKELY(cfa > high)) {
+            return false;
+        }
+        at->out->pc = at->pc;
+        at->out->cfa = cfa;
+        at->out->row = row;
+        at->out++;
+        at->hash = mt_stack_hash_step(at->hash, at->pc);
+        at->pc = mt_stack_word(cfa - 8);
+        at->sp = cfa;
+        if (MT_UNLIKELY(at->pc < MT_ROW_PC_MIN)) {
+            w->base_is_zero = at->pc == 0;
+            return false;
+        }
+    } while (at->sp < limit);
+    return true;
 }
 
 /* Walks plain frames until something else is needed. */
 static enum progress walk_plain(struct walk *w)
 {
-    uint64_t pc = w->pc;
-    uint64_t sp = w->sp;
-    uint64_t bp = w->bp;
-    const uint64_t high = w->span.high;
-    const struct mt_native_frame *candidate = w->candidate;
-    struct mt_native_frame *out = w->out;
+    struct place at = { w->pc, w->sp, w->hash, w->out };
     enum progress progress = PROGRESS_RARE;
-    while (out < w->out_end) {
-        uint64_t entry = mt_rowcache_entry(pc);
-        uint64_t cfa = plain_cfa(entry, pc, sp, bp);
-        if (MT_UNLIKELY(cfa == 0 || cfa > high)) {
-            break;
-        }
-        while (candidate->cfa < cfa) {
-            candidate--;
-        }
-        if (candidate->cfa == cfa && is_state_of(candidate, pc, bp)) {
-            if (matches(w, candidate)) {
-                candidate = w->candidate;
-                progress = PROGRESS_MATCHED;
-                break;
-            }
-            candidate = w->candidate;
-        }
-        out->pc = pc;
-        out->cfa = cfa;
-        out->bp = bp;
-        out->hash = entry;
-        out++;
-        uint64_t saved = mt_entry_bp(entry);
-        bp = saved != 0 ? mt_stack_word(cfa - 8 * saved) : bp;
-        pc = mt_stack_word(cfa - 8);
-        sp = cfa;
-        if (MT_UNLIKELY(pc == 0)) {
-            w->base_is_zero = true;
-            progress = PROGRESS_COMPLETE;
-            break;
-        }
+    if (at.pc < MT_ROW_PC_MIN) {
+        return progress;
     }
-    w->pc = pc;
-    w->sp = sp;
-    w->bp = bp;
-    w->candidate = candidate;
-    w->out = out;
-    return progress;
+    while (progress == PROGRESS_RARE && walk_to_limit(w, &at)) {
+        progress = has_met(w, at.sp, at.out) ? PROGRESS_MATCHED : PROGRESS_RARE;
+    }
+    w->pc = at.pc;
+    w->sp = at.sp;
+    w->hash = at.hash;
+    w->out = at.out;
+    return w->base_is_zero ? PROGRESS_COMPLETE : progress;
+}
+
+/* Takes the outermost frame of the stack when the cache knows that it is. */
+static bool has_ended(struct walk *w)
+{
+    uint64_t row = mt_rowcache_row(w->pc);
+    if ((row & MT_ROW_ODD) != MT_ROW_ODD_END || w->exact || w->out == w->out_end) {
+        return false;
+    }
+    *w->out++ = (struct mt_native_frame){ .pc = w->pc, .cfa = w->sp + 8, .row = row | MT_FRAME_RARE };
+    w->hash = mt_stack_hash_step(w->hash, w->pc);
+    return true;
 }
 
 static enum progress walk(struct walk *w)
@@ -158,70 +259,16 @@ static enum progress walk(struct walk *w)
     enum progress progress;
     do {
         progress = walk_plain(w);
+        if (progress == PROGRESS_RARE && has_ended(w)) {
+            return PROGRESS_COMPLETE;
+        }
         while (progress == PROGRESS_RARE) {
+            (void)mt_unwind_bp(w, w->out);
             progress = mt_unwind_step_rare(w);
+            w->bp_from = w->out;
         }
     } while (progress == PROGRESS_PLAIN);
     return progress;
-}
-
-/* What else than the return address the caller of a frame that is neither RSP nor RBP was read from; need: the
- * caller's rbp matters. *ret_need: this frame's does. */
-static MT_NOINLINE uint64_t rare_extra(const struct mt_native_frame *from, uint64_t sp, bool need, bool *ret_need)
-{
-    struct mt_cfi_row row = mt_row_unpack((uint32_t)(from->hash >> 32));
-    uint64_t extra = 0;
-    bool derefs = row.kind == MT_ROW_RSP_DEREF || row.kind == MT_ROW_RBP_DEREF;
-    *ret_need = row.kind == MT_ROW_RBP_DEREF;
-    if (!derefs) {
-        return 0; /* SIGNAL, PLT, R10: never reused. END, NONE, OTHER: no caller */
-    }
-    if (need && row.bp_rule == MT_BP_AT_CFA) {
-        extra = (uint64_t)-(int64_t)row.bp_offset;
-    } else if (need && row.bp_rule == MT_BP_AT_BP) {
-        extra = from->cfa - from->bp;
-    }
-    *ret_need |= need && row.bp_rule != MT_BP_AT_CFA;
-    uint64_t slot = (row.kind == MT_ROW_RSP_DEREF ? sp : from->bp) + (uint64_t)(int64_t)row.offset;
-    return extra | (from->cfa - slot + (uint64_t)row.addend / 8) << 32;
-}
-
-/* Hashes of the frames [from, end); a loop of its own because its multiplications are a chain. */
-static void chain_hashes(struct mt_native_frame *from, const struct mt_native_frame *end)
-{
-    uint64_t hash = from[-1].hash;
-    for (; from < end; from++) {
-        hash = mt_hash_step(hash, from->pc);
-        from->hash = hash;
-    }
-}
-
-/* Appends the walked frames, oldest first, after the reused ones. */
-static void append(struct walk *w, uint32_t kept)
-{
-    struct mt_native_frame *to = w->u->frames + kept;
-    uint64_t *extra = w->state->extras + kept;
-    bool need = to[-1].bp != 0;
-    const struct mt_native_frame *const first = w->u->scratch;
-    for (const struct mt_native_frame *from = w->out; from-- > first; to++, extra++) {
-        uint64_t entry = from->hash;
-        enum mt_row_kind kind = mt_entry_kind(entry);
-        uint64_t saved = mt_entry_bp(entry);
-        *extra = need ? 8 * saved : 0;
-        if (MT_LIKELY(kind == MT_ROW_RSP)) {
-            need = need && saved == 0;
-        } else if (kind == MT_ROW_RBP) {
-            need = true;
-        } else {
-            *extra = rare_extra(from, from > first ? from[-1].cfa : w->first_sp, need, &need);
-        }
-        to->pc = from->pc;
-        mt_fence_compiler(); /* no 16-byte copy: loading two fresh 8-byte stores as one stalls */
-        to->cfa = from->cfa;
-        to->bp = need ? from->bp : 0;
-    }
-    chain_hashes(w->u->frames + kept, to);
-    w->u->count = (uint32_t)(to - w->u->frames);
 }
 
 /* False when regs->sp is no stack pointer. */
@@ -232,16 +279,72 @@ static bool begin(struct walk *w, struct mt_unwinder *u, const struct mt_frame_r
     w->pc = regs->pc;
     w->sp = regs->sp;
     w->bp = regs->bp;
-    w->first_sp = regs->sp;
-    w->candidate = u->frames + w->state->usable - 1;
-    w->out = u->scratch;
-    w->out_end = u->scratch + MT_UNWIND_MAX_FRAMES;
-    w->oldest_signal = NULL;
+    w->hash = 0;
     w->r10 = 0;
+    w->scratch = w->state->scratch;
+    w->out = w->scratch->frames;
+    w->bp_from = w->out;
+    w->out_end = w->out + MT_UNWIND_MAX_FRAMES;
+    w->oldest_signal = NULL;
     w->signals = 0;
     w->exact = false;
     w->base_is_zero = false;
     return (regs->sp & 7) == 0 && mt_stackbounds_enter(u, regs->sp, &w->span);
+}
+
+/* ---- the new stack ------------------------------------------------------------------------------------------------- */
+
+/* Polynomial of the new stack: of the walked frames and the reused ones. */
+static uint64_t sum_of(const struct walk *w, uint32_t kept)
+{
+    const struct mt_unwinder *u = w->u;
+    const struct mt_native_frame *old = u->frames + u->count - kept;
+    uint64_t walked = w->hash;
+    uint64_t dropped = 0;
+    if (kept <= (uint32_t)(old - u->frames) + POWER_FRAMES) {
+        for (const struct mt_native_frame *frame = old; frame < old + kept; frame++) {
+            walked = mt_stack_hash_step(walked, mt_stack_hash_fold(frame->pc));
+        }
+        return mt_stack_hash_reduce(walked);
+    }
+    for (const struct mt_native_frame *frame = u->frames; frame < old; frame++) {
+        dropped = mt_stack_hash_step(dropped, mt_stack_hash_fold(frame->pc));
+    }
+    uint64_t change = mt_stack_hash_reduce(walked) + MT_STACK_HASH_PRIME - mt_stack_hash_reduce(dropped);
+    return mt_stack_hash_reduce(w->state->sum + mt_stack_hash_multiply(change, mt_stack_hash_power(kept)));
+}
+
+/* In 8-byte pieces: loading two fresh 8-byte stores as one stalls. */
+static void move_frames(struct mt_native_frame *to, const struct mt_native_frame *from, uint32_t count)
+{
+    for (const struct mt_native_frame *end = from + count; from < end; from++, to++) {
+        to->pc = from->pc;
+        mt_fence_compiler();
+        to->cfa = from->cfa;
+        mt_fence_compiler();
+        to->row = from->row;
+        mt_fence_compiler();
+        to->bp = from->bp;
+    }
+}
+
+/* Makes the walked frames and the outermost `kept` of the previous stack the stack; moves the fewer of them. */
+static void splice(struct walk *w, uint32_t walked, uint32_t kept)
+{
+    struct mt_unwinder *u = w->u;
+    struct mt_unwind_state *state = w->state;
+    struct mt_native_frame *old = u->frames + u->count - kept;
+    u->count = walked + kept;
+    if (walked < kept) {
+        u->frames = old - walked;
+        move_frames(u->frames, w->scratch->frames, walked);
+    } else {
+        move_frames(w->out, old, kept);
+        u->frames = w->scratch->frames;
+        state->scratch = state->home;
+        state->home = w->scratch;
+    }
+    put_ends(u);
 }
 
 static enum mt_unwind_result result_of(enum progress progress)
@@ -253,81 +356,95 @@ static enum mt_unwind_result result_of(enum progress progress)
 }
 
 /* Frames that may be reused next time: those older than the oldest signal frame and the frame it interrupted. */
-static uint32_t usable_after(const struct walk *w, enum mt_unwind_result result)
+static uint32_t usable_of(const struct walk *w, uint32_t count)
 {
-    if (result == MT_UNWIND_TRUNCATED) {
+    if (w->state->result == MT_UNWIND_TRUNCATED) {
         return 0; /* the outermost frames are missing, and the next stack may have room for them */
     }
     if (w->oldest_signal == NULL) {
-        return w->u->count;
+        return count;
     }
-    uint32_t newer = (uint32_t)(w->oldest_signal - w->u->scratch) + 2;
-    return w->u->count > newer ? w->u->count - newer : 0;
+    uint32_t newer = (uint32_t)(w->oldest_signal - w->scratch->frames) + 2;
+    return count > newer ? count - newer : 0;
 }
 
 static enum mt_unwind_result finish(struct walk *w, enum progress progress)
 {
+    struct mt_unwinder *u = w->u;
     struct mt_unwind_state *state = w->state;
+    uint32_t walked = (uint32_t)(w->out - w->scratch->frames);
     uint32_t kept = 0;
     if (progress == PROGRESS_MATCHED) {
-        kept = (uint32_t)(w->candidate - w->u->frames) + 1;
+        const struct mt_native_frame *frame = w->inner + 1;
+        kept = (uint32_t)(u->frames + u->count - frame);
+        if ((frame->row & MT_FRAME_NEEDS_BP) != 0) {
+            mt_unwind_need_bp(w, w->out - 1, frame->bp);
+        }
     } else {
         state->result = (uint8_t)result_of(progress);
         state->base_is_zero = w->base_is_zero;
-        w->u->frames[-SENTINELS].hash = mt_hash_u64(((uint64_t)w->u->epoch << 8 | state->result) + 1);
     }
-    append(w, kept);
-    state->usable = usable_after(w, (enum mt_unwind_result)state->result);
+    state->sum = sum_of(w, kept);
+    state->usable = usable_of(w, walked + kept);
+    state->walked = walked;
+    splice(w, walked, kept);
+    u->hash = mt_hash_u64(state->sum ^ mt_hash_u64(((uint64_t)u->epoch << 8 | state->result) + 1));
     return (enum mt_unwind_result)state->result;
 }
 
-/* candidate: innermost frame of the previous stack that may still match. */
+/* unchanged: as find_unchanged says, NULL when it is not known yet. */
 static MT_NOINLINE enum mt_unwind_result capture_anew(struct mt_unwinder *u, const struct mt_frame_regs *regs,
-                                                      const struct mt_native_frame *candidate)
+                                                      const struct mt_native_frame *unchanged)
 {
     struct walk w;
     if (!begin(&w, u, regs)) {
-        u->count = 0;
-        w.state->usable = 0;
+        forget_frames(u);
         return MT_UNWIND_BROKEN;
     }
-    w.candidate = candidate;
+    if (unchanged != NULL) {
+        expect(&w, unchanged);
+    } else {
+        mt_unwind_expect(&w);
+    }
+    w.state->first_sp = regs->sp;
     enum progress progress = walk(&w);
-    if (progress == PROGRESS_MATCHED && w.out - u->scratch + (w.candidate - u->frames) >= MT_UNWIND_MAX_FRAMES) {
+    if (progress == PROGRESS_MATCHED &&
+        (w.out - w.scratch->frames) + (u->frames + u->count - w.inner - 1) > MT_UNWIND_MAX_FRAMES) {
         w.state->usable = 0; /* too deep together: what is kept are the innermost frames */
         (void)begin(&w, u, regs);
+        mt_unwind_expect(&w);
         progress = walk(&w);
     }
     return finish(&w, progress);
 }
 
-/* True when this may be the whole previous stack again: same pc, same frame, own stack. Its older frames may be
- * read. */
-MT_INLINE bool begins_as(const struct mt_unwinder *u, const struct mt_native_frame *last,
-                         const struct mt_frame_regs *regs)
+/* True when this may be the whole previous stack again: in the state of its innermost frame, on the thread's own stack.
+ * Its older frames may be read. */
+MT_INLINE bool begins_as_before(const struct mt_unwinder *u, const struct mt_frame_regs *regs)
 {
-    return last == u->frames + u->count - 1 && is_state_of(last, regs->pc, regs->bp) &&
-           plain_cfa(mt_rowcache_entry(regs->pc), regs->pc, regs->sp, regs->bp) == last->cfa &&
-           mt_stackbounds_is_own(u, regs->sp) && u->frames->cfa <= u->stack_high;
+    const struct mt_unwind_state *state = mt_unwind_state_of(u);
+    const struct mt_native_frame *first = u->frames;
+    bool same = first->pc == regs->pc && state->first_sp == regs->sp && state->usable == u->count &&
+                (first->row & MT_FRAME_RARE) == 0;
+    return same && ((first->row & MT_FRAME_NEEDS_BP) == 0 || first->bp == regs->bp) &&
+           mt_stackbounds_is_own(u, regs->sp) && first[u->count - 1].cfa <= u->stack_high;
 }
 
 enum mt_unwind_result mt_unwind_capture(struct mt_unwinder *u, const struct mt_frame_regs *regs)
 {
-    struct mt_unwind_state *state = mt_unwind_state_of(u);
+    const struct mt_native_frame *unchanged = NULL;
     uint32_t epoch = mt_load_acquire(&mt_g_modules_epoch);
     if (MT_UNLIKELY(u->epoch != epoch)) {
         u->epoch = epoch;
-        state->usable = 0;
+        forget_frames(u);
     }
-    const struct mt_native_frame *candidate = u->frames + state->usable - 1;
-    if (begins_as(u, candidate, regs)) {
-        const struct mt_native_frame *changed = find_change(u, candidate);
-        if (changed == NULL) {
-            return (enum mt_unwind_result)state->result;
+    if (begins_as_before(u, regs)) {
+        unchanged = find_unchanged(u, regs->sp);
+        if (unchanged == u->frames) {
+            return (enum mt_unwind_result)mt_unwind_state_of(u)->result;
         }
-        candidate = changed - 1;
     }
-    return capture_anew(u, regs, candidate);
+    return capture_anew(u, regs, unchanged);
 }
 
 void mt_unwind_forget_range(uint64_t addr, uint64_t bytes)

@@ -36,22 +36,25 @@ struct mt_frame_regs {
 
 enum { MT_UNWIND_MAX_FRAMES = 16384 };
 
-/* One frame of the last captured stack, stored base first (outermost frame at index 0). */
+/* One frame of the last captured stack. */
 struct mt_native_frame {
     uint64_t pc;   /* return address into this frame's function (innermost: caller of the hook) */
     uint64_t cfa;  /* canonical frame address: the frame occupies [sp, cfa) with sp = the cfa of the next inner frame;
                       a value v on the stack belongs to this frame when inner cfa <= v < cfa */
-    uint64_t bp;   /* rbp in this frame, 0 when the rows above do not need it */
-    uint64_t hash; /* running hash of pc over this and all older frames, salted with the module epoch */
+    uint64_t row;  /* the rule its caller was found by, and flags (unwind_state.h) */
+    uint64_t bp;   /* rbp in this frame, where older frames depend on it (a flag of row says so) */
 };
+
+struct mt_unwind_state;
 
 /* Per-thread unwinder state, in memory of the engine. */
 struct mt_unwinder {
-    struct mt_native_frame *frames; /* MT_UNWIND_MAX_FRAMES, virtual; touched as deep as stacks get */
-    struct mt_native_frame *scratch; /* same size: frames above the reused prefix, innermost first, while walking */
-    uint32_t count;                 /* frames of the last capture */
-    uint32_t epoch;                 /* module epoch of the last capture */
-    uint64_t stack_low;             /* bounds of the thread's own stack, 0 until known */
+    struct mt_native_frame *frames;  /* of the last capture, innermost first */
+    struct mt_unwind_state *state;   /* private, with the memory of the frames (unwind_state.h) */
+    uint32_t count;                  /* frames of the last capture */
+    uint32_t epoch;                  /* module epoch of the last capture */
+    uint64_t hash;                   /* of the pcs, the result and the epoch of the last capture; well mixed */
+    uint64_t stack_low;              /* bounds of the thread's own stack, 0 until known */
     uint64_t stack_high;
     struct { uint64_t low, high; } alternate[2]; /* other stacks it was seen on (signal, coroutine), from /proc */
     uint32_t alternate_generation;
@@ -63,12 +66,12 @@ enum mt_unwind_result {
     MT_UNWIND_BROKEN,    /* no rule for a pc (JIT, hand-written assembly): inner part only */
 };
 
-/* Bytes of memory an unwinder needs for frames and scratch. */
+/* Bytes of memory an unwinder needs for its frames: virtual, touched as deep as stacks get. */
 size_t mt_unwinder_memory_bytes(void);
 /* memory: mt_unwinder_memory_bytes() zero bytes that live as long as the thread. Learns the stack bounds of the calling
  * thread (thread pointer for pthreads, __libc_stack_end for main; never pthread_getattr_np). Context: [hook]. */
 void mt_unwinder_init(struct mt_unwinder *u, void *memory);
-/* Captures the stack into u->frames[0..count). The hash of the whole stack is frames[count-1].hash.
+/* Captures the stack into u->frames[0..count) and u->hash.
  * Context: [hook], own thread only. */
 enum mt_unwind_result mt_unwind_capture(struct mt_unwinder *u, const struct mt_frame_regs *regs);
 /* Forget cached bounds and rows that may refer to this address range (munmap, dlclose). Context: [hook]. */

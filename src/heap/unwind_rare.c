@@ -7,7 +7,6 @@
  * make the walk go round. Contexts: [hook], own thread.
  */
 #include "heap/modules.h"
-#include "heap/rowcache.h"
 #include "heap/unwind_walk.h"
 
 #include <elf.h>
@@ -79,8 +78,8 @@ static struct mt_cfi_row row_of(uint64_t key, uint64_t pc, uint32_t *ret_packed)
     bool is_complete = true;
     *ret_packed = mt_row_pack(&row, &is_complete);
     if (*ret_packed == 0) {
-        row.kind = MT_ROW_OTHER;
-        *ret_packed = MT_ROW_OTHER;
+        row = (struct mt_cfi_row){ .kind = MT_ROW_OTHER };
+        *ret_packed = mt_row_pack(&row, &is_complete);
     }
     if (cacheable && is_complete) {
         mt_rowcache_put(key, *ret_packed);
@@ -88,15 +87,22 @@ static struct mt_cfi_row row_of(uint64_t key, uint64_t pc, uint32_t *ret_packed)
     return row;
 }
 
-static void push(struct walk *w, uint64_t cfa, uint32_t packed)
+/* flags: enum mt_frame_flag. */
+static void push(struct walk *w, uint64_t cfa, uint32_t packed, unsigned flags)
 {
-    *w->out++ = (struct mt_native_frame){ .pc = w->pc, .cfa = cfa, .bp = w->bp, .hash = (uint64_t)packed << 32 };
+    if ((flags & MT_FRAME_NEEDS_BP) != 0) {
+        mt_unwind_need_bp(w, w->out - 1, w->bp);
+    }
+    *w->out++ = (struct mt_native_frame){ .pc = w->pc, .cfa = cfa, .bp = w->bp, .row = (uint64_t)packed << 32 | flags };
+    w->hash = mt_stack_hash_step(w->hash, mt_stack_hash_fold(w->pc));
 }
 
 /* The outermost frame that is known; its own extent is not. */
 static enum progress stop(struct walk *w, enum mt_row_kind kind)
 {
-    push(w, w->sp + 8, (uint32_t)kind);
+    struct mt_cfi_row row = { .kind = kind };
+    bool is_complete;
+    push(w, w->sp + 8, mt_row_pack(&row, &is_complete), MT_FRAME_RARE);
     return kind == MT_ROW_END ? PROGRESS_COMPLETE : PROGRESS_BROKEN;
 }
 
@@ -202,6 +208,17 @@ static bool find_bp(struct walk *w, const struct mt_cfi_row *row, uint64_t cfa, 
     return slot < cfa && read_word(w, slot, ret_bp);
 }
 
+/* What the frame was read from. */
+static unsigned flags_of(const struct walk *w, const struct mt_cfi_row *row)
+{
+    bool is_plain = row->kind == MT_ROW_RSP || row->kind == MT_ROW_RBP;
+    bool is_cached = !w->exact && mt_rowcache_is_for(mt_rowcache_entry(w->pc), w->pc);
+    bool by_bp = row->kind == MT_ROW_RBP || row->kind == MT_ROW_RBP_DEREF;
+    bool derefs = row->kind == MT_ROW_RSP_DEREF || row->kind == MT_ROW_RBP_DEREF;
+    return (is_plain && is_cached ? 0 : MT_FRAME_RARE) | (by_bp ? MT_FRAME_NEEDS_BP : 0) |
+           (derefs ? MT_FRAME_READ_CFA : 0);
+}
+
 static enum progress step_frame(struct walk *w, const struct mt_cfi_row *row, uint32_t packed)
 {
     uint64_t cfa;
@@ -216,7 +233,7 @@ static enum progress step_frame(struct walk *w, const struct mt_cfi_row *row, ui
     if (!find_bp(w, row, cfa, &bp) || !read_word(w, cfa - 8, &pc)) {
         return stop(w, MT_ROW_OTHER);
     }
-    push(w, cfa, packed);
+    push(w, cfa, packed, flags_of(w, row));
     w->pc = pc;
     w->sp = cfa;
     w->bp = bp;
@@ -239,14 +256,18 @@ static enum progress step_signal(struct walk *w, const struct mt_cfi_row *row, u
         return stop(w, MT_ROW_OTHER);
     }
     w->oldest_signal = w->out;
-    push(w, sp, packed);
+    push(w, sp, packed, MT_FRAME_RARE);
     w->signals++;
-    w->candidate = w->u->frames + w->state->usable - 1;
     w->pc = pc;
     w->sp = sp;
     w->bp = bp;
     w->exact = true;
-    return mt_stackbounds_enter(w->u, sp, &w->span) ? PROGRESS_RARE : PROGRESS_BROKEN;
+    w->bp_from = w->out;
+    if (!mt_stackbounds_enter(w->u, sp, &w->span)) {
+        return PROGRESS_BROKEN;
+    }
+    mt_unwind_expect(w);
+    return PROGRESS_RARE;
 }
 
 enum progress mt_unwind_step_rare(struct walk *w)

@@ -331,7 +331,7 @@ static void test_packed_rows_unpack_to_themselves(void **state)
 {
     static const struct mt_cfi_row rows[] = {
         { MT_ROW_RSP, MT_BP_SAME, 8, 0, 0 },
-        { MT_ROW_RSP, MT_BP_AT_CFA, 400000, -16, 0 },
+        { MT_ROW_RSP, MT_BP_AT_CFA, 200000, -16, 0 },
         { MT_ROW_RBP, MT_BP_AT_CFA, 16, -16, 0 },
         { MT_ROW_RBP, MT_BP_AT_CFA, -8000, -16 * 1000, 0 },
         { MT_ROW_RBP_DEREF, MT_BP_AT_BP, -8, 0, 0 },

@@ -12,6 +12,7 @@
 #include "base/os.h"
 #include "heap/modules.h"
 #include "heap/unwind.h"
+#include "heap/unwind_hash.h"
 #include "heap/unwind_state.h"
 
 #include <libunwind.h>
@@ -52,8 +53,8 @@ static inline void oracle_init(struct oracle *o)
 
 static inline void oracle_fini(struct oracle *o)
 {
-    mt_os_unmap(o->memo.frames - 1, mt_unwinder_memory_bytes());
-    mt_os_unmap(o->fresh.frames - 1, mt_unwinder_memory_bytes());
+    mt_os_unmap(o->memo.state, mt_unwinder_memory_bytes());
+    mt_os_unmap(o->fresh.state, mt_unwinder_memory_bytes());
 }
 
 static inline void oracle_complain(struct oracle *o, const char *what, uint32_t idx)
@@ -65,7 +66,7 @@ static inline void oracle_complain(struct oracle *o, const char *what, uint32_t 
     fprintf(stderr, "capture %llu: %s at frame %u of %u (result %d)\n", (unsigned long long)o->captures, what, idx,
             o->memo.count, (int)o->result);
     for (uint32_t i = 0; i < o->memo.count && i < 40; i++) {
-        const struct mt_native_frame *frame = &o->memo.frames[o->memo.count - 1 - i];
+        const struct mt_native_frame *frame = &o->memo.frames[i];
         fprintf(stderr, "  %2u pc %llx cfa %llx bp %llx, libunwind %llx\n", i, (unsigned long long)frame->pc,
                 (unsigned long long)frame->cfa, (unsigned long long)frame->bp, (unsigned long long)o->pcs[i]);
     }
@@ -87,11 +88,17 @@ static inline uint32_t oracle_steps(struct oracle *o, unw_context_t *context)
     return count;
 }
 
+static inline bool oracle_is_same(const struct mt_native_frame *a, const struct mt_native_frame *b)
+{
+    bool same_bp = (a->row & MT_FRAME_NEEDS_BP) == 0 || a->bp == b->bp;
+    return a->pc == b->pc && a->cfa == b->cfa && a->row == b->row && same_bp;
+}
+
 static inline void oracle_compare(struct oracle *o, uint32_t count)
 {
     const struct mt_unwinder *u = &o->memo;
     uint32_t same = 0;
-    while (same < count && same < u->count && u->frames[u->count - 1 - same].pc == o->pcs[same]) {
+    while (same < count && same < u->count && u->frames[same].pc == o->pcs[same]) {
         same++;
     }
     if (same != count || u->count != count) {
@@ -102,9 +109,14 @@ static inline void oracle_compare(struct oracle *o, uint32_t count)
         oracle_complain(o, "unexpected result", 0);
         return;
     }
-    if (u->count != o->fresh.count ||
-        memcmp(u->frames, o->fresh.frames, u->count * sizeof(struct mt_native_frame)) != 0) {
-        oracle_complain(o, "memo and fresh walk differ", 0);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!oracle_is_same(&u->frames[i], &o->fresh.frames[i])) {
+            oracle_complain(o, "memo and fresh walk differ", i);
+            return;
+        }
+    }
+    if (u->count != o->fresh.count || u->hash != o->fresh.hash) {
+        oracle_complain(o, "memo and fresh walk differ in hash", 0);
     }
 }
 
