@@ -13,9 +13,12 @@ What follows from the events (live set, peak, amounts by function) is in tracere
 import collections
 import dataclasses
 import struct
+import sys
 
 import zstandard
 from crc32c import crc32c
+
+SLOTS = {"slots": True} if sys.version_info >= (3, 10) else {}
 
 MAGIC = b"\x89MTAP\r\n\x1a"
 BLOCK_MAGIC = 0x4B42544D
@@ -95,7 +98,7 @@ class Module:
         return any(start <= pc - self.bias < start + length for start, length, _, _ in self.segments)
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(**SLOTS)
 class Event:
     """kind: alloc, free, map, unmap. size: bytes of the block or range. undone frees and allocs are left out."""
 
