@@ -7,10 +7,12 @@
 
 #include <stdlib.h>
 
-/* A row while it is summed up. */
+/* A row while it is summed up. shown: hash of the frames that a report shows of its stack, and of the trace. 64 bits are
+ * taken for equality: with 100,000 rows two different stacks meet once in 4 billion reports. */
 struct row {
     struct mt_leak leak;
     uint64_t oldest_ns;
+    uint64_t shown;
 };
 
 struct maker {
@@ -62,6 +64,69 @@ static void add_site(struct row *row, const struct mt_site *site)
     row->oldest_ns = site->oldest_ns < row->oldest_ns ? site->oldest_ns : row->oldest_ns;
 }
 
+/* ---- stacks that look the same ---------------------------------------------------------------------------------- */
+
+static uint64_t hash_shown(struct mt_frames *frames, const struct mt_leak *leak)
+{
+    struct mt_frame_list list = mt_frames_stack(frames, leak->trace_idx, leak->stack);
+    uint64_t hash = mt_hash_pair(leak->trace_idx, list.count);
+    for (size_t i = 0; i < list.count; i++) {
+        hash = mt_hash_step(hash, list.ids[i]);
+    }
+    return mt_hash_u64(hash);
+}
+
+static uint64_t rehash_shown(const void *context, uint32_t position)
+{
+    return ((const struct row *)context)[position].shown;
+}
+
+static void add_row(struct row *row, const struct row *other)
+{
+    mt_amount_add(&row->leak.live, &other->leak.live);
+    mt_amount_add(&row->leak.total, &other->leak.total);
+    row->leak.growth_bytes_per_s += other->leak.growth_bytes_per_s;
+    row->oldest_ns = other->oldest_ns < row->oldest_ns ? other->oldest_ns : row->oldest_ns;
+}
+
+/* The row so far that shows the same frames; NULL: none. */
+static struct row *same_shown(struct row *rows, const struct mt_index *index, uint64_t shown)
+{
+    size_t probe = 0;
+    uint32_t at;
+    while ((at = mt_index_next(index, shown, &probe)) != MT_INDEX_NONE) {
+        if (rows[at].shown == shown) {
+            return &rows[at];
+        }
+    }
+    return NULL;
+}
+
+/* Keeps the rows with something alive, one for each stack as it is shown. */
+static void merge_shown(struct maker *m, struct mt_frames *frames)
+{
+    struct mt_index index = { 0 };
+    size_t kept = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        struct row row = m->rows[i];
+        if (row.leak.live.count == 0) {
+            continue;
+        }
+        row.shown = hash_shown(frames, &row.leak);
+        struct row *same = same_shown(m->rows, &index, row.shown);
+        if (same != NULL) {
+            add_row(same, &row);
+            continue;
+        }
+        m->rows[kept] = row;
+        mt_index_add(&index, row.shown, (uint32_t)kept++, rehash_shown, m->rows);
+    }
+    m->count = kept;
+    mt_index_fini(&index);
+}
+
+/* ---- the list --------------------------------------------------------------------------------------------------- */
+
 static double score(const struct mt_leak *leak)
 {
     double allocations = (double)leak->total.count;
@@ -100,8 +165,8 @@ static void keep_rows(const struct maker *m, uint64_t end_ns, double min_age_s, 
     qsort(ret->rows, ret->count, sizeof *ret->rows, compare_leaks);
 }
 
-mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis *analysis, double min_age_s,
-                        uint64_t thread_tid, struct mt_leaks *ret)
+mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_frames *frames,
+                        double min_age_s, uint64_t thread_tid, struct mt_leaks *ret)
 {
     struct maker m = { 0 };
     *ret = (struct mt_leaks){ 0 };
@@ -110,6 +175,9 @@ mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis
         if (site->storage == MT_STORAGE_HEAP && thread_matches(set, site, thread_tid)) {
             add_site(row_of(&m, site), site);
         }
+    }
+    if (frames != NULL) {
+        merge_shown(&m, frames);
     }
     keep_rows(&m, analysis->totals.duration_ns, min_age_s, ret);
     mt_index_fini(&m.index);

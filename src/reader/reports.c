@@ -66,8 +66,8 @@ static mt_status write_summary(struct mt_out *out, const struct mt_report_job *j
 static mt_status write_leaks(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
 {
     struct mt_leaks leaks = { 0 };
-    mt_status status = mt_leaks_make(job->shown.set, &job->loaded.analysis, (double)job->details.min_age_ns / 1e9,
-                                     job->loaded.thread_tid, &leaks);
+    mt_status status = mt_leaks_make(job->shown.set, &job->loaded.analysis, job->shown.frames,
+                                     (double)job->details.min_age_ns / 1e9, job->loaded.thread_tid, &leaks);
     if (status != MT_OK) {
         return mt_error_set(err, status, "cannot list the leaks: %s", mt_status_text(status));
     }

@@ -393,7 +393,7 @@ static void test_leaks_have_age_score_and_growth(void **state)
         }
     }
     analyze(&b, NULL, &set, &a);
-    assert_int_equal(mt_leaks_make(&set, &a, 0, 0, &leaks), MT_OK);
+    assert_int_equal(mt_leaks_make(&set, &a, NULL, 0, 0, &leaks), MT_OK);
     assert_int_equal(leaks.count, 2);
     assert_int_equal(leaks.rows[0].stack, 1);
     assert_int_equal(leaks.rows[0].live.bytes, 64 * N);
@@ -402,7 +402,7 @@ static void test_leaks_have_age_score_and_growth(void **state)
     near(leaks.rows[0].growth_bytes_per_s, 64 * N, 0.01 * 64 * N);
     near(leaks.rows[1].score, 1 - (double)N / (N + 2), 1e-12);
     mt_leaks_fini(&leaks);
-    assert_int_equal(mt_leaks_make(&set, &a, 0.5, 0, &leaks), MT_OK);
+    assert_int_equal(mt_leaks_make(&set, &a, NULL, 0.5, 0, &leaks), MT_OK);
     assert_int_equal(leaks.count, 1);
     mt_leaks_fini(&leaks);
     mt_analysis_fini(&a);

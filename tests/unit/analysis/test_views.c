@@ -12,6 +12,8 @@
 #include "analysis/tree.h"
 #include "model/builder.h"
 
+#include <math.h>
+
 enum { MAIN = 1, A = 2, B = 3, LEAF = 4 };
 
 struct fixture {
@@ -276,6 +278,57 @@ static void test_an_aggregate_table_gives_the_same_measures(void **state)
     builder_fini(&b);
 }
 
+/* Stacks 1 and 2: leaf <- a <- main over different native frames; stack 3: leaf <- b <- main; stack 4: as 1, freed. */
+static void test_leaks_of_stacks_that_show_the_same_frames_are_one_row(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct mt_leaks leaks;
+    struct builder *b = &f.b;
+    static const struct mt_frames_options options = { .python_only = true, .no_symbols = true };
+    builder_init(b);
+    b->python_version = 0x030c0000;
+    builder_string(b, "/app/x.py");
+    builder_string(b, "f");
+    for (uint32_t i = 1; i <= 4; i++) {
+        builder_code(b, i, 1, 2, 0, 10 * i);
+        builder_native(b, 0, 0x1000 * (uint64_t)i);
+    }
+    builder_python(b, 0, MAIN, -1, 0); /* 1: main */
+    builder_python(b, 1, A, -1, 0);    /* 2: main a */
+    builder_python(b, 2, LEAF, -1, 0); /* 3: main a leaf */
+    builder_python(b, 1, B, -1, 0);    /* 4: main b */
+    builder_python(b, 4, LEAF, -1, 0); /* 5: main b leaf */
+    builder_stack(b, 1, 3, NULL, 0);
+    builder_stack(b, 2, 3, NULL, 0);
+    builder_stack(b, 1, 5, NULL, 0);
+    builder_stack(b, 3, 3, NULL, 0);
+    builder_alloc(b, 1, 1000000000, 0x1000, 100, 1);
+    builder_alloc(b, 1, 2000000000, 0x2000, 30, 2);
+    builder_alloc(b, 1, 3000000000, 0x3000, 120, 3);
+    builder_alloc(b, 1, 3500000000, 0x4000, 7, 4);
+    builder_free(b, 1, 4000000000, 0x4000);
+    builder_finish(b);
+    assert_int_equal(mt_trace_open_memory(b->file, b->file_bytes, &f.trace, NULL), MT_OK);
+    f.set = (struct mt_trace_set){ &f.trace, 1 };
+    assert_int_equal(mt_analyze(&f.set, NULL, &f.analysis), MT_OK);
+    assert_int_equal(mt_frames_new(&f.set, &options, &f.frames), MT_OK);
+
+    assert_int_equal(mt_leaks_make(&f.set, &f.analysis, f.frames, 0, 0, &leaks), MT_OK);
+    assert_int_equal(leaks.count, 2);
+    assert_int_equal(leaks.sum.bytes, 250);
+    assert_int_equal(leaks.rows[0].live.bytes, 130); /* two rows of 100 and 30 are larger than one of 120 */
+    assert_int_equal(leaks.rows[0].live.count, 2);
+    assert_int_equal(leaks.rows[1].live.bytes, 120);
+    assert_true(fabs(leaks.rows[0].score - 0.75) < 1e-9); /* 1 - (0 + 1) / (2 + 2) */
+    assert_true(leaks.rows[0].age_s > leaks.rows[1].age_s);
+    mt_leaks_fini(&leaks);
+    assert_int_equal(mt_leaks_make(&f.set, &f.analysis, NULL, 0, 0, &leaks), MT_OK);
+    assert_int_equal(leaks.count, 3);
+    mt_leaks_fini(&leaks);
+    teardown(&f);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_profile_adds_sites_of_a_stack_and_sorts),
     cmocka_unit_test(test_a_tree_has_the_calls_largest_first),
@@ -283,5 +336,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_table_counts_recursion_once),
     cmocka_unit_test(test_tables_by_file_module_thread_and_type),
     cmocka_unit_test(test_an_aggregate_table_gives_the_same_measures),
+    cmocka_unit_test(test_leaks_of_stacks_that_show_the_same_frames_are_one_row),
 };
 MT_TEST_MAIN(tests)
