@@ -30,7 +30,7 @@ import atexit
 import contextlib
 import os
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from memtap import _agent, _memtap, _sites
@@ -78,7 +78,7 @@ class StackFrame:
     function: str
     file: str
     line: int
-    is_python: bool
+    is_python: bool = False
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
@@ -139,7 +139,7 @@ class FramePointerHealth:
             return None
         return (
             f"{self.shallow_stack_warnings} of {self.total_native_stacks} native stacks end after one frame: "
-            "install unstripped builds or keep .eh_frame in the libraries concerned (memtap doctor names them)"
+            "build what is in them with unwind tables (-fasynchronous-unwind-tables; -fno-omit-frame-pointer is not needed)"
         )
 
 
@@ -162,6 +162,16 @@ class HeapSnapshot:
         interpreter; "python", the innermost Python call only; "leaf", the innermost call of all; "root", the outermost.
         """
         return _sites.top(self.samples, n, by)
+
+    def diff(self, earlier: "HeapSnapshot") -> "HeapSnapshot":
+        """Growth since an earlier snapshot: what is alive now and was not then, as a snapshot to ask and to save like any.
+
+        total_samples: taken in between. Memory that was alive then and has been freed is not subtracted.
+        """
+        known = {(sample.address, sample.timestamp_ns) for sample in earlier.samples}
+        new = [sample for sample in self.samples if (sample.address, sample.timestamp_ns) not in known]
+        taken, held = self.total_samples - earlier.total_samples, sum(sample.estimated_bytes for sample in new)
+        return replace(self, samples=new, total_samples=taken, live_samples=len(new), estimated_heap_bytes=held, freed_samples=[])
 
     def save(self, path: Any, format: str = "speedscope") -> None:
         """Writes the live samples for speedscope.app ("speedscope") or flamegraph.pl ("collapsed"). path: str or Path."""
