@@ -15,7 +15,7 @@ BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python check asan tsan ubsan fuzz \
-    stress cpython-suite bench bench-quick bench-gate install wheel clean
+    stress cpython-suite third-party bench bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
 	@tools/need-packages $(BUILD_PACKAGES)
@@ -93,6 +93,10 @@ stress: $(BUILD)/.tests-configured $(VENV)/.ready ## Torture: kills, forks, thre
 cpython-suite: $(BUILD)/.tests-configured $(VENV)/.ready ## CPython's own tests under memtap, every Python found (long)
 	@$(NINJA) -C $(BUILD)
 	@MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python tests/stress/cpython_suite.py
+
+third-party: $(BUILD)/.tests-configured ## Tests of numpy, pandas and scikit-learn with memprof at 64 KiB and without (minutes)
+	@$(NINJA) -C $(BUILD)
+	@$(PYTHON) tests/stress/third_party.py --venv $(BUILD)/third-party --package-path $(BUILD)/python
 
 bench: all ## Every number of the README, with peers, interleaved (long)
 	@$(MAKE) --no-print-directory deps-bench
