@@ -58,7 +58,7 @@ static bool begin_call(void)
 
 static void end_call(void)
 {
-    mt_engine_leave();
+    mt_engine_leave_own();
     mt_store_release(&g_control.busy, 0u);
 }
 
@@ -217,7 +217,7 @@ static void enter(void)
 
 static void leave(void)
 {
-    mt_engine_leave();
+    mt_engine_leave_own();
 }
 
 MT_EXPORT const struct memtap_agent_api *memtap_agent_api(void);

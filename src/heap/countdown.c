@@ -60,3 +60,14 @@ bool mt_countdown_ended(struct mt_thread *t, size_t size)
     }
     return size > 0;
 }
+
+/* What was allocated under the guard has been taken off the countdown: the next allocation draws a new step, as after a
+ * change of rate. */
+void mt_engine_leave_own(void)
+{
+    mt_engine_leave();
+    if (t_mt.depth == 0 && t_mt.state == MT_THREAD_READY && mt_mode() == MT_MODE_SAMPLE) {
+        t_mt.thread->rate_generation = 0;
+        t_mt.left = 0;
+    }
+}

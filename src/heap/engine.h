@@ -116,6 +116,9 @@ void mt_engine_note_unmap(void *addr, size_t bytes);
 /* Guard for hooks that call into libc on our own account (dlopen wrapper, pthread_create …). */
 MT_INLINE void mt_engine_enter(void) { t_mt.depth++; }
 MT_INLINE void mt_engine_leave(void) { t_mt.depth--; }
+/* The same at the end of a longer piece of work of ours in a thread of the program: what was allocated in between brings
+ * the program's next sample no nearer. Context: [agent]. */
+void mt_engine_leave_own(void);
 
 /* ---- lifecycle, called by agent/ and the thread and fork hooks -------------------------------------------------- */
 

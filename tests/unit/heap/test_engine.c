@@ -258,6 +258,26 @@ static void test_a_changed_rate_applies_to_the_next_allocation(void **state)
     free(events);
 }
 
+/* 2,000 times 100 B at 64 KiB are 3 samples; 20 or more come once in 10^10 runs. */
+static void test_what_is_allocated_under_the_guard_brings_no_sample_nearer(void **state)
+{
+    (void)state;
+    assert_int_equal(start(MT_MODE_SAMPLE, 65536, 0), MT_OK);
+    for (uint64_t i = 0; i < 2000; i++) {
+        mt_engine_enter();
+        for (uint64_t j = 0; j < 10; j++) {
+            record(0x10000000 + j * 65536, 65000);
+        }
+        mt_engine_leave_own();
+        record(0x10000 + i * 112, 100);
+    }
+    mt_engine_stop(MT_STATE_STOPPED);
+    size_t count = 0;
+    struct mt_event *events = read_events(g_path, &count, NULL);
+    assert_in_range(count, 0, 19);
+    free(events);
+}
+
 static void test_a_full_file_stops_recording_and_says_so(void **state)
 {
     (void)state;
@@ -410,6 +430,7 @@ static const struct CMUnitTest tests[] = {
     ENGINE_TEST(test_sample_mode_estimates_the_total_and_sees_every_end),
     ENGINE_TEST(test_a_realloc_of_a_sample_into_a_non_sample_ends_it),
     ENGINE_TEST(test_a_changed_rate_applies_to_the_next_allocation),
+    ENGINE_TEST(test_what_is_allocated_under_the_guard_brings_no_sample_nearer),
     ENGINE_TEST(test_a_full_file_stops_recording_and_says_so),
     ENGINE_TEST(test_an_existing_file_is_not_touched),
     ENGINE_TEST(test_addresses_reused_across_threads_stay_in_order),
