@@ -1,9 +1,9 @@
 /* tracker.c: what a report to the exact tracker costs (include/memtap/tracker.h).
  *
- * Usage: tracker [PAIRS] [THREADS] [DEPTH]. Each thread reports PAIRS allocations of distinct addresses, then frees them in
+ * Usage: tracker [PAIRS] [THREADS] [DEPTH] [FRAME_POINTERS]. Each thread reports PAIRS allocations of distinct addresses, then frees them in
  * another order; DEPTH 0: without stacks. Prints the wall and CPU time of both passes together, then what a live block
  * costs in resident memory (one million of 1 KiB, history on). Link with libmemtap:
- *   cc -O2 -Iinclude bench/micro/tracker.c build/lib/libmemtap.a -lpthread
+ *   cc -O2 -fno-omit-frame-pointer -Iinclude bench/micro/tracker.c build/lib/libmemtap.a -lpthread
  */
 #include "memtap/tracker.h"
 #include "micro.h"
@@ -68,13 +68,14 @@ static uint64_t resident_bytes(void)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static struct mt_tracker *make(uint64_t depth)
+static struct mt_tracker *make(uint64_t depth, uint64_t frame_pointers)
 {
     struct mt_tracker_options options;
     struct mt_tracker *tracker = NULL;
     mt_tracker_defaults(&options);
     options.auto_snapshot = false;
     options.capture_stacks = depth > 0;
+    options.frame_pointers = frame_pointers != 0;
     options.stack_depth = depth > 0 ? (uint32_t)depth : 10;
     if (mt_tracker_new(&options, &tracker) != 0) {
         exit(1);
@@ -87,11 +88,11 @@ int main(int argc, char **argv)
     uint64_t pairs = parse_count(argc, argv, 1, 500000);
     uint64_t threads = parse_count(argc, argv, 2, 1);
     uint64_t depth = parse_count(argc, argv, 3, 0);
-    struct mt_tracker *tracker = make(depth);
+    struct mt_tracker *tracker = make(depth, parse_count(argc, argv, 4, 0));
     run(tracker, pairs, threads < THREADS_MAX ? threads : THREADS_MAX, "tracker");
     mt_tracker_free(tracker);
 
-    tracker = make(0);
+    tracker = make(0, 0);
     uint64_t before = resident_bytes();
     for (uint64_t i = 0; i < LIVE; i++) {
         (void)mt_track_allocation(tracker, 0x10000 + i * STRIDE, STRIDE, "CPU");

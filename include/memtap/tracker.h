@@ -49,6 +49,8 @@ struct mt_tracker_options {
     size_t struct_bytes;
     uint64_t history_events;       /* events kept; 0: none. Default 1,000,000 (8 to 16 bytes each in practice) */
     bool capture_stacks;           /* default false: allocations carry the native stack of the caller */
+    bool frame_pointers;           /* default false: stacks come from the run-time's unwinder, any code, 0.2 us a frame. true:
+                                      from the chain of frame pointers, 3 ns a frame; code without them is left out */
     uint32_t stack_depth;          /* frames kept, innermost first, 1 to MT_TRACKER_DEPTH_MAX. Default 10 */
     bool auto_snapshot;            /* default true: a thread of ours takes snapshots */
     uint32_t snapshot_interval_ms; /* at least 1. Default 1,000 */
@@ -229,10 +231,9 @@ void mt_leaks_release(struct mt_tracker_leaks *leaks);
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
 
-/* The history as a memtap trace, which `memtap stats`, `memtap leaks` and the other reports read. path must not exist. The
- * kind of an allocation stands at the root of its stack, as a frame named after it; native_stacks: the words of stacks are
- * return addresses of this process, else they are left out. Snapshots and collections have no place there. IO, NO_MEMORY,
- * BUSY. */
+/* The history as a memtap trace, which `memtap stats`, `memtap leaks` and the other reports read. path must not exist.
+ * native_stacks: the words of stacks are return addresses of this process, else they are left out; an allocation without a
+ * stack has one frame, named after its kind. Snapshots and collections have no place there. IO, NO_MEMORY, BUSY. */
 int mt_tracker_write_trace(struct mt_tracker *tracker, const char *path, bool native_stacks);
 
 /* The same by hand, for events from anywhere. One thread at a time a writer. */
@@ -243,7 +244,7 @@ struct mt_tracker_frame {
 };
 int mt_trace_writer_open(const char *path, struct mt_trace_writer **ret);
 /* Number of a stack; the same frames give the same number. Frames and return addresses are innermost first; pcs belong to this
- * process. Either may be NULL with a count of 0. 0: it cannot be kept. */
+ * process. One of both: NULL and 0 for the other. 0: it cannot be kept. */
 uint32_t mt_trace_writer_stack(struct mt_trace_writer *writer, const struct mt_tracker_frame *frames, size_t frame_count,
                                const uint64_t *pcs, size_t pc_count);
 /* Adds allocations, deallocations and reallocations in the order of calls; other events are ignored. IO. */

@@ -118,8 +118,8 @@ static MT_COLD bool open_chunk(struct mt_history *history, struct mt_chunk_pool 
     history->order_count++;
     struct mt_event_state *state = &history->state;
     struct mt_chunk *chunk = mt_chunk_at(pool, number);
-    *chunk = (struct mt_chunk){ .next = MT_CHUNK_NONE, .first_ns = event->time_ns, .last_ns = event->time_ns, .step_low = event->step,
-                                .step_high = event->step, .allocated_before = state->allocated,
+    *chunk = (struct mt_chunk){ .next = MT_CHUNK_NONE, .first_ns = event->time_ns, .last_ns = event->time_ns,
+                                .step_low = event->step, .step_high = event->step, .allocated_before = state->allocated,
                                 .freed_before = state->freed, .first_number = history->events, .shard = history->shard };
     *state = (struct mt_event_state){ .time_ns = event->time_ns, .allocated = state->allocated, .freed = state->freed };
     history->open = chunk;

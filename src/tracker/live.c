@@ -116,8 +116,8 @@ static MT_COLD bool make_room(struct mt_live_index *live)
     }
     (void)mt_os_advise_nohugepage(memory, wanted * sizeof(uint32_t));
     mt_os_unmap(live->slots, slots_bytes(live->mask));
-    live->slots = memory;
-    live->mask = wanted - 1;
+    mt_store_relaxed(&live->slots, (uint32_t *)memory);
+    mt_store_relaxed(&live->mask, wanted - 1);
     live->used = 0;
     place_all(live);
     return true;

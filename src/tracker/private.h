@@ -57,6 +57,7 @@ struct mt_snapshot_timer {
 struct mt_tracker {
     bool enabled;        /* writers: any; readers: relaxed, any */
     bool capture_stacks; /* same */
+    bool frame_pointers; /* constant */
     uint32_t stack_depth;
     int64_t step;
     uint64_t history_events;
@@ -91,7 +92,8 @@ void mt_tracker_trim(struct mt_tracker *tracker);
 uint64_t mt_tracker_events_kept(struct mt_tracker *tracker);
 int mt_tracker_code_of(mt_status status);
 
-/* The native stack of the caller of the public function that calls this, as a stack's number. first: its return address. */
+/* The native stack of the caller of the public function that calls this, as a stack's number. first: that function's return
+ * address; frame: its frame, __builtin_frame_address(0). */
 uint32_t mt_tracker_native_stack(struct mt_tracker *tracker, const void *first, const void *frame);
 
 mt_status mt_snapshot_timer_init(struct mt_snapshot_timer *timer, uint32_t interval_ms) MT_CHECKED;

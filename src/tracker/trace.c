@@ -320,7 +320,7 @@ static uint32_t stack_of(struct mt_trace_writer *writer, const struct mt_tracker
     struct mt_tracker_frame root = { mt_tracker_kind_name(tracker, event->kind), g_root_file, 0 };
     size_t count = 0;
     const uint64_t *words = native_stacks ? mt_tracker_stack_words(tracker, event->stack, &count) : NULL;
-    return mt_trace_writer_stack(writer, &root, 1, words, count);
+    return mt_trace_writer_stack(writer, &root, count == 0 ? 1 : 0, words, count);
 }
 
 int mt_tracker_write_trace(struct mt_tracker *tracker, const char *path, bool native_stacks)

@@ -111,6 +111,7 @@ static int allocate(struct mt_tracker *tracker, uint64_t address, uint64_t bytes
     uint64_t hash = mt_hash_u64(address);
     struct mt_shard *shard = shard_of(tracker, address);
     uint32_t slot = 0;
+    mt_live_prefetch(&shard->live, hash);
     if (!mt_shard_lock(tracker, shard)) {
         return MT_TRACKER_BUSY;
     }
@@ -191,6 +192,7 @@ int mt_track_deallocation(struct mt_tracker *tracker, uint64_t address, int64_t 
     uint64_t hash = mt_hash_u64(address);
     struct mt_shard *shard = shard_of(tracker, address);
     uint32_t slot = 0;
+    mt_live_prefetch(&shard->live, hash);
     if (!mt_shard_lock(tracker, shard)) {
         return MT_TRACKER_BUSY;
     }

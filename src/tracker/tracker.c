@@ -124,6 +124,7 @@ int mt_tracker_new(const struct mt_tracker_options *options, struct mt_tracker *
     }
     tracker->enabled = true;
     tracker->capture_stacks = options->capture_stacks;
+    tracker->frame_pointers = options->frame_pointers;
     tracker->stack_depth = options->stack_depth;
     tracker->history_events = options->history_events;
     mt_tracker_enlist(tracker);

@@ -237,12 +237,16 @@ static __attribute__((noinline)) uint64_t track_here(struct mt_tracker *tracker)
     return (uint64_t)(uintptr_t)__builtin_extract_return_addr(__builtin_return_address(0));
 }
 
-static void test_native_stacks_begin_at_the_caller(void **state)
+static void check_native_stack(bool frame_pointers)
 {
-    (void)state;
-    struct mt_tracker *tracker = make(1000);
+    struct mt_tracker_options options;
+    struct mt_tracker *tracker = NULL;
     struct mt_tracker_leaks leaks;
     size_t count = 0;
+    mt_tracker_defaults(&options);
+    options.auto_snapshot = false;
+    options.frame_pointers = frame_pointers; /* the tests have them */
+    assert_int_equal(mt_tracker_new(&options, &tracker), 0);
     mt_tracker_set_capture_stacks(tracker, true);
     assert_int_equal(mt_tracker_set_stack_depth(tracker, 3), 0);
     uint64_t caller = track_here(tracker);
@@ -253,6 +257,48 @@ static void test_native_stacks_begin_at_the_caller(void **state)
     assert_in_range(pcs[0], inside, inside + 256);
     assert_int_equal(pcs[1], caller);
     mt_leaks_release(&leaks);
+    mt_tracker_free(tracker);
+}
+
+static void test_native_stacks_begin_at_the_caller(void **state)
+{
+    (void)state;
+    check_native_stack(false);
+}
+
+static void test_frame_pointers_give_the_same(void **state)
+{
+    (void)state;
+    check_native_stack(true);
+}
+
+/* given a caller whose frame pointer is anything at all, then the walk ends there and nothing is touched */
+static __attribute__((noinline)) void track_with_rbp(struct mt_tracker *tracker, uint64_t address, uint64_t rbp)
+{
+    __asm__ volatile("movq %%rsp, %%rbx\n\tsubq $256, %%rsp\n\tandq $-16, %%rsp\n\tpushq %%rbp\n\tpushq %%rbp\n\t"
+                     "movq %3, %%rbp\n\tcall *%4\n\tpopq %%rbp\n\tpopq %%rbp\n\tmovq %%rbx, %%rsp"
+                     : "+D"(tracker), "+S"(address)
+                     : "d"((int64_t)8), "r"(rbp), "a"(mt_track_allocation), "c"("CPU")
+                     : "rbx", "r8", "r9", "r10", "r11", "memory", "cc", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5");
+}
+
+static void test_a_frame_pointer_may_be_anything(void **state)
+{
+    (void)state;
+    struct mt_tracker_options options;
+    struct mt_tracker *tracker = NULL;
+    uint64_t here = (uint64_t)(uintptr_t)&options;
+    const uint64_t values[] = { 0, 1, 8, here | 1, here + 65536, here - 65536, here + (8u << 20), UINT64_MAX - 7,
+                                1ull << 63, 0x7fffffffeff8u, (uint64_t)(uintptr_t)"text in read-only data ....." };
+    mt_tracker_defaults(&options);
+    options.auto_snapshot = false;
+    options.frame_pointers = true;
+    options.capture_stacks = true;
+    assert_int_equal(mt_tracker_new(&options, &tracker), 0);
+    for (uint64_t i = 0; i < MT_COUNTOF(values); i++) {
+        track_with_rbp(tracker, i + 1, values[i]);
+    }
+    assert_int_equal(stats_of(tracker).live_count, MT_COUNTOF(values));
     mt_tracker_free(tracker);
 }
 
@@ -422,6 +468,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a2_08_a2_09_queries),
     cmocka_unit_test(test_a_buffer_may_hold_another_kind),
     cmocka_unit_test(test_native_stacks_begin_at_the_caller),
+    cmocka_unit_test(test_frame_pointers_give_the_same),
+    cmocka_unit_test(test_a_frame_pointer_may_be_anything),
     cmocka_unit_test(test_stacks_are_kept_once),
     cmocka_unit_test(test_a_cursor_delivers_once_and_counts_what_it_missed),
     cmocka_unit_test(test_every_failing_mapping_is_survived),
