@@ -52,7 +52,7 @@ static bool begin_call(void)
     if (!mt_cas_acq_rel(&g_control.busy, &expected, 1u)) {
         return false;
     }
-    mt_engine_enter();
+    mt_engine_enter_own();
     return true;
 }
 
@@ -212,7 +212,7 @@ static int remove_hooks(void)
 
 static void enter(void)
 {
-    mt_engine_enter();
+    mt_engine_enter_own();
 }
 
 static void leave(void)

@@ -65,7 +65,7 @@ bool mt_countdown_ended(struct mt_thread *t, size_t size)
  * change of rate. */
 void mt_engine_leave_own(void)
 {
-    mt_engine_leave();
+    t_mt.depth -= MT_DEPTH_OWN;
     if (t_mt.depth == 0 && t_mt.state == MT_THREAD_READY && mt_mode() == MT_MODE_SAMPLE) {
         t_mt.thread->rate_generation = 0;
         t_mt.left = 0;

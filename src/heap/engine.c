@@ -298,6 +298,12 @@ static MT_COLD void orphan_free(void *ptr)
     t_mt.depth--;
 }
 
+/* Inside mt_engine_enter_own and no hook: its depth, else 0. */
+static uint32_t own_depth(void)
+{
+    return (t_mt.depth & (MT_DEPTH_OWN - 1)) == 0 ? t_mt.depth : 0;
+}
+
 /* Not the plain exact case. */
 static MT_NOINLINE void free_carefully(void *ptr)
 {
@@ -305,7 +311,10 @@ static MT_NOINLINE void free_carefully(void *ptr)
         orphan_free(ptr);
         return;
     }
+    uint32_t own = own_depth();
+    t_mt.depth -= own;
     if (!may_enter()) {
+        t_mt.depth += own;
         return;
     }
     struct mt_thread *t = t_mt.thread;
@@ -315,7 +324,7 @@ static MT_NOINLINE void free_carefully(void *ptr)
     } else if (begun && (mt_mode() != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
         record_free(t, MT_EVENT_FREE, ptr);
     }
-    mt_section_ends(t, 0);
+    mt_section_ends(t, own);
 }
 
 void mt_engine_free(void *ptr)

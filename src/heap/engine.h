@@ -38,10 +38,11 @@ struct mt_tls {
     uint64_t left; /* bytes to the next sample; 0: take the slow path */
     struct mt_thread *thread;
     uint32_t depth; /* > 0: inside a hook of ours; nested allocator calls are part of it and not recorded. The top bit
-                       (MT_DEPTH_RECORDING): inside the recorder, where only a signal handler can call */
+                       (MT_DEPTH_RECORDING): inside the recorder, where only a signal handler can call. Units of
+                       MT_DEPTH_OWN: mt_engine_enter_own */
     uint32_t state; /* enum mt_thread_state; next to depth: both are tested with one load */
 };
-enum { MT_DEPTH_RECORDING = INT32_MIN, MT_COUNTDOWN_CHUNK = 256 * 1024 };
+enum { MT_DEPTH_RECORDING = INT32_MIN, MT_DEPTH_OWN = 1 << 16, MT_COUNTDOWN_CHUNK = 256 * 1024 };
 extern __thread struct mt_tls t_mt __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* Sampled-pointer filter: address of a byte table that lies so that its low 5 bits are the shift of its index, which is
@@ -116,8 +117,10 @@ void mt_engine_note_unmap(void *addr, size_t bytes);
 /* Guard for hooks that call into libc on our own account (dlopen wrapper, pthread_create …). */
 MT_INLINE void mt_engine_enter(void) { t_mt.depth++; }
 MT_INLINE void mt_engine_leave(void) { t_mt.depth--; }
-/* The same at the end of a longer piece of work of ours in a thread of the program: what was allocated in between brings
- * the program's next sample no nearer. Context: [agent]. */
+/* The same around a longer piece of work of ours in a thread of the program (a snapshot taken from Python): what is allocated
+ * in between brings the program's next sample no nearer, and blocks of the program that end in between (garbage is collected
+ * then too) are seen to end. They nest. Context: [agent]. */
+MT_INLINE void mt_engine_enter_own(void) { t_mt.depth += MT_DEPTH_OWN; }
 void mt_engine_leave_own(void);
 
 /* ---- lifecycle, called by agent/ and the thread and fork hooks -------------------------------------------------- */

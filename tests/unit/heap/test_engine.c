@@ -264,7 +264,7 @@ static void test_what_is_allocated_under_the_guard_brings_no_sample_nearer(void 
     (void)state;
     assert_int_equal(start(MT_MODE_SAMPLE, 65536, 0), MT_OK);
     for (uint64_t i = 0; i < 2000; i++) {
-        mt_engine_enter();
+        mt_engine_enter_own();
         for (uint64_t j = 0; j < 10; j++) {
             record(0x10000000 + j * 65536, 65000);
         }
@@ -275,6 +275,32 @@ static void test_what_is_allocated_under_the_guard_brings_no_sample_nearer(void 
     size_t count = 0;
     struct mt_event *events = read_events(g_path, &count, NULL);
     assert_in_range(count, 0, 19);
+    free(events);
+}
+
+static void test_blocks_of_the_program_end_under_the_guard_of_our_own_work(void **state)
+{
+    (void)state;
+    assert_int_equal(start(MT_MODE_SAMPLE, 1, 0), MT_OK);
+    record(0x10000, 100000);
+    record(0x20000, 100000);
+    record(0x30000, 100000);
+    mt_engine_enter_own();
+    mt_engine_enter_own();
+    forget(0x10000);
+    mt_engine_enter(); /* inside a hook: not ours to record */
+    forget(0x20000);
+    mt_engine_leave();
+    record(0x40000, 100000);
+    mt_engine_leave_own();
+    mt_engine_leave_own();
+    forget(0x30000);
+    mt_engine_stop(MT_STATE_STOPPED);
+    size_t count = 0;
+    struct mt_event *events = read_events(g_path, &count, NULL);
+    assert_int_equal(count, 5);
+    assert_int_equal(events[3].addr, 0x10000);
+    assert_int_equal(events[4].addr, 0x30000);
     free(events);
 }
 
@@ -431,6 +457,7 @@ static const struct CMUnitTest tests[] = {
     ENGINE_TEST(test_a_realloc_of_a_sample_into_a_non_sample_ends_it),
     ENGINE_TEST(test_a_changed_rate_applies_to_the_next_allocation),
     ENGINE_TEST(test_what_is_allocated_under_the_guard_brings_no_sample_nearer),
+    ENGINE_TEST(test_blocks_of_the_program_end_under_the_guard_of_our_own_work),
     ENGINE_TEST(test_a_full_file_stops_recording_and_says_so),
     ENGINE_TEST(test_an_existing_file_is_not_touched),
     ENGINE_TEST(test_addresses_reused_across_threads_stay_in_order),
