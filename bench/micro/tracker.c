@@ -1,8 +1,8 @@
 /* tracker.c: what a report to the exact tracker costs (include/memtap/tracker.h).
  *
- * Usage: tracker [PAIRS] [THREADS] [DEPTH] [FRAME_POINTERS]. Each thread reports PAIRS allocations of distinct addresses, then frees them in
- * another order; DEPTH 0: without stacks. Prints the wall and CPU time of both passes together, then what a live block
- * costs in resident memory (one million of 1 KiB, history on). Link with libmemtap:
+ * Usage: tracker [PAIRS] [THREADS] [DEPTH] [FRAME_POINTERS]. Each thread reports PAIRS allocations of distinct addresses, then
+ * frees them in another order; DEPTH 0: without stacks. Prints the wall and CPU time of both passes together, then what a
+ * live block costs in resident memory (one million of 1 KiB, history on). Link with libmemtap:
  *   cc -O2 -fno-omit-frame-pointer -Iinclude bench/micro/tracker.c build/lib/libmemtap.a -lpthread
  */
 #include "memtap/tracker.h"

@@ -90,6 +90,8 @@ class MemoryEvent:
     old_address: int  # reallocation only
     old_size_bytes: int  # reallocation only
     unmatched: bool  # deallocation or reallocation of an address that was not alive
+    _event_id: Optional[uuid.UUID]
+    _namespace: Any  # of the tracker's events: a uuid
 
     def __init__(self, event_type: MemoryEventType, address: int, size_bytes: int, total_allocated_bytes: int,
                  total_freed_bytes: int, allocation_type: str, stack_trace: Optional[Sequence[StackFrame]] = None, *,
@@ -128,7 +130,7 @@ class MemoryEvent:
         self._namespace = None
 
     @classmethod
-    def _from_raw(cls, raw: tuple, offset_ns: int, trace: Optional[Tuple[StackFrame, ...]],
+    def _from_raw(cls, raw: Tuple[Any, ...], offset_ns: int, trace: Optional[Tuple[StackFrame, ...]],
                   namespace: uuid.UUID) -> "MemoryEvent":
         """From a tuple of the extension (ext/tracker_query.c); nothing to check there."""
         self = cls.__new__(cls)
@@ -150,7 +152,7 @@ class MemoryEvent:
             self._event_id = uuid.uuid5(self._namespace, text)
         return self._event_id
 
-    def _key(self) -> tuple:
+    def _key(self) -> Tuple[Any, ...]:
         return tuple(getattr(self, name) for name in _FIELDS) + (self.event_id,)
 
     def __eq__(self, other: object) -> bool:

@@ -233,13 +233,13 @@ class GCMonitor:
             raise TypeError("tracker is None: pass a MemoryTracker, or nothing")
         if publisher is None:
             raise TypeError("publisher is None: pass a callable or a storage back end, or nothing")
-        self._tracker = None if tracker is _MISSING else tracker
-        has_tracker = self._tracker is not None
+        has_tracker = tracker is not _MISSING
+        self._tracker: Any = tracker
         self._ring = GCRing(capacity, self._tell_start if has_tracker else None, self._tell_end if has_tracker else None)
         if publisher is not _MISSING:
             if not has_tracker:
                 raise TypeError("a publisher needs a tracker")
-            self._tracker.add_publisher(publisher)
+            tracker.add_publisher(publisher)
         if start:
             self._ring.start()
 
@@ -291,7 +291,8 @@ class GCMonitor:
         """Counts and time since the monitor was made."""
         ring = self._ring
         seen = ring.collections()
-        return GCStatistics(ring.count, ring.total_ns, *ring.counts, seen[-1].timestamp if seen else None)
+        gen0, gen1, gen2 = ring.counts
+        return GCStatistics(ring.count, ring.total_ns, gen0, gen1, gen2, seen[-1].timestamp if seen else None)
 
     def get_gc_count(self, generation: int) -> int:
         """Collections of that generation (0 to 2) since the monitor was made. Raises RangeError."""

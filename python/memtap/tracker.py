@@ -261,7 +261,7 @@ class MemoryTracker(_memtap.Tracker):
             finally:
                 self._publishing.release()
 
-    def _deliver(self, raw: tuple) -> None:
+    def _deliver(self, raw: Tuple[Any, ...]) -> None:
         publishers = self._publishers
         event = self._event(raw) if publishers else None
         for publisher in publishers:
@@ -342,7 +342,7 @@ class MemoryTracker(_memtap.Tracker):
                types: int = 0) -> List[MemoryEvent]:
         return [self._event(raw) for raw in self._events(times[0], times[1], steps[0], steps[1], types)]
 
-    def _event(self, raw: tuple) -> MemoryEvent:
+    def _event(self, raw: Tuple[Any, ...]) -> MemoryEvent:
         return MemoryEvent._from_raw(raw, self._offset_ns, self._trace(raw[8]), self._uuid)
 
     def _trace(self, stack: int) -> Optional[Tuple[StackFrame, ...]]:
@@ -382,7 +382,7 @@ class MemoryTracker(_memtap.Tracker):
         scores: Dict[str, float] = {}
         return [self._leak(raw, scores) for raw in self._leaks(int(age_ms))]
 
-    def _leak(self, raw: tuple, scores: Dict[str, float]) -> LeakCandidate:
+    def _leak(self, raw: Tuple[Any, ...], scores: Dict[str, float]) -> LeakCandidate:
         address, size, kind, stack, time_ns, age_ns = raw
         if kind not in scores:
             totals = self._statistics(kind)

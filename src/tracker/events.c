@@ -118,6 +118,8 @@ int mt_events_collect(struct mt_tracker *tracker, const struct mt_tracker_query 
 
 /* ---- cursors ------------------------------------------------------------------------------------------------------- */
 
+enum { BATCH_KEPT_BYTES = 256 * 1024 };
+
 struct mt_event_cursor {
     struct mt_tracker *tracker;
     uint64_t next[MT_SHARDS_ALL]; /* number of the event that is due, a shard */
@@ -188,18 +190,33 @@ static void take_batch(struct mt_event_cursor *cursor, struct mt_timeline *timel
     }
 }
 
+/* Room for so many events; a mapping that is large enough and not huge is used again. */
+static bool make_batch(struct mt_event_cursor *cursor, uint64_t events)
+{
+    void *memory = NULL;
+    size_t bytes = (events + 1) * sizeof(struct mt_tracker_event);
+    cursor->batch.count = 0;
+    if (bytes <= cursor->batch.mapped_bytes && cursor->batch.mapped_bytes <= BATCH_KEPT_BYTES) {
+        return true;
+    }
+    mt_events_release(&cursor->batch);
+    bytes = bytes < BATCH_KEPT_BYTES ? BATCH_KEPT_BYTES : bytes;
+    if (mt_os_map_anonymous(bytes, &memory) != MT_OK) {
+        return false;
+    }
+    cursor->batch = (struct mt_tracker_events){ .items = memory, .mapped_bytes = bytes };
+    return true;
+}
+
 static void refill(struct mt_event_cursor *cursor)
 {
     struct mt_timeline timeline;
-    void *memory = NULL;
-    mt_events_release(&cursor->batch);
     cursor->at = 0;
+    cursor->batch.count = 0;
     if (mt_timeline_open(cursor->tracker, 0, cursor->next, mt_os_monotonic_ns() - 1, &timeline) != MT_OK) {
         return;
     }
-    size_t bytes = (timeline.events + 1) * sizeof(struct mt_tracker_event);
-    if (timeline.heap_count > 0 && mt_os_map_anonymous(bytes, &memory) == MT_OK) {
-        cursor->batch = (struct mt_tracker_events){ .items = memory, .mapped_bytes = bytes };
+    if (timeline.heap_count > 0 && make_batch(cursor, timeline.events)) {
         take_batch(cursor, &timeline);
     }
     mt_timeline_close(&timeline);

@@ -15,7 +15,7 @@ static const struct mt_chunk *copy_at(const struct mt_timeline *timeline, const 
 static uint32_t first_chunk_locked(const struct mt_tracker *tracker, const struct mt_history *history, uint64_t from_ns,
                                    uint64_t from_number)
 {
-    uint32_t low = 0;
+    uint32_t low = from_number < history->events ? 0 : history->order_count;
     uint32_t high = history->order_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -38,7 +38,7 @@ static mt_status count_chunks(struct mt_tracker *tracker, uint64_t from_ns, cons
             return MT_E_BUSY;
         }
         uint32_t first = first_chunk_locked(tracker, &shard->history, from_ns, from_number == NULL ? 0 : from_number[i]);
-        *ret += shard->history.order_count - first + 1; /* one more may be opened before it is copied */
+        *ret += shard->history.order_count - first;
         mt_shard_unlock(shard);
     }
     return MT_OK;
@@ -168,23 +168,35 @@ static void sum_totals(struct mt_timeline *timeline)
     }
 }
 
+static mt_status make_copies(struct mt_timeline *timeline, uint32_t chunks)
+{
+    void *copies = timeline->small;
+    size_t bytes = (size_t)chunks * MT_CHUNK_BYTES;
+    if (bytes > sizeof timeline->small) {
+        mt_status status = mt_os_map_anonymous(bytes, &copies);
+        if (status != MT_OK) {
+            return status;
+        }
+    }
+    timeline->copies = copies;
+    timeline->copies_bytes = bytes;
+    return MT_OK;
+}
+
 mt_status mt_timeline_open(struct mt_tracker *tracker, uint64_t from_ns, const uint64_t *from_number, uint64_t to_ns,
                            struct mt_timeline *ret)
 {
     uint32_t chunks = 0;
-    void *copies = NULL;
-    memset(ret, 0, sizeof *ret);
+    memset(ret, 0, offsetof(struct mt_timeline, small));
     ret->to_ns = to_ns;
     mt_status status = count_chunks(tracker, from_ns, from_number, &chunks);
     if (status != MT_OK) {
         return status;
     }
-    status = mt_os_map_anonymous((size_t)chunks * MT_CHUNK_BYTES, &copies);
+    status = make_copies(ret, chunks);
     if (status != MT_OK) {
         return status;
     }
-    ret->copies = copies;
-    ret->copies_bytes = (size_t)chunks * MT_CHUNK_BYTES;
     status = copy_chunks(ret, tracker, from_ns, from_number);
     if (status != MT_OK) {
         mt_timeline_close(ret);
@@ -202,7 +214,9 @@ mt_status mt_timeline_open(struct mt_tracker *tracker, uint64_t from_ns, const u
 
 void mt_timeline_close(struct mt_timeline *timeline)
 {
-    mt_os_unmap(timeline->copies, timeline->copies_bytes);
+    if (timeline->copies != timeline->small) {
+        mt_os_unmap(timeline->copies, timeline->copies_bytes);
+    }
     timeline->copies = NULL;
 }
 

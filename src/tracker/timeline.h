@@ -9,6 +9,8 @@
 
 #include "tracker/private.h"
 
+enum { MT_TIMELINE_SMALL_CHUNKS = 4 }; /* that many copies need no mapping: a cursor that follows closely */
+
 /* One shard's copies and where reading stands. */
 struct mt_timeline_part {
     uint32_t first, chunks; /* of the copies */
@@ -29,6 +31,7 @@ struct mt_timeline {
     uint32_t heap[MT_SHARDS_ALL]; /* parts that have an event, smallest (time, number) first */
     uint32_t heap_count;
     struct mt_timeline_part parts[MT_SHARDS_ALL];
+    uint8_t small[MT_TIMELINE_SMALL_CHUNKS * MT_CHUNK_BYTES] __attribute__((aligned(8))); /* copies may be this */
 };
 
 /* Copies the chunks that hold events from from_ns or later and, per shard, from from_number[shard] or later (NULL: all).

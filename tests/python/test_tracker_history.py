@@ -4,6 +4,7 @@ Ground truth: trackermodel.Model, and folding the events back into statistics. S
 """
 
 import json
+import pathlib
 import random
 
 import pytest
@@ -37,6 +38,14 @@ def test_a2_19_a_live_record_costs_less_than_53_bytes():
         print(grown)
     """)
     assert int(out) <= 53 * 1_000_000
+
+
+def test_a2_17_a2_18_the_bench_does_the_work():
+    """Time is the bench's business; here: it runs, and what it measures was done (it checks the counts itself)."""
+    bench = pathlib.Path(__file__).resolve().parents[2] / "bench/micro/tracker.py"
+    line = child(bench.read_text(encoding="utf-8"), 2000, 1)
+    row = json.loads(line[len("BENCH "):])
+    assert row["pairs"] == 2000 and min(row["plain_ms"], row["stacks_ms"], row["calibration_ms"]) > 0
 
 
 # ---- A2-20: files ---------------------------------------------------------------------------------------------------------
