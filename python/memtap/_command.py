@@ -30,7 +30,7 @@ def main(arguments: Optional[List[str]] = None) -> NoReturn:
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     if sys.executable:
-        os.environ.setdefault("MEMTAP_PYTHON", sys.executable)
+        os.environ["MEMTAP_OWN_PYTHON"] = sys.executable
     try:
         os.execv(program_path(), ["memtap", *words])
     except OSError as error:

@@ -48,7 +48,9 @@ static mt_status use_python(struct mt_run *run, const char *const *before, char 
                             struct mt_error *err)
 {
     const char *python = getenv("MEMTAP_PYTHON");
-    python = python != NULL && python[0] != '\0' ? python : "python3";
+    const char *own = getenv("MEMTAP_OWN_PYTHON"); /* whose package this program came with: python/memtap/_command.py */
+    own = own != NULL && own[0] != '\0' ? own : "python3";
+    python = python != NULL && python[0] != '\0' ? python : own;
     mt_status status = mt_program_find(python, NULL, &run->program, err);
     if (status != MT_OK) {
         (void)mt_error_prefix(err, "no Python (set MEMTAP_PYTHON to one)");
@@ -201,6 +203,7 @@ static bool is_agents(const char *variable)
     static const char *const names[] = {
         "MEMTAP_OUTPUT=", "MEMTAP_ROOT_PID=",          "MEMTAP_MODE=",     "MEMTAP_RATE=", "MEMTAP_NATIVE=",
         "MEMTAP_FOLLOW=", "MEMTAP_PYTHON_ALLOCATORS=", "MEMTAP_MAX_FILE=", "MEMTAP_TICK=", "MEMTAP_DURATION=",
+        "MEMTAP_OWN_PYTHON=",
         "LD_PRELOAD=",
     };
     for (size_t i = 0; i < MT_COUNTOF(names); i++) {

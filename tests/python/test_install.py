@@ -150,10 +150,12 @@ def test_installed_wheel_profiles_its_own_interpreter(wheel, version, tmp_path):
     by_name, by_module = run(folder / "memtap", "--version"), run(folder / "python", "-m", "memtap", "--version", cwd=tmp_path)
     assert by_name.stdout == by_module.stdout and by_name.stdout.splitlines()[0] == f"memtap {release}"
 
+    quiet = {key: value for key, value in clean_environment().items() if "PYTHON" not in key}
     app = tmp_path / "app.py"
-    app.write_text(f"import sys\nkept = bytearray({LIVE_BYTES})\nprint(sys.prefix)\n")
-    by_path = run(folder / "memtap", "run", "-q", "-o", tmp_path / "a.mtap", app)
-    assert by_path.stdout.strip() == str(tmp_path / "env")  # this interpreter, not the first on PATH
+    app.write_text(f"import os, sys\nkept = bytearray({LIVE_BYTES})\n"
+                   "print(sys.prefix, *[name for name in os.environ if 'OWN_PYTHON' in name])\n")
+    by_path = run(folder / "memtap", "run", "-q", "-o", tmp_path / "a.mtap", app, env=quiet)
+    assert by_path.stdout.strip() == str(tmp_path / "env")  # this interpreter, not the first on PATH; and nothing of that is left
     by_code = run(folder / "memtap", "run", "-q", "-o", tmp_path / "b.mtap", "--", folder / "python", "-c",
                   f"kept = bytearray({LIVE_BYTES})")
     assert by_code.returncode == 0
