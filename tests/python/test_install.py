@@ -155,7 +155,8 @@ def test_installed_wheel_profiles_its_own_interpreter(wheel, version, tmp_path):
     app.write_text(f"import os, sys\nkept = bytearray({LIVE_BYTES})\n"
                    "print(sys.prefix, *[name for name in os.environ if 'OWN_PYTHON' in name])\n")
     by_path = run(folder / "memtap", "run", "-q", "-o", tmp_path / "a.mtap", app, env=quiet)
-    assert by_path.stdout.strip() == str(tmp_path / "env")  # this interpreter, not the first on PATH; and nothing of that is left
+    # This interpreter, not the first on PATH; and nothing of how it was told is left.
+    assert by_path.stdout.strip() == str(tmp_path / "env")
     by_code = run(folder / "memtap", "run", "-q", "-o", tmp_path / "b.mtap", "--", folder / "python", "-c",
                   f"kept = bytearray({LIVE_BYTES})")
     assert by_code.returncode == 0
