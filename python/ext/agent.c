@@ -81,11 +81,13 @@ static bool load(const char *path)
 static PyObject *agent_load(PyObject *self, PyObject *arguments)
 {
     (void)self;
-    const char *path = NULL;
-    if (!PyArg_ParseTuple(arguments, "s:load", &path) || !load(path)) {
+    PyObject *path = NULL;
+    if (!PyArg_ParseTuple(arguments, "O&:load", PyUnicode_FSConverter, &path)) {
         return NULL;
     }
-    return PyUnicode_FromString(g_agent->version);
+    bool is_there = load(PyBytes_AsString(path));
+    Py_DECREF(path);
+    return is_there ? PyUnicode_FromString(g_agent->version) : NULL;
 }
 
 static bool is_loaded(void)
@@ -103,17 +105,21 @@ static PyObject *agent_start(PyObject *self, PyObject *arguments)
     unsigned long long rate = 0, most = 0, seed = 0;
     unsigned mode = 0;
     int native = 0, python_allocators = 0;
-    if (!PyArg_ParseTuple(arguments, "sIKppKK:start", &what.path, &mode, &rate, &native, &python_allocators, &most, &seed) ||
-        !is_loaded()) {
+    PyObject *path = NULL; /* bytes: a name on disk need not be text */
+    if (!is_loaded() || !PyArg_ParseTuple(arguments, "O&IKppKK:start", PyUnicode_FSConverter, &path, &mode, &rate, &native,
+                                          &python_allocators, &most, &seed)) {
         return NULL;
     }
+    what.path = PyBytes_AsString(path);
     what.mode = mode;
     what.rate_bytes = rate;
     what.native = native != 0;
     what.python_allocators = python_allocators != 0;
     what.max_file_bytes = most;
     what.seed = seed;
-    return none_or_failure(g_agent->start(&what));
+    PyObject *outcome = none_or_failure(g_agent->start(&what));
+    Py_DECREF(path);
+    return outcome;
 }
 
 static PyObject *agent_resume(PyObject *self, PyObject *arguments)
@@ -160,11 +166,11 @@ static PyObject *agent_state(PyObject *self, PyObject *none)
     if (code != MEMTAP_AGENT_OK) {
         return fail(code);
     }
-    return Py_BuildValue("{s:s,s:K,s:K,s:K,s:O,s:O,s:s}", "mode", modes[state.mode], "rate_bytes",
+    return Py_BuildValue("{s:s,s:K,s:K,s:K,s:O,s:O,s:N}", "mode", modes[state.mode], "rate_bytes",
                          (unsigned long long)state.rate_bytes, "live_samples", (unsigned long long)state.live_samples,
                          "dropped_events", (unsigned long long)state.dropped_events, "by_command",
                          state.by_command ? Py_True : Py_False, "preloaded", state.preloaded ? Py_True : Py_False, "path",
-                         state.path);
+                         PyUnicode_DecodeFSDefault(state.path));
 }
 
 /* Allocations of the calling thread between enter and leave are on memtap's account. False: there is no agent to tell. */

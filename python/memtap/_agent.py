@@ -21,6 +21,7 @@ MAX_RATE_BYTES = 1 << 50
 
 lock = threading.RLock()  # around everything that starts or stops
 _give_way: Optional[Callable[[], None]] = None  # asks a stopped profiler to let go
+_on_end: Optional[Callable[[], None]] = None  # tells a profiler that looks at somebody's recording that it has ended
 
 
 def load() -> str:
@@ -86,6 +87,24 @@ def _translated(error: BaseException, path: str) -> Exception:
         who = "memtap run" if present["by_command"] else "memtap"
         return RuntimeError(f"{text}: {who} writes {present['path']}")
     return RuntimeError(text)
+
+
+def set_on_end(callback: Optional[Callable[[], None]]) -> None:
+    """callback is called, under the lock, when a recording has ended that is not its owner's; None: nobody looks."""
+    global _on_end
+    _on_end = callback
+
+
+def end() -> None:
+    """Completes the present trace and takes the hooks back, unless a profiler goes on at once. AgentError as agent_stop."""
+    try:
+        _memtap.agent_stop()
+    finally:
+        if _on_end is not None:
+            _on_end()
+        if _memtap.agent_state()["mode"] == "off":
+            with contextlib.suppress(_memtap.AgentError):
+                _memtap.agent_remove_hooks()
 
 
 def private_path(purpose: str) -> str:

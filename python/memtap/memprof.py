@@ -29,6 +29,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import sys
 import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, Iterator, List, Optional, Tuple
@@ -63,7 +64,8 @@ _shutdown = False
 _rate_bytes = 0
 _session: Optional[Any] = None  # _memtap.Session of the trace with our samples
 _since = 0  # clock of our first sample
-_own_path: Optional[str] = None  # the trace is ours; None: somebody else's
+_own_path: Optional[str] = None  # of a trace of our own
+_joined_path: Optional[str] = None  # of somebody else's that we look at instead
 _parents: List[Any] = []  # sessions a fork child was born with: never touched again
 
 
@@ -104,6 +106,7 @@ class AllocationSample:
 
     @property
     def is_live(self) -> bool:
+        """Was it alive when the snapshot was taken?"""
         return self.lifetime_ns is None
 
 
@@ -147,13 +150,13 @@ class FramePointerHealth:
 class HeapSnapshot:
     """The live samples of one moment. total_samples: ever taken; estimated_heap_bytes: sum of the live samples' weights."""
 
-    samples: List[AllocationSample]
+    samples: List[AllocationSample] = field(repr=False)
     total_samples: int
     live_samples: int
     estimated_heap_bytes: int
     timestamp_ns: int
     frame_pointer_health: FramePointerHealth
-    freed_samples: List[AllocationSample] = field(default_factory=list)
+    freed_samples: List[AllocationSample] = field(default_factory=list, repr=False)
 
     def top_allocators(self, n: int = 10, by: str = "site") -> List[Dict[str, Any]]:
         """The n sites with most live bytes: dicts with function, file, line, estimated_bytes, sample_count.
@@ -183,7 +186,7 @@ class HeapSnapshot:
 
 
 @dataclass
-class MemProfStats:
+class ProfilerStats:
     """Counters of the profiler.
 
     total_samples = live_samples + freed_samples; unique_stacks; estimated_heap_bytes: as a snapshot's;
@@ -205,7 +208,7 @@ class MemProfStats:
     zombie_races_detected: int = 0
 
 
-ProfilerStats = MemProfStats
+MemProfStats = ProfilerStats
 
 
 # ---- lifecycle ------------------------------------------------------------------------------------------------------
@@ -270,29 +273,36 @@ def shutdown() -> None:
 def _begin(rate: int) -> None:
     """Goes on in our trace, joins a recording under way, or begins a trace."""
     present = _agent.state()
-    if present["mode"] != "off" and _session is not None and present["path"] == _own_path:
-        _memtap.agent_resume(rate)
-    elif present["mode"] != "off" and not _stopped_profiler_owns(present):
-        _join(present, rate)
-    else:
+    if present["mode"] == "off":
         _begin_trace(rate)
-
-
-def _stopped_profiler_owns(present: Dict[str, Any]) -> bool:
-    return _own_path is not None and present["path"] == _own_path
-
-
-def _join(present: Dict[str, Any], rate: int) -> None:
-    global _session, _since, _own_path
-    if _session is not None and _own_path is None:
-        return  # joined before: goes on
-    if present["mode"] == "sample":
+    elif present["path"] == _own_path:
         _memtap.agent_resume(rate)
+    elif present["path"] != _joined_path:
+        _join(present)
+
+
+def _join(present: Dict[str, Any]) -> None:
+    """Looks at somebody else's recording from now on, and at the rate it has."""
+    global _session, _since, _joined_path
     if present["mode"] == "aggregate":
         raise RuntimeError("Profiler not available: this process is recorded in aggregate mode, which keeps no samples")
-    _session = _memtap.Session(present["path"])
-    _since = _session.totals()["last_ns"] + 1
-    _own_path = None
+    session = _memtap.Session(present["path"])
+    _forget_trace()
+    _session = session
+    _since = session.totals()["last_ns"] + 1
+    _joined_path = present["path"]
+    _agent.set_on_end(_go_on_alone)
+
+
+def _go_on_alone() -> None:
+    """The recording we looked at has ended: its owner is not to suffer if we cannot go on."""
+    if not _running or _joined_path is None or _agent.state()["path"] != _joined_path:
+        return
+    try:
+        with _agent.unrecorded():
+            _begin_trace(_rate_bytes)
+    except (RuntimeError, OSError) as error:
+        warnings.warn(f"memtap.memprof takes no more samples: {error}", RuntimeWarning, stacklevel=4)
 
 
 def _begin_trace(rate: int) -> None:
@@ -304,23 +314,40 @@ def _begin_trace(rate: int) -> None:
         raise RuntimeError("Interposition hooks failed") from None
     _forget_trace()
     _own_path = path
-    _session = _memtap.Session(path)
-    hooked = _self_test()
-    _memtap.agent_resume(rate)
-    _since = _session.totals()["last_ns"] + 1
-    _agent.set_give_way(_give_way)
-    if not hooked:
+    try:
+        _session = _memtap.Session(path)
+        if not _self_test():
+            raise RuntimeError("Interposition hooks failed")
+        _memtap.agent_resume(rate)
+        _since = _session.totals()["last_ns"] + 1
+    except BaseException:
         _let_go()
-        raise RuntimeError("Interposition hooks failed")
+        raise
+    _agent.set_give_way(_give_way)
+    _remove_at_worker_exit()
+
+
+def _remove_at_worker_exit() -> None:
+    """Worker processes of multiprocessing end without atexit."""
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        from multiprocessing import util
+
+        util.Finalize(None, _at_worker_exit, args=(os.getpid(), _own_path), exitpriority=0)
+
+
+def _at_worker_exit(pid: int, path: str) -> None:
+    if pid == os.getpid() and path == _own_path:
+        shutdown()
 
 
 def _self_test() -> bool:
     """At a rate of one byte every allocation is a sample: is a large one of ours seen?"""
-    before = _memtap.agent_state()["live_samples"]
+    before: int = _memtap.agent_state()["live_samples"]
     _memtap.agent_leave()
     try:
         block = bytearray(1 << 16)
-        after = _memtap.agent_state()["live_samples"]
+        after: int = _memtap.agent_state()["live_samples"]
         del block
     finally:
         _memtap.agent_enter()
@@ -329,13 +356,13 @@ def _self_test() -> bool:
 
 def _give_way() -> None:
     """Another user wants the agent: a profiler that is only watching frees lets it go; what it has seen stays readable."""
-    if not _running:
+    if not _running and _own_path is not None and _memtap.agent_state()["path"] == _own_path:
         with contextlib.suppress(_memtap.AgentError):
             _memtap.agent_stop()
 
 
 def _forget_trace() -> None:
-    global _session, _own_path
+    global _session, _own_path, _joined_path
     if _session is not None:
         _session.close()
     if _own_path is not None:
@@ -343,6 +370,7 @@ def _forget_trace() -> None:
             os.unlink(_own_path)
     _session = None
     _own_path = None
+    _joined_path = None
 
 
 def _let_go() -> None:
@@ -350,20 +378,23 @@ def _let_go() -> None:
         with contextlib.suppress(_memtap.AgentError):
             _memtap.agent_stop()
             _memtap.agent_remove_hooks()
-        _agent.set_give_way(None)
+    _agent.set_give_way(None)
+    _agent.set_on_end(None)
     _forget_trace()
 
 
 def _in_fork_child() -> None:
     """The agent does not record in a child, and the session's lock may be held by a thread that is not here."""
-    global _initialized, _running, _session, _own_path, _since
+    global _running, _session, _own_path, _joined_path, _since
     if _session is not None:
         _parents.append(_session)
     _session = None
     _own_path = None
+    _joined_path = None
     _since = 0
     _running = False
     _agent.set_give_way(None)
+    _agent.set_on_end(None)
 
 
 os.register_at_fork(after_in_child=_in_fork_child)
@@ -423,12 +454,12 @@ def _health(live: List[Tuple[int, ...]], stacks: Dict[int, Any]) -> FramePointer
     return FramePointerHealth(shallow, total, sum(depths) / total if total else 0.0, min(depths) if depths else 0)
 
 
-def get_stats() -> MemProfStats:
+def get_stats() -> ProfilerStats:
     """Counters, without stacks and so cheaper than a snapshot. RuntimeError: never started, or shut down."""
     session = _present_session()
     with _agent.unrecorded():
         totals = session.totals(_since)
-        return MemProfStats(
+        return ProfilerStats(
             total_samples=totals["total_samples"],
             live_samples=totals["live_samples"],
             freed_samples=totals["freed_samples"],
@@ -436,11 +467,16 @@ def get_stats() -> MemProfStats:
             estimated_heap_bytes=totals["live_weight_bytes"],
             heap_map_load_percent=_table_load_percent(totals["live_samples"]),
             collisions=totals["double_allocations"],
-            sampling_rate_bytes=1 if totals["exact"] else _rate_bytes,
+            sampling_rate_bytes=1 if totals["exact"] else _present_rate(),
             shallow_stack_warnings=totals["broken_stacks"],
             death_during_birth=totals["unknown_frees"],
             zombie_races_detected=totals["double_allocations"],
         )
+
+
+def _present_rate() -> int:
+    joined = _memtap.agent_state() if _joined_path is not None else None
+    return joined["rate_bytes"] if joined and joined["path"] == _joined_path and joined["rate_bytes"] else _rate_bytes
 
 
 def _table_load_percent(live: int) -> float:

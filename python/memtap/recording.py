@@ -15,6 +15,7 @@ survives the death of the process. Recorded are all threads of this process, not
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 from typing import Any, Callable, Optional, TypeVar, Union
 
@@ -33,7 +34,7 @@ class Recording:
     """
 
     def __init__(self, path: Path, mode: str, rate: int, native: bool, python_allocators: bool, max_file: int, overwrite: bool) -> None:
-        self._pattern = os.fspath(path)
+        self._pattern = os.fsdecode(path)
         self._mode = mode
         self._rate = rate
         self._native = native
@@ -48,6 +49,8 @@ class Recording:
     def _next_path(self) -> str:
         self._number += 1
         name = self._pattern.replace("{pid}", str(os.getpid())).replace("{n}", str(self._number))
+        if not name:
+            raise ValueError("the path of a recording is empty")
         return os.path.abspath(name)
 
     def start(self) -> "Recording":
@@ -73,12 +76,11 @@ class Recording:
             if self._pid != os.getpid():
                 return
             try:
-                _memtap.agent_stop()
+                _agent.end()
             except _memtap.AgentError as error:
                 if error.args[0] != 9:  # IDLE: it stopped by itself (full disk, size limit); the file says so
                     self.running = True
                     raise RuntimeError(error.args[1]) from None
-            _memtap.agent_remove_hooks()
 
     def __enter__(self) -> "Recording":
         return self.start()
@@ -88,12 +90,26 @@ class Recording:
             self.stop()
 
     def __call__(self, function: Function) -> Function:
+        """The function, each call of which is a recording of its own; a coroutine function until it has been awaited."""
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{function.__name__} is a generator, which runs in pieces: use `with memtap.record(...)` inside it")
+        if inspect.iscoroutinefunction(function):
+            return self._recorded_coroutine(function)  # type: ignore[no-any-return]
+
         @functools.wraps(function)
         def recorded(*args: Any, **kwargs: Any) -> Any:
             with self:
                 return function(*args, **kwargs)
 
         return recorded  # type: ignore[return-value]
+
+    def _recorded_coroutine(self, function: Any) -> Any:
+        @functools.wraps(function)
+        async def recorded(*args: Any, **kwargs: Any) -> Any:
+            with self:
+                return await function(*args, **kwargs)
+
+        return recorded
 
     def __repr__(self) -> str:
         return f"<memtap.Recording {self.path or self._pattern!r}, {self._mode}, {'running' if self.running else 'stopped'}>"
