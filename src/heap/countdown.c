@@ -6,10 +6,12 @@ static uint64_t draw_step(struct mt_thread *t)
     return t->rate != MT_RATE_PAUSED ? mt_sampler_step(&t->sampler, t->rate) : MT_COUNTDOWN_FAR;
 }
 
-/* Sets the countdown; in pieces where nobody else may write to it, so that a change of rate is noticed soon. */
+/* Sets the countdown; in pieces where nobody else may write to it, so that a change of rate is noticed soon, and in a pause,
+ * where the poke that ends it could be lost to a subtraction of the owner's and nothing else would come. */
 static void arm(struct mt_thread *t, uint64_t step)
 {
-    uint64_t piece = t->tls != NULL || step < MT_COUNTDOWN_CHUNK ? step : MT_COUNTDOWN_CHUNK;
+    bool whole = t->tls != NULL && t->rate != MT_RATE_PAUSED;
+    uint64_t piece = whole || step < MT_COUNTDOWN_CHUNK ? step : MT_COUNTDOWN_CHUNK;
     t->beyond = step - piece;
     t_mt.left = piece;
 }
