@@ -5,20 +5,15 @@
 #include "base/hash.h"
 #include "base/status.h"
 
-#include <stddef.h>
+#include <string.h>
 
 enum { MANTISSA_BITS = 53 };
+#define SQRT2_MANTISSA 0xB504F333F9DE6484u /* sqrt(2) * 2^63 */
 static const double LN2 = 0.69314718055994530942;
 
 static uint64_t rotate_left(uint64_t x, int bits)
 {
     return (x << bits) | (x >> (64 - bits));
-}
-
-void mt_sampler_seed(struct mt_sampler *s, uint64_t seed)
-{
-    s->state[0] = mt_hash_u64(seed ^ 0x6A09E667F3BCC909u);
-    s->state[1] = mt_hash_u64(s->state[0] ^ seed ^ 0xBB67AE8584CAA73Bu) | 1; /* never all zero */
 }
 
 uint64_t mt_sampler_random(struct mt_sampler *s)
@@ -32,34 +27,50 @@ uint64_t mt_sampler_random(struct mt_sampler *s)
     return result;
 }
 
+/* No branch on the random bits (half of them would be mispredicted), one division, and a short chain of operations. */
+MT_INLINE double neg_log(uint64_t bits)
+{
+    /* u = n / 2^53, n in [1, 2^53]; n = m * 2^k with m in [sqrt(1/2), sqrt(2)): keeps |s| <= 0.172 and, for u near 1, the
+     * relative precision. n has at most 53 significant bits, so m is exact. */
+    uint64_t n = bits + 1;
+    int zeros = __builtin_clzll(n);
+    uint64_t mantissa = n << zeros;
+    uint64_t is_large = mantissa > SQRT2_MANTISSA;
+    uint64_t m_bits = ((1023 - is_large) << 52) + (mantissa << 1 >> 12);
+    int k = 63 - zeros + (int)is_large;
+    double m;
+    memcpy(&m, &m_bits, sizeof m);
+    /* ln m = 2 atanh(s) = 2 s (1 + s^2/3 + s^4/5 ...), s = (m-1)/(m+1); what is cut off is below 2e-12 of it */
+    double s = (m - 1.0) / (m + 1.0);
+    double x = s * s;
+    double x2 = x * x;
+    double low = (1.0 + x * (1.0 / 3)) + x2 * (1.0 / 5 + x * (1.0 / 7));
+    double high = (1.0 / 9 + x * (1.0 / 11)) + x2 * (1.0 / 13);
+    double result = (double)(MANTISSA_BITS - k) * LN2 - 2.0 * s * (low + x2 * x2 * high);
+    return result > 0.0 ? result : 0.0;
+}
+
 double mt_sampler_neg_log(uint64_t bits)
 {
-    static const double coefficients[] = { /* of atanh's series, x^19 first: a division each would cost 4 ns a term */
-        1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13, 1.0 / 11, 1.0 / 9, 1.0 / 7, 1.0 / 5, 1.0 / 3, 1.0,
-    };
-    /* u = n / 2^53, n in [1, 2^53]; n = m * 2^k with m in [1, 2) */
-    uint64_t n = bits + 1;
-    int k = 63 - __builtin_clzll(n);
-    double m = (double)n / (double)((uint64_t)1 << k);
-    if (m > 1.41421356237309505) { /* keeps |s| <= 0.172 and, for u near 1, the relative precision */
-        m *= 0.5;
-        k++;
-    }
-    /* ln m = 2 atanh(s), s = (m-1)/(m+1) */
-    double s = (m - 1.0) / (m + 1.0);
-    double s2 = s * s;
-    double sum = 0.0;
-    for (size_t i = 0; i < MT_COUNTOF(coefficients); i++) {
-        sum = sum * s2 + coefficients[i];
-    }
-    double ln_m = 2.0 * s * sum;
-    double result = (double)(MANTISSA_BITS - k) * LN2 - ln_m;
-    return result > 0.0 ? result : 0.0;
+    return neg_log(bits);
+}
+
+static double draw(struct mt_sampler *s)
+{
+    return neg_log(mt_sampler_random(s) >> (64 - MANTISSA_BITS));
+}
+
+void mt_sampler_seed(struct mt_sampler *s, uint64_t seed)
+{
+    s->state[0] = mt_hash_u64(seed ^ 0x6A09E667F3BCC909u);
+    s->state[1] = mt_hash_u64(s->state[0] ^ seed ^ 0xBB67AE8584CAA73Bu) | 1; /* never all zero */
+    s->next = draw(s);
 }
 
 uint64_t mt_sampler_step(struct mt_sampler *s, uint64_t rate)
 {
-    double bytes = mt_sampler_neg_log(mt_sampler_random(s) >> (64 - MANTISSA_BITS)) * (double)rate;
+    double bytes = s->next * (double)rate;
+    s->next = draw(s);
     if (bytes >= 9.2e18) {
         return (uint64_t)9200000000000000000u;
     }

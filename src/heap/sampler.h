@@ -12,6 +12,7 @@
 
 struct mt_sampler {
     uint64_t state[2]; /* xoroshiro128+ (Blackman and Vigna 2018) */
+    double next;       /* the next step at a rate of 1; made ahead, so that nobody waits for its 90 cycles */
 };
 
 void mt_sampler_seed(struct mt_sampler *s, uint64_t seed);
