@@ -29,6 +29,8 @@
 #define mt_cas_acq_rel(p, expected, v)                                                                                 \
     __atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
 #define mt_fence_seq_cst() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define mt_fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
+#define mt_fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 #define mt_fence_compiler() __atomic_signal_fence(__ATOMIC_SEQ_CST)
 #if defined(__x86_64__)
 #define mt_cpu_relax() __builtin_ia32_pause()

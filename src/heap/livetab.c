@@ -173,10 +173,12 @@ static bool grow_table_locked(void)
     return true;
 }
 
+/* Around what a look-up must not see half of: entries moved, another array. Putting an entry into a free slot, or freeing
+ * one at the end of its run, is a single store that breaks no other entry's run. */
 static void write_begin(void)
 {
     mt_store_relaxed(&g_live.sequence, g_live.sequence + 1);
-    mt_fence_seq_cst();
+    mt_fence_release(); /* the odd sequence before what is written */
 }
 
 static void write_end(void)
@@ -186,8 +188,11 @@ static void write_end(void)
 
 static bool insert_locked(uint64_t ptr, uint64_t size)
 {
-    if ((g_live.count + 1) * 2 > g_live.mask + 1 && !grow_table_locked()) {
-        if (g_live.count + 1 >= g_live.mask) {
+    if (MT_UNLIKELY((g_live.count + 1) * 2 > g_live.mask + 1)) {
+        write_begin();
+        bool grown = grow_table_locked();
+        write_end();
+        if (!grown && g_live.count + 1 >= g_live.mask) {
             return false;
         }
     }
@@ -211,14 +216,13 @@ bool mt_livetab_insert(const void *ptr, uint64_t size)
     if (!mt_spinlock_lock(&g_live.lock)) {
         return false;
     }
-    write_begin();
     bool inserted = insert_locked((uint64_t)(uintptr_t)ptr, size);
-    write_end();
     mt_spinlock_unlock(&g_live.lock);
     return inserted;
 }
 
-static void delete_locked(uint64_t at)
+/* Closes the gap that removing the entry at `at` leaves in its run; returns the slot that is free then. */
+static uint64_t shift_back_locked(uint64_t at)
 {
     uint64_t mask = g_live.mask;
     for (uint64_t next = (at + 1) & mask; g_live.entries[next].ptr != 0; next = (next + 1) & mask) {
@@ -229,7 +233,20 @@ static void delete_locked(uint64_t at)
             at = next;
         }
     }
+    return at;
+}
+
+static void delete_locked(uint64_t at)
+{
+    bool moves = g_live.entries[(at + 1) & g_live.mask].ptr != 0;
+    if (MT_UNLIKELY(moves)) {
+        write_begin();
+        at = shift_back_locked(at);
+    }
     mt_store_relaxed(&g_live.entries[at].ptr, (uint64_t)0);
+    if (MT_UNLIKELY(moves)) {
+        write_end();
+    }
     mt_store_relaxed(&g_live.count, g_live.count - 1);
 }
 
@@ -247,7 +264,7 @@ bool mt_livetab_contains(const void *ptr)
             at = (at + 1) & mask;
             found = mt_load_relaxed(&entries[at].ptr);
         }
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        mt_fence_acquire();
         if ((before & 1) == 0 && mt_load_relaxed(&g_live.sequence) == before) {
             return found == wanted;
         }
@@ -268,9 +285,7 @@ bool mt_livetab_remove(const void *ptr, uint64_t *ret_size)
         if (ret_size != NULL) {
             *ret_size = g_live.entries[at].size;
         }
-        write_begin();
         delete_locked(at);
-        write_end();
         filter_remove(wanted);
     }
     mt_spinlock_unlock(&g_live.lock);
