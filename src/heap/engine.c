@@ -185,7 +185,7 @@ enum mt_verdict mt_engine_begin(size_t size)
 /* In sample mode every block says which rate its samples were taken at. Returns the clock for the sample itself. */
 static MT_NOINLINE uint64_t note_sample(struct mt_thread *t, uint64_t clock, const void *ptr)
 {
-    mt_engine_count(MT_COUNTER_SAMPLES, 1);
+    mt_engine_count_sample();
     if (t->journal.block_rate == t->rate) {
         return clock;
     }
@@ -376,11 +376,13 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
     return MT_RECORD;
 }
 
+/* The time of an outcome means nothing, it only follows its REALLOC_OLD. */
 static void record_realloc_outcome(struct mt_thread *t, enum mt_ext_kind outcome)
 {
-    uint64_t clock = mt_clock_stamp(t, 0);
+    uint64_t clock = mt_load_relaxed(&t->clock) + 1;
+    mt_store_relaxed(&t->clock, clock);
     if (mt_journal_room(t)) {
-        mt_encode_ext(&t->journal.encoder, outcome, clock, 0);
+        mt_encode_empty_ext(&t->journal.encoder, outcome, clock);
         mt_journal_commit(t);
     }
 }

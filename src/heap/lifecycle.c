@@ -29,6 +29,16 @@ void mt_engine_count(enum mt_counter counter, uint64_t amount)
     mt_fetch_add_relaxed(&counters()[counter], amount);
 }
 
+void mt_engine_count_sample(void)
+{
+    uint64_t *samples = &counters()[MT_COUNTER_SAMPLES];
+    if (mt_load_relaxed(&g_mt.threads_begun)) {
+        mt_fetch_add_relaxed(samples, 1u);
+    } else {
+        mt_store_relaxed(samples, mt_load_relaxed(samples) + 1);
+    }
+}
+
 uint64_t mt_engine_counter(enum mt_counter counter)
 {
     return mt_load_relaxed(&counters()[counter]);
