@@ -45,7 +45,7 @@ MT_INLINE uint32_t capture_stack(struct mt_thread *t, const struct mt_frame_regs
     }
     if (g_mt.python) {
         python = mt_pystack_capture(&t->python);
-        hash += t->python.count > 0 ? t->python.frames[t->python.count - 1].hash * MT_FILTER_MULTIPLIER : 0;
+        hash += t->python.leaf->hash * MT_FILTER_MULTIPLIER; /* 0 without frames */
     }
     if (MT_UNLIKELY(native != MT_UNWIND_COMPLETE || python > MT_PYSTACK_COMPLETE)) {
         count_trouble(native, python);

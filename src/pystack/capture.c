@@ -54,7 +54,7 @@ void mt_pystack_init(struct mt_pystack *p, void *memory)
 {
     struct mt_py_frame *frames = (struct mt_py_frame *)memory + 1;
     struct mt_py_known *known = (struct mt_py_known *)(void *)(frames + 2 * MT_PYSTACK_MAX_FRAMES);
-    frames[-1].frame = NO_FRAME;
+    frames[-1] = (struct mt_py_frame){ .frame = NO_FRAME };
     *p = (struct mt_pystack){
         .frames = frames,
         .scratch = frames + MT_PYSTACK_MAX_FRAMES,

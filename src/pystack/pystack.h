@@ -59,7 +59,7 @@ struct mt_py_frame {
 struct mt_pystack {
     struct mt_py_frame *frames;  /* MT_PYSTACK_MAX_FRAMES, virtual; before them one that is none */
     struct mt_py_frame *scratch;
-    struct mt_py_frame *leaf; /* frames[count - 1] */
+    struct mt_py_frame *leaf; /* frames[count - 1]: its hash is the stack's; without frames 0 */
     uint32_t count;
     uint64_t errors;  /* walks given up at a failed check, this thread */
     uint64_t tstate;  /* of the last capture, 1: none; a guess, always verified */

@@ -36,37 +36,70 @@ MT_INLINE void mt_encode_begin(struct mt_event_encoder *e, uint8_t *to, uint64_t
     *e = (struct mt_event_encoder){ .at = to, .clock = clock_first };
 }
 
+/* The mt_put_* functions write one field at `at` and return where the next goes: the place stays in a register, where
+ * e->at would be loaded and stored for every byte (a byte store may change anything). */
+
 /* Tag byte and, unless the clock just ticked by one, its delta. clock must be > e->clock. */
-MT_INLINE void mt_encode_tag(struct mt_event_encoder *e, unsigned kind, unsigned nibble, uint64_t clock)
+MT_INLINE uint8_t *mt_put_tag(struct mt_event_encoder *e, uint8_t *at, unsigned kind, unsigned nibble, uint64_t clock)
 {
     uint64_t delta = clock - e->clock;
     unsigned tag = kind | (nibble << MT_TAG_NIBBLE_SHIFT);
     e->clock = clock;
     e->events++;
     if (MT_LIKELY(delta == 1)) {
-        *e->at++ = (uint8_t)tag;
-        return;
+        *at = (uint8_t)tag;
+        return at + 1;
     }
-    *e->at++ = (uint8_t)(tag | MT_TAG_CLOCK);
-    e->at = mt_varint_put(e->at, delta);
+    *at = (uint8_t)(tag | MT_TAG_CLOCK);
+    return mt_varint_put(at + 1, delta);
+}
+
+MT_INLINE uint8_t *mt_put_addr(struct mt_event_encoder *e, uint8_t *at, uint64_t addr)
+{
+    uint64_t delta = mt_zigzag((int64_t)(addr - e->addr) >> 3);
+    e->addr = addr;
+    return mt_varint_put(at, delta);
+}
+
+MT_INLINE uint8_t *mt_put_stack(struct mt_event_encoder *e, uint8_t *at, uint32_t stack)
+{
+    uint64_t delta = mt_zigzag((int64_t)stack - (int64_t)e->stack);
+    e->stack = stack;
+    return mt_varint_put(at, delta);
+}
+
+MT_INLINE void mt_encode_tag(struct mt_event_encoder *e, unsigned kind, unsigned nibble, uint64_t clock)
+{
+    e->at = mt_put_tag(e, e->at, kind, nibble, clock);
 }
 
 MT_INLINE void mt_encode_addr(struct mt_event_encoder *e, uint64_t addr)
 {
-    e->at = mt_varint_put(e->at, mt_zigzag((int64_t)(addr - e->addr) >> 3));
-    e->addr = addr;
+    e->at = mt_put_addr(e, e->at, addr);
 }
 
 MT_INLINE void mt_encode_stack(struct mt_event_encoder *e, uint32_t stack)
 {
-    e->at = mt_varint_put(e->at, mt_zigzag((int64_t)stack - (int64_t)e->stack));
-    e->stack = stack;
+    e->at = mt_put_stack(e, e->at, stack);
 }
 
 MT_INLINE void mt_encode_remember(struct mt_event_encoder *e, uint64_t addr)
 {
     e->recent_at = (e->recent_at + 1) % MT_RECENT_COUNT;
     e->recent[e->recent_at] = addr;
+}
+
+/* The nibble of an address among the recent ones, 0: it is not there. Looks at the places in their fixed order, without
+ * a turn of the ring for each: an address that is there twice is found either way. */
+MT_INLINE unsigned mt_encode_recent(const struct mt_event_encoder *e, uint64_t addr)
+{
+#pragma GCC unroll 4
+    for (uint32_t slot = 0; slot < MT_RECENT_COUNT; slot++) {
+        if (e->recent[slot] == addr) {
+            return (e->recent_at - slot) % MT_RECENT_COUNT + 1;
+        }
+    }
+    return 0;
 }
 
 void mt_encode_wide(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock, const uint64_t *values,
@@ -81,30 +114,26 @@ MT_INLINE void mt_encode_alloc(struct mt_event_encoder *e, unsigned kind, enum m
         mt_encode_wide(e, kind == MT_EVENT_ALLOC ? MT_EXT_WIDE_ALLOC : MT_EXT_WIDE_REALLOC_NEW, clock, values, 4);
         return;
     }
-    mt_encode_tag(e, kind, (unsigned)allocator, clock);
-    mt_encode_addr(e, addr);
-    e->at = mt_varint_put(e->at, size);
-    mt_encode_stack(e, stack);
     mt_encode_remember(e, addr);
+    uint8_t *at = mt_put_tag(e, e->at, kind, (unsigned)allocator, clock);
+    at = mt_put_addr(e, at, addr);
+    at = mt_varint_put(at, size);
+    e->at = mt_put_stack(e, at, stack);
 }
 
 /* kind is MT_EVENT_FREE or MT_EVENT_REALLOC_OLD. */
 MT_INLINE void mt_encode_free(struct mt_event_encoder *e, unsigned kind, uint64_t clock, uint64_t addr)
 {
-    unsigned back = 0;
-    while (back < MT_RECENT_COUNT && e->recent[(e->recent_at - back) % MT_RECENT_COUNT] != addr) {
-        back++;
-    }
-    if (back < MT_RECENT_COUNT) {
-        mt_encode_tag(e, kind, back + 1, clock);
+    unsigned nibble = mt_encode_recent(e, addr);
+    if (nibble != 0) {
+        mt_encode_tag(e, kind, nibble, clock);
         return;
     }
     if (MT_UNLIKELY((addr & 7) != 0)) {
         mt_encode_wide(e, kind == MT_EVENT_FREE ? MT_EXT_WIDE_FREE : MT_EXT_WIDE_REALLOC_OLD, clock, &addr, 1);
         return;
     }
-    mt_encode_tag(e, kind, 0, clock);
-    mt_encode_addr(e, addr);
+    e->at = mt_put_addr(e, mt_put_tag(e, e->at, kind, 0, clock), addr);
 }
 
 void mt_encode_map(struct mt_event_encoder *e, enum mt_map_kind kind, uint64_t clock, uint64_t addr, uint64_t bytes,
