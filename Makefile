@@ -58,7 +58,8 @@ test-unit: $(BUILD)/.tests-configured ## Unit tests (cmocka under ctest, one pro
 
 test-behaviour: $(BUILD)/.tests-configured $(VENV)/.ready ## End-to-end tests on real programs (pytest)
 	@$(NINJA) -C $(BUILD)
-	@$(PYTEST) tests/integration -m "not slow"
+	@MEMTAP_EXTRA_PYTHONS="$$(tools/pythons $(BUILD)/pythons | grep /root/usr/bin/python)" \
+	    $(PYTEST) tests/integration -m "not slow"
 
 test-accuracy: $(BUILD)/.tests-configured $(VENV)/.ready ## Statistics of the sampler against known truth
 	@$(NINJA) -C $(BUILD)
