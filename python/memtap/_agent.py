@@ -52,8 +52,9 @@ def set_give_way(callback: Optional[Callable[[], None]]) -> None:
     _give_way = callback
 
 
-def start(path: str, mode: str, rate_bytes: int, native: bool, python_allocators: bool, max_file_bytes: int = 0, seed: int = 0) -> None:
-    """Begins a trace at `path` (absolute, must not exist).
+def start(path: str, mode: str, rate_bytes: int, native: bool, python_allocators: bool, max_file_bytes: int = 0, seed: int = 0,
+          overwrite: bool = False) -> None:
+    """Begins a trace at `path` (absolute; must not exist, unless overwrite).
 
     RuntimeError: another recording is under way; OSError: the file cannot be made; NoHooks: nothing can be intercepted.
     """
@@ -61,6 +62,9 @@ def start(path: str, mode: str, rate_bytes: int, native: bool, python_allocators
     with lock:
         if _give_way is not None and _memtap.agent_state()["mode"] != "off":
             _give_way()
+        if overwrite and _memtap.agent_state()["mode"] == "off":
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
         try:
             _memtap.agent_start(path, MODES[mode], rate_bytes, native, python_allocators, max_file_bytes, seed)
         except _memtap.AgentError as error:

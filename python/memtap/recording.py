@@ -59,9 +59,8 @@ class Recording:
             raise RuntimeError("this recording is running already")
         path = self._next_path()
         with _agent.lock:
-            if self._overwrite and _agent.state()["mode"] == "off" and os.path.exists(path):
-                os.unlink(path)
-            _agent.start(path, self._mode, self._rate, self._native, self._python_allocators, self._max_file)
+            _agent.start(path, self._mode, self._rate, self._native, self._python_allocators, self._max_file,
+                         overwrite=self._overwrite)
             self.path = path
             self._pid = os.getpid()
             self.running = True
