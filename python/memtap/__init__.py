@@ -22,6 +22,7 @@ _HOME = {
     "MemoryScope": "memsnap",
     "MemorySnapshot": "memsnap",
     "capture_memory_snapshot": "memsnap",
+    "LeakCandidate": "tracker",
     "MemoryEvent": "tracker",
     "MemoryStatistics": "tracker",
     "MemoryTracker": "tracker",
@@ -29,36 +30,54 @@ _HOME = {
 
 _MODULES = ("gcmonitor", "memprof", "memsnap", "tracker")
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # "as" makes a name the package's own for type checkers, which do not compute __all__
+    from memtap import gcmonitor as gcmonitor
+    from memtap import memprof as memprof
+    from memtap import memsnap as memsnap
+    from memtap import tracker as tracker
     from memtap._memtap import VERSION as __version__
-    from memtap.gcmonitor import GCMonitor
-    from memtap.memprof import AllocationSample, FramePointerHealth, HeapProfiler, HeapSnapshot, ProfilerStats, StackFrame
-    from memtap.memsnap import MemoryScope, MemorySnapshot, capture_memory_snapshot
-    from memtap.profile import TraceError, open  # noqa: A004 - memtap.open is the name
-    from memtap.recording import record
-    from memtap.tracker import MemoryEvent, MemoryStatistics, MemoryTracker
+    from memtap.gcmonitor import GCMonitor as GCMonitor
+    from memtap.memprof import AllocationSample as AllocationSample
+    from memtap.memprof import FramePointerHealth as FramePointerHealth
+    from memtap.memprof import HeapProfiler as HeapProfiler
+    from memtap.memprof import HeapSnapshot as HeapSnapshot
+    from memtap.memprof import ProfilerStats as ProfilerStats
+    from memtap.memprof import StackFrame as StackFrame
+    from memtap.memsnap import MemoryScope as MemoryScope
+    from memtap.memsnap import MemorySnapshot as MemorySnapshot
+    from memtap.memsnap import capture_memory_snapshot as capture_memory_snapshot
+    from memtap.profile import TraceError as TraceError
+    from memtap.profile import open as open  # noqa: A004 - memtap.open is the name
+    from memtap.recording import record as record
+    from memtap.tracker import LeakCandidate as LeakCandidate
+    from memtap.tracker import MemoryEvent as MemoryEvent
+    from memtap.tracker import MemoryStatistics as MemoryStatistics
+    from memtap.tracker import MemoryTracker as MemoryTracker
 
 __all__ = [*_HOME]
 
 
-def __getattr__(name: str) -> Any:
-    import importlib
+if not TYPE_CHECKING:  # a type checker would believe in any name
 
-    if name in _MODULES:
-        return importlib.import_module(f"memtap.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'memtap' has no attribute {name!r}")
-    home = importlib.import_module(f"memtap.{_HOME[name]}")
-    value = home.VERSION if name == "__version__" else getattr(home, name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        import importlib
+
+        if name in _MODULES:
+            return importlib.import_module(f"memtap.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'memtap' has no attribute {name!r}")
+        home = importlib.import_module(f"memtap.{_HOME[name]}")
+        value = home.VERSION if name == "__version__" else getattr(home, name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> List[str]:
-    return sorted({*globals(), *_HOME, *_MODULES})
+    """What completion offers: the names of the package, not those it needs itself."""
+    return sorted([*_HOME, *_MODULES, *(name for name in globals() if name.startswith("__"))])
 
 
-def load_ipython_extension(ipython):
+def load_ipython_extension(ipython: Any) -> None:
     """`%load_ext memtap`: the cell magic `%%memtap` (memtap.jupyter)."""
     from memtap.jupyter import load_ipython_extension as load
 

@@ -59,7 +59,7 @@ class Measurement(NamedTuple):
 class Recording:
     """Records from start() to finish() into the file `path`; options are those of memtap.record()."""
 
-    def __init__(self, path: Union[str, os.PathLike], **options: Any) -> None:
+    def __init__(self, path: Union[str, "os.PathLike[str]"], **options: Any) -> None:
         self.path = os.fspath(path)
         self._options = options
 
@@ -89,7 +89,8 @@ class Recording:
         keys = ("peak_bytes", "leaked_bytes", "leaked_allocations", "allocations", "total_allocated_bytes", "dropped_events")
         with memtap.open(self.path) as trace:
             stats = trace.stats()
-            return Measurement(*(stats[key] for key in keys), trace.table(rows=TABLE_ROWS), trace.leaks())
+            numbers = {key: stats[key] for key in keys}
+            return Measurement(**numbers, table=trace.table(rows=TABLE_ROWS), leaks=trace.leaks())
 
 
 def _old_collections() -> int:
@@ -110,7 +111,7 @@ def parse_size(size: Union[str, int]) -> int:
     match = _SIZE.fullmatch(str(size))
     if match is None:
         raise ValueError(f"not a size: {size!r} (write '24 MB', '512 KiB' or a number of bytes)")
-    return math.floor(float(match.group(1)) * 1024 ** _UNITS[match.group(2).upper()])
+    return math.floor(float(match.group(1)) * (1 << 10 * _UNITS[match.group(2).upper()]))
 
 
 def format_size(size: float) -> str:

@@ -75,9 +75,8 @@ def top(samples: Sequence[Any], n: int, by: str) -> List[Dict[str, Any]]:
             site = sites.setdefault((frame.function, frame.file, frame.line), [0, 0])
             site[0] += sample.estimated_bytes
             site[1] += 1
-    rows = [
+    order = sorted(sites.items(), key=lambda site: (-site[1][0], site[0][0], site[0][2]))
+    return [
         {"function": function, "file": file, "line": line, "estimated_bytes": size, "sample_count": count}
-        for (function, file, line), (size, count) in sites.items()
+        for (function, file, line), (size, count) in order[: max(n, 0)]
     ]
-    rows.sort(key=lambda row: (-row["estimated_bytes"], row["function"], row["line"]))
-    return rows[: max(n, 0)]

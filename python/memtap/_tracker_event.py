@@ -232,4 +232,11 @@ class LeakCandidate(_LeakTuple):
         self.score = score
         return self
 
-    bytes = property(lambda self: self.size)
+    def __getnewargs_ex__(self) -> Tuple[Tuple[Any, ...], Dict[str, Any]]:
+        """For pickle and copy."""
+        return tuple(self), dict(vars(self))
+
+    @property
+    def bytes(self) -> int:
+        """The size."""
+        return self.size

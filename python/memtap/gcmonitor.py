@@ -273,6 +273,10 @@ class GCMonitor:
         """Exceptions of the tracker or its publishers while an event was handed over."""
         return self._ring.errors
 
+    def __repr__(self) -> str:
+        state = "watching" if self.is_running else "stopped"
+        return f"<memtap.GCMonitor: {state}, {self._ring.count} collections, {self._ring.total_ns / 1e6:.3f} ms>"
+
     def __enter__(self) -> "GCMonitor":
         self._ring.start()
         return self

@@ -268,6 +268,13 @@ class MemoryScope:
             if self._leases:
                 self._leases.pop().release()
 
+    def __repr__(self) -> str:
+        delta = self.delta()
+        state = "not used" if self.start_snapshot is None else "open"
+        if delta is not None:
+            state = f"rss {delta['rss_delta_mb']:+.1f} MiB"
+        return f"<memtap.MemoryScope {self.name!r}, {state}>"
+
     def delta(self) -> Optional[Dict[str, Any]]:
         """End minus start (MemorySnapshot.delta), or None before the block has ended."""
         if self.start_snapshot is None or self.end_snapshot is None:

@@ -187,28 +187,31 @@ class Trace:
 
     # ---- reports ----
 
-    def _report(self, name: str, **query: Any) -> Any:
-        return json.loads(self._recording.report(name, **query))
+    def _rows(self, name: str, **query: Any) -> List[Dict[str, Any]]:
+        rows: List[Dict[str, Any]] = json.loads(self._recording.report(name, **query))
+        return rows
 
     def stats(self, *, temporary: int = 1) -> Dict[str, Any]:
         """The numbers of the recording as a whole (`memtap stats -f json`): peak_bytes, leaked_bytes, allocations,
         duration_s, by_allocator, warnings … temporary: as in `memtap stats --temporary=N`."""
-        return self._report("stats", temporary_max=_count("temporary", temporary, 1, 2**32 - 1))
+        limit = _count("temporary", temporary, 1, 2**32 - 1)
+        numbers: Dict[str, Any] = json.loads(self._recording.report("stats", temporary_max=limit))
+        return numbers
 
     def summary(self, **selection: Any) -> List[Dict[str, Any]]:
         """Functions with what they hold themselves and with callees, largest first (`memtap summary -f json`)."""
-        return self._report("summary", **_query(**selection))
+        return self._rows("summary", **_query(**selection))
 
     def tree(self, *, by: str = "line", invert: bool = False, **selection: Any) -> List[Dict[str, Any]]:
         """The call tree as a flat list, parents before children (`memtap tree -f json`): id, parent, depth, function, file,
         line, bytes, count, percent, self_bytes, self_count. by: "line" or "function"; invert: from the allocating
         functions out."""
-        return self._report("tree", by=by, invert=bool(invert), **_query(**selection))
+        return self._rows("tree", by=by, invert=bool(invert), **_query(**selection))
 
     def table(self, *, by: str = "line", **selection: Any) -> List[Dict[str, Any]]:
         """Rows that add up to the whole, largest first (`memtap table -f json`). by: function, file, line, type
         (allocator), thread or module."""
-        return self._report("table", by=by, **_query(**selection))
+        return self._rows("table", by=by, **_query(**selection))
 
     def leaks(self, *, min_age_s: float = 0.0, thread: Union[int, str, None] = None, native: bool = False,
               rows: int = 0) -> List[Dict[str, Any]]:
@@ -217,7 +220,7 @@ class Trace:
         places whose oldest allocation is younger."""
         if not min_age_s >= 0:
             raise ValueError(f"min_age_s must be 0 or more, not {min_age_s}")
-        return self._report("leaks", min_age_ns=int(min_age_s * 1e9), **_query(thread=thread, native=native, rows=rows))
+        return self._rows("leaks", min_age_ns=int(min_age_s * 1e9), **_query(thread=thread, native=native, rows=rows))
 
     def peak(self, *, rows: int = 0, **selection: Any) -> Dict[str, Any]:
         """The moment the heap was largest: bytes, count, time_s, and table, the rows of table() at that moment."""

@@ -144,10 +144,10 @@ class Baseline:
 
     def problems(self, nodeid: str, measurement: Measurement) -> List[str]:
         """Where a test exceeds its baseline."""
-        known = None if self.updating else self.tests.get(nodeid)
+        known = {} if self.updating else self.tests.get(nodeid, {})
         found = []
-        for key in BASELINE_KEYS if known else ():
-            now, before = getattr(measurement, key), known[key]
+        for key, before in known.items():
+            now = getattr(measurement, key)
             if now > self._allowed(before):
                 found.append(f"memtap: {key[:-6]} is {format_size(now)}, the baseline has {format_size(before)} and "
                              f"{format_size(self._allowed(before))} would be allowed")

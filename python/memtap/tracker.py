@@ -175,6 +175,12 @@ class MemoryTracker(_memtap.Tracker):
                 except Exception:  # noqa: BLE001 (counted; the program must go on)
                     self._publish_errors += 1
 
+    def __repr__(self) -> str:
+        totals, _ = self._all_statistics()
+        current_bytes = totals["total_allocated_bytes"] - totals["total_freed_bytes"]
+        state = "enabled" if self.is_enabled else "disabled"
+        return f"<memtap.MemoryTracker: {state}, {current_bytes} bytes in {totals['live_count']} allocations>"
+
     def __enter__(self) -> "MemoryTracker":
         return self
 

@@ -160,7 +160,8 @@ def test_peak_is_the_largest_moment(trace):
 
 def test_leaks_name_the_leaking_line(trace):
     row = next(row for row in trace.leaks() if row["function"] == "leak" and row["bytes"] > 4_000_000)
-    assert row["count"] == 100 and row["line"] == LEAKY.splitlines().index("    kept.append(bytearray(size))") + 1
+    assert row["count"] in (200, 201)  # 100 objects, their buffers, and the list's, unless a thread made it grow last
+    assert row["line"] == LEAKY.splitlines().index("    kept.append(bytearray(size))") + 1
 
 
 @pytest.mark.parametrize(("format", "suffix"), [("collapsed", "collapsed"), ("speedscope", "speedscope.json"), ("pprof", "pb"),

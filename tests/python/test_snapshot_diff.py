@@ -45,7 +45,8 @@ def run(program, folder):
     line = 1 + [text.endswith("# HOLD") for text in program.splitlines()].index(True)
     file = folder / "program.py"
     file.write_text(program.replace("LINE", str(line)))
-    return subprocess.run([sys.executable, str(file)], cwd=folder, stderr=subprocess.PIPE, universal_newlines=True, timeout=300)
+    return subprocess.run([sys.executable, str(file)], cwd=folder, stderr=subprocess.PIPE, universal_newlines=True,
+                          timeout=300)
 
 
 def test_diff_is_what_came_and_stayed(tmp_path):

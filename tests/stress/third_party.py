@@ -21,6 +21,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PYENV = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv")) / "versions"
@@ -48,6 +49,7 @@ class Plugin:
         self._rate_kb = rate_kb
         self._outcomes = collections.defaultdict(list)
         self._snapshots = 0
+        self._snapshots_cpu_s = 0.0
         self._memprof = None
 
     def start(self):
@@ -62,8 +64,14 @@ class Plugin:
         if report.when == "call" or report.outcome != "passed":
             self._outcomes[report.nodeid].append(f"{report.when} {outcome}")
         if report.when == "teardown" and self._memprof and len(self._outcomes) % SNAPSHOT_EVERY == 0:
-            self._memprof.get_snapshot().top_allocators(3)
-            self._snapshots += 1
+            self._snapshot(include_freed=False).top_allocators(3)
+
+    def _snapshot(self, include_freed):
+        began_s = time.process_time()
+        snapshot = self._memprof.get_snapshot(include_freed=include_freed)
+        self._snapshots += 1
+        self._snapshots_cpu_s += time.process_time() - began_s
+        return snapshot
 
     def pytest_collectreport(self, report):
         if report.failed:
@@ -75,7 +83,7 @@ class Plugin:
 
     def _seen(self):
         stats = self._memprof.get_stats()
-        snapshot = self._memprof.get_snapshot(include_freed=True)
+        snapshot = self._snapshot(include_freed=True)
         self._memprof.stop()  # RuntimeError: it has not run to the end
         stacks = [sample.stack for sample in [*snapshot.samples, *snapshot.freed_samples]]
         return {
@@ -83,7 +91,8 @@ class Plugin:
             "live_samples": stats.live_samples,
             "estimated_heap_bytes": stats.estimated_heap_bytes,
             "collisions": stats.collisions,
-            "snapshots": self._snapshots + 1,
+            "snapshots": self._snapshots,
+            "snapshots_cpu_s": self._snapshots_cpu_s,
             "confidence": snapshot.frame_pointer_health.confidence,
             "files": sorted({frame.file for stack in stacks for frame in stack if frame.file}),
             "samples_with_python": sum(any(frame.is_python for frame in stack) for stack in stacks) / max(len(stacks), 1),
@@ -118,6 +127,11 @@ def environment_of(python, folder):
     return executable
 
 
+def libraries_of(python):
+    """The folder the libraries lie in: names of tests are paths below it."""
+    return str(next(pathlib.Path(python).parents[1].glob("lib/python*/site-packages")))
+
+
 def cpu_s():
     """Processor time of all children that have ended."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -132,7 +146,7 @@ def run(python, package_path, tests, rate_kb):
                        "PYTHONPATH": os.pathsep.join([str(package_path), str(pathlib.Path(__file__).parent)]),
                        "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"}
         command = [python, "-m", "pytest", "-q", "-p", "third_party", "-p", "no:cacheprovider", "-p", "no:xdist",
-                   "--hypothesis-seed=0", "--rootdir", folder, "--pyargs", *tests]
+                   "--hypothesis-seed=0", "--rootdir", libraries_of(python), "--pyargs", *tests]
         began_s = cpu_s()
         done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S,
                               stdin=subprocess.DEVNULL, check=False)
@@ -148,8 +162,9 @@ def different_tests(alone, under):
 def is_unsteady(python, package_path, module, test, rate_kb):
     """Does this test alone, run a few more times each way, give outcomes that overlap?"""
     selection = [module, "-k", test.rpartition("::")[2].partition("[")[0]]
-    runs = {rate: [run(python, package_path, selection, rate)["outcomes"].get(test) for _ in range(AGAIN)] for rate in (0, rate_kb)}
-    return any(outcome in runs[0] for outcome in runs[rate_kb])
+    alone, under = ([run(python, package_path, selection, rate)["outcomes"].get(test) for _ in range(AGAIN)]
+                    for rate in (0, rate_kb))
+    return any(outcome in alone for outcome in under)
 
 
 def profiler_problems(library, seen):
@@ -195,8 +210,9 @@ def compare(library, python, package_path, rate_kb):
     for label, result in (("without", alone), ("with", under)):
         print(f"{library:8} {label:8} {result['cpu_s']:6.0f} s CPU   {counted(result['outcomes'])}", flush=True)
     if seen:
-        print(f"{'':8} {seen['total_samples']} samples, {seen['live_samples']} alive ({seen['estimated_heap_bytes'] / 2**20:.0f} MiB), "
-              f"{seen['snapshots']} snapshots, {seen['samples_with_python']:.1%} with Python frames, native {seen['confidence']}")
+        print(f"{'':8} {seen['total_samples']} samples, {seen['live_samples']} alive "
+              f"({seen['estimated_heap_bytes'] / 2**20:.0f} MiB), {seen['samples_with_python']:.1%} with Python frames, "
+              f"native {seen['confidence']}; {seen['snapshots']} snapshots took {seen['snapshots_cpu_s']:.1f} s CPU")
     for name in unsteady:
         print(f"{'':8} unsteady: {name}")
     for problem in problems:
@@ -211,7 +227,8 @@ def main():
     parser.add_argument("libraries", nargs="*", metavar="LIBRARY", help="numpy, pandas, sklearn (all)")
     parser.add_argument("--python", type=pathlib.Path, default=default_python(), help="interpreter (pyenv's 3.12)")
     parser.add_argument("--venv", type=pathlib.Path, default=ROOT / "build/third-party", help="where the libraries are or go")
-    parser.add_argument("--package-path", type=pathlib.Path, default=ROOT / "build/python", help="folder with the memtap package")
+    parser.add_argument("--package-path", type=pathlib.Path, default=ROOT / "build/python",
+                        help="folder with the memtap package")
     parser.add_argument("--rate", type=int, default=64, metavar="KB", help="sampling_rate_kb (64)")
     options = parser.parse_args()
     unknown = set(options.libraries) - set(SUITES)
@@ -220,7 +237,8 @@ def main():
     python = environment_of(options.python, options.venv.resolve())
     versions = "; print(sys.version.split()[0], *(f'{n} {importlib.metadata.version(n)}' for n in sys.argv[1:]))"
     subprocess.run([python, "-c", "import importlib.metadata, sys" + versions, *REQUIREMENTS], check=True)
-    results = [compare(library, python, options.package_path.resolve(), options.rate) for library in options.libraries or SUITES]
+    libraries = options.libraries or SUITES
+    results = [compare(library, python, options.package_path.resolve(), options.rate) for library in libraries]
     print("all the same" if all(results) else "memtap made a difference")
     return 0 if all(results) else 1
 
