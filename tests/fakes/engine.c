@@ -239,6 +239,11 @@ enum mt_engine_mode mt_engine_mode(void)
     return !g_on ? MT_MODE_OFF : g_rate == 0 ? MT_MODE_EXACT : MT_MODE_SAMPLE;
 }
 
+void mt_engine_on_thread(bool (*announce)(void))
+{
+    (void)announce;
+}
+
 void mt_engine_thread_exit(void)
 {
     add(&mt_g_fake.thread_exits, 1);
