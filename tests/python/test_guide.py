@@ -6,6 +6,7 @@ notebook. A "text" fence is what the block before it printed, as a shape: a numb
 size, … for anything, a line of … for any lines; places in files (app.py:8) and everything else are literal.
 """
 
+import ast
 import importlib.util
 import json
 import os
@@ -257,6 +258,17 @@ assert status == 0, status
     file = tmp_path / "worker.py"
     file.write_text(program.replace("LINE", str(line)))
     subprocess.run([sys.executable, str(file)], check=True, timeout=TIMEOUT_S)
+
+
+def test_readme_example_runs(tmp_path):
+    text = (GUIDE.parents[2] / "README.md").read_text(encoding="utf-8")
+    example, = (block.content for block in blocks_of(text) if block.language == "python")
+    program = "held = []\ndef serve(): held.extend(bytearray(4 << 20) for _ in range(20))\nload = serve\n" + example
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, check=True,
+                          universal_newlines=True, timeout=TIMEOUT_S)
+    (sampled, *_), (recorded, *_) = map(ast.literal_eval, done.stdout.splitlines())
+    for row, size in ((sampled, sampled["estimated_bytes"]), (recorded, recorded["bytes"])):
+        assert row["line"] == 2 and size == pytest.approx(80 * MIB, rel=0.15)  # 8 times the rate: one of 150 misses a block
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
