@@ -69,7 +69,7 @@ static void fuzz_views(const struct mt_trace_set *set, const struct mt_analysis 
         }
         mt_profile_fini(&profile);
     }
-    if (mt_leaks_make(set, a, 0, 0, &leaks) == MT_OK) {
+    if (mt_leaks_make(set, a, frames, 0, 0, &leaks) == MT_OK) {
         mt_leaks_fini(&leaks);
     }
     mt_frames_free(frames);
