@@ -298,20 +298,17 @@ static MT_COLD void orphan_free(void *ptr)
     t_mt.depth--;
 }
 
-/* Inside mt_engine_enter_own and no hook: its depth, else 0. */
-static uint32_t own_depth(void)
-{
-    return (t_mt.depth & (MT_DEPTH_OWN - 1)) == 0 ? t_mt.depth : 0;
-}
-
 /* Not the plain exact case. */
 static MT_NOINLINE void free_carefully(void *ptr)
 {
+    if (live_mode() == MT_MODE_SAMPLE && !mt_livetab_contains(ptr)) {
+        return; /* it only shares a byte of the filter with a sample */
+    }
     if (MT_UNLIKELY(t_mt.state == MT_THREAD_DEAD)) {
         orphan_free(ptr);
         return;
     }
-    uint32_t own = own_depth();
+    uint32_t own = mt_own_depth();
     t_mt.depth -= own;
     if (!may_enter()) {
         t_mt.depth += own;

@@ -127,6 +127,12 @@ struct mt_thread *mt_thread_new_block(void);
 void mt_thread_note_name(struct mt_thread *t);
 void mt_thread_forget_all_but(struct mt_thread *self); /* fork child */
 
+/* The depth, if the thread is inside mt_engine_enter_own and in no hook; else 0. */
+MT_INLINE uint32_t mt_own_depth(void)
+{
+    return (t_mt.depth & (MT_DEPTH_OWN - 1)) == 0 ? t_mt.depth : 0;
+}
+
 /* ---- recording sections --------------------------------------------------------------------------------------- */
 
 /* Between begin and end, the block's journal, the stack tables and the file are those of the present trace (pairing R1).
