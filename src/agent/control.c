@@ -141,7 +141,7 @@ static int stop(void)
         return MEMTAP_AGENT_BUSY;
     }
     bool was_recording = is_recording();
-    mt_status status = mt_engine_finish(MT_STATE_STOPPED);
+    mt_status status = mt_engine_finish(MT_STATE_ENDED);
     end_call();
     if (status != MT_OK) {
         return (int)CODE_OF[status];
