@@ -12,7 +12,7 @@ import fnmatch
 import sys
 import time
 
-from suite import core, counts, digest, env, memory, micro, programs, python, reader, report
+from suite import core, counts, digest, env, inside, memory, micro, programs, python, reader, report
 
 QUICK = ("sample-pairs", "sample-large", "sample-realloc", "exact-pairs", "exact-deep", "sqlite", "redis", "py3.11-json",
          "py3.11-objects", "sample-py3.11-json", "memory-fixed", "instr-pairs", "instr-sqlite")
@@ -35,7 +35,7 @@ def parse_arguments():
 
 def all_benches():
     """Every bench, in the order of the report."""
-    return [*micro.benches(), *counts.benches(), *programs.benches(), *python.benches(), *memory.benches(), *reader.benches()]
+    return [*micro.benches(), *inside.benches(), *counts.benches(), *programs.benches(), *python.benches(), *memory.benches(), *reader.benches()]
 
 
 def _matches(bench, pattern):

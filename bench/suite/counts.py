@@ -28,7 +28,7 @@ def _callgrind(config, work):
     return int(found.group(1))
 
 
-def _per_operation(config, workload):
+def per_operation(config, workload):
     runs = [_callgrind(config, peers.Work([str(env.BIN / workload), str(count)])) for count in (SHORT, LONG)]
     return (runs[1] - runs[0]) / (LONG - SHORT)
 
@@ -46,7 +46,7 @@ def _programs():
 
 def _pair_bench(workload):
     def run_one(config):
-        return {"instructions": _per_operation(config, workload)}
+        return {"instructions": per_operation(config, workload)}
 
     name = f"instr-{workload}"
     configs = [peers.plain(), peers.memtap_sample(), peers.memtap_exact()]

@@ -9,7 +9,7 @@ import sys
 import tempfile
 
 import pytest
-from childprogram import answer, answers, environment, run, start
+from childprogram import PRELUDE_LINES, answer, answers, environment, run, start
 
 # Live blocks of a size nothing else has are the truth here: each of these is a sample at 64 KiB but one in 9 million.
 
@@ -299,10 +299,9 @@ def test_profilers_of_time_run_beside_it():
         sys.settrace(None)
         s = m.get_snapshot()
         say(calls="work" in calls, profiled="(work)" in text.getvalue(), seen=len(sizes(s, 1 << 20)),
-            top=s.top_allocators(1)[0]["function"])
+            line=s.top_allocators(1)[0]["line"])
         """)
-    assert found["calls"] and found["profiled"] and found["seen"] == 40
-    assert found["top"].startswith("work")  # a list comprehension has a function of its own before 3.12
+    assert found["calls"] and found["profiled"] and found["seen"] == 40 and found["line"] == PRELUDE_LINES + 4
 
 
 PY_SPY = shutil.which("py-spy") or shutil.which("py-spy", path=os.path.dirname(sys.executable))
@@ -456,7 +455,7 @@ def test_stopping_and_starting_again_costs_no_memory_and_no_file(tmp_path):
         m.get_snapshot()
         say(before=before, after=now())
         """, tmp_path, env={"TMPDIR": str(tmp_path)})
-    assert found["after"][:2] == found["before"][:2] and found["after"][2] <= found["before"][2] + 3
+    assert found["after"][:2] == found["before"][:2] and found["after"][2] <= found["before"][2] + 20  # 1,000 times
 
 
 @pytest.mark.parametrize("end", ["pass", "sys.exit(3)", "os._exit(3)", "raise SystemExit(3)", "1 / 0", "os.abort()",

@@ -13,7 +13,7 @@ from memtap._command import program_path
 MIB = 1 << 20
 
 
-RECORDING, ENDED, STOPPED, FILE_FULL = 1, 2, 3, 4  # the header's state, docs/formats/trace.md 1.1
+ENDED, FILE_FULL = 2, 4  # the header's state, docs/formats/trace.md 1.1
 
 
 def state(path):
@@ -128,7 +128,7 @@ def test_a_recording_can_be_read_while_it_is_made(tmp_path):
         say(inside=inside)
         """, tmp_path)
     assert found["inside"][0] >= 6 * MIB and found["inside"][1] is True
-    assert state(tmp_path / "a") == STOPPED
+    assert state(tmp_path / "a") == ENDED
 
 
 # ---- names and files ----------------------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_a_recursive_decorated_function_is_told(tmp_path):
         say(error=again(1))
         """, tmp_path)
     assert found["error"] == ["RuntimeError", "this recording is running already"]
-    assert state(tmp_path / "1") == STOPPED and not (tmp_path / "2").exists()
+    assert state(tmp_path / "1") == ENDED and not (tmp_path / "2").exists()
 
 
 def test_existing_files_are_kept_unless_told_otherwise(tmp_path):
