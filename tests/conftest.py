@@ -127,6 +127,12 @@ def case_of(row):
     return next((match.group() for match in matches if match), None)
 
 
+def live_stacks(path):
+    done = run([MEMTAP, "export", "--leaks", "--format", "json", "-o", "-", path])
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)["stacks"]
+
+
 @dataclasses.dataclass
 class Recording:
     """A finished `memtap run`."""
@@ -144,6 +150,11 @@ class Recording:
     @functools.cached_property
     def replay(self):
         return tracereplay.Replay(self.trace.events)
+
+    @property
+    def live_stacks(self):
+        """What is alive at the end, a row for each stack, also for stacks that look the same when shown."""
+        return live_stacks(self.path)
 
     @property
     def truth(self):

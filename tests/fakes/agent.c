@@ -45,7 +45,9 @@ __attribute__((destructor)) static void fake_agent_end(void)
         return;
     }
     mt_engine_enter();
-    int fd = open(g_report, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    char own[sizeof g_report + 16]; /* processes of a pipeline may end together: each report is whole, the last one stays */
+    snprintf(own, sizeof own, "%s.%d", g_report, (int)getpid());
+    int fd = open(own, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     const struct fake_books *b = &mt_g_fake;
     dprintf(fd, "{\n");
     MT_ALLOCATOR_TABLE(ALLOCATOR_TEXT)
@@ -60,5 +62,6 @@ __attribute__((destructor)) static void fake_agent_end(void)
             b->thread_exits, b->forks, b->refreshes);
     dprintf(fd, "\"patched\": %zu, \"unbanked\": %zu\n}\n", mt_got_patched_count(), mt_got_unbanked_count());
     close(fd);
+    rename(own, g_report);
     mt_engine_leave();
 }

@@ -29,7 +29,7 @@ def blocks_by_size(rows):
 def check_frames(recording, truth):
     """Each block is alive once, on the stack of Python frames the program itself saw."""
     assert recording.stats["dropped_events"] == 0
-    found = blocks_by_size(recording.report("leaks"))
+    found = blocks_by_size(recording.live_stacks)
     for block in truth["blocks"]:
         rows = found.get(block["size"], [])
         if not block["live"]:

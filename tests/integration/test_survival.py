@@ -9,7 +9,7 @@ import time
 
 import pytest
 import tracefile
-from conftest import MEMTAP, memtap, memtap_json, run
+from conftest import MEMTAP, live_stacks, memtap, memtap_json, run
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_a_running_trace_can_be_read(target, tmp_path, any_python):
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert process.stdout.readline() == b"ready\n"
-        rows = [row for row in memtap_json("leaks", path) if row["count"] == 100 and row["bytes"] == 100 * (12345 + 33)]
+        rows = [row for row in live_stacks(path) if row["count"] == 100 and row["bytes"] == 100 * (12345 + 33)]
         assert len(rows) == 1
     finally:
         process.communicate(timeout=60)
