@@ -257,6 +257,7 @@ static void test_rows_that_come_and_go_make_no_wrong_stack(void **state)
     uint64_t rounds = 0;
     (void)state;
     oracle_init(&g_oracle);
+    g_oracle.rows_vanish = true;
     g_stop_forgetting = false;
     assert_int_equal(pthread_create(&forgetter, NULL, forget_rows, &rounds), 0);
     random_paths(&g_oracle, oracle_seed(), 400, 40, oracle_check);

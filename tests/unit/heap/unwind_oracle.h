@@ -28,6 +28,7 @@ const char *__tsan_default_suppressions(void)
 }
 
 struct oracle {
+    bool rows_vanish; /* another thread empties the row cache: both walks find the same frames, by other rows */
     struct mt_unwinder memo;
     struct mt_unwinder fresh;
     uint64_t captures;
@@ -110,7 +111,8 @@ static inline void oracle_compare(struct oracle *o, uint32_t count)
         return;
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (!oracle_is_same(&u->frames[i], &o->fresh.frames[i])) {
+        bool same_place = u->frames[i].pc == o->fresh.frames[i].pc && u->frames[i].cfa == o->fresh.frames[i].cfa;
+        if (!(o->rows_vanish ? same_place : oracle_is_same(&u->frames[i], &o->fresh.frames[i]))) {
             oracle_complain(o, "memo and fresh walk differ", i);
             return;
         }
