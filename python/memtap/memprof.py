@@ -15,10 +15,12 @@ traces of `memtap run` and `memtap.record`, not here.
 
 Nothing has to be preloaded: start() patches the calls in the running process. A process started by `memtap run`, or inside
 `memtap.record`, is being recorded already: then start() looks at that recording from now on, at its rate (an exact one has
-all allocations as samples), and stop() leaves it running; when it ends, the profiler goes on alone and from nothing. Lifecycle: start and stop as often as you like, with the same or
-another rate; samples accumulate. stop() takes no new samples but goes on watching frees, so nothing looks leaked that was
-freed later. shutdown() is for good. A fork child starts anew: it has no samples of its parent and may call start().
-What a signal handler or finalizer allocates that runs in the middle of one of these functions is not seen; frees are.
+all allocations as samples), and stop() leaves it running; when it ends, the profiler goes on alone and from nothing.
+
+Lifecycle: start and stop as often as you like, with the same or another rate; samples accumulate. stop() takes no new samples
+but goes on watching frees, so nothing looks leaked that was freed later. shutdown() is for good. A fork child starts anew: it
+has no samples of its parent and may call start(). What a signal handler or finalizer allocates that runs in the middle of one
+of these functions is not seen; frees are.
 
 1 KB is 1024 bytes. Times are CLOCK_MONOTONIC in ns, as time.monotonic_ns(). All functions may be called from any thread.
 Samples go to a file memtap-memprof-PID-*.mtap in the temporary folder, which `memtap stats FILE` reads also after a crash; it is

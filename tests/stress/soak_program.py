@@ -172,10 +172,13 @@ class Soak:
 
     def control(self):
         actions = [self.change_markers] * 8 + [self.restart] * 4 + [self.look] * 2 + [self.program, self.fork, self.record, self.collect]
+        deck = []  # shuffled anew when it is empty: everything has its turn
         first = time.monotonic() + self.seconds / 5
         while self.running():
+            if not deck:
+                deck = self.generator.sample(actions, len(actions))
             with self.turn:
-                action = self.generator.choice(actions)
+                action = deck.pop()
                 action()
                 self.done[action.__name__] += 1
                 if not self.marks and time.monotonic() > first:
