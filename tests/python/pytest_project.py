@@ -11,7 +11,8 @@ import pytest
 def project(pytester, monkeypatch):
     """project(source, *options): runs pytest on it with the plugin; the result has .tests, {name: row of the JSON}."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    for name in ("PYTEST_ADDOPTS", "CI", "BUILD_NUMBER"):  # under the last two pytest prints every failure twice, in full
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def run(source, *options, json_file="memory.json"):
