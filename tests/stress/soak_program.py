@@ -2,13 +2,14 @@
 and forks at random, while it checks what it sees against what it knows.
 
 Usage: soak_program.py SECONDS SEED FOLDER. Prints one line of JSON: the counts of what was done, what was wrong, and resident
-memory, mappings, descriptors and files at the first fifth and at the end. TMPDIR must be a folder of its own.
+memory, mappings, descriptors and files after a third and at the end. TMPDIR must be a folder of its own.
 
 The truth are markers: blocks of 1 MiB, which nothing else here allocates, made only while the rate is at most 64 KiB, so that
 each is a sample (but one in 9 million). Whoever holds the lock may expect exactly the markers alive to be the samples seen.
 """
 
 import collections
+import ctypes
 import gc
 import json
 import os
@@ -163,6 +164,7 @@ class Soak:
 
     def measure(self):
         gc.collect()
+        ctypes.CDLL(None).malloc_trim(0)  # what the allocator merely keeps depends on who needed most at once
         with open("/proc/self/statm") as statm:
             rss = int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
         with open("/proc/self/maps") as maps:
@@ -173,7 +175,7 @@ class Soak:
     def control(self):
         actions = [self.change_markers] * 8 + [self.restart] * 4 + [self.look] * 2 + [self.program, self.fork, self.record, self.collect]
         deck = []  # shuffled anew when it is empty: everything has its turn
-        first = time.monotonic() + self.seconds / 5
+        first = time.monotonic() + self.seconds / 3
         while self.running():
             if not deck:
                 deck = self.generator.sample(actions, len(actions))
