@@ -201,12 +201,12 @@ static bool insert_locked(uint64_t ptr, uint64_t size)
         g_live.entries[at].size = size;
         return true;
     }
+    if (MT_UNLIKELY((g_live.count + 1) * FILTER_LOAD > ((uint64_t)1 << g_live.filter_bits))) {
+        grow_filter_locked(); /* of the entries so far */
+    }
     g_live.entries[at].size = size;
     mt_store_release(&g_live.entries[at].ptr, ptr);
     mt_store_relaxed(&g_live.count, g_live.count + 1);
-    if (g_live.count * FILTER_LOAD > ((uint64_t)1 << g_live.filter_bits)) {
-        grow_filter_locked();
-    }
     filter_add(g_live.filter, ptr);
     return true;
 }
