@@ -13,11 +13,13 @@ _HOME = {
     "open": "profile",
     "record": "recording",
     "AllocationSample": "memprof",
+    "AllocationSite": "memprof",
     "FramePointerHealth": "memprof",
     "HeapProfiler": "memprof",
     "HeapSnapshot": "memprof",
     "ProfilerStats": "memprof",
     "StackFrame": "memprof",
+    "get_snapshot": "memprof",
     "GCMonitor": "gcmonitor",
     "MemoryScope": "memsnap",
     "MemorySnapshot": "memsnap",
@@ -38,11 +40,13 @@ if TYPE_CHECKING:  # "as" makes a name the package's own for type checkers, whic
     from memtap._memtap import VERSION as __version__
     from memtap.gcmonitor import GCMonitor as GCMonitor
     from memtap.memprof import AllocationSample as AllocationSample
+    from memtap.memprof import AllocationSite as AllocationSite
     from memtap.memprof import FramePointerHealth as FramePointerHealth
     from memtap.memprof import HeapProfiler as HeapProfiler
     from memtap.memprof import HeapSnapshot as HeapSnapshot
     from memtap.memprof import ProfilerStats as ProfilerStats
     from memtap.memprof import StackFrame as StackFrame
+    from memtap.memprof import get_snapshot as get_snapshot
     from memtap.memsnap import MemoryScope as MemoryScope
     from memtap.memsnap import MemorySnapshot as MemorySnapshot
     from memtap.memsnap import capture_memory_snapshot as capture_memory_snapshot

@@ -53,8 +53,8 @@ def _site_finder() -> Callable[[Sequence[Any]], Optional[Any]]:
     return find
 
 
-def top(samples: Sequence[Any], n: int, by: str) -> List[Dict[str, Any]]:
-    """The n places with most estimated bytes, largest first; see HeapSnapshot.top_allocators."""
+def top(samples: Sequence[Any], n: int, by: str) -> List[Tuple[str, str, int, int, int]]:
+    """(function, file, line, estimated bytes, samples) of the n places with most bytes; see HeapSnapshot.sites."""
     finders: Dict[str, Callable[[], Callable[[Sequence[Any]], Optional[Any]]]] = {
         "site": _site_finder,
         "python": lambda: _innermost_python,
@@ -76,7 +76,4 @@ def top(samples: Sequence[Any], n: int, by: str) -> List[Dict[str, Any]]:
             site[0] += sample.estimated_bytes
             site[1] += 1
     order = sorted(sites.items(), key=lambda site: (-site[1][0], site[0][0], site[0][2]))
-    return [
-        {"function": function, "file": file, "line": line, "estimated_bytes": size, "sample_count": count}
-        for (function, file, line), (size, count) in order[: max(n, 0)]
-    ]
+    return [(*place, size, count) for place, (size, count) in order[: max(n, 0)]]

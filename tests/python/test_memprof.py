@@ -11,7 +11,7 @@ import re
 import pytest
 from childprogram import PRELUDE_LINES, answer, answers, run
 
-from memtap.memprof import AllocationSample, FramePointerHealth, HeapSnapshot, MemProfStats, StackFrame
+from memtap.memprof import AllocationSample, AllocationSite, FramePointerHealth, HeapSnapshot, MemProfStats, StackFrame
 
 MIB = 1 << 20
 HAS_NUMPY = importlib.util.find_spec("numpy") is not None
@@ -517,6 +517,9 @@ def test_a5_20_sites_are_sums_sorted_by_bytes():
         {"function": "big", "file": "a.py", "line": 10, "estimated_bytes": 8, "sample_count": 2},
         {"function": "small", "file": "a.py", "line": 20, "estimated_bytes": 5, "sample_count": 1}]
     assert len(snapshot.top_allocators(1)) == 1
+    assert snapshot.sites() == [AllocationSite("big", "a.py", 10, 8, 2), AllocationSite("small", "a.py", 20, 5, 1)]
+    with pytest.raises(ValueError, match="nowhere"):
+        snapshot.sites(by="nowhere")
 
 
 def test_a5_20_flags_follow_the_life_cycle():

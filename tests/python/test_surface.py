@@ -16,9 +16,9 @@ import memtap
 from memtap import _memtap
 
 PACKAGE = pathlib.Path(memtap.__file__).resolve().parent
-CANONICAL = {"AllocationSample", "FramePointerHealth", "GCMonitor", "HeapProfiler", "HeapSnapshot", "LeakCandidate", "MemoryEvent",
-             "MemoryScope", "MemorySnapshot", "MemoryStatistics", "MemoryTracker", "ProfilerStats", "StackFrame", "TraceError",
-             "capture_memory_snapshot", "open", "record"}
+CANONICAL = {"AllocationSample", "AllocationSite", "FramePointerHealth", "GCMonitor", "HeapProfiler", "HeapSnapshot",
+             "LeakCandidate", "MemoryEvent", "MemoryScope", "MemorySnapshot", "MemoryStatistics", "MemoryTracker", "ProfilerStats",
+             "StackFrame", "TraceError", "capture_memory_snapshot", "get_snapshot", "open", "record"}
 MODULES = ("memprof", "memsnap", "tracker", "gcmonitor", "profile", "recording")
 
 USER = """
