@@ -22,9 +22,10 @@ new = hold(20, SIZE)
 del old[:5]
 second = memprof.get_snapshot(include_freed=True)
 growth = second.diff(first)
+blocks = [s.estimated_bytes for s in growth.samples if s.size > SIZE]  # on that line also small ones may be sampled
+assert len(blocks) == 20 and abs(sum(blocks) - 20 * SIZE) < SIZE // 100, blocks
 top = growth.top_allocators(1)[0]
-assert top["sample_count"] == 20 and abs(top["estimated_bytes"] - 20 * SIZE) < SIZE // 100, top
-assert top["function"] == "hold" and top["line"] == LINE, top
+assert top["estimated_bytes"] >= sum(blocks) and top["function"] == "hold" and top["line"] == LINE, top
 assert growth.live_samples == len(growth.samples) and not growth.freed_samples
 assert growth.estimated_heap_bytes == sum(s.estimated_bytes for s in growth.samples)
 assert growth.total_samples == second.total_samples - first.total_samples >= growth.live_samples
@@ -54,7 +55,7 @@ def test_diff_is_what_came_and_stayed(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("old, new", [("sample_count\"] == 20", "sample_count\"] == 25"), ("diff(first)", "diff(second)")])
+@pytest.mark.parametrize("old, new", [("len(blocks) == 20", "len(blocks) == 25"), ("diff(first)", "diff(second)")])
 def test_the_program_above_can_fail(tmp_path, old, new):
     assert PROGRAM.count(old) == 1
     assert run(PROGRAM.replace(old, new), tmp_path).returncode == 1
