@@ -101,6 +101,8 @@ def test_agent_command_and_extension_are_inside(wheel):
     assert {path.name for path in (ROOT / "python/memtap").glob("*.py")} <= {name.rpartition("/")[2] for name in names}
     assert modes["memtap/_bin/memtap"] & 0o111 == 0o111
     assert any(re.fullmatch(r"memtap-[^/]+\.dist-info/licenses?/LICENSE", name) for name in names)
+    licenses = {name.partition("/licenses/")[2] for name in names}
+    assert {"zstd/copyright", "iberty/copyright", "zlib/copyright", "elfutils/COPYING-LGPLV3"} <= licenses
     assert "memtap = memtap._command:main" in entry_points and "memtap = memtap.pytest_plugin" in entry_points
     assert not {name.split("/")[0] for name in names} - {"memtap"} - {n.split("/")[0] for n in names if ".dist-info/" in n}
 
