@@ -23,7 +23,7 @@ def _weights_by_stack(snapshot: Any) -> List[Tuple[Any, int]]:
 
 def _replace(path: Any, text: str) -> None:
     """Writes beside the file and renames: what was there stays whole until the new text is."""
-    target = os.fspath(path)
+    target = os.fsdecode(path)
     folder = os.path.dirname(os.path.abspath(target))
     handle, temporary = tempfile.mkstemp(dir=folder, prefix=".memtap-")
     try:

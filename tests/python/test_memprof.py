@@ -6,6 +6,7 @@ The truth of every case is made by its program. Statistical cases say how often 
 import importlib.util
 import json
 import math
+import os
 import re
 
 import pytest
@@ -414,6 +415,27 @@ def test_a5_13_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path):
     (tmp_path / "s").chmod(0o600)
     a_snapshot().save(tmp_path / "s")
     assert (tmp_path / "s").read_text() != "old" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a5_13_files_and_folders_need_not_be_utf8(tmp_path):
+    folder = os.fsencode(tmp_path) + b"/\xff"
+    os.mkdir(folder)
+    found = answer("""
+        import os
+        import memtap
+        path = os.fsencode(sys.argv[1]) + b"/\\xff/"
+        with memtap.record(path + b"\\xfe.mtap") as recording:
+            kept = bytearray(1 << 20)
+        with memtap.open(path + b"\\xfe.mtap") as trace:
+            numbers = trace.stats()
+        m.start(1)
+        more = bytearray(1 << 20)
+        m.get_snapshot().save(path + b"snapshot")
+        m.get_snapshot().save(os.fsdecode(path) + "\\udcfa", "collapsed")
+        say(same=os.fsencode(recording.path) == path + b"\\xfe.mtap", bytes=numbers["leaked_bytes"])
+        """, str(tmp_path), env={"TMPDIR": os.fsdecode(folder)})
+    assert found["same"] and found["bytes"] > 1 << 20
+    assert sorted(os.listdir(folder)) == [b"snapshot", b"\xfa", b"\xfe.mtap"]
 
 
 # ---- A5-14: the context manager ------------------------------------------------------------------------------------------------
