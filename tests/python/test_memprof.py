@@ -90,8 +90,10 @@ RUNS, BLOCKS = 100, 200
 
 @pytest.mark.parametrize("rate_kb", [64, 256, 512, 1024, 2048, 4096])
 def test_a5_03_large_blocks_are_estimated_without_bias(rate_kb):
-    """The number of samples is binomial. At 4096 KB the mean of 100 runs has a sigma of 1.3 %: 5 % fail once in 10,000 times,
-    z once in 1.7 million; one run at 512 KB has 2.8 %: one in 10 million leaves 15 %."""
+    """The number of samples is binomial, and these are its exact tails. 5 % at 4096 KB (200 runs, sigma 0.94 %) are left once in
+    10 million times, 5.5 sigma once in 20 million. A run at 512 KB leaves 15 % once in 2.7 million (two of 100 once in a
+    billion) and 20 % once in 6 billion. At 64 KB a block is missed once in 9 million; + 2 allows for one or two of 20,000."""
+    runs = 200 if rate_kb == 4096 else RUNS
     found = answer("""
         rate, runs, blocks = map(int, sys.argv[1:])
         estimates, weights, counts = [], set(), 0
@@ -105,21 +107,22 @@ def test_a5_03_large_blocks_are_estimated_without_bias(rate_kb):
             weights |= {(s.size, s.weight, s.estimated_bytes) for s in mine}
             estimates.append(sum(s.estimated_bytes for s in mine))
         say(estimates=estimates, weights=sorted(weights), counts=counts)
-        """, rate_kb, RUNS, BLOCKS, env={"MALLOC_MMAP_THRESHOLD_": "131072"})  # fresh zero pages: none is touched
-    truth = BLOCKS * MIB
+        """, rate_kb, runs, BLOCKS, env={"MALLOC_MMAP_THRESHOLD_": "131072"})  # fresh zero pages: none is touched
+    truth, blocks = BLOCKS * MIB, runs * BLOCKS
     [(size, weight, estimated)] = found["weights"]
     chance = -math.expm1(-size / (rate_kb * 1024))
     assert 0 < size - MIB < 64  # the header of a bytes object
     assert weight == estimated == round(size / chance)
-    assert abs(sum(found["estimates"]) / RUNS / truth - 1) < 0.05
-    z = (found["counts"] - RUNS * BLOCKS * chance) / math.sqrt(RUNS * BLOCKS * chance * (1 - chance) + 1e-9)
-    assert abs(z) < 5 or found["counts"] == RUNS * BLOCKS
+    assert abs(sum(found["estimates"]) / runs / truth - 1) < 0.05
+    sigma = math.sqrt(blocks * chance * (1 - chance))
+    assert abs(found["counts"] - blocks * chance) < 5.5 * sigma + 2
     if rate_kb == 512:
-        assert all(abs(estimate / truth - 1) < 0.15 for estimate in found["estimates"])
+        far = [estimate for estimate in found["estimates"] if abs(estimate / truth - 1) >= 0.15]
+        assert len(far) <= 1 and all(abs(estimate / truth - 1) < 0.2 for estimate in far), far
 
 
 def test_a5_04_many_small_blocks_are_estimated_without_bias():
-    """About 3,100 samples: sigma 1.8 % a run, 0.6 % for ten; 3 % fail once in 10 million times, one of ten runs 9 % in 1e-6."""
+    """About 3,100 samples: sigma 1.8 % a run, 0.6 % for ten; 3 % fail once in 10 million times, one of ten runs 10 % in 5 million."""
     found = answer("""
         estimates = []
         for _ in range(10):
@@ -131,7 +134,7 @@ def test_a5_04_many_small_blocks_are_estimated_without_bias():
         say(estimates=estimates)
         """)
     truth = 100_000 * 2049
-    assert all(abs(estimate / truth - 1) < 0.09 for estimate in found["estimates"])
+    assert all(abs(estimate / truth - 1) < 0.1 for estimate in found["estimates"])
     assert abs(sum(found["estimates"]) / 10 / truth - 1) < 0.03
 
 
@@ -201,6 +204,7 @@ def test_a5_06_the_numbers_of_a_quiet_process_agree():
 
 
 def test_a5_07_frees_are_seen_while_running_and_after_stop():
+    """What else the program keeps (the numbers themselves, what stop() sets) may be a sample: 20 of them would be 320 KB."""
     found = answer("""
         m.start(16)
         first = [bytearray(65536) for _ in range(2000)]
@@ -218,7 +222,7 @@ def test_a5_07_frees_are_seen_while_running_and_after_stop():
         """)
     assert found["before"] >= 3800
     assert abs(found["half"] / found["before"] - 0.5) < 0.03
-    assert found["stopped"] == found["total"] and found["live"] <= found["half"]
+    assert found["stopped"] == found["total"] and found["live"] < found["half"] + 20
     assert found["end"] <= 0.01 * found["before"]
 
 
@@ -289,7 +293,8 @@ def test_a5_10_a_site_is_named_by_file_line_and_function(tmp_path):
     site = found["tops"]["site"]
     assert (site["function"], site["file"], site["line"]) == ("hold", file, 8)
     assert found["tops"]["python"] == site
-    assert 20 * MIB <= site["estimated_bytes"] <= 20.1 * MIB and site["sample_count"] == 10
+    # The ten objects of 56 bytes lie on that line too: one of them is a sample once in 120 times, three once in ten million.
+    assert 20 * MIB <= site["estimated_bytes"] <= 20.2 * MIB and 10 <= site["sample_count"] <= 12
     assert [frame[:3] for frame in found["python"][:2]] == [["hold", file, 8], ["outer", file, 3]]
     assert found["python"][-1][0] == "<module>" and all(frame[3] == 0 for frame in found["python"])
     assert len(found["native"]) >= 3 and all(frame[1] > 4096 for frame in found["native"])
@@ -320,8 +325,9 @@ def test_a5_11_stacks_are_there_while_the_profiler_runs():
         keep = [bytearray(1 << 20) for _ in range(30)]
         resolved, plain = m.get_snapshot(), m.get_snapshot(resolve=False)
         say(running=m._running, empty=sum(not s.stack for s in resolved.samples), top=resolved.top_allocators(1)[0]["line"],
-            names=sum(bool(f.function) and not f.is_python for f in resolved.samples[0].stack),
-            addresses=[f.address for f in plain.samples[0].stack], same=[f.address for f in resolved.samples[0].stack],
+            names=sum(bool(f.function) and not f.is_python for f in sizes(resolved, 1 << 20)[0].stack),
+            addresses=[f.address for f in sizes(plain, 1 << 20)[0].stack],
+            same=[f.address for f in sizes(resolved, 1 << 20)[0].stack],
             health=[resolved.frame_pointer_health.confidence, resolved.frame_pointer_health.min_native_depth])
         """)
     assert found["running"] and found["empty"] == 0 and found["top"] == PRELUDE_LINES + 3
@@ -470,19 +476,21 @@ def test_a5_14_a_block_leaves_a_snapshot_also_after_an_exception():
 
 
 def test_a5_18_freed_samples_have_their_lifetime():
-    """Compared with the program's own clock around it; the 10 % are of 50 ms."""
+    """Compared with what the program itself reads around it, on the clock of a trace, which ticks every 1 to 10 ms and late
+    where the machine is busy; the 10 % are of 50 ms."""
     found = answer("""
         m.start(64)
         pairs = []
+        now = lambda: time.clock_gettime_ns(6)  # CLOCK_MONOTONIC_COARSE
         for _ in range(10):
-            born = time.monotonic_ns()
+            born = now()
             block = bytearray(4 << 20)
-            made = time.monotonic_ns()
-            while time.monotonic_ns() - made < 50_000_000:
+            made = now()
+            while now() - made < 50_000_000:
                 time.sleep(0.005)
-            dying = time.monotonic_ns()
+            dying = now()
             del block
-            dead = time.monotonic_ns()
+            dead = now()
             pairs.append([born, made, dying, dead])
         s = m.get_snapshot(include_freed=True)
         freed = sorted((f for f in s.freed_samples if 4 << 20 <= f.size < 5 << 20), key=lambda f: f.timestamp_ns)

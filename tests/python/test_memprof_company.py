@@ -126,15 +126,16 @@ def test_a5_16_a_fork_child_starts_anew_and_the_parent_goes_on(tmp_path):
             m.start(64)
             mine = [bytearray(2 << 20) for _ in range(3)]
             s = m.get_snapshot()
-            say(state=state, parents=len(sizes(s, 1 << 20)), mine=len(sizes(s, 2 << 20)), top=s.top_allocators(1)[0]["sample_count"])
+            say(state=state, parents=len(sizes(s, 1 << 20)), mine=len(sizes(s, 2 << 20)), top=s.top_allocators(1)[0]["estimated_bytes"])
             sys.exit(0)
         status = os.waitpid(pid, 0)[1]
         more = bytearray(1 << 20)
         s = m.get_snapshot()
         say(status=status, mine=len(sizes(s, 1 << 20)), childs=len(sizes(s, 2 << 20)), files=len(os.listdir(os.environ["TMPDIR"])))
         """, env={"TMPDIR": str(tmp_path)})
-    assert found[0] == {"state": [False, True, "RuntimeError", ["RuntimeError", "Profiler not running"]], "parents": 0, "mine": 3,
-                        "top": 3}
+    top = found[0].pop("top")  # the three blocks; of the small ones on their line at most two are samples, but once in 10^8
+    assert found[0] == {"state": [False, True, "RuntimeError", ["RuntimeError", "Profiler not running"]], "parents": 0, "mine": 3}
+    assert 6 << 20 <= top < (6 << 20) + 3 * 65536
     assert found[1] == {"status": 0, "mine": 6, "childs": 0, "files": 1}
     assert os.listdir(tmp_path) == []
 
@@ -285,7 +286,7 @@ def test_profilers_of_time_run_beside_it():
     found = answer("""
         import cProfile, pstats, io
         def work():
-            return [bytearray(1 << 20) for _ in range(20)]
+            return [bytearray(2 << 20) for _ in range(20)]
         m.start(64)
         profile = cProfile.Profile()
         profile.enable()
@@ -298,7 +299,7 @@ def test_profilers_of_time_run_beside_it():
         more = work()
         sys.settrace(None)
         s = m.get_snapshot()
-        say(calls="work" in calls, profiled="(work)" in text.getvalue(), seen=len(sizes(s, 1 << 20)),
+        say(calls="work" in calls, profiled="(work)" in text.getvalue(), seen=len(sizes(s, 2 << 20)),
             line=s.top_allocators(1)[0]["line"])
         """)
     assert found["calls"] and found["profiled"] and found["seen"] == 40 and found["line"] == PRELUDE_LINES + 4
@@ -311,15 +312,15 @@ PY_SPY = shutil.which("py-spy") or shutil.which("py-spy", path=os.path.dirname(s
 def test_py_spy_sees_a_profiled_process(tmp_path):
     child = start("""
         def busy():
+            print("ready", flush=True)
             while not os.path.exists(sys.argv[1] + "/stop"):
-                keep.append(bytearray(1 << 20))
+                keep.append(bytearray(2 << 20))
                 del keep[50:]
         m.start(64)
         keep = []
-        print("ready", flush=True)
         busy()
         stats = m.get_stats()
-        say(live=len(sizes(m.get_snapshot(), 1 << 20)), bad=stats.collisions)
+        say(live=len(sizes(m.get_snapshot(), 2 << 20)), bad=stats.collisions)
         """, tmp_path)
     try:
         assert child.stdout.readline() == "ready\n"
@@ -327,7 +328,7 @@ def test_py_spy_sees_a_profiled_process(tmp_path):
         record = subprocess.run([PY_SPY, "record", "-d", "2", "-f", "raw", "-o", str(tmp_path / "spy"), "--pid", str(child.pid)],
                                 capture_output=True, encoding="utf-8", check=False)
         (tmp_path / "stop").touch()
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=300)
     finally:
         child.kill()
     if "version" in dump.stderr.lower() and dump.returncode != 0:
