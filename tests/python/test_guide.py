@@ -177,9 +177,15 @@ class Story:
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of this process below those that the kernel gives out, so that nobody gets it before the server does."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    raise OSError("no free port")
 
 
 def in_this_tree(folder):
@@ -247,7 +253,7 @@ kept = [bytes(100_000) for _ in range(50)]
 child = os.fork()
 if child == 0:
     post_fork(None, None)
-    assert memprof.get_stats().total_samples == 0
+    assert memprof.get_stats().total_samples < 5  # the parent has 39; a call or two here are a sample once in 200 times
     grown = [bytes(1_000_000) for _ in range(50)]
     site = memprof.get_snapshot().top_allocators(1)[0]
     os._exit(0 if 30e6 < site["estimated_bytes"] < 80e6 and site["line"] == LINE else 1)
