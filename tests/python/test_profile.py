@@ -232,11 +232,12 @@ def test_snapshot_is_what_the_history_leaves_alive(recording, request):
 
 def test_sampled_weights_estimate_what_was_kept(sampled):
     with memtap.open(sampled) as opened:
-        totals = opened.snapshot().totals
-    kept = 4000 * (4096 + 57) + 40 * ((1 << 20) + 57)  # header and one byte more a bytearray
-    # One run at 64 KiB: 4,000 x 4 KiB have sigma 4 KiB sqrt(4000 (1-p)) / p = 1.0 MiB, the large ones are certain.
-    assert abs(totals["live_weight_bytes"] - kept) < 6 * 1.0 * 2**20
-    assert totals["rate_bytes"] == 65536
+        snapshot = opened.snapshot()
+    small, large = ([s.weight for s in snapshot.live if s.size == size + 1] for size in (4096, 1 << 20))
+    # 242 of the 4,000 are samples, sigma 15; 6 sigma once in 5 * 10^8. A large one is missed once in 9 million, two never.
+    assert abs(sum(small) - 4000 * 4097) < 6 * 1.0 * 2**20
+    assert 39 <= len(large) <= 40 and all(weight == (1 << 20) + 1 for weight in large)
+    assert snapshot.totals["rate_bytes"] == 65536
 
 
 def test_since_counts_only_what_is_newer(trace, oracle):
@@ -551,8 +552,9 @@ def test_threads_share_one_trace(trace):
 
 
 def test_reading_gives_up_the_gil(leaky):
-    """With a switch interval of an hour another thread runs only when somebody gives up the GIL by himself."""
-    turns, stop, session = [0], threading.Event(), _memtap.Session(leaky)
+    """With a switch interval of an hour another thread runs only when somebody gives up the GIL by himself. It may come too
+    late for one reading, on a busy machine for several."""
+    turns, stop = [0], threading.Event()
 
     def count():
         while not stop.is_set():
@@ -564,9 +566,13 @@ def test_reading_gives_up_the_gil(leaky):
     sys.setswitchinterval(3600)
     try:
         thread.start()
-        before = turns[0]
-        session.totals()
-        assert turns[0] > before
+        deadline, seen = time.monotonic() + 120, False
+        while not seen and time.monotonic() < deadline:
+            session = _memtap.Session(leaky)
+            before = turns[0]
+            session.totals()
+            seen = turns[0] > before
+        assert seen
     finally:
         sys.setswitchinterval(interval)
         stop.set()
