@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import MEMTAP, memtap, run
+from conftest import MEMTAP, TIMEOUT_S, memtap, run
 
 COMMANDS = ("run", "summary", "stats", "tree", "table", "leaks", "parse", "export", "pack", "doctor")
 READERS = ("summary", "stats", "tree", "table", "leaks")
@@ -158,7 +158,7 @@ def test_signals_sent_to_memtap_are_passed_on(tmp_path, name):
     assert process.stdout.readline() == b"ready\n"
     process.send_signal(getattr(signal, "SIG" + name))
     assert process.stdout.read() == b"got\n"
-    assert process.wait(60) == 9
+    assert process.wait(TIMEOUT_S) == 9
 
 
 def test_ctrl_c_goes_to_the_program_and_memtap_finishes(tmp_path):

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 import tracefile
 import tracereplay
-from conftest import MEMTAP, TARGETS, run
+from conftest import MEMTAP, TARGETS, TIMEOUT_S, run
 
 ENDINGS = ("return exit _exit quick_exit exit_group abort kill term segv overflow trap exec thread_exit main_leaves "
            "other_threads").split()
@@ -110,7 +110,7 @@ def test_signals_sent_to_memtap_reach_the_program(tmp_path):
                                stdout=subprocess.PIPE)
     assert process.stdout.readline() == b"ready\n"
     process.terminate()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=TIMEOUT_S)
     assert (output, process.returncode) == (b"got\n", 9)
 
 
