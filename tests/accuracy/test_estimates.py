@@ -92,7 +92,7 @@ def test_stats_state_their_intervals(record, target):
     stats = recording.stats
     for key in ("total_allocated_bytes", "leaked_bytes", "peak_bytes"):
         assert 0 < stats[f"{key}_ci95"] < 0.2 * truth
-        assert abs(stats[key] - truth) < 4 / 1.96 * stats[f"{key}_ci95"]  # four standard deviations
+        assert abs(stats[key] - truth) < 6 / 1.96 * stats[f"{key}_ci95"]  # six standard deviations: false alarm 1e-8
     assert stats["allocations_ci95"] > 0 and stats["leaked_allocations_ci95"] > 0
 
 
