@@ -188,26 +188,26 @@ def made_up(monitor, collections):
 
 
 def test_the_report_looks_at_its_window(monitor):
-    made_up(monitor, [(2, 90.0, 150.0), (2, 9.0, 10.0), (1, 8.0, 60.0), (2, 7.0, 10.0)])
-    everything, last = monitor.pattern_report(), monitor.pattern_report(window_s=10)
+    made_up(monitor, [(2, 90.0, 150.0), (2, 30.0, 20.0), (1, 20.0, 60.0), (2, 10.0, 20.0)])
+    everything, last = monitor.pattern_report(), monitor.pattern_report(window_s=60)  # the report may come half a minute late
     assert (everything.collections, last.collections) == (4, 3)
     assert (everything.longest_pause_ns, last.longest_pause_ns) == (150_000_000, 60_000_000)
     assert (everything.flags, last.flags) == (["long_pause"], [])
-    assert last.gen2_per_second == pytest.approx(0.2, rel=0.01)
-    assert last.gc_time_pct == pytest.approx(0.8, rel=0.01)
-    assert monitor.pattern_report(window_s=10, gen2_per_second=0.1, minimum_gen2=2).flags == ["frequent_gen2"]
-    assert monitor.pattern_report(window_s=10, gen2_per_second=0.1, minimum_gen2=3).flags == []
-    assert monitor.pattern_report(window_s=10, high_gc_time_pct=0.5).flags == ["high_gc_time"]
+    assert last.gen2_per_second == pytest.approx(2 / 60, rel=0.01)
+    assert last.gc_time_pct == pytest.approx(0.1 / 0.6, rel=0.01)
+    assert monitor.pattern_report(window_s=60, gen2_per_second=0.03, minimum_gen2=2).flags == ["frequent_gen2"]
+    assert monitor.pattern_report(window_s=60, gen2_per_second=0.03, minimum_gen2=3).flags == []
+    assert monitor.pattern_report(window_s=60, high_gc_time_pct=0.1).flags == ["high_gc_time"]
     monitor.clear()
     assert monitor.pattern_report().collections == 0
 
 
 def test_a_short_ring_shortens_the_window():
     with GCMonitor(capacity=2) as monitor:
-        made_up(monitor, [(2, 50.0, 1.0), (2, 3.0, 1.0), (2, 2.0, 1.0)])
+        made_up(monitor, [(2, 90.0, 1.0), (2, 30.0, 1.0), (2, 20.0, 1.0)])
         report = monitor.pattern_report()
     assert report.collections == 2
-    assert report.window_ns == pytest.approx(3e9, rel=0.05)
+    assert 30e9 <= report.window_ns < 80e9  # not 90 s; the report may come late
     assert monitor.get_gc_count(2) == 3  # counters do not forget
 
 

@@ -12,7 +12,7 @@ import time
 import memtap
 
 CPU, GPU = "CPU", "GPU"
-DEADLINE_S = 30
+DEADLINE_S = 120
 
 
 def until(condition):
