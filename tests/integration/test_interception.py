@@ -193,7 +193,7 @@ def test_python_totals_do_not_depend_on_who_serves_them(hooked, python):
     for allocator in ("pymalloc", "malloc"):
         _, books = hooked([python, "-c", WORK], "preload", PYTHONMALLOC=allocator, PYTHONHASHSEED="0")
         totals.append(sum(books[name][0] for name in ALLOCATORS))
-    assert abs(totals[0] - totals[1]) <= 10  # threads race for a few
+    assert abs(totals[0] - totals[1]) <= 100  # of 100,000 and more; threads race for a few each
 
 
 TRACEMALLOC = """
