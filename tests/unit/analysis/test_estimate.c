@@ -1,10 +1,10 @@
 /* test_estimate.c: the Horvitz-Thompson estimator by simulation.
  *
  * Statistics: a program of fixed allocations is sampled RUNS times with an exact byte countdown and exponential steps.
- * (1) |mean of the estimates - truth| < 4.5 standard errors, for bytes and for counts. (2) The 95 % interval covers the
- * truth in 92 … 98 % of the runs; with RUNS = 2000 its share has a standard deviation of 0.5 %, and the interval itself
- * is a normal approximation that covers 94 … 95.5 % at these sample counts. A false alarm is less likely than 1 in
- * 10,000.
+ * (1) |mean of the estimates - truth| < 6 standard errors, for bytes and for counts. (2) The 95 % interval covers the
+ * truth in 91 … 98.5 % of the runs; with RUNS = 2000 its share has a standard deviation of 0.5 %, and the interval itself
+ * is a normal approximation that covers 94.5 … 95.1 % at these sample counts. A false alarm is less likely than 1 in
+ * 10 million.
  */
 #include "harness.h"
 
@@ -64,11 +64,11 @@ static void check(uint64_t *seed, const uint64_t *sizes, size_t count, size_t co
         covered_bytes += fabs(error_bytes) <= mt_estimate_ci95(o.bytes_variance);
         covered_count += fabs(error_count) <= mt_estimate_ci95(o.count_variance);
     }
-    assert_true(fabs(sum_bytes) / RUNS < 4.5 * sqrt(square_bytes) / RUNS);
-    assert_true(fabs(sum_count) / RUNS < 4.5 * sqrt(square_count) / RUNS);
+    assert_true(fabs(sum_bytes) / RUNS < 6 * sqrt(square_bytes) / RUNS);
+    assert_true(fabs(sum_count) / RUNS < 6 * sqrt(square_count) / RUNS);
     print_message("covered: bytes %.3f, counts %.3f\n", (double)covered_bytes / RUNS, (double)covered_count / RUNS);
-    assert_in_range(covered_bytes, (int)(0.92 * RUNS), (int)(0.98 * RUNS));
-    assert_in_range(covered_count, (int)(0.92 * RUNS), (int)(0.98 * RUNS));
+    assert_in_range(covered_bytes, (int)(0.91 * RUNS), (int)(0.985 * RUNS));
+    assert_in_range(covered_count, (int)(0.91 * RUNS), (int)(0.985 * RUNS));
 }
 
 static void test_estimates_are_unbiased_and_intervals_cover(void **state)
