@@ -51,6 +51,8 @@ def by_multiprocessing(method):
 def by_pool():
     with multiprocessing.get_context("fork").Pool(2) as pool:
         assert pool.map(abs, range(-50, 0)) == list(range(50, 0, -1))
+        pool.close()  # leaving the block kills the workers, and one of them may not have begun
+        pool.join()
 
 
 def main():
