@@ -457,14 +457,15 @@ def test_go_reads_the_pprof_export(trace, tmp_path, kind, key):
         pytest.skip("no go")
     out = tmp_path / "x.pb"
     memtap("export", "--format", "pprof", "-o", out, trace)
-    text = run(["go", "tool", "pprof", "-raw", out]).stdout.decode()
+    environment = {"HOME": str(tmp_path), **os.environ}  # go does not start without one
+    text = run(["go", "tool", "pprof", "-raw", out], env=environment).stdout.decode()
     lines = text.partition("Samples:")[2].partition("Locations")[0].splitlines()
     kinds = [word.split("/")[0] for word in lines[1].split()]
     numbers = [line.split(":")[0].split() for line in lines[2:]]
     samples = [[int(word) for word in row] for row in numbers if len(row) == len(kinds) and row[0].isdigit()]
     wanted = json.loads(memtap("stats", "-f", "json", trace).stdout)[key]
     assert sum(sample[kinds.index(kind)] for sample in samples) == wanted
-    top = run(["go", "tool", "pprof", "-top", f"-sample_index={kind}", out])
+    top = run(["go", "tool", "pprof", "-top", f"-sample_index={kind}", out], env=environment)
     assert top.returncode == 0 and b"case_" in top.stdout, top.stderr
 
 
