@@ -1,4 +1,8 @@
-/* intern.c: see intern.h. Everything below mt_intern_stack runs under the metadata lock. */
+/* intern.c: see intern.h. Everything below mt_intern_stack runs under the metadata lock.
+ *
+ * A new stack is mostly one that was interned a moment ago with other inner frames. The nodes of the last one are kept as
+ * a path from its root, and only what is not on it is looked up: a recursion of n levels costs n look-ups, not n * n.
+ */
 #include "heap/intern.h"
 
 #include "base/hash.h"
@@ -8,6 +12,22 @@
 #include "heap/modules.h"
 
 enum { TEXT_BYTES = 4096 };
+
+/* Nodes of the stack interned last, outermost first. key: what tells a frame from another in the place after the same
+ * outer ones. */
+struct path_node {
+    uint64_t key;
+    uint32_t node;
+};
+
+static struct {
+    uint32_t native_count;
+    uint32_t native_root; /* node its first frame hangs on */
+    uint32_t native_epoch;
+    uint32_t python_count;
+    struct path_node native[MT_UNWIND_MAX_FRAMES];
+    struct path_node python[MT_PYSTACK_MAX_FRAMES];
+} g_path;
 
 static struct {
     struct mt_hashtab stacks;       /* capture key -> stack number */
@@ -28,6 +48,8 @@ void mt_intern_clear(void)
     g_intern.native_count = 0;
     g_intern.python_count = 0;
     g_intern.code_count = 0;
+    g_path.native_count = 0;
+    g_path.python_count = 0;
 }
 
 static uint32_t native_node_locked(uint32_t parent, uint64_t pc)
@@ -115,41 +137,76 @@ static uint32_t python_node_locked(uint32_t parent, uint32_t code, int32_t offse
     return node;
 }
 
-static uint32_t native_leaf_locked(const struct mt_capture *capture)
+/* How many frames the path shares with this stack, which hangs on `root`. */
+static uint32_t shared_native(const struct mt_unwinder *native, uint32_t root, uint32_t epoch)
 {
-    uint32_t node = 0;
-    if (capture->native == NULL || capture->native->count == 0) {
+    uint32_t most = g_path.native_count < native->count ? g_path.native_count : native->count;
+    uint32_t shared = 0;
+    if (g_path.native_root != root || g_path.native_epoch != epoch) {
         return 0;
     }
-    if (capture->native_truncated) {
-        node = native_node_locked(0, 0);
+    while (shared < most && g_path.native[shared].key == native->frames[native->count - 1 - shared].pc) {
+        shared++;
     }
-    for (uint32_t i = capture->native->count; i-- > 0;) {
-        node = native_node_locked(node, capture->native->frames[i].pc);
+    return shared;
+}
+
+static uint32_t native_leaf_locked(const struct mt_capture *capture)
+{
+    const struct mt_unwinder *native = capture->native;
+    if (native == NULL || native->count == 0) {
+        return 0;
+    }
+    uint32_t root = capture->native_truncated ? native_node_locked(0, 0) : 0;
+    uint32_t epoch = mt_modules_epoch();
+    uint32_t at = shared_native(native, root, epoch);
+    uint32_t node = at != 0 ? g_path.native[at - 1].node : root;
+    g_path.native_root = root;
+    g_path.native_epoch = epoch;
+    for (; at < native->count; at++) {
+        uint64_t pc = native->frames[native->count - 1 - at].pc;
+        g_path.native_count = at;
+        node = native_node_locked(node, pc);
         if (node == 0) {
             return 0;
         }
+        g_path.native[at] = (struct path_node){ pc, node };
     }
+    g_path.native_count = at;
     return node;
+}
+
+/* As shared_native; running hashes agree only where all outer frames do. */
+static uint32_t shared_python(const struct mt_pystack *python)
+{
+    uint32_t shared = g_path.python_count < python->count ? g_path.python_count : python->count;
+    while (shared > 0 && g_path.python[shared - 1].key != python->frames[shared - 1].hash) {
+        shared--;
+    }
+    return shared;
 }
 
 static uint32_t python_leaf_locked(const struct mt_capture *capture)
 {
-    uint32_t node = 0;
-    if (capture->python == NULL || capture->python->count == 0) {
+    const struct mt_pystack *python = capture->python;
+    if (python == NULL || python->count == 0) {
         return 0;
     }
-    if (capture->python_truncated) {
+    uint32_t at = shared_python(python);
+    uint32_t node = at != 0 ? g_path.python[at - 1].node : 0;
+    if (at == 0 && capture->python_truncated) {
         node = python_node_locked(0, 0, -1, 0);
     }
-    for (uint32_t i = 0; i < capture->python->count; i++) {
-        const struct mt_py_frame *frame = &capture->python->frames[i];
-        uint32_t code = code_number_locked(frame->code);
-        node = python_node_locked(node, code, mt_pystack_lasti(frame), frame->flags);
+    for (; at < python->count; at++) {
+        const struct mt_py_frame *frame = &python->frames[at];
+        g_path.python_count = at;
+        node = python_node_locked(node, code_number_locked(frame->code), mt_pystack_lasti(frame), frame->flags);
         if (node == 0) {
             return 0;
         }
+        g_path.python[at] = (struct path_node){ frame->hash, node };
     }
+    g_path.python_count = at;
     return node;
 }
 

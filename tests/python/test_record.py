@@ -1,6 +1,7 @@
 """memtap.record: what is recorded, where, and what happens when a recording cannot begin, go on or end."""
 
 import os
+import random
 import struct
 import subprocess
 
@@ -54,6 +55,76 @@ def test_exactly_what_happens_inside_is_recorded(tmp_path, python_allocators):
     function, size, count = found["leaks"][0]
     assert function == "<module>" and count == (5 if python_allocators else 2)  # two buffers; their objects and a list
     assert 10 * MIB <= size < 10.01 * MIB
+
+
+def test_random_call_paths_are_told_apart_and_shared(tmp_path):
+    """Two threads take turns in walking random trees of calls, sorted() being C between Python frames; each leaf allocates a
+    size of its own and notes its stack."""
+    seed = random.randrange(1 << 30)
+    print("seed", seed)
+    found = answer("""
+        import random
+
+        def leaf(name):
+            size = BASE + len(truth) * 16
+            stack, frame = [], sys._getframe(1)
+            while frame is not None:
+                stack.append([frame.f_code.co_name, frame.f_lineno])
+                frame = frame.f_back
+            truth[size] = stack
+            keep.append(bytes(size))
+
+        def left(rng, depth):
+            for _ in range(rng.choice((0, 1, 1, 2))):
+                if depth < 40:
+                    rng.choice((left, right, around))(rng, depth + 1)
+            leaf("left")
+
+        def right(rng, depth):
+            leaf("early")
+            if depth < 40 and rng.random() < 0.8:
+                left(rng, depth + 1)
+            leaf("late")
+            turn()
+
+        def around(rng, depth):
+            sorted([1, 2], key=lambda n: left(rng, depth + 1) or n)
+
+        def turn():
+            mine, other = (first, second) if threading.current_thread() is threads[0] else (second, first)
+            if len(alive) == 2 and threading.current_thread() in alive:
+                other.release()
+                mine.acquire()
+
+        def work(seed):
+            rng = random.Random(seed)
+            while len(truth) < 3000:
+                right(rng, 0)
+            alive.remove(threading.current_thread())
+            first.release(), second.release()
+
+        BASE, truth, keep = 1 << 16, {}, []
+        first, second = threading.Semaphore(1), threading.Semaphore(0)
+        threads = [threading.Thread(target=work, args=(int(sys.argv[2]) + i,)) for i in range(2)]
+        alive = list(threads)
+        path = sys.argv[1] + "/a.mtap"
+        with memtap.record(path):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        with memtap.open(path) as trace:
+            seen = {e.size - sys.getsizeof(b""): e.stack_id for e in trace.records() if e.kind == "alloc" and e.size > BASE}
+            wrong = []
+            for size, stack in truth.items():
+                shown = [[f.function.rpartition(".")[2], f.line] for f in trace.stack(seen[size]) if f.is_python]
+                if shown[1:] != [[name, line] for name, line in stack]:
+                    wrong.append([shown, stack])
+            ids = {seen[size] for size in truth}
+        say(wrong=wrong[:2], leaves=len(truth), stacks=len(ids), depth=max(map(len, truth.values())))
+        """, tmp_path, seed)
+    assert found["wrong"] == [] and found["leaves"] >= 3000
+    assert found["stacks"] > 300 and found["depth"] > 20
 
 
 def test_small_objects_are_seen_one_by_one_or_not_at_all(tmp_path):
