@@ -47,8 +47,9 @@ extern __thread struct mt_tls t_mt __attribute__((tls_model("initial-exec"), vis
 
 /* Sampled-pointer filter: address of a byte table that lies so that its low 5 bits are the shift of its index, which is
  * the top of a 32-bit product: the word is base and shift at once, with nothing to mask. The top half of the address is
- * left out: blocks 4 GiB apart share a byte, which costs a look-up and no more. Writers: under the live-table lock. Pairing E1: release store of a new filter with the acquire in may_track; a thread
- * that frees a pointer got it after the insertion, so it sees the filter that holds it. All-ones in exact mode. */
+ * left out: blocks 4 GiB apart share a byte, which costs a look-up and no more. Writers: under the live-table lock.
+ * Pairing E1: release store of a new filter with the acquire in may_track; a thread that frees a pointer got it after the
+ * insertion, so it sees the filter that holds it. All-ones in exact mode. */
 extern uint64_t mt_g_filter MT_HIDDEN;
 #define MT_FILTER_MULTIPLIER 0x9E3779B97F4A7C15u /* 2^64 / golden ratio; the table behind the filter uses it too */
 /* Found by search among random odd constants: of other blocks in a row, 16 to 544 bytes apart, at most 13 % pass for tracked

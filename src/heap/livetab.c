@@ -18,7 +18,7 @@ enum {
     FIRST_CAPACITY = 4096,
     FILTER_FIRST_BITS = 15, /* 32 Ki counters */
     FILTER_MAX_BITS = 24,
-    FILTER_LOAD = 8, /* counters a live sample */
+    FILTER_LOAD = 16, /* counters a live sample */
     STUCK = 255,
 };
 

@@ -2,8 +2,8 @@
  *
  * Decides: how free() knows that a pointer was sampled. An exact open-addressing table holds the sampled pointers; in front
  * of it stands a counting filter of bytes (index: high bits of a 32-bit product, so the low 32 address bits count) that is
- * deletable, small enough for the L1/L2 cache and kept at a load of at most 1/8, so that at most one free in eight looks
- * further.
+ * deletable, small enough for the L1/L2 cache and kept at a load of at most 1/16, so that at most one free in sixteen
+ * looks further.
  *
  *      free(p) -> filter[(uint32_t)p * K >> shift] == 0 ? done : table lookup (seqlock, no lock) : under the lock remove
  *
