@@ -2,8 +2,9 @@
  *
  * Usage: tracker [PAIRS] [THREADS] [DEPTH] [FRAME_POINTERS]. Each thread reports PAIRS allocations of distinct addresses, then
  * frees them in another order; DEPTH 0: without stacks. Prints the wall and CPU time of both passes together, then what a
- * live block costs in resident memory (one million of 1 KiB, history on). Link with libmemtap:
- *   cc -O2 -fno-omit-frame-pointer -Iinclude bench/micro/tracker.c build/lib/libmemtap.a -lpthread
+ * live block costs in resident memory (one million of 1 KiB, history on). FRAME_POINTERS 1 needs a build with
+ * -fno-omit-frame-pointer. Link with libmemtap:
+ *   cc -O2 -Iinclude bench/micro/tracker.c build/lib/libmemtap.a -lpthread
  */
 #include "memtap/tracker.h"
 #include "micro.h"

@@ -49,8 +49,10 @@ struct mt_tracker_options {
     size_t struct_bytes;
     uint64_t history_events;       /* events kept; 0: none. Default 1,000,000 (8 to 16 bytes each in practice) */
     bool capture_stacks;           /* default false: allocations carry the native stack of the caller */
-    bool frame_pointers;           /* default false: stacks come from the run-time's unwinder, any code, 0.2 us a frame. true:
-                                      from the chain of frame pointers, 3 ns a frame; code without them is left out */
+    bool frame_pointers;           /* default false: stacks come from the run-time's unwinder, any code, 0.2 us for each frame
+                                      that is new since the thread's last stack (for each one in code built with frame
+                                      pointers). true: from the chain of frame pointers, 3 ns a frame; code without them is
+                                      left out */
     uint32_t stack_depth;          /* frames kept, innermost first, 1 to MT_TRACKER_DEPTH_MAX. Default 10 */
     bool auto_snapshot;            /* default true: a thread of ours takes snapshots */
     uint32_t snapshot_interval_ms; /* at least 1. Default 1,000 */
