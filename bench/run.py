@@ -9,10 +9,11 @@
 
 import argparse
 import fnmatch
+import json
 import sys
 import time
 
-from suite import core, counts, digest, env, inside, memory, micro, programs, python, reader, report
+from suite import core, counts, digest, env, inside, memory, micro, programs, python, reader, report, tracker
 
 QUICK = ("sample-pairs", "sample-large", "sample-realloc", "exact-pairs", "exact-deep", "sqlite", "redis", "py3.11-json",
          "py3.11-objects", "sample-py3.11-json", "memory-fixed", "instr-pairs", "instr-sqlite")
@@ -28,6 +29,8 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=0, help="rounds of every bench (default 5, --quick 3)")
     parser.add_argument("--quick", action="store_true", help="a short list of benches, three rounds")
     parser.add_argument("--seed", type=int, default=0, help="order of the configurations (default: from the clock, printed)")
+    parser.add_argument("--onto", default="", metavar="NAME",
+                        help="what is not measured now stays as bench/results/NAME.json has it, which is written anew")
     parser.add_argument("--name", default="", help="name of the results file in bench/results (default full, quick or only)")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md and the digest into README.md")
     return parser.parse_args()
@@ -35,7 +38,8 @@ def parse_arguments():
 
 def all_benches():
     """Every bench, in the order of the report."""
-    return [*micro.benches(), *inside.benches(), *counts.benches(), *programs.benches(), *python.benches(), *memory.benches(), *reader.benches()]
+    return [*micro.benches(), *inside.benches(), *counts.benches(), *programs.benches(), *python.benches(), *memory.benches(),
+            *reader.benches(), *tracker.benches()]
 
 
 def _matches(bench, pattern):
@@ -66,13 +70,19 @@ def write_docs(path, text):
 
 def measure_all(benches, rounds, seed):
     """Runs the benches one after the other; every one is printed when it is done."""
-    results, bars = {}, []
+    results = {}
     for bench in benches:
-        result = core.run(bench, rounds, seed)
-        results[bench.name] = result
-        bars += bench.bars(result)
-        print(report.terminal(bench, result), "\n", flush=True)
-    return results, bars
+        results[bench.name] = core.run(bench, rounds, seed)
+        print(report.terminal(bench, results[bench.name]), "\n", flush=True)
+    return results
+
+
+def earlier_results(name, facts):
+    """Results by bench of a file in bench/results; what was measured where goes into facts."""
+    found = json.loads((env.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    for key in ("seed", "rounds", "commit"):
+        facts[key] = f"{found['facts'][key]}, {facts[key]}"
+    return {bench: core.Result(rows["rows"], rows["errors"]) for bench, rows in found["benches"].items()}
 
 
 def main():
@@ -90,9 +100,12 @@ def main():
     env.build()
     facts = {**env.describe(), "seed": seed, "rounds": rounds}
     print(f"seed {seed}, {rounds} rounds, load {facts['load_at_start']:.2f}, memtap: {facts['memtap']}\n", flush=True)
-    results, bars = measure_all(benches, rounds, seed)
+    results = earlier_results(arguments.onto, facts) if arguments.onto else {}
+    results.update(measure_all(benches, rounds, seed))
+    benches = [bench for bench in all_benches() if bench.name in results]
+    bars = [bar for bench in benches for bar in bench.bars(results[bench.name])]
     print(report.bars(bars))
-    name = arguments.name or ("only" if arguments.only else "quick" if arguments.quick else "full")
+    name = arguments.name or arguments.onto or ("only" if arguments.only else "quick" if arguments.quick else "full")
     env.RESULTS.mkdir(exist_ok=True)
     report.write_json(env.RESULTS / f"{name}.json", report.to_json(benches, results, bars, facts))
     text = report.markdown(benches, results, bars, facts)

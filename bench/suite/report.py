@@ -5,7 +5,7 @@ import json
 from . import stats
 
 COLUMN_NAMES = {"cpu_s": "tree CPU s", "wall_s": "wall s", "maxrss_kib": "peak RSS MiB", "capture_bytes": "capture MB",
-                "bytes_per_event": "B/event", "events_per_s": "M events/s", "scaling": "scaling", "cpu_scaling": "CPU scaling"}
+                "bytes_per_event": "B/event", "events_per_s": "M events/s", "wall_ns_per_op": "wall ns", "scaling": "scaling", "cpu_scaling": "CPU scaling"}
 SCALES = {"maxrss_kib": 1 / 1024, "capture_bytes": 1e-6, "events_per_s": 1e-6}
 
 
