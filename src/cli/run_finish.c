@@ -102,8 +102,9 @@ static void pack_all(const struct mt_run *run, const struct mt_strlist *traces)
         struct mt_progress progress;
         struct mt_wire_error wire = { 0 };
         struct mt_pack_options options = {
-            .writer_is_gone = true, .summarize = mt_summary_make, .progress = show, .context = &progress
+            .quick_bytes = MT_PACK_QUICK, .writer_is_gone = true, .progress = show, .context = &progress
         };
+        options.summarize = run->options.quiet ? NULL : mt_summary_make; /* whoever wants no summary need not wait for it */
         mt_progress_begin(&progress, "packing the trace", run->options.quiet);
         mt_status status = mt_pack(traces->items[i], NULL, &options, NULL, &wire);
         mt_progress_end(&progress);

@@ -93,7 +93,12 @@ static mt_status pack_extent(struct job *j, const struct mt_extent *e, struct mt
     if (status != MT_OK) {
         return status;
     }
-    return e->type == MT_BLOCK_META ? pack_metadata(j) : pack_events(j, e);
+    if (e->type == MT_BLOCK_META) {
+        return pack_metadata(j);
+    }
+    uint32_t quick = j->options != NULL ? j->options->quick_bytes : 0;
+    bool keeps_borders = quick != 0 && e->raw_bytes >= quick && !e->slot && !e->cut;
+    return keeps_borders ? mt_packer_block(j->packer, e, &j->payload) : pack_events(j, e);
 }
 
 static mt_status pack_summary(struct job *j)

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDEX_ENTRY_MAX = 6 * MT_VARINT_MAX, ZSTD_SKIPPABLE_HEAD = 8 };
+enum { INDEX_ENTRY_MAX = 6 * MT_VARINT_MAX, ZSTD_SKIPPABLE_HEAD = 8, QUICK_LEVEL = -1 };
 #define ZSTD_SKIPPABLE_MAGIC 0x184D2A50u
 
 struct mt_packer {
@@ -111,10 +111,10 @@ static mt_status write_extent(struct mt_packer *p, const struct mt_block_header 
 }
 
 /* A repetitive block may compress further than a reader accepts: a skippable frame makes it long enough. */
-static size_t pad_stored(struct mt_packer *p, size_t stored)
+static size_t pad_stored(struct mt_packer *p, size_t raw_bytes, size_t stored)
 {
     size_t ratio = p->type == MT_BLOCK_META ? MT_META_RATIO_MAX : MT_EVENT_RATIO_MAX;
-    size_t least = p->raw_used / ratio + 1;
+    size_t least = raw_bytes / ratio + 1;
     if (stored >= least) {
         return stored;
     }
@@ -125,23 +125,22 @@ static size_t pad_stored(struct mt_packer *p, size_t stored)
     return stored + ZSTD_SKIPPABLE_HEAD + fill;
 }
 
-/* Compresses the open block; 0: not worth it or not possible. */
-static size_t compress(struct mt_packer *p)
+/* Compresses into p->stored; 0: not worth it or not possible. */
+static size_t compress(struct mt_packer *p, const uint8_t *raw, size_t bytes, int level)
 {
-    if (p->zstd == NULL || p->raw_used > MT_BLOCK_RAW_MAX) {
+    if (p->zstd == NULL || bytes > MT_BLOCK_RAW_MAX) {
         return 0;
     }
-    size_t bound = p->zstd->bound(p->raw_used) + p->raw_used / MT_META_RATIO_MAX + 2 * ZSTD_SKIPPABLE_HEAD;
+    size_t bound = p->zstd->bound(bytes) + bytes / MT_META_RATIO_MAX + 2 * ZSTD_SKIPPABLE_HEAD;
     if (!reserve(&p->stored, &p->stored_capacity, bound)) {
         return 0;
     }
-    size_t stored =
-        p->zstd->compress(p->compressor, p->stored, p->stored_capacity, p->raw, p->raw_used, p->level);
+    size_t stored = p->zstd->compress(p->compressor, p->stored, p->stored_capacity, raw, bytes, level);
     if (stored == 0) {
         return 0;
     }
-    stored = pad_stored(p, stored);
-    return stored < p->raw_used ? stored : 0;
+    stored = pad_stored(p, bytes, stored);
+    return stored < bytes ? stored : 0;
 }
 
 static mt_status index_block(struct mt_packer *p, const struct mt_block_header *header)
@@ -163,6 +162,28 @@ static mt_status index_block(struct mt_packer *p, const struct mt_block_header *
     return MT_OK;
 }
 
+/* Writes a block of the present stream. h: clocks and events. */
+static mt_status write_block(struct mt_packer *p, struct mt_block_header h, const uint8_t *raw, size_t bytes, int level)
+{
+    size_t stored = compress(p, raw, bytes, level);
+    const uint8_t *payload = stored > 0 ? p->stored : raw;
+    h.magic = MT_BLOCK_MAGIC;
+    h.type = p->type;
+    h.codec = stored > 0 ? MT_CODEC_ZSTD : MT_CODEC_NONE;
+    h.stored_bytes = (uint32_t)(stored > 0 ? stored : bytes);
+    h.raw_bytes = (uint32_t)bytes;
+    h.stream = p->stream;
+    h.seq_committed = (uint64_t)p->seq << 32;
+    h.extent_bytes = mt_block_extent(h.stored_bytes);
+    mt_block_seal(&h, payload);
+    mt_status status = p->type == MT_BLOCK_EVENTS ? index_block(p, &h) : MT_OK;
+    if (status == MT_OK) {
+        status = write_extent(p, &h, payload);
+    }
+    p->seq++;
+    return status;
+}
+
 /* Writes the open block. */
 static mt_status close_block(struct mt_packer *p)
 {
@@ -170,27 +191,14 @@ static mt_status close_block(struct mt_packer *p)
         return MT_OK;
     }
     p->open = false;
-    bool events = p->type == MT_BLOCK_EVENTS;
-    p->raw_used = events ? (size_t)(p->encoder.at - p->raw) : p->raw_used;
-    size_t stored = compress(p);
-    struct mt_block_header h = { .magic = MT_BLOCK_MAGIC,
-                                 .type = p->type,
-                                 .codec = stored > 0 ? MT_CODEC_ZSTD : MT_CODEC_NONE,
-                                 .stored_bytes = (uint32_t)(stored > 0 ? stored : p->raw_used),
-                                 .raw_bytes = (uint32_t)p->raw_used,
-                                 .stream = p->stream,
-                                 .clock_first = events ? p->clock_first : 0,
-                                 .clock_last = events ? p->encoder.clock : 0,
-                                 .seq_committed = (uint64_t)p->seq << 32,
-                                 .events = events ? p->encoder.events : 0 };
-    h.extent_bytes = mt_block_extent(h.stored_bytes);
-    const uint8_t *payload = stored > 0 ? p->stored : p->raw;
-    mt_block_seal(&h, payload);
-    mt_status status = events ? index_block(p, &h) : MT_OK;
-    if (status == MT_OK) {
-        status = write_extent(p, &h, payload);
+    struct mt_block_header h = { .type = p->type };
+    if (p->type == MT_BLOCK_EVENTS) {
+        p->raw_used = (size_t)(p->encoder.at - p->raw);
+        h.clock_first = p->clock_first;
+        h.clock_last = p->encoder.clock;
+        h.events = p->encoder.events;
     }
-    p->seq++;
+    mt_status status = write_block(p, h, p->raw, p->raw_used, p->level);
     p->raw_used = 0;
     return status;
 }
@@ -320,6 +328,17 @@ mt_status mt_packer_metadata(struct mt_packer *p, const uint8_t *record, size_t 
     memcpy(p->raw + p->raw_used, record, bytes);
     p->raw_used += bytes;
     return MT_OK;
+}
+
+mt_status mt_packer_block(struct mt_packer *p, const struct mt_extent *e, const struct mt_payload *payload)
+{
+    mt_status status = close_block(p);
+    if (status != MT_OK) {
+        return status;
+    }
+    struct mt_block_header h = { .clock_first = e->clock_first, .clock_last = e->clock_last, .events = e->events };
+    p->events += e->events;
+    return write_block(p, h, payload->data, payload->bytes, QUICK_LEVEL);
 }
 
 mt_status mt_packer_copy(struct mt_packer *p, const struct mt_reader *reader, const struct mt_extent *e)

@@ -23,6 +23,8 @@ mt_status mt_packer_gap(struct mt_packer *p, const struct mt_extent *e) MT_CHECK
 mt_status mt_packer_events(struct mt_packer *p, const struct mt_event *events, size_t count) MT_CHECKED;
 /* One whole metadata record, tag and length included. */
 mt_status mt_packer_metadata(struct mt_packer *p, const uint8_t *record, size_t bytes) MT_CHECKED;
+/* One whole block of events of that stream, with the borders it has; compressed fast. */
+mt_status mt_packer_block(struct mt_packer *p, const struct mt_extent *e, const struct mt_payload *payload) MT_CHECKED;
 /* An extent as it is (aggregate table, summary). */
 mt_status mt_packer_copy(struct mt_packer *p, const struct mt_reader *reader, const struct mt_extent *e) MT_CHECKED;
 /* One block of any type that belongs to no stream; more than MT_BLOCK_RAW_MAX bytes are left out. */

@@ -94,10 +94,13 @@ static void test_a_packed_trace_says_the_same(void **state)
         write_file(&b);
         struct mt_cursor_losses l1, l2;
         size_t count = read_path(g_path, before, ROOM, &l1);
-        struct mt_pack_options options = { .raw_bytes = (uint32_t)(4096 + builder_random(&seed) % 20000) };
+        struct mt_pack_options options = { .raw_bytes = (uint32_t)(4096 + builder_random(&seed) % 20000),
+                                           .quick_bytes = round % 2 == 0 ? 0 : (uint32_t)(builder_random(&seed) % 800) };
         struct mt_pack_result result;
         assert_int_equal(mt_pack(g_path, NULL, &options, &result, NULL), MT_OK);
-        assert_int_equal(result.events, b.event_count);
+        if (options.quick_bytes == 0) {
+            assert_int_equal(result.events, b.event_count);
+        }
         assert_int_equal(result.before_bytes, b.file_bytes);
         assert_int_equal(read_path(g_path, after, ROOM, &l2), count);
         assert_memory_equal(before, after, count * sizeof *before);
@@ -117,9 +120,8 @@ static void test_a_packed_trace_says_the_same(void **state)
     free(after);
 }
 
-static void test_a_lost_block_stays_lost(void **state)
+static void check_a_lost_block_stays_lost(const struct mt_pack_options *options)
 {
-    (void)state;
     struct builder b;
     builder_init(&b);
     b.block_events = 10;
@@ -135,7 +137,7 @@ static void test_a_lost_block_stays_lost(void **state)
     }
     b.file[offset + 70] ^= 1; /* the fifth payload */
     write_file(&b);
-    assert_int_equal(mt_pack(g_path, NULL, NULL, NULL, NULL), MT_OK);
+    assert_int_equal(mt_pack(g_path, NULL, options, NULL, NULL), MT_OK);
     struct mt_trace *t;
     struct mt_event got[128];
     struct mt_cursor_losses losses;
@@ -145,6 +147,14 @@ static void test_a_lost_block_stays_lost(void **state)
     assert_int_equal(read_path(g_path, got, 128, &losses), 90);
     unlink(g_path);
     builder_fini(&b);
+}
+
+static void test_a_lost_block_stays_lost(void **state)
+{
+    (void)state;
+    struct mt_pack_options quick = { .quick_bytes = 1 };
+    check_a_lost_block_stays_lost(NULL);
+    check_a_lost_block_stays_lost(&quick);
 }
 
 static void test_repetitive_events_are_readable_after_packing(void **state)
@@ -239,9 +249,8 @@ static void test_a_trace_in_use_or_cut_is_left_alone(void **state)
 }
 
 /* Compressed blocks are cut too: what can be decompressed is delivered, and it is a prefix of each stream. */
-static void test_a_packed_trace_cut_anywhere_gives_prefixes(void **state)
+static void check_cuts(const struct mt_pack_options *options)
 {
-    (void)state;
     struct builder b;
     builder_init(&b);
     uint64_t seed = 3;
@@ -251,7 +260,7 @@ static void test_a_packed_trace_cut_anywhere_gives_prefixes(void **state)
     }
     builder_finish(&b);
     write_file(&b);
-    assert_int_equal(mt_pack(g_path, NULL, NULL, NULL, NULL), MT_OK);
+    assert_int_equal(mt_pack(g_path, NULL, options, NULL, NULL), MT_OK);
     off_t bytes = size_of(g_path);
     struct mt_event *got = malloc((EVENTS + 1) * sizeof *got);
     size_t most = 0;
@@ -272,6 +281,14 @@ static void test_a_packed_trace_cut_anywhere_gives_prefixes(void **state)
     builder_fini(&b);
 }
 
+static void test_a_packed_trace_cut_anywhere_gives_prefixes(void **state)
+{
+    (void)state;
+    struct mt_pack_options quick = { .quick_bytes = 1 };
+    check_cuts(NULL);
+    check_cuts(&quick);
+}
+
 static void test_the_index_lists_every_event_block(void **state)
 {
     (void)state;
@@ -279,7 +296,7 @@ static void test_the_index_lists_every_event_block(void **state)
     uint64_t seed = 11;
     build(&b, &seed, 3000);
     write_file(&b);
-    struct mt_pack_options options = { .raw_bytes = 4096 };
+    struct mt_pack_options options = { .raw_bytes = 4096, .quick_bytes = 300 };
     assert_int_equal(mt_pack(g_path, NULL, &options, NULL, NULL), MT_OK);
     struct mt_reader *r;
     assert_int_equal(mt_reader_open(g_path, &r, NULL), MT_OK);
