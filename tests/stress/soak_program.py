@@ -94,7 +94,8 @@ class Soak:
         if seen != expected:
             self.fail("markers", seen=seen, expected=expected)
         if stats.collisions or stats.death_during_birth:
-            self.fail("lost", stats=stats)
+            again = memprof.get_stats()
+            self.fail("lost", stats=stats, later=again)
 
     def looks(self):
         while self.running():
@@ -163,6 +164,7 @@ class Soak:
         gc.collect()
 
     def measure(self):
+        self.record()  # a trace just begun: what the reader of a longer one keeps is not growth
         gc.collect()
         ctypes.CDLL(None).malloc_trim(0)  # what the allocator merely keeps depends on who needed most at once
         with open("/proc/self/statm") as statm:

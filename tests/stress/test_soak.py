@@ -24,7 +24,7 @@ FOUND = [version for version in ("debian", *VERSIONS) if find_interpreter(versio
 @pytest.mark.parametrize("version", FOUND)
 def test_a5_19_a_busy_process_profiles_itself_for_long(version, tmp_path):
     """RSS is compared with that after a third of the time, in which every kind of work has been done; 24 MiB are for the churn, whose
-    live set wanders, and for the reader of a trace that grows meanwhile."""
+    live set wanders."""
     print(f"seed {SEED}")
     (tmp_path / "tmp").mkdir()
     environment = {**os.environ, "PYTHONPATH": PACKAGE, "TMPDIR": str(tmp_path / "tmp"), "PYTHONWARNINGS": "ignore::DeprecationWarning"}
