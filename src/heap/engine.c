@@ -342,6 +342,15 @@ void mt_engine_free(void *ptr)
 /* Bits of a thread's realloc_plan, between begin and end of a realloc. */
 enum { REALLOC_OLD_TRACKED = 1, REALLOC_NEW_SAMPLED = 2 };
 
+/* A block of the program's is given another size inside work of ours (CPython does that to frames it keeps): the sample ends
+ * here, what becomes of the block is none. */
+static MT_COLD void end_sample_of_own(void *old)
+{
+    if (mt_own_depth() != 0 && live_mode() == MT_MODE_SAMPLE && mt_engine_may_track(old)) {
+        free_carefully(old);
+    }
+}
+
 enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
 {
     bool exact = records_all();
@@ -349,6 +358,7 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
         restore_countdown(exact, size);
     }
     if (!may_enter()) {
+        end_sample_of_own(old);
         return MT_SKIP;
     }
     struct mt_thread *t = t_mt.thread;

@@ -444,6 +444,23 @@ def test_a5_13_files_and_folders_need_not_be_utf8(tmp_path):
     assert sorted(os.listdir(folder)) == [b"snapshot", b"\xfa", b"\xfe.mtap"]
 
 
+def test_a_block_resized_within_our_own_work_is_no_sample_any_more():
+    """A program's block may get another size while a snapshot is taken: its old address is somebody else's then."""
+    found = answer("""
+        from memtap import _agent
+        m.start(1)
+        block, other = bytearray(3 << 20), bytearray(3 << 20)
+        before = len(sizes(m.get_snapshot(), 3 << 20))
+        with _agent.unrecorded():
+            block.extend(bytes(40 << 20))
+        again = [bytearray(3 << 20) for _ in range(3)]
+        stats = m.get_stats()
+        say(before=before, after=len(sizes(m.get_snapshot(), 3 << 20)), larger=len(sizes(m.get_snapshot(), 43 << 20, 60 << 20)),
+            lost=[stats.collisions, stats.death_during_birth])
+        """)
+    assert found == {"before": 2, "after": 1 + 3, "larger": 0, "lost": [0, 0]}
+
+
 # ---- A5-14: the context manager ------------------------------------------------------------------------------------------------
 
 
