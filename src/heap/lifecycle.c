@@ -280,8 +280,8 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     mt_store_relaxed(&g_mt.rate, config->rate_bytes);
     mt_store_release(&g_mt.rate_generation, g_mt.rate_generation + 1);
     mt_store_release(&g_mt.generation, (g_mt.generation | 1) + 1);
+    mt_livetab_show(config->mode == MT_MODE_SAMPLE ? MT_FILTER_TABLE : MT_FILTER_ALL); /* first: a sample's free is seen */
     publish_mode(config->mode);
-    mt_livetab_show(config->mode == MT_MODE_SAMPLE ? MT_FILTER_TABLE : MT_FILTER_ALL);
     end_countdowns();
     t_mt.left = 0;
     return MT_OK;
