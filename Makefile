@@ -15,7 +15,7 @@ BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python check asan tsan ubsan fuzz \
-    stress cpython-suite third-party bench bench-quick bench-gate install wheel clean
+    stress cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
 	@tools/need-packages $(BUILD_PACKAGES)
@@ -99,13 +99,16 @@ third-party: $(BUILD)/.tests-configured ## Tests of numpy, pandas and scikit-lea
 	@$(NINJA) -C $(BUILD)
 	@$(PYTHON) tests/stress/third_party.py --venv $(BUILD)/third-party --package-path $(BUILD)/python
 
-bench: all ## Every number of the README, with peers, interleaved (long)
+bench-build: all
 	@$(MAKE) --no-print-directory deps-bench
-	@bench/setup.sh && $(PYTHON) bench/run.py
+	@$(CMAKE) -B $(BUILD) -DMEMTAP_PYTHON=ON >/dev/null && $(NINJA) -C $(BUILD)
+	@bench/setup.sh
 
-bench-quick: all ## The same with few rounds
-	@$(MAKE) --no-print-directory deps-bench
-	@bench/setup.sh && $(PYTHON) bench/run.py --quick
+bench: bench-build ## Every number of the README, with peers, interleaved (long)
+	@$(PYTHON) bench/run.py
+
+bench-quick: bench-build ## The same with few rounds
+	@$(PYTHON) bench/run.py --quick
 
 bench-gate: all ## Counted instructions of the hot path against their limits (callgrind)
 	@tools/need-packages $(BUILD_PACKAGES) valgrind

@@ -1,7 +1,7 @@
 /* tracker.c: what a report to the exact tracker costs (include/memtap/tracker.h).
  *
- * Usage: tracker [PAIRS] [THREADS] [DEPTH] [FRAME_POINTERS]. Each thread reports PAIRS allocations of distinct addresses, then
- * frees them in another order; DEPTH 0: without stacks. Prints the wall and CPU time of both passes together, then what a
+ * Usage: tracker [PAIRS] [THREADS] [DEPTH] [FRAME_POINTERS] [SHUFFLED]. Each thread reports PAIRS allocations of distinct
+ * addresses, then their ends, in the order they came or, SHUFFLED 1, in another; DEPTH 0: without stacks. Prints the wall and CPU time of both passes together, then what a
  * live block costs in resident memory (one million of 1 KiB, history on). FRAME_POINTERS 1 needs a build with
  * -fno-omit-frame-pointer. Link with libmemtap:
  *   cc -O2 -Iinclude bench/micro/tracker.c build/lib/libmemtap.a -lpthread
@@ -16,7 +16,7 @@ enum { THREADS_MAX = 64, STRIDE = 1024, LIVE = 1000000 };
 
 struct job {
     struct mt_tracker *tracker;
-    uint64_t pairs, base;
+    uint64_t pairs, base, stride; /* of the ends */
 };
 
 static NOINLINE void pass(struct job *job, int depth)
@@ -30,7 +30,7 @@ static NOINLINE void pass(struct job *job, int depth)
         (void)mt_track_allocation(job->tracker, job->base + i * STRIDE, STRIDE, "CPU");
     }
     for (uint64_t i = 0; i < job->pairs; i++) {
-        uint64_t which = (i * 7919u) % job->pairs; /* a prime that no PAIRS of ours is a multiple of: every block once */
+        uint64_t which = (i * job->stride) % job->pairs; /* 1, or a prime that no PAIRS is a multiple of: every block once */
         (void)mt_track_deallocation(job->tracker, job->base + which * STRIDE, STRIDE);
     }
 }
@@ -41,21 +41,21 @@ static void *run_job(void *argument)
     return NULL;
 }
 
-static void run(struct mt_tracker *tracker, uint64_t pairs, uint64_t threads, const char *name)
+static void run(struct mt_tracker *tracker, uint64_t pairs, uint64_t threads, bool shuffled)
 {
     pthread_t ids[THREADS_MAX];
     struct job jobs[THREADS_MAX];
     struct timer timer;
     timer_start(&timer);
     for (uint64_t i = 0; i < threads; i++) {
-        jobs[i] = (struct job){ tracker, pairs, (i + 1) << 40 };
+        jobs[i] = (struct job){ tracker, pairs, (i + 1) << 40, shuffled ? 7919 : 1 };
         pthread_create(&ids[i], NULL, run_job, &jobs[i]);
     }
     for (uint64_t i = 0; i < threads; i++) {
         pthread_join(ids[i], NULL);
     }
     timer_stop(&timer);
-    print_result(name, &timer, threads * pairs * 2);
+    print_result("tracker", &timer, threads * pairs * 2);
 }
 
 static uint64_t resident_bytes(void)
@@ -90,7 +90,7 @@ int main(int argc, char **argv)
     uint64_t threads = parse_count(argc, argv, 2, 1);
     uint64_t depth = parse_count(argc, argv, 3, 0);
     struct mt_tracker *tracker = make(depth, parse_count(argc, argv, 4, 0));
-    run(tracker, pairs, threads < THREADS_MAX ? threads : THREADS_MAX, "tracker");
+    run(tracker, pairs, threads < THREADS_MAX ? threads : THREADS_MAX, parse_count(argc, argv, 5, 0) != 0);
     mt_tracker_free(tracker);
 
     tracker = make(0, 0);

@@ -1,6 +1,6 @@
 """The exact tracker: what a report of an allocation and of its end costs, from C and from Python, and what it keeps.
 
-One pass is half a million allocations of distinct addresses and as many ends, in another order. Bars in CPU time, a busy
+One pass is half a million allocations of distinct addresses and as many ends, in the order they came. Bars in CPU time, a busy
 machine lets others run meanwhile; the fastest round counts.
 """
 
@@ -25,10 +25,10 @@ def _build():
             raise measure.Failed(done.stderr[-300:])
 
 
-def _config(name, threads=1, depth=0, frame_pointers=0):
+def _config(name, threads=1, depth=0, frame_pointers=0, shuffled=0):
     def wrap(work, _out):
         program = env.BIN / ("tracker-fp" if frame_pointers else "tracker")
-        return [str(program), *work.argv, str(threads), str(depth), str(frame_pointers)], {}
+        return [str(program), *work.argv, str(threads), str(depth), str(frame_pointers), str(shuffled)], {}
 
     return peers.Config(name, wrap)
 
@@ -56,6 +56,8 @@ def _c_bars(result):
 
 def _from_python(version):
     def run_one(config):
+        if not (env.REPO / "build" / "python" / "memtap").exists():
+            raise env.Missing("memtap for Python: build/python is not built (make bench-build)")
         work = peers.Work([str(env.BENCH / "micro" / "tracker.py"), str(PAIRS), "1"], python=env.venv_python(version),
                           env={"PYTHONPATH": str(env.REPO / "build" / "python")})
         return core.run_work(config, work)
@@ -77,7 +79,7 @@ def benches():
     """From C and from each Python."""
     group = "exact tracker"
     from_c = [_config("C"), _config("C, stacks by frame pointers", depth=STACKS, frame_pointers=1), _config("C, stacks", depth=STACKS),
-              _config("C, 2 threads", threads=2), _config("C, 8 threads", threads=8)]
+              _config("C, ends in another order", shuffled=1), _config("C, 2 threads", threads=2), _config("C, 8 threads", threads=8)]
     found = [core.Bench("tracker-c", group, f"{PAIRS:,} allocations and as many ends a thread, from C", from_c, "ns_per_op", "ns", _from_c,
                         _c_bars, base="C", extra=("wall_ns_per_op",), prepare=_build)]
     for version in env.PYTHONS:
