@@ -13,7 +13,7 @@ def _ratio(result, config, key, base="plain"):
 
 def _text(values, form):
     """`name value, name value` of the values that were measured."""
-    return ", ".join(f"{name} {form.format(report.number(value))}" for name, value in values if value is not None) or "-"
+    return ", ".join(f"{name} {form.format(report.number(value))}".strip() for name, value in values if value is not None) or "-"
 
 
 def _micro_rows(results):
