@@ -23,6 +23,8 @@ def _capture_path(suffix):
 
 def _record(config, work, stem):
     argv, extra = config.wrap(work, stem)
+    if argv[0] == env.memtap():
+        argv.remove("-q")  # as a user records: with --quiet a trace has no summary
     measure.run(argv, {**work.env, **extra}, limit_s=600)
 
 
