@@ -430,9 +430,9 @@ MemoryProfiler = MemoryTracker
 
 
 def _clock_offset_ns() -> Tuple[int, int]:
-    """Epoch - monotonic clock, and how far that may be off, in ns: the closest of three readings."""
+    """Epoch - monotonic clock, and how far that may be off, in ns: the closest of nine readings."""
     readings = []
-    for _ in range(3):
+    for _ in range(9):
         before = time.monotonic_ns()
         epoch = time.time_ns()
         after = time.monotonic_ns()
