@@ -1,7 +1,6 @@
 /* test_backtrace.c: native stacks of the tracker against a whole unwind each time, in random trees of calls whose frames have random
  * sizes, with frames of libc between. */
-#include "harness.h"
-#include "memtap/tracker.h"
+#include "making.h"
 #include "tracker/private.h"
 
 #include <alloca.h>
@@ -124,18 +123,6 @@ static void branch(struct tree *t)
     }
 }
 
-static struct mt_tracker *make(uint32_t depth)
-{
-    struct mt_tracker_options options;
-    struct mt_tracker *tracker = NULL;
-    mt_tracker_defaults(&options);
-    options.auto_snapshot = false;
-    options.capture_stacks = true;
-    options.stack_depth = depth;
-    assert_int_equal(mt_tracker_new(&options, &tracker), 0);
-    return tracker;
-}
-
 static void *grow(void *tree)
 {
     struct tree *t = tree;
@@ -151,7 +138,7 @@ static void *grow(void *tree)
 static void test_random_trees_agree_with_whole_unwinds(void **state)
 {
     (void)state;
-    struct tree t = { .tracker = make(10), .state = g_seed };
+    struct tree t = { .tracker = make_with_stacks(10), .state = g_seed };
     (void)grow(&t);
     assert_true(t.leaves >= LEAVES);
     assert_int_equal(t.wrong, 0);
@@ -162,7 +149,7 @@ static void test_random_trees_agree_with_whole_unwinds(void **state)
 static void test_threads_that_follow_each_other_agree_too(void **state)
 {
     (void)state;
-    struct mt_tracker *tracker = make(MT_TRACKER_DEPTH_MAX);
+    struct mt_tracker *tracker = make_with_stacks(MT_TRACKER_DEPTH_MAX);
     for (unsigned i = 0; i < 8; i++) {
         struct tree t = { .tracker = tracker, .state = g_seed + i, .leaves = LEAVES - 500 };
         pthread_t thread;

@@ -1,5 +1,5 @@
 /* test_history.c: events in chunks come back as they were; old chunks go only when enough newer events are there. */
-#include "harness.h"
+#include "making.h"
 #include "tracker/history.h"
 
 #include <string.h>
@@ -8,35 +8,27 @@ enum { EVENTS = 20000, SHARDS = 3 };
 
 static uint64_t g_state;
 
-static uint64_t next_random(void)
-{
-    g_state ^= g_state << 13;
-    g_state ^= g_state >> 7;
-    g_state ^= g_state << 17;
-    return g_state;
-}
-
 /* Anything a field can hold, small and huge, repeated and not. */
 static struct mt_tracker_event random_event(uint64_t *time_ns)
 {
     static const uint64_t sizes[] = { 0, 1, 64, 64, 4096, 1ull << 40, INT64_MAX };
-    uint64_t r = next_random();
+    uint64_t r = next_random(&g_state);
     struct mt_tracker_event event = { .generation = -1 };
     *time_ns += r % 5 == 0 ? r >> 24 : r % 300;
     event.time_ns = *time_ns;
     event.type = (uint8_t)(r >> 8 & 7) % MT_TRACKER_EVENT_TYPES;
-    event.address = (r >> 16 & 1) != 0 ? next_random() : 0x7f0000000000u + (r & 0xffff);
+    event.address = (r >> 16 & 1) != 0 ? next_random(&g_state) : 0x7f0000000000u + (r & 0xffff);
     event.size_bytes = sizes[(r >> 20) % MT_COUNTOF(sizes)];
     event.kind = (uint32_t)(r >> 30) % 1024;
-    event.step = (r >> 40 & 7) == 0 ? (int64_t)next_random() : 7;
+    event.step = (r >> 40 & 7) == 0 ? (int64_t)next_random(&g_state) : 7;
     event.stack = (r >> 43 & 1) != 0 ? (uint32_t)(r >> 44) & 0x3fffff : 0;
     event.unmatched = (r >> 50 & 1) != 0 && event.type <= MT_TRACKER_REALLOCATION;
     if (event.type == MT_TRACKER_REALLOCATION) {
-        event.old_address = next_random();
+        event.old_address = next_random(&g_state);
         event.old_size_bytes = sizes[(r >> 51) % MT_COUNTOF(sizes)];
     } else if (event.type >= MT_TRACKER_GC_START) {
         event.generation = (int8_t)(r % 3);
-        event.duration_ns = event.type == MT_TRACKER_GC_END ? next_random() : 0;
+        event.duration_ns = event.type == MT_TRACKER_GC_END ? next_random(&g_state) : 0;
     }
     return event;
 }
@@ -137,7 +129,7 @@ static void test_the_newest_are_never_given_back(void **state)
     }
     for (uint64_t time_ns = 1; time_ns <= TOTAL; time_ns++) {
         uint64_t busy = time_ns / 3000 % SHARDS; /* one has most of the events for a while, the others a few */
-        append_plain(&shards[next_random() % 50 == 0 ? next_random() % SHARDS : busy], &pool, time_ns);
+        append_plain(&shards[next_random(&g_state) % 50 == 0 ? next_random(&g_state) % SHARDS : busy], &pool, time_ns);
         uint16_t oldest = 0;
         while (pool.evict && mt_chunk_pool_oldest(&pool, &oldest)) {
             mt_history_evict(&shards[oldest], &pool);

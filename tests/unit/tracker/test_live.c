@@ -1,5 +1,5 @@
 /* test_live.c: the live blocks of a shard against a plain array that knows the truth. */
-#include "harness.h"
+#include "making.h"
 #include "base/hash.h"
 #include "tracker/live.h"
 
@@ -16,10 +16,7 @@ static uint64_t g_state;
 
 static uint32_t below(uint32_t bound)
 {
-    g_state ^= g_state << 13;
-    g_state ^= g_state >> 7;
-    g_state ^= g_state << 17;
-    return (uint32_t)(g_state >> 32) % bound;
+    return (uint32_t)(next_random(&g_state) >> 32) % bound;
 }
 
 static uint64_t address_of(uint32_t i)

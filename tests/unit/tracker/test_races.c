@@ -3,8 +3,7 @@
  * Truth by construction: every thread frees what it allocates, so sums are known whatever the interleaving; peaks have bounds
  * that only an exact account keeps.
  */
-#include "harness.h"
-#include "memtap/tracker.h"
+#include "making.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -18,17 +17,6 @@ struct world {
     atomic_uint next_index;
     bool same_addresses;
 };
-
-static struct mt_tracker *make(uint64_t history)
-{
-    struct mt_tracker_options options;
-    struct mt_tracker *tracker = NULL;
-    mt_tracker_defaults(&options);
-    options.auto_snapshot = false;
-    options.history_events = history;
-    assert_int_equal(mt_tracker_new(&options, &tracker), 0);
-    return tracker;
-}
 
 static void *worker(void *argument)
 {
@@ -82,7 +70,7 @@ static void check_sums(struct mt_tracker *tracker)
 static void test_a2_13_threads_lose_nothing(void **state)
 {
     (void)state;
-    struct world world = { .tracker = make(10000000) };
+    struct world world = { .tracker = make_with_history(10000000) };
     pthread_t threads[THREADS];
     struct mt_tracker_events events;
     start(&world, threads);
@@ -102,7 +90,7 @@ static void test_a2_13_threads_lose_nothing(void **state)
 static void test_readers_see_consistent_states(void **state)
 {
     (void)state;
-    struct world world = { .tracker = make(5000) };
+    struct world world = { .tracker = make_with_history(5000) };
     pthread_t threads[THREADS];
     uint64_t peak = 0;
     start(&world, threads);
@@ -135,7 +123,7 @@ static void test_readers_see_consistent_states(void **state)
 static void test_a_cursor_follows_the_threads(void **state)
 {
     (void)state;
-    struct world world = { .tracker = make(10000000) };
+    struct world world = { .tracker = make_with_history(10000000) };
     pthread_t threads[THREADS];
     struct mt_event_cursor *cursor = NULL;
     struct mt_tracker_event event;
@@ -163,7 +151,7 @@ static void test_a_cursor_follows_the_threads(void **state)
 static void test_fights_keep_the_account(void **state)
 {
     (void)state;
-    struct world world = { .tracker = make(1000), .same_addresses = true };
+    struct world world = { .tracker = make_with_history(1000), .same_addresses = true };
     pthread_t threads[THREADS];
     struct mt_tracker_stats stats;
     struct mt_tracker_leaks leaks;
@@ -188,7 +176,7 @@ static void test_fights_keep_the_account(void **state)
 static void test_the_peak_is_exact(void **state)
 {
     (void)state;
-    struct world world = { .tracker = make(0) };
+    struct world world = { .tracker = make_with_history(0) };
     pthread_t threads[THREADS];
     struct mt_tracker_stats stats;
     enum { STEPS = 1000, STEP_BYTES = 1000000 };
@@ -232,7 +220,7 @@ static void count_stack(void *context, const uint64_t *words, size_t count)
 static void test_names_and_stacks_are_given_once(void **state)
 {
     (void)state;
-    struct world world = { .tracker = make(100) };
+    struct world world = { .tracker = make_with_history(100) };
     pthread_t threads[THREADS];
     uint64_t stacks = 0;
     for (size_t i = 0; i < THREADS; i++) {

@@ -1,7 +1,6 @@
 /* test_trace.c: the trace of a tracker as the reader (memtap/profile.h) sees it. */
-#include "harness.h"
+#include "making.h"
 #include "memtap/profile.h"
-#include "memtap/tracker.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,17 +9,6 @@
 
 static char g_folder[] = "/tmp/memtap-trace-XXXXXX";
 static char g_path[64];
-
-static struct mt_tracker *make(void)
-{
-    struct mt_tracker_options options;
-    struct mt_tracker *tracker = NULL;
-    mt_tracker_defaults(&options);
-    options.auto_snapshot = false;
-    options.capture_stacks = true;
-    assert_int_equal(mt_tracker_new(&options, &tracker), 0);
-    return tracker;
-}
 
 static int make_folder(void **state)
 {
@@ -63,7 +51,7 @@ __attribute__((noinline)) void memtap_test_leaky(struct mt_tracker *tracker)
 static void test_native_stacks_are_named(void **state)
 {
     (void)state;
-    struct mt_tracker *tracker = make();
+    struct mt_tracker *tracker = make_with_stacks(10);
     memtap_test_leaky(tracker);
     (void)mt_track_allocation(tracker, 8, 4096, "CPU");
     (void)mt_track_deallocation(tracker, 8, 4096);
@@ -88,7 +76,7 @@ static void test_native_stacks_are_named(void **state)
 static void test_long_traces_have_several_blocks(void **state)
 {
     (void)state;
-    struct mt_tracker *tracker = make();
+    struct mt_tracker *tracker = make_with_stacks(10);
     char expected[64];
     mt_tracker_set_capture_stacks(tracker, false);
     for (uint64_t i = 0; i < 150000; i++) {
@@ -111,7 +99,7 @@ static void test_long_traces_have_several_blocks(void **state)
 static void test_an_empty_trace_can_be_read(void **state)
 {
     (void)state;
-    struct mt_tracker *tracker = make();
+    struct mt_tracker *tracker = make_with_stacks(10);
     assert_int_equal(mt_tracker_write_trace(tracker, g_path, true), 0);
     char *text = report(MT_PROFILE_STATS);
     assert_null(strstr(text, "\"warnings\": [\""));

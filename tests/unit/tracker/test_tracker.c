@@ -3,9 +3,8 @@
  *
  * The clock is ours where a test wants one (g_now != 0), and mappings fail from the g_mappings_left-th on where it wants that.
  */
-#include "harness.h"
+#include "making.h"
 #include "base/os.h"
-#include "memtap/tracker.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -35,17 +34,6 @@ uint64_t __wrap_mt_os_monotonic_ns(void)
     return g_now != 0 ? g_now++ : __real_mt_os_monotonic_ns();
 }
 
-static struct mt_tracker *make(uint64_t history)
-{
-    struct mt_tracker_options options;
-    struct mt_tracker *tracker = NULL;
-    mt_tracker_defaults(&options);
-    options.auto_snapshot = false;
-    options.history_events = history;
-    assert_int_equal(mt_tracker_new(&options, &tracker), 0);
-    return tracker;
-}
-
 static struct mt_tracker_stats stats_of(struct mt_tracker *tracker)
 {
     struct mt_tracker_stats stats;
@@ -57,7 +45,7 @@ static struct mt_tracker_stats stats_of(struct mt_tracker *tracker)
 static void test_a2_03_totals_of_two_kinds(void **state)
 {
     (void)state;
-    struct mt_tracker *tracker = make(1000);
+    struct mt_tracker *tracker = make_with_history(1000);
     struct mt_tracker_stats cpu;
     assert_int_equal(mt_track_allocation(tracker, 0x1000, 1024, "CPU"), 0);
     assert_int_equal(mt_track_allocation(tracker, 0x2000, 2048, "GPU"), 0);
@@ -81,7 +69,7 @@ static void test_a2_03_totals_of_two_kinds(void **state)
 static void test_a2_02_wrong_arguments_change_nothing(void **state)
 {
     (void)state;
-    struct mt_tracker *tracker = make(1000);
+    struct mt_tracker *tracker = make_with_history(1000);
     char longest[MT_TRACKER_KIND_MAX_BYTES + 2];
     memset(longest, 'x', sizeof longest - 1);
     longest[sizeof longest - 1] = '\0';
@@ -108,7 +96,7 @@ static void test_a2_02_wrong_arguments_change_nothing(void **state)
 static void test_a2_05_a2_06_mismatches(void **state)
 {
     (void)state;
-    struct mt_tracker *tracker = make(1000);
+    struct mt_tracker *tracker = make_with_history(1000);
     (void)mt_track_deallocation(tracker, 0x1000, 1024);
     struct mt_tracker_stats stats = stats_of(tracker);
     assert_int_equal(stats.deallocation_count, 1);
@@ -129,7 +117,7 @@ static void test_a2_05_a2_06_mismatches(void **state)
 static void test_a2_21_reallocation(void **state)
 {
     (void)state;
-    struct mt_tracker *tracker = make(1000);
+    struct mt_tracker *tracker = make_with_history(1000);
     struct mt_tracker_leaks leaks;
     (void)mt_track_allocation(tracker, 0x1000, 100, "GPU");
     (void)mt_track_reallocation(tracker, 0x1000, 0x900000, 250);
@@ -152,7 +140,7 @@ static void test_a2_10_leaks_by_age_and_size(void **state)
 {
     (void)state;
     static const uint64_t sizes[] = { 10, 30, 20, 30, 5 };
-    struct mt_tracker *tracker = make(1000);
+    struct mt_tracker *tracker = make_with_history(1000);
     struct mt_tracker_leaks leaks;
     for (uint64_t i = 0; i < MT_COUNTOF(sizes); i++) {
         g_now = 10000000000u + i * 1000000000u; /* a second apart */
@@ -179,7 +167,7 @@ static void test_a2_08_a2_09_queries(void **state)
 {
     (void)state;
     enum { COUNT = 5000 };
-    struct mt_tracker *tracker = make(COUNT);
+    struct mt_tracker *tracker = make_with_history(COUNT);
     struct mt_tracker_events events;
     for (int64_t i = 0; i < COUNT; i++) {
         g_now = 1000u * (uint64_t)(i + 1);
@@ -216,7 +204,7 @@ static void test_a2_08_a2_09_queries(void **state)
 static void test_a_buffer_may_hold_another_kind(void **state)
 {
     (void)state;
-    struct mt_tracker *tracker = make(1000);
+    struct mt_tracker *tracker = make_with_history(1000);
     struct mt_tracker_stats stats;
     char kind[8] = "AAA";
     for (uint64_t i = 0; i < 26; i++) {
@@ -239,14 +227,11 @@ static __attribute__((noinline)) uint64_t track_here(struct mt_tracker *tracker)
 
 static void check_native_stack(bool frame_pointers)
 {
-    struct mt_tracker_options options;
-    struct mt_tracker *tracker = NULL;
+    struct mt_tracker_options options = quiet_options();
     struct mt_tracker_leaks leaks;
     size_t count = 0;
-    mt_tracker_defaults(&options);
-    options.auto_snapshot = false;
     options.frame_pointers = frame_pointers; /* the tests have them */
-    assert_int_equal(mt_tracker_new(&options, &tracker), 0);
+    struct mt_tracker *tracker = make_with(options);
     mt_tracker_set_capture_stacks(tracker, true);
     assert_int_equal(mt_tracker_set_stack_depth(tracker, 3), 0);
     uint64_t caller = track_here(tracker);
@@ -285,16 +270,13 @@ static __attribute__((noinline)) void track_with_rbp(struct mt_tracker *tracker,
 static void test_a_frame_pointer_may_be_anything(void **state)
 {
     (void)state;
-    struct mt_tracker_options options;
-    struct mt_tracker *tracker = NULL;
+    struct mt_tracker_options options = quiet_options();
     uint64_t here = (uint64_t)(uintptr_t)&options;
     const uint64_t values[] = { 0, 1, 8, here | 1, here + 65536, here - 65536, here + (8u << 20), UINT64_MAX - 7,
                                 1ull << 63, 0x7fffffffeff8u, (uint64_t)(uintptr_t)"text in read-only data ....." };
-    mt_tracker_defaults(&options);
-    options.auto_snapshot = false;
     options.frame_pointers = true;
     options.capture_stacks = true;
-    assert_int_equal(mt_tracker_new(&options, &tracker), 0);
+    struct mt_tracker *tracker = make_with(options);
     for (uint64_t i = 0; i < MT_COUNTOF(values); i++) {
         track_with_rbp(tracker, i + 1, values[i]);
     }
@@ -306,7 +288,7 @@ static void test_a_frame_pointer_may_be_anything(void **state)
 static void test_stacks_are_kept_once(void **state)
 {
     (void)state;
-    struct mt_tracker *tracker = make(0);
+    struct mt_tracker *tracker = make_with_history(0);
     uint32_t numbers[3000];
     bool is_new = false;
     for (int round = 0; round < 2; round++) {
@@ -335,7 +317,7 @@ static void test_a_cursor_delivers_once_and_counts_what_it_missed(void **state)
 {
     (void)state;
     enum { COUNT = 60000 };
-    struct mt_tracker *tracker = make(100);
+    struct mt_tracker *tracker = make_with_history(100);
     struct mt_event_cursor *cursor = NULL;
     struct mt_tracker_event event;
     uint64_t expected = 0;
@@ -371,10 +353,8 @@ static void test_a_cursor_delivers_once_and_counts_what_it_missed(void **state)
 static void test_every_failing_mapping_is_survived(void **state)
 {
     (void)state;
-    struct mt_tracker_options options;
+    struct mt_tracker_options options = quiet_options();
     int failures = 0;
-    mt_tracker_defaults(&options);
-    options.auto_snapshot = false;
     options.capture_stacks = true;
     for (int limit = 0; limit < 400; limit++) {
         struct mt_tracker *tracker = NULL;
@@ -411,7 +391,7 @@ static void test_every_failing_mapping_is_survived(void **state)
 static void test_fork_leaves_two_trackers(void **state)
 {
     (void)state;
-    struct mt_tracker *tracker = make(1000);
+    struct mt_tracker *tracker = make_with_history(1000);
     int status = 0;
     assert_int_equal(mt_tracker_set_auto_snapshot(tracker, true, 1), 0);
     (void)mt_track_allocation(tracker, 0x1000, 8, "CPU");
@@ -438,10 +418,9 @@ static void test_a2_12_automatic_snapshots(void **state)
 {
     (void)state;
     struct mt_tracker_options options;
-    struct mt_tracker *tracker = NULL;
     mt_tracker_defaults(&options);
     options.snapshot_interval_ms = 2;
-    assert_int_equal(mt_tracker_new(&options, &tracker), 0);
+    struct mt_tracker *tracker = make_with(options);
     uint64_t deadline = mt_os_monotonic_ns() + 100000000000u;
     while (stats_of(tracker).snapshot_count < 5) {
         assert_true(mt_os_monotonic_ns() < deadline);
