@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { POINTER_SHIFT = 16, TEXT_BYTES = (MT_TRACKER_KIND_MAX_BYTES + 1) * MT_KINDS };
-#define LEVELS_BYTES (MT_KINDS * sizeof(struct mt_level))
+#define LEVELS_BYTES (MT_LEVELS * sizeof(struct mt_level))
 #define NUMBER_MASK 0xFFFFu
 
 mt_status mt_kinds_init(struct mt_kinds *kinds)

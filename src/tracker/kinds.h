@@ -20,12 +20,15 @@
 enum { MT_KIND_UNKNOWN = 0, MT_KIND_SNAPSHOT = 1, MT_KIND_GC = 2, MT_KIND_OTHER = 3, MT_KINDS = MT_TRACKER_KINDS_MAX + 1 };
 enum { MT_KIND_CACHE = 64, MT_KIND_HASH_SLOTS = 4096 };
 
-/* A sum and its largest value, alone on a cache line. Writers: any thread. */
+/* A sum and its largest value. Writers: any thread. */
 struct mt_level {
     uint64_t current; /* pairing T2: none; a sum of relaxed adds has one order by itself */
     uint64_t peak;
-    uint64_t unused[6];
 };
+
+/* The sum of all kinds is in the cache line of the first three kinds of a program's own: a report then fetches one line from
+ * another core, not two. */
+enum { MT_LEVEL_ALL = MT_KIND_OTHER + 1, MT_LEVELS = MT_KINDS + 1 };
 
 MT_INLINE void mt_level_raise_peak(struct mt_level *level, uint64_t value)
 {
@@ -62,10 +65,20 @@ struct mt_kinds {
     uint16_t slots[MT_KIND_HASH_SLOTS];   /* number + 1; writers: under lock; pairing T3 */
     uint64_t cache[MT_KIND_CACHE];        /* pointer << 16 | number; writers: any thread, whole words; pairing T3 */
     struct mt_kind kinds[MT_KINDS];
-    struct mt_level *levels;              /* one a kind */
+    struct mt_level *levels;              /* MT_LEVELS: see mt_kinds_level */
     char *text;                           /* where names are kept */
     size_t text_used;
 };
+
+MT_INLINE struct mt_level *mt_kinds_level(const struct mt_kinds *kinds, uint32_t kind)
+{
+    return &kinds->levels[kind == MT_KIND_OTHER ? 0 : kind + 1];
+}
+
+MT_INLINE struct mt_level *mt_kinds_level_all(const struct mt_kinds *kinds)
+{
+    return &kinds->levels[MT_LEVEL_ALL];
+}
 
 mt_status mt_kinds_init(struct mt_kinds *kinds) MT_CHECKED;
 void mt_kinds_fini(struct mt_kinds *kinds);

@@ -6,7 +6,7 @@
  *
  * Decides: an operation on an address holds the lock of its shard and no other (a reallocation: two, lower number first).
  * Under it the clock is read, so that an address's events have the order in which they took effect. Totals and counts are the
- * shard's own; reading them adds up all shards. Only the live bytes are shared, one atomic add each (kinds.h).
+ * shard's own; reading them adds up all shards. Only the live bytes are shared: two atomic adds (kinds.h).
  */
 #ifndef MT_TRACKER_PRIVATE_H
 #define MT_TRACKER_PRIVATE_H
@@ -63,7 +63,6 @@ struct mt_tracker {
     uint64_t history_events;
     uint64_t records_dropped, stacks_dropped; /* relaxed adds */
     struct mt_kind_totals *totals;            /* MT_SHARDS_ALL times MT_KINDS */
-    struct mt_level level;
     struct mt_chunk_pool pool;
     struct mt_stacks stacks;
     struct mt_snapshot_timer timer;

@@ -121,11 +121,11 @@ void mt_stats_get_all(struct mt_tracker *tracker, struct mt_tracker_stats *ret, 
         if (kind < capacity) {
             memset(&ret_kinds[kind], 0, sizeof ret_kinds[kind]);
             add_kind(&ret_kinds[kind], &totals);
-            ret_kinds[kind].peak_bytes = mt_level_peak(&tracker->kinds.levels[kind]);
+            ret_kinds[kind].peak_bytes = mt_level_peak(mt_kinds_level(&tracker->kinds, kind));
         }
     }
     add_shards(&cut, ret);
-    ret->peak_bytes = mt_level_peak(&tracker->level);
+    ret->peak_bytes = mt_level_peak(mt_kinds_level_all(&tracker->kinds));
     unlock_all(&cut);
 }
 
@@ -145,7 +145,7 @@ void mt_stats_get_kind(struct mt_tracker *tracker, const char *kind, struct mt_t
     lock_all(&cut, tracker);
     struct mt_kind_totals totals = kind_totals(&cut, (uint32_t)number);
     add_kind(ret, &totals);
-    ret->peak_bytes = mt_level_peak(&tracker->kinds.levels[number]);
+    ret->peak_bytes = mt_level_peak(mt_kinds_level(&tracker->kinds, (uint32_t)number));
     unlock_all(&cut);
 }
 
@@ -159,9 +159,9 @@ void mt_tracker_reset_peak(struct mt_tracker *tracker)
     struct cut cut;
     lock_all(&cut, tracker);
     uint32_t kinds = mt_tracker_kind_count(tracker);
-    reset(&tracker->level);
+    reset(mt_kinds_level_all(&tracker->kinds));
     for (uint32_t kind = 0; kind < kinds; kind++) {
-        reset(&tracker->kinds.levels[kind]);
+        reset(mt_kinds_level(&tracker->kinds, kind));
     }
     unlock_all(&cut);
 }

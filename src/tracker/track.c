@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "tracker/private.h"
 
-enum { LOCK_ATTEMPTS = 20 /* each about 50 ms */, REGION_LOG2 = 14 };
+enum { LOCK_ATTEMPTS = 20 /* each about 50 ms */, REGION_LOG2 = 16 };
 #define GOLDEN_RATIO 0x9E3779B97F4A7C15u /* 2^64 / phi: Fibonacci hashing, Knuth TAOCP 3, 6.4 */
 
 bool mt_shard_wait(struct mt_tracker *tracker, struct mt_shard *shard)
@@ -35,8 +35,8 @@ void mt_tracker_trim(struct mt_tracker *tracker)
     }
 }
 
-/* Neighbours share a shard: what is reported in a row then finds its tables in the cache (half the time of a shard by the
- * whole address), and threads that work in different places still meet in different shards. */
+/* Neighbours, in regions of 64 KiB, share a shard: what is reported in a row then finds its tables in the cache (half the
+ * time of a shard by the whole address), and threads that work in different places still meet in different shards. */
 MT_INLINE struct mt_shard *shard_of(struct mt_tracker *tracker, uint64_t address)
 {
     return &tracker->shards[(address >> REGION_LOG2) * GOLDEN_RATIO >> (64 - MT_SHARDS_LOG2)];
@@ -60,15 +60,15 @@ MT_INLINE void finish(struct mt_tracker *tracker, struct mt_shard *shard)
 MT_INLINE void add_bytes(struct mt_tracker *tracker, struct mt_shard *shard, uint32_t kind, uint64_t bytes)
 {
     shard->kinds[kind].allocated_bytes += bytes;
-    mt_level_add(&tracker->kinds.levels[kind], bytes);
-    mt_level_add(&tracker->level, bytes);
+    mt_level_add(mt_kinds_level(&tracker->kinds, kind), bytes);
+    mt_level_add(mt_kinds_level_all(&tracker->kinds), bytes);
 }
 
 MT_INLINE void sub_bytes(struct mt_tracker *tracker, struct mt_shard *shard, uint32_t kind, uint64_t bytes)
 {
     shard->kinds[kind].freed_bytes += bytes;
-    mt_level_sub(&tracker->kinds.levels[kind], bytes);
-    mt_level_sub(&tracker->level, bytes);
+    mt_level_sub(mt_kinds_level(&tracker->kinds, kind), bytes);
+    mt_level_sub(mt_kinds_level_all(&tracker->kinds), bytes);
 }
 
 MT_INLINE struct mt_tracker_event event_of(const struct mt_tracker *tracker, uint64_t address, uint64_t bytes)
