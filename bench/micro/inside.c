@@ -10,7 +10,6 @@
 #include "../../include/memtap/agent.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -54,16 +53,6 @@ static void enter_mode(const char *mode)
         check(agent->stop(), "stop");
         check(agent->remove_hooks(), "remove_hooks");
     }
-}
-
-static long resident_kib(void)
-{
-    char text[128] = "";
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t bytes = read(fd, text, sizeof text - 1);
-    close(fd);
-    char *second = bytes > 0 ? strchr(text, ' ') : NULL;
-    return second != NULL ? strtol(second, NULL, 10) * (sysconf(_SC_PAGESIZE) / 1024) : -1;
 }
 
 /* A pair frees a block that is 64 pairs old. */

@@ -7,10 +7,13 @@
 #ifndef BENCH_MICRO_H
 #define BENCH_MICRO_H
 
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define NOINLINE __attribute__((noinline, noclone))
 
@@ -47,6 +50,17 @@ static inline void escape(void *pointer)
 static inline uint64_t parse_count(int argc, char **argv, int index, uint64_t otherwise)
 {
     return argc > index ? strtoull(argv[index], NULL, 10) : otherwise;
+}
+
+/* Resident memory of this process, -1 if it cannot be read. Without stdio, which would allocate. */
+static inline long resident_kib(void)
+{
+    char text[128] = "";
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t bytes = read(fd, text, sizeof text - 1);
+    close(fd);
+    char *second = bytes > 0 ? strchr(text, ' ') : NULL;
+    return second != NULL ? strtol(second, NULL, 10) * (sysconf(_SC_PAGESIZE) / 1024) : -1;
 }
 
 struct timer {

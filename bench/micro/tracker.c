@@ -1,16 +1,16 @@
 /* tracker.c: what a report to the exact tracker costs (include/memtap/tracker.h).
  *
  * Usage: tracker [PAIRS] [THREADS] [DEPTH] [FRAME_POINTERS] [SHUFFLED]. Each thread reports PAIRS allocations of distinct
- * addresses, then their ends, in the order they came or, SHUFFLED 1, in another; DEPTH 0: without stacks. Prints the wall and CPU time of both passes together, then what a
- * live block costs in resident memory (one million of 1 KiB, history on). FRAME_POINTERS 1 needs a build with
- * -fno-omit-frame-pointer. Link with libmemtap:
+ * addresses, then their ends, in the order they came or, SHUFFLED 1, in another; DEPTH 0: without stacks. Prints the wall
+ * and CPU time of both passes together, then what a live block costs in resident memory (one million of 1 KiB, history on).
+ * FRAME_POINTERS 1 needs a build with -fno-omit-frame-pointer. Link with libmemtap:
  *   cc -O2 -Iinclude bench/micro/tracker.c build/lib/libmemtap.a -lpthread
  */
 #include "memtap/tracker.h"
 #include "micro.h"
 
 #include <pthread.h>
-#include <unistd.h>
+#include <stdbool.h>
 
 enum { THREADS_MAX = 64, STRIDE = 1024, LIVE = 1000000 };
 
@@ -58,17 +58,6 @@ static void run(struct mt_tracker *tracker, uint64_t pairs, uint64_t threads, bo
     print_result("tracker", &timer, threads * pairs * 2);
 }
 
-static uint64_t resident_bytes(void)
-{
-    unsigned long long pages = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    if (file == NULL || fscanf(file, "%*u %llu", &pages) != 1) {
-        return 0;
-    }
-    fclose(file);
-    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static struct mt_tracker *make(uint64_t depth, uint64_t frame_pointers)
 {
     struct mt_tracker_options options;
@@ -94,11 +83,11 @@ int main(int argc, char **argv)
     mt_tracker_free(tracker);
 
     tracker = make(0, 0);
-    uint64_t before = resident_bytes();
+    long before = resident_kib();
     for (uint64_t i = 0; i < LIVE; i++) {
         (void)mt_track_allocation(tracker, 0x10000 + i * STRIDE, STRIDE, "CPU");
     }
-    printf("BENCH {\"bench\": \"tracker-live\", \"bytes_per_block\": %.2f}\n", (double)(resident_bytes() - before) / LIVE);
+    printf("BENCH {\"bench\": \"tracker-live\", \"bytes_per_block\": %.2f}\n", (double)(resident_kib() - before) * 1024 / LIVE);
     mt_tracker_free(tracker);
     return 0;
 }

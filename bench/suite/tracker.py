@@ -10,6 +10,7 @@ from . import core, env, measure, peers
 
 PAIRS = 500_000
 STACKS = 10  # frames
+THREADS = 8
 MS_A_PASS = 2 * PAIRS * 1e-6  # of a nanosecond an operation
 
 
@@ -25,10 +26,12 @@ def _build():
             raise measure.Failed(done.stderr[-300:])
 
 
-def _config(name, threads=1, depth=0, frame_pointers=0, shuffled=0):
+def _config(name, threads=1, depth=0, frame_pointers=0, shuffled=0, times=1):
+    """times: so many times the pairs that the others do in each thread."""
     def wrap(work, _out):
         program = env.BIN / ("tracker-fp" if frame_pointers else "tracker")
-        return [str(program), *work.argv, str(threads), str(depth), str(frame_pointers), str(shuffled)], {}
+        pairs = times * int(work.argv[0])
+        return [str(program), str(pairs), str(threads), str(depth), str(frame_pointers), str(shuffled)], {}
 
     return peers.Config(name, wrap)
 
@@ -48,8 +51,10 @@ def _c_bars(result):
     for config in ("C, stacks by frame pointers", "C, stacks"):
         bars.append(core.Bar("tracker-c", f"the same with stacks of {STACKS} frames: {config}", result.lowest_ratio(config, key, base), 5.0,
                              "x", fastest=result.lowest_ratio(config, key, base)))
-    bars.append(core.Bar("tracker-c", "8 threads, CPU of an operation against one thread's", result.ratio("C, 8 threads", key, base), 1.5,
-                         "x", fastest=result.lowest_ratio("C, 8 threads", key, base)))
+    alone = f"C, the work of {THREADS} threads by one"
+    bars.append(core.Bar("tracker-c", f"{THREADS} threads, CPU of an operation against one thread that does it all",
+                         result.ratio(f"C, {THREADS} threads", key, alone), 1.5, "x",
+                         fastest=result.lowest_ratio(f"C, {THREADS} threads", key, alone)))
     bars.append(core.Bar("tracker-c", "memory of a live block", result.middle(base, "bytes_per_block"), 53.0, "B"))
     return bars
 
@@ -79,7 +84,8 @@ def benches():
     """From C and from each Python."""
     group = "exact tracker"
     from_c = [_config("C"), _config("C, stacks by frame pointers", depth=STACKS, frame_pointers=1), _config("C, stacks", depth=STACKS),
-              _config("C, ends in another order", shuffled=1), _config("C, 2 threads", threads=2), _config("C, 8 threads", threads=8)]
+              _config("C, ends in another order", shuffled=1), _config("C, 2 threads", threads=2),
+             _config(f"C, {THREADS} threads", threads=THREADS), _config(f"C, the work of {THREADS} threads by one", times=THREADS)]
     found = [core.Bench("tracker-c", group, f"{PAIRS:,} allocations and as many ends a thread, from C", from_c, "ns_per_op", "ns", _from_c,
                         _c_bars, base="C", extra=("wall_ns_per_op",), prepare=_build)]
     for version in env.PYTHONS:
