@@ -369,7 +369,7 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
         t->realloc_plan |= REALLOC_NEW_SAMPLED;
     }
     bool begun = mt_section_begins(t);
-    if (begun && (exact || (mt_engine_may_track(old) && mt_livetab_remove(old, NULL)))) {
+    if (begun && (exact || (mt_engine_may_track(old) && mt_livetab_contains(old) && mt_livetab_remove(old, NULL)))) {
         t->realloc_plan |= REALLOC_OLD_TRACKED;
     }
     if (t->realloc_plan == 0) {

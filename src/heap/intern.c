@@ -163,16 +163,16 @@ static uint32_t native_leaf_locked(const struct mt_capture *capture)
     uint32_t node = at != 0 ? g_path.native[at - 1].node : root;
     g_path.native_root = root;
     g_path.native_epoch = epoch;
-    for (; at < native->count; at++) {
+    g_path.native_count = at;
+    while (at < native->count) {
         uint64_t pc = native->frames[native->count - 1 - at].pc;
-        g_path.native_count = at;
         node = native_node_locked(node, pc);
         if (node == 0) {
             return 0;
         }
         g_path.native[at] = (struct path_node){ pc, node };
+        g_path.native_count = ++at;
     }
-    g_path.native_count = at;
     return node;
 }
 
@@ -197,16 +197,16 @@ static uint32_t python_leaf_locked(const struct mt_capture *capture)
     if (at == 0 && capture->python_truncated) {
         node = python_node_locked(0, 0, -1, 0);
     }
-    for (; at < python->count; at++) {
+    g_path.python_count = at;
+    while (at < python->count) {
         const struct mt_py_frame *frame = &python->frames[at];
-        g_path.python_count = at;
         node = python_node_locked(node, code_number_locked(frame->code), mt_pystack_lasti(frame), frame->flags);
         if (node == 0) {
             return 0;
         }
         g_path.python[at] = (struct path_node){ frame->hash, node };
+        g_path.python_count = ++at;
     }
-    g_path.python_count = at;
     return node;
 }
 

@@ -258,6 +258,9 @@ bool mt_livetab_contains(const void *ptr)
         uint32_t before = mt_load_acquire(&g_live.sequence);
         uint64_t mask = mt_load_acquire(&g_live.mask); /* before the array: a new mask implies the new array */
         const struct entry *entries = mt_load_acquire(&g_live.entries);
+        if (MT_UNLIKELY(entries == NULL)) {
+            return false;
+        }
         uint64_t at = slot_of(wanted, mask);
         uint64_t found = mt_load_relaxed(&entries[at].ptr);
         for (uint64_t steps = 0; found != wanted && found != 0 && steps <= mask; steps++) {
@@ -275,7 +278,7 @@ bool mt_livetab_contains(const void *ptr)
 
 bool mt_livetab_remove(const void *ptr, uint64_t *ret_size)
 {
-    if (g_live.entries == NULL || !mt_livetab_contains(ptr) || !mt_spinlock_lock(&g_live.lock)) {
+    if (g_live.entries == NULL || !mt_spinlock_lock(&g_live.lock)) {
         return false;
     }
     uint64_t wanted = (uint64_t)(uintptr_t)ptr;

@@ -28,9 +28,10 @@ mt_status mt_livetab_init(void) MT_CHECKED;
 void mt_livetab_show(enum mt_filter_state state);
 /* Adds a pointer just allocated. False when there is no memory or the lock was not had: the sample has no end. */
 bool mt_livetab_insert(const void *ptr, uint64_t size);
-/* Removes ptr; true when it was there. ret_size may be NULL. */
-bool mt_livetab_remove(const void *ptr, uint64_t *ret_size);
+/* Without a lock. True too when it could not be told: mt_livetab_remove says. */
 bool mt_livetab_contains(const void *ptr);
+/* Removes ptr, under the lock: ask mt_livetab_contains before. True when it was there. ret_size may be NULL. */
+bool mt_livetab_remove(const void *ptr, uint64_t *ret_size);
 uint64_t mt_livetab_count(void);
 void mt_livetab_clear(void);
 void mt_livetab_after_fork(void);
