@@ -15,7 +15,7 @@ import time
 import pytest
 from memtap.tracker import (GCMonitor, LeakCandidate, MemoryEventType, MemoryStatistics, MemoryStorage, MemoryTracker,
                             RangeError)
-from trackermodel import CPU, GPU, run_threads, types_of, until
+from trackermodel import CPU, GPU, a_moment_apart, run_threads, types_of, until
 
 
 @pytest.fixture
@@ -153,16 +153,6 @@ def test_a2_08_the_order_is_that_of_time(tracker):
     assert all(a.timestamp_ns <= b.timestamp_ns for a, b in zip(events, events[1:]))
     totals = [event.total_allocated_bytes for event in tracker.get_events(199, 199)]
     assert totals == [i * (i + 1) // 2 for i in range(19_900, 20_000)]
-
-
-def a_moment_apart():
-    """A time of day with a millisecond on either side: seconds in a float and the distance of the two clocks are good for
-    about a microsecond."""
-    earlier = time.time()
-    until(lambda: time.time() > earlier + 0.001)
-    now = time.time()
-    until(lambda: time.time() > now + 0.001)
-    return now
 
 
 def test_a2_09_allocations_since(tracker):

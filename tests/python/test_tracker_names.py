@@ -8,7 +8,7 @@ import pytest
 from memtap import tracker as tracker_module
 from memtap.tracker import (MemoryEvent, MemoryEventType, MemoryProfiler, MemoryProfilingConfiguration, MemoryStatistics,
                             MemoryTracker, RangeError, StorageBackend)
-from trackermodel import CPU, GPU, child, run_threads
+from trackermodel import CPU, GPU, a_moment_apart, child, run_threads
 
 
 @pytest.fixture
@@ -215,10 +215,9 @@ def test_a2_22_snapshot_records_the_current_state(tracker):
 
 
 def test_a2_22_events_in_a_range_of_time(tracker):
-    start = datetime.datetime.now(datetime.timezone.utc)
+    start = datetime.datetime.fromtimestamp(a_moment_apart(), datetime.timezone.utc)
     tracker.TrackAllocation(0x1000, 1024, CPU)
-    time.sleep(0.01)
-    end = datetime.datetime.now(datetime.timezone.utc)
+    end = datetime.datetime.fromtimestamp(a_moment_apart(), datetime.timezone.utc)
     assert len(tracker.GetEventsBetween(start, end)) == 1
     assert len(tracker.GetAllocationsSince(start)) == 1
 

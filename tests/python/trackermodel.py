@@ -23,6 +23,16 @@ def until(condition):
         time.sleep(0.005)
 
 
+def a_moment_apart():
+    """A time of day with a millisecond on either side: seconds in a float and the distance of the two clocks are good for
+    about a microsecond."""
+    earlier = time.time()
+    until(lambda: time.time() > earlier + 0.001)
+    now = time.time()
+    until(lambda: time.time() > now + 0.001)
+    return now
+
+
 def run_threads(count, work):
     failures = []
 
