@@ -8,12 +8,10 @@
 #include "base/hash.h"
 #include "heap/aggregate.h"
 #include "heap/countdown.h"
+#include "heap/gate.h"
 #include "heap/intern.h"
 #include "heap/livetab.h"
 #include "heap/thread.h"
-
-#include <string.h>
-
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
@@ -68,74 +66,6 @@ MT_INLINE uint32_t capture_stack(struct mt_thread *t, const struct mt_frame_regs
     return new_stack(t, key, &capture);
 }
 
-/* ---- entering ----------------------------------------------------------------------------------------------------- */
-
-/* The mode as this process sees it: OFF in a fork child until it has a trace of its own. */
-MT_INLINE uint32_t live_mode(void)
-{
-    return mt_load_relaxed(mt_load_relaxed(&g_mt.live_mode));
-}
-
-/* This thread has a block and is not inside a hook: depth 0 and state READY, compared as one word. */
-MT_INLINE bool gate_open(void)
-{
-    uint64_t gate;
-    memcpy(&gate, &t_mt.depth, sizeof gate);
-    return gate == (uint64_t)MT_THREAD_READY << 32;
-}
-
-/* The trace of a fork child starts at its first recorded call, not at fork: most children exec at once. */
-bool mt_engine_restart_in_child(void)
-{
-    if (!mt_load_relaxed(&g_mt.restart_pending)) {
-        return false;
-    }
-    t_mt.depth++;
-    mt_store_relaxed(&g_mt.restart_pending, false);
-    g_mt.restart_after_fork();
-    t_mt.depth--;
-    return mt_mode() != MT_MODE_OFF;
-}
-
-/* Gives the thread its block, again after its end, if it may have one; true when it is ready. */
-static bool become_ready(void)
-{
-    if (t_mt.state == MT_THREAD_NEW || t_mt.state == MT_THREAD_DEAD) {
-        t_mt.depth++;
-        bool attached = t_mt.state == MT_THREAD_NEW ? mt_thread_attach() : mt_thread_revive();
-        t_mt.depth--;
-        return attached;
-    }
-    if (t_mt.state == MT_THREAD_IGNORED) {
-        t_mt.left = MT_COUNTDOWN_FAR;
-    }
-    return t_mt.state == MT_THREAD_READY;
-}
-
-/* Everything but the common case: nested calls, fork children, first calls of threads, recording off. */
-static MT_COLD bool enter_slowly(void)
-{
-    if (t_mt.depth != 0) {
-        if ((t_mt.depth & (uint32_t)MT_DEPTH_RECORDING) != 0) {
-            mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1); /* a signal handler interrupted the recorder */
-        }
-        return false;
-    }
-    if (mt_is_unnoticed_child()) {
-        mt_engine_fork_child();
-    }
-    if (mt_mode() == MT_MODE_OFF && !mt_engine_restart_in_child()) {
-        t_mt.left = g_mt.may_restart ? 0 : MT_COUNTDOWN_FAR; /* nobody can reach the countdowns of all threads when it restarts */
-        return false;
-    }
-    return become_ready();
-}
-
-MT_INLINE bool may_enter(void)
-{
-    return MT_LIKELY(gate_open() && live_mode() != MT_MODE_OFF) || enter_slowly();
-}
-
 /* ---- deciding ------------------------------------------------------------------------------------------------------ */
 
 static bool records_all(void)
@@ -158,7 +88,7 @@ static void restore_countdown(bool exact, size_t size)
 static MT_NOINLINE enum mt_verdict begin_carefully(size_t size)
 {
     restore_countdown(records_all(), size);
-    if (!may_enter()) {
+    if (!mt_gate_enter()) {
         return MT_SKIP;
     }
     if (records_all()) {
@@ -172,7 +102,7 @@ static MT_NOINLINE enum mt_verdict begin_carefully(size_t size)
 
 enum mt_verdict mt_engine_begin(size_t size)
 {
-    if (MT_LIKELY(live_mode() == MT_MODE_EXACT && gate_open())) {
+    if (MT_LIKELY(mt_gate_mode() == MT_MODE_EXACT && mt_gate_is_open())) {
         t_mt.left = 0;
         t_mt.depth = 1;
         return MT_RECORD;
@@ -253,7 +183,7 @@ void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, co
     }
     struct mt_thread *t = t_mt.thread;
     if (MT_LIKELY(mt_section_begins(t))) {
-        if (MT_LIKELY(live_mode() == MT_MODE_EXACT)) {
+        if (MT_LIKELY(mt_gate_mode() == MT_MODE_EXACT)) {
             record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, capture_stack(t, regs));
         } else {
             end_alloc_carefully(ptr, size, allocator, regs);
@@ -282,7 +212,7 @@ static void orphan_free_locked(struct mt_thread *orphan, void *ptr)
 /* Frees by threads past their end share one stream. */
 static MT_COLD void orphan_free(void *ptr)
 {
-    if (t_mt.depth != 0 || live_mode() == MT_MODE_OFF) {
+    if (t_mt.depth != 0 || mt_gate_mode() == MT_MODE_OFF) {
         return;
     }
     t_mt.depth++;
@@ -301,7 +231,7 @@ static MT_COLD void orphan_free(void *ptr)
 /* Not the plain exact case. */
 static MT_NOINLINE void free_carefully(void *ptr)
 {
-    if (live_mode() == MT_MODE_SAMPLE && !mt_livetab_contains(ptr)) {
+    if (mt_gate_mode() == MT_MODE_SAMPLE && !mt_livetab_contains(ptr)) {
         return; /* it only shares a byte of the filter with a sample */
     }
     if (MT_UNLIKELY(t_mt.state == MT_THREAD_DEAD)) {
@@ -310,7 +240,7 @@ static MT_NOINLINE void free_carefully(void *ptr)
     }
     uint32_t own = mt_own_depth();
     t_mt.depth -= own;
-    if (!may_enter()) {
+    if (!mt_gate_enter()) {
         t_mt.depth += own;
         return;
     }
@@ -326,7 +256,7 @@ static MT_NOINLINE void free_carefully(void *ptr)
 
 void mt_engine_free(void *ptr)
 {
-    if (MT_UNLIKELY(!(live_mode() == MT_MODE_EXACT && gate_open()))) {
+    if (MT_UNLIKELY(!(mt_gate_mode() == MT_MODE_EXACT && mt_gate_is_open()))) {
         free_carefully(ptr);
         return;
     }
@@ -346,7 +276,7 @@ enum { REALLOC_OLD_TRACKED = 1, REALLOC_NEW_SAMPLED = 2 };
  * here, what becomes of the block is none. */
 static MT_COLD void end_sample_of_own(void *old)
 {
-    if (mt_own_depth() != 0 && live_mode() == MT_MODE_SAMPLE && mt_engine_may_track(old)) {
+    if (mt_own_depth() != 0 && mt_gate_mode() == MT_MODE_SAMPLE && mt_engine_may_track(old)) {
         free_carefully(old);
     }
 }
@@ -357,7 +287,7 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
     if (counted || exact) {
         restore_countdown(exact, size);
     }
-    if (!may_enter()) {
+    if (!mt_gate_enter()) {
         end_sample_of_own(old);
         return MT_SKIP;
     }
@@ -444,7 +374,7 @@ void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_alloca
 
 enum mt_verdict mt_engine_begin_range(void)
 {
-    if (!may_enter()) {
+    if (!mt_gate_enter()) {
         return MT_SKIP;
     }
     t_mt.depth = 1;

@@ -111,7 +111,7 @@ MT_INLINE bool mt_is_unnoticed_child(void)
 
 /* Gives the calling thread its block; false when there is no memory (counted once a try). */
 bool mt_thread_attach(void) MT_CHECKED;
-/* engine.c. Starts the trace of a fork child that has none yet; true when it records now. Only while the process has one
+/* gate.c. Starts the trace of a fork child that has none yet; true when it records now. Only while the process has one
  * thread: what others did meanwhile would be lost. */
 bool mt_engine_restart_in_child(void);
 /* The calling thread allocates after its end was seen (a TSD destructor of another library in the last round): gives it a

@@ -1,0 +1,53 @@
+/* gate.c: see gate.h. What is not the common case: order matters, a nested call must not do anything, a fork child must first
+ * become one. */
+#include "heap/gate.h"
+
+#include "heap/countdown.h"
+#include "heap/engine.h"
+
+/* The trace of a fork child starts at its first recorded call, not at fork: most children exec at once. */
+bool mt_engine_restart_in_child(void)
+{
+    if (!mt_load_relaxed(&g_mt.restart_pending)) {
+        return false;
+    }
+    t_mt.depth++;
+    mt_store_relaxed(&g_mt.restart_pending, false);
+    g_mt.restart_after_fork();
+    t_mt.depth--;
+    return mt_mode() != MT_MODE_OFF;
+}
+
+/* Gives the thread its block, again after its end, if it may have one; true when it is ready. */
+static bool become_ready(void)
+{
+    if (t_mt.state == MT_THREAD_NEW || t_mt.state == MT_THREAD_DEAD) {
+        t_mt.depth++;
+        bool attached = t_mt.state == MT_THREAD_NEW ? mt_thread_attach() : mt_thread_revive();
+        t_mt.depth--;
+        return attached;
+    }
+    if (t_mt.state == MT_THREAD_IGNORED) {
+        t_mt.left = MT_COUNTDOWN_FAR;
+    }
+    return t_mt.state == MT_THREAD_READY;
+}
+
+/* Everything but the common case: nested calls, fork children, first calls of threads, recording off. */
+bool mt_gate_enter_slowly(void)
+{
+    if (t_mt.depth != 0) {
+        if ((t_mt.depth & (uint32_t)MT_DEPTH_RECORDING) != 0) {
+            mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1); /* a signal handler interrupted the recorder */
+        }
+        return false;
+    }
+    if (mt_is_unnoticed_child()) {
+        mt_engine_fork_child();
+    }
+    if (mt_mode() == MT_MODE_OFF && !mt_engine_restart_in_child()) {
+        t_mt.left = g_mt.may_restart ? 0 : MT_COUNTDOWN_FAR; /* nobody can reach the countdowns of all threads when it restarts */
+        return false;
+    }
+    return become_ready();
+}
