@@ -99,7 +99,7 @@ third-party: $(BUILD)/.tests-configured ## Tests of numpy, pandas and scikit-lea
 	@$(NINJA) -C $(BUILD)
 	@$(PYTHON) tests/stress/third_party.py --venv $(BUILD)/third-party --package-path $(BUILD)/python
 
-bench-build: all
+bench-build: all ## What the benches need: peers, their Pythons, the package
 	@$(MAKE) --no-print-directory deps-bench
 	@$(CMAKE) -B $(BUILD) -DMEMTAP_PYTHON=ON >/dev/null && $(NINJA) -C $(BUILD)
 	@bench/setup.sh

@@ -1,6 +1,7 @@
 """Tables: for the terminal, as JSON, and as markdown for docs/benchmarks.md."""
 
 import json
+import re
 
 from . import stats
 
@@ -133,7 +134,8 @@ def markdown(benches, results, found_bars, facts):
 
 
 def write_json(path, content):
-    """Writes a results file whole or not at all."""
+    """Writes a results file whole or not at all; a measurement is one line."""
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    text = re.sub(r"\{[^{}\[\]]*\}", lambda innermost: re.sub(r"\n *", " ", innermost[0]), json.dumps(content, indent=1))
+    partial.write_text(text + "\n", encoding="utf-8")
     partial.replace(path)
