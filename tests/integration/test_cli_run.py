@@ -1,0 +1,230 @@
+"""memtap run: what it promises about the program, the names and places of its trace, and what it tells at the end."""
+
+import json
+import os
+import pathlib
+import pty
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import MEMTAP, TIMEOUT_S, memtap, run
+
+SH = "/bin/sh"
+
+
+@pytest.fixture
+def tape(tmp_path):
+    """tape(program…, options=…): memtap run -q -o out.mtap in an empty folder; gives the finished process."""
+
+    def start(*program, options=("-q",), **kwargs):
+        return run([MEMTAP, "run", *options, "-o", tmp_path / "out.mtap", "--", *program], **kwargs)
+
+    return start
+
+
+# ---- the program is not disturbed --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 77, 255])
+def test_the_exit_code_is_the_programs(tape, code):
+    result = tape(SH, "-c", f"exit {code}")
+    assert (result.returncode, result.stdout, result.stderr) == (code, b"", b"")
+
+
+def test_a_deadly_signal_is_128_plus_n(tape):
+    result = tape(SH, "-c", "kill -SEGV $$")
+    assert result.returncode == 128 + signal.SIGSEGV
+    assert b"killed by signal 11" in result.stderr
+
+
+def test_streams_folder_and_limits_are_the_programs(tape, tmp_path):
+    script = "pwd; ulimit -n; ulimit -c; umask; cat; echo err >&2"
+    bare = run([SH, "-c", script], input=b"in\n", cwd=tmp_path)
+    taped = tape(SH, "-c", script, input=b"in\n", cwd=tmp_path)
+    assert (taped.stdout, taped.stderr) == (bare.stdout, bare.stderr)
+
+
+def test_no_file_descriptor_reaches_the_program(tape):
+    listing = "import os; print(sorted(int(f) for f in os.listdir('/proc/self/fd')))"
+    bare = run([sys.executable, "-c", listing])
+    assert tape(sys.executable, "-c", listing).stdout == bare.stdout
+
+
+def test_signal_dispositions_and_mask_are_the_programs(tape):
+    def states(output):
+        return [line for line in output.decode().splitlines() if line.startswith(("SigBlk", "SigIgn"))]
+
+    bare = run(["cat", "/proc/self/status"])
+    assert states(tape("cat", "/proc/self/status").stdout) == states(bare.stdout)
+
+
+def test_what_was_preloaded_before_stays_preloaded(tape, tmp_path):
+    result = tape(SH, "-c", "echo $LD_PRELOAD", env={**os.environ, "LD_PRELOAD": "libm.so.6"})
+    agent, other = result.stdout.decode().split(":")
+    assert agent.endswith("libmemtap-agent.so") and other.strip() == "libm.so.6"
+
+
+@pytest.mark.parametrize("name", ["TERM", "HUP", "USR1", "USR2"])
+def test_signals_sent_to_memtap_are_passed_on(tmp_path, name):
+    script = f"trap 'echo got; exit 9' {name}; echo ready; while :; do sleep 0.01; done"
+    process = subprocess.Popen([MEMTAP, "run", "-q", "-o", tmp_path / "x.mtap", SH, "-c", script], stdout=subprocess.PIPE)
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(getattr(signal, "SIG" + name))
+    assert process.stdout.read() == b"got\n"
+    assert process.wait(TIMEOUT_S) == 9
+
+
+def test_ctrl_c_goes_to_the_program_and_memtap_finishes(tmp_path):
+    """On a terminal of its own: the line discipline signals the whole foreground group."""
+    script = "trap 'echo caught; exit 5' INT; echo ready; while :; do sleep 0.01; done"
+    path = tmp_path / "x.mtap"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(MEMTAP, [str(MEMTAP), "run", "-o", str(path), SH, "-c", script])
+    seen = b""
+    while b"ready" not in seen:
+        seen += os.read(terminal, 4096)
+    os.write(terminal, b"\x03")
+    try:
+        while True:
+            seen += os.read(terminal, 4096)
+    except OSError:
+        pass  # the terminal is gone: everybody has exited
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 5
+    assert b"caught" in seen and b"peak" in seen
+    assert path.exists()
+
+
+def test_the_clock_file_is_gone_afterwards(tape):
+    before = set(pathlib.Path("/dev/shm").glob("memtap-tick.*"))
+    result = tape(SH, "-c", "ls /dev/shm; echo $MEMTAP_TICK")
+    mine = pathlib.Path(result.stdout.decode().split()[-1])
+    assert mine.name in result.stdout.decode()
+    assert not mine.exists() and mine not in before
+
+
+def test_nothing_but_the_trace_is_left_in_the_folder(tape, tmp_path):
+    tape("true")
+    assert [p.name for p in tmp_path.iterdir()] == ["out.mtap"]
+
+
+# ---- starting -----------------------------------------------------------------------------------------------------
+
+
+def test_programs_that_cannot_start_give_what_a_shell_gives(tape, tmp_path):
+    plain = tmp_path / "plain"
+    plain.touch()
+    for program, code in (("no-such-program", 127), ("./no/such", 127), (plain, 126), (tmp_path, 126), ("gone.py", 127)):
+        result = tape(program)
+        assert result.returncode == code and len(result.stderr.splitlines()) == 1, program
+    assert [p.name for p in tmp_path.iterdir()] == ["plain"]
+
+
+def test_a_script_without_a_first_line_is_run_by_the_shell(tape, tmp_path):
+    script = tmp_path / "plain"
+    script.write_text('echo "$0" "$@"; exit 6\n')
+    script.chmod(0o755)
+    bare = subprocess.run(f"'{script}' a 'b c'", shell=True, capture_output=True, check=False)
+    taped = tape(script, "a", "b c")
+    assert (taped.returncode, taped.stdout) == (bare.returncode, bare.stdout) == (6, f"{script} a b c\n".encode())
+
+
+def test_a_missing_interpreter_is_named(tape, tmp_path):
+    script = tmp_path / "bad"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+    result = tape(script)
+    assert result.returncode == 127 and b"interpreter" in result.stderr
+
+
+def test_memtap_can_be_recorded_by_memtap(tmp_path):
+    result = memtap("run", "-q", "-o", tmp_path / "outer.mtap", MEMTAP, "run", "-q", "-o", tmp_path / "inner.mtap", SH, "-c",
+                    "echo nested; exit 3", check=False)
+    assert (result.returncode, result.stdout) == (3, b"nested\n")
+    commands = {path.name: json.loads(memtap("stats", "-f", "json", path).stdout)["command"] for path in tmp_path.iterdir()}
+    assert commands["inner.mtap"].startswith("/bin/sh") and commands["outer.mtap"].startswith(str(MEMTAP))
+
+
+def test_an_existing_trace_is_kept_unless_told(tmp_path):
+    path = tmp_path / "x.mtap"
+    path.write_text("precious")
+    (tmp_path / "x.77.mtap").write_text("child of an earlier run")
+    result = memtap("run", "-q", "-o", path, SH, "-c", "touch started", check=False, cwd=tmp_path)
+    assert result.returncode == 2 and b"-f" in result.stderr
+    assert path.read_text() == "precious" and not (tmp_path / "started").exists()
+    memtap("run", "-q", "-f", "-o", path, "true")
+    assert path.read_bytes()[:8] == b"\x89MTAP\r\n\x1a"
+    assert not (tmp_path / "x.77.mtap").exists()
+
+
+@pytest.mark.parametrize("output", ["no/such/folder/x.mtap", "/proc/x.mtap", ".", "/dev/null"])
+def test_an_impossible_output_stops_before_the_program(tmp_path, output):
+    result = memtap("run", "-o", output, SH, "-c", "touch started", check=False, cwd=tmp_path)
+    assert result.returncode == 2 and result.stderr.count(b"\n") == 1
+    assert not (tmp_path / "started").exists()
+
+
+def test_the_default_name_has_program_and_pid(tmp_path, any_python):
+    (tmp_path / "app.py").write_text("import os; print(os.getpid())")
+    result = memtap("run", "app.py", cwd=tmp_path, env={**os.environ, "MEMTAP_PYTHON": str(any_python)})
+    assert [p.name for p in tmp_path.glob("*.mtap")] == [f"memtap-app.{int(result.stdout)}.mtap"]
+
+
+def test_python_files_modules_and_code_run_like_python_does(tmp_path, any_python):
+    environment = {**os.environ, "MEMTAP_PYTHON": str(any_python)}
+    show = "import sys; print(sys.argv, __name__, sys.flags.optimize)"
+    (tmp_path / "shown.py").write_text(show)
+    for form in (["shown.py"], ["-m", "shown"], ["-c", show]):
+        arguments = [*form, "-x", "--rate", "7"]
+        bare = run([any_python, *arguments], cwd=tmp_path)
+        taped = memtap("run", "-q", "-f", "-o", "x.mtap", *arguments, cwd=tmp_path, env=environment)
+        assert taped.stdout == bare.stdout, form
+
+
+def test_a_static_program_is_named_as_such(tmp_path, tape):
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc")
+    source = tmp_path / "s.c"
+    source.write_text("int main(void) { return 4; }\n")
+    if run(["gcc", "-static", "-o", tmp_path / "s", source]).returncode != 0:
+        pytest.skip("no static libc")
+    result = tape(tmp_path / "s")
+    assert result.returncode == 4
+    assert b"statically linked" in result.stderr
+
+
+def test_the_summary_has_five_lines_and_a_next_command(tape):
+    lines = tape("true", options=()).stderr.decode().splitlines()
+    assert [line.split()[0] for line in lines[1:6]] == ["peak", "allocations", "leaked", "duration", "processes"]
+    assert lines[6].startswith("next: memtap summary ")
+    assert run(lines[6].replace("next: memtap", str(MEMTAP)).split()).returncode == 0
+
+
+def test_exit_status_and_rss_reach_the_trace(tape, tmp_path):
+    tape(SH, "-c", "exit 7")
+    stats = json.loads(memtap("stats", "-f", "json", tmp_path / "out.mtap").stdout)
+    assert stats["exit_code"] == 7 and stats["rss_peak_bytes"] > 100_000
+    assert stats["command"] == "/bin/sh -c 'exit 7'"
+
+
+def test_variables_mirror_options_and_flags_win(tmp_path):
+    environment = {**os.environ, "MEMTAP_MODE": "sample", "MEMTAP_RATE": "64K", "MEMTAP_QUIET": "1"}
+    for options, mode in (([], "sample"), (["--mode", "exact"], "exact")):
+        path = tmp_path / f"{mode}.mtap"
+        assert memtap("run", *options, "-o", path, "true", env=environment).stderr == b""
+        stats = json.loads(memtap("stats", "-f", "json", path).stdout)
+        assert stats["mode"] == mode
+        assert stats["rate_bytes"] == (65536 if mode == "sample" else 0)
+
+
+def test_no_pack_leaves_the_raw_trace(tape, tmp_path):
+    tape("true", options=("-q", "--no-pack"))
+    path = tmp_path / "out.mtap"
+    raw, before = path.stat().st_size, memtap("stats", "-f", "json", path).stdout
+    memtap("pack", "-q", path)
+    assert path.stat().st_size < raw
+    after = json.loads(memtap("stats", "-f", "json", path).stdout)
+    assert {**after, "trace_bytes": 0} == {**json.loads(before), "trace_bytes": 0}
