@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/select.h"
 #include "reader/failure.h"
+#include "symbol/pyline.h"
 #include "util/human.h"
 #include "util/progress.h"
 #include "util/tracepath.h"
@@ -62,6 +63,7 @@ static mt_status pack_one(const char *path, const struct values *values, struct 
     struct mt_wire_error wire = { 0 };
     struct mt_pack_options options = { .writer_is_gone = writer_is_gone(path),
                                        .summarize = mt_summary_make,
+                                       .line_of = mt_pyline_lookup,
                                        .progress = show,
                                        .context = &progress };
     mt_progress_begin(&progress, "packing", values->quiet);

@@ -9,6 +9,7 @@
 #include "export/report.h"
 #include "export/stats.h"
 #include "reader/reports.h"
+#include "symbol/pyline.h"
 #include "util/memory.h"
 #include "util/program.h"
 #include "util/progress.h"
@@ -101,9 +102,11 @@ static void pack_all(const struct mt_run *run, const struct mt_strlist *traces)
     for (size_t i = 0; run->options.pack && i < traces->count; i++) {
         struct mt_progress progress;
         struct mt_wire_error wire = { 0 };
-        struct mt_pack_options options = {
-            .quick_bytes = MT_PACK_QUICK, .writer_is_gone = true, .progress = show, .context = &progress
-        };
+        struct mt_pack_options options = { .quick_bytes = MT_PACK_QUICK,
+                                           .writer_is_gone = true,
+                                           .line_of = mt_pyline_lookup,
+                                           .progress = show,
+                                           .context = &progress };
         options.summarize = run->options.quiet ? NULL : mt_summary_make; /* whoever wants no summary need not wait for it */
         mt_progress_begin(&progress, "packing the trace", run->options.quiet);
         mt_status status = mt_pack(traces->items[i], NULL, &options, NULL, &wire);

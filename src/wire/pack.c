@@ -8,6 +8,8 @@
 
 #include "wire/decode_file.h"
 #include "wire/decode_source.h"
+#include "wire/encode.h"
+#include "wire/pack_lines.h"
 #include "wire/pack_writer.h"
 
 #include <errno.h>
@@ -36,6 +38,9 @@ struct job {
     struct mt_payload payload;
     uint64_t done, total;
     struct mt_event *batch;
+    struct mt_used_lines used;
+    uint8_t *record; /* room to write a metadata record anew */
+    size_t record_capacity;
 };
 
 static void progress(struct job *j, const struct mt_extent *e)
@@ -59,6 +64,30 @@ static mt_status pack_events(struct job *j, const struct mt_extent *e)
     return status;
 }
 
+/* A CODE record with a smaller line table; false: as it is. */
+static mt_status pack_code(struct job *j, struct mt_bytes record, bool *ret_packed)
+{
+    size_t bytes = (size_t)(record.end - record.at);
+    *ret_packed = false;
+    if (bytes + MT_VARINT_MAX + 1 > j->record_capacity) {
+        uint8_t *grown = realloc(j->record, bytes + MT_VARINT_MAX + 1);
+        if (grown == NULL) {
+            return MT_E_NOMEM;
+        }
+        j->record = grown;
+        j->record_capacity = bytes + MT_VARINT_MAX + 1;
+    }
+    uint8_t *payload = j->record + MT_VARINT_MAX + 1, head[MT_VARINT_MAX + 1];
+    size_t reduced = mt_used_lines_reduce(&j->used, j->options->line_of, record, payload);
+    if (reduced == 0) {
+        return MT_OK;
+    }
+    *ret_packed = true;
+    size_t head_bytes = mt_meta_head(head, MT_META_CODE, reduced);
+    memcpy(payload - head_bytes, head, head_bytes);
+    return mt_packer_metadata(j->packer, payload - head_bytes, head_bytes + reduced);
+}
+
 /* Metadata records have no state: whole records are copied. */
 static mt_status pack_metadata(struct job *j)
 {
@@ -68,10 +97,36 @@ static mt_status pack_metadata(struct job *j)
     mt_status status = MT_OK;
     const uint8_t *from = b.at;
     while (status == MT_OK && mt_bytes_record(&b, &tag, &record)) {
-        status = mt_packer_metadata(j->packer, from, (size_t)(b.at - from));
+        bool packed = false;
+        if (tag == MT_META_CODE && j->options != NULL && j->options->line_of != NULL) {
+            status = pack_code(j, record, &packed);
+        }
+        if (status == MT_OK && !packed) {
+            status = mt_packer_metadata(j->packer, from, (size_t)(b.at - from));
+        }
         from = b.at;
     }
     return status;
+}
+
+/* What the metadata needs line tables for. An extent that cannot be read says nothing: nobody can read it later. */
+static mt_status find_used_lines(struct job *j)
+{
+    size_t count;
+    const struct mt_extent *e = mt_reader_extents(j->reader, &count);
+    bool room = true;
+    for (size_t i = 0; i < count && room; i++) {
+        if (e[i].type != MT_BLOCK_META || mt_reader_load(j->reader, &e[i], &j->payload, NULL) != MT_OK) {
+            continue;
+        }
+        struct mt_bytes b = mt_bytes_of(j->payload.data, j->payload.bytes), record;
+        uint8_t tag;
+        while (room && mt_bytes_record(&b, &tag, &record)) {
+            room = mt_used_lines_add(&j->used, tag, record);
+        }
+    }
+    mt_used_lines_settle(&j->used);
+    return room ? MT_OK : MT_E_NOMEM;
 }
 
 static mt_status pack_extent(struct job *j, const struct mt_extent *e, struct mt_wire_error *error)
@@ -121,7 +176,7 @@ static mt_status pack_all(struct job *j, struct mt_wire_error *error)
 {
     size_t count;
     const struct mt_extent *extents = mt_reader_extents(j->reader, &count);
-    mt_status status = MT_OK;
+    mt_status status = j->options != NULL && j->options->line_of != NULL ? find_used_lines(j) : MT_OK;
     for (size_t i = 0; i < count; i++) {
         j->total += extents[i].stored_bytes;
     }
@@ -177,6 +232,8 @@ static mt_status write_packed(const char *path, const struct mt_reader *reader, 
     result->events = mt_packer_event_count(j.packer);
     result->after_bytes = mt_packer_bytes(j.packer);
     free(j.batch);
+    free(j.record);
+    mt_used_lines_fini(&j.used);
     mt_payload_fini(&j.payload);
     mt_packer_free(j.packer);
     if (status == MT_OK && fsync(fd) != 0) {

@@ -3,8 +3,8 @@
  * Decides: how a trace looks when nobody writes to it any more: slots become blocks, small blocks of a stream become
  * big ones (re-encoded: decoder state starts anew at each block, so concatenation would not do), payloads are
  * compressed with zstd, an index is the last extent, header flag PACKED. Quick packing, for the end of a run, merges small
- * blocks only. A packed trace says exactly what the unpacked
- * one said. Invariant: the original stays untouched until the new file is complete and flushed to the disk; then one
+ * blocks only. Line tables keep what stacks ask them for. A packed trace says exactly what the unpacked one said: every
+ * report is the same. Invariant: the original stays untouched until the new file is complete and flushed to the disk; then one
  * rename. Context: [tool].
  */
 #ifndef MT_WIRE_PACK_H
@@ -19,6 +19,9 @@
 
 enum { MT_PACK_QUICK = 32 * 1024 }; /* quick_bytes for the blocks that a journal filled */
 
+/* Line of the instruction at byte offset lasti by a line table of that kind; symbol/pyline.h has it. */
+typedef uint32_t mt_line_of(uint32_t kind, const uint8_t *table, size_t table_bytes, uint32_t first_line, int64_t lasti);
+
 struct mt_pack_options {
     int level;             /* zstd level, 0: default (3) */
     uint32_t raw_bytes;    /* raw bytes of a block, 0: default (512 KiB; less when there are many streams) */
@@ -28,6 +31,7 @@ struct mt_pack_options {
     /* Makes the summary block (trace.md section 8) from the trace at path, which is complete and not packed yet:
      * malloc'ed bytes, or *ret_data NULL for none. NULL: no summary. wire/ does not know what is in it. */
     mt_status (*summarize)(const char *path, uint8_t **ret_data, size_t *ret_bytes);
+    mt_line_of *line_of; /* given: line tables keep the instructions that stacks name. NULL: they stay whole */
     void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
     void *context;
 };

@@ -1,0 +1,148 @@
+/* pack_lines.c: see pack_lines.h. Context: [tool]. */
+#include "wire/pack_lines.h"
+
+#include "wire/encode.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { FIRST_ROOM = 1024, STEP_MAX = 127, RANGE_MAX = 255, PAIR_BYTES = 2 };
+
+static int compare_keys(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+void mt_used_lines_settle(struct mt_used_lines *u)
+{
+    size_t kept = 0;
+    if (u->count > 1) {
+        qsort(u->keys, u->count, sizeof *u->keys, compare_keys);
+    }
+    for (size_t i = 0; i < u->count; i++) {
+        if (kept == 0 || u->keys[kept - 1] != u->keys[i]) {
+            u->keys[kept++] = u->keys[i];
+        }
+    }
+    u->count = kept;
+}
+
+/* Few instructions are in many nodes: repetitions go before more memory is asked for. */
+static bool make_room(struct mt_used_lines *u)
+{
+    if (u->count < u->capacity) {
+        return true;
+    }
+    mt_used_lines_settle(u);
+    if (u->count <= u->capacity / 2 && u->capacity > 0) {
+        return true;
+    }
+    size_t capacity = u->capacity > 0 ? 2 * u->capacity : FIRST_ROOM;
+    uint64_t *grown = realloc(u->keys, capacity * sizeof *grown);
+    if (grown == NULL) {
+        return false;
+    }
+    u->keys = grown;
+    u->capacity = capacity;
+    return true;
+}
+
+bool mt_used_lines_add(struct mt_used_lines *u, uint8_t tag, struct mt_bytes payload)
+{
+    if (tag != MT_META_PYTHON_NODE) {
+        return true;
+    }
+    (void)mt_bytes_u32(&payload); /* the parent */
+    uint32_t code = mt_bytes_u32(&payload);
+    int64_t lasti = mt_bytes_s64(&payload);
+    if (payload.bad || lasti < 0 || lasti > INT32_MAX) { /* no reader asks the table about these */
+        return true;
+    }
+    if (!make_room(u)) {
+        return false;
+    }
+    u->keys[u->count++] = (uint64_t)code << 32 | (uint64_t)lasti;
+    return true;
+}
+
+void mt_used_lines_fini(struct mt_used_lines *u)
+{
+    free(u->keys);
+    *u = (struct mt_used_lines){ 0 };
+}
+
+static size_t first_of(const struct mt_used_lines *u, uint32_t code)
+{
+    uint64_t key = (uint64_t)code << 32;
+    size_t low = 0, high = u->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (u->keys[middle] < key) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* A table of kind 2 as it grows: pairs (length of a range in bytes u8, line step s8). */
+struct table {
+    uint8_t *at;
+    const uint8_t *end;
+    int64_t line;    /* of the last range */
+    uint64_t covers; /* bytes of code */
+};
+
+static bool put_pair(struct table *t, uint64_t range, int64_t step)
+{
+    if (t->end - t->at < PAIR_BYTES) {
+        return false;
+    }
+    *t->at++ = (uint8_t)range;
+    *t->at++ = (uint8_t)step;
+    t->covers += range;
+    t->line += step;
+    return true;
+}
+
+/* Everything from where the table ends up to `stop` has this line. */
+static bool put_range(struct table *t, uint64_t stop, int64_t line)
+{
+    bool room = true;
+    while (room && (line - t->line > STEP_MAX || t->line - line > STEP_MAX)) {
+        room = put_pair(t, 0, line > t->line ? STEP_MAX : -STEP_MAX);
+    }
+    while (room && t->covers < stop) {
+        uint64_t left = stop - t->covers;
+        room = put_pair(t, left < RANGE_MAX ? left : RANGE_MAX, line - t->line);
+    }
+    return room;
+}
+
+size_t mt_used_lines_reduce(const struct mt_used_lines *u, mt_line_of *line_of, struct mt_bytes payload, uint8_t *out)
+{
+    const uint8_t *begin = payload.at;
+    uint32_t code = mt_bytes_u32(&payload);
+    for (int names = 0; names < 3; names++) {
+        (void)mt_bytes_u32(&payload);
+    }
+    uint32_t first_line = mt_bytes_u32(&payload);
+    size_t kept = (size_t)(payload.at - begin);
+    uint32_t kind = mt_bytes_u32(&payload);
+    size_t table_bytes = (size_t)(payload.end - payload.at);
+    if (payload.bad || kept + 1 >= (size_t)(payload.end - begin)) {
+        return 0;
+    }
+    memcpy(out, begin, kept);
+    out[kept] = MT_LINETABLE_310;
+    struct table t = { out + kept + 1, out + (payload.end - begin) - 1, first_line, 0 };
+    for (size_t i = first_of(u, code); i < u->count && u->keys[i] >> 32 == code; i++) {
+        uint32_t lasti = (uint32_t)u->keys[i];
+        if (!put_range(&t, (uint64_t)lasti + 1, line_of(kind, payload.at, table_bytes, first_line, lasti))) {
+            return 0;
+        }
+    }
+    return (size_t)(t.at - out);
+}
