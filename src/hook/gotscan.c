@@ -1,5 +1,6 @@
 /* gotscan.c: see gotscan.h. A large process has 300,000 relocations and 1,200 slots of ours: names are told apart by a
- * bitmap over their first four characters before anything is hashed, relocations by a mask over the low symbol bits. */
+ * bitmap over their first four characters before anything is hashed, relocations by the range of our symbols (what an
+ * object imports lies together) and a mask over the low symbol bits. */
 #include "hook/gotscan.h"
 
 #include <string.h>
@@ -17,6 +18,7 @@ struct wanted {
     uint32_t symbols[SYMBOLS_MAX];
     enum mt_hook_index indices[SYMBOLS_MAX];
     size_t count;
+    uint32_t lowest, highest;
     uint64_t low_bits; /* bit (symbol % 64) set for each */
 };
 
@@ -47,6 +49,8 @@ static void want(struct wanted *wanted, uint32_t symbol, enum mt_hook_index inde
     if (symbol != 0 && wanted->count < SYMBOLS_MAX) {
         wanted->symbols[wanted->count] = symbol;
         wanted->indices[wanted->count] = index;
+        wanted->lowest = symbol < wanted->lowest ? symbol : wanted->lowest;
+        wanted->highest = symbol > wanted->highest ? symbol : wanted->highest;
         wanted->low_bits |= (uint64_t)1 << (symbol % 64);
         wanted->count++;
     }
@@ -115,8 +119,8 @@ static void find_wanted(const struct mt_elf_object *object, struct wanted *wante
     }
 }
 
-static void visit_relocation(const struct mt_elf_object *object, const struct wanted *wanted, const ElfW(Rela) *rela,
-                             mt_slot_visitor visit, void *context)
+static MT_NOINLINE void visit_relocation(const struct mt_elf_object *object, const struct wanted *wanted,
+                                         const ElfW(Rela) *rela, mt_slot_visitor visit, void *context)
 {
     uint32_t symbol = (uint32_t)ELF64_R_SYM(rela->r_info);
     if ((wanted->low_bits >> (symbol % 64) & 1) == 0) {
@@ -139,18 +143,27 @@ static void visit_relocation(const struct mt_elf_object *object, const struct wa
     }
 }
 
+static void scan_relocations(const struct mt_elf_object *object, const struct wanted *wanted, const ElfW(Rela) *rela,
+                             size_t count, mt_slot_visitor visit, void *context)
+{
+    uint32_t lowest = wanted->lowest;
+    uint32_t span = wanted->highest - lowest;
+    for (const ElfW(Rela) *end = rela + count; rela < end; rela++) {
+        if (MT_UNLIKELY((uint32_t)ELF64_R_SYM(rela->r_info) - lowest <= span)) {
+            visit_relocation(object, wanted, rela, visit, context);
+        }
+    }
+}
+
 void mt_got_scan(const struct mt_elf_object *object, mt_slot_visitor visit, void *context)
 {
-    struct wanted wanted = { .count = 0 };
+    struct wanted wanted = { .lowest = UINT32_MAX };
     learn_prefixes();
     find_wanted(object, &wanted);
     if (wanted.count == 0) {
         return;
     }
-    for (size_t i = object->relative_count; i < object->rela_count; i++) {
-        visit_relocation(object, &wanted, &object->rela[i], visit, context);
-    }
-    for (size_t i = 0; i < object->plt_rela_count; i++) {
-        visit_relocation(object, &wanted, &object->plt_rela[i], visit, context);
-    }
+    size_t relative = object->relative_count < object->rela_count ? object->relative_count : object->rela_count;
+    scan_relocations(object, &wanted, object->rela + relative, object->rela_count - relative, visit, context);
+    scan_relocations(object, &wanted, object->plt_rela, object->plt_rela_count, visit, context);
 }
