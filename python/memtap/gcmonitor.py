@@ -329,24 +329,29 @@ class GCMonitor:
     # ---- patterns -----------------------------------------------------------------------------------------------------
 
     def pattern_report(self, window_s: Optional[float] = None, *, gen2_per_second: float = 2.0, long_pause_ms: float = 100.0,
-                       high_gc_time_pct: float = 10.0, minimum_gen2: int = 3) -> GCPatternReport:
+                       high_gc_time_pct: float = 10.0, minimum_gen2: int = 3,
+                       minimum_window_s: float = 0.5) -> GCPatternReport:
         """What the collector did in the last `window_s` seconds (None: since the monitor was made or last cleared).
 
         Flags: ``frequent_gen2``: at least `minimum_gen2` full collections and more than `gen2_per_second`; ``long_pause``:
         one collection took `long_pause_ms` or longer; ``high_gc_time``: more than `high_gc_time_pct` percent of the wall
         time was spent collecting. Only collections still in the ring can be seen; the window then begins with the oldest.
+        A window shorter than `minimum_window_s` says nothing about rates: one collection can fill it. It has no flag but
+        ``long_pause``.
         """
         now = time.monotonic_ns()
         since, seen = self._window(now, window_s)
         window_ns = max(now - since, 1)
         full = sum(1 for done in seen if done.generation == GENERATIONS - 1)
         rate = full * _NS_PER_S / window_ns
+        is_long = window_ns >= minimum_window_s * _NS_PER_S
         longest = max((done.duration_ns for done in seen), default=0)
         spent = 100.0 * sum(done.end_ns - max(done.start_ns, since) for done in seen) / window_ns
         found = [
-            (full >= minimum_gen2 and rate > gen2_per_second, "frequent_gen2", rate, gen2_per_second, "collections/s"),
+            (is_long and full >= minimum_gen2 and rate > gen2_per_second, "frequent_gen2", rate, gen2_per_second,
+             "collections/s"),
             (longest > 0 and longest / 1e6 >= long_pause_ms, "long_pause", longest / 1e6, long_pause_ms, "ms"),
-            (spent > high_gc_time_pct, "high_gc_time", spent, high_gc_time_pct, "%"),
+            (is_long and spent > high_gc_time_pct, "high_gc_time", spent, high_gc_time_pct, "%"),
         ]
         patterns = [GCPattern(flag, value, limit, unit, _ADVICE[flag]) for hit, flag, value, limit, unit in found if hit]
         return GCPatternReport(window_ns, len(seen), patterns, rate, longest, spent)

@@ -178,11 +178,11 @@ def test_a2_15_a_quiet_program_has_no_pattern(monitor):
     assert "frequent_gen2" not in monitor.pattern_report().flags
 
 
-def made_up(monitor, collections):
+def made_up(monitor, collections, window_s=100.0):
     """Puts collections (generation, start in s ago, duration in ms) in place of real ones: exact numbers to check."""
     now = time.monotonic_ns()
     ring = monitor._ring
-    ring.since_ns = now - 100 * 10**9
+    ring.since_ns = now - int(window_s * 1e9)
     for generation, ago_s, duration_ms in collections:
         ring._account(GCCollection(generation, now - int(ago_s * 1e9), int(duration_ms * 1e6), 0, 0, time.time()))
 
@@ -200,6 +200,12 @@ def test_the_report_looks_at_its_window(monitor):
     assert monitor.pattern_report(window_s=60, high_gc_time_pct=0.1).flags == ["high_gc_time"]
     monitor.clear()
     assert monitor.pattern_report().collections == 0
+
+
+def test_a_window_too_short_for_a_rate_has_none(monitor):
+    made_up(monitor, [(2, 5.0, 900.0), (2, 4.0, 900.0), (2, 3.0, 900.0)], window_s=6.0)
+    assert monitor.pattern_report(gen2_per_second=0.01, minimum_window_s=3600).flags == ["long_pause"]
+    assert monitor.pattern_report(gen2_per_second=0.01).flags == ["frequent_gen2", "long_pause", "high_gc_time"]
 
 
 def test_a_short_ring_shortens_the_window():
