@@ -4,11 +4,14 @@ A program has `m` (memtap.memprof) and a few usual modules, and hands its findin
 JSON; answer() returns them.
 """
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 import textwrap
+
+import pytest
 
 PRELUDE = """\
 import gc, json, os, sys, tempfile, threading, time
@@ -28,6 +31,8 @@ def sizes(snapshot, low, high=None):
     return [sample for sample in snapshot.samples if low <= sample.size <= (high or low + 4096)]
 """
 PRELUDE_LINES = PRELUDE.count("\n")
+
+needs_numpy = pytest.mark.skipif(importlib.util.find_spec("numpy") is None, reason="numpy is not in this interpreter")
 
 
 def environment(**more):
