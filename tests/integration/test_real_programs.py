@@ -2,8 +2,8 @@
 
 import pathlib
 import shutil
-import socket
 import subprocess
+import tempfile
 
 import pytest
 from conftest import MEMTAP, run
@@ -13,31 +13,27 @@ def need(program):
     return shutil.which(program) or pytest.skip(f"no {program} on this machine")
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["exact", "sample"])
 def test_redis_serves_a_benchmark(tmp_path, mode):
     server, bench, client = need("redis-server"), need("redis-benchmark"), need("redis-cli")
-    port = free_port()
     path = tmp_path / "redis.mtap"
-    process = subprocess.Popen([MEMTAP, "run", "-q", "--mode", mode, "-o", path, "--", server, "--port", str(port), "--save", "",
-                                "--daemonize", "no"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try:
-        for line in process.stdout:
-            if b"Ready to accept" in line:
-                break
-        command = [bench, "-p", port, "-n", 20000, "-c", 20, "-d", 512, "-r", 5000, "-t", "set,get,lpush,lrange_100", "-q"]
-        assert run(command).returncode == 0
-        assert run([client, "-p", port, "dbsize"]).stdout.strip().isdigit()
-        run([client, "-p", port, "shutdown", "nosave"])
-        process.communicate(timeout=120)
-    finally:
-        process.kill()
+    with tempfile.TemporaryDirectory() as short:  # a socket: ports are everybody's; its name has to fit into 108 bytes
+        where = ["-s", f"{short}/redis"]
+        options = ["--port", "0", "--unixsocket", where[1], "--save", "", "--daemonize", "no"]
+        process = subprocess.Popen([MEMTAP, "run", "-q", "--mode", mode, "-o", path, "--", server, *options], cwd=tmp_path,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        try:
+            for line in process.stdout:
+                if b"eady to accept connections" in line:
+                    break
+            command = [bench, *where, "-n", 20000, "-c", 20, "-d", 512, "-r", 5000, "-t", "set,get,lpush,lrange_100", "-q"]
+            assert run(command).returncode == 0
+            assert run([client, *where, "dbsize"]).stdout.strip().isdigit()
+            run([client, *where, "shutdown", "nosave"])
+            process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode == 0
     check_recording(path, mode, least_bytes=20_000_000)
 
