@@ -116,6 +116,12 @@ static inline void fake_set_innermost(uint64_t frame, uint64_t cframe)
     }
 }
 
+/* Innermost frame and, 3.11 and 3.12, a cframe for it. */
+static inline void enter(uint64_t frame)
+{
+    fake_set_innermost(frame, g_fake.o.tstate.has_cframe ? fake_alloc(32) : 0);
+}
+
 static inline uint64_t fake_bytes(const void *data, size_t bytes)
 {
     uint64_t object = fake_alloc(g_fake.o.object.bytes_data + bytes + 1);

@@ -22,11 +22,6 @@ static uint64_t *slot(void)
     return (uint64_t *)(uintptr_t)(g_fake.type + g_fake.o.object.bytes_size + 32);
 }
 
-static void enter(uint64_t frame)
-{
-    fake_set_innermost(frame, g_fake.o.tstate.has_cframe ? fake_alloc(32) : 0);
-}
-
 /* A stack of one frame, captured. */
 static uint64_t capture_one(void)
 {
