@@ -2,7 +2,7 @@
  *
  * Decides what "reading" means to the fuzzer: open, every event through the merged cursor, the whole analysis with all
  * views, frames of the first stacks. Each input is read twice: as it is, and with its checksums repaired, because a
- * mutated byte behind a checksum would never get past it. Nothing may crash, hang, or use memory out of proportion to
+ * mutated byte behind a checksum would never get past it; and once as the columns of a block. Nothing may crash, hang, or use memory out of proportion to
  * the input. Built for libFuzzer (clang -fsanitize=fuzzer,address) and, with replay.c, as a plain program over the
  * corpus; the unit test wire/test_fuzz_corpus includes this file. Context: [tool].
  */
@@ -11,6 +11,7 @@
 #include "analysis/tree.h"
 #include "model/cursor.h"
 #include "model/frames.h"
+#include "wire/columns.h"
 #include "wire/encode.h"
 
 #include <stdint.h>
@@ -19,18 +20,30 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { FUZZ_BATCH = 256, FUZZ_INPUT_MAX = 1 << 20 };
+enum { FUZZ_BATCH = 256, FUZZ_INPUT_MAX = 1 << 20, FUZZ_HEADER_LEAST = MT_TRACE_FIXED_BYTES + MT_EXTENT_ALIGN };
 
-/* Makes the magic, the version and every checksum right, wherever something looks like a header. */
+/* Makes magic, version and size of the file header right, with the version and, when packed, the size it nearly has.
+ * Returns where the extents begin. */
+static size_t fuzz_repair_header(uint8_t *data)
+{
+    uint16_t major = data[8] == MT_TRACE_MAJOR_PACKED ? MT_TRACE_MAJOR_PACKED : MT_TRACE_MAJOR;
+    uint32_t bytes;
+    memcpy(&bytes, data + 12, sizeof bytes);
+    bytes = bytes / MT_EXTENT_ALIGN * MT_EXTENT_ALIGN % (2 * MT_TRACE_HEADER_BYTES);
+    bytes = major == MT_TRACE_MAJOR ? MT_TRACE_HEADER_BYTES : bytes > FUZZ_HEADER_LEAST ? bytes : FUZZ_HEADER_LEAST;
+    memcpy(data, MT_TRACE_MAGIC, 8);
+    memcpy(data + 8, &major, sizeof major);
+    memcpy(data + 12, &bytes, sizeof bytes);
+    return bytes;
+}
+
+/* And every checksum, wherever something looks like a header. */
 static void fuzz_repair(uint8_t *data, size_t size)
 {
-    if (size < MT_TRACE_HEADER_BYTES) {
+    if (size < FUZZ_HEADER_LEAST) {
         return;
     }
-    memcpy(data, MT_TRACE_MAGIC, 8);
-    memcpy(data + 8, &(uint16_t){ MT_TRACE_MAJOR }, 2);
-    memcpy(data + 12, &(uint32_t){ MT_TRACE_HEADER_BYTES }, 4);
-    for (size_t at = MT_TRACE_HEADER_BYTES; at + sizeof(struct mt_block_header) <= size;) {
+    for (size_t at = fuzz_repair_header(data); at + sizeof(struct mt_block_header) <= size;) {
         struct mt_block_header h;
         memcpy(&h, data + at, sizeof h);
         size_t there = size - at - sizeof h;
@@ -105,12 +118,33 @@ static void fuzz_read(const uint8_t *data, size_t size)
     mt_trace_close(trace);
 }
 
+/* Blocks of a trace are compressed, so that changed bytes rarely get as far as the columns in them: here directly. */
+static void fuzz_columns(const uint8_t *data, size_t size)
+{
+    static struct mt_event batch[FUZZ_BATCH];
+    if (size < MT_COLUMNS_HEAD_BYTES) {
+        return;
+    }
+    size_t row_bytes = size - MT_COLUMNS_HEAD_BYTES;
+    uint8_t *columns = calloc(1, size + MT_COLUMNS_SLACK), *rows = malloc(row_bytes + MT_COLUMNS_SLACK);
+    memcpy(columns, data, size);
+    if (mt_columns_join(columns, size, rows, row_bytes)) {
+        struct mt_event_decoder d;
+        mt_decode_begin(&d, rows, row_bytes, 0, 1);
+        while (mt_decode_events(&d, UINT64_MAX, batch, FUZZ_BATCH) > 0) {
+        }
+    }
+    free(columns);
+    free(rows);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size > FUZZ_INPUT_MAX) {
         return 0;
     }
     fuzz_read(data, size);
+    fuzz_columns(data, size);
     uint8_t *copy = malloc(size > 0 ? size : 1);
     memcpy(copy, data, size);
     fuzz_repair(copy, size);

@@ -1,8 +1,9 @@
 /* make_seeds.c: writes the seed corpus of decode_fuzz: `make_seeds DIRECTORY`. Deterministic; the result is committed.
  *
  * One small trace for each shape a reader meets: blocks, slots, many threads, reallocs over block ends, ranges,
- * sampling with rate changes, merged stacks, an aggregate table, packed files without and with a summary, and one with
- * a hole.
+ * sampling with rate changes, merged stacks, an aggregate table, packed files without and with a summary, of blocks joined
+ * and of Python stacks, and one with a hole. The corpus also has what cannot be made any more: `packed` and `summary` are
+ * `threads` and `sampled` as format 1 packed them.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 
 #include "analysis/summary.h"
 #include "model/builder.h"
+#include "symbol/pyline.h"
 #include "wire/pack.h"
 
 static const char *g_directory;
@@ -166,9 +168,16 @@ static mt_status summarize(const char *path, uint8_t **ret_data, size_t *ret_byt
     return status;
 }
 
-int main(int argc, char **argv)
+static bool seed_packed(const char *name, const char *packed, const struct mt_pack_options *options)
 {
     char from[512], to[512];
+    seed_path(from, sizeof from, name);
+    seed_path(to, sizeof to, packed);
+    return mt_pack(from, to, options, NULL, NULL) == MT_OK;
+}
+
+int main(int argc, char **argv)
+{
     if (argc != 2) {
         (void)fprintf(stderr, "usage: make_seeds DIRECTORY\n");
         return 2;
@@ -181,13 +190,9 @@ int main(int argc, char **argv)
     seed_python();
     seed_aggregate();
     seed_hole();
-    seed_path(from, sizeof from, "threads");
-    seed_path(to, sizeof to, "packed");
-    if (mt_pack(from, to, NULL, NULL, NULL) != MT_OK) {
-        return 1;
-    }
-    seed_path(from, sizeof from, "sampled");
-    seed_path(to, sizeof to, "summary");
-    const struct mt_pack_options options = { .summarize = summarize };
-    return mt_pack(from, to, &options, NULL, NULL) == MT_OK ? 0 : 1;
+    bool good = seed_packed("threads", "columns", NULL);
+    good = good && seed_packed("blocks", "joined", &(struct mt_pack_options){ .quick_bytes = 1 });
+    good = good && seed_packed("python", "python-packed", &(struct mt_pack_options){ .line_of = mt_pyline_lookup });
+    good = good && seed_packed("sampled", "summary-2", &(struct mt_pack_options){ .summarize = summarize });
+    return good ? 0 : 1;
 }

@@ -37,6 +37,12 @@ ALLOCATORS = (
 
 
 
+RESTART = 0xB7  # the tag of EXT 11, which is no event
+COLUMNS = "tag clock addr freed size stack range ext".split()
+FIELDS = {0: (), 1: ("addr", "size", "stack"), 2: ("freed",), 3: ("freed",), 4: ("addr", "size", "stack"),
+          5: ("range", "range", "range"), 6: ("range", "range"), 7: ()}
+
+
 class FormatError(Exception):
     """The file breaks the specification."""
 
@@ -71,6 +77,11 @@ class Cursor:
         except IndexError:
             raise FormatError("record ends early") from None
 
+    def varint_bytes(self):
+        start = self.at
+        self.varint()
+        return self.data[start : self.at]
+
     def svarint(self):
         value = self.varint()
         return (value >> 1) ^ -(value & 1)
@@ -83,6 +94,31 @@ class Cursor:
 
     def string(self):
         return self.take(self.varint())
+
+
+def join_columns(data):
+    """The event records whose fields are the columns in data (section 3.2)."""
+    sizes = struct.unpack_from(f"<{len(COLUMNS)}I", data)
+    columns, at = {}, 4 * len(sizes)
+    for name, size in zip(COLUMNS, sizes):
+        columns[name] = Cursor(data[at : at + size])
+        at += size
+    if at != len(data):
+        raise FormatError(f"columns of {at} bytes in {len(data)}")
+    rows = bytearray()
+    for tag in columns["tag"].data:
+        rows.append(tag)
+        if tag & 8:
+            rows += columns["clock"].varint_bytes()
+        kind, nibble = tag & 7, tag >> 4
+        if kind in (2, 3) and nibble:
+            continue
+        for name in FIELDS[kind]:
+            rows += columns[name].varint_bytes()
+        if kind == 7:
+            length = columns["ext"].varint_bytes()
+            rows += length + columns["ext"].take(Cursor(length).varint())
+    return bytes(rows)
 
 
 @dataclasses.dataclass
@@ -138,19 +174,21 @@ class Trace:
 
     def read_header(self):
         data = self.data
-        if len(data) < 4096 or data[:8] != MAGIC:
+        if len(data) < 576 or data[:8] != MAGIC:
             raise FormatError("not a memtap trace")
         self.major, self.minor, header_bytes = struct.unpack_from("<HHI", data, 8)
-        if self.major != 1 or header_bytes != 4096:
+        (command_bytes,) = struct.unpack_from("<H", data, 512)
+        expected = 4096 if self.major == 1 else (514 + command_bytes + 63) // 64 * 64
+        if self.major not in (1, 2) or header_bytes != expected:
             raise FormatError(f"major {self.major}, header of {header_bytes} bytes")
+        self.header_bytes = header_bytes
         (self.flags, self.pid, _, self.start_clock, self.rate, self.parent_pid, self.file_tail, self.end_clock,
          self.state, self.python_version, self.exit_status, self.rss_peak) = struct.unpack_from("<8Q2I2Q", data, 16)
         self.counters = dict(zip(COUNTERS, struct.unpack_from("<32Q", data, 128)))
-        (command_bytes,) = struct.unpack_from("<H", data, 512)
         self.command = data[514 : 514 + command_bytes].decode("utf-8", "replace").rstrip("\0").split("\0")
 
     def extents(self):
-        at, size = 4096, len(self.data)
+        at, size = self.header_bytes, len(self.data)
         while at + 64 <= size:
             header = self.block_header(at)
             if header is None:
@@ -180,6 +218,9 @@ class Trace:
             raise FormatError(f"payload checksum of the block at {at}")
         if header["codec"] == 1:
             stored = zstandard.ZstdDecompressor().decompress(stored, max_output_size=header["raw_bytes"])
+        if header["codec"] == 2:
+            size = header["raw_bytes"] + 4 * len(COLUMNS)
+            stored = join_columns(zstandard.ZstdDecompressor().decompress(stored, max_output_size=size))
         if len(stored) != header["raw_bytes"]:
             raise FormatError(f"{len(stored)} raw bytes, {header['raw_bytes']} announced")
         return stored
@@ -352,6 +393,7 @@ class StreamReader(Cursor):
                 raise FormatError(f"stream {self.stream}: the clock runs back to {self.clock}")
             self.last_clock = self.clock
             kinds[tag & 7](self, tag >> 4)
+            count -= tag & 0xF7 == RESTART
         return count
 
     def address(self):
@@ -428,6 +470,9 @@ class StreamReader(Cursor):
             self.pending.append((self.clock, self.varint()))
         elif nibble == 10:
             self.take_effect()
+        elif nibble == 11:
+            self.clock, self.addr, self.range, self.stack, self.rate = self.varint(), 0, 0, 0, 0
+            self.recent = [0, 0, 0, 0]
         self.at = end  # what a newer writer added is skipped
 
     KINDS = {1: alloc, 2: free, 3: realloc_old, 4: realloc_new, 5: map, 6: unmap, 7: extended}

@@ -33,7 +33,7 @@ static const struct mt_command_doc doc = {
     .synopsis = "memtap pack [-o OUT] FILE…",
     .description =
         "Rewrites a finished trace compactly. A packed trace says exactly what the unpacked one said. `memtap run` "
-        "does this at the end unless told --no-pack, faster and up to a quarter larger: `memtap pack -o OUT` packs such a "
+        "does this at the end unless told --no-pack, faster and up to half larger: `memtap pack -o OUT` packs such a "
         "trace again. FILE stays as it was until the new one is complete.",
     .examples = "memtap pack app.mtap",
     .tables = tables,

@@ -30,7 +30,8 @@
 
 static bool read_header(int fd, struct mt_trace_header *ret)
 {
-    return pread(fd, ret, sizeof *ret, 0) == (ssize_t)sizeof *ret && memcmp(ret->magic, MT_TRACE_MAGIC, 8) == 0;
+    *ret = (struct mt_trace_header){ 0 };
+    return pread(fd, ret, sizeof *ret, 0) >= MT_TRACE_FIXED_BYTES && memcmp(ret->magic, MT_TRACE_MAGIC, 8) == 0;
 }
 
 static bool read_header_of(const char *path, struct mt_trace_header *ret)

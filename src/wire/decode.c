@@ -78,14 +78,15 @@ MT_INLINE uint64_t recall(const struct mt_event_decoder *d, unsigned nibble)
     return d->recent[(d->newest + 1 - nibble) % MT_RECENT_COUNT];
 }
 
-/* Number of varints in the payload of an EXT kind, 0 for unknown kinds, REALLOC_FAILED and REALLOC_GONE. */
-static unsigned ext_fields(unsigned nibble)
+/* 0 for unknown kinds, REALLOC_FAILED and REALLOC_GONE. */
+unsigned mt_decode_ext_fields(unsigned kind)
 {
     static const uint8_t fields[16] = {
         [MT_EXT_RATE] = 1,      [MT_EXT_WIDE_ALLOC] = 4, [MT_EXT_WIDE_FREE] = 1,        [MT_EXT_WIDE_MAP] = 4,
         [MT_EXT_WIDE_UNMAP] = 2, [MT_EXT_DROPPED] = 1,    [MT_EXT_WIDE_REALLOC_OLD] = 1, [MT_EXT_WIDE_REALLOC_NEW] = 4,
+        [MT_EXT_RESTART] = 1,
     };
-    return fields[nibble];
+    return fields[kind & 15];
 }
 
 static void ext_alloc(struct mt_event *out, unsigned kind, const uint64_t *value)
@@ -138,9 +139,23 @@ static bool ext_event(struct mt_event_decoder *d, unsigned nibble, const uint64_
         out->kind = MT_EVENT_DROPPED;
         out->size = value[0];
         return true;
+    case MT_EXT_RESTART:
+        out->clock = value[0];
+        return false;
     default:
         return false;
     }
+}
+
+/* As mt_decode_begin leaves it, at another clock. */
+static void restart(struct mt_event_decoder *d, uint64_t clock)
+{
+    d->clock = clock;
+    d->addr = 0;
+    d->range = 0;
+    d->stack = 0;
+    d->rate_bytes = 0;
+    memset(d->recent, 0, sizeof d->recent);
 }
 
 /* An EXT record after its tag and clock. Returns 1 delivered, 0 skipped, -1 failed (state set). */
@@ -159,11 +174,15 @@ static MT_NOINLINE int decode_ext(struct mt_event_decoder *d, const uint8_t **fr
     }
     const uint8_t *stop = at + bytes;
     uint64_t value[4] = { 0 };
-    for (unsigned i = 0; i < ext_fields(nibble); i++) {
+    for (unsigned i = 0; i < mt_decode_ext_fields(nibble); i++) {
         if (!mt_varint_get(&at, stop, &value[i])) {
             d->state = MT_DECODE_BAD;
             return -1;
         }
+    }
+    if (nibble == MT_EXT_RESTART && value[0] < clock) {
+        d->state = MT_DECODE_BAD; /* clocks of a stream never run back */
+        return -1;
     }
     *from = stop;
     *out = (struct mt_event){ .clock = clock, .stream = d->stream, .rate_bytes = d->rate_bytes };
@@ -266,6 +285,9 @@ static bool decode_any(struct mt_event_decoder *d, uint64_t clock_limit, struct 
     }
     d->clock = clock;
     d->at = at;
+    if (kind == MT_EVENT_EXT && nibble == MT_EXT_RESTART) {
+        restart(d, out->clock);
+    }
     d->seen |= *ret_delivered > 0 ? 1u << out->kind : 0;
     return true;
 }

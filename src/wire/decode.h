@@ -88,6 +88,9 @@ size_t mt_decode_events(struct mt_event_decoder *d, uint64_t clock_limit, struct
 /* Clock of the next record without consuming it; false when there is none (state says why). */
 bool mt_decode_peek(struct mt_event_decoder *d, uint64_t *ret_clock);
 
+/* Number of varints that the payload of an EXT kind begins with. */
+unsigned mt_decode_ext_fields(unsigned kind);
+
 /* ---- metadata ------------------------------------------------------------------------------------------------- */
 
 /* A cursor over one payload of stream 0, and over the fields inside one record. */

@@ -2,13 +2,19 @@
 #include "wire/decode_file.h"
 
 #include "base/hash.h"
+#include "wire/columns.h"
 #include "wire/decode_source.h"
 #include "wire/zstd_codec.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIXED_HEADER_BYTES = 512 };
+/* A packed trace's header ends where its command line does. */
+static bool header_size_is_possible(const struct mt_trace_header *h)
+{
+    uint32_t least = h->major >= MT_TRACE_MAJOR_PACKED ? MT_TRACE_FIXED_BYTES + MT_EXTENT_ALIGN : MT_TRACE_HEADER_BYTES;
+    return h->header_bytes >= least && h->header_bytes % MT_EXTENT_ALIGN == 0 && h->header_bytes <= MT_BLOCK_RAW_MAX;
+}
 
 static mt_status read_file_header(struct mt_reader *r, struct mt_wire_error *error)
 {
@@ -21,24 +27,27 @@ static mt_status read_file_header(struct mt_reader *r, struct mt_wire_error *err
     if (memcmp(h->magic, MT_TRACE_MAGIC, got < sizeof h->magic ? got : sizeof h->magic) != 0) {
         return mt_wire_fail(error, MT_E_CORRUPT, 0, "not a memtap trace (wrong magic)");
     }
-    if (got < FIXED_HEADER_BYTES) {
+    if (got < MT_TRACE_FIXED_BYTES) {
         return mt_wire_fail(error, MT_E_TRUNCATED, got, "the file ends inside its header");
     }
-    if (h->major > MT_TRACE_MAJOR) {
+    if (h->major > MT_TRACE_MAJOR_PACKED) {
         return mt_wire_fail(error, MT_E_VERSION, 8, "written by a newer memtap: update to read it");
     }
     if (h->major == 0) {
         return mt_wire_fail(error, MT_E_CORRUPT, 8, "not a memtap trace (format version 0)");
     }
-    if (h->header_bytes < MT_TRACE_HEADER_BYTES || h->header_bytes % MT_EXTENT_ALIGN != 0 ||
-        h->header_bytes > MT_BLOCK_RAW_MAX) {
+    if (!header_size_is_possible(h)) {
         return mt_wire_fail(error, MT_E_CORRUPT, 12, "impossible header size");
     }
-    if (got < sizeof *h) {
+    size_t bytes = h->header_bytes < sizeof *h ? h->header_bytes : sizeof *h;
+    if (got < bytes) {
         r->report.truncated_at = got;
     }
-    if (h->command_bytes > MT_TRACE_COMMAND_MAX) {
-        h->command_bytes = MT_TRACE_COMMAND_MAX;
+    memset((uint8_t *)h + bytes, 0, sizeof *h - bytes);
+    size_t room = bytes - offsetof(struct mt_trace_header, command);
+    room = room < MT_TRACE_COMMAND_MAX ? room : MT_TRACE_COMMAND_MAX;
+    if (h->command_bytes > room) {
+        h->command_bytes = (uint16_t)room;
     }
     return MT_OK;
 }
@@ -170,18 +179,19 @@ static bool expansion_is_sane(const struct mt_extent *e)
 }
 
 static mt_status inflate(const struct mt_zstd *zstd, void *decompressor, const struct mt_reader *r,
-                         const struct mt_extent *e, uint8_t *stored, struct mt_payload *p, struct mt_wire_error *error)
+                         const struct mt_extent *e, uint8_t *stored, struct mt_payload *p, size_t want,
+                         struct mt_wire_error *error)
 {
     mt_status status = load_stored(r, e, stored, error);
     if (status != MT_OK) {
         return status;
     }
     if (e->cut) {
-        p->bytes = zstd->decompress_prefix(decompressor, p->data, e->raw_bytes, stored, e->stored_bytes);
+        p->bytes = zstd->decompress_prefix(decompressor, p->data, want, stored, e->stored_bytes);
         return MT_OK;
     }
-    size_t got = zstd->decompress(decompressor, p->data, e->raw_bytes, stored, e->stored_bytes);
-    if (got != e->raw_bytes) {
+    size_t got = zstd->decompress(decompressor, p->data, want, stored, e->stored_bytes);
+    if (got != want) {
         return mt_wire_fail(error, MT_E_CORRUPT, e->offset + sizeof(struct mt_block_header),
                             "block does not decompress to what it says");
     }
@@ -189,8 +199,9 @@ static mt_status inflate(const struct mt_zstd *zstd, void *decompressor, const s
     return MT_OK;
 }
 
-/* The compressed bytes and the decompressor live only as long as the call: thousands of streams may be open. */
-static mt_status load_zstd(const struct mt_reader *r, const struct mt_extent *e, struct mt_payload *p,
+/* What is stored, decompressed: `want` bytes. The compressed bytes and the decompressor live only as long as the call:
+ * thousands of streams may be open. */
+static mt_status load_zstd(const struct mt_reader *r, const struct mt_extent *e, struct mt_payload *p, size_t want,
                            struct mt_wire_error *error)
 {
     const struct mt_zstd *zstd = mt_zstd();
@@ -205,8 +216,8 @@ static mt_status load_zstd(const struct mt_reader *r, const struct mt_extent *e,
     void *decompressor = zstd->decompressor_new();
     uint8_t *stored = malloc(e->stored_bytes > 0 ? e->stored_bytes : 1);
     mt_status status = MT_E_NOMEM;
-    if (decompressor != NULL && stored != NULL && reserve(p, e->raw_bytes)) {
-        status = inflate(zstd, decompressor, r, e, stored, p, error);
+    if (decompressor != NULL && stored != NULL && reserve(p, want + MT_COLUMNS_SLACK)) {
+        status = inflate(zstd, decompressor, r, e, stored, p, want, error);
     } else {
         (void)mt_wire_fail(error, MT_E_NOMEM, e->offset, "out of memory");
     }
@@ -215,12 +226,40 @@ static mt_status load_zstd(const struct mt_reader *r, const struct mt_extent *e,
     return status;
 }
 
+/* Rows from columns. Nothing can be had of columns whose end is missing. */
+static mt_status load_columns(const struct mt_reader *r, const struct mt_extent *e, struct mt_payload *p,
+                              struct mt_wire_error *error)
+{
+    struct mt_payload columns = { 0 };
+    if (e->cut) {
+        return mt_wire_fail(error, MT_E_CORRUPT, e->offset, "the file ends inside this block");
+    }
+    mt_status status = load_zstd(r, e, &columns, (size_t)e->raw_bytes + MT_COLUMNS_HEAD_BYTES, error);
+    if (status == MT_OK && !reserve(p, (size_t)e->raw_bytes + MT_COLUMNS_SLACK)) {
+        status = mt_wire_fail(error, MT_E_NOMEM, e->offset, "out of memory");
+    }
+    if (status == MT_OK) {
+        memset(columns.data + columns.bytes, 0, MT_COLUMNS_SLACK);
+        p->bytes = e->raw_bytes;
+        if (!mt_columns_join(columns.data, columns.bytes, p->data, p->bytes)) {
+            p->bytes = 0;
+            status = mt_wire_fail(error, MT_E_CORRUPT, e->offset + sizeof(struct mt_block_header),
+                                  "the block's columns do not make its records");
+        }
+    }
+    mt_payload_fini(&columns);
+    return status;
+}
+
 mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p,
                          struct mt_wire_error *ret_error)
 {
     p->bytes = 0;
+    if (extent->codec == MT_CODEC_COLUMNS && extent->type == MT_BLOCK_EVENTS) {
+        return load_columns(reader, extent, p, ret_error);
+    }
     if (extent->codec == MT_CODEC_ZSTD) {
-        return load_zstd(reader, extent, p, ret_error);
+        return load_zstd(reader, extent, p, extent->raw_bytes, ret_error);
     }
     if (extent->codec != MT_CODEC_NONE) {
         return mt_wire_fail(ret_error, MT_E_UNSUPPORTED, extent->offset + 5, "unknown compression");

@@ -12,9 +12,11 @@
 
 #define MT_TRACE_MAGIC "\x89MTAP\r\n\x1a"
 enum {
-    MT_TRACE_MAJOR = 1,
+    MT_TRACE_MAJOR = 1,        /* of a trace as it is recorded */
+    MT_TRACE_MAJOR_PACKED = 2, /* of a packed one; the newest a reader knows */
     MT_TRACE_MINOR = 0,
     MT_TRACE_HEADER_BYTES = 4096,
+    MT_TRACE_FIXED_BYTES = 512, /* of the header, before the command line */
     MT_TRACE_COMMAND_MAX = 3000,
     MT_EXTENT_ALIGN = 64,
     MT_SLOT_BYTES = 64 * 1024,      /* extent of a full-size journal slot, header included */
@@ -117,7 +119,11 @@ enum mt_block_type {
     MT_BLOCK_PAD = 6, /* nothing: aligns the slot behind it to a page */
     MT_BLOCK_SUMMARY = 7,
 };
-enum mt_codec { MT_CODEC_NONE = 0, MT_CODEC_ZSTD = 1 };
+enum mt_codec {
+    MT_CODEC_NONE = 0,
+    MT_CODEC_ZSTD = 1,
+    MT_CODEC_COLUMNS = 2, /* events: zstd of their fields by column, wire/columns.h */
+};
 
 struct mt_block_header {
     uint32_t magic;
@@ -181,6 +187,7 @@ enum mt_ext_kind {
     MT_EXT_WIDE_REALLOC_OLD = 8,
     MT_EXT_WIDE_REALLOC_NEW = 9,
     MT_EXT_REALLOC_GONE = 10,
+    MT_EXT_RESTART = 11,
 };
 
 /* Which allocator an event belongs to; values are part of the format (never renumber). Fits a tag nibble. */

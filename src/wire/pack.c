@@ -23,7 +23,7 @@
 
 enum {
     DEFAULT_LEVEL = 3,
-    DEFAULT_RAW = 512 * 1024,
+    DEFAULT_RAW = 2 * 1024 * 1024,
     LEAST_RAW = 4096,
     OPEN_RAW = 64 * 1024 * 1024, /* a merging reader holds a raw block of every stream: together no more than this */
     OPEN_RAW_LEAST = 32 * 1024,
@@ -153,7 +153,8 @@ static mt_status pack_extent(struct job *j, const struct mt_extent *e, struct mt
     }
     uint32_t quick = j->options != NULL ? j->options->quick_bytes : 0;
     bool keeps_borders = quick != 0 && e->raw_bytes >= quick && !e->slot && !e->cut;
-    return keeps_borders ? mt_packer_block(j->packer, e, &j->payload) : pack_events(j, e);
+    status = keeps_borders ? mt_packer_block(j->packer, e, &j->payload) : MT_E_CORRUPT;
+    return status == MT_E_CORRUPT ? pack_events(j, e) : status; /* damaged ones are taken event by event, too */
 }
 
 static mt_status pack_summary(struct job *j)
@@ -187,7 +188,7 @@ static mt_status pack_all(struct job *j, struct mt_wire_error *error)
     if (status == MT_OK) {
         status = pack_summary(j);
     }
-    return status == MT_OK ? mt_packer_finish(j->packer, mt_reader_header(j->reader)) : status;
+    return status == MT_OK ? mt_packer_finish(j->packer) : status;
 }
 
 static mt_status check_packable(const struct mt_reader *reader, bool writer_is_gone, struct mt_wire_error *error)
@@ -223,7 +224,7 @@ static mt_status write_packed(const char *path, const struct mt_reader *reader, 
     uint32_t raw = options != NULL && options->raw_bytes != 0 ? options->raw_bytes : default_raw_bytes(reader);
     raw = raw < LEAST_RAW ? LEAST_RAW : raw > MT_BLOCK_RAW_MAX ? (uint32_t)MT_BLOCK_RAW_MAX : raw;
     struct job j = { .path = path, .reader = reader, .options = options };
-    mt_status status = mt_packer_new(fd, level, raw, mt_reader_header(reader)->header_bytes, &j.packer);
+    mt_status status = mt_packer_new(fd, level, raw, mt_reader_header(reader), &j.packer);
     if (status != MT_OK) {
         return mt_wire_fail(error, status, 0, "out of memory");
     }

@@ -2,8 +2,8 @@
  *
  * Decides: how a trace looks when nobody writes to it any more: slots become blocks, small blocks of a stream become
  * big ones (re-encoded: decoder state starts anew at each block, so concatenation would not do), payloads are
- * compressed with zstd, an index is the last extent, header flag PACKED. Quick packing, for the end of a run, merges small
- * blocks only. Line tables keep what stacks ask them for. A packed trace says exactly what the unpacked one said: every
+ * compressed with zstd, events by column, an index is the last extent, header flag PACKED. Quick packing, for the end of
+ * a run, re-encodes small blocks only and joins large ones. Line tables keep what stacks ask them for. A packed trace says exactly what the unpacked one said: every
  * report is the same. Invariant: the original stays untouched until the new file is complete and flushed to the disk; then one
  * rename. Context: [tool].
  */
@@ -24,9 +24,9 @@ typedef uint32_t mt_line_of(uint32_t kind, const uint8_t *table, size_t table_by
 
 struct mt_pack_options {
     int level;             /* zstd level, 0: default (3) */
-    uint32_t raw_bytes;    /* raw bytes of a block, 0: default (512 KiB; less when there are many streams) */
-    uint32_t quick_bytes;  /* blocks of events with so many raw bytes keep their borders and are compressed fast, whatever the
-                              level: a quarter of the CPU time, a quarter more bytes. 0: none */
+    uint32_t raw_bytes;    /* raw bytes of a block, 0: default (2 MiB; less when there are many streams) */
+    uint32_t quick_bytes;  /* blocks of events with so many raw bytes are joined as they are and compressed fast, whatever the
+                              level: half the CPU time, up to half more bytes. 0: none */
     bool writer_is_gone;   /* the caller knows that the process is dead, whatever the header says */
     /* Makes the summary block (trace.md section 8) from the trace at path, which is complete and not packed yet:
      * malloc'ed bytes, or *ret_data NULL for none. NULL: no summary. wire/ does not know what is in it. */

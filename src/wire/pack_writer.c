@@ -3,29 +3,37 @@
 
 #include "base/os.h"
 #include "base/varint.h"
+#include "wire/columns.h"
 #include "wire/encode.h"
-#include "wire/zstd_codec.h"
+#include "wire/pack_squeeze.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { INDEX_ENTRY_MAX = 6 * MT_VARINT_MAX, ZSTD_SKIPPABLE_HEAD = 8, QUICK_LEVEL = -1 };
-#define ZSTD_SKIPPABLE_MAGIC 0x184D2A50u
+enum {
+    INDEX_ENTRY_MAX = 6 * MT_VARINT_MAX,
+    QUICK_LEVEL = 1, /* columns split and compressed so take the time that rows took at level -1 */
+    SMALL_RAW = 256 * 1024, /* a block of so few bytes is compressed well whatever the level */
+    SMALL_LEVEL = 9,
+};
 
 struct mt_packer {
     int fd;
     uint32_t raw_bytes; /* a block is closed when it has this many */
+    struct mt_trace_header file;
     uint64_t tail;
     uint64_t events;
-    const struct mt_zstd *zstd; /* NULL: blocks stay uncompressed */
-    void *compressor;
+    struct mt_squeezer squeezer;
     int level;
 
     uint8_t *raw; /* the open block: raw_bytes + MT_EVENT_MAX_BYTES, more for a large metadata record */
     size_t raw_capacity, raw_used;
-    uint8_t *stored;
-    size_t stored_capacity;
-    bool open;
+    uint8_t *gathered, *joined;
+    size_t gathered_capacity, joined_capacity;
+    bool open;             /* raw is being filled: with metadata, or with events that become a part of the block */
+    struct mt_columns columns; /* of events: the parts of the open block so far */
+    struct mt_block_header header; /* its clocks and events */
+    int block_level;
     uint8_t type;
     uint32_t stream;
     uint32_t seq;          /* of the open block */
@@ -40,7 +48,8 @@ struct mt_packer {
     uint64_t index_offset, index_clock;
 };
 
-mt_status mt_packer_new(int fd, int level, uint32_t raw_bytes, uint32_t header_bytes, struct mt_packer **ret)
+mt_status mt_packer_new(int fd, int level, uint32_t raw_bytes, const struct mt_trace_header *original,
+                        struct mt_packer **ret)
 {
     struct mt_packer *p = calloc(1, sizeof *p);
     if (p == NULL) {
@@ -49,13 +58,14 @@ mt_status mt_packer_new(int fd, int level, uint32_t raw_bytes, uint32_t header_b
     p->fd = fd;
     p->level = level;
     p->raw_bytes = raw_bytes;
-    p->tail = header_bytes;
+    p->file = *original;
+    size_t used = offsetof(struct mt_trace_header, command) + original->command_bytes;
+    p->file.header_bytes = (uint32_t)((used + MT_EXTENT_ALIGN - 1) & ~(size_t)(MT_EXTENT_ALIGN - 1));
+    p->tail = p->file.header_bytes;
     p->stream = MT_STREAM_NONE;
     p->raw_capacity = (size_t)raw_bytes + MT_EVENT_MAX_BYTES;
     p->raw = malloc(p->raw_capacity);
-    p->zstd = mt_zstd();
-    p->compressor = p->zstd != NULL ? p->zstd->compressor_new() : NULL;
-    if (p->raw == NULL || (p->zstd != NULL && p->compressor == NULL)) {
+    if (p->raw == NULL || mt_squeezer_init(&p->squeezer) != MT_OK) {
         mt_packer_free(p);
         return MT_E_NOMEM;
     }
@@ -68,11 +78,11 @@ void mt_packer_free(struct mt_packer *p)
     if (p == NULL) {
         return;
     }
-    if (p->zstd != NULL) {
-        p->zstd->compressor_free(p->compressor);
-    }
+    mt_squeezer_fini(&p->squeezer);
+    mt_columns_fini(&p->columns);
     free(p->raw);
-    free(p->stored);
+    free(p->gathered);
+    free(p->joined);
     free(p->index);
     free(p);
 }
@@ -110,37 +120,10 @@ static mt_status write_extent(struct mt_packer *p, const struct mt_block_header 
     return status;
 }
 
-/* A repetitive block may compress further than a reader accepts: a skippable frame makes it long enough. */
-static size_t pad_stored(struct mt_packer *p, size_t raw_bytes, size_t stored)
+/* 0: not worth it or not possible. */
+static size_t squeeze(struct mt_packer *p, const uint8_t *raw, size_t bytes, int level)
 {
-    size_t ratio = p->type == MT_BLOCK_META ? MT_META_RATIO_MAX : MT_EVENT_RATIO_MAX;
-    size_t least = raw_bytes / ratio + 1;
-    if (stored >= least) {
-        return stored;
-    }
-    size_t fill = least - stored;
-    uint32_t head[2] = { ZSTD_SKIPPABLE_MAGIC, (uint32_t)fill };
-    memcpy(p->stored + stored, head, ZSTD_SKIPPABLE_HEAD);
-    memset(p->stored + stored + ZSTD_SKIPPABLE_HEAD, 0, fill);
-    return stored + ZSTD_SKIPPABLE_HEAD + fill;
-}
-
-/* Compresses into p->stored; 0: not worth it or not possible. */
-static size_t compress(struct mt_packer *p, const uint8_t *raw, size_t bytes, int level)
-{
-    if (p->zstd == NULL || bytes > MT_BLOCK_RAW_MAX) {
-        return 0;
-    }
-    size_t bound = p->zstd->bound(bytes) + bytes / MT_META_RATIO_MAX + 2 * ZSTD_SKIPPABLE_HEAD;
-    if (!reserve(&p->stored, &p->stored_capacity, bound)) {
-        return 0;
-    }
-    size_t stored = p->zstd->compress(p->compressor, p->stored, p->stored_capacity, raw, bytes, level);
-    if (stored == 0) {
-        return 0;
-    }
-    stored = pad_stored(p, bytes, stored);
-    return stored < bytes ? stored : 0;
+    return mt_squeeze(&p->squeezer, raw, bytes, level, p->type == MT_BLOCK_META ? MT_META_RATIO_MAX : MT_EVENT_RATIO_MAX);
 }
 
 static mt_status index_block(struct mt_packer *p, const struct mt_block_header *header)
@@ -162,16 +145,11 @@ static mt_status index_block(struct mt_packer *p, const struct mt_block_header *
     return MT_OK;
 }
 
-/* Writes a block of the present stream. h: clocks and events. */
-static mt_status write_block(struct mt_packer *p, struct mt_block_header h, const uint8_t *raw, size_t bytes, int level)
+/* Writes a block of the present stream. h: clocks, events, codec and sizes. */
+static mt_status write_block(struct mt_packer *p, struct mt_block_header h, const uint8_t *payload)
 {
-    size_t stored = compress(p, raw, bytes, level);
-    const uint8_t *payload = stored > 0 ? p->stored : raw;
     h.magic = MT_BLOCK_MAGIC;
     h.type = p->type;
-    h.codec = stored > 0 ? MT_CODEC_ZSTD : MT_CODEC_NONE;
-    h.stored_bytes = (uint32_t)(stored > 0 ? stored : bytes);
-    h.raw_bytes = (uint32_t)bytes;
     h.stream = p->stream;
     h.seq_committed = (uint64_t)p->seq << 32;
     h.extent_bytes = mt_block_extent(h.stored_bytes);
@@ -184,23 +162,102 @@ static mt_status write_block(struct mt_packer *p, struct mt_block_header h, cons
     return status;
 }
 
-/* Writes the open block. */
-static mt_status close_block(struct mt_packer *p)
+/* A payload that is no columns. */
+static mt_status write_rows(struct mt_packer *p, struct mt_block_header h, const uint8_t *raw, size_t bytes)
+{
+    size_t stored = squeeze(p, raw, bytes, p->level);
+    h.codec = stored > 0 ? MT_CODEC_ZSTD : MT_CODEC_NONE;
+    h.stored_bytes = (uint32_t)(stored > 0 ? stored : bytes);
+    h.raw_bytes = (uint32_t)bytes;
+    return write_block(p, h, stored > 0 ? p->squeezer.stored : raw);
+}
+
+/* The parts of the open block, written as they are: there is no compressor, or it gains nothing. */
+static mt_status write_joined(struct mt_packer *p, struct mt_block_header h, const uint8_t *columns, size_t bytes)
+{
+    if (!reserve(&p->joined, &p->joined_capacity, p->columns.bytes + MT_COLUMNS_SLACK)) {
+        return MT_E_NOMEM;
+    }
+    if (!mt_columns_join(columns, bytes, p->joined, p->columns.bytes)) {
+        return MT_E_CORRUPT;
+    }
+    h.codec = MT_CODEC_NONE;
+    h.stored_bytes = (uint32_t)p->columns.bytes;
+    h.raw_bytes = h.stored_bytes;
+    return write_block(p, h, p->joined);
+}
+
+/* Writes the parts of the open block. */
+static mt_status close_parts(struct mt_packer *p)
+{
+    if (p->columns.bytes == 0) {
+        return MT_OK;
+    }
+    size_t bytes = p->columns.bytes + MT_COLUMNS_HEAD_BYTES;
+    if (!reserve(&p->gathered, &p->gathered_capacity, bytes + MT_COLUMNS_SLACK)) {
+        return MT_E_NOMEM;
+    }
+    mt_columns_gather(&p->columns, p->gathered);
+    struct mt_block_header h = p->header;
+    size_t stored = squeeze(p, p->gathered, bytes, p->columns.bytes <= SMALL_RAW ? SMALL_LEVEL : p->block_level);
+    h.codec = MT_CODEC_COLUMNS;
+    h.stored_bytes = (uint32_t)stored;
+    h.raw_bytes = (uint32_t)p->columns.bytes;
+    mt_status status = stored > 0 ? write_block(p, h, p->squeezer.stored) : write_joined(p, h, p->gathered, bytes);
+    mt_columns_clear(&p->columns);
+    return status;
+}
+
+/* Adds events, in order and whole, to the open block, or to a new one when that is full. part: clocks and events.
+ * MT_E_CORRUPT: they are not whole. */
+static mt_status add_part(struct mt_packer *p, const struct mt_block_header *part, const uint8_t *rows, size_t bytes,
+                          int level)
+{
+    mt_status status = MT_OK;
+    if (p->columns.bytes + bytes > p->raw_bytes || part->clock_first < p->header.clock_last) {
+        status = close_parts(p);
+    }
+    bool first = p->columns.bytes == 0;
+    if (status == MT_OK) {
+        status = mt_columns_add(&p->columns, part->clock_first, rows, bytes);
+    }
+    if (status != MT_OK) {
+        return status;
+    }
+    if (first) {
+        p->header = (struct mt_block_header){ .clock_first = part->clock_first };
+        p->block_level = level;
+    }
+    p->header.clock_last = part->clock_last;
+    p->header.events += part->events;
+    return MT_OK;
+}
+
+/* Ends what is being encoded. */
+static mt_status close_part(struct mt_packer *p)
 {
     if (!p->open) {
         return MT_OK;
     }
     p->open = false;
-    struct mt_block_header h = { .type = p->type };
+    struct mt_block_header part = { .clock_first = p->clock_first,
+                                    .clock_last = p->encoder.clock,
+                                    .events = p->encoder.events };
+    return add_part(p, &part, p->raw, (size_t)(p->encoder.at - p->raw), p->level);
+}
+
+/* Writes the open block. */
+static mt_status close_block(struct mt_packer *p)
+{
     if (p->type == MT_BLOCK_EVENTS) {
-        p->raw_used = (size_t)(p->encoder.at - p->raw);
-        h.clock_first = p->clock_first;
-        h.clock_last = p->encoder.clock;
-        h.events = p->encoder.events;
+        mt_status status = close_part(p);
+        return status == MT_OK ? close_parts(p) : status;
     }
-    mt_status status = write_block(p, h, p->raw, p->raw_used, p->level);
-    p->raw_used = 0;
-    return status;
+    if (!p->open) {
+        return MT_OK;
+    }
+    p->open = false;
+    return write_rows(p, (struct mt_block_header){ 0 }, p->raw, p->raw_used);
 }
 
 static void open_block(struct mt_packer *p, uint64_t clock_first)
@@ -296,7 +353,7 @@ mt_status mt_packer_events(struct mt_packer *p, const struct mt_event *events, s
             continue; /* the next event carries it */
         }
         if (p->open && !event_fits(p, &events[i])) {
-            mt_status status = close_block(p);
+            mt_status status = close_part(p);
             if (status != MT_OK) {
                 return status;
             }
@@ -332,13 +389,13 @@ mt_status mt_packer_metadata(struct mt_packer *p, const uint8_t *record, size_t 
 
 mt_status mt_packer_block(struct mt_packer *p, const struct mt_extent *e, const struct mt_payload *payload)
 {
-    mt_status status = close_block(p);
-    if (status != MT_OK) {
-        return status;
+    struct mt_block_header part = { .clock_first = e->clock_first, .clock_last = e->clock_last, .events = e->events };
+    mt_status status = close_part(p);
+    if (status == MT_OK) {
+        status = add_part(p, &part, payload->data, payload->bytes, QUICK_LEVEL);
     }
-    struct mt_block_header h = { .clock_first = e->clock_first, .clock_last = e->clock_last, .events = e->events };
-    p->events += e->events;
-    return write_block(p, h, payload->data, payload->bytes, QUICK_LEVEL);
+    p->events += status == MT_OK ? e->events : 0;
+    return status;
 }
 
 mt_status mt_packer_copy(struct mt_packer *p, const struct mt_reader *reader, const struct mt_extent *e)
@@ -398,7 +455,7 @@ static mt_status write_index(struct mt_packer *p)
     return write_extent(p, &h, p->index);
 }
 
-mt_status mt_packer_finish(struct mt_packer *p, const struct mt_trace_header *original)
+mt_status mt_packer_finish(struct mt_packer *p)
 {
     mt_status status = close_block(p);
     if (status == MT_OK) {
@@ -407,10 +464,10 @@ mt_status mt_packer_finish(struct mt_packer *p, const struct mt_trace_header *or
     if (status != MT_OK) {
         return status;
     }
-    struct mt_trace_header header = *original;
-    header.flags |= MT_TRACE_PACKED;
-    header.file_tail = p->tail;
-    return mt_os_write_at(p->fd, &header, sizeof header, 0);
+    p->file.flags |= MT_TRACE_PACKED;
+    p->file.major = MT_TRACE_MAJOR_PACKED;
+    p->file.file_tail = p->tail;
+    return mt_os_write_at(p->fd, &p->file, p->file.header_bytes, 0);
 }
 
 uint64_t mt_packer_event_count(const struct mt_packer *p)

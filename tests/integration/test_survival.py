@@ -12,6 +12,8 @@ import pytest
 import tracefile
 from conftest import MEMTAP, TIMEOUT_S, live_stacks, memtap, memtap_json, run
 
+HEADER_BYTES = 576  # of a packed trace, at least
+
 
 @pytest.fixture
 def small_disk(tmp_path):
@@ -51,7 +53,7 @@ def test_a_trace_cut_anywhere_opens_up_to_its_last_whole_record(record, target, 
     whole = recording.stats["allocations"]
     cut = tmp_path / "cut.mtap"
     for part in range(1, 12):
-        cut.write_bytes(data[: 4096 + (len(data) - 4096) * part // 12])
+        cut.write_bytes(data[: HEADER_BYTES + (len(data) - HEADER_BYTES) * part // 12])
         assert memtap_json("stats", cut)["allocations"] <= whole
     cut.write_bytes(data[:100])
     assert memtap("stats", cut, check=False).returncode == 1
@@ -61,7 +63,7 @@ def test_a_damaged_trace_is_an_error_not_a_crash(record, target, tmp_path):
     recording = record(target("threads"), 10, 200)
     data = bytearray(recording.path.read_bytes())
     broken = tmp_path / "broken.mtap"
-    for at in range(4096, len(data), max(1, len(data) // 60)):
+    for at in range(HEADER_BYTES, len(data), max(1, len(data) // 60)):
         damaged = bytearray(data)
         damaged[at] ^= 0x5A
         broken.write_bytes(damaged)
