@@ -1,9 +1,9 @@
 /* Unit tests of the engine behind its door: made-up addresses go in, the trace is read back with the model and must say
  * exactly the same. Nothing is intercepted here. */
 #include "harness.h"
+#include "made_up.h"
 
 #include "base/os.h"
-#include "heap/engine.h"
 #include "model/cursor.h"
 #include "model/trace.h"
 
@@ -51,21 +51,6 @@ static mt_status start(enum mt_engine_mode mode, uint64_t rate, uint64_t max_fil
         .seed = 11,
     };
     return mt_engine_start(&config);
-}
-
-static MT_NOINLINE void record(uint64_t addr, size_t size)
-{
-    MT_CAPTURE_CALLER(regs);
-    if (mt_engine_counts(size) && mt_engine_begin(size) == MT_RECORD) {
-        mt_engine_end_alloc((void *)(uintptr_t)addr, size, MT_ALLOCATOR_MALLOC, &regs);
-    }
-}
-
-static void forget(uint64_t addr)
-{
-    if (mt_engine_may_track((void *)(uintptr_t)addr)) {
-        mt_engine_free((void *)(uintptr_t)addr);
-    }
 }
 
 /* Reads all events of the trace at path; the caller frees them. */

@@ -1,10 +1,10 @@
 /* One trace after another in a process that goes on: threads never stop recording made-up addresses that count upwards,
  * while the main thread ends traces and begins new ones. Each trace must then hold, for each thread, one unbroken run. */
 #include "harness.h"
+#include "made_up.h"
 
 #include "base/atomic.h"
 #include "base/os.h"
-#include "heap/engine.h"
 #include "model/cursor.h"
 #include "model/trace.h"
 
@@ -50,21 +50,6 @@ static void start(enum mt_engine_mode mode, uint64_t rate, int number)
         .seed = 7,
     };
     assert_int_equal(mt_engine_start(&config), MT_OK);
-}
-
-static MT_NOINLINE void record(uint64_t addr, size_t size)
-{
-    MT_CAPTURE_CALLER(regs);
-    if (mt_engine_counts(size) && mt_engine_begin(size) == MT_RECORD) {
-        mt_engine_end_alloc((void *)(uintptr_t)addr, size, MT_ALLOCATOR_MALLOC, &regs);
-    }
-}
-
-static void forget(uint64_t addr)
-{
-    if (mt_engine_may_track((void *)(uintptr_t)addr)) {
-        mt_engine_free((void *)(uintptr_t)addr);
-    }
 }
 
 /* Hands all events of the present trace to look, in order of their clocks; returns how many there were. */

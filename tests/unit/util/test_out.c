@@ -1,8 +1,8 @@
 /* test_out.c: output that is whole or not there. */
 #include "harness.h"
+#include "scratch.h"
 
 #include "util/interrupt.h"
-#include "util/memory.h"
 #include "util/out.h"
 
 #include <dirent.h>
@@ -14,24 +14,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char g_folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(g_folder, "/tmp/memtap-out.XXXXXX");
-    return mkdtemp(g_folder) == NULL ? -1 : 0;
-}
-
-static int remove_folder(void **state)
-{
-    char *command = mt_format("rm -r '%s'", g_folder);
-    (void)state;
-    int rc = system(command);
-    free(command);
-    return rc;
-}
 
 static char *path_in(const char *name)
 {

@@ -1,9 +1,9 @@
 /* test_program.c: which file a name means, and whether it can be recorded. Programs are made here: ELF files by header
  * bytes, so that the answer is known by construction. */
 #include "harness.h"
+#include "scratch.h"
 
 #include "util/agentfile.h"
-#include "util/memory.h"
 #include "util/program.h"
 
 #include <elf.h>
@@ -12,24 +12,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char g_folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(g_folder, "/tmp/memtap-program.XXXXXX");
-    return mkdtemp(g_folder) == NULL ? -1 : 0;
-}
-
-static int remove_folder(void **state)
-{
-    char *command = mt_format("rm -r '%s'", g_folder);
-    (void)state;
-    int rc = system(command);
-    free(command);
-    return rc;
-}
 
 static char *make_file(const char *name, const void *data, size_t bytes, mode_t mode)
 {
