@@ -87,6 +87,13 @@ UNUSED static struct mt_session *open_session(void)
     return session;
 }
 
+UNUSED static struct mt_session *open_built(struct builder *b, size_t more)
+{
+    build(b, more);
+    write_bytes(b->file, b->file_bytes);
+    return open_session();
+}
+
 UNUSED static struct mt_snapshot *take(struct mt_session *session, struct mt_snapshot_options options)
 {
     struct mt_snapshot *snapshot = NULL;

@@ -19,9 +19,7 @@ static void test_snapshot_holds_what_is_alive_and_what_was_freed(void **state)
 {
     (void)state;
     struct builder b;
-    build(&b, 0);
-    write_bytes(b.file, b.file_bytes);
-    struct mt_session *session = open_session();
+    struct mt_session *session = open_built(&b, 0);
     struct mt_snapshot *snapshot = take(session, (struct mt_snapshot_options){ .freed_limit = 10 });
     size_t live, freed;
     const struct mt_snapshot_sample *l = mt_snapshot_live(snapshot, &live);
@@ -94,9 +92,7 @@ static void test_stacks_are_native_and_python_frames_in_order(void **state)
 {
     (void)state;
     struct builder b;
-    build(&b, 0);
-    write_bytes(b.file, b.file_bytes);
-    struct mt_session *session = open_session();
+    struct mt_session *session = open_built(&b, 0);
     struct mt_snapshot *snapshot = take(session, (struct mt_snapshot_options){ .addresses_only = true });
     assert_int_equal(stack_of(snapshot, 1)->frame_count, 1);
     assert_native(frame_of(snapshot, 1, 0), 0x11000, "0x1000 (libwork.so)");
@@ -146,9 +142,7 @@ static void test_since_leaves_out_what_is_older(void **state)
 {
     (void)state;
     struct builder b;
-    build(&b, 0);
-    write_bytes(b.file, b.file_bytes);
-    struct mt_session *session = open_session();
+    struct mt_session *session = open_built(&b, 0);
     struct mt_snapshot *snapshot =
         take(session, (struct mt_snapshot_options){ .freed_limit = 10, .since_ns = BUILDER_START_CLOCK + 30 });
     size_t live, freed;
@@ -167,9 +161,7 @@ static void test_options_of_an_older_header_are_read_as_far_as_they_go(void **st
 {
     (void)state;
     struct builder b;
-    build(&b, 0);
-    write_bytes(b.file, b.file_bytes);
-    struct mt_session *session = open_session();
+    struct mt_session *session = open_built(&b, 0);
     struct mt_snapshot *snapshot = NULL;
     struct mt_snapshot_options options = { .freed_limit = 10, .since_ns = UINT64_MAX };
     options.struct_bytes = offsetof(struct mt_snapshot_options, since_ns);

@@ -124,9 +124,7 @@ static void test_session_whose_file_is_gone_fails_and_works_again(void **state)
 {
     (void)state;
     struct builder b;
-    build(&b, 0);
-    write_bytes(b.file, b.file_bytes);
-    struct mt_session *session = open_session();
+    struct mt_session *session = open_built(&b, 0);
     struct mt_snapshot *snapshot = NULL;
     struct mt_profile_failure failure = { 0 };
     write_bytes("", 0);
@@ -150,9 +148,7 @@ static void test_interrupted_snapshot_leaves_the_session_usable(void **state)
 {
     (void)state;
     struct builder b;
-    build(&b, 200000);
-    write_bytes(b.file, b.file_bytes);
-    struct mt_session *session = open_session();
+    struct mt_session *session = open_built(&b, 200000);
     struct mt_snapshot *snapshot = NULL;
     int asked = 0;
     struct mt_snapshot_options options = {
@@ -180,9 +176,7 @@ static void test_running_out_of_memory_ends_the_call_not_the_process(void **stat
 {
     (void)state;
     struct builder b;
-    build(&b, 200000);
-    write_bytes(b.file, b.file_bytes);
-    struct mt_session *session = open_session();
+    struct mt_session *session = open_built(&b, 200000);
     struct mt_snapshot *snapshot = NULL;
     struct mt_profile_failure failure = { 0 };
     struct mt_snapshot_options options = { .struct_bytes = sizeof options, .interrupted = run_out_of_memory };
