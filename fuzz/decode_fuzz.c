@@ -2,7 +2,8 @@
  *
  * Decides what "reading" means to the fuzzer: open, every event through the merged cursor, the whole analysis with all
  * views, frames of the first stacks. Each input is read twice: as it is, and with its checksums repaired, because a
- * mutated byte behind a checksum would never get past it; and once as the columns of a block. Nothing may crash, hang, or use memory out of proportion to
+ * mutated byte behind a checksum would never get past it; and as the columns of a block and as
+ * metadata. Nothing may crash, hang, or use memory out of proportion to
  * the input. Built for libFuzzer (clang -fsanitize=fuzzer,address) and, with replay.c, as a plain program over the
  * corpus; the unit test wire/test_fuzz_corpus includes this file. Context: [tool].
  */
@@ -13,6 +14,7 @@
 #include "model/frames.h"
 #include "wire/columns.h"
 #include "wire/encode.h"
+#include "wire/meta_columns.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -138,6 +140,25 @@ static void fuzz_columns(const uint8_t *data, size_t size)
     free(rows);
 }
 
+static void fuzz_meta_columns(const uint8_t *data, size_t size)
+{
+    uint8_t *rows = malloc(size > 0 ? 4 * size : 1);
+    for (size_t row_bytes = size / 2; row_bytes < 4 * size; row_bytes += size) {
+        (void)(mt_meta_columns_join(data, size, rows, row_bytes) == MT_OK);
+    }
+    free(rows);
+    uint8_t *columns;
+    size_t bytes, row_bytes;
+    if (mt_meta_columns_split(data, size, &(struct mt_meta_count){ 0, 0 }, &columns, &bytes, &row_bytes) == MT_OK) {
+        uint8_t *again = malloc(row_bytes + 1);
+        if (mt_meta_columns_join(columns, bytes, again, row_bytes) != MT_OK) {
+            abort(); /* whatever was taken apart comes together again */
+        }
+        free(again);
+        free(columns);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size > FUZZ_INPUT_MAX) {
@@ -145,6 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     fuzz_read(data, size);
     fuzz_columns(data, size);
+    fuzz_meta_columns(data, size);
     uint8_t *copy = malloc(size > 0 ? size : 1);
     memcpy(copy, data, size);
     fuzz_repair(copy, size);

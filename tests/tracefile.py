@@ -17,6 +17,7 @@ import sys
 
 import zstandard
 from crc32c import crc32c
+from tracecolumns import Cursor, FormatError, join_columns, join_meta_columns
 
 SLOTS = {"slots": True} if sys.version_info >= (3, 10) else {}
 
@@ -34,91 +35,7 @@ ALLOCATORS = (
     "unknown,malloc,calloc,realloc,posix_memalign,aligned_alloc,memalign,valloc,pvalloc,operator new,operator new[],"
     "mmap,sbrk,pymem raw,pymem mem,pymem object"
 ).split(",")
-
-
-
 RESTART = 0xB7  # the tag of EXT 11, which is no event
-COLUMNS = "tag clock addr freed size stack range ext".split()
-FIELDS = {0: (), 1: ("addr", "size", "stack"), 2: ("freed",), 3: ("freed",), 4: ("addr", "size", "stack"),
-          5: ("range", "range", "range"), 6: ("range", "range"), 7: ()}
-
-
-class FormatError(Exception):
-    """The file breaks the specification."""
-
-
-class Cursor:
-    """Reads varints and strings from bytes; running out is a FormatError."""
-
-    def __init__(self, data):
-        self.data = data
-        self.at = 0
-
-    def done(self):
-        return self.at >= len(self.data)
-
-    def u8(self):
-        return self.take(1)[0]
-
-    def varint(self):
-        data, at = self.data, self.at
-        value = shift = 0
-        try:
-            while True:
-                byte = data[at]
-                at += 1
-                value |= (byte & 0x7F) << shift
-                if byte < 0x80:
-                    self.at = at
-                    return value
-                shift += 7
-                if shift >= 70:
-                    raise FormatError("varint longer than ten bytes")
-        except IndexError:
-            raise FormatError("record ends early") from None
-
-    def varint_bytes(self):
-        start = self.at
-        self.varint()
-        return self.data[start : self.at]
-
-    def svarint(self):
-        value = self.varint()
-        return (value >> 1) ^ -(value & 1)
-
-    def take(self, count):
-        if self.at + count > len(self.data):
-            raise FormatError("bytes end early")
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def string(self):
-        return self.take(self.varint())
-
-
-def join_columns(data):
-    """The event records whose fields are the columns in data (section 3.2)."""
-    sizes = struct.unpack_from(f"<{len(COLUMNS)}I", data)
-    columns, at = {}, 4 * len(sizes)
-    for name, size in zip(COLUMNS, sizes):
-        columns[name] = Cursor(data[at : at + size])
-        at += size
-    if at != len(data):
-        raise FormatError(f"columns of {at} bytes in {len(data)}")
-    rows = bytearray()
-    for tag in columns["tag"].data:
-        rows.append(tag)
-        if tag & 8:
-            rows += columns["clock"].varint_bytes()
-        kind, nibble = tag & 7, tag >> 4
-        if kind in (2, 3) and nibble:
-            continue
-        for name in FIELDS[kind]:
-            rows += columns[name].varint_bytes()
-        if kind == 7:
-            length = columns["ext"].varint_bytes()
-            rows += length + columns["ext"].take(Cursor(length).varint())
-    return bytes(rows)
 
 
 @dataclasses.dataclass
@@ -200,7 +117,7 @@ class Trace:
 
     def block_header(self, at):
         names = ("magic type codec kind stored_bytes raw_bytes stream extent_bytes clock_first clock_last "
-                 "seq_committed events payload_crc reserved header_crc").split()
+                 "seq_committed events payload_crc column_bytes header_crc").split()
         header = dict(zip(names, struct.unpack_from("<IBBH4I3Q4I", self.data, at)))
         live = header["type"] in (SLOT, AGGREGATE_TABLE)
         covered = self.data[at : at + (24 if live else 60)]
@@ -219,8 +136,8 @@ class Trace:
         if header["codec"] == 1:
             stored = zstandard.ZstdDecompressor().decompress(stored, max_output_size=header["raw_bytes"])
         if header["codec"] == 2:
-            size = header["raw_bytes"] + 4 * len(COLUMNS)
-            stored = join_columns(zstandard.ZstdDecompressor().decompress(stored, max_output_size=size))
+            columns = zstandard.ZstdDecompressor().decompress(stored, max_output_size=header["column_bytes"])
+            stored = join_columns(columns) if header["type"] == EVENTS else join_meta_columns(columns)
         if len(stored) != header["raw_bytes"]:
             raise FormatError(f"{len(stored)} raw bytes, {header['raw_bytes']} announced")
         return stored

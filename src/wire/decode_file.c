@@ -4,6 +4,7 @@
 #include "base/hash.h"
 #include "wire/columns.h"
 #include "wire/decode_source.h"
+#include "wire/meta_columns.h"
 #include "wire/zstd_codec.h"
 
 #include <stdlib.h>
@@ -175,7 +176,8 @@ static mt_status load_stored(const struct mt_reader *r, const struct mt_extent *
 static bool expansion_is_sane(const struct mt_extent *e)
 {
     uint64_t ratio = e->type == MT_BLOCK_META ? MT_META_RATIO_MAX : MT_EVENT_RATIO_MAX;
-    return e->raw_bytes <= MT_BLOCK_RAW_MAX && (e->cut || e->raw_bytes <= ratio * e->stored_bytes);
+    uint64_t most = e->column_bytes > e->raw_bytes ? e->column_bytes : e->raw_bytes;
+    return most <= MT_BLOCK_RAW_MAX && (e->cut || most <= ratio * e->stored_bytes);
 }
 
 static mt_status inflate(const struct mt_zstd *zstd, void *decompressor, const struct mt_reader *r,
@@ -226,7 +228,20 @@ static mt_status load_zstd(const struct mt_reader *r, const struct mt_extent *e,
     return status;
 }
 
-/* Rows from columns. Nothing can be had of columns whose end is missing. */
+/* Records from columns, which MT_COLUMNS_SLACK bytes follow. */
+static mt_status join_columns(const struct mt_extent *e, const struct mt_payload *columns, struct mt_payload *p)
+{
+    if (!reserve(p, (size_t)e->raw_bytes + MT_COLUMNS_SLACK)) {
+        return MT_E_NOMEM;
+    }
+    if (e->type == MT_BLOCK_META) {
+        return mt_meta_columns_join(columns->data, columns->bytes, p->data, e->raw_bytes);
+    }
+    memset(columns->data + columns->bytes, 0, MT_COLUMNS_SLACK);
+    return mt_columns_join(columns->data, columns->bytes, p->data, e->raw_bytes) ? MT_OK : MT_E_CORRUPT;
+}
+
+/* Nothing can be had of columns whose end is missing. */
 static mt_status load_columns(const struct mt_reader *r, const struct mt_extent *e, struct mt_payload *p,
                               struct mt_wire_error *error)
 {
@@ -234,17 +249,15 @@ static mt_status load_columns(const struct mt_reader *r, const struct mt_extent 
     if (e->cut) {
         return mt_wire_fail(error, MT_E_CORRUPT, e->offset, "the file ends inside this block");
     }
-    mt_status status = load_zstd(r, e, &columns, (size_t)e->raw_bytes + MT_COLUMNS_HEAD_BYTES, error);
-    if (status == MT_OK && !reserve(p, (size_t)e->raw_bytes + MT_COLUMNS_SLACK)) {
-        status = mt_wire_fail(error, MT_E_NOMEM, e->offset, "out of memory");
-    }
+    mt_status status = load_zstd(r, e, &columns, e->column_bytes, error);
     if (status == MT_OK) {
-        memset(columns.data + columns.bytes, 0, MT_COLUMNS_SLACK);
-        p->bytes = e->raw_bytes;
-        if (!mt_columns_join(columns.data, columns.bytes, p->data, p->bytes)) {
-            p->bytes = 0;
-            status = mt_wire_fail(error, MT_E_CORRUPT, e->offset + sizeof(struct mt_block_header),
-                                  "the block's columns do not make its records");
+        status = join_columns(e, &columns, p);
+        p->bytes = status == MT_OK ? e->raw_bytes : 0;
+        if (status == MT_E_NOMEM) {
+            (void)mt_wire_fail(error, status, e->offset, "out of memory");
+        } else if (status != MT_OK) {
+            (void)mt_wire_fail(error, status, e->offset + sizeof(struct mt_block_header),
+                               "the block's columns do not make its records");
         }
     }
     mt_payload_fini(&columns);
@@ -255,7 +268,8 @@ mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent 
                          struct mt_wire_error *ret_error)
 {
     p->bytes = 0;
-    if (extent->codec == MT_CODEC_COLUMNS && extent->type == MT_BLOCK_EVENTS) {
+    bool records = extent->type == MT_BLOCK_EVENTS || extent->type == MT_BLOCK_META;
+    if (extent->codec == MT_CODEC_COLUMNS && records) {
         return load_columns(reader, extent, p, ret_error);
     }
     if (extent->codec == MT_CODEC_ZSTD) {

@@ -38,11 +38,11 @@ struct mt_extent {
     uint32_t payload_crc;
     uint32_t slot_copy;    /* slot: 1 + index of its copy in the reader; block: 0 */
     uint32_t extent_bytes; /* from header to next extent */
+    uint32_t column_bytes; /* codec 2: decompressed bytes */
     uint8_t type;          /* enum mt_block_type of the content, never SLOT */
     uint8_t codec;
     bool cut;              /* the file ends inside it: no checksum, last record may be partial */
     bool slot;             /* a journal's content: no checksum, raw */
-    uint8_t reserved[4];
 };
 static_assert(sizeof(struct mt_extent) == 64, "the promise about memory");
 

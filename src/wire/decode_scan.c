@@ -112,6 +112,7 @@ static mt_status take_extent(struct mt_reader *r, uint64_t offset, const struct 
                              .raw_bytes = h->raw_bytes,
                              .events = h->events,
                              .payload_crc = h->payload_crc,
+                             .column_bytes = h->column_bytes,
                              .extent_bytes = h->extent_bytes,
                              .type = h->type,
                              .codec = h->codec,

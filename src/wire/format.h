@@ -122,7 +122,7 @@ enum mt_block_type {
 enum mt_codec {
     MT_CODEC_NONE = 0,
     MT_CODEC_ZSTD = 1,
-    MT_CODEC_COLUMNS = 2, /* events: zstd of their fields by column, wire/columns.h */
+    MT_CODEC_COLUMNS = 2, /* zstd of fields by column: wire/columns.h, wire/meta_columns.h */
 };
 
 struct mt_block_header {
@@ -139,7 +139,7 @@ struct mt_block_header {
     uint64_t seq_committed;
     uint32_t events;
     uint32_t payload_crc;
-    uint32_t reserved;
+    uint32_t column_bytes; /* codec 2: after decompression, before the columns are records again */
     uint32_t header_crc;
 };
 static_assert(sizeof(struct mt_block_header) == 64, "docs/formats/trace.md 1.2");

@@ -3,8 +3,8 @@
  * Decides: how a trace looks when nobody writes to it any more: slots become blocks, small blocks of a stream become
  * big ones (re-encoded: decoder state starts anew at each block, so concatenation would not do), payloads are
  * compressed with zstd, events by column, an index is the last extent, header flag PACKED. Quick packing, for the end of
- * a run, re-encodes small blocks only and joins large ones. Line tables keep what stacks ask them for. A packed trace says exactly what the unpacked one said: every
- * report is the same. Invariant: the original stays untouched until the new file is complete and flushed to the disk; then one
+ * a run, re-encodes small blocks only and joins large ones. Line tables keep what stacks ask them for. A packed trace says
+ * exactly what the unpacked one said: every report is the same. Invariant: the original stays untouched until the new file is complete and flushed to the disk; then one
  * rename. Context: [tool].
  */
 #ifndef MT_WIRE_PACK_H

@@ -38,12 +38,12 @@ static size_t pad(uint8_t *to, size_t stored, size_t least)
     return stored + ZSTD_SKIPPABLE_HEAD + fill;
 }
 
-size_t mt_squeeze(struct mt_squeezer *s, const uint8_t *raw, size_t bytes, int level, size_t ratio_max)
+size_t mt_squeeze(struct mt_squeezer *s, const uint8_t *raw, size_t bytes, int level, size_t least)
 {
     if (s->zstd == NULL || bytes > MT_BLOCK_RAW_MAX) {
         return 0;
     }
-    size_t room = s->zstd->bound(bytes) + bytes / ratio_max + 2 * (size_t)ZSTD_SKIPPABLE_HEAD;
+    size_t room = s->zstd->bound(bytes) + least + 2 * (size_t)ZSTD_SKIPPABLE_HEAD;
     if (room > s->capacity) {
         free(s->stored);
         s->stored = malloc(room);
@@ -56,6 +56,6 @@ size_t mt_squeeze(struct mt_squeezer *s, const uint8_t *raw, size_t bytes, int l
     if (stored == 0) {
         return 0;
     }
-    stored = pad(s->stored, stored, bytes / ratio_max + 1);
+    stored = pad(s->stored, stored, least);
     return stored < bytes ? stored : 0;
 }

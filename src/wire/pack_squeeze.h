@@ -23,7 +23,7 @@ struct mt_squeezer {
 mt_status mt_squeezer_init(struct mt_squeezer *s) MT_CHECKED;
 void mt_squeezer_fini(struct mt_squeezer *s);
 
-/* Compresses into s->stored, at least one byte for ratio_max raw ones; returns the bytes, 0: not worth it or not possible. */
-size_t mt_squeeze(struct mt_squeezer *s, const uint8_t *raw, size_t bytes, int level, size_t ratio_max);
+/* Compresses into s->stored, at least that many bytes; returns the bytes, 0: not worth it or not possible. */
+size_t mt_squeeze(struct mt_squeezer *s, const uint8_t *raw, size_t bytes, int level, size_t least);
 
 #endif

@@ -5,6 +5,8 @@
 #include "base/varint.h"
 #include "wire/columns.h"
 #include "wire/encode.h"
+#include "wire/meta_columns.h"
+#include "wire/pack_event.h"
 #include "wire/pack_squeeze.h"
 
 #include <stdlib.h>
@@ -33,6 +35,7 @@ struct mt_packer {
     bool open;             /* raw is being filled: with metadata, or with events that become a part of the block */
     struct mt_columns columns; /* of events: the parts of the open block so far */
     struct mt_block_header header; /* its clocks and events */
+    struct mt_meta_count meta_count;
     int block_level;
     uint8_t type;
     uint32_t stream;
@@ -120,10 +123,12 @@ static mt_status write_extent(struct mt_packer *p, const struct mt_block_header 
     return status;
 }
 
-/* 0: not worth it or not possible. */
-static size_t squeeze(struct mt_packer *p, const uint8_t *raw, size_t bytes, int level)
+/* raw_bytes: what a reader makes of it in the end. 0: not worth it or not possible. */
+static size_t squeeze(struct mt_packer *p, const uint8_t *data, size_t bytes, size_t raw_bytes, int level)
 {
-    return mt_squeeze(&p->squeezer, raw, bytes, level, p->type == MT_BLOCK_META ? MT_META_RATIO_MAX : MT_EVENT_RATIO_MAX);
+    size_t most = raw_bytes > bytes ? raw_bytes : bytes;
+    size_t least = most / (p->type == MT_BLOCK_META ? (size_t)MT_META_RATIO_MAX : (size_t)MT_EVENT_RATIO_MAX) + 1;
+    return mt_squeeze(&p->squeezer, data, bytes, bytes <= SMALL_RAW ? SMALL_LEVEL : level, least);
 }
 
 static mt_status index_block(struct mt_packer *p, const struct mt_block_header *header)
@@ -163,13 +168,35 @@ static mt_status write_block(struct mt_packer *p, struct mt_block_header h, cons
 }
 
 /* A payload that is no columns. */
-static mt_status write_rows(struct mt_packer *p, struct mt_block_header h, const uint8_t *raw, size_t bytes)
+static mt_status write_rows(struct mt_packer *p, const uint8_t *raw, size_t bytes)
 {
-    size_t stored = squeeze(p, raw, bytes, p->level);
+    struct mt_block_header h = { 0 };
+    size_t stored = squeeze(p, raw, bytes, bytes, p->level);
     h.codec = stored > 0 ? MT_CODEC_ZSTD : MT_CODEC_NONE;
     h.stored_bytes = (uint32_t)(stored > 0 ? stored : bytes);
     h.raw_bytes = (uint32_t)bytes;
     return write_block(p, h, stored > 0 ? p->squeezer.stored : raw);
+}
+
+/* The open block of metadata, by column unless that is not smaller. */
+static mt_status write_metadata(struct mt_packer *p)
+{
+    struct mt_block_header h = { .codec = MT_CODEC_COLUMNS };
+    uint8_t *columns;
+    size_t bytes, row_bytes;
+    mt_status status = mt_meta_columns_split(p->raw, p->raw_used, &p->meta_count, &columns, &bytes, &row_bytes);
+    if (status == MT_E_NOMEM) {
+        return status;
+    }
+    size_t stored = status == MT_OK ? squeeze(p, columns, bytes, row_bytes, p->level) : 0;
+    free(columns);
+    if (stored == 0 || stored >= p->raw_used) {
+        return write_rows(p, p->raw, p->raw_used);
+    }
+    h.stored_bytes = (uint32_t)stored;
+    h.raw_bytes = (uint32_t)row_bytes;
+    h.column_bytes = (uint32_t)bytes;
+    return write_block(p, h, p->squeezer.stored);
 }
 
 /* The parts of the open block, written as they are: there is no compressor, or it gains nothing. */
@@ -182,6 +209,7 @@ static mt_status write_joined(struct mt_packer *p, struct mt_block_header h, con
         return MT_E_CORRUPT;
     }
     h.codec = MT_CODEC_NONE;
+    h.column_bytes = 0;
     h.stored_bytes = (uint32_t)p->columns.bytes;
     h.raw_bytes = h.stored_bytes;
     return write_block(p, h, p->joined);
@@ -199,10 +227,11 @@ static mt_status close_parts(struct mt_packer *p)
     }
     mt_columns_gather(&p->columns, p->gathered);
     struct mt_block_header h = p->header;
-    size_t stored = squeeze(p, p->gathered, bytes, p->columns.bytes <= SMALL_RAW ? SMALL_LEVEL : p->block_level);
+    size_t stored = squeeze(p, p->gathered, bytes, p->columns.bytes, p->block_level);
     h.codec = MT_CODEC_COLUMNS;
     h.stored_bytes = (uint32_t)stored;
     h.raw_bytes = (uint32_t)p->columns.bytes;
+    h.column_bytes = (uint32_t)bytes;
     mt_status status = stored > 0 ? write_block(p, h, p->squeezer.stored) : write_joined(p, h, p->gathered, bytes);
     mt_columns_clear(&p->columns);
     return status;
@@ -257,7 +286,7 @@ static mt_status close_block(struct mt_packer *p)
         return MT_OK;
     }
     p->open = false;
-    return write_rows(p, (struct mt_block_header){ 0 }, p->raw, p->raw_used);
+    return p->type == MT_BLOCK_META ? write_metadata(p) : write_rows(p, p->raw, p->raw_used);
 }
 
 static void open_block(struct mt_packer *p, uint64_t clock_first)
@@ -298,39 +327,6 @@ mt_status mt_packer_gap(struct mt_packer *p, const struct mt_extent *e)
     return status;
 }
 
-static void encode(struct mt_event_encoder *e, const struct mt_event *v)
-{
-    unsigned kind = v->kind;
-    unsigned allocator = v->allocator < MT_ALLOCATOR__COUNT ? v->allocator : 0; /* must fit a nibble */
-    switch (kind) {
-    case MT_EVENT_ALLOC:
-    case MT_EVENT_REALLOC_NEW:
-        mt_encode_alloc(e, kind, (enum mt_allocator)allocator, v->clock, v->addr, v->size, v->stack);
-        break;
-    case MT_EVENT_FREE:
-    case MT_EVENT_REALLOC_OLD:
-        mt_encode_free(e, kind, v->clock, v->addr);
-        break;
-    case MT_EVENT_MAP:
-        mt_encode_map(e, (enum mt_map_kind)allocator, v->clock, v->addr, v->size, v->stack);
-        break;
-    case MT_EVENT_UNMAP:
-        mt_encode_unmap(e, (enum mt_map_kind)allocator, v->clock, v->addr, v->size);
-        break;
-    case MT_EVENT_REALLOC_FAILED:
-        mt_encode_ext(e, MT_EXT_REALLOC_FAILED, v->clock, 0);
-        break;
-    case MT_EVENT_REALLOC_GONE:
-        mt_encode_ext(e, MT_EXT_REALLOC_GONE, v->clock, 0);
-        break;
-    case MT_EVENT_DROPPED:
-        mt_encode_ext(e, MT_EXT_DROPPED, v->clock, v->size);
-        break;
-    default:
-        break;
-    }
-}
-
 /* A block starts with no rate: it is said again where it is not 0, and wherever it changes (trace.md section 3, EXT 1).
  * */
 static void follow_rate(struct mt_packer *p, uint64_t rate_bytes)
@@ -362,7 +358,7 @@ mt_status mt_packer_events(struct mt_packer *p, const struct mt_event *events, s
             open_block(p, events[i].clock > 0 ? events[i].clock - 1 : 0); /* so that the first tick costs no byte */
         }
         follow_rate(p, events[i].rate_bytes);
-        encode(&p->encoder, &events[i]);
+        mt_pack_event(&p->encoder, &events[i]);
         p->events++;
     }
     return MT_OK;

@@ -38,7 +38,8 @@ MODES = {
     "aggregate": ("--aggregate",),
 }
 REPORTS = [(name, "-f", "json") for name in ("stats", "summary", "tree", "table", "leaks")]
-REPORTS += [("tree", "--interpreter", "-f", "json"), ("table", "--temporary", "-f", "json"), ("leaks", "--include", "work", "-f", "json")]
+REPORTS += [("tree", "--interpreter", "-f", "json"), ("table", "--temporary", "-f", "json"),
+            ("leaks", "--include", "work", "-f", "json")]
 EXPORTS = ("collapsed", "speedscope", "pprof", "json", "csv")
 # What differs: where the file's parts lie, how large they are, rates said anew where a block begins, and line tables, whose
 # lines the reports show.

@@ -14,13 +14,15 @@ static size_t random_rows(uint64_t *seed, uint8_t *rows, uint64_t clock, size_t 
     mt_encode_begin(&e, rows, clock);
     for (size_t i = 0; i < count; i++) {
         uint64_t r = builder_random(seed), wide = builder_random(seed) >> (r & 63);
-        struct mt_event v = { .kind = (uint8_t)(1 + (r >> 8) % 6), .clock = clock += 1 + ((r >> 16) % 4 == 0 ? wide >> 24 : 0) };
+        clock += 1 + ((r >> 16) % 4 == 0 ? wide >> 24 : 0);
+        struct mt_event v = { .kind = (uint8_t)(1 + (r >> 8) % 6), .clock = clock };
         v.addr = wide & ((r >> 20) % 8 ? ~(uint64_t)0xFFF : ~(uint64_t)0);
         v.size = builder_random(seed) >> (r >> 26 & 63);
         v.allocator = (uint8_t)(1 + (r >> 40) % 4);
         v.stack = (uint32_t)(builder_random(seed) >> (32 + (r >> 44 & 31)));
         if ((r >> 50) % 16 == 0) {
-            v.kind = (r >> 54) % 3 == 0 ? MT_EVENT_DROPPED : (r >> 54) % 3 == 1 ? MT_EVENT_REALLOC_FAILED : MT_EVENT_REALLOC_GONE;
+            static const uint8_t rare[] = { MT_EVENT_DROPPED, MT_EVENT_REALLOC_FAILED, MT_EVENT_REALLOC_GONE };
+            v.kind = rare[(r >> 54) % 3];
         }
         builder_encode(&e, &v);
     }
