@@ -89,12 +89,23 @@ def test_snapshots_of_the_trace_this_process_writes(mode, tmp_path):
     assert "<module>" in said["names"] and said["events"] > 1000
 
 
+UNTIL_LOOKED_AT = """
+main()
+import sys, time
+deadline = time.monotonic() + 120
+while not os.path.exists(sys.argv[1]) and time.monotonic() < deadline:
+    churn(100)
+    time.sleep(0.01)
+"""
+
+
 def test_snapshots_from_outside_until_the_end(tmp_path):
     """Whatever the moment: no address twice, sums that add up, totals that only grow; at the end the whole history."""
     path = tmp_path / "t.mtap"
     script = tmp_path / "program.py"
-    script.write_text(textwrap.dedent(LEAKY).replace("churn(2000)", "churn(60000)"))
-    child = subprocess.Popen([str(MEMTAP), "run", "-q", "-o", str(path), "--", sys.executable, str(script)])
+    looked = tmp_path / "looked"
+    script.write_text(LEAKY.replace("churn(2000)", "churn(60000)").replace("\nmain()\n", UNTIL_LOOKED_AT))
+    child = subprocess.Popen([str(MEMTAP), "run", "-q", "-o", str(path), "--", sys.executable, str(script), str(looked)])
     last, count, session = 0, 0, None
     while child.poll() is None:
         if session is None and path.exists():
@@ -111,6 +122,7 @@ def test_snapshots_from_outside_until_the_end(tmp_path):
             assert len({s[0] for s in live}) == len(live)
             assert {s[5] for s in live} == set(stacks)
             last, count = totals["total_samples"], count + 1
+            looked.touch()
     assert child.returncode == 0 and count > 0
     replay = tracereplay.Replay(tracefile.load(path).events)
     assert {(s.address, s.size) for s in memtap.open(path).snapshot().live} == \
