@@ -5,7 +5,8 @@
  * SEEK_DATA). Opening reads headers only: memory is one mt_extent (64 bytes) for every extent (>= 64 bytes of file).
  * A live file: file_tail is read once and extents beyond it do not exist; live slots are copied at once, metadata last,
  * so that every stack an event names is already there; blocks that a slot was flushed to meanwhile are picked up.
- * A file cut anywhere opens: the last block is delivered up to its last whole record, without its checksum.
+ * A file cut anywhere opens: the last block is delivered up to its last whole record, without its checksum (one of columns, in
+ * a packed file: not at all).
  * Reads with pread, never maps: a file truncated under a mapping is a SIGBUS. Context: [tool].
  */
 #ifndef MT_WIRE_DECODE_FILE_H
