@@ -106,11 +106,16 @@ static uint32_t write_stack(struct writer *w)
     return ++w->stacks;
 }
 
+static uint64_t clock_of(uint32_t stream, uint64_t number)
+{
+    return BUILDER_START_CLOCK + STREAMS * number + stream;
+}
+
 static void write_event(struct writer *w, uint32_t stream, uint64_t number)
 {
     struct slot *s = &w->slots[stream];
     uint32_t stack = write_stack(w);
-    uint64_t clock = BUILDER_START_CLOCK + STREAMS * number + stream;
+    uint64_t clock = clock_of(stream, number);
     if (s->used + MT_EVENT_MAX_BYTES > SLOT - sizeof(struct mt_block_header)) {
         slot_flush(w, s, s->encoder.clock);
     }
@@ -161,7 +166,9 @@ static size_t check_prefix(const char *path)
     assert_int_equal(mt_cursor_new(t, UINT64_MAX, &c), MT_OK);
     while ((count = mt_cursor_next(c, batch, 512)) > 0) {
         for (size_t i = 0; i < count; i++) {
-            assert_int_equal(batch[i].addr, 8 * next[batch[i].stream]++ + 8);
+            uint64_t number = next[batch[i].stream]++;
+            assert_int_equal(batch[i].addr, 8 * number + 8);
+            assert_int_equal(batch[i].clock, clock_of(batch[i].stream, number));
             assert_true(batch[i].stack < stacks);
         }
         total += count;
