@@ -224,6 +224,8 @@ static MT_COLD void orphan_free(void *ptr)
             orphan_free_locked(g_mt.orphan, ptr);
         }
         mt_spinlock_unlock(&g_mt.orphan_lock);
+    } else {
+        mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
     }
     t_mt.depth--;
 }

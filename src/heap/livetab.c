@@ -278,7 +278,11 @@ bool mt_livetab_contains(const void *ptr)
 
 bool mt_livetab_remove(const void *ptr, uint64_t *ret_size)
 {
-    if (g_live.entries == NULL || !mt_spinlock_lock(&g_live.lock)) {
+    if (g_live.entries == NULL) {
+        return false;
+    }
+    if (!mt_spinlock_lock(&g_live.lock)) { /* its sample has no end now */
+        mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
         return false;
     }
     uint64_t wanted = (uint64_t)(uintptr_t)ptr;

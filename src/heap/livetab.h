@@ -30,7 +30,8 @@ void mt_livetab_show(enum mt_filter_state state);
 bool mt_livetab_insert(const void *ptr, uint64_t size);
 /* Without a lock. True too when it could not be told: mt_livetab_remove says. */
 bool mt_livetab_contains(const void *ptr);
-/* Removes ptr, under the lock: ask mt_livetab_contains before. True when it was there. ret_size may be NULL. */
+/* Removes ptr, under the lock: ask mt_livetab_contains before. True when it was there. ret_size may be NULL. When the lock
+ * is not had in time the event is counted as dropped. */
 bool mt_livetab_remove(const void *ptr, uint64_t *ret_size);
 uint64_t mt_livetab_count(void);
 void mt_livetab_clear(void);

@@ -22,6 +22,7 @@ import time
 
 import memtap
 import memtap.memprof as memprof
+from memtap import _memtap
 
 MARKER = 1 << 20
 KIB_MAX = 64
@@ -84,6 +85,9 @@ class Soak:
             self.slowest_look_s = max(self.slowest_look_s, time.monotonic() - began)
             seen = sum(MARKER <= sample.size < MARKER + 4096 for sample in snapshot.samples)
             expected = len(self.markers)
+            if stats.collisions or stats.death_during_birth:
+                state = _memtap.agent_state()
+                self.fail("lost", stats=stats, dropped=state["dropped_events"], later=memprof.get_stats())
         self.done["looks"] += 1
         if stats.total_samples != stats.live_samples + stats.freed_samples:
             self.fail("counts", stats=stats)
@@ -93,9 +97,6 @@ class Soak:
             self.fail("sum", snapshot=snapshot.estimated_heap_bytes)
         if seen != expected:
             self.fail("markers", seen=seen, expected=expected)
-        if stats.collisions or stats.death_during_birth:
-            again = memprof.get_stats()
-            self.fail("lost", stats=stats, later=again)
 
     def looks(self):
         while self.running():
