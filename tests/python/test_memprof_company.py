@@ -26,7 +26,11 @@ def test_a5_15_counts_stay_consistent_while_ten_threads_allocate():
         def work(seed):
             generator, mine = random.Random(seed), []
             try:
-                for _ in range(100_000):
+                done_here = 0
+                while done_here < 100_000 or (len(looks) < 3 and not failures):  # a busy machine may look late
+                    done_here += 1
+                    if done_here > 100_000:
+                        time.sleep(0.001)
                     if mine and generator.random() < 0.5:
                         mine.pop()
                     else:
@@ -56,7 +60,7 @@ def test_a5_15_counts_stay_consistent_while_ten_threads_allocate():
         say(failures=failures, bad=[look for look in looks if any(look)], looks=len(looks), total=stats.total_samples,
             live=stats.live_samples)
         """)
-    assert found["failures"] == [] and found["bad"] == [] and found["looks"] > 2
+    assert found["failures"] == [] and found["bad"] == [] and found["looks"] >= 3
     assert found["total"] > 10_000 and found["live"] < 100  # 2.1 GB pass by; all of it is gone
 
 
