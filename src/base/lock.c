@@ -1,10 +1,12 @@
-/* lock.c: bounded spin lock. Yields to the scheduler after a short spin so that a preempted holder can finish. */
+/* lock.c: bounded spin lock. Yields to the scheduler after a short spin so that a preempted holder can finish, and sleeps in
+ * the end: where other processes keep the processors busy, a processor that falls idle takes over the waiting holder, one
+ * that yields to nobody does not. */
 #include "base/lock.h"
 
 #include "base/atomic.h"
 #include "base/os.h"
 
-enum { SPINS_BEFORE_YIELD = 200, YIELDS_BEFORE_GIVING_UP = 50000 };
+enum { SPINS_BEFORE_YIELD = 200, YIELDS_BEFORE_SLEEP = 2000, SLEEPS_BEFORE_GIVING_UP = 2000, SLEEP_NS = 50000 };
 
 bool mt_spinlock_try(struct mt_spinlock *lock)
 {
@@ -12,16 +14,30 @@ bool mt_spinlock_try(struct mt_spinlock *lock)
     return mt_cas_acq_rel(&lock->held, &expected, 1u);
 }
 
+static bool spin(struct mt_spinlock *lock)
+{
+    for (int spins = 0; spins < SPINS_BEFORE_YIELD; spins++) {
+        if (mt_load_relaxed(&lock->held) == 0 && mt_spinlock_try(lock)) {
+            return true;
+        }
+        mt_cpu_relax();
+    }
+    return false;
+}
+
 bool mt_spinlock_lock(struct mt_spinlock *lock)
 {
-    for (int yields = 0; yields < YIELDS_BEFORE_GIVING_UP; yields++) {
-        for (int spins = 0; spins < SPINS_BEFORE_YIELD; spins++) {
-            if (mt_load_relaxed(&lock->held) == 0 && mt_spinlock_try(lock)) {
-                return true;
-            }
-            mt_cpu_relax();
+    for (int yields = 0; yields < YIELDS_BEFORE_SLEEP; yields++) {
+        if (spin(lock)) {
+            return true;
         }
         mt_os_yield();
+    }
+    for (int sleeps = 0; sleeps < SLEEPS_BEFORE_GIVING_UP; sleeps++) {
+        if (spin(lock)) {
+            return true;
+        }
+        mt_os_pause_ns(SLEEP_NS);
     }
     return false;
 }

@@ -2,7 +2,7 @@
  *
  * Decides: which locks exist in the agent and in which order they may nest (ranks, outer lower than inner). A thread
  * may only take a lock of a higher rank than any it holds. Never held across user code, dlopen, Python or malloc.
- * Spinning is bounded: a lock that cannot be had within about 50 ms returns false and the caller drops and counts,
+ * Spinning is bounded: a lock that cannot be had within a quarter of a second returns false and the caller drops and counts,
  * because waiting for ever in a foreign malloc would be worse than a lost record. After fork the child re-initialises.
  */
 #ifndef MT_BASE_LOCK_H

@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "tracker/private.h"
 
-enum { LOCK_ATTEMPTS = 20 /* each about 50 ms */, REGION_LOG2 = 16 };
+enum { LOCK_ATTEMPTS = 4 /* each a quarter of a second */, REGION_LOG2 = 16 };
 #define GOLDEN_RATIO 0x9E3779B97F4A7C15u /* 2^64 / phi: Fibonacci hashing, Knuth TAOCP 3, 6.4 */
 
 bool mt_shard_wait(struct mt_tracker *tracker, struct mt_shard *shard)
