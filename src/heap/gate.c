@@ -46,7 +46,8 @@ bool mt_gate_enter_slowly(void)
         mt_engine_fork_child();
     }
     if (mt_mode() == MT_MODE_OFF && !mt_engine_restart_in_child()) {
-        t_mt.left = g_mt.may_restart ? 0 : MT_COUNTDOWN_FAR; /* nobody can reach the countdowns of all threads when it restarts */
+        /* nobody can reach the countdowns of all threads when it restarts */
+        t_mt.left = g_mt.may_restart ? 0 : MT_COUNTDOWN_FAR;
         return false;
     }
     return become_ready();

@@ -3,8 +3,7 @@
  * Order matters for a live file (pairing with the writer, trace.md 1), which is scanned three times:
  *   1. for its slots; the event slots are copied then;
  *   2. for event blocks: what a copied slot was flushed to before it was copied is in the file now, also where the
- * first
- *      scan found a hole (claimed, not yet written);
+ *      first scan found a hole (claimed, not yet written);
  *   3. for metadata blocks, after the metadata slot was copied. An event is written after the metadata it names, so
  *      metadata read last covers all events read before.
  * A slot that was flushed while it was being copied is copied again: seq_committed is read before and after. A slot

@@ -4,8 +4,8 @@
  * big ones (re-encoded: decoder state starts anew at each block, so concatenation would not do), payloads are
  * compressed with zstd, events by column, an index is the last extent, header flag PACKED. Quick packing, for the end of
  * a run, re-encodes small blocks only and joins large ones. Line tables keep what stacks ask them for. A packed trace says
- * exactly what the unpacked one said: every report is the same. Invariant: the original stays untouched until the new file is complete and flushed to the disk; then one
- * rename. Context: [tool].
+ * exactly what the unpacked one said: every report is the same. Invariant: the original stays untouched until the new file
+ * is complete and flushed to the disk; then one rename. Context: [tool].
  */
 #ifndef MT_WIRE_PACK_H
 #define MT_WIRE_PACK_H

@@ -327,8 +327,7 @@ mt_status mt_packer_gap(struct mt_packer *p, const struct mt_extent *e)
     return status;
 }
 
-/* A block starts with no rate: it is said again where it is not 0, and wherever it changes (trace.md section 3, EXT 1).
- * */
+/* A block starts with no rate: it is said again where it is not 0, and wherever it changes (trace.md 3, EXT 1). */
 static void follow_rate(struct mt_packer *p, uint64_t rate_bytes)
 {
     if (p->rate_bytes != rate_bytes) {
