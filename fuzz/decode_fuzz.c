@@ -2,9 +2,8 @@
  *
  * Decides what "reading" means to the fuzzer: open, every event through the merged cursor, the whole analysis with all
  * views, frames of the first stacks. Each input is read twice: as it is, and with its checksums repaired, because a
- * mutated byte behind a checksum would never get past it; and as the columns of a block and as
- * metadata. Nothing may crash, hang, or use memory out of proportion to
- * the input. Built for libFuzzer (clang -fsanitize=fuzzer,address) and, with replay.c, as a plain program over the
+ * mutated byte behind a checksum would never get past it; and as the columns of a block and as metadata. Nothing may
+ * crash, hang, or use memory out of proportion to the input. Built for libFuzzer (clang -fsanitize=fuzzer,address) and, with replay.c, as a plain program over the
  * corpus; the unit test wire/test_fuzz_corpus includes this file. Context: [tool].
  */
 #include "analysis/leaks.h"

@@ -200,35 +200,39 @@ mt_status mt_columns_add(struct mt_columns *c, uint64_t clock_first, const uint8
     return MT_OK;
 }
 
+uint8_t *mt_columns_put(uint8_t *head, size_t i, uint8_t *at, const uint8_t *data, size_t bytes)
+{
+    uint32_t said = (uint32_t)bytes;
+    memcpy(head + 4 * i, &said, sizeof said);
+    if (bytes > 0) {
+        memcpy(at, data, bytes);
+    }
+    return at + bytes;
+}
+
 void mt_columns_gather(const struct mt_columns *c, uint8_t *to)
 {
-    uint8_t *column = to + MT_COLUMNS_HEAD_BYTES;
+    uint8_t *at = to + MT_COLUMNS_HEAD_BYTES;
     for (size_t i = 0; i < MT_COLUMN__COUNT; i++) {
-        uint32_t bytes = (uint32_t)c->used[i];
-        memcpy(to + 4 * i, &bytes, sizeof bytes);
-        if (bytes > 0) {
-            memcpy(column, c->data[i], bytes);
-        }
-        column += bytes;
+        at = mt_columns_put(to, i, at, c->data[i], c->used[i]);
     }
 }
 
-/* The ends of the columns; false when they are not what the head says. */
-static bool find_columns(const uint8_t *columns, size_t bytes, const uint8_t *begin[], const uint8_t *end[])
+bool mt_columns_find(const uint8_t *head, size_t bytes, size_t count, const uint8_t *ret_begin[], const uint8_t *ret_end[])
 {
-    if (bytes < MT_COLUMNS_HEAD_BYTES) {
+    if (bytes < 4 * count) {
         return false;
     }
-    const uint8_t *at = columns + MT_COLUMNS_HEAD_BYTES;
-    size_t left = bytes - MT_COLUMNS_HEAD_BYTES;
-    for (size_t i = 0; i < MT_COLUMN__COUNT; i++) {
+    const uint8_t *at = head + 4 * count;
+    size_t left = bytes - 4 * count;
+    for (size_t i = 0; i < count; i++) {
         uint32_t used;
-        memcpy(&used, columns + 4 * i, sizeof used);
+        memcpy(&used, head + 4 * i, sizeof used);
         if (used > left) {
             return false;
         }
-        begin[i] = at;
-        end[i] = at += used;
+        ret_begin[i] = at;
+        ret_end[i] = at += used;
         left -= used;
     }
     return left == 0;
@@ -237,7 +241,7 @@ static bool find_columns(const uint8_t *columns, size_t bytes, const uint8_t *be
 bool mt_columns_join(const uint8_t *columns, size_t bytes, uint8_t *rows, size_t row_bytes)
 {
     const uint8_t *from[MT_COLUMN__COUNT], *end[MT_COLUMN__COUNT];
-    if (row_bytes != bytes - MT_COLUMNS_HEAD_BYTES || !find_columns(columns, bytes, from, end)) {
+    if (row_bytes != bytes - MT_COLUMNS_HEAD_BYTES || !mt_columns_find(columns, bytes, MT_COLUMN__COUNT, from, end)) {
         return false;
     }
     const uint8_t *tags = from[MT_COLUMN_TAG], *addr = from[MT_COLUMN_ADDR], *size = from[MT_COLUMN_SIZE];

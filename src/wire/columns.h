@@ -45,6 +45,13 @@ void mt_columns_fini(struct mt_columns *c);
  * between. MT_E_CORRUPT: not whole records from end to end, nothing was appended. MT_E_NOMEM. */
 mt_status mt_columns_add(struct mt_columns *c, uint64_t clock_first, const uint8_t *rows, size_t bytes) MT_CHECKED;
 
+/* A head is a u32 for each column with its bytes; the columns follow one after the other. Puts column i at `at`, and says so in
+ * the head; returns the end. */
+uint8_t *mt_columns_put(uint8_t *head, size_t i, uint8_t *at, const uint8_t *data, size_t bytes);
+/* Where each of `count` columns begins and ends; false when they are not what the head says. */
+bool mt_columns_find(const uint8_t *head, size_t bytes, size_t count, const uint8_t *ret_begin[],
+                     const uint8_t *ret_end[]) MT_CHECKED;
+
 /* Writes head and columns, MT_COLUMNS_HEAD_BYTES + c->bytes bytes; they may be joined when MT_COLUMNS_SLACK follow. */
 void mt_columns_gather(const struct mt_columns *c, uint8_t *to);
 

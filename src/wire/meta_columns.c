@@ -5,6 +5,7 @@
 #include "wire/meta_columns.h"
 
 #include "base/hash.h"
+#include "wire/columns.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
 
@@ -227,12 +228,7 @@ static uint8_t *gather(const struct split *s, size_t *ret_bytes)
     }
     uint8_t *at = columns + MT_META_COLUMNS_HEAD_BYTES;
     for (size_t i = 0; i < MT_META_COLUMN__COUNT; i++) {
-        uint32_t used = (uint32_t)s->column[i].used;
-        memcpy(columns + 4 * i, &used, sizeof used);
-        if (used > 0) {
-            memcpy(at, s->column[i].data, used);
-        }
-        at += used;
+        at = mt_columns_put(columns, i, at, s->column[i].data, s->column[i].used);
     }
     *ret_bytes = bytes;
     return columns;
@@ -340,28 +336,15 @@ static void join_whole(struct join *j, uint8_t tag)
     j->count.python += tag == MT_META_PYTHON_NODE;
 }
 
-static bool find_columns(struct join *j, const uint8_t *columns, size_t bytes)
-{
-    const uint8_t *at = columns + MT_META_COLUMNS_HEAD_BYTES;
-    size_t left = bytes - MT_META_COLUMNS_HEAD_BYTES;
-    for (size_t i = 0; i < MT_META_COLUMN__COUNT; i++) {
-        uint32_t used;
-        memcpy(&used, columns + 4 * i, sizeof used);
-        if (used > left) {
-            return false;
-        }
-        j->column[i] = mt_bytes_of(at, used);
-        at += used;
-        left -= used;
-    }
-    return left == 0;
-}
-
 mt_status mt_meta_columns_join(const uint8_t *columns, size_t bytes, uint8_t *rows, size_t row_bytes)
 {
     struct join j = { .bad = false };
-    if (bytes < MT_META_COLUMNS_HEAD_BYTES || !find_columns(&j, columns, bytes)) {
+    const uint8_t *begin[MT_META_COLUMN__COUNT], *end[MT_META_COLUMN__COUNT];
+    if (!mt_columns_find(columns, bytes, MT_META_COLUMN__COUNT, begin, end)) {
         return MT_E_CORRUPT;
+    }
+    for (size_t i = 0; i < MT_META_COLUMN__COUNT; i++) {
+        j.column[i] = mt_bytes_of(begin[i], (size_t)(end[i] - begin[i]));
     }
     mt_meta_begin(&j.rows, rows, row_bytes);
     j.count.native = mt_bytes_u32(&j.column[MT_META_COLUMN_BASE]);

@@ -69,13 +69,8 @@ static mt_status pack_code(struct job *j, struct mt_bytes record, bool *ret_pack
 {
     size_t bytes = (size_t)(record.end - record.at);
     *ret_packed = false;
-    if (bytes + MT_VARINT_MAX + 1 > j->record_capacity) {
-        uint8_t *grown = realloc(j->record, bytes + MT_VARINT_MAX + 1);
-        if (grown == NULL) {
-            return MT_E_NOMEM;
-        }
-        j->record = grown;
-        j->record_capacity = bytes + MT_VARINT_MAX + 1;
+    if (!mt_pack_reserve(&j->record, &j->record_capacity, bytes + MT_VARINT_MAX + 1)) {
+        return MT_E_NOMEM;
     }
     uint8_t *payload = j->record + MT_VARINT_MAX + 1, head[MT_VARINT_MAX + 1];
     size_t reduced = mt_used_lines_reduce(&j->used, j->options->line_of, record, payload);

@@ -90,7 +90,7 @@ void mt_packer_free(struct mt_packer *p)
     free(p);
 }
 
-static bool reserve(uint8_t **data, size_t *capacity, size_t bytes)
+bool mt_pack_reserve(uint8_t **data, size_t *capacity, size_t bytes)
 {
     if (bytes <= *capacity) {
         return true;
@@ -133,7 +133,7 @@ static size_t squeeze(struct mt_packer *p, const uint8_t *data, size_t bytes, si
 
 static mt_status index_block(struct mt_packer *p, const struct mt_block_header *header)
 {
-    if (!reserve(&p->index, &p->index_capacity, p->index_used + INDEX_ENTRY_MAX)) {
+    if (!mt_pack_reserve(&p->index, &p->index_capacity, p->index_used + INDEX_ENTRY_MAX)) {
         return MT_E_NOMEM;
     }
     uint8_t *at = p->index + p->index_used;
@@ -202,7 +202,7 @@ static mt_status write_metadata(struct mt_packer *p)
 /* The parts of the open block, written as they are: there is no compressor, or it gains nothing. */
 static mt_status write_joined(struct mt_packer *p, struct mt_block_header h, const uint8_t *columns, size_t bytes)
 {
-    if (!reserve(&p->joined, &p->joined_capacity, p->columns.bytes + MT_COLUMNS_SLACK)) {
+    if (!mt_pack_reserve(&p->joined, &p->joined_capacity, p->columns.bytes + MT_COLUMNS_SLACK)) {
         return MT_E_NOMEM;
     }
     if (!mt_columns_join(columns, bytes, p->joined, p->columns.bytes)) {
@@ -222,7 +222,7 @@ static mt_status close_parts(struct mt_packer *p)
         return MT_OK;
     }
     size_t bytes = p->columns.bytes + MT_COLUMNS_HEAD_BYTES;
-    if (!reserve(&p->gathered, &p->gathered_capacity, bytes + MT_COLUMNS_SLACK)) {
+    if (!mt_pack_reserve(&p->gathered, &p->gathered_capacity, bytes + MT_COLUMNS_SLACK)) {
         return MT_E_NOMEM;
     }
     mt_columns_gather(&p->columns, p->gathered);
@@ -374,7 +374,7 @@ mt_status mt_packer_metadata(struct mt_packer *p, const uint8_t *record, size_t 
     if (!p->open) {
         open_block(p, 0);
     }
-    if (!reserve(&p->raw, &p->raw_capacity, p->raw_used + bytes)) {
+    if (!mt_pack_reserve(&p->raw, &p->raw_capacity, p->raw_used + bytes)) {
         return MT_E_NOMEM;
     }
     memcpy(p->raw + p->raw_used, record, bytes);
@@ -421,7 +421,7 @@ mt_status mt_packer_single(struct mt_packer *p, uint8_t type, const void *data, 
     if (status != MT_OK || bytes > MT_BLOCK_RAW_MAX) {
         return status;
     }
-    if (!reserve(&p->raw, &p->raw_capacity, bytes)) {
+    if (!mt_pack_reserve(&p->raw, &p->raw_capacity, bytes)) {
         return MT_E_NOMEM;
     }
     p->type = type;
@@ -437,7 +437,7 @@ static mt_status write_index(struct mt_packer *p)
 {
     uint8_t head[MT_VARINT_MAX];
     size_t head_bytes = (size_t)(mt_varint_put(head, p->index_count) - head);
-    if (!reserve(&p->index, &p->index_capacity, p->index_used + head_bytes)) {
+    if (!mt_pack_reserve(&p->index, &p->index_capacity, p->index_used + head_bytes)) {
         return MT_E_NOMEM;
     }
     memmove(p->index + head_bytes, p->index, p->index_used);

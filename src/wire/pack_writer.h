@@ -9,6 +9,9 @@
 
 #include "wire/decode_file.h"
 
+/* Room for that many bytes in a buffer that grows; false: no memory. */
+bool mt_pack_reserve(uint8_t **data, size_t *capacity, size_t bytes) MT_CHECKED;
+
 struct mt_packer;
 
 /* Writes to fd from behind the header on, which is the original's up to its command line; finish writes it. */

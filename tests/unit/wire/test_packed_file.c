@@ -50,16 +50,22 @@ static size_t read_file(const char *path, uint8_t **ret)
     return bytes;
 }
 
+/* The packed file of a built trace. */
+static size_t build_packed(struct builder *b, size_t events, uint8_t **ret)
+{
+    build(b, events);
+    write_file(b);
+    assert_int_equal(mt_pack(g_path, NULL, NULL, NULL, NULL), MT_OK);
+    return read_file(g_path, ret);
+}
+
 /* Sizes of columns that are not what is in the block: the block is refused with its reason, the rest is read. */
 static void test_wrong_sizes_of_columns_are_refused(void **state)
 {
     (void)state;
     struct builder b;
     uint8_t *file;
-    build(&b, 2000);
-    write_file(&b);
-    assert_int_equal(mt_pack(g_path, NULL, NULL, NULL, NULL), MT_OK);
-    size_t bytes = read_file(g_path, &file), refused = 0;
+    size_t bytes = build_packed(&b, 2000, &file), refused = 0;
     struct mt_reader *r;
     size_t count;
     assert_int_equal(mt_reader_open_memory(file, bytes, &r, NULL), MT_OK);
@@ -105,10 +111,7 @@ static void test_short_headers(void **state)
     (void)state;
     struct builder b;
     uint8_t *file;
-    build(&b, 50);
-    write_file(&b);
-    assert_int_equal(mt_pack(g_path, NULL, NULL, NULL, NULL), MT_OK);
-    size_t bytes = read_file(g_path, &file);
+    size_t bytes = build_packed(&b, 50, &file);
     struct mt_trace_header h = { 0 };
     struct mt_reader *r;
     memcpy(&h, file, MT_TRACE_FIXED_BYTES);
