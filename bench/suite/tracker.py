@@ -85,7 +85,7 @@ def benches():
     group = "exact tracker"
     from_c = [_config("C"), _config("C, stacks by frame pointers", depth=STACKS, frame_pointers=1), _config("C, stacks", depth=STACKS),
               _config("C, ends in another order", shuffled=1), _config("C, 2 threads", threads=2),
-             _config(f"C, {THREADS} threads", threads=THREADS), _config(f"C, the work of {THREADS} threads by one", times=THREADS)]
+              _config(f"C, {THREADS} threads", threads=THREADS), _config(f"C, the work of {THREADS} threads by one", times=THREADS)]
     found = [core.Bench("tracker-c", group, f"{PAIRS:,} allocations and as many ends a thread, from C", from_c, "ns_per_op", "ns", _from_c,
                         _c_bars, base="C", extra=("wall_ns_per_op",), prepare=_build)]
     for version in env.PYTHONS:
