@@ -14,7 +14,7 @@ struct run {
     size_t site_capacity, thread_capacity;
     uint64_t done_bytes, total_bytes; /* of all traces */
     uint64_t largest_peak;
-    uint64_t timeline_ns; /* length of the common axis */
+    uint64_t timeline_step_ns; /* an interval of the common axis */
     struct mt_event *batch;
 };
 
@@ -34,7 +34,13 @@ static bool report_progress(const struct run *r, uint64_t done)
     return r->options.progress == NULL || r->options.progress(r->options.context, done, r->total_bytes);
 }
 
-/* The common time axis of all traces. */
+/* whole / part, rounded up. */
+static uint64_t parts_of(uint64_t whole, uint64_t part)
+{
+    return whole / part + (whole % part != 0);
+}
+
+/* The common time axis of all traces: intervals of whole nanoseconds, so a very short run has fewer than asked for. */
 static void prepare_timeline(struct run *r)
 {
     struct mt_analysis *a = r->analysis;
@@ -50,12 +56,12 @@ static void prepare_timeline(struct run *r)
     if (r->options.timeline_points == 0 || r->set->count == 0) {
         return;
     }
-    r->timeline_ns = last - first;
-    a->timeline_count = r->options.timeline_points;
+    uint64_t length = last > first ? last - first : 1;
+    r->timeline_step_ns = parts_of(length, r->options.timeline_points);
+    a->timeline_count = (size_t)parts_of(length, r->timeline_step_ns);
     a->timeline = mt_alloc_zero(a->timeline_count, sizeof *a->timeline);
     for (size_t i = 0; i < a->timeline_count; i++) {
-        double part = (double)(i + 1) / (double)a->timeline_count;
-        a->timeline[i].time_ns = (uint64_t)((double)r->timeline_ns * part);
+        a->timeline[i].time_ns = i + 1 == a->timeline_count ? length : r->timeline_step_ns * (i + 1);
     }
 }
 
@@ -66,7 +72,7 @@ static void attach_timeline(const struct run *r, struct mt_pass *p, const struct
     if (a->timeline_count == 0) {
         return;
     }
-    uint64_t step = r->timeline_ns / a->timeline_count + 1;
+    uint64_t step = r->timeline_step_ns;
     uint64_t shift = info->start_realtime_ns - a->origin_realtime_ns;
     uint64_t end = shift + info->duration_ns;
     size_t from = (size_t)(shift / step);

@@ -323,6 +323,29 @@ static void test_the_timeline_holds_ends_and_maxima_of_intervals(void **state)
     builder_fini(&b);
 }
 
+static void test_the_timeline_of_a_very_short_run_ends_at_what_is_alive(void **state)
+{
+    (void)state;
+    struct builder b;
+    struct mt_trace_set set;
+    struct mt_analysis a;
+    struct mt_analysis_options options = MT_ANALYSIS_DEFAULTS;
+    static const uint64_t ends[] = { 1, 7, 999, 1000, 1001, 1500, 123456 };
+    options.timeline_points = 1000;
+    for (size_t i = 0; i < MT_COUNTOF(ends); i++) {
+        builder_init(&b);
+        b.end_clock = BUILDER_START_CLOCK + ends[i];
+        builder_alloc(&b, 1, 1, 0x1000, 100, 0);
+        analyze(&b, &options, &set, &a);
+        assert_in_range(a.timeline_count, 1, 1000);
+        assert_int_equal(a.timeline[a.timeline_count - 1].time_ns, ends[i]);
+        assert_int_equal(a.timeline[a.timeline_count - 1].heap_bytes, 100);
+        mt_analysis_fini(&a);
+        mt_trace_set_close(&set);
+        builder_fini(&b);
+    }
+}
+
 static void test_results_of_several_processes_add_up(void **state)
 {
     (void)state;
@@ -441,6 +464,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_an_address_reused_by_another_thread_is_no_double_allocation),
     cmocka_unit_test(test_the_size_histogram_has_powers_of_two),
     cmocka_unit_test(test_the_timeline_holds_ends_and_maxima_of_intervals),
+    cmocka_unit_test(test_the_timeline_of_a_very_short_run_ends_at_what_is_alive),
     cmocka_unit_test(test_results_of_several_processes_add_up),
     cmocka_unit_test(test_a_refused_progress_interrupts),
     cmocka_unit_test(test_leaks_have_age_score_and_growth),
