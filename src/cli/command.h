@@ -7,20 +7,11 @@
 #define MT_CLI_COMMAND_H
 
 #include "util/error.h"
+#include "util/exitcode.h"
 #include "util/option.h"
 
 /* The promise between `memtap run` and the agent: variables, tick file, file names. Changes when either side must. */
 enum { MT_AGENT_ABI = 1 };
-
-enum mt_exit_code {
-    MT_EXIT_OK = 0,
-    MT_EXIT_FAILED = 1,
-    MT_EXIT_USAGE = 2,
-    MT_EXIT_UNREACHABLE = 3,
-    MT_EXIT_NOT_EXECUTABLE = 126,
-    MT_EXIT_NOT_FOUND = 127,
-    MT_EXIT_SIGNAL_BASE = 128,
-};
 
 struct mt_command {
     const struct mt_command_doc *doc;

@@ -1,7 +1,6 @@
-/* run.c: `memtap run`: options and order of events. The parts are in run_launch.c, run_tick.c and run_finish.c. */
-#include "cli/run.h"
-
+/* run.c: `memtap run`: options and order of events. The work is done in launch/. */
 #include "cli/command.h"
+#include "launch/launch.h"
 #include "util/interrupt.h"
 
 #include <stdio.h>

@@ -1,11 +1,5 @@
-/* run_tick.c: the shared clock, and waiting for the program.
- *
- * One thread does everything: it sleeps in sigtimedwait until the next tick or a signal, whichever is first, so there
- * is no handler, no race between a signal and a sleep, and the end of the program is seen at once. A tick every 4 ms is
- * what the agent's clock resolution is made for (trace.md section 4); 250 wake-ups a second cost about 0.1 % of one
- * core and save the program a clock read an event.
- */
-#include "cli/run.h"
+/* tick.c: the clock page: made, mapped, and removed; those of killed tools are swept. */
+#include "launch/launch.h"
 
 #include "base/atomic.h"
 #include "base/os.h"
@@ -17,13 +11,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-static const uint64_t TICK_NS = 4000000;
 static const time_t STALE_S = 60; /* younger files may belong to a tool that has not locked its file yet */
 #define TICK_FOLDER "/dev/shm"
 #define TICK_PREFIX "memtap-tick."
@@ -105,68 +96,4 @@ void mt_tick_close(struct mt_tick *tick)
         (void)close(tick->fd);
         tick->words = NULL;
     }
-}
-
-/* Sleeps until deadline_ns or a waited signal; 0 at the deadline. */
-static int sleep_until(const sigset_t *waited, uint64_t deadline_ns, siginfo_t *ret_info)
-{
-    uint64_t now = mt_os_monotonic_ns();
-    uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
-    struct timespec timeout = { .tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000) };
-    int number = sigtimedwait(waited, ret_info, &timeout);
-    return number > 0 ? number : 0;
-}
-
-/* A signal somebody sent to memtap alone goes to the program; one from the kernel (terminal hang-up) has reached it. */
-static void pass_on(const struct mt_run *run, int number, const siginfo_t *info)
-{
-    if (number != SIGCHLD && info->si_code <= 0) {
-        (void)kill(run->pid, number);
-    }
-}
-
-static bool has_ended(struct mt_run *run, mt_status *ret_status, struct mt_error *err)
-{
-    struct rusage usage;
-    pid_t got = wait4(run->pid, &run->wait_status, WNOHANG, &usage);
-    if (got == run->pid) {
-        run->rss_peak_bytes = (uint64_t)usage.ru_maxrss * 1024; /* KiB, getrusage(2) */
-        *ret_status = MT_OK;
-        return true;
-    }
-    if (got < 0 && errno != EINTR) {
-        *ret_status = mt_error_set_errno(err, errno, "lost process %d", (int)run->pid);
-        return true;
-    }
-    return false;
-}
-
-static void tick_once(struct mt_run *run, uint64_t now, uint64_t stop_at)
-{
-    mt_store_relaxed(&run->tick.words[MT_TICK_CLOCK], now);
-    if (now >= stop_at) {
-        mt_store_release(&run->tick.words[MT_TICK_STOP], (uint64_t)1);
-    }
-}
-
-mt_status mt_run_wait(struct mt_run *run, struct mt_error *err)
-{
-    mt_status status = MT_OK;
-    uint64_t now = mt_os_monotonic_ns();
-    uint64_t next = now;
-    uint64_t stop_at = run->options.duration_ns > 0 ? now + run->options.duration_ns : UINT64_MAX;
-    while (!has_ended(run, &status, err)) {
-        siginfo_t info;
-        now = mt_os_monotonic_ns();
-        tick_once(run, now, stop_at);
-        next = next + TICK_NS > now ? next + TICK_NS : now + TICK_NS; /* after a suspend: no burst of old ticks */
-        int number = sleep_until(&run->waited, next, &info);
-        if (number > 0) {
-            pass_on(run, number, &info);
-            next = mt_os_monotonic_ns();
-        }
-    }
-    mt_tick_close(&run->tick);
-    (void)sigprocmask(SIG_SETMASK, &run->before, NULL);
-    return status;
 }

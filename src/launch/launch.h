@@ -1,12 +1,13 @@
-/* run.h: the parts of `memtap run`: launch, tick, finish.
+/* launch.h: starting a program under the agent: prepare, spawn, tick and wait, finish.
  *
- * Decides: who does what around the recorded program. Launch finds program and agent, builds the environment the agent
- * reads and starts the program with fork and exec, in the same process group, terminal, limits and folder. Tick keeps
- * the shared clock fresh while the program lives, passes signals on and waits. Finish completes the trace and reports.
- * Nothing here may change what the program does: output, signals and exit code are its own. Context: [tool].
+ * Decides: who does what around the recorded program. Prepare finds program, agent and output. Spawn builds the
+ * environment the agent reads and starts the program with fork and exec, in the same process group, terminal, limits and
+ * folder. Wait keeps the shared clock (tick) fresh while the program lives and passes signals on. Finish completes the
+ * traces and says what was found (closing). Nothing here may change what the program does: output, signals and exit code
+ * are its own. Context: [tool].
  */
-#ifndef MT_CLI_RUN_H
-#define MT_CLI_RUN_H
+#ifndef MT_LAUNCH_LAUNCH_H
+#define MT_LAUNCH_LAUNCH_H
 
 #include "util/error.h"
 #include "util/tracepath.h"

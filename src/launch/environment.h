@@ -1,0 +1,20 @@
+/* environment.h: the environment of the recorded program. Internal to launch/. Context: [tool], also after fork. */
+#ifndef MT_LAUNCH_ENVIRONMENT_H
+#define MT_LAUNCH_ENVIRONMENT_H
+
+#include "launch/launch.h"
+
+/* All zero is an empty one. Owns its strings. */
+struct mt_environment {
+    char **items; /* NAME=VALUE, NULL-terminated */
+    size_t count;
+    size_t capacity;
+};
+
+/* memtap's own environment, with the agent preloaded and told what to do; all but what depends on the program's pid. */
+void mt_environment_build(const struct mt_run *run, struct mt_environment *ret);
+/* What the agent needs to know of the program's process; called in it, before exec. */
+void mt_environment_add_process(const struct mt_run *run, pid_t pid, struct mt_environment *env);
+void mt_environment_clear(struct mt_environment *env);
+
+#endif

@@ -1,0 +1,182 @@
+/* spawn.c: from a prepared run to a running program.
+ *
+ * What depends on the program's pid (two variables, the default file name) is filled in by the child between fork and
+ * exec; memtap has one thread, so the child may call anything. A pipe that exec closes tells the parent whether exec
+ * worked.
+ */
+#include "launch/launch.h"
+
+#include "base/os.h"
+#include "launch/environment.h"
+#include "util/exitcode.h"
+#include "util/interrupt.h"
+#include "util/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* ---- fork and exec -------------------------------------------------------------------------------------------- */
+
+/* What the child says when it cannot become the program. */
+struct failure {
+    int err; /* errno; EEXIST: the default output exists */
+};
+
+static void settle_output(struct mt_run *run, pid_t pid)
+{
+    if (run->options.output == NULL) {
+        char *name = mt_tracepath_default(run->name, (long)pid);
+        (void)snprintf(run->output, sizeof run->output, "%.3800s/%s", strcmp(run->folder, "/") == 0 ? "" : run->folder,
+                       name);
+        free(name);
+    }
+}
+
+/* A text file without "#!" is run by the shell, as execvp does. */
+static void exec_by_shell(const struct mt_run *run, char *const *env)
+{
+    size_t count = 0;
+    while (run->argv[count] != NULL) {
+        count++;
+    }
+    char **argv = mt_alloc_zero(count + 2, sizeof *argv);
+    argv[0] = mt_strdup("/bin/sh");
+    argv[1] = run->program;
+    for (size_t i = 1; i < count; i++) {
+        argv[i + 1] = run->argv[i];
+    }
+    (void)execve(argv[0], argv, env);
+}
+
+static MT_NORETURN void become_program(struct mt_run *run, struct mt_environment *env, int report_fd)
+{
+    struct failure failure = { 0 };
+    settle_output(run, getpid());
+    mt_environment_add_process(run, getpid(), env);
+    if (access(run->output, F_OK) == 0) {
+        failure.err = EEXIST;
+    } else {
+        (void)sigprocmask(SIG_SETMASK, &run->before, NULL);
+        (void)execve(run->program, run->argv, env->items);
+        if (errno == ENOEXEC) {
+            exec_by_shell(run, env->items);
+        }
+        failure.err = errno;
+    }
+    if (write(report_fd, &failure, sizeof failure) < 0) {
+        _exit(MT_EXIT_NOT_EXECUTABLE);
+    }
+    _exit(MT_EXIT_NOT_FOUND);
+}
+
+static mt_status explain(const struct mt_run *run, const struct failure *failure, int *ret_code, struct mt_error *err)
+{
+    if (failure->err == EEXIST) {
+        *ret_code = MT_EXIT_USAGE;
+        return mt_error_set(err, MT_E_EXIST, "%s exists; choose another name with -o", run->output);
+    }
+    *ret_code = failure->err == ENOENT ? MT_EXIT_NOT_FOUND : MT_EXIT_NOT_EXECUTABLE;
+    if (failure->err == ENOENT && access(run->program, F_OK) == 0) {
+        return mt_error_set(err, MT_E_NOENT,
+                            "cannot run %s: the interpreter it names (#! line or ELF loader) does not exist",
+                            run->program);
+    }
+    return mt_error_set_errno(err, failure->err, "cannot run %s", run->program);
+}
+
+/* Blocks what mt_run_wait takes synchronously, and the terminal's signals until their handling is settled. */
+static void block_signals(struct mt_run *run)
+{
+    sigset_t blocked;
+    (void)sigemptyset(&run->waited);
+    static const int waited[] = { SIGCHLD, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
+    for (size_t i = 0; i < MT_COUNTOF(waited); i++) {
+        (void)sigaddset(&run->waited, waited[i]);
+    }
+    blocked = run->waited;
+    (void)sigaddset(&blocked, SIGINT);
+    (void)sigaddset(&blocked, SIGQUIT);
+    (void)sigprocmask(SIG_BLOCK, &blocked, &run->before);
+}
+
+/* In the parent, after the fork: the terminal sends SIGINT and SIGQUIT to the program itself. */
+static void settle_signals(const struct mt_run *run)
+{
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGQUIT, SIG_IGN);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    (void)signal(SIGCHLD, SIG_DFL); /* inherited as ignored, it would make wait fail */
+    (void)sigprocmask(SIG_SETMASK, &run->waited, NULL);
+}
+
+static mt_status watch_exec(struct mt_run *run, int report_fd, int *ret_code, struct mt_error *err)
+{
+    struct failure failure;
+    ssize_t got;
+    do {
+        got = read(report_fd, &failure, sizeof failure);
+    } while (got < 0 && errno == EINTR);
+    if (got != (ssize_t)sizeof failure) {
+        return MT_OK; /* closed by exec */
+    }
+    (void)waitpid(run->pid, &run->wait_status, 0);
+    return explain(run, &failure, ret_code, err);
+}
+
+static mt_status fork_program(struct mt_run *run, struct mt_environment *env, int *ret_code, struct mt_error *err)
+{
+    int report[2];
+    if (pipe2(report, O_CLOEXEC) != 0) {
+        return mt_error_set_errno(err, errno, "cannot start %s", run->program);
+    }
+    block_signals(run);
+    run->pid = fork();
+    if (run->pid == 0) {
+        become_program(run, env, report[1]);
+    }
+    (void)close(report[1]);
+    mt_status status = run->pid < 0 ? mt_error_set_errno(err, errno, "cannot start %s", run->program) : MT_OK;
+    settle_signals(run);
+    if (status == MT_OK) {
+        settle_output(run, run->pid);
+        status = watch_exec(run, report[0], ret_code, err);
+    }
+    (void)close(report[0]);
+    return status;
+}
+
+static void remove_old(const char *file)
+{
+    struct mt_strlist old = { 0 };
+    mt_tracepath_siblings(file, &old);
+    mt_strlist_add(&old, file);
+    for (size_t i = 0; i < old.count; i++) {
+        (void)unlink(old.items[i]);
+    }
+    mt_strlist_clear(&old);
+}
+
+mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err)
+{
+    struct mt_environment env = { 0 };
+    *ret_code = MT_EXIT_USAGE;
+    mt_status status = mt_tick_open(&run->tick, run->folder, err);
+    if (status != MT_OK) {
+        return status;
+    }
+    if (run->options.force && run->options.output != NULL) {
+        remove_old(run->output);
+    }
+    mt_environment_build(run, &env);
+    mt_interrupt_restore();
+    run->started_realtime_ns = mt_os_realtime_ns();
+    status = fork_program(run, &env, ret_code, err);
+    mt_environment_clear(&env);
+    return status;
+}
