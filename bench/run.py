@@ -32,6 +32,7 @@ def parse_arguments():
     parser.add_argument("--onto", default="", metavar="NAME",
                         help="what is not measured now stays as bench/results/NAME.json has it, which is written anew")
     parser.add_argument("--name", default="", help="name of the results file in bench/results (default full, quick or only)")
+    parser.add_argument("--render", default="", metavar="NAME", help="measure nothing: tables and digest anew from bench/results/NAME.json")
     parser.add_argument("--write-docs", action="store_true", help="put the tables into docs/benchmarks.md and the digest into README.md")
     return parser.parse_args()
 
@@ -77,12 +78,42 @@ def measure_all(benches, rounds, seed):
     return results
 
 
-def earlier_results(name, facts):
-    """Results by bench of a file in bench/results; what was measured where goes into facts."""
+def stored(name):
+    """Facts and results by bench of a file in bench/results."""
     found = json.loads((env.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    for key in ("seed", "rounds", "commit"):
-        facts[key] = f"{found['facts'][key]}, {facts[key]}"
-    return {bench: core.Result(rows["rows"], rows["errors"]) for bench, rows in found["benches"].items()}
+    return found["facts"], {bench: core.Result(rows["rows"], rows["errors"]) for bench, rows in found["benches"].items()}
+
+
+def measure(arguments, benches):
+    """(facts, results by bench): what is chosen anew, onto what is stored."""
+    rounds = arguments.rounds or (3 if arguments.quick else 5)
+    seed = arguments.seed or int(time.time())
+    env.build()
+    facts = {**env.describe(), "seed": seed, "rounds": rounds}
+    print(f"seed {seed}, {rounds} rounds, load {facts['load_at_start']:.2f}, memtap: {facts['memtap']}\n", flush=True)
+    results = {}
+    if arguments.onto:
+        earlier, results = stored(arguments.onto)
+        for key in ("seed", "rounds", "commit"):
+            facts[key] = f"{earlier[key]}, {facts[key]}"
+    results.update(measure_all(benches, rounds, seed))
+    return facts, results
+
+
+def publish(name, facts, results, into_docs):
+    """Writes the results file, its tables and, when asked, the documents."""
+    benches = [bench for bench in all_benches() if bench.name in results]
+    bars = [bar for bench in benches for bar in bench.bars(results[bench.name])]
+    print(report.bars(bars))
+    env.RESULTS.mkdir(exist_ok=True)
+    report.write_json(env.RESULTS / f"{name}.json", report.to_json(benches, results, bars, facts))
+    text = report.markdown(benches, results, bars, facts)
+    (env.RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
+    if into_docs:
+        write_docs(env.REPO / "docs" / "benchmarks.md", text)
+        write_docs(env.REPO / "README.md", digest.markdown(results))
+    print(f"\n{sum(bar.met() is True for bar in bars)} bars met, {sum(bar.met() is False for bar in bars)} missed, "
+          f"{sum(bar.met() is None for bar in bars)} not measured; bench/results/{name}.json, {name}.md")
 
 
 def main():
@@ -95,26 +126,8 @@ def main():
     if not benches:
         print("no bench matches; --list names them", file=sys.stderr)
         return 2
-    rounds = arguments.rounds or (3 if arguments.quick else 5)
-    seed = arguments.seed or int(time.time())
-    env.build()
-    facts = {**env.describe(), "seed": seed, "rounds": rounds}
-    print(f"seed {seed}, {rounds} rounds, load {facts['load_at_start']:.2f}, memtap: {facts['memtap']}\n", flush=True)
-    results = earlier_results(arguments.onto, facts) if arguments.onto else {}
-    results.update(measure_all(benches, rounds, seed))
-    benches = [bench for bench in all_benches() if bench.name in results]
-    bars = [bar for bench in benches for bar in bench.bars(results[bench.name])]
-    print(report.bars(bars))
-    name = arguments.name or arguments.onto or ("only" if arguments.only else "quick" if arguments.quick else "full")
-    env.RESULTS.mkdir(exist_ok=True)
-    report.write_json(env.RESULTS / f"{name}.json", report.to_json(benches, results, bars, facts))
-    text = report.markdown(benches, results, bars, facts)
-    (env.RESULTS / f"{name}.md").write_text(text, encoding="utf-8")
-    if arguments.write_docs:
-        write_docs(env.REPO / "docs" / "benchmarks.md", text)
-        write_docs(env.REPO / "README.md", digest.markdown(results))
-    print(f"\n{sum(bar.met() is True for bar in bars)} bars met, {sum(bar.met() is False for bar in bars)} missed, "
-          f"{sum(bar.met() is None for bar in bars)} not measured; bench/results/{name}.json, {name}.md")
+    name = arguments.name or arguments.onto or arguments.render or ("only" if arguments.only else "quick" if arguments.quick else "full")
+    publish(name, *(stored(arguments.render) if arguments.render else measure(arguments, benches)), arguments.write_docs)
     return 0
 
 

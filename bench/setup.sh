@@ -1,8 +1,8 @@
 #!/bin/sh
 # Makes what the benches compare with: one virtual environment a Python version with memray and scalene from PyPI, and a
-# list of the Debian packages that are missing. Usage: bench/setup.sh [--install] [VERSION...]   (default 3.11 3.13)
+# list of the Debian packages that are missing. Usage: bench/setup.sh [--install] [VERSION...]   (default 3.11 3.12 3.13 3.14)
 #
-# A version is looked for as pyenv's newest X.Y.*, then as pythonX.Y on PATH. Environments live in
+# A version is looked for as pyenv's newest X.Y.*, then as pythonX.Y on PATH, then among those of tools/pythons. Environments live in
 # ${MEMTAP_BENCH_DIR:-build/bench}/venv-X.Y and are kept. --install lets apt-get install the missing packages (root).
 set -eu
 
@@ -11,7 +11,7 @@ dir=${MEMTAP_BENCH_DIR:-$here/build/bench}
 packages="heaptrack libgoogle-perftools4 libjemalloc2 valgrind redis-server redis-tools sqlite3 gcc"
 install=no
 [ "${1:-}" = --install ] && { install=yes; shift; }
-[ $# -gt 0 ] || set -- 3.11 3.13
+[ $# -gt 0 ] || set -- 3.11 3.12 3.13 3.14
 
 missing=
 for package in $packages; do
@@ -29,13 +29,13 @@ find_python() {
     if [ -n "$newest" ]; then
         echo "$newest/bin/python3"
     else
-        command -v "python$1" || true
+        command -v "python$1" || "$here/tools/pythons" "$here/build/pythons" 2>/dev/null | grep "/python$1\$" || true
     fi
 }
 
 for version in "$@"; do
     venv=$dir/venv-$version
-    if [ -x "$venv/bin/python3" ] && "$venv/bin/python3" -c 'import memray, numpy, scalene' 2>/dev/null; then
+    if [ -x "$venv/bin/python3" ] && "$venv/bin/python3" -c 'import memray, numpy' 2>/dev/null; then
         continue
     fi
     python=$(find_python "$version")
@@ -46,5 +46,7 @@ for version in "$@"; do
     echo "making $venv from $python" >&2
     mkdir -p "$dir"
     "$python" -m venv --clear "$venv"
-    "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check memray==1.20.0 scalene==2.4.0 numpy
+    "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check memray==1.20.0 numpy
+    "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check scalene==2.4.0 ||
+        echo "no scalene for Python $version: its benches will be named as not run" >&2
 done

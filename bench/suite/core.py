@@ -45,6 +45,13 @@ class Result:
         found = stats.ratio(self.rows.get(config, []), self.rows.get(base, []), key)
         return found["median"] if found else None
 
+    def noise(self, key, base="plain"):
+        """What this run cannot tell from 1 in a ratio: how far `plain again` was from `plain` in the middle round, and at least
+        what any configuration seems to gain, as no profiler makes a program faster."""
+        again = stats.distance(self.rows.get(f"{base} again", []), self.rows.get(base, []), key)
+        found = [self.ratio(config, key, base) for config in self.rows]
+        return max([again or 0.0, *(1 - ratio for ratio in found if ratio is not None)])
+
     def added(self, config, key, base="plain"):
         """Median of the paired differences, or None."""
         found = stats.added(self.rows.get(config, []), self.rows.get(base, []), key)

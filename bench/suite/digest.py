@@ -1,4 +1,8 @@
-"""The short table of the README: memtap beside what a user would pick instead, one line a kind of work."""
+"""The short table of the README: memtap beside what a user would pick instead, one line a kind of work.
+
+`~1` stands for a ratio that the run cannot tell from 1 (core.Result.noise)."""
+
+import itertools
 
 from . import peers, report
 
@@ -9,6 +13,24 @@ def _added(result, config, base="plain"):
 
 def _ratio(result, config, key, base="plain"):
     return None if result is None else result.ratio(config, key, base)
+
+
+def _distinct(result, config, key):
+    """A ratio to plain as text; `~1` where it is within the noise of its run. None when it was not measured."""
+    ratio = _ratio(result, config, key)
+    if ratio is None:
+        return None
+    return "~1" if abs(ratio - 1) <= result.noise(key) else report.number(ratio)
+
+
+def _ratio_cells(result, key, rows):
+    """`a / b / cx` a row of configurations; the noise of the run stands with the first."""
+    texts = [[_distinct(result, config, key) for config in configs] for configs in rows]
+    cells = [" / ".join(text or "-" for text in row) for row in texts]
+    cells = [cell if set(row) <= {"~1", None} else cell + "x" for cell, row in zip(cells, texts)]
+    if any("~1" in row for row in texts):
+        cells[0] += f" (noise {100 * result.noise(key):.0f} %)"
+    return cells
 
 
 def _text(values, form):
@@ -29,27 +51,29 @@ def _micro_rows(results):
 
 def _sample_rows(results):
     rows = []
-    for title, name, key, rival in (("CPython, JSON, sampling", "sample-py3.11-json", "body_cpu_s", "scalene"),
-                                    ("CPython, objects, sampling", "sample-py3.11-objects", "body_cpu_s", "scalene"),
+    for title, name, key, rival in (("CPython 3.11, JSON, sampling", "sample-py3.11-json", "body_cpu_s", "scalene"),
+                                    ("CPython 3.11, objects, sampling", "sample-py3.11-objects", "body_cpu_s", "scalene"),
                                     ("numpy, sampling", "sample-py3.11-numpy", "body_cpu_s", "scalene"),
                                     ("redis, sampling", "redis", "us_per_request", "heaptrack (in process)")):
         result = results.get(name)
         rival_name = rival.split(" (")[0] + (", every call" if rival.startswith("heaptrack") else "")
-        rows.append([title, _text([("", _ratio(result, "memtap sample", key))], "{}x"),
-                     _text([(rival_name, _ratio(result, rival, key))], "{}x")])
+        if result is None:
+            continue
+        own, other = _ratio_cells(result, key, [["memtap sample"], [rival]])
+        rows.append([title, own, other if other == "-" else f"{rival_name} {other}"])
     return rows
 
 
 def _python_rows(results):
     rows = []
-    for program in ("json", "recursion", "objects", "buffers", "calls"):
-        result = results.get(f"py3.11-{program}")
+    for version, program in itertools.product(("3.11", "3.12", "3.14"), ("json", "recursion", "objects", "buffers", "calls")):
+        result = results.get(f"py{version}-{program}")
         if result is None:
             continue
-        cells = [" / ".join(report.number(_ratio(result, f"{tool} {mode}", "body_cpu_s")) for mode, *_ in peers.MEMRAY_MODES)
-                 for tool in ("memtap", "memray")]
-        rows.append([f"CPython, {program}, every call: Python stacks / + native / + Python allocators / all", cells[0] + "x",
-                     f"memray {cells[1]}x"])
+        cells = _ratio_cells(result, "body_cpu_s",
+                             [[f"{tool} {mode}" for mode, *_ in peers.MEMRAY_MODES] for tool in ("memtap", "memray")])
+        rows.append([f"CPython {version}, {program}, every call: Python stacks / + native / + Python allocators / all", cells[0],
+                     f"memray {cells[1]}"])
     return rows
 
 

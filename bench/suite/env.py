@@ -18,7 +18,7 @@ LIB = Path("/usr/lib/x86_64-linux-gnu")
 
 MICRO = ("pairs", "deep", "mt", "pc", "large", "realloc", "live", "heap", "inside")
 CFLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O2", "-g", "-fomit-frame-pointer", "-Wall", "-Wextra"]
-PYTHONS = ("3.11", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 class Missing(Exception):
@@ -136,6 +136,7 @@ def describe():
 
 
 PYTHON_FACTS = (
-    "import platform; from importlib.metadata import version as v;"
-    "print(platform.python_version(), 'memray', v('memray'), 'scalene', v('scalene'), 'numpy', v('numpy'))"
+    "import platform; from importlib.metadata import distributions;"
+    "found = {d.metadata['Name']: d.version for d in distributions()};"
+    "print(platform.python_version(), *(f'{n} {found[n]}' for n in ('memray', 'scalene', 'numpy') if n in found))"
 )

@@ -118,9 +118,10 @@ def to_json(benches, results, found_bars, facts):
 
 def markdown(benches, results, found_bars, facts):
     """The measured part of docs/benchmarks.md."""
+    pythons = "; ".join(f"Python {value}" for key, value in facts.items() if key.startswith("python"))
     lines = [f"Measured on: {facts['cpu']}, {facts['cores']} cores, Linux {facts['kernel']}, {facts['libc']}; seed "
              f"{facts['seed']}, {facts['rounds']} rounds, load at start {facts['load_at_start']:.2f}; {facts['memtap']} at "
-             f"{facts['commit']}; {facts['heaptrack']}; Python {facts['python3.11']}; Python {facts['python3.13']}.", ""]
+             f"{facts['commit']}; {facts['heaptrack']}; {pythons}.", ""]
     lines += ["### Bars", "", markdown_table(BAR_HEADER, [bar_row(bar) for bar in found_bars]), ""]
     group = None
     for bench in benches:

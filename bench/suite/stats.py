@@ -25,6 +25,13 @@ def ratio(rows, base_rows, key):
     return summary([value / base for value, base in pairs if base > 0]) if pairs else None
 
 
+def distance(rows, base_rows, key):
+    """Median over the rounds of |value / base - 1|, or None."""
+    pairs = _pairs(rows, base_rows, key)
+    distances = [abs(value / base - 1) for value, base in pairs if base > 0]
+    return median(distances) if distances else None
+
+
 def added(rows, base_rows, key):
     """Summary of value - base over the rounds, or None."""
     pairs = _pairs(rows, base_rows, key)
