@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "base/lock.h"
 #include "base/os.h"
-#include "heap/engine.h"
+#include "heap/account.h"
 #include "heap/hashtab.h"
 #include "heap/tracefile.h"
 #include "wire/encode.h"

@@ -115,7 +115,7 @@ enum mt_verdict mt_engine_begin(size_t size)
 /* In sample mode every block says which rate its samples were taken at. Returns the clock for the sample itself. */
 static MT_NOINLINE uint64_t note_sample(struct mt_thread *t, uint64_t clock, const void *ptr)
 {
-    mt_engine_count_sample();
+    mt_account_add_sample(!mt_load_relaxed(&g_mt.threads_begun));
     if (t->journal.block_rate == t->rate) {
         return clock;
     }

@@ -17,6 +17,7 @@
 
 #include "base/atomic.h"
 #include "base/status.h"
+#include "heap/account.h"
 #include "heap/unwind.h"
 #include "wire/format.h"
 
@@ -166,9 +167,6 @@ mt_status mt_engine_pause(void) MT_CHECKED;
 enum mt_engine_mode mt_engine_mode(void);
 uint64_t mt_engine_rate(void);         /* sample mode: the rate in force, 0 while paused */
 uint64_t mt_engine_live_samples(void); /* sample mode: samples taken and not freed yet */
-/* Adds to / reads a header counter. Any context. */
-void mt_engine_count(enum mt_counter counter, uint64_t amount);
-uint64_t mt_engine_counter(enum mt_counter counter);
 /* Recording may begin in this process at any time: threads look at every allocation while it is off. Before hooks are in
  * place, once. */
 void mt_engine_may_restart(void);

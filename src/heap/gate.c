@@ -3,20 +3,7 @@
 #include "heap/gate.h"
 
 #include "heap/countdown.h"
-#include "heap/engine.h"
-
-/* The trace of a fork child starts at its first recorded call, not at fork: most children exec at once. */
-bool mt_engine_restart_in_child(void)
-{
-    if (!mt_load_relaxed(&g_mt.restart_pending)) {
-        return false;
-    }
-    t_mt.depth++;
-    mt_store_relaxed(&g_mt.restart_pending, false);
-    g_mt.restart_after_fork();
-    t_mt.depth--;
-    return mt_mode() != MT_MODE_OFF;
-}
+#include "heap/fork.h"
 
 /* Gives the thread its block, again after its end, if it may have one; true when it is ready. */
 static bool become_ready(void)
@@ -45,7 +32,7 @@ bool mt_gate_enter_slowly(void)
     if (mt_is_unnoticed_child()) {
         mt_engine_fork_child();
     }
-    if (mt_mode() == MT_MODE_OFF && !mt_engine_restart_in_child()) {
+    if (mt_mode() == MT_MODE_OFF && !mt_fork_begin_trace()) {
         /* nobody can reach the countdowns of all threads when it restarts */
         t_mt.left = g_mt.may_restart ? 0 : MT_COUNTDOWN_FAR;
         return false;

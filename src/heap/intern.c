@@ -6,7 +6,7 @@
 #include "heap/intern.h"
 
 #include "base/hash.h"
-#include "heap/engine.h"
+#include "heap/account.h"
 #include "heap/hashtab.h"
 #include "heap/meta.h"
 #include "heap/modules.h"

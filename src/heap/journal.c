@@ -3,7 +3,7 @@
  * Invariant: `seq_committed` only ever names whole records, and a slot's content is discarded only after the block with
  * the same seq is in the file, so a kill at any point loses nothing that was committed.
  */
-#include "heap/meta.h"
+#include "heap/notes.h"
 #include "heap/thread.h"
 
 static bool large_slots_wanted(void)
@@ -72,7 +72,7 @@ bool mt_journal_room_slow(struct mt_thread *t)
         begin_block(t);
         return true;
     }
-    mt_thread_note_name(t);
+    mt_notes_thread(t);
     mt_journal_flush(t);
     if (mt_mode() == MT_MODE_OFF) {
         mt_engine_count(MT_COUNTER_DROPPED_NO_SPACE, 1);

@@ -9,6 +9,7 @@
  * Context: [agent].
  */
 #include "heap/aggregate.h"
+#include "heap/fork.h"
 #include "heap/meta.h"
 #include "heap/thread.h"
 

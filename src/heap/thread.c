@@ -2,17 +2,9 @@
 #include "heap/thread.h"
 
 #include "base/hash.h"
-#include "heap/meta.h"
+#include "heap/notes.h"
 
 #include <string.h>
-
-__thread struct mt_tls t_mt __attribute__((tls_model("initial-exec")));
-static const uint32_t g_mode_off = MT_MODE_OFF;
-struct mt_engine g_mt = {
-    .live_mode = &g_mode_off,
-    .threads_lock = MT_SPINLOCK_INIT(MT_RANK_AGENT),
-    .orphan_lock = MT_SPINLOCK_INIT(MT_RANK_ORPHAN),
-};
 
 enum { REVIVED_MAX = 256 }; /* blocks that are never given back */
 
@@ -105,7 +97,7 @@ bool mt_thread_adopt(struct mt_thread *t)
     t->renamed_clock = 0;
     if (t != g_mt.orphan) {
         mt_engine_count(MT_COUNTER_THREADS, 1);
-        mt_thread_note_name(t);
+        mt_notes_thread(t);
     }
     return true;
 }
@@ -156,7 +148,7 @@ bool mt_thread_attach(void)
     t_mt.thread = t;
     t_mt.state = MT_THREAD_READY;
     mt_engine_count(MT_COUNTER_THREADS, 1);
-    mt_thread_note_name(t);
+    mt_notes_thread(t);
     return true;
 }
 
@@ -181,31 +173,8 @@ bool mt_thread_revive(void)
     }
     t_mt.thread = t;
     t_mt.state = MT_THREAD_READY;
-    mt_thread_note_name(t);
+    mt_notes_thread(t);
     return true;
-}
-
-void mt_thread_note_name(struct mt_thread *t)
-{
-    char name[16] = "";
-    mt_os_thread_name(name);
-    if (t->renamed_clock != 0 && strcmp(name, t->name) == 0) {
-        return;
-    }
-    memcpy(t->name, name, sizeof name);
-    t->renamed_clock = mt_load_relaxed(&t->clock) | 1;
-    if (!mt_meta_lock()) {
-        return;
-    }
-    struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_u64(record, t->journal.stream);
-    mt_meta_u64(record, (uint64_t)mt_os_tid());
-    mt_meta_string(record, name, strlen(name));
-    mt_meta_u64(record, mt_load_relaxed(&t->clock));
-    if (!mt_meta_append_locked(MT_META_THREAD, record)) {
-        mt_engine_count(MT_COUNTER_DROPPED_NO_SPACE, 1);
-    }
-    mt_meta_unlock();
 }
 
 static void unlink_locked(struct mt_thread *t)
@@ -226,7 +195,7 @@ void mt_engine_thread_exit(void)
     if (t != NULL && t_mt.state == MT_THREAD_READY) {
         uint32_t depth = t_mt.depth;
         if (mt_section_begins_as_is(t)) {
-            mt_thread_note_name(t);
+            mt_notes_thread(t);
             mt_journal_close(t);
         }
         mt_section_ends(t, depth);

@@ -1,4 +1,4 @@
-/* thread.h: what the engine keeps for each thread, and the globals all threads share.
+/* thread.h: what the engine keeps for each thread.
  *
  * Decides: per-thread state lives in one anonymous mapping found through t_mt.thread (TLS itself stays tiny); blocks of
  * ended threads are reused. A thread's block is touched by that thread only, except the fields marked shared.
@@ -11,13 +11,12 @@
 #include "base/os.h"
 #include "heap/engine.h"
 #include "heap/sampler.h"
+#include "heap/state.h"
 #include "heap/tracefile.h"
 #include "pystack/pystack.h"
 #include "wire/encode.h"
 
 enum { MT_STACK_CACHE_ENTRIES = 4096, MT_STACK_CACHE_SHIFT = 64 - 12, MT_REGION_CLOCKS = 512, MT_REGION_SHIFT = 20 };
-
-#define MT_RATE_PAUSED UINT64_MAX /* sampling rate: no samples */
 
 struct mt_stack_cache_entry {
     uint64_t key;
@@ -58,43 +57,6 @@ struct mt_thread {
     char name[16];
 };
 
-/* One per process; zero in a process that does not record. */
-struct mt_engine {
-    struct mt_engine_config config;
-    const uint32_t *live_mode; /* shared: enum mt_engine_mode as hooks see it, in a WIPEONFORK page so that it reads OFF in
-                                  a fork child; a constant OFF before the first start */
-    enum mt_engine_mode mode;  /* shared: the same for everybody else, not wiped */
-    bool native, python;
-    bool threads_begun;        /* shared: more than one thread may exist; never reset but by fork */
-    uint64_t rate;             /* shared */
-    uint32_t rate_generation;  /* shared */
-    uint32_t next_stream;      /* shared, fetch_add */
-    uint32_t generation;       /* shared: even: number of the trace; odd: between two traces; pairing R1 */
-    bool unfinished;           /* a trace was started and not closed */
-    bool may_restart;          /* recording may begin (again) later: countdowns stay at 0 while it is off */
-    bool (*announce)(void);    /* see mt_engine_on_thread */
-    const volatile uint64_t *tick;
-    uint64_t next_rss_clock;   /* shared */
-    uint64_t start_clock;
-    struct mt_trace_header *header;
-    uint32_t *mode_page;       /* the page behind live_mode: mode, and 1: this process made it; both 0 in fork children */
-    void (*restart_after_fork)(void);
-    bool restart_pending; /* a fork child that has not recorded anything yet */
-    struct mt_spinlock threads_lock; /* guards threads, free_blocks */
-    struct mt_thread *threads;
-    struct mt_thread *free_blocks;
-    struct mt_spinlock orphan_lock;
-    struct mt_thread *orphan; /* stream of threads past their end */
-    uint64_t seed;
-    uint64_t key_salt; /* differs for every trace: stack caches of the parent's trace never match in a fork child */
-};
-extern struct mt_engine g_mt MT_HIDDEN;
-
-MT_INLINE enum mt_engine_mode mt_mode(void)
-{
-    return mt_load_relaxed(&g_mt.mode);
-}
-
 /* Clock of the last event along any reuse of an address, by 1 MiB region; one cache line each so that threads working in
  * their own arenas do not share lines. */
 struct mt_region_clock {
@@ -103,17 +65,8 @@ struct mt_region_clock {
 };
 extern struct mt_region_clock g_mt_regions[MT_REGION_CLOCKS] MT_HIDDEN;
 
-/* No atfork handler ran (_Fork, clone), and this process has its parent's memory: the page has been wiped. */
-MT_INLINE bool mt_is_unnoticed_child(void)
-{
-    return mt_load_relaxed(&g_mt.header) != NULL && g_mt.mode_page != NULL && mt_load_relaxed(&g_mt.mode_page[1]) == 0;
-}
-
 /* Gives the calling thread its block; false when there is no memory (counted once a try). */
 bool mt_thread_attach(void) MT_CHECKED;
-/* gate.c. Starts the trace of a fork child that has none yet; true when it records now. Only while the process has one
- * thread: what others did meanwhile would be lost. */
-bool mt_engine_restart_in_child(void);
 /* The calling thread allocates after its end was seen (a TSD destructor of another library in the last round): gives it a
  * block for good, as nobody tells of its end again. Such a block is not in the list of threads: its TLS may vanish at any
  * time. Bounded; false: the event is dropped and counted. */
@@ -123,8 +76,6 @@ bool mt_thread_revive(void) MT_CHECKED;
 bool mt_thread_adopt(struct mt_thread *t) MT_CHECKED;
 /* A block not tied to a thread (the orphan stream). */
 struct mt_thread *mt_thread_new_block(void);
-/* Writes a THREAD record with the present name when it is new or changed. */
-void mt_thread_note_name(struct mt_thread *t);
 void mt_thread_forget_all_but(struct mt_thread *self); /* fork child */
 
 /* The depth, if the thread is inside mt_engine_enter_own and in no hook; else 0. */
@@ -156,10 +107,6 @@ MT_INLINE void mt_section_ends(struct mt_thread *t, uint32_t depth)
     mt_store_release(&t->recording, 0u);
     t_mt.depth = depth;
 }
-
-/* lifecycle.c. Counts a sample of the calling thread, which is in a section: cheaper than mt_engine_count while there is
- * one thread. */
-void mt_engine_count_sample(void);
 
 /* ---- journal.c ----------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,67 @@
+/* fork.c: see fork.h. */
+#include "heap/fork.h"
+
+#include "heap/aggregate.h"
+#include "heap/livetab.h"
+#include "heap/meta.h"
+#include "heap/modules.h"
+#include "heap/thread.h"
+
+#include <string.h>
+
+void mt_engine_on_fork(void (*restart)(void))
+{
+    g_mt.restart_after_fork = restart;
+}
+
+bool mt_fork_begin_trace(void)
+{
+    if (!mt_load_relaxed(&g_mt.restart_pending)) {
+        return false;
+    }
+    t_mt.depth++;
+    mt_store_relaxed(&g_mt.restart_pending, false);
+    g_mt.restart_after_fork();
+    t_mt.depth--;
+    return mt_mode() != MT_MODE_OFF;
+}
+
+void mt_engine_threads_begin(void)
+{
+    (void)mt_fork_begin_trace();
+    mt_store_release(&g_mt.threads_begun, true);
+}
+
+void mt_engine_fork_child(void)
+{
+    if (g_mt.header == NULL && mt_mode() == MT_MODE_OFF) {
+        return;
+    }
+    /* The parent's slots and header are not mapped here (DONTFORK): forget them before anything touches them. */
+    bool recorded = mt_mode() != MT_MODE_OFF; /* this copy is not wiped */
+    mt_state_set_header(NULL);
+    g_mt.unfinished = false;
+    mt_state_publish_mode(MT_MODE_OFF);
+    mt_livetab_show(MT_FILTER_NONE);
+    mt_livetab_after_fork();
+    mt_tracefile_after_fork();
+    mt_meta_after_fork();
+    mt_aggregate_after_fork();
+    mt_modules_after_fork();
+    mt_unwind_after_fork();
+    struct mt_thread *self = t_mt.thread;
+    mt_thread_forget_all_but(self);
+    g_mt.threads_begun = false;
+    memset(g_mt_regions, 0, sizeof g_mt_regions);
+    if (self != NULL) {
+        /* Starts as a new thread of a new process: own stream, own random numbers. */
+        mt_thread_forget_all_but(NULL);
+        self->next = g_mt.free_blocks;
+        g_mt.free_blocks = self;
+        t_mt.thread = NULL;
+        t_mt.state = MT_THREAD_NEW;
+    }
+    t_mt.left = 0;
+    g_mt.next_stream = 0;
+    g_mt.restart_pending = recorded && g_mt.restart_after_fork != NULL;
+}

@@ -1,0 +1,60 @@
+/* state.c: see state.h. */
+#include "heap/state.h"
+
+#include "heap/livetab.h"
+#include "heap/thread.h"
+
+__thread struct mt_tls t_mt __attribute__((tls_model("initial-exec")));
+static const uint32_t g_mode_off = MT_MODE_OFF;
+struct mt_engine g_mt = {
+    .live_mode = &g_mode_off,
+    .threads_lock = MT_SPINLOCK_INIT(MT_RANK_AGENT),
+    .orphan_lock = MT_SPINLOCK_INIT(MT_RANK_ORPHAN),
+};
+
+void mt_state_set_header(struct mt_trace_header *header)
+{
+    mt_store_release(&g_mt.header, header);
+    mt_account_move_to(header);
+}
+
+void mt_state_make_mode_page(void)
+{
+    void *page = NULL;
+    if (g_mt.mode_page == NULL && mt_os_map_anonymous(mt_os_page_bytes(), &page) == MT_OK) {
+        (void)mt_os_advise_wipeonfork(page, mt_os_page_bytes()); /* kernel before 4.14: the atfork handler must do */
+        g_mt.mode_page = page;
+    }
+    if (g_mt.mode_page == NULL) {
+        static uint32_t plain[2]; /* no memory: likewise */
+        g_mt.mode_page = plain;
+    }
+    if (g_mt.live_mode != g_mt.mode_page) {
+        mt_store_release(&g_mt.live_mode, (const uint32_t *)g_mt.mode_page);
+    }
+    mt_store_relaxed(&g_mt.mode_page[1], 1u);
+}
+
+void mt_state_publish_mode(enum mt_engine_mode mode)
+{
+    mt_store_release(&g_mt.mode, mode);
+    if (g_mt.mode_page != NULL) {
+        mt_store_release(g_mt.mode_page, (uint32_t)mode);
+    }
+}
+
+void mt_engine_stop(enum mt_trace_state state)
+{
+    enum mt_engine_mode before = mt_exchange_acq_rel(&g_mt.mode, MT_MODE_OFF);
+    mt_state_publish_mode(MT_MODE_OFF);
+    mt_livetab_show(MT_FILTER_NONE);
+    if (before == MT_MODE_OFF) {
+        return;
+    }
+    if (g_mt.header != NULL) {
+        mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
+        mt_store_release(&g_mt.header->state, (uint32_t)state);
+    }
+    /* Slots stay mapped: other threads may be writing their last record; the reader takes slots as they are. Whoever can
+     * wait for them calls mt_engine_finish. */
+}
