@@ -10,7 +10,7 @@ PYTEST = MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python -m pytest 
 
 BUILD_PACKAGES := gcc make cmake ninja-build libelf-dev libdw-dev libzstd-dev libiberty-dev
 TEST_PACKAGES := g++ libcmocka-dev libunwind-dev clang libclang-rt-14-dev valgrind python3-venv python3-dev python3-numpy \
-    redis-server redis-tools sqlite3 libjemalloc-dev libgoogle-perftools-dev binutils bzip2 golang-go
+    redis-server redis-tools sqlite3 libjemalloc-dev libgoogle-perftools-dev libmimalloc-dev binutils bzip2 golang-go
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all

@@ -33,7 +33,8 @@ TARGETS = pathlib.Path(os.environ.get("MEMTAP_TARGETS", MEMTAP.parent.parent / "
 PYTHON_TARGETS = TESTS / "targets"
 PYENV = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv")) / "versions"
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
-OPTIONAL_TARGETS = ("rusty", "linked_jemalloc", "linked_tcmalloc", "linked_static_jemalloc")  # need a compiler or library
+OPTIONAL_TARGETS = ("rusty", "linked_jemalloc", "linked_tcmalloc", "linked_mimalloc", "linked_static_jemalloc",
+                    "holds_jemalloc", "holds_tcmalloc", "holds_mimalloc")  # need a compiler or library
 TIMEOUT_S = 300
 
 # A runner in the background (nohup, a shell's &) hands down ignored signals; programs under test start with the usual ones.

@@ -7,7 +7,8 @@
  *
  * What "heap" means (peak_bytes, leaked_bytes, totals): the malloc family, Python allocator domains, anonymous mmap and
  * brk made by the program. Not counted, but kept as sites of another storage: file-backed maps (page cache, shared),
- * thread stacks (reserved, not used), and interpreter arenas when their objects are recorded one by one.
+ * thread stacks (reserved, not used), interpreter arenas when their objects are recorded one by one, and what the
+ * program's malloc maps for itself.
  * An allocation of zero bytes counts as an allocation of 0 bytes.
  *
  * Sample mode: amounts are Horvitz-Thompson estimates (analysis/estimate.h) with their variance; exact traces have
@@ -37,7 +38,7 @@ enum mt_storage {
     MT_STORAGE_HEAP,   /* counted in the heap */
     MT_STORAGE_FILE,   /* file-backed map */
     MT_STORAGE_STACK,  /* thread stack */
-    MT_STORAGE_ARENA,  /* interpreter arena whose objects are recorded */
+    MT_STORAGE_ARENA,  /* what an allocator maps for blocks that are recorded: an interpreter's, or malloc's own */
     MT_STORAGE__COUNT
 };
 const char *mt_storage_name(enum mt_storage storage);

@@ -5,6 +5,7 @@
 #include "hook/hook.h"
 #include "hook/loader.h"
 #include "hook/originals.h"
+#include "hook/owner.h"
 #include "hook/pymem.h"
 
 static bool g_python_wanted;
@@ -45,6 +46,7 @@ mt_status mt_hooks_install(enum mt_hook_method method, bool python_allocators)
         mt_thread_install();
         mt_fork_install();
         status = mt_got_install(method == MT_HOOK_PRELOAD);
+        mt_owner_find_allocators();
         mt_loader_start();
         mt_hooks_python_arrived();
     }

@@ -15,6 +15,7 @@
 #include "heap/modules.h"
 #include "hook/elf.h"
 #include "hook/got.h"
+#include "hook/owner.h"
 #include "hook/pymem.h"
 
 #include <dlfcn.h>
@@ -64,6 +65,7 @@ void mt_loader_safe_point(void)
     mt_engine_enter();
     mt_modules_refresh();
     mt_got_rescan();
+    mt_owner_find_allocators();
     if (went) {
         mt_pymem_objects_gone();
     }

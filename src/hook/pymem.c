@@ -11,8 +11,8 @@
 #include "base/objects.h"
 #include "heap/engine.h"
 #include "hook/elf.h"
+#include "hook/owner.h"
 #include "hook/pydomain.h"
-#include "hook/range.h"
 #include "hook/table.h"
 
 #include <string.h>
@@ -321,7 +321,7 @@ static void mark_mimalloc_arenas(struct kind kind)
     uint64_t low = 0;
     uint64_t high = 0;
     if (kind.family == FAMILY_MIMALLOC && mt_elf_range_of((uint64_t)(uintptr_t)g_python.set, &low, &high)) {
-        mt_range_arenas_of(low, high);
+        mt_owner_set_arenas(low, high);
     }
 }
 
@@ -389,7 +389,7 @@ void mt_pymem_uninstall(void)
         }
     }
     unwrap_arenas();
-    mt_range_arenas_of(0, 0);
+    mt_owner_set_arenas(0, 0);
     g_python.installed = false;
 }
 
@@ -399,5 +399,5 @@ void mt_pymem_objects_gone(void)
         return;
     }
     memset(&g_python, 0, sizeof g_python);
-    mt_range_arenas_of(0, 0);
+    mt_owner_set_arenas(0, 0);
 }

@@ -7,21 +7,11 @@
  */
 #include "hook/range.h"
 
-#include "base/atomic.h"
 #include "base/os.h"
 #include "heap/engine.h"
+#include "hook/owner.h"
 
 #include <linux/mman.h>
-
-static uint64_t g_arenas_low; /* pairing H2: high is stored first, low last with release; low is read with acquire */
-static uint64_t g_arenas_high;
-
-void mt_range_arenas_of(uint64_t low, uint64_t high)
-{
-    mt_store_release(&g_arenas_low, UINT64_MAX);
-    mt_store_release(&g_arenas_high, high);
-    mt_store_release(&g_arenas_low, low);
-}
 
 static size_t whole_pages(size_t bytes)
 {
@@ -47,11 +37,26 @@ static enum mt_map_kind kind_of(const struct mt_map_call *call, const struct mt_
     if ((call->flags & MAP_STACK) != 0) {
         return MT_MAP_STACK;
     }
-    bool arena = regs->pc >= mt_load_acquire(&g_arenas_low) && regs->pc < mt_load_relaxed(&g_arenas_high);
-    return arena ? MT_MAP_ARENA : MT_MAP_ANONYMOUS;
+    return mt_owner_kind(regs->pc);
 }
 
-void *mt_range_map(const struct mt_map_call *call, const struct mt_frame_regs *regs)
+/* What an allocator maps inside a call that is being recorded is a record of its own, as Python's arenas are (pymem.c): the
+ * recorder is not in the middle of one there. Returns the depth to go back to. */
+static uint32_t step_out(uint64_t pc)
+{
+    uint32_t depth = t_mt.depth;
+    if (depth == 1 && t_mt.state == MT_THREAD_READY && mt_owner_kind(pc) == MT_MAP_ALLOCATOR) {
+        t_mt.depth = 0;
+    }
+    return depth;
+}
+
+static void step_back(uint32_t depth)
+{
+    t_mt.depth = depth;
+}
+
+static void *map(const struct mt_map_call *call, const struct mt_frame_regs *regs)
 {
     enum mt_verdict verdict = mt_engine_begin_range();
     void *addr = call->real(call->addr, call->bytes, call->protection, call->flags, call->fd, call->offset);
@@ -69,7 +74,15 @@ void *mt_range_map(const struct mt_map_call *call, const struct mt_frame_regs *r
     return addr;
 }
 
-MT_NOINLINE int mt_range_unmap(void *addr, size_t bytes, const struct mt_originals *real)
+void *mt_range_map(const struct mt_map_call *call, const struct mt_frame_regs *regs)
+{
+    uint32_t depth = step_out(regs->pc);
+    void *addr = map(call, regs);
+    step_back(depth);
+    return addr;
+}
+
+static int unmap(void *addr, size_t bytes, const struct mt_originals *real)
 {
     if (bytes == 0 || !is_page_aligned(addr) || whole_pages(bytes) < bytes) {
         return real->munmap(addr, bytes); /* will fail */
@@ -84,26 +97,63 @@ MT_NOINLINE int mt_range_unmap(void *addr, size_t bytes, const struct mt_origina
     return result;
 }
 
-/* old_bytes 0 duplicates a shared mapping, MREMAP_DONTUNMAP leaves the old range mapped: only the new one is recorded. */
-MT_NOINLINE void *mt_range_remap(void *old, size_t old_bytes, size_t bytes, int flags, void *addr,
-                                 const struct mt_originals *real)
+MT_NOINLINE int mt_range_unmap(void *addr, size_t bytes, const struct mt_originals *real)
 {
-    MT_CAPTURE_CALLER(regs);
+    uint32_t depth = step_out((uint64_t)(uintptr_t)__builtin_return_address(0));
+    int result = unmap(addr, bytes, real);
+    step_back(depth);
+    return result;
+}
+
+struct remap_call {
+    void *old;
+    size_t old_bytes, bytes;
+    int flags;
+    void *addr;
+    void *(*real)(void *old, size_t old_bytes, size_t bytes, int flags, void *addr);
+};
+
+/* What an allocator moves is its own, also where its mapping was made inside a recorded call and went unrecorded. */
+static void record_move(const struct remap_call *call, void *addr, const struct mt_frame_regs *regs)
+{
+    enum mt_map_kind owner = mt_owner_kind(regs->pc);
+    if (owner == MT_MAP_ANONYMOUS) {
+        mt_engine_end_remap(call->old, whole_pages(call->old_bytes), addr, whole_pages(call->bytes), regs);
+        return;
+    }
+    mt_engine_note_unmap(call->old, whole_pages(call->old_bytes));
+    mt_engine_end_map(addr, whole_pages(call->bytes), owner, regs);
+}
+
+/* old_bytes 0 duplicates a shared mapping, MREMAP_DONTUNMAP leaves the old range mapped: only the new one is recorded. */
+static void *remap(const struct remap_call *call, const struct mt_frame_regs *regs)
+{
     enum mt_verdict verdict = mt_engine_begin_range();
-    void *result = real->mremap(old, old_bytes, bytes, flags, addr);
+    void *result = call->real(call->old, call->old_bytes, call->bytes, call->flags, call->addr);
     if (!failed(result)) {
-        mt_unwind_forget_range((uint64_t)(uintptr_t)old, whole_pages(old_bytes));
+        mt_unwind_forget_range((uint64_t)(uintptr_t)call->old, whole_pages(call->old_bytes));
     }
     if (verdict == MT_SKIP) {
         return result;
     }
     if (failed(result)) {
         mt_engine_abandon();
-    } else if (old_bytes == 0 || (flags & MREMAP_DONTUNMAP) != 0) {
-        mt_engine_end_map(result, whole_pages(bytes), MT_MAP_MREMAP, &regs);
+    } else if (call->old_bytes == 0 || (call->flags & MREMAP_DONTUNMAP) != 0) {
+        mt_engine_end_map(result, whole_pages(call->bytes), MT_MAP_MREMAP, regs);
     } else {
-        mt_engine_end_remap(old, whole_pages(old_bytes), result, whole_pages(bytes), &regs);
+        record_move(call, result, regs);
     }
+    return result;
+}
+
+MT_NOINLINE void *mt_range_remap(void *old, size_t old_bytes, size_t bytes, int flags, void *addr,
+                                 const struct mt_originals *real)
+{
+    MT_CAPTURE_CALLER(regs);
+    struct remap_call call = { old, old_bytes, bytes, flags, addr, real->mremap };
+    uint32_t depth = step_out(regs.pc);
+    void *result = remap(&call, &regs);
+    step_back(depth);
     return result;
 }
 
@@ -111,7 +161,8 @@ MT_NOINLINE void *mt_range_remap(void *old, size_t old_bytes, size_t bytes, int 
 static void record_break(char *before, char *after, const struct mt_frame_regs *regs)
 {
     if (after > before) {
-        mt_engine_end_map(before, (size_t)(after - before), MT_MAP_BRK, regs);
+        enum mt_map_kind owner = mt_owner_kind(regs->pc);
+        mt_engine_end_map(before, (size_t)(after - before), owner == MT_MAP_ANONYMOUS ? MT_MAP_BRK : owner, regs);
         return;
     }
     if (after < before) {
@@ -126,21 +177,28 @@ static char *current_break(void)
     return mt_bank0_sbrk(0);
 }
 
-MT_NOINLINE int mt_range_brk(void *addr, const struct mt_originals *real)
+static int move_break(void *addr, const struct mt_frame_regs *regs, const struct mt_originals *real)
 {
-    MT_CAPTURE_CALLER(regs);
     if (mt_engine_begin_range() == MT_SKIP) {
         return real->brk(addr);
     }
     char *before = current_break();
     int result = real->brk(addr);
-    record_break(before, current_break(), &regs);
+    record_break(before, current_break(), regs);
     return result;
 }
 
-MT_NOINLINE void *mt_range_sbrk(intptr_t increment, const struct mt_originals *real)
+MT_NOINLINE int mt_range_brk(void *addr, const struct mt_originals *real)
 {
     MT_CAPTURE_CALLER(regs);
+    uint32_t depth = step_out(regs.pc);
+    int result = move_break(addr, &regs, real);
+    step_back(depth);
+    return result;
+}
+
+static char *grow_break(intptr_t increment, const struct mt_frame_regs *regs, const struct mt_originals *real)
+{
     if (increment == 0 || mt_engine_begin_range() == MT_SKIP) {
         return real->sbrk(increment);
     }
@@ -148,7 +206,16 @@ MT_NOINLINE void *mt_range_sbrk(intptr_t increment, const struct mt_originals *r
     if (failed(before)) {
         mt_engine_abandon();
     } else {
-        record_break(before, before + increment, &regs);
+        record_break(before, before + increment, regs);
     }
+    return before;
+}
+
+MT_NOINLINE void *mt_range_sbrk(intptr_t increment, const struct mt_originals *real)
+{
+    MT_CAPTURE_CALLER(regs);
+    uint32_t depth = step_out(regs.pc);
+    void *before = grow_break(increment, &regs, real);
+    step_back(depth);
     return before;
 }

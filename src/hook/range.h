@@ -21,8 +21,4 @@ void *mt_range_remap(void *old, size_t old_bytes, size_t bytes, int flags, void 
 int mt_range_brk(void *addr, const struct mt_originals *real);
 void *mt_range_sbrk(intptr_t increment, const struct mt_originals *real);
 
-/* Anonymous mappings made by code in [low, high) are arenas of an interpreter whose objects are counted one by one. One
- * such range; 0, 0 for none. Context: [agent], loader hooks. */
-void mt_range_arenas_of(uint64_t low, uint64_t high);
-
 #endif

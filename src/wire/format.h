@@ -216,8 +216,8 @@ enum mt_allocator {
         MT_ALLOCATOR__COUNT
 };
 
-/* Nibble of MAP records. ARENA ranges hold interpreter arenas: their objects are counted one by one, so the range
- * itself is left out of totals. */
+/* Nibble of MAP records. ARENA ranges hold interpreter arenas, ALLOCATOR ranges are what the program's malloc maps for
+ * itself: their blocks are counted one by one, so the range itself is left out of totals. */
 enum mt_map_kind {
     MT_MAP_ANONYMOUS = 0,
     MT_MAP_FILE = 1,
@@ -225,6 +225,7 @@ enum mt_map_kind {
     MT_MAP_BRK = 3,
     MT_MAP_MREMAP = 4,
     MT_MAP_ARENA = 5,
+    MT_MAP_ALLOCATOR = 7,
 };
 
 /* One row of the aggregate table. */

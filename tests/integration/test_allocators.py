@@ -4,13 +4,28 @@ import pytest
 from conftest import run
 
 
-@pytest.mark.parametrize("name", ["linked", "linked_jemalloc", "linked_tcmalloc", "linked_tcmalloc_minimal", "linked_bump"])
+@pytest.mark.parametrize("name", ["linked", "linked_jemalloc", "linked_tcmalloc", "linked_tcmalloc_minimal", "linked_mimalloc", "linked_bump"])
 @pytest.mark.parametrize("mode", ["exact", "sample"])
 def test_a_shared_allocator_is_recorded_and_unharmed(record, target, name, mode):
     recording = record(target(name), mode=mode)
     assert recording.stdout == run([target(name)]).stdout
     if mode == "exact":
         recording.assert_truth()
+
+
+@pytest.mark.parametrize("mode", ["exact", "sample"])
+@pytest.mark.parametrize("name", ["holds", "holds_jemalloc", "holds_tcmalloc", "holds_tcmalloc_minimal", "holds_mimalloc"])
+def test_what_an_allocator_maps_for_itself_is_not_held_twice(record, target, name, mode):
+    """Its mappings are a storage of their own; the program's two mappings are the only ones that count, to the byte."""
+    recording = record(target(name), mode=mode)
+    truth, held = recording.truth, recording.stats["by_allocator"]
+    assert held["mmap"]["bytes"] == truth["map_bytes"] and "sbrk" not in held
+    if mode == "exact":
+        assert held["malloc"]["peak_bytes"] - truth["blocks"] * truth["block_bytes"] < 10_000  # and what starts a thread
+        recording.assert_stats_follow()
+    kept_in_maps = recording.stats["by_storage"].get("arena", {"bytes": 0})["bytes"]
+    if name in ("holds_jemalloc", "holds_tcmalloc", "holds_tcmalloc_minimal"):  # others map once, before the program begins
+        assert kept_in_maps > 0.9 * truth["blocks"] * truth["block_bytes"]
 
 
 @pytest.mark.parametrize("name", ["linked_own", "linked_static_jemalloc"])

@@ -237,12 +237,13 @@ static void test_files_stacks_and_arenas_are_not_heap(void **state)
     builder_map(&b, 1, 10, MT_MAP_FILE, 0x10000000, 0x10000, 0);
     builder_map(&b, 1, 20, MT_MAP_STACK, 0x20000000, 0x20000, 0);
     builder_map(&b, 1, 30, MT_MAP_ARENA, 0x30000000, 0x40000, 0);
+    builder_map(&b, 1, 35, MT_MAP_ALLOCATOR, 0x38000000, 0x100000, 0);
     builder_map(&b, 1, 40, MT_MAP_BRK, 0x40000010, 0x123, 0);
     analyze(&b, NULL, &set, &a);
     assert_int_equal(a.totals.heap[MT_MEASURE_PEAK].bytes, 0x123);
     assert_int_equal(a.totals.storage[MT_STORAGE_FILE][MT_MEASURE_PEAK].bytes, 0x10000);
     assert_int_equal(a.totals.storage[MT_STORAGE_STACK][MT_MEASURE_LIVE].bytes, 0x20000);
-    assert_int_equal(a.totals.storage[MT_STORAGE_ARENA][MT_MEASURE_TOTAL].bytes, 0x40000);
+    assert_int_equal(a.totals.storage[MT_STORAGE_ARENA][MT_MEASURE_TOTAL].bytes, 0x140000);
     assert_int_equal(a.totals.allocator[MT_ALLOCATOR_SBRK][MT_MEASURE_LIVE].count, 1);
     mt_analysis_fini(&a);
     mt_trace_set_close(&set);

@@ -5,6 +5,7 @@
 
 #include "fakes/engine.h"
 #include "hook/originals.h"
+#include "hook/owner.h"
 #include "hook/range.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ static int stop(void **state)
     (void)state;
     assert_int_equal(t_mt.depth, 0);
     assert_int_equal(mt_g_fake.unbalanced, 0);
-    mt_range_arenas_of(0, 0);
+    mt_owner_set_arenas(0, 0);
     fake_engine_stop();
     return 0;
 }
@@ -70,11 +71,19 @@ static void test_kinds_are_told_apart(void **state)
     for (uint64_t arenas = 0; arenas < 2; arenas++) { /* the second call from here is one of an arena owner */
         munmap(map(PAGE), PAGE);
         assert_int_equal(mt_g_fake.maps[MT_MAP_ARENA], arenas);
-        mt_range_arenas_of(mt_g_fake.last_pc, mt_g_fake.last_pc + 1);
+        mt_owner_set_arenas(mt_g_fake.last_pc, mt_g_fake.last_pc + 1);
     }
     munmap(file, PAGE);
     munmap(stack, PAGE);
     close(fd);
+}
+
+/* A program's function that libc calls and that jumps to mmap returns into libc. */
+static void test_libc_is_not_taken_for_an_allocator(void **state)
+{
+    (void)state;
+    mt_owner_find_allocators();
+    assert_int_equal(mt_owner_kind(mt_originals_get(0, MT_HOOK_malloc)), MT_MAP_ANONYMOUS);
 }
 
 static void test_a_failed_mapping_records_nothing(void **state)
@@ -146,6 +155,7 @@ static const struct CMUnitTest tests[] = {
     HOOK_TEST(test_a_mapping_counts_whole_pages),
     HOOK_TEST(test_a_part_may_be_unmapped),
     HOOK_TEST(test_kinds_are_told_apart),
+    HOOK_TEST(test_libc_is_not_taken_for_an_allocator),
     HOOK_TEST(test_a_failed_mapping_records_nothing),
     HOOK_TEST(test_an_invalid_unmapping_fails_unrecorded),
     HOOK_TEST(test_mremap_moves_and_grows),

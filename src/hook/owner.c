@@ -1,0 +1,107 @@
+/* owner.c: see owner.h. */
+#include "hook/owner.h"
+
+#include "base/atomic.h"
+#include "base/objects.h"
+#include "hook/elf.h"
+#include "hook/originals.h"
+
+enum { ARENAS = MT_BANKS, RANGES };
+
+/* A range of code; empty when both are 0. Writers: one at a time, in [agent] or under the loader hooks. Pairing H2: low is
+ * made impossible first, high is stored, then low with release; low is read with acquire. */
+struct code {
+    uint64_t low, high;
+};
+
+static struct code g_code[RANGES]; /* one a bank, then the interpreter's */
+
+static void publish(struct code *code, struct code now)
+{
+    if (code->low == now.low && code->high == now.high) {
+        return;
+    }
+    mt_store_release(&code->low, UINT64_MAX);
+    mt_store_release(&code->high, now.high);
+    mt_store_release(&code->low, now.low);
+}
+
+static bool holds(const struct code *code, uint64_t pc)
+{
+    return pc >= mt_load_acquire(&code->low) && pc < mt_load_relaxed(&code->high);
+}
+
+enum mt_map_kind mt_owner_kind(uint64_t pc)
+{
+    if (holds(&g_code[ARENAS], pc)) {
+        return MT_MAP_ARENA;
+    }
+    for (unsigned bank = 0; bank < MT_BANKS; bank++) {
+        if (holds(&g_code[bank], pc)) {
+            return MT_MAP_ALLOCATOR;
+        }
+    }
+    return MT_MAP_ANONYMOUS;
+}
+
+void mt_owner_set_arenas(uint64_t low, uint64_t high)
+{
+    publish(&g_code[ARENAS], (struct code){ low, high });
+}
+
+/* ---- allocators --------------------------------------------------------------------------------------------------------- */
+
+struct search {
+    struct code found[MT_BANKS];
+    bool executable_seen; /* it comes first */
+};
+
+static struct code extent_of(const struct dl_phdr_info *info)
+{
+    struct code code = { UINT64_MAX, 0 };
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        uint64_t start = info->dlpi_addr + header->p_vaddr;
+        if (header->p_type == PT_LOAD) {
+            code.low = start < code.low ? start : code.low;
+            code.high = start + header->p_memsz > code.high ? start + header->p_memsz : code.high;
+        }
+    }
+    return code;
+}
+
+/* A function of the program's that libc calls back and that ends in a jump to mmap returns into libc. */
+static bool is_libc(const struct mt_elf_object *object)
+{
+    return mt_elf_find(object, "__libc_start_main", mt_elf_gnu_hash("__libc_start_main")) != 0;
+}
+
+static int visit(struct dl_phdr_info *info, size_t bytes, void *context)
+{
+    (void)bytes;
+    struct search *search = context;
+    struct mt_elf_object object;
+    if (!search->executable_seen) {
+        search->executable_seen = true;
+        return 0;
+    }
+    struct code code = extent_of(info);
+    for (unsigned bank = 0; bank < MT_BANKS; bank++) {
+        uint64_t address = mt_originals_get(bank, MT_HOOK_malloc);
+        if (address >= code.low && address < code.high && mt_elf_from_phdr(info, &object) && !is_libc(&object)) {
+            search->found[bank] = code;
+        }
+    }
+    return 0;
+}
+
+void mt_owner_find_allocators(void)
+{
+    struct search search = { .executable_seen = false };
+    if (!mt_objects_walk(visit, &search)) {
+        return;
+    }
+    for (unsigned bank = 0; bank < MT_BANKS; bank++) {
+        publish(&g_code[bank], search.found[bank]);
+    }
+}
