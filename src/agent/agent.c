@@ -1,13 +1,19 @@
 /* agent.c: composition root of libmemtap-agent.so: reads the configuration, wires hooks, Python and engine together.
  *
- * Decides: when recording starts (constructor, or later by include/memtap/agent.h: control.c), what a fork child does. There
- * is no agent thread: under `memtap run` the tool outside keeps the clock page, so the program's thread count is unchanged.
+ * Decides: when recording starts (before any code of the program, or later by include/memtap/agent.h: control.c), what a
+ * fork child does. The agent is linked with -z initfirst: the loader runs its constructor before those of libraries and
+ * before .preinit_array, once all objects are relocated. One object has this place, the one mapped last of those that ask
+ * (libpthread before glibc 2.34): without it, the first hooked call of a constructor starts the agent. See
+ * docs/decisions/0018.
+ * There is no agent thread: under `memtap run` the tool outside keeps the clock page, so the program's thread count is unchanged.
  * A failure anywhere leaves the program running unrecorded.
  */
 #include "agent/control.h"
 #include "agent/recording.h"
 #include "base/os.h"
 #include "hook/hook.h"
+
+extern void *__libc_stack_end __attribute__((weak)); /* ld.so: where the kernel put the program's arguments */
 
 static struct mt_agent_config g_config;
 static uint64_t g_pid;
@@ -56,10 +62,13 @@ static void start_preloaded(void)
     mt_hooks_on_load(mt_recording_look_for_python);
 }
 
-__attribute__((constructor)) static void agent_start(int argc, char **argv, char **envp)
+static void start(char **envp)
 {
-    (void)argc;
-    (void)argv;
+    static bool started;
+    if (started) {
+        return;
+    }
+    started = true;
     mt_engine_enter();
     if (mt_hooks_are_preloaded()) {
         mt_agent_config_read(envp, &g_config);
@@ -73,6 +82,22 @@ __attribute__((constructor)) static void agent_start(int argc, char **argv, char
         mt_engine_may_restart();
     }
     mt_engine_leave();
+}
+
+/* The environment as the kernel left it: argument count, arguments, NULL, environment. environ is not set yet. */
+void mt_hooks_first_call(void)
+{
+    if (&__libc_stack_end != NULL) {
+        uint64_t *stack = __libc_stack_end;
+        start((char **)(stack + 1 + stack[0] + 1));
+    }
+}
+
+__attribute__((constructor)) static void agent_start(int argc, char **argv, char **envp)
+{
+    (void)argc;
+    (void)argv;
+    start(envp);
 }
 
 __attribute__((destructor)) static void agent_end(void)

@@ -347,6 +347,11 @@ void *mt_elf_next(const char *name, bool unlocked, bool *ret_beside_malloc)
     return (void *)mt_elf_address(&search.object, search.symbol);
 }
 
+bool mt_elf_loader_is_done(void)
+{
+    return &_r_debug != NULL && _r_debug.r_map != NULL && _r_debug.r_state == RT_CONSISTENT;
+}
+
 /* The loader's own variables, an exported object of ld.so. */
 void mt_elf_learn_loader_lock(void)
 {

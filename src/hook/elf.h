@@ -65,6 +65,9 @@ bool mt_elf_defines_at(const struct mt_elf_object *object, const char *name, uin
 void *mt_elf_next(const char *name, bool unlocked, bool *ret_beside_malloc);
 /* The first definition in load order, NULL when there is none. Context: [agent], start of process, loader hooks. */
 void *mt_elf_lookup(const char *name);
+/* True when the loader is not busy adding objects: at start, that all are relocated and constructors may run. Any
+ * context. */
+bool mt_elf_loader_is_done(void);
 /* Tells base/objects where the loader's list lock is. Context: [agent] start. */
 void mt_elf_learn_loader_lock(void);
 /* True when [address, address + bytes) lies in a writable segment of a loaded object. Takes the loader's lock. */

@@ -20,6 +20,9 @@ enum mt_hook_method {
 /* True when the dynamic loader put the agent before the library that defines malloc: its exported hooks are found first.
  * Context: [agent], constructor. */
 bool mt_hooks_are_preloaded(void);
+/* Defined by agent/, or by nobody (tests of this folder): starts the agent. Called at the program's first hooked call when
+ * the agent's constructor has not run by then. Context: [hook], one thread, the loader has relocated everything. */
+extern void mt_hooks_first_call(void) MT_HIDDEN __attribute__((weak));
 /* Puts the hooks in place. python_allocators: count Python's small objects one by one. MT_E_UNSUPPORTED when the process
  * has no malloc to forward to. Idempotent. */
 mt_status mt_hooks_install(enum mt_hook_method method, bool python_allocators) MT_CHECKED;

@@ -3,14 +3,17 @@
  * Bootstrap functions are generated from the table: each finds its definition behind the agent in load order, remembers
  * it and forwards. A function nobody defines (dlopen in a process without libdl, an old libc without free_sized) keeps
  * its bootstrap function: the next call looks again, because a library may have brought it meanwhile.
+ * Until the agent has started nothing is remembered. The loader's own few calls look anew each time, so that the first
+ * call of the program's code comes here too and starts the agent, if the agent's constructor has not.
  */
 #include "hook/originals.h"
 
 #include "base/atomic.h"
 #include "base/objects.h"
 #include "hook/elf.h"
+#include "hook/hook.h"
 
-static bool g_early = true; /* before the agent's constructor: one thread, inside the loader */
+static bool g_early = true; /* the agent has not started: one thread, inside the loader */
 
 static mt_function *slot_of(unsigned bank, enum mt_hook_index index)
 {
@@ -20,10 +23,21 @@ static mt_function *slot_of(unsigned bank, enum mt_hook_index index)
 static mt_function find_next(enum mt_hook_index index)
 {
     mt_function found = (mt_function)(uintptr_t)mt_elf_next(mt_hook_row(index)->name, g_early, NULL);
-    if (found != NULL) {
+    if (found != NULL && !g_early) {
         mt_store_release(slot_of(0, index), found);
     }
     return found;
+}
+
+/* True when this call is the program's and has just started the agent: it goes to the hook once more. */
+static bool starts_agent(void)
+{
+    if (!g_early || mt_hooks_first_call == NULL || !mt_elf_loader_is_done()) {
+        return false;
+    }
+    mt_originals_early_end();
+    mt_hooks_first_call();
+    return true;
 }
 
 /* ---- fallbacks for functions an older libc lacks ----------------------------------------------------------------- */
@@ -63,6 +77,9 @@ static mt_function find_or_substitute(enum mt_hook_index index)
 #define BOOT(result, name, parameters, arguments)                                                                      \
     static result boot_##name parameters                                                                               \
     {                                                                                                                  \
+        if (starts_agent()) {                                                                                          \
+            return mt_bank0_##name arguments;                                                                          \
+        }                                                                                                              \
         result(*real) parameters = (result(*) parameters)find_or_substitute(MT_HOOK_##name);                          \
         return real != NULL ? real arguments : (result)0;                                                              \
     }
