@@ -21,17 +21,22 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { FUZZ_BATCH = 256, FUZZ_INPUT_MAX = 1 << 20, FUZZ_HEADER_LEAST = MT_TRACE_FIXED_BYTES + MT_EXTENT_ALIGN };
+enum {
+    FUZZ_BATCH = 256,
+    FUZZ_NESTED_MAX = 8,
+    FUZZ_INPUT_MAX = 1 << 20,
+    FUZZ_HEADER_LEAST = MT_TRACE_FIXED_BYTES + MT_EXTENT_ALIGN,
+};
 
 /* Makes magic, version and size of the file header right, with the version and, when packed, the size it nearly has.
  * Returns where the extents begin. */
 static size_t fuzz_repair_header(uint8_t *data)
 {
-    uint16_t major = data[8] == MT_TRACE_MAJOR_PACKED ? MT_TRACE_MAJOR_PACKED : MT_TRACE_MAJOR;
+    uint16_t major = data[8] % MT_TRACE_MAJOR + 1;
     uint32_t bytes;
     memcpy(&bytes, data + 12, sizeof bytes);
     bytes = bytes / MT_EXTENT_ALIGN * MT_EXTENT_ALIGN % (2 * MT_TRACE_HEADER_BYTES);
-    bytes = major == MT_TRACE_MAJOR ? MT_TRACE_HEADER_BYTES : bytes > FUZZ_HEADER_LEAST ? bytes : FUZZ_HEADER_LEAST;
+    bytes = major < MT_TRACE_MAJOR_SHORT ? MT_TRACE_HEADER_BYTES : bytes > FUZZ_HEADER_LEAST ? bytes : FUZZ_HEADER_LEAST;
     memcpy(data, MT_TRACE_MAGIC, 8);
     memcpy(data + 8, &major, sizeof major);
     memcpy(data + 12, &bytes, sizeof bytes);
@@ -89,16 +94,11 @@ static void fuzz_views(const struct mt_trace_set *set, const struct mt_analysis 
     mt_frames_free(frames);
 }
 
-static void fuzz_read(const uint8_t *data, size_t size)
+static void fuzz_trace(struct mt_trace *trace)
 {
-    struct mt_trace *trace;
     struct mt_cursor *cursor;
     struct mt_analysis analysis;
-    struct mt_wire_error error;
     static struct mt_event batch[FUZZ_BATCH];
-    if (mt_trace_open_memory(data, size, &trace, &error) != MT_OK) {
-        return;
-    }
     struct mt_trace_set set = { &trace, 1 };
     if (mt_cursor_new(trace, UINT64_MAX, &cursor) == MT_OK) {
         while (mt_cursor_next(cursor, batch, FUZZ_BATCH) > 0) {
@@ -116,6 +116,22 @@ static void fuzz_read(const uint8_t *data, size_t size)
         fuzz_views(&set, &analysis);
     }
     mt_analysis_fini(&analysis);
+}
+
+static void fuzz_read(const uint8_t *data, size_t size)
+{
+    struct mt_trace *trace, *nested;
+    struct mt_wire_error error;
+    if (mt_trace_open_memory(data, size, &trace, &error) != MT_OK) {
+        return;
+    }
+    fuzz_trace(trace);
+    for (size_t i = 0; i < mt_trace_nested_count(trace) && i < FUZZ_NESTED_MAX; i++) {
+        if (mt_trace_open_nested(trace, i, &nested, &error) == MT_OK) {
+            fuzz_trace(nested);
+            mt_trace_close(nested);
+        }
+    }
     mt_trace_close(trace);
 }
 

@@ -6,6 +6,7 @@ specification, so that a writer and a reader that agree on the same mistake are 
 
     trace = tracefile.load("x.mtap")
     trace.events         every event of every thread, merged by (clock, stream)
+    trace.processes      the traces of other processes in the same file
     trace.native_stack(n), trace.python_stack(n)   the frames of a stack
 What follows from the events (live set, peak, amounts by function) is in tracereplay.py.
 """
@@ -25,7 +26,8 @@ MAGIC = b"\x89MTAP\r\n\x1a"
 BLOCK_MAGIC = 0x4B42544D
 EXACT, SAMPLE, AGGREGATE = 1, 2, 4
 STATE_NAMES = {1: "recording", 2: "ended", 3: "stopped", 4: "full", 5: "exec"}
-META, EVENTS, SLOT, AGGREGATE_TABLE, INDEX = 1, 2, 3, 4, 5
+META, EVENTS, SLOT, AGGREGATE_TABLE, INDEX, PROCESS = 1, 2, 3, 4, 5, 8
+PACKED = 1 << 7
 COUNTERS = (
     "dropped_events dropped_no_space dropped_no_thread truncated_stacks broken_stacks unknown_stacks "
     "python_walk_errors samples live_samples live_table_full threads native_nodes python_nodes stacks agent_bytes "
@@ -85,6 +87,7 @@ class Trace:
         self.rss = []
         self.events = []
         self.aggregate = []
+        self.processes = []
         self.read_header()
         self.read_streams()
         self.events.sort(key=lambda e: (e.clock, e.stream))
@@ -95,12 +98,13 @@ class Trace:
             raise FormatError("not a memtap trace")
         self.major, self.minor, header_bytes = struct.unpack_from("<HHI", data, 8)
         (command_bytes,) = struct.unpack_from("<H", data, 512)
-        expected = 4096 if self.major == 1 else (514 + command_bytes + 63) // 64 * 64
-        if self.major not in (1, 2) or header_bytes != expected:
-            raise FormatError(f"major {self.major}, header of {header_bytes} bytes")
-        self.header_bytes = header_bytes
         (self.flags, self.pid, _, self.start_clock, self.rate, self.parent_pid, self.file_tail, self.end_clock,
          self.state, self.python_version, self.exit_status, self.rss_peak) = struct.unpack_from("<8Q2I2Q", data, 16)
+        short = self.major == 2 or (self.major == 3 and self.flags & PACKED)
+        expected = (514 + command_bytes + 63) // 64 * 64 if short else 4096
+        if self.major not in (1, 2, 3) or header_bytes != expected:
+            raise FormatError(f"major {self.major}, header of {header_bytes} bytes")
+        self.header_bytes = header_bytes
         self.counters = dict(zip(COUNTERS, struct.unpack_from("<32Q", data, 128)))
         self.command = data[514 : 514 + command_bytes].decode("utf-8", "replace").rstrip("\0").split("\0")
 
@@ -114,6 +118,13 @@ class Trace:
                 continue
             yield at, header
             at += header["extent_bytes"]
+            if header["type"] == PROCESS:
+                at = self.read_process(at - header["extent_bytes"] + 64, header["clock_first"])
+
+    def read_process(self, start, length):
+        """A trace of its own inside this one; returns where the next extent begins."""
+        self.processes.append(Trace(self.data[start : start + length]))
+        return (start + length + 63) // 64 * 64
 
     def block_header(self, at):
         names = ("magic type codec kind stored_bytes raw_bytes stream extent_bytes clock_first clock_last "

@@ -61,8 +61,8 @@ static void print_overview(FILE *to)
 
 static int print_version(void)
 {
-    (void)printf("memtap %s\nagent ABI %d\ntrace format %d.%d, packed %d\n", MEMTAP_VERSION, MT_AGENT_ABI, MT_TRACE_MAJOR,
-                 MT_TRACE_MINOR, MT_TRACE_MAJOR_PACKED);
+    (void)printf("memtap %s\nagent ABI %d\ntrace format %d.%d\n", MEMTAP_VERSION, MT_AGENT_ABI, MT_TRACE_MAJOR,
+                 MT_TRACE_MINOR);
     return fflush(stdout) == 0 ? MT_EXIT_OK : MT_EXIT_FAILED;
 }
 

@@ -116,6 +116,21 @@ mt_status mt_trace_open_memory(const void *data, size_t bytes, struct mt_trace *
     return status == MT_OK ? open_reader(reader, "", ret, ret_error) : status;
 }
 
+size_t mt_trace_nested_count(const struct mt_trace *outer)
+{
+    size_t count;
+    (void)mt_reader_nested(outer->reader, &count);
+    return count;
+}
+
+mt_status mt_trace_open_nested(const struct mt_trace *outer, size_t index, struct mt_trace **ret,
+                               struct mt_wire_error *ret_error)
+{
+    struct mt_reader *reader;
+    mt_status status = mt_reader_open_nested(outer->reader, index, &reader, ret_error);
+    return status == MT_OK ? open_reader(reader, outer->info.path, ret, ret_error) : status;
+}
+
 void mt_trace_close(struct mt_trace *t)
 {
     if (t == NULL) {

@@ -83,6 +83,11 @@ mt_status mt_trace_open(const char *path, struct mt_trace **ret, struct mt_wire_
 /* Over bytes in memory, borrowed until close. */
 mt_status mt_trace_open_memory(const void *data, size_t bytes, struct mt_trace **ret,
                                struct mt_wire_error *ret_error) MT_CHECKED;
+/* The traces of other processes inside this one, and one of them (index < count) as a trace of its own; it does not need
+ * `outer` afterwards. Its path is the file's. Errors as mt_trace_open. */
+size_t mt_trace_nested_count(const struct mt_trace *outer);
+mt_status mt_trace_open_nested(const struct mt_trace *outer, size_t index, struct mt_trace **ret,
+                               struct mt_wire_error *ret_error) MT_CHECKED;
 void mt_trace_close(struct mt_trace *trace);
 
 const struct mt_trace_info *mt_trace_info(const struct mt_trace *trace);

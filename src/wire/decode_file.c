@@ -13,7 +13,7 @@
 /* A packed trace's header ends where its command line does. */
 static bool header_size_is_possible(const struct mt_trace_header *h)
 {
-    uint32_t least = h->major >= MT_TRACE_MAJOR_PACKED ? MT_TRACE_FIXED_BYTES + MT_EXTENT_ALIGN : MT_TRACE_HEADER_BYTES;
+    uint32_t least = h->major >= MT_TRACE_MAJOR_SHORT ? MT_TRACE_FIXED_BYTES + MT_EXTENT_ALIGN : MT_TRACE_HEADER_BYTES;
     return h->header_bytes >= least && h->header_bytes % MT_EXTENT_ALIGN == 0 && h->header_bytes <= MT_BLOCK_RAW_MAX;
 }
 
@@ -31,7 +31,7 @@ static mt_status read_file_header(struct mt_reader *r, struct mt_wire_error *err
     if (got < MT_TRACE_FIXED_BYTES) {
         return mt_wire_fail(error, MT_E_TRUNCATED, got, "the file ends inside its header");
     }
-    if (h->major > MT_TRACE_MAJOR_PACKED) {
+    if (h->major > MT_TRACE_MAJOR) {
         return mt_wire_fail(error, MT_E_VERSION, 8, "written by a newer memtap: update to read it");
     }
     if (h->major == 0) {
@@ -53,19 +53,22 @@ static mt_status read_file_header(struct mt_reader *r, struct mt_wire_error *err
     return MT_OK;
 }
 
-static mt_status open_source(const struct mt_source *source, struct mt_reader **ret, struct mt_wire_error *error)
+/* Closes take_source on failure. inside: it is a trace inside another. */
+static mt_status open_source(struct mt_source take_source, bool inside, struct mt_reader **ret,
+                             struct mt_wire_error *error)
 {
     struct mt_reader *r = calloc(1, sizeof *r);
     if (r == NULL) {
+        mt_source_close(&take_source);
         return mt_wire_fail(error, MT_E_NOMEM, 0, "out of memory");
     }
-    r->source = *source;
+    r->source = take_source;
+    r->inside = inside;
     mt_status status = read_file_header(r, error);
     if (status == MT_OK) {
         status = mt_reader_scan(r, error);
     }
     if (status != MT_OK) {
-        r->source.fd = -1; /* the caller's until success */
         mt_reader_close(r);
         return status;
     }
@@ -80,17 +83,19 @@ mt_status mt_reader_open(const char *path, struct mt_reader **ret, struct mt_wir
     if (status != MT_OK) {
         return mt_wire_fail(ret_error, status, 0, "the file could not be opened");
     }
-    status = open_source(&source, ret, ret_error);
-    if (status != MT_OK) {
-        mt_source_close(&source);
-    }
-    return status;
+    return open_source(source, false, ret, ret_error);
 }
 
 mt_status mt_reader_open_memory(const void *data, size_t bytes, struct mt_reader **ret, struct mt_wire_error *ret_error)
 {
-    struct mt_source source = { .fd = -1, .memory = data, .bytes = bytes };
-    return open_source(&source, ret, ret_error);
+    return open_source(mt_source_of_memory(data, bytes), false, ret, ret_error);
+}
+
+mt_status mt_reader_open_nested(const struct mt_reader *outer, size_t index, struct mt_reader **ret,
+                                struct mt_wire_error *ret_error)
+{
+    const struct mt_nested *nested = &outer->nested[index];
+    return open_source(mt_source_window(&outer->source, nested->offset, nested->bytes), true, ret, ret_error);
 }
 
 void mt_reader_close(struct mt_reader *r)
@@ -103,6 +108,7 @@ void mt_reader_close(struct mt_reader *r)
         free(r->copies[i].data);
     }
     free(r->copies);
+    free(r->nested);
     free(r->extents);
     free(r);
 }
@@ -126,6 +132,12 @@ const struct mt_extent *mt_reader_extents(const struct mt_reader *reader, size_t
 {
     *ret_count = reader->count;
     return reader->extents;
+}
+
+const struct mt_nested *mt_reader_nested(const struct mt_reader *reader, size_t *ret_count)
+{
+    *ret_count = reader->nested_count;
+    return reader->nested;
 }
 
 mt_status mt_reader_read(const struct mt_reader *reader, uint64_t offset, void *data, size_t bytes, size_t *ret_bytes)

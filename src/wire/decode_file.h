@@ -57,6 +57,12 @@ struct mt_reader_report {
     uint64_t duplicate_blocks; /* same stream and seq twice: the later one ignored */
 };
 
+/* The trace of another process inside the file. */
+struct mt_nested {
+    uint64_t offset; /* of its header */
+    uint64_t bytes;  /* of the whole trace, as far as the file has it */
+};
+
 struct mt_reader;
 
 /* Opens a trace. MT_E_TRUNCATED shorter than the fixed header (512 bytes), MT_E_CORRUPT not a trace, MT_E_VERSION a
@@ -73,6 +79,13 @@ uint64_t mt_reader_file_bytes(const struct mt_reader *reader);
 
 /* All usable extents, sorted by (stream, seq); free slots, superseded slots and duplicates left out. */
 const struct mt_extent *mt_reader_extents(const struct mt_reader *reader, size_t *ret_count);
+
+/* The traces inside this one, in the order of the file. */
+const struct mt_nested *mt_reader_nested(const struct mt_reader *reader, size_t *ret_count);
+/* Opens one of them, index < their count, as if it were a file: errors as mt_reader_open, offsets count from its own start.
+ * It does not need `outer` afterwards. */
+mt_status mt_reader_open_nested(const struct mt_reader *outer, size_t index, struct mt_reader **ret,
+                                struct mt_wire_error *ret_error) MT_CHECKED;
 
 /* A payload buffer to be reused over many loads; all zero at first. */
 struct mt_payload {

@@ -152,6 +152,24 @@ static uint64_t step_over(struct mt_reader *r, const struct window *w, uint64_t 
     return offset + MT_EXTENT_ALIGN;
 }
 
+/* Takes what begins at offset, of which 64 bytes are at `bytes`. *ret_next: where the next extent begins; 0: nothing begins
+ * here. */
+static mt_status take_at(struct mt_reader *r, uint64_t offset, const uint8_t *bytes, unsigned take, uint64_t *ret_next)
+{
+    struct mt_block_header header;
+    bool wanted = (take & TAKE_OTHERS) != 0;
+    memcpy(&header, bytes, sizeof header);
+    if (header_is_valid(&header)) {
+        if (header.type == MT_BLOCK_PROCESS && !r->inside) {
+            return mt_nested_take(r, offset, &header, wanted, ret_next);
+        }
+        *ret_next = offset + header.extent_bytes;
+        return take_extent(r, offset, &header, take);
+    }
+    *ret_next = 0;
+    return mt_nested_begins(r, bytes) ? mt_nested_adopt(r, offset, wanted, ret_next) : MT_OK;
+}
+
 /* Takes the wanted extents with a header in [from, to). Holes are counted anew. */
 static mt_status scan_range(struct mt_reader *r, uint64_t from, uint64_t to, unsigned take)
 {
@@ -168,9 +186,12 @@ static mt_status scan_range(struct mt_reader *r, uint64_t from, uint64_t to, uns
         if (bytes == NULL) {
             break;
         }
-        struct mt_block_header header;
-        memcpy(&header, bytes, sizeof header);
-        if (!header_is_valid(&header)) {
+        uint64_t next;
+        status = take_at(r, offset, bytes, take, &next);
+        if (status != MT_OK) {
+            return status;
+        }
+        if (next == 0) {
             hole = hole != 0 ? hole : offset;
             offset = step_over(r, &w, offset);
             continue;
@@ -179,11 +200,7 @@ static mt_status scan_range(struct mt_reader *r, uint64_t from, uint64_t to, uns
             count_hole(r, hole, offset);
             hole = 0;
         }
-        status = take_extent(r, offset, &header, take);
-        if (status != MT_OK) {
-            return status;
-        }
-        offset += header.extent_bytes;
+        offset = next;
     }
     if (hole != 0) {
         count_hole(r, hole, to);

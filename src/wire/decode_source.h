@@ -1,6 +1,10 @@
-/* decode_source.h: where the bytes of a trace come from: a file (pread) or memory. Private to wire/decode_*.c.
+/* decode_source.h: where the bytes of a trace come from: a file (pread), memory, or a window of either. Private to
+ * wire/decode_*.c.
  *
- * Reads may come short at the end, never past it; EINTR is retried. Context: [tool].
+ * Every offset counts from the start of the source, so that a trace inside a file is read as one that is a file.
+ * A window shares the descriptor of its file: a run of a thousand processes in one file is opened with one.
+ * Reads may come short at the end, never past it; EINTR is retried. Context: [tool]; windows of one file may be used and
+ * closed by different threads.
  */
 #ifndef MT_WIRE_DECODE_SOURCE_H
 #define MT_WIRE_DECODE_SOURCE_H
@@ -8,13 +12,20 @@
 #include "base/status.h"
 #include "wire/decode_file.h"
 
+struct mt_source_file;
+
 struct mt_source {
-    int fd; /* -1: memory */
-    const uint8_t *memory;
-    uint64_t bytes; /* size when it was opened */
+    struct mt_source_file *file; /* NULL: memory */
+    const uint8_t *memory;       /* where the source starts in it */
+    uint64_t start;              /* of the source in the file */
+    uint64_t limit;              /* it never has more bytes than this, however the file grows */
+    uint64_t bytes;              /* size when it was opened */
 };
 
 mt_status mt_source_open(struct mt_source *source, const char *path) MT_CHECKED;
+struct mt_source mt_source_of_memory(const void *data, size_t bytes);
+/* `bytes` of a source from `offset` on; less where it ends before. To be closed like any other. */
+struct mt_source mt_source_window(const struct mt_source *source, uint64_t offset, uint64_t bytes);
 void mt_source_close(struct mt_source *source);
 mt_status mt_source_read(const struct mt_source *source, uint64_t offset, void *data, size_t bytes,
                          size_t *ret_bytes) MT_CHECKED;
@@ -34,12 +45,23 @@ struct mt_reader {
     struct mt_reader_report report;
     struct mt_extent *extents;
     size_t count, capacity;
+    struct mt_nested *nested;
+    size_t nested_count, nested_capacity;
+    bool inside; /* is a nested trace itself: none is looked for in it */
     struct mt_slot_copy *copies;
     size_t copy_count, copy_capacity;
 };
 
 /* decode_scan.c: fills extents, copies and report of a reader whose source and header are set. */
 mt_status mt_reader_scan(struct mt_reader *reader, struct mt_wire_error *error) MT_CHECKED;
+
+/* decode_nested.c: traces inside this one; *ret_next: where the next extent begins. wanted: note it, else step over it.
+ * mt_nested_take: behind the PROCESS block at offset. mt_nested_adopt: at offset itself, where its block is damaged and
+ * mt_nested_begins says of the 64 bytes there that a trace begins. */
+mt_status mt_nested_take(struct mt_reader *reader, uint64_t offset, const struct mt_block_header *h, bool wanted,
+                         uint64_t *ret_next) MT_CHECKED;
+bool mt_nested_begins(const struct mt_reader *reader, const uint8_t *at);
+mt_status mt_nested_adopt(struct mt_reader *reader, uint64_t offset, bool wanted, uint64_t *ret_next) MT_CHECKED;
 
 /* Fills *error (may be NULL) and returns status. */
 MT_INLINE mt_status mt_wire_fail(struct mt_wire_error *error, mt_status status, uint64_t offset, const char *text)

@@ -124,6 +124,18 @@ void mt_slot_seal(struct mt_block_header *header)
     header->header_crc = mt_crc32c(0, header, MT_SLOT_CRC_BYTES);
 }
 
+void mt_process_seal(struct mt_block_header *ret, uint32_t header_bytes, uint64_t trace_bytes)
+{
+    *ret = (struct mt_block_header){ .magic = MT_BLOCK_MAGIC,
+                                     .type = MT_BLOCK_PROCESS,
+                                     .stored_bytes = header_bytes,
+                                     .raw_bytes = header_bytes,
+                                     .stream = MT_STREAM_NONE,
+                                     .extent_bytes = mt_block_extent(header_bytes),
+                                     .clock_first = trace_bytes };
+    ret->header_crc = mt_crc32c(0, ret, MT_BLOCK_CRC_BYTES);
+}
+
 uint32_t mt_block_extent(size_t stored_bytes)
 {
     return (uint32_t)((sizeof(struct mt_block_header) + stored_bytes + MT_EXTENT_ALIGN - 1) &

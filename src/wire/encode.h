@@ -174,6 +174,10 @@ size_t mt_meta_head(uint8_t ret[MT_VARINT_MAX + 1], enum mt_meta_tag tag, size_t
 void mt_block_seal(struct mt_block_header *header, const void *payload);
 /* Fills the header checksum of a slot (first 24 bytes). */
 void mt_slot_seal(struct mt_block_header *header);
+/* The header of a block that puts another process's trace behind it: from its payload on, trace_bytes are byte for byte
+ * that trace, whose own header has header_bytes of them (a multiple of 64). The next extent begins at the next multiple
+ * of 64 behind the trace. */
+void mt_process_seal(struct mt_block_header *ret, uint32_t header_bytes, uint64_t trace_bytes);
 /* Extent of a block with that many stored bytes: header and payload rounded up to 64. */
 uint32_t mt_block_extent(size_t stored_bytes);
 

@@ -12,8 +12,8 @@
 
 #define MT_TRACE_MAGIC "\x89MTAP\r\n\x1a"
 enum {
-    MT_TRACE_MAJOR = 1,        /* of a trace as it is recorded */
-    MT_TRACE_MAJOR_PACKED = 2, /* of a packed one; the newest a reader knows */
+    MT_TRACE_MAJOR = 3,       /* written now; the newest a reader knows. 1 and 2 (packed) came before */
+    MT_TRACE_MAJOR_SHORT = 2, /* from here on a packed trace's header is as short as its command line */
     MT_TRACE_MINOR = 0,
     MT_TRACE_HEADER_BYTES = 4096,
     MT_TRACE_FIXED_BYTES = 512, /* of the header, before the command line */
@@ -118,6 +118,7 @@ enum mt_block_type {
     MT_BLOCK_INDEX = 5,
     MT_BLOCK_PAD = 6, /* nothing: aligns the slot behind it to a page */
     MT_BLOCK_SUMMARY = 7,
+    MT_BLOCK_PROCESS = 8, /* the trace of another process follows; clock_first has its length in bytes */
 };
 enum mt_codec {
     MT_CODEC_NONE = 0,

@@ -168,6 +168,18 @@ static mt_status pack_summary(struct job *j)
     return status;
 }
 
+/* Traces inside this one are packed before they come there: they are taken along as they are. */
+static mt_status pack_nested(struct job *j)
+{
+    size_t count;
+    const struct mt_nested *nested = mt_reader_nested(j->reader, &count);
+    mt_status status = MT_OK;
+    for (size_t i = 0; i < count && status == MT_OK; i++) {
+        status = mt_packer_nested(j->packer, j->reader, &nested[i]);
+    }
+    return status;
+}
+
 static mt_status pack_all(struct job *j, struct mt_wire_error *error)
 {
     size_t count;
@@ -182,6 +194,9 @@ static mt_status pack_all(struct job *j, struct mt_wire_error *error)
     }
     if (status == MT_OK) {
         status = pack_summary(j);
+    }
+    if (status == MT_OK) {
+        status = pack_nested(j);
     }
     return status == MT_OK ? mt_packer_finish(j->packer) : status;
 }

@@ -393,14 +393,14 @@ mt_status mt_packer_block(struct mt_packer *p, const struct mt_extent *e, const 
     return status;
 }
 
-mt_status mt_packer_copy(struct mt_packer *p, const struct mt_reader *reader, const struct mt_extent *e)
+/* Bytes of the original to the tail; what is left to the alignment is a hole of zeros. */
+static mt_status copy_bytes(struct mt_packer *p, const struct mt_reader *reader, uint64_t offset, uint64_t bytes)
 {
-    mt_status status = close_block(p);
-    uint64_t left = e->extent_bytes;
-    for (uint64_t at = 0; status == MT_OK && at < left;) {
-        size_t want = left - at < p->raw_capacity ? (size_t)(left - at) : p->raw_capacity;
+    mt_status status = MT_OK;
+    for (uint64_t at = 0; status == MT_OK && at < bytes;) {
+        size_t want = bytes - at < p->raw_capacity ? (size_t)(bytes - at) : p->raw_capacity;
         size_t got;
-        status = mt_reader_read(reader, e->offset + at, p->raw, want, &got);
+        status = mt_reader_read(reader, offset + at, p->raw, want, &got);
         if (status == MT_OK && got < want) {
             status = MT_E_TRUNCATED;
         }
@@ -410,7 +410,36 @@ mt_status mt_packer_copy(struct mt_packer *p, const struct mt_reader *reader, co
         at += want;
     }
     if (status == MT_OK) {
-        p->tail += e->extent_bytes;
+        p->tail += (bytes + MT_EXTENT_ALIGN - 1) & ~(uint64_t)(MT_EXTENT_ALIGN - 1);
+    }
+    return status;
+}
+
+mt_status mt_packer_copy(struct mt_packer *p, const struct mt_reader *reader, const struct mt_extent *e)
+{
+    mt_status status = close_block(p);
+    return status == MT_OK ? copy_bytes(p, reader, e->offset, e->extent_bytes) : status;
+}
+
+mt_status mt_packer_nested(struct mt_packer *p, const struct mt_reader *reader, const struct mt_nested *nested)
+{
+    struct mt_block_header h;
+    uint32_t header_bytes;
+    size_t got;
+    mt_status status = close_block(p);
+    if (status == MT_OK) {
+        status = mt_reader_read(reader, nested->offset + offsetof(struct mt_trace_header, header_bytes), &header_bytes,
+                                sizeof header_bytes, &got);
+    }
+    if (status != MT_OK) {
+        return status;
+    }
+    bool believed = got == sizeof header_bytes && header_bytes <= MT_BLOCK_RAW_MAX && header_bytes <= nested->bytes;
+    mt_process_seal(&h, believed ? header_bytes : 0, nested->bytes);
+    status = mt_os_write_at(p->fd, &h, sizeof h, p->tail);
+    if (status == MT_OK) {
+        p->tail += sizeof h;
+        status = copy_bytes(p, reader, nested->offset, nested->bytes);
     }
     return status;
 }
@@ -460,7 +489,8 @@ mt_status mt_packer_finish(struct mt_packer *p)
         return status;
     }
     p->file.flags |= MT_TRACE_PACKED;
-    p->file.major = MT_TRACE_MAJOR_PACKED;
+    p->file.major = MT_TRACE_MAJOR;
+    p->file.minor = MT_TRACE_MINOR;
     p->file.file_tail = p->tail;
     return mt_os_write_at(p->fd, &p->file, p->file.header_bytes, 0);
 }

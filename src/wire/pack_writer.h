@@ -32,6 +32,8 @@ mt_status mt_packer_metadata(struct mt_packer *p, const uint8_t *record, size_t 
 mt_status mt_packer_block(struct mt_packer *p, const struct mt_extent *e, const struct mt_payload *payload) MT_CHECKED;
 /* An extent as it is (aggregate table, summary). */
 mt_status mt_packer_copy(struct mt_packer *p, const struct mt_reader *reader, const struct mt_extent *e) MT_CHECKED;
+/* A trace inside the original, as it is. */
+mt_status mt_packer_nested(struct mt_packer *p, const struct mt_reader *reader, const struct mt_nested *nested) MT_CHECKED;
 /* One block of any type that belongs to no stream; more than MT_BLOCK_RAW_MAX bytes are left out. */
 mt_status mt_packer_single(struct mt_packer *p, uint8_t type, const void *data, size_t bytes) MT_CHECKED;
 /* Index and header. */

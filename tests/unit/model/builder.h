@@ -381,6 +381,22 @@ UNUSED static void builder_finish(struct builder *b)
     memcpy(b->file, &h, sizeof h);
 }
 
+/* Puts a whole trace behind this finished one, as that of another process. */
+UNUSED static void builder_nest(struct builder *b, const uint8_t *trace, size_t bytes)
+{
+    struct mt_block_header h;
+    size_t at = b->file_bytes + sizeof h, end = (at + bytes + MT_EXTENT_ALIGN - 1) / MT_EXTENT_ALIGN * MT_EXTENT_ALIGN;
+    uint32_t header_bytes;
+    memcpy(&header_bytes, trace + offsetof(struct mt_trace_header, header_bytes), sizeof header_bytes);
+    mt_process_seal(&h, header_bytes, bytes);
+    b->file = builder_grow(b->file, &b->file_capacity, end, 1);
+    memset(b->file + at, 0, end - at);
+    memcpy(b->file + at - sizeof h, &h, sizeof h);
+    memcpy(b->file + at, trace, bytes);
+    b->file_bytes = end;
+    memcpy(b->file + offsetof(struct mt_trace_header, file_tail), &(uint64_t){ end }, sizeof(uint64_t));
+}
+
 /* ---- randomness ---------------------------------------------------------------------------------------------- */
 
 /* splitmix64 (Steele, Lea and Flood 2014). */
