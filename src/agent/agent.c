@@ -41,7 +41,7 @@ static void restart_in_fork_child(void)
  * and takes the agent out of its environment, so that its own children are as they would be. */
 static void leave_child_alone(char **envp)
 {
-    if (g_config.wanted && !g_config.follow && (uint64_t)mt_os_pid() != g_config.root_pid) {
+    if (g_config.wanted && !g_config.asked.follow && (uint64_t)mt_os_pid() != g_config.asked.root_pid) {
         g_config.wanted = false;
         mt_agent_config_hide(envp);
     }
@@ -49,12 +49,12 @@ static void leave_child_alone(char **envp)
 
 static void start_preloaded(void)
 {
-    bool hooked = mt_hooks_install(MT_HOOK_PRELOAD, g_config.wanted && g_config.python_allocators) == MT_OK;
+    bool hooked = mt_hooks_install(MT_HOOK_PRELOAD, g_config.wanted && g_config.asked.python_allocators) == MT_OK;
     mt_control_set_preloaded(hooked && g_config.wanted);
     if (!hooked || !g_config.wanted) {
         return;
     }
-    if (g_config.follow) {
+    if (g_config.asked.follow) {
         mt_engine_on_fork(restart_in_fork_child);
     }
     start_configured(false);

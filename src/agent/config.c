@@ -3,72 +3,10 @@
 
 #include <string.h>
 
-/* Value of NAME in envp, or NULL. */
-static const char *value_of(char *const *envp, const char *name)
-{
-    size_t length = strlen(name);
-    for (; envp != NULL && *envp != NULL; envp++) {
-        if (strncmp(*envp, name, length) == 0 && (*envp)[length] == '=') {
-            return *envp + length + 1;
-        }
-    }
-    return NULL;
-}
-
-static uint64_t number_or(const char *text, uint64_t otherwise)
-{
-    uint64_t value = 0;
-    if (text == NULL || *text == '\0') {
-        return otherwise;
-    }
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9' || value > UINT64_MAX / 10 - 10) {
-            return otherwise;
-        }
-        value = value * 10 + (uint64_t)(*text - '0');
-    }
-    return value;
-}
-
-static enum mt_engine_mode mode_of(const char *text)
-{
-    if (text != NULL && strcmp(text, "sample") == 0) {
-        return MT_MODE_SAMPLE;
-    }
-    if (text != NULL && strcmp(text, "aggregate") == 0) {
-        return MT_MODE_AGGREGATE;
-    }
-    return MT_MODE_EXACT;
-}
-
-static void copy_text(const char *from, char *to, size_t capacity)
-{
-    size_t length = from == NULL ? 0 : strlen(from);
-    if (length >= capacity) {
-        length = 0; /* a cut path would name another file */
-    }
-    if (length > 0) {
-        memcpy(to, from, length);
-    }
-    to[length] = '\0';
-}
-
 void mt_agent_config_read(char *const *envp, struct mt_agent_config *ret)
 {
-    copy_text(value_of(envp, "MEMTAP_OUTPUT"), ret->output, sizeof ret->output);
-    copy_text(value_of(envp, "MEMTAP_TICK"), ret->tick, sizeof ret->tick);
-    ret->wanted = ret->output[0] == '/';
-    ret->mode = mode_of(value_of(envp, "MEMTAP_MODE"));
-    ret->rate_bytes = number_or(value_of(envp, "MEMTAP_RATE"), 512 * 1024);
-    if (ret->rate_bytes == 0) {
-        ret->rate_bytes = 1;
-    }
-    ret->native = number_or(value_of(envp, "MEMTAP_NATIVE"), 1) != 0;
-    ret->python_allocators = number_or(value_of(envp, "MEMTAP_PYTHON_ALLOCATORS"), 1) != 0;
-    ret->follow = number_or(value_of(envp, "MEMTAP_FOLLOW"), 1) != 0;
-    ret->max_file_bytes = number_or(value_of(envp, "MEMTAP_MAX_FILE"), 0);
-    ret->root_pid = number_or(value_of(envp, "MEMTAP_ROOT_PID"), 0);
-    ret->seed = number_or(value_of(envp, "MEMTAP_SEED"), 0);
+    mt_config_read(envp, &ret->asked);
+    ret->wanted = ret->asked.output[0] == '/';
 }
 
 /* LD_PRELOAD=agent:others becomes LD_PRELOAD=others; false: nothing is left of the variable. */
@@ -87,7 +25,7 @@ void mt_agent_config_hide(char **envp)
 {
     char **to = envp;
     for (; *envp != NULL; envp++) {
-        bool keep = strncmp(*envp, "MEMTAP_", 7) != 0;
+        bool keep = mt_config_field_of(*envp) == NULL;
         if (strncmp(*envp, "LD_PRELOAD=", 11) == 0) {
             keep = drop_first_preload(*envp);
         }
@@ -127,18 +65,18 @@ static void add_number(struct text *t, uint64_t value)
 /* Output without a trailing ".mtap". */
 static void add_stem(struct text *t, const struct mt_agent_config *config)
 {
-    size_t length = strlen(config->output);
-    if (length > 5 && strcmp(config->output + length - 5, ".mtap") == 0) {
+    size_t length = strlen(config->asked.output);
+    if (length > 5 && strcmp(config->asked.output + length - 5, ".mtap") == 0) {
         length -= 5;
     }
-    add(t, config->output, length);
+    add(t, config->asked.output, length);
 }
 
 void mt_agent_trace_path(const struct mt_agent_config *config, uint64_t pid, char *ret_path, size_t capacity)
 {
     struct text path = { ret_path, capacity, 0 };
-    if (pid == config->root_pid) {
-        add(&path, config->output, strlen(config->output));
+    if (pid == config->asked.root_pid) {
+        add(&path, config->asked.output, strlen(config->asked.output));
         return;
     }
     add_stem(&path, config);

@@ -1,36 +1,28 @@
 /* config.h: what the agent was asked to do, from MEMTAP_* variables.
  *
- * Decides: the names and defaults of the variables `memtap run` sets, and where a process's trace goes: the root process
- * writes MEMTAP_OUTPUT, every other one <stem>.<pid>.mtap beside it. Context: [agent] (constructor, fork child).
+ * Decides: whether to record at all, and where a process's trace goes: the root process writes MEMTAP_OUTPUT, every other
+ * one <stem>.<pid>.mtap beside it. What the variables mean is said by wire/config.def. Context: [agent] (constructor, fork
+ * child).
  */
 #ifndef MT_AGENT_CONFIG_H
 #define MT_AGENT_CONFIG_H
 
-#include "heap/engine.h"
-#include "heap/tracefile.h"
+#include "wire/config.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct mt_agent_config {
     bool wanted; /* MEMTAP_OUTPUT is set: record */
-    bool follow;
-    enum mt_engine_mode mode;
-    uint64_t rate_bytes;
-    bool native;
-    bool python_allocators;
-    uint64_t max_file_bytes;
-    uint64_t root_pid;
-    uint64_t seed;
-    char output[MT_PATH_MAX]; /* absolute */
-    char tick[MT_PATH_MAX];   /* empty: none */
+    struct mt_config asked;
 };
 
 /* Reads the variables; unknown values mean the default. envp: NULL-terminated NAME=VALUE strings. */
 void mt_agent_config_read(char *const *envp, struct mt_agent_config *ret);
 /* Takes the agent out of an environment, in place: its variables and its part of LD_PRELOAD (the first). */
 void mt_agent_config_hide(char **envp);
-/* Path of this process's trace. root: it is the process memtap started. capacity at least MT_PATH_MAX + 64. */
+/* Path of this process's trace. root: it is the process memtap started. capacity at least MT_CONFIG_PATH_BYTES + 64. */
 void mt_agent_trace_path(const struct mt_agent_config *config, uint64_t pid, char *ret_path, size_t capacity);
 /* `<stem>.<pid>.<n>.mtap`, for an earlier image of the same process. */
 void mt_agent_earlier_path(const struct mt_agent_config *config, uint64_t pid, unsigned n, char *ret_path,

@@ -13,9 +13,6 @@
 
 #include <string.h>
 
-enum { RATE_DEFAULT = 512 * 1024 };
-#define RATE_MAX ((uint64_t)1 << 50)
-
 static struct {
     uint32_t busy; /* taken by CAS, released with a release store */
     bool preloaded, by_command;
@@ -72,7 +69,7 @@ static bool is_recording(void)
 static bool is_valid(const struct memtap_recording *what)
 {
     return what != NULL && what->struct_bytes >= sizeof *what && what->path != NULL && what->mode >= MEMTAP_SAMPLE &&
-           what->mode <= MEMTAP_AGGREGATE && what->rate_bytes <= RATE_MAX;
+           what->mode <= MEMTAP_AGGREGATE && what->rate_bytes <= MT_RATE_MAX;
 }
 
 static const enum mt_engine_mode MODE_OF[] = {
@@ -101,7 +98,7 @@ static mt_status begin_recording(const struct memtap_recording *what)
         return status;
     }
     mt_engine_on_fork(NULL);
-    uint64_t rate = what->rate_bytes != 0 ? what->rate_bytes : RATE_DEFAULT;
+    uint64_t rate = what->rate_bytes != 0 ? what->rate_bytes : MT_RATE_DEFAULT;
     status = mt_recording_start((struct mt_engine_config){
         .mode = MODE_OF[what->mode],
         .rate_bytes = rate,
@@ -170,7 +167,7 @@ static int pause_sampling(void)
 
 static int resume(uint64_t rate_bytes)
 {
-    return rate_bytes == 0 || rate_bytes > RATE_MAX ? MEMTAP_AGENT_ARGUMENT : change_rate(rate_bytes);
+    return rate_bytes == 0 || rate_bytes > MT_RATE_MAX ? MEMTAP_AGENT_ARGUMENT : change_rate(rate_bytes);
 }
 
 static const enum memtap_agent_mode MODE_SHOWN[] = {

@@ -10,7 +10,7 @@
 enum { COMMAND_BYTES = MT_TRACE_COMMAND_MAX, EARLIER_MAX = 10000 };
 
 static struct {
-    char path[MT_PATH_MAX + 64];
+    char path[MT_CONFIG_PATH_BYTES + 64];
     char command[COMMAND_BYTES];
     size_t command_bytes;
     const volatile uint64_t *tick;
@@ -62,7 +62,7 @@ static void set_aside(const struct mt_agent_config *config, const char *path)
         (void)(mt_os_write_at(fd, &state, sizeof state, offsetof(struct mt_trace_header, state)) == MT_OK);
     }
     mt_os_close(fd);
-    char earlier[MT_PATH_MAX + 64];
+    char earlier[MT_CONFIG_PATH_BYTES + 64];
     for (unsigned n = 1; n < EARLIER_MAX; n++) {
         mt_agent_earlier_path(config, g_recording.pid, n, earlier, sizeof earlier);
         if (!exists(earlier)) {
@@ -110,20 +110,20 @@ static void note_version(void)
 void mt_recording_start_configured(const struct mt_agent_config *config, bool fork_child, uint64_t parent_pid)
 {
     if (g_recording.tick == NULL) {
-        g_recording.tick = map_tick(config->tick);
+        g_recording.tick = map_tick(config->asked.tick);
     }
     g_recording.pid = (uint64_t)mt_os_pid();
     mt_agent_trace_path(config, g_recording.pid, g_recording.path, sizeof g_recording.path);
     struct mt_engine_config engine = {
-        .mode = config->mode,
-        .rate_bytes = config->rate_bytes,
-        .native = config->native,
-        .python_allocators = config->python_allocators,
-        .max_file_bytes = config->max_file_bytes,
+        .mode = config->asked.mode,
+        .rate_bytes = config->asked.rate_bytes,
+        .native = config->asked.native,
+        .python_allocators = config->asked.python_allocators,
+        .max_file_bytes = config->asked.max_file_bytes,
         .tick = g_recording.tick,
         .parent_pid = parent_pid,
         .fork_child = fork_child,
-        .seed = config->seed,
+        .seed = config->asked.seed,
     };
     mt_status status = start_engine(&engine);
     if (status == MT_E_EXIST) {
@@ -138,7 +138,7 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
 mt_status mt_recording_start(struct mt_engine_config wanted)
 {
     size_t length = strlen(wanted.path);
-    if (length >= MT_PATH_MAX || wanted.path[0] != '/') {
+    if (length >= MT_CONFIG_PATH_BYTES || wanted.path[0] != '/') {
         return MT_E_INVAL;
     }
     g_recording.pid = (uint64_t)mt_os_pid();

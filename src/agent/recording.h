@@ -3,6 +3,7 @@
 #define MT_AGENT_RECORDING_H
 
 #include "agent/config.h"
+#include "heap/engine.h"
 
 /* The recording `memtap run` asked for: its trace has the name the configuration gives this process. What an earlier image
  * of the process left there is moved aside. A failure leaves the process unrecorded. */

@@ -9,6 +9,7 @@
 #define FIELD(name) offsetof(struct mt_run_options, name)
 
 static const char *const modes[] = { "exact", "sample", "aggregate", NULL };
+static const enum mt_engine_mode mode_numbers[] = { MT_MODE_EXACT, MT_MODE_SAMPLE, MT_MODE_AGGREGATE };
 
 static const struct mt_option options[] = {
     { "output", 'o', MT_OPTION_TEXT, FIELD(output), NULL, NULL, 0, "FILE",
@@ -100,13 +101,11 @@ static int record(struct mt_run *run, int code)
 
 static void settle_mode(struct mt_run_options *chosen)
 {
-    if (chosen->aggregate) {
-        chosen->mode = MT_RUN_AGGREGATE;
-    }
-    if (chosen->rate_bytes != 0 && chosen->mode != MT_RUN_SAMPLE && !chosen->quiet) {
+    chosen->mode = (int)(chosen->aggregate ? MT_MODE_AGGREGATE : mode_numbers[chosen->mode]);
+    if (chosen->rate_bytes != 0 && chosen->mode != MT_MODE_SAMPLE && !chosen->quiet) {
         (void)fprintf(stderr, "memtap run: --rate has no effect without --mode sample\n");
     }
-    chosen->rate_bytes = chosen->rate_bytes != 0 ? chosen->rate_bytes : 512 * 1024;
+    chosen->rate_bytes = chosen->rate_bytes != 0 ? chosen->rate_bytes : MT_RATE_DEFAULT;
 }
 
 static int run_main(int argc, char **argv)

@@ -19,6 +19,7 @@
 #include "base/status.h"
 #include "heap/account.h"
 #include "heap/unwind.h"
+#include "wire/config.h"
 #include "wire/format.h"
 
 #include <stdbool.h>
@@ -128,11 +129,6 @@ MT_INLINE void mt_engine_enter_own(void) { t_mt.depth += MT_DEPTH_OWN; }
 void mt_engine_leave_own(void);
 
 /* ---- lifecycle, called by agent/ and the thread and fork hooks -------------------------------------------------- */
-
-enum mt_engine_mode { MT_MODE_OFF, MT_MODE_SAMPLE, MT_MODE_EXACT, MT_MODE_AGGREGATE };
-
-/* Words of the tick page the tool keeps (u64 each). */
-enum mt_tick_word { MT_TICK_CLOCK = 0, MT_TICK_STOP = 1, MT_TICK_TOOL_PID = 2 };
 
 struct mt_engine_config {
     enum mt_engine_mode mode;

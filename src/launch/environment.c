@@ -3,6 +3,7 @@
 
 #include "util/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,20 +15,16 @@ static void add_variable(struct mt_environment *env, char *text)
     env->items[env->count] = NULL;
 }
 
-static bool is_agents(const char *variable)
+/* What is said anew to the program, and what is memtap's own affair. */
+static bool is_replaced(const char *variable)
 {
-    static const char *const names[] = {
-        "MEMTAP_OUTPUT=", "MEMTAP_ROOT_PID=",          "MEMTAP_MODE=",     "MEMTAP_RATE=", "MEMTAP_NATIVE=",
-        "MEMTAP_FOLLOW=", "MEMTAP_PYTHON_ALLOCATORS=", "MEMTAP_MAX_FILE=", "MEMTAP_TICK=", "MEMTAP_DURATION=",
-        "MEMTAP_OWN_PYTHON=",
-        "LD_PRELOAD=",
-    };
-    for (size_t i = 0; i < MT_COUNTOF(names); i++) {
-        if (strncmp(variable, names[i], strlen(names[i])) == 0) {
+    static const char *const others[] = { "LD_PRELOAD=", "MEMTAP_OWN_PYTHON=" };
+    for (size_t i = 0; i < MT_COUNTOF(others); i++) {
+        if (strncmp(variable, others[i], strlen(others[i])) == 0) {
             return true;
         }
     }
-    return false;
+    return mt_config_field_of(variable) != NULL;
 }
 
 static char *preload_variable(const char *agent)
@@ -37,30 +34,54 @@ static char *preload_variable(const char *agent)
                                          : mt_format("LD_PRELOAD=%s", agent);
 }
 
+static char *setting(const struct mt_config *config, const struct mt_config_field *field)
+{
+    unsigned long long number = mt_config_number(config, field);
+    switch (field->kind) {
+    case MT_CONFIG_PATH:
+        return mt_format(MT_CONFIG_PREFIX "%s=%s", field->name, (const char *)config + field->offset);
+    case MT_CONFIG_MODE:
+        return mt_format(MT_CONFIG_PREFIX "%s=%s", field->name, mt_mode_word((unsigned)number));
+    case MT_CONFIG_NUMBER:
+    case MT_CONFIG_SWITCH:
+    default:
+        return mt_format(MT_CONFIG_PREFIX "%s=%llu", field->name, number);
+    }
+}
+
 void mt_environment_build(const struct mt_run *run, struct mt_environment *env)
 {
-    static const char *const modes[] = { "exact", "sample", "aggregate" };
-    const struct mt_run_options *o = &run->options;
     for (char **variable = environ; *variable != NULL; variable++) {
-        if (!is_agents(*variable)) {
+        if (!is_replaced(*variable)) {
             add_variable(env, mt_strdup(*variable));
         }
     }
     add_variable(env, preload_variable(run->agent));
-    add_variable(env, mt_format("MEMTAP_MODE=%s", modes[o->mode]));
-    add_variable(env, mt_format("MEMTAP_RATE=%llu", (unsigned long long)o->rate_bytes));
-    add_variable(env, mt_format("MEMTAP_NATIVE=%d", o->native ? 1 : 0));
-    add_variable(env, mt_format("MEMTAP_PYTHON_ALLOCATORS=%d", o->python_allocators ? 1 : 0));
-    add_variable(env, mt_format("MEMTAP_FOLLOW=%d", o->follow ? 1 : 0));
-    add_variable(env, mt_format("MEMTAP_MAX_FILE=%llu", (unsigned long long)o->max_file_bytes));
-    add_variable(env, mt_format("MEMTAP_DURATION=%llu", (unsigned long long)o->duration_ns));
-    add_variable(env, mt_format("MEMTAP_TICK=%s", run->tick.path));
 }
 
-void mt_environment_add_process(const struct mt_run *run, pid_t pid, struct mt_environment *env)
+/* run's options in the agent's words. */
+static void configure(const struct mt_run *run, pid_t pid, struct mt_config *ret)
 {
-    add_variable(env, mt_format("MEMTAP_OUTPUT=%s", run->output));
-    add_variable(env, mt_format("MEMTAP_ROOT_PID=%d", (int)pid));
+    const struct mt_run_options *o = &run->options;
+    mt_config_read(environ, ret); /* MEMTAP_SEED has no option */
+    (void)snprintf(ret->output, sizeof ret->output, "%s", run->output);
+    (void)snprintf(ret->tick, sizeof ret->tick, "%s", run->tick.path);
+    ret->root_pid = (uint64_t)pid;
+    ret->mode = (enum mt_engine_mode)o->mode;
+    ret->rate_bytes = o->rate_bytes;
+    ret->native = o->native;
+    ret->python_allocators = o->python_allocators;
+    ret->follow = o->follow;
+    ret->max_file_bytes = o->max_file_bytes;
+}
+
+void mt_environment_add_settings(const struct mt_run *run, pid_t pid, struct mt_environment *env)
+{
+    struct mt_config config;
+    configure(run, pid, &config);
+    for (size_t i = 0; i < MT_CONFIG__COUNT; i++) {
+        add_variable(env, setting(&config, &mt_config_fields[i]));
+    }
 }
 
 void mt_environment_clear(struct mt_environment *env)

@@ -11,10 +11,10 @@ struct mt_environment {
     size_t capacity;
 };
 
-/* memtap's own environment, with the agent preloaded and told what to do; all but what depends on the program's pid. */
+/* memtap's own environment with the agent preloaded; the settings are still missing. */
 void mt_environment_build(const struct mt_run *run, struct mt_environment *ret);
-/* What the agent needs to know of the program's process; called in it, before exec. */
-void mt_environment_add_process(const struct mt_run *run, pid_t pid, struct mt_environment *env);
+/* What the agent is to do in the program, whose process has this pid. */
+void mt_environment_add_settings(const struct mt_run *run, pid_t pid, struct mt_environment *env);
 void mt_environment_clear(struct mt_environment *env);
 
 #endif

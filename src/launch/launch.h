@@ -11,6 +11,7 @@
 
 #include "util/error.h"
 #include "util/tracepath.h"
+#include "wire/config.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -18,13 +19,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum mt_run_mode { MT_RUN_EXACT, MT_RUN_SAMPLE, MT_RUN_AGGREGATE };
-
 struct mt_run_options {
     const char *output;  /* NULL: memtap-NAME.PID.mtap */
     const char *module;  /* -m */
     const char *code;    /* -c */
-    int mode;            /* enum mt_run_mode */
+    int mode;            /* enum mt_engine_mode */
     uint64_t rate_bytes; /* 0: not given */
     uint64_t duration_ns;
     uint64_t max_file_bytes;
@@ -37,13 +36,7 @@ struct mt_run_options {
     bool pack;
 };
 
-/* The clock page shared with the agent: tick file, 4096 bytes, u64 words. */
-enum mt_tick_word {
-    MT_TICK_CLOCK = 0,    /* CLOCK_MONOTONIC ns; writer: the tool, every 4 ms */
-    MT_TICK_STOP = 1,     /* 1: stop recording; writer: the tool */
-    MT_TICK_TOOL_PID = 2, /* writer: the tool, once */
-    MT_TICK_MESSAGES = 3, /* writers: agents */
-};
+/* The clock page shared with the agent; its words are in wire/config.h. */
 enum { MT_TICK_BYTES = 4096 };
 
 struct mt_tick {

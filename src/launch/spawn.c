@@ -57,7 +57,7 @@ static MT_NORETURN void become_program(struct mt_run *run, struct mt_environment
 {
     struct failure failure = { 0 };
     settle_output(run, getpid());
-    mt_environment_add_process(run, getpid(), env);
+    mt_environment_add_settings(run, getpid(), env);
     if (access(run->output, F_OK) == 0) {
         failure.err = EEXIST;
     } else {
