@@ -40,6 +40,10 @@ ALLOCATORS = (
 RESTART = 0xB7  # the tag of EXT 11, which is no event
 
 
+def allocator_name(number):
+    return ALLOCATORS[number] if number < len(ALLOCATORS) else f"allocator {number}"
+
+
 @dataclasses.dataclass
 class Module:
     number: int
@@ -264,7 +268,7 @@ class Trace:
         for at in range(0, len(data) - 63, 64):
             row = dict(zip(names, struct.unpack_from("<IBBxx7Q", data, at)))
             if row["used"]:
-                row["allocator"] = ALLOCATORS[row["allocator"]]
+                row["allocator"] = allocator_name(row["allocator"])
                 self.aggregate.append(row)
 
     # ---- questions -----------------------------------------------------------------------------------------------
@@ -331,8 +335,7 @@ class StreamReader(Cursor):
     def add(self, allocator, addr, size, stack, is_realloc):
         if not 0 <= stack < len(self.trace.stacks):
             raise FormatError(f"stream {self.stream}: event with unknown stack {stack}")
-        self.events.append(
-            Event(self.clock, self.stream, "alloc", addr, size, stack, ALLOCATORS[allocator], -1, self.rate, is_realloc))
+        self.emit("alloc", addr, size=size, stack=stack, allocator=allocator_name(allocator), is_realloc=is_realloc)
 
     def emit(self, kind, addr, **fields):
         self.events.append(Event(self.clock, self.stream, kind, addr, rate=self.rate, **fields))

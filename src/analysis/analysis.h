@@ -39,6 +39,7 @@ enum mt_storage {
     MT_STORAGE_FILE,   /* file-backed map */
     MT_STORAGE_STACK,  /* thread stack */
     MT_STORAGE_ARENA,  /* what an allocator maps for blocks that are recorded: an interpreter's, or malloc's own */
+    MT_STORAGE_RESERVED, /* address space that holds nothing yet */
     MT_STORAGE__COUNT
 };
 const char *mt_storage_name(enum mt_storage storage);

@@ -20,7 +20,7 @@ struct run {
 
 const char *mt_storage_name(enum mt_storage storage)
 {
-    static const char *const names[] = { "heap", "file", "stack", "arena" };
+    static const char *const names[] = { "heap", "file", "stack", "arena", "reserved" };
     return (unsigned)storage < MT_COUNTOF(names) ? names[storage] : "unknown";
 }
 

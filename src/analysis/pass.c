@@ -281,6 +281,8 @@ static uint8_t storage_of(const struct mt_pass *p, unsigned map_kind)
         return p->arenas_counted ? MT_STORAGE_HEAP : MT_STORAGE_ARENA;
     case MT_MAP_ALLOCATOR:
         return MT_STORAGE_ARENA;
+    case MT_MAP_RESERVED:
+        return MT_STORAGE_RESERVED;
     case MT_MAP_MREMAP:
         return p->moved_storage;
     default:

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 1, LEAST_EVENTS = 500000, EVENTS_A_SITE = 64, FLAG_ESTIMATES = 1, SITE_LEAST_BYTES = 20 };
+enum { VERSION = 2, VERSION_OF_NIBBLES = 1, LEAST_EVENTS = 500000, EVENTS_A_SITE = 64, FLAG_ESTIMATES = 1, SITE_LEAST_BYTES = 20 };
 
 /* The measures that are kept; the window of a whole run is what is alive at its end. */
 static const enum mt_measure KEPT[] = { MT_MEASURE_PEAK, MT_MEASURE_LIVE, MT_MEASURE_TOTAL, MT_MEASURE_TEMPORARY };
@@ -87,7 +87,7 @@ static int compare_stacks(const void *a, const void *b)
     if (x->stream != y->stream) {
         return x->stream < y->stream ? -1 : 1;
     }
-    return (x->allocator | x->storage << 4) - (y->allocator | y->storage << 4);
+    return (x->allocator | x->storage << 8) - (y->allocator | y->storage << 8);
 }
 
 static void put_sites(struct out *o, const struct mt_analysis *a)
@@ -103,7 +103,8 @@ static void put_sites(struct out *o, const struct mt_analysis *a)
         const struct mt_site *s = order[i];
         put(o, mt_zigzag((int64_t)s->stack - (int64_t)stack));
         put(o, s->stream);
-        put(o, (uint64_t)(s->allocator | s->storage << 4));
+        put(o, s->allocator);
+        put(o, s->storage);
         for (size_t m = 0; m < MT_COUNTOF(KEPT); m++) {
             put_amount(o, &s->amount[KEPT[m]]);
         }
@@ -156,6 +157,7 @@ mt_status mt_summary_make(const char *path, uint8_t **ret_data, size_t *ret_byte
 
 struct in {
     struct mt_bytes b;
+    uint64_t version;
     bool estimates;
 };
 
@@ -208,7 +210,8 @@ struct summary {
 static void get_head(struct in *in, struct summary *s)
 {
     struct mt_totals *t = &s->totals;
-    in->b.bad = mt_bytes_u64(&in->b) != VERSION || in->b.bad;
+    in->version = mt_bytes_u64(&in->b);
+    in->b.bad = in->b.bad || in->version < VERSION_OF_NIBBLES || in->version > VERSION;
     in->estimates = (mt_bytes_u64(&in->b) & FLAG_ESTIMATES) != 0;
     s->temporary_max = mt_bytes_u32(&in->b);
     uint64_t *const fields[] = { &t->duration_ns,
@@ -254,6 +257,20 @@ static void get_threads(struct in *in, struct summary *s, uint32_t trace_idx)
     }
 }
 
+/* Version 1 has both in one field. */
+static void get_kind(struct in *in, struct mt_site *s)
+{
+    uint64_t allocator = mt_bytes_u64(&in->b), storage = allocator >> 4;
+    if (in->version == VERSION_OF_NIBBLES) {
+        allocator &= MT_TAG_NIBBLE_MAX;
+    } else {
+        storage = mt_bytes_u64(&in->b);
+    }
+    in->b.bad = in->b.bad || storage >= MT_STORAGE__COUNT;
+    s->allocator = allocator < MT_ALLOCATOR__COUNT ? (uint8_t)allocator : MT_ALLOCATOR_UNKNOWN;
+    s->storage = (uint8_t)storage;
+}
+
 static struct mt_site get_site(struct in *in, uint32_t trace_idx, int64_t *stack)
 {
     struct mt_site s = { .trace_idx = trace_idx };
@@ -261,10 +278,7 @@ static struct mt_site get_site(struct in *in, uint32_t trace_idx, int64_t *stack
     in->b.bad = in->b.bad || *stack < 0 || *stack > UINT32_MAX;
     s.stack = (uint32_t)*stack;
     s.stream = mt_bytes_u32(&in->b);
-    uint64_t kind = mt_bytes_u64(&in->b);
-    s.allocator = (uint8_t)(kind & 0xF);
-    s.storage = (uint8_t)(kind >> 4);
-    in->b.bad = in->b.bad || kind >> 4 >= MT_STORAGE__COUNT;
+    get_kind(in, &s);
     for (size_t m = 0; m < MT_COUNTOF(KEPT); m++) {
         s.amount[KEPT[m]] = get_amount(in);
     }

@@ -92,7 +92,7 @@ unsigned mt_decode_ext_fields(unsigned kind)
 static void ext_alloc(struct mt_event *out, unsigned kind, const uint64_t *value)
 {
     out->kind = (uint8_t)kind;
-    out->allocator = (uint8_t)(value[0] & 0xFF);
+    out->allocator = value[0] <= UINT8_MAX ? (uint8_t)value[0] : 0;
     out->addr = value[1];
     out->size = value[2];
     out->stack = value[3] <= UINT32_MAX ? (uint32_t)value[3] : 0;

@@ -31,6 +31,17 @@ void mt_encode_wide(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t 
     }
 }
 
+void mt_encode_any_alloc(struct mt_event_encoder *e, unsigned kind, unsigned allocator, uint64_t clock, uint64_t addr,
+                         uint64_t size, uint32_t stack)
+{
+    if (allocator > MT_TAG_NIBBLE_MAX) {
+        const uint64_t values[] = { allocator, addr, size, stack };
+        mt_encode_wide(e, kind == MT_EVENT_ALLOC ? MT_EXT_WIDE_ALLOC : MT_EXT_WIDE_REALLOC_NEW, clock, values, 4);
+        return;
+    }
+    mt_encode_alloc(e, kind, (enum mt_allocator)allocator, clock, addr, size, stack);
+}
+
 void mt_encode_ext(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock, uint64_t value)
 {
     bool empty = kind == MT_EXT_REALLOC_FAILED || kind == MT_EXT_REALLOC_GONE;
@@ -47,7 +58,7 @@ static void encode_range(struct mt_event_encoder *e, uint64_t addr, uint64_t byt
 void mt_encode_map(struct mt_event_encoder *e, enum mt_map_kind kind, uint64_t clock, uint64_t addr, uint64_t bytes,
                    uint32_t stack)
 {
-    if (((addr | bytes) & PAGE_MASK) != 0) {
+    if (((addr | bytes) & PAGE_MASK) != 0 || (unsigned)kind > MT_TAG_NIBBLE_MAX) {
         const uint64_t values[] = { (uint64_t)kind, addr, bytes, stack };
         mt_encode_wide(e, MT_EXT_WIDE_MAP, clock, values, 4);
         return;

@@ -105,7 +105,7 @@ MT_INLINE unsigned mt_encode_recent(const struct mt_event_encoder *e, uint64_t a
 void mt_encode_wide(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock, const uint64_t *values,
                     size_t count);
 
-/* kind is MT_EVENT_ALLOC or MT_EVENT_REALLOC_NEW. */
+/* kind is MT_EVENT_ALLOC or MT_EVENT_REALLOC_NEW. allocator fits a tag: a test for more would cost every event. */
 MT_INLINE void mt_encode_alloc(struct mt_event_encoder *e, unsigned kind, enum mt_allocator allocator, uint64_t clock,
                                uint64_t addr, uint64_t size, uint32_t stack)
 {
@@ -120,6 +120,12 @@ MT_INLINE void mt_encode_alloc(struct mt_event_encoder *e, unsigned kind, enum m
     at = mt_varint_put(at, size);
     e->at = mt_put_stack(e, at, stack);
 }
+
+static_assert(MT_ALLOCATOR__COUNT - 1 <= MT_TAG_NIBBLE_MAX, "what uses numbers beyond needs mt_encode_any_alloc");
+
+/* The same for any number of an allocator. */
+void mt_encode_any_alloc(struct mt_event_encoder *e, unsigned kind, unsigned allocator, uint64_t clock, uint64_t addr,
+                         uint64_t size, uint32_t stack);
 
 /* kind is MT_EVENT_FREE or MT_EVENT_REALLOC_OLD. */
 MT_INLINE void mt_encode_free(struct mt_event_encoder *e, unsigned kind, uint64_t clock, uint64_t addr)

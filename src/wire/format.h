@@ -175,7 +175,7 @@ enum mt_event_kind {
     MT_EVENT_UNMAP = 6,
     MT_EVENT_EXT = 7,
 };
-enum { MT_TAG_KIND_MASK = 7, MT_TAG_CLOCK = 8, MT_TAG_NIBBLE_SHIFT = 4, MT_RECENT_COUNT = 4 };
+enum { MT_TAG_KIND_MASK = 7, MT_TAG_CLOCK = 8, MT_TAG_NIBBLE_SHIFT = 4, MT_TAG_NIBBLE_MAX = 15, MT_RECENT_COUNT = 4 };
 
 enum mt_ext_kind {
     MT_EXT_RATE = 1,
@@ -191,7 +191,8 @@ enum mt_ext_kind {
     MT_EXT_RESTART = 11,
 };
 
-/* Which allocator an event belongs to; values are part of the format (never renumber). Fits a tag nibble. */
+/* Which allocator an event belongs to; values are part of the format (never renumber), at most 255. Those up to
+ * MT_TAG_NIBBLE_MAX fit a tag. */
 #define MT_ALLOCATOR_TABLE(X)                                                                                          \
     X(UNKNOWN, 0, "unknown")                                                                                           \
     X(MALLOC, 1, "malloc")                                                                                             \
@@ -226,6 +227,7 @@ enum mt_map_kind {
     MT_MAP_BRK = 3,
     MT_MAP_MREMAP = 4,
     MT_MAP_ARENA = 5,
+    MT_MAP_RESERVED = 6,
     MT_MAP_ALLOCATOR = 7,
 };
 

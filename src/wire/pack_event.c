@@ -4,21 +4,20 @@
 void mt_pack_event(struct mt_event_encoder *e, const struct mt_event *v)
 {
     unsigned kind = v->kind;
-    unsigned allocator = v->allocator < MT_ALLOCATOR__COUNT ? v->allocator : 0; /* must fit a nibble */
     switch (kind) {
     case MT_EVENT_ALLOC:
     case MT_EVENT_REALLOC_NEW:
-        mt_encode_alloc(e, kind, (enum mt_allocator)allocator, v->clock, v->addr, v->size, v->stack);
+        mt_encode_any_alloc(e, kind, v->allocator, v->clock, v->addr, v->size, v->stack);
         break;
     case MT_EVENT_FREE:
     case MT_EVENT_REALLOC_OLD:
         mt_encode_free(e, kind, v->clock, v->addr);
         break;
     case MT_EVENT_MAP:
-        mt_encode_map(e, (enum mt_map_kind)allocator, v->clock, v->addr, v->size, v->stack);
+        mt_encode_map(e, (enum mt_map_kind)v->allocator, v->clock, v->addr, v->size, v->stack);
         break;
     case MT_EVENT_UNMAP:
-        mt_encode_unmap(e, (enum mt_map_kind)allocator, v->clock, v->addr, v->size);
+        mt_encode_unmap(e, (enum mt_map_kind)v->allocator, v->clock, v->addr, v->size);
         break;
     case MT_EVENT_REALLOC_FAILED:
         mt_encode_ext(e, MT_EXT_REALLOC_FAILED, v->clock, 0);

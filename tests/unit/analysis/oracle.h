@@ -186,6 +186,8 @@ static uint32_t oracle_storage(const struct oracle *o, unsigned kind)
         return o->arenas_counted ? MT_STORAGE_HEAP : MT_STORAGE_ARENA;
     case MT_MAP_ALLOCATOR:
         return MT_STORAGE_ARENA;
+    case MT_MAP_RESERVED:
+        return MT_STORAGE_RESERVED;
     case MT_MAP_MREMAP:
         return o->moved;
     default:

@@ -47,7 +47,7 @@ static void random_events(struct builder *b, uint64_t *seed, size_t count, bool 
             break;
         case 8:
         case 9:
-            builder_map(b, stream, clock, (unsigned)((r >> 12) % 6), ORACLE_WINDOW + cell * ORACLE_CELL,
+            builder_map(b, stream, clock, (unsigned)((r >> 12) % 8), ORACLE_WINDOW + cell * ORACLE_CELL,
                         cells * ORACLE_CELL, stack);
             b->events[b->event_count - 1].rate_bytes = sampled ? rate : 0;
             break;
@@ -226,7 +226,7 @@ static void test_map_two_unmap_one_map_ten_peaks_at_eleven_pages(void **state)
     builder_fini(&b);
 }
 
-static void test_files_stacks_and_arenas_are_not_heap(void **state)
+static void test_files_stacks_arenas_and_reservations_are_not_heap(void **state)
 {
     (void)state;
     struct builder b;
@@ -238,12 +238,14 @@ static void test_files_stacks_and_arenas_are_not_heap(void **state)
     builder_map(&b, 1, 20, MT_MAP_STACK, 0x20000000, 0x20000, 0);
     builder_map(&b, 1, 30, MT_MAP_ARENA, 0x30000000, 0x40000, 0);
     builder_map(&b, 1, 35, MT_MAP_ALLOCATOR, 0x38000000, 0x100000, 0);
+    builder_map(&b, 1, 37, MT_MAP_RESERVED, 0x3a000000, 0x200000, 0);
     builder_map(&b, 1, 40, MT_MAP_BRK, 0x40000010, 0x123, 0);
     analyze(&b, NULL, &set, &a);
     assert_int_equal(a.totals.heap[MT_MEASURE_PEAK].bytes, 0x123);
     assert_int_equal(a.totals.storage[MT_STORAGE_FILE][MT_MEASURE_PEAK].bytes, 0x10000);
     assert_int_equal(a.totals.storage[MT_STORAGE_STACK][MT_MEASURE_LIVE].bytes, 0x20000);
     assert_int_equal(a.totals.storage[MT_STORAGE_ARENA][MT_MEASURE_TOTAL].bytes, 0x140000);
+    assert_int_equal(a.totals.storage[MT_STORAGE_RESERVED][MT_MEASURE_LIVE].bytes, 0x200000);
     assert_int_equal(a.totals.allocator[MT_ALLOCATOR_SBRK][MT_MEASURE_LIVE].count, 1);
     mt_analysis_fini(&a);
     mt_trace_set_close(&set);
@@ -461,7 +463,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_exact_results_equal_the_naive_replay),
     cmocka_unit_test(test_sampled_results_equal_the_naive_replay),
     cmocka_unit_test(test_map_two_unmap_one_map_ten_peaks_at_eleven_pages),
-    cmocka_unit_test(test_files_stacks_and_arenas_are_not_heap),
+    cmocka_unit_test(test_files_stacks_arenas_and_reservations_are_not_heap),
     cmocka_unit_test(test_an_address_reused_by_another_thread_is_no_double_allocation),
     cmocka_unit_test(test_the_size_histogram_has_powers_of_two),
     cmocka_unit_test(test_the_timeline_holds_ends_and_maxima_of_intervals),

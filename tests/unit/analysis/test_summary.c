@@ -26,7 +26,7 @@ static void build(struct builder *b, uint64_t *seed, size_t events, bool sampled
         uint64_t r = builder_random(seed);
         uint32_t stream = 1 + (uint32_t)(r % 3);
         if (r >> 60 == 0) {
-            builder_map(b, stream, 10 * i + 10, (unsigned)(r >> 10) % 6, (r >> 20) % 64 << 12, 8192, (uint32_t)(r >> 30) % 20);
+            builder_map(b, stream, 10 * i + 10, (unsigned)(r >> 10) % 8, (r >> 20) % 64 << 12, 8192, (uint32_t)(r >> 30) % 20);
         } else if ((r >> 8) % 2) {
             builder_alloc(b, stream, 10 * i + 10, 64 + 16 * ((r >> 20) % 50), (r >> 40) % 5000, (uint32_t)(r >> 30) % 21);
         } else {
@@ -103,6 +103,66 @@ static void test_a_summary_equals_the_pass(void **state)
     }
 }
 
+/* ret (may be NULL): its last site. */
+static bool read_summary(const uint8_t *data, size_t bytes, struct mt_site *ret)
+{
+    struct builder b;
+    struct mt_trace *t;
+    struct mt_analysis a = { 0 };
+    size_t sites = 0, threads = 0;
+    uint64_t peak = 0;
+    builder_init(&b);
+    builder_plain_stacks(&b, 20);
+    builder_finish(&b);
+    builder_block(&b, MT_BLOCK_SUMMARY, MT_STREAM_NONE, 0, false, data, bytes, 0, 0, 0);
+    memcpy(b.file + offsetof(struct mt_trace_header, file_tail), &(uint64_t){ b.file_bytes }, 8);
+    assert_int_equal(mt_trace_open_memory(b.file, b.file_bytes, &t, NULL), MT_OK);
+    struct mt_analysis_options defaults = MT_ANALYSIS_DEFAULTS;
+    bool usable = mt_summary_read(t, 0, &defaults, &a, &sites, &threads, &peak);
+    for (size_t i = 0; i < a.site_count; i++) {
+        assert_true(a.sites[i].stack < mt_trace_stack_count(t) && a.sites[i].storage < MT_STORAGE__COUNT &&
+                    a.sites[i].allocator < MT_ALLOCATOR__COUNT);
+    }
+    if (ret != NULL && a.site_count > 0) {
+        *ret = a.sites[a.site_count - 1];
+    }
+    mt_analysis_fini(&a);
+    mt_trace_close(t);
+    builder_fini(&b);
+    return usable;
+}
+
+/* Version 1 has one field of four bits each for the allocator and the storage. */
+static void test_a_summary_of_version_1_is_read(void **state)
+{
+    (void)state;
+    uint8_t data[1024];
+    struct mt_meta_builder m;
+    mt_meta_begin(&m, data, sizeof data);
+    mt_meta_u64(&m, 1);
+    mt_meta_u64(&m, 0);
+    mt_meta_u64(&m, 1); /* temporary_max */
+    for (int i = 0; i < 10 + 3 * MT_HISTOGRAM_BUCKETS; i++) {
+        mt_meta_u64(&m, 0);
+    }
+    mt_meta_u64(&m, 0); /* threads */
+    mt_meta_u64(&m, 1); /* sites */
+    mt_meta_s64(&m, 2);
+    mt_meta_u64(&m, 7);
+    mt_meta_u64(&m, MT_ALLOCATOR_MMAP | MT_STORAGE_ARENA << 4);
+    for (int i = 0; i < 9; i++) {
+        mt_meta_u64(&m, 0);
+    }
+    mt_meta_bytes(&m, "\0\0\0\0\0\0\0", 8);
+    assert_false(m.overflow);
+    struct mt_site site;
+    assert_true(read_summary(data, m.bytes, &site));
+    assert_int_equal(site.allocator, MT_ALLOCATOR_MMAP);
+    assert_int_equal(site.storage, MT_STORAGE_ARENA);
+    data[0] = 3; /* a version not known yet */
+    assert_false(read_summary(data, m.bytes, NULL));
+}
+
 static void test_other_questions_make_the_pass(void **state)
 {
     (void)state;
@@ -134,31 +194,6 @@ static void test_other_questions_make_the_pass(void **state)
     builder_fini(&b);
 }
 
-static bool read_summary(const uint8_t *data, size_t bytes)
-{
-    struct builder b;
-    struct mt_trace *t;
-    struct mt_analysis a = { 0 };
-    size_t sites = 0, threads = 0;
-    uint64_t peak = 0;
-    builder_init(&b);
-    builder_plain_stacks(&b, 20);
-    builder_finish(&b);
-    builder_block(&b, MT_BLOCK_SUMMARY, MT_STREAM_NONE, 0, false, data, bytes, 0, 0, 0);
-    memcpy(b.file + offsetof(struct mt_trace_header, file_tail), &(uint64_t){ b.file_bytes }, 8);
-    assert_int_equal(mt_trace_open_memory(b.file, b.file_bytes, &t, NULL), MT_OK);
-    struct mt_analysis_options defaults = MT_ANALYSIS_DEFAULTS;
-    bool usable = mt_summary_read(t, 0, &defaults, &a, &sites, &threads, &peak);
-    for (size_t i = 0; i < a.site_count; i++) {
-        assert_true(a.sites[i].stack < mt_trace_stack_count(t) && a.sites[i].storage < MT_STORAGE__COUNT &&
-                    a.sites[i].allocator < MT_ALLOCATOR__COUNT);
-    }
-    mt_analysis_fini(&a);
-    mt_trace_close(t);
-    builder_fini(&b);
-    return usable;
-}
-
 static void test_damage_is_noticed_or_harmless(void **state)
 {
     (void)state;
@@ -169,9 +204,9 @@ static void test_damage_is_noticed_or_harmless(void **state)
     build(&b, &seed, 300, false);
     write_file(&b);
     assert_int_equal(summarize(g_path, &data, &bytes), MT_OK);
-    assert_true(read_summary(data, bytes));
+    assert_true(read_summary(data, bytes, NULL));
     for (size_t cut = 0; cut < bytes; cut += cut < 200 ? 1 : 37) {
-        assert_false(read_summary(data, cut));
+        assert_false(read_summary(data, cut, NULL));
     }
     for (int round = 0; round < 2000; round++) {
         uint8_t *copy = malloc(bytes);
@@ -179,7 +214,7 @@ static void test_damage_is_noticed_or_harmless(void **state)
         for (uint64_t n = 1 + builder_random(&seed) % 4; n > 0; n--) {
             copy[builder_random(&seed) % bytes] = (uint8_t)builder_random(&seed);
         }
-        (void)read_summary(copy, bytes);
+        (void)read_summary(copy, bytes, NULL);
         free(copy);
     }
     free(data);
@@ -205,6 +240,7 @@ static void test_small_traces_get_none(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_summary_equals_the_pass),
+    cmocka_unit_test(test_a_summary_of_version_1_is_read),
     cmocka_unit_test(test_other_questions_make_the_pass),
     cmocka_unit_test(test_damage_is_noticed_or_harmless),
     cmocka_unit_test(test_small_traces_get_none),

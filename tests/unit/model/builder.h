@@ -236,7 +236,7 @@ static void builder_encode(struct mt_event_encoder *e, const struct mt_event *v)
     switch ((unsigned)v->kind) {
     case MT_EVENT_ALLOC:
     case MT_EVENT_REALLOC_NEW:
-        mt_encode_alloc(e, v->kind, (enum mt_allocator)v->allocator, v->clock, v->addr, v->size, v->stack);
+        mt_encode_any_alloc(e, v->kind, v->allocator, v->clock, v->addr, v->size, v->stack);
         break;
     case MT_EVENT_FREE:
     case MT_EVENT_REALLOC_OLD:

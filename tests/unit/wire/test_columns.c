@@ -18,7 +18,7 @@ static size_t random_rows(uint64_t *seed, uint8_t *rows, uint64_t clock, size_t 
         struct mt_event v = { .kind = (uint8_t)(1 + (r >> 8) % 6), .clock = clock };
         v.addr = wide & ((r >> 20) % 8 ? ~(uint64_t)0xFFF : ~(uint64_t)0);
         v.size = builder_random(seed) >> (r >> 26 & 63);
-        v.allocator = (uint8_t)(1 + (r >> 40) % 4);
+        v.allocator = (uint8_t)(1 + (r >> 40) % 20);
         v.stack = (uint32_t)(builder_random(seed) >> (32 + (r >> 44 & 31)));
         if ((r >> 50) % 16 == 0) {
             static const uint8_t rare[] = { MT_EVENT_DROPPED, MT_EVENT_REALLOC_FAILED, MT_EVENT_REALLOC_GONE };

@@ -51,7 +51,7 @@ static struct mt_event random_event(uint64_t *seed, uint64_t *clock)
         e.stack = (uint32_t)(builder_random(seed) >> (32 + shift % 32));
     }
     if (e.kind != MT_EVENT_FREE && e.kind != MT_EVENT_REALLOC_OLD && e.kind < MT_EVENT_EXT) {
-        e.allocator = (uint8_t)(builder_random(seed) % (e.kind == MT_EVENT_MAP ? 6 : 16));
+        e.allocator = (uint8_t)(builder_random(seed) % (e.kind == MT_EVENT_MAP || r & 4 ? 16 : 256));
         e.allocator = e.kind == MT_EVENT_UNMAP ? 0 : e.allocator;
         e.size = builder_random(seed) >> (builder_random(seed) % 64);
     }

@@ -57,7 +57,7 @@ static void build(struct builder *b, uint64_t *seed, size_t events)
         clock += 1 + (r >> 4) % 3;
         switch ((r >> 8) % 8) {
         case 0:
-            builder_map(b, stream, clock, (unsigned)(r >> 20) % 6, (r >> 30 & 0xFFFF) << 12, 8192,
+            builder_map(b, stream, clock, (unsigned)(r >> 20) % 8, (r >> 30 & 0xFFFF) << 12, 8192,
                         (uint32_t)(r >> 50) % 50);
             break;
         case 1:
@@ -74,6 +74,7 @@ static void build(struct builder *b, uint64_t *seed, size_t events)
             break;
         default:
             builder_alloc(b, stream, clock, r & (r >> 60 ? 0xFFFFF0 : 0xFFFFFF), r >> 40, (uint32_t)(r >> 50) % 50);
+            b->events[b->event_count - 1].allocator = (uint8_t)(r >> 58 == 0 ? r >> 20 : r >> 20 & 15);
             break;
         }
         rate = r >> 55 == 0 ? (r >> 12 & 3) * 1000 : rate;
