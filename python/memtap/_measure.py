@@ -10,7 +10,7 @@ import gc
 import math
 import os
 import re
-from typing import Any, Dict, List, NamedTuple, Union
+from typing import Any, Dict, List, NamedTuple, Optional, Union
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
 TABLE_ROWS = 100  # of the peak; leaks are all read, because limits look at each stack
@@ -51,7 +51,7 @@ class Measurement(NamedTuple):
     leaked_allocations: int
     allocations: int
     total_allocated_bytes: int
-    dropped_events: int
+    dropped_events: Optional[int]  # None: the recording ended early, nobody knows how much is missing
     table: List[Dict[str, Any]]
     leaks: List[Dict[str, Any]]
 

@@ -51,7 +51,9 @@ class CellReport:
         lines = [("peak", format_size(found.peak_bytes)),
                  ("held at the end", f"{format_size(found.leaked_bytes)} in {found.leaked_allocations} blocks"),
                  ("allocated in all", f"{format_size(found.total_allocated_bytes)} in {found.allocations} blocks")]
-        if found.dropped_events:
+        if found.dropped_events is None:
+            lines.append(("lost", "what came after the recording's early end: these numbers are lower bounds"))
+        elif found.dropped_events:
             lines.append(("lost", f"{found.dropped_events} events: these numbers are lower bounds"))
         return lines
 

@@ -435,6 +435,8 @@ class Summary:
 
 
 def _dropped(row: Dict[str, Any]) -> str:
+    if row["dropped_events"] is None:
+        return "  (the recording ended early: lower bounds)"
     return f"  ({row['dropped_events']} events lost: lower bounds)" if row["dropped_events"] else ""
 
 

@@ -35,6 +35,11 @@ static const enum memtap_agent_code CODE_OF[MT_STATUS__COUNT] = {
     [MT_E_BUSY] = MEMTAP_AGENT_BUSY,
     [MT_E_UNSUPPORTED] = MEMTAP_AGENT_NO_HOOKS,
     [MT_E_INTERRUPTED] = MEMTAP_AGENT_BUSY,
+    [MT_E_NOFILES] = MEMTAP_AGENT_IO,
+    [MT_E_TOO_LARGE] = MEMTAP_AGENT_NO_SPACE,
+    [MT_E_READONLY] = MEMTAP_AGENT_PERMISSION,
+    [MT_E_REPLACED] = MEMTAP_AGENT_IO,
+    [MT_E_SIZE] = MEMTAP_AGENT_NO_SPACE,
 };
 
 void mt_control_set_preloaded(bool by_command)

@@ -146,7 +146,7 @@ mt_status mt_recording_start(struct mt_engine_config wanted)
     mt_status status = start_engine(&wanted);
     if (status == MT_OK) {
         note_version();
-    } else if (status == MT_E_NOSPACE || status == MT_E_NOMEM) {
+    } else if (status == MT_E_NOSPACE || status == MT_E_TOO_LARGE || status == MT_E_SIZE || status == MT_E_NOMEM) {
         (void)(mt_os_unlink(g_recording.path) == MT_OK); /* made, but nothing is in it */
     }
     return status;

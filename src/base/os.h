@@ -25,8 +25,16 @@ enum mt_os_call {
 
 enum mt_os_open_mode {
     MT_OPEN_READ,       /* existing file, read only */
-    MT_OPEN_READ_WRITE, /* existing file */
+    MT_OPEN_READ_WRITE, /* existing file, not through a symbolic link; never waits (a FIFO) */
     MT_OPEN_CREATE_NEW  /* must not exist; mode 0600 */
+};
+
+/* Which regular file it is, whatever its name (device and inode), and what has become of it. */
+struct mt_os_file {
+    uint64_t device;
+    uint64_t inode;
+    uint64_t bytes;
+    uint64_t names; /* 0: removed */
 };
 
 /* Page size in bytes; constant for the life of the process. */
@@ -53,9 +61,17 @@ bool mt_os_is_readable(uint64_t address);
 /* Can this process store to the page of address now? Asked of the kernel without storing anything; 4-byte aligned. */
 bool mt_os_is_writable(void *address);
 
-/* Always O_CLOEXEC|O_NOCTTY. */
+/* Always O_CLOEXEC|O_NOCTTY. The descriptor is 3 or above at every moment, also in a program that has closed 0, 1 or 2: what
+ * such a program still prints must not reach the file. */
 mt_status mt_os_open(const char *path, enum mt_os_open_mode mode, int *ret_fd) MT_CHECKED;
 void mt_os_close(int fd);
+/* The file behind a descriptor. MT_E_REPLACED: it is not a regular one. */
+mt_status mt_os_identify(int fd, struct mt_os_file *ret) MT_CHECKED;
+/* A second descriptor of the same open file, close-on-exec, the first free one from `least` on. */
+mt_status mt_os_duplicate_above(int fd, int least, int *ret_fd) MT_CHECKED;
+/* How many descriptors the process may have: now, and if it asks for more. */
+mt_status mt_os_descriptor_limit(uint64_t *ret_soft, uint64_t *ret_hard) MT_CHECKED;
+mt_status mt_os_set_descriptor_limit(uint64_t soft, uint64_t hard) MT_CHECKED;
 /* Writes all bytes at the offset, resuming short writes and EINTR. */
 mt_status mt_os_write_at(int fd, const void *data, size_t bytes, uint64_t offset) MT_CHECKED;
 mt_status mt_os_read_at(int fd, void *data, size_t bytes, uint64_t offset, size_t *ret_bytes) MT_CHECKED;

@@ -22,11 +22,14 @@ mt_status mt_status_from_errno(int err)
     case 0: return MT_OK;
     case ENOMEM: return MT_E_NOMEM;
     case ENOSPC:
-    case EDQUOT:
-    case EFBIG: return MT_E_NOSPACE;
+    case EDQUOT: return MT_E_NOSPACE;
+    case EFBIG: return MT_E_TOO_LARGE;
+    case EMFILE:
+    case ENFILE: return MT_E_NOFILES;
     case EACCES:
-    case EPERM:
-    case EROFS: return MT_E_PERM;
+    case EPERM: return MT_E_PERM;
+    case EROFS: return MT_E_READONLY;
+    case ELOOP: return MT_E_REPLACED; /* a symbolic link where O_NOFOLLOW was asked for */
     case ENOENT:
     case ESRCH:
     case ENOTDIR: return MT_E_NOENT;

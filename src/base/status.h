@@ -33,7 +33,12 @@
     X(MT_E_FULL, "a fixed-size table is full")                                                                         \
     X(MT_E_BUSY, "resource busy")                                                                                      \
     X(MT_E_UNSUPPORTED, "not supported here")                                                                          \
-    X(MT_E_INTERRUPTED, "interrupted")
+    X(MT_E_INTERRUPTED, "interrupted")                                                                                 \
+    X(MT_E_NOFILES, "no file descriptor is free")                                                                      \
+    X(MT_E_TOO_LARGE, "the file size limit is reached")                                                                \
+    X(MT_E_READONLY, "read-only file system")                                                                          \
+    X(MT_E_REPLACED, "another file is in its place")                                                                   \
+    X(MT_E_SIZE, "the size asked for is reached")
 
 #define MT_STATUS_ENUM(name, text) name,
 typedef enum mt_status { MT_STATUS_TABLE(MT_STATUS_ENUM) MT_STATUS__COUNT } mt_status;

@@ -17,6 +17,7 @@ struct facts {
     uint64_t threads;
     uint64_t rss_peak_bytes;
     uint64_t dropped_events;
+    bool ended_early; /* a recording ended before its process: nobody knows what came after */
     uint64_t truncated_stacks;
     uint64_t trace_bytes;
     bool sampled;
@@ -42,6 +43,7 @@ static struct facts gather(const struct mt_report *report)
         f.threads += thread_count(report->set->traces[i]);
         f.rss_peak_bytes += info->rss_peak_bytes;
         f.dropped_events += info->counters[MT_COUNTER_DROPPED_EVENTS];
+        f.ended_early = f.ended_early || info->state == MT_STATE_FILE_FULL;
         f.truncated_stacks += info->counters[MT_COUNTER_TRUNCATED_STACKS];
         f.trace_bytes += info->file_bytes;
     }
@@ -176,7 +178,12 @@ static void put_account(struct mt_json *json, const struct mt_report *report, co
     mt_json_put_u64(json, "rss_peak_bytes", f->rss_peak_bytes);
     mt_json_put_u64(json, "events", f->totals->events);
     mt_json_put_u64(json, "trace_bytes", f->trace_bytes);
-    mt_json_put_u64(json, "dropped_events", f->dropped_events);
+    if (f->ended_early) {
+        mt_json_key(json, "dropped_events");
+        mt_json_null(json);
+    } else {
+        mt_json_put_u64(json, "dropped_events", f->dropped_events);
+    }
     mt_json_put_u64(json, "truncated_stacks", f->truncated_stacks);
     mt_json_put_u64(json, "unknown_frees", f->totals->unknown_frees);
     put_histogram(json, f->totals, f->sampled);
@@ -338,7 +345,11 @@ static void write_csv(struct mt_out *out, const struct facts *f)
     csv_number(out, "temporary_allocations", heap[MT_MEASURE_TEMPORARY].count);
     csv_number(out, "threads", f->threads);
     csv_number(out, "rss_peak_bytes", f->rss_peak_bytes);
-    csv_number(out, "dropped_events", f->dropped_events);
+    if (f->ended_early) {
+        mt_out_print(out, "dropped_events,\r\n");
+    } else {
+        csv_number(out, "dropped_events", f->dropped_events);
+    }
     csv_number(out, "truncated_stacks", f->truncated_stacks);
     free(command);
 }
@@ -376,9 +387,10 @@ void mt_stats_brief(struct mt_out *out, const struct mt_report *report)
                  mt_report_bytes(&heap[MT_MEASURE_TOTAL]).text);
     mt_out_print(out, "\n  leaked       %s in %s allocations\n", mt_report_bytes(&heap[MT_MEASURE_LIVE]).text,
                  mt_report_count(&heap[MT_MEASURE_LIVE]).text);
-    mt_out_print(out, "  duration     %s, %s thread%s, %s events dropped\n",
+    mt_out_print(out, "  duration     %s, %s thread%s, %s%s events dropped\n",
                  mt_human_duration(f.totals->duration_ns).text, mt_human_count((double)f.threads).text,
-                 f.threads == 1 ? "" : "s", mt_human_count((double)f.dropped_events).text);
+                 f.threads == 1 ? "" : "s", f.ended_early ? "more than " : "",
+                 mt_human_count((double)f.dropped_events).text);
     mt_out_print(out, "  processes    %zu, traces %s\n", report->set->count,
                  mt_human_bytes((double)f.trace_bytes).text);
 }

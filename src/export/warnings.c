@@ -17,7 +17,7 @@ static const struct {
     const char *sentence;
 } g_sentences[] = {
     { MT_COUNTER_DROPPED_EVENTS, "%s events were not recorded: amounts are too small or show frees as leaks" },
-    { MT_COUNTER_DROPPED_NO_SPACE, "%s of them because the trace could not grow (disk full or --max-file)" },
+    { MT_COUNTER_DROPPED_NO_SPACE, "%s of them because the trace could not grow" },
     { MT_COUNTER_DROPPED_NO_THREAD, "%s of them because no thread block could be made" },
     { MT_COUNTER_TRUNCATED_STACKS, "%s stacks were cut at the depth limit" },
     { MT_COUNTER_BROKEN_STACKS,
@@ -67,6 +67,19 @@ static void warn_unfinished(const struct mt_trace_info *info, size_t *unfinished
     }
 }
 
+/* Nothing of what came later is known, not even how much it was. */
+static void warn_ended_early(const struct mt_trace_info *info, struct mt_strlist *ret)
+{
+    static const char *const reasons[MT_END__COUNT] = {
+#define REASON(name, value, text) [value] = (text),
+        MT_END_REASON_TABLE(REASON)
+#undef REASON
+    };
+    unsigned reason = (unsigned)info->end_reason < MT_END__COUNT ? (unsigned)info->end_reason : MT_END_NONE;
+    mt_strlist_print(ret, "%s: the recording of process %llu ended at %s, before the process did, because %s", info->path,
+                     (unsigned long long)info->pid, mt_human_duration(info->duration_ns).text, reasons[reason]);
+}
+
 static void warn_state(const struct mt_trace_info *info, size_t *unfinished, struct mt_strlist *ret)
 {
     const char *path = info->path;
@@ -75,7 +88,7 @@ static void warn_state(const struct mt_trace_info *info, size_t *unfinished, str
         warn_unfinished(info, unfinished, ret);
         break;
     case MT_STATE_FILE_FULL:
-        mt_strlist_print(ret, "%s: recording stopped because the file could not grow (disk full or --max-file)", path);
+        warn_ended_early(info, ret);
         break;
     case MT_STATE_STOPPED:
         mt_strlist_print(ret, "%s: recording was stopped before the program ended", path);

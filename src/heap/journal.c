@@ -24,7 +24,7 @@ static void begin_block(struct mt_thread *t)
     mt_store_release(&j->slot.header->seq_committed, (uint64_t)j->seq << 32);
 }
 
-static bool write_block(struct mt_thread *t)
+static mt_status write_block(struct mt_thread *t)
 {
     struct mt_journal *j = &t->journal;
     struct mt_block_header block = {
@@ -36,7 +36,7 @@ static bool write_block(struct mt_thread *t)
         .events = j->encoder.events,
     };
     mt_engine_count(MT_COUNTER_FLUSHES, 1);
-    return mt_tracefile_append(&block, j->base, (size_t)(j->encoder.at - j->base)) == MT_OK;
+    return mt_tracefile_append(&block, j->base, (size_t)(j->encoder.at - j->base));
 }
 
 void mt_journal_flush(struct mt_thread *t)
@@ -45,9 +45,9 @@ void mt_journal_flush(struct mt_thread *t)
     if (j->base == NULL || j->encoder.at == j->base) {
         return;
     }
-    if (!write_block(t)) {
-        /* The slot keeps its content (it is in the file); nothing more can be recorded anywhere. */
-        mt_engine_stop(MT_STATE_FILE_FULL);
+    mt_status status = write_block(t);
+    if (status != MT_OK) {
+        mt_state_give_up(status); /* the slot keeps its content (it is in the file); nothing more can be recorded anywhere */
         return;
     }
     j->seq++;
@@ -65,7 +65,7 @@ bool mt_journal_room_slow(struct mt_thread *t)
         if (status != MT_OK) {
             mt_engine_count(MT_COUNTER_DROPPED_NO_SPACE, 1);
             if (status != MT_E_BUSY) { /* only this event is lost where a lock was not had in time */
-                mt_engine_stop(MT_STATE_FILE_FULL);
+                mt_state_give_up(status);
             }
             return false;
         }
@@ -88,7 +88,7 @@ void mt_journal_close(struct mt_thread *t)
         return;
     }
     bool empty = j->encoder.at == j->base;
-    if (empty || write_block(t)) {
+    if (empty || write_block(t) == MT_OK) {
         mt_slot_release(&j->slot);
     } else {
         mt_os_unmap(j->slot.header, j->slot.bytes); /* its content is in the file as it is */

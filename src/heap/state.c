@@ -58,3 +58,29 @@ void mt_engine_stop(enum mt_trace_state state)
     /* Slots stay mapped: other threads may be writing their last record; the reader takes slots as they are. Whoever can
      * wait for them calls mt_engine_finish. */
 }
+
+static enum mt_end_reason reason_of(mt_status why)
+{
+    static const uint8_t reasons[MT_STATUS__COUNT] = {
+        [MT_E_SIZE] = MT_END_SIZE,
+        [MT_E_NOSPACE] = MT_END_NO_SPACE,
+        [MT_E_TOO_LARGE] = MT_END_FILE_LIMIT,
+        [MT_E_NOFILES] = MT_END_NO_DESCRIPTOR,
+        [MT_E_NOMEM] = MT_END_NO_MEMORY,
+        [MT_E_PERM] = MT_END_NOT_PERMITTED,
+        [MT_E_READONLY] = MT_END_READ_ONLY,
+        [MT_E_NOENT] = MT_END_REMOVED,
+        [MT_E_REPLACED] = MT_END_REPLACED,
+        [MT_E_TRUNCATED] = MT_END_EMPTIED,
+    };
+    return reasons[why] != 0 ? (enum mt_end_reason)reasons[why] : MT_END_IO;
+}
+
+void mt_state_give_up(mt_status why)
+{
+    uint32_t none = MT_END_NONE;
+    if (g_mt.header != NULL && mt_mode() != MT_MODE_OFF) {
+        (void)mt_cas_acq_rel(&g_mt.header->end_reason, &none, (uint32_t)reason_of(why));
+    }
+    mt_engine_stop(MT_STATE_FILE_FULL);
+}

@@ -11,7 +11,6 @@
 enum { POOL_MAX = 256, PAGE = 4096 };
 
 static struct {
-    char path[MT_PATH_MAX];
     struct mt_trace_header *header; /* MAP_SHARED, one page */
     uint64_t max_bytes;             /* 0: no limit */
     struct mt_spinlock lock;        /* guards pool and large_slots */
@@ -35,38 +34,46 @@ static mt_status map_header(int fd, void **ret_base)
     return mt_os_map_file_over(g_file.header, fd, 0, MT_TRACE_HEADER_BYTES);
 }
 
-mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, struct mt_trace_header **ret_header)
+/* Room for the header, mapped. */
+static mt_status begin_file(int fd, void **ret_base)
 {
-    size_t length = strlen(path);
-    if (length >= MT_PATH_MAX) {
-        return MT_E_INVAL;
-    }
-    int fd = -1;
-    mt_status status = mt_os_open(path, MT_OPEN_CREATE_NEW, &fd);
-    if (status != MT_OK) {
-        return status;
-    }
-    void *base = NULL;
-    status = mt_os_preallocate(fd, 0, MT_TRACE_HEADER_BYTES);
-    if (status == MT_OK) {
-        status = map_header(fd, &base);
-    }
-    mt_os_close(fd);
-    if (status != MT_OK) {
-        (void)(mt_os_unlink(path) == MT_OK);
-        return status;
-    }
-    (void)mt_os_advise_dontfork(base, MT_TRACE_HEADER_BYTES);
+    mt_status status = mt_os_preallocate(fd, 0, MT_TRACE_HEADER_BYTES);
+    return status == MT_OK ? map_header(fd, ret_base) : status;
+}
+
+static struct mt_trace_header *format_header(void *base)
+{
     struct mt_trace_header *header = base;
     memcpy(header->magic, MT_TRACE_MAGIC, sizeof header->magic);
     header->major = MT_TRACE_MAJOR;
     header->minor = MT_TRACE_MINOR;
     header->header_bytes = MT_TRACE_HEADER_BYTES;
     header->file_tail = MT_TRACE_HEADER_BYTES;
-    memcpy(g_file.path, path, length + 1);
-    g_file.header = header;
+    return header;
+}
+
+mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, bool alone, struct mt_trace_header **ret_header)
+{
+    int fd = -1;
+    mt_status status = mt_os_open(path, MT_OPEN_CREATE_NEW, &fd);
+    if (status != MT_OK) {
+        return status;
+    }
+    void *base = NULL;
+    status = begin_file(fd, &base);
+    if (status == MT_OK) {
+        status = mt_descriptor_keep(fd, path, alone);
+    } else {
+        mt_os_close(fd);
+    }
+    if (status != MT_OK) {
+        (void)(mt_os_unlink(path) == MT_OK);
+        return status;
+    }
+    (void)mt_os_advise_dontfork(base, MT_TRACE_HEADER_BYTES);
+    g_file.header = format_header(base);
     g_file.max_bytes = max_bytes;
-    *ret_header = header;
+    *ret_header = g_file.header;
     return MT_OK;
 }
 
@@ -77,6 +84,7 @@ void mt_tracefile_close(void)
     }
     g_file.pool_count = 0;
     g_file.large_slots = 0;
+    mt_descriptor_close();
 }
 
 void mt_tracefile_after_fork(void)
@@ -85,6 +93,7 @@ void mt_tracefile_after_fork(void)
     g_file.pool_count = 0;
     g_file.large_slots = 0;
     mt_spinlock_reset(&g_file.lock);
+    mt_descriptor_after_fork();
 }
 
 static bool within_limit(uint64_t end)
@@ -96,7 +105,7 @@ static bool within_limit(uint64_t end)
 static mt_status write_extent(const struct mt_block_header *header, const void *payload, size_t bytes, uint64_t offset)
 {
     int fd = -1;
-    mt_status status = mt_os_open(g_file.path, MT_OPEN_READ_WRITE, &fd);
+    mt_status status = mt_descriptor_use(&fd);
     if (status != MT_OK) {
         return status;
     }
@@ -106,7 +115,7 @@ static mt_status write_extent(const struct mt_block_header *header, const void *
     if (status == MT_OK) {
         status = mt_os_write_at(fd, header, sizeof *header, offset);
     }
-    mt_os_close(fd);
+    mt_descriptor_done(fd);
     return status;
 }
 
@@ -119,7 +128,7 @@ mt_status mt_tracefile_append(struct mt_block_header *header, const void *payloa
     header->extent_bytes = mt_block_extent(bytes);
     mt_block_seal(header, payload);
     if (!within_limit(mt_load_relaxed(&g_file.header->file_tail) + header->extent_bytes)) {
-        return MT_E_NOSPACE;
+        return MT_E_SIZE;
     }
     uint64_t offset = mt_fetch_add_acq_rel(&g_file.header->file_tail, (uint64_t)header->extent_bytes);
     return write_extent(header, payload, bytes, offset);
@@ -151,10 +160,10 @@ static void write_pad(uint64_t offset, uint32_t bytes)
 mt_status mt_tracefile_map_extent(size_t bytes, void **ret_base)
 {
     if (!within_limit(mt_load_relaxed(&g_file.header->file_tail) + bytes + PAGE)) {
-        return MT_E_NOSPACE;
+        return MT_E_SIZE;
     }
     int fd = -1;
-    mt_status status = mt_os_open(g_file.path, MT_OPEN_READ_WRITE, &fd);
+    mt_status status = mt_descriptor_use(&fd);
     if (status != MT_OK) {
         return status;
     }
@@ -165,7 +174,7 @@ mt_status mt_tracefile_map_extent(size_t bytes, void **ret_base)
     if (status == MT_OK) {
         status = mt_os_map_file(fd, offset, bytes, true, ret_base);
     }
-    mt_os_close(fd);
+    mt_descriptor_done(fd);
     if (status == MT_OK) {
         (void)mt_os_advise_dontfork(*ret_base, bytes);
         write_pad(pad_offset, pad_bytes);

@@ -1,9 +1,6 @@
 /* tracefile.h: the trace file as the agent sees it: one header page, claimed extents, journal slots.
  *
- * Decides: where in the file things go (one atomic add on the header's file_tail), and that no descriptor is kept: the
- * file is opened by absolute path for each write and closed again, because a program may close every descriptor it does
- * not know (daemons) or reuse its number, and a write through a reused descriptor would destroy the program's own file.
- * One open+write+close per 64 KB costs less than 0.2 ns an event.
+ * Decides: where in the file things go (one atomic add on the header's file_tail). Which file it is, descriptor.h knows.
  * Invariants: a slot's blocks exist before it is mapped (a full disk gives an error here, never a SIGBUS later); slot
  * mappings are not inherited by fork children.
  * Contexts: [hook] with the guard set, [agent].
@@ -11,14 +8,12 @@
 #ifndef MT_HEAP_TRACEFILE_H
 #define MT_HEAP_TRACEFILE_H
 
-#include "base/status.h"
+#include "heap/descriptor.h"
 #include "wire/format.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-enum { MT_PATH_MAX = 4096 };
 
 /* A journal slot: a mapped extent, or nothing (header NULL). */
 struct mt_slot {
@@ -26,8 +21,9 @@ struct mt_slot {
     uint32_t bytes;                 /* whole extent */
 };
 
-/* Creates the file at path (must not exist) and maps its header. Fields other than magic, sizes and tail are zero. */
-mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, struct mt_trace_header **ret_header) MT_CHECKED;
+/* Creates the file at path (must not exist) and maps its header. Fields other than magic, sizes and tail are zero. alone:
+ * the process has one thread. */
+mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, bool alone, struct mt_trace_header **ret_header) MT_CHECKED;
 /* Unmaps the pooled slots; those of streams must have been released. The header stays mapped: counters may still be added
  * to; the next create takes its place. Leaves the file. */
 void mt_tracefile_close(void);

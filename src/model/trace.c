@@ -31,6 +31,7 @@ static void fill_info(struct mt_trace *t, const char *path)
         .parent_pid = h->parent_pid,
         .flags = h->flags,
         .state = (enum mt_trace_state)h->state,
+        .end_reason = (enum mt_end_reason)h->end_reason,
         .start_realtime_ns = h->start_realtime_ns,
         .start_clock = h->start_clock,
         .rate_bytes = h->rate_bytes,

@@ -26,6 +26,7 @@ struct mt_trace_info {
     uint64_t pid, parent_pid;
     uint64_t flags;           /* enum mt_trace_flag */
     enum mt_trace_state state;
+    enum mt_end_reason end_reason; /* state FILE_FULL */
     uint64_t start_realtime_ns;
     uint64_t start_clock;
     uint64_t duration_ns;     /* end - start; last clock seen in a block header while recording or killed */

@@ -37,6 +37,7 @@ static int code_of(mt_status status)
     case MT_E_NOENT:
         return MT_PROFILE_NO_FILE;
     case MT_E_PERM:
+    case MT_E_READONLY:
         return MT_PROFILE_NOT_ALLOWED;
     case MT_E_CORRUPT:
     case MT_E_TRUNCATED:
@@ -50,6 +51,10 @@ static int code_of(mt_status status)
         return MT_PROFILE_INTERRUPTED;
     case MT_E_IO:
     case MT_E_NOSPACE:
+    case MT_E_NOFILES:
+    case MT_E_TOO_LARGE:
+    case MT_E_REPLACED:
+    case MT_E_SIZE:
     case MT_E_EXIST:
     case MT_E_FULL:
     case MT_E_BUSY:

@@ -35,6 +35,11 @@ int mt_tracker_code_of(mt_status status)
         return MT_TRACKER_DAMAGED;
     case MT_E_IO:
     case MT_E_NOSPACE:
+    case MT_E_NOFILES:
+    case MT_E_TOO_LARGE:
+    case MT_E_READONLY:
+    case MT_E_REPLACED:
+    case MT_E_SIZE:
     case MT_E_PERM:
     case MT_E_NOENT:
     case MT_E_EXIST:

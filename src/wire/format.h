@@ -46,6 +46,28 @@ enum mt_trace_state {
     MT_STATE_EXEC = 5,
 };
 
+/* Why a recording ended before its program (state 4). */
+#define MT_END_REASON_TABLE(X)                                                                                         \
+    X(NONE, 0, "the file could not grow (disk full or --max-file)") /* what older traces say */                        \
+    X(SIZE, 1, "the size given with --max-file was reached")                                                           \
+    X(NO_SPACE, 2, "no space was left on the disk or in the quota (ENOSPC)")                                           \
+    X(FILE_LIMIT, 3, "the limit of file sizes was reached (EFBIG: ulimit -f)")                                         \
+    X(NO_DESCRIPTOR, 4, "no file descriptor was free (EMFILE)")                                                        \
+    X(NO_MEMORY, 5, "no memory was left for it (ENOMEM)")                                                              \
+    X(NOT_PERMITTED, 6, "the program closed the trace and may not open it again (EACCES)")                             \
+    X(READ_ONLY, 7, "the file system has become read-only (EROFS)")                                                    \
+    X(REMOVED, 8, "the trace was removed (ENOENT)")                                                                    \
+    X(REPLACED, 9, "another file was put in its place")                                                                \
+    X(EMPTIED, 10, "somebody emptied the trace")                                                                       \
+    X(IO, 11, "the disk reported an error (EIO)")
+
+enum mt_end_reason {
+#define MT_END_REASON_ENUM(name, value, text) MT_END_##name = (value),
+    MT_END_REASON_TABLE(MT_END_REASON_ENUM)
+#undef MT_END_REASON_ENUM
+        MT_END__COUNT
+};
+
 /* Header counters, u64 each, written by the agent with relaxed atomic adds; the account of what was not recorded. */
 #define MT_COUNTER_TABLE(X)                                                                                            \
     X(DROPPED_EVENTS, "dropped_events", "events not recorded, any reason")                                             \
@@ -100,13 +122,15 @@ struct mt_trace_header {
     uint64_t rss_peak_bytes;
     uint64_t reserved[3];
     uint64_t counters[32];
-    uint8_t reserved2[512 - 128 - 256];
+    uint32_t end_reason; /* enum mt_end_reason */
+    uint8_t reserved2[512 - 128 - 256 - 4];
     uint16_t command_bytes;
     uint8_t command[MT_TRACE_COMMAND_MAX];
 };
 static_assert(offsetof(struct mt_trace_header, file_tail) == 64, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, state) == 80, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, counters) == 128, "docs/formats/trace.md 1.1");
+static_assert(offsetof(struct mt_trace_header, end_reason) == 384, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, command_bytes) == 512, "docs/formats/trace.md 1.1");
 static_assert(sizeof(struct mt_trace_header) <= MT_TRACE_HEADER_BYTES, "one page");
 

@@ -74,7 +74,7 @@ def test_a_full_disk_stops_the_trace_not_the_program(record, target, small_disk)
     recording = record(target("exchange"), 4, 200_000, 1, folder=small_disk, quiet=False)
     assert recording.truth["case_make"]["allocations"] == 800_000
     stats = recording.stats
-    assert stats["dropped_events"] > 0
+    assert stats["dropped_events"] is None  # what came after the end nobody counted
     assert 0 < stats["allocations"] < 1_200_000
     assert b"full" in recording.stderr or b"space" in recording.stderr
 
@@ -91,7 +91,7 @@ def test_a_size_limit_is_kept(record, target):
     recording = record(target("exchange"), 4, 100_000, 1, options=["--max-file", "1M"])
     assert recording.truth["case_make"]["allocations"] == 400_000
     assert recording.path.stat().st_size <= 2**20
-    assert recording.stats["dropped_events"] > 0
+    assert recording.stats["dropped_events"] is None
 
 
 @pytest.mark.parametrize("place", ["/proc/x.mtap", "/no/such/folder/x.mtap", "/etc/passwd/x.mtap", "/dev/full/x"])

@@ -78,7 +78,7 @@ def test_a_file_size_limit_stops_the_trace_not_the_program(record, target, setti
     recording = record(target("surroundings"), setting)
     assert recording.truth["case_work"]["allocations"] == 501_000
     assert recording.trace.counters["dropped_events"] > 0
-    assert recording.stats["dropped_events"] == recording.trace.counters["dropped_events"]
+    assert recording.stats["dropped_events"] is None
 
 
 def test_an_inherited_file_size_limit_is_survived(target, tmp_path):

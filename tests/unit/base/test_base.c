@@ -88,8 +88,9 @@ static void test_errno_values_map_to_what_they_mean(void **state)
 {
     (void)state;
     assert_int_equal(mt_status_from_errno(ENOSPC), MT_E_NOSPACE);
-    assert_int_equal(mt_status_from_errno(EFBIG), MT_E_NOSPACE);
-    assert_int_equal(mt_status_from_errno(EROFS), MT_E_PERM);
+    assert_int_equal(mt_status_from_errno(EFBIG), MT_E_TOO_LARGE);
+    assert_int_equal(mt_status_from_errno(EMFILE), MT_E_NOFILES);
+    assert_int_equal(mt_status_from_errno(EROFS), MT_E_READONLY);
     assert_int_equal(mt_status_from_errno(0), MT_OK);
     assert_string_equal(mt_status_text(MT_E_NOSPACE), "no space left on device");
     assert_string_equal(mt_status_text((mt_status)999), "unknown status");

@@ -1,0 +1,34 @@
+/* rawcall.h: a system call by its number, touching nothing of libc. Internal to base/. Context: any, async-signal safe. */
+#ifndef MT_BASE_RAWCALL_H
+#define MT_BASE_RAWCALL_H
+
+#include "base/status.h"
+
+#if defined(__x86_64__)
+MT_INLINE long mt_raw6(long number, long a, long b, long c, long d, long e, long f)
+{
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    long result;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+#else
+#error "rawcall.h: add the raw system call sequence of this architecture"
+#endif
+
+MT_INLINE long mt_raw4(long number, long a, long b, long c, long d)
+{
+    return mt_raw6(number, a, b, c, d, 0, 0);
+}
+
+MT_INLINE mt_status mt_raw_status(long result)
+{
+    return result < 0 ? mt_status_from_errno((int)-result) : MT_OK;
+}
+
+#endif

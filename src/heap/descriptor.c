@@ -1,0 +1,155 @@
+/* descriptor.c: see descriptor.h. */
+#include "heap/descriptor.h"
+
+#include "base/atomic.h"
+#include "base/lock.h"
+#include "wire/format.h"
+
+#include <string.h>
+
+enum {
+    STDIO_END = 3,
+    ROOM_BELOW = 24,   /* where the limit cannot be passed: this far from its end, or from USUAL_LIMIT */
+    USUAL_LIMIT = 1024,
+    LIMIT_PASSED_MAX = 4096, /* the kernel's table grows with the largest number and is copied by fork */
+};
+
+static struct {
+    char path[MT_PATH_MAX];
+    struct mt_os_file file;
+    int fd;  /* shared; -1: none. Writers: under the lock */
+    int pid; /* whose table it is in: a vfork child has another one and the same memory */
+    struct mt_spinlock lock;
+} g_kept = { .fd = -1, .lock = MT_SPINLOCK_INIT(MT_RANK_DESCRIPTOR) };
+
+/* A number the program's own calls never yield: those end at the soft limit, which is moved for the one call. */
+static bool move_above_limit(int fd, uint64_t soft, uint64_t hard, int *ret_fd)
+{
+    if (soft >= hard || soft > LIMIT_PASSED_MAX) {
+        return false;
+    }
+    uint64_t room = hard - soft < ROOM_BELOW ? hard - soft : ROOM_BELOW;
+    bool moved = mt_os_set_descriptor_limit(soft + room, hard) == MT_OK &&
+                 mt_os_duplicate_above(fd, (int)soft, ret_fd) == MT_OK;
+    return mt_os_set_descriptor_limit(soft, hard) == MT_OK && moved;
+}
+
+static bool move_below_limit(int fd, uint64_t soft, int *ret_fd)
+{
+    uint64_t end = soft < USUAL_LIMIT ? soft : USUAL_LIMIT;
+    int least = end > ROOM_BELOW + STDIO_END ? (int)(end - ROOM_BELOW) : STDIO_END;
+    return mt_os_duplicate_above(fd, least, ret_fd) == MT_OK;
+}
+
+/* The number fd had is the program's next one: it gets it back. Where nothing better is free, it stays as it is. */
+static int out_of_the_way(int fd, bool alone)
+{
+    uint64_t soft = 0;
+    uint64_t hard = 0;
+    int better = -1;
+    if (mt_os_descriptor_limit(&soft, &hard) != MT_OK ||
+        !((alone && move_above_limit(fd, soft, hard, &better)) || move_below_limit(fd, soft, &better))) {
+        return fd;
+    }
+    mt_os_close(fd);
+    return better;
+}
+
+/* Is it the kept file, and whole? A file that is shorter than its header has been emptied by somebody. */
+static mt_status check(int fd)
+{
+    struct mt_os_file now;
+    mt_status status = mt_os_identify(fd, &now);
+    if (status != MT_OK) {
+        return status;
+    }
+    if (now.device != g_kept.file.device || now.inode != g_kept.file.inode) {
+        return MT_E_REPLACED;
+    }
+    return now.names == 0 ? MT_E_NOENT : now.bytes < MT_TRACE_HEADER_BYTES ? MT_E_TRUNCATED : MT_OK;
+}
+
+/* True: fd is ours, whatever else may be wrong with the file. */
+static bool is_kept_file(mt_status checked)
+{
+    return checked == MT_OK || checked == MT_E_NOENT || checked == MT_E_TRUNCATED;
+}
+
+mt_status mt_descriptor_keep(int fd, const char *path, bool alone)
+{
+    size_t length = strlen(path);
+    mt_status status = length < MT_PATH_MAX ? mt_os_identify(fd, &g_kept.file) : MT_E_INVAL;
+    if (status != MT_OK) {
+        mt_os_close(fd);
+        return status;
+    }
+    memcpy(g_kept.path, path, length + 1);
+    g_kept.pid = mt_os_pid();
+    mt_store_release(&g_kept.fd, out_of_the_way(fd, alone));
+    return MT_OK;
+}
+
+/* Opens the file by its path. In a vfork child the descriptor is for this one use. */
+static mt_status open_again_locked(int *ret_fd)
+{
+    int fd = -1;
+    mt_status status = mt_os_open(g_kept.path, MT_OPEN_READ_WRITE, &fd);
+    if (status != MT_OK) {
+        return status;
+    }
+    status = check(fd);
+    if (status != MT_OK) {
+        mt_os_close(fd);
+        return status;
+    }
+    if (g_kept.pid == mt_os_pid()) {
+        fd = out_of_the_way(fd, false);
+        mt_store_release(&g_kept.fd, fd);
+    }
+    *ret_fd = fd;
+    return MT_OK;
+}
+
+mt_status mt_descriptor_use(int *ret_fd)
+{
+    int fd = mt_load_acquire(&g_kept.fd);
+    mt_status status = check(fd);
+    if (is_kept_file(status)) {
+        *ret_fd = fd;
+        return status;
+    }
+    if (!mt_spinlock_lock(&g_kept.lock)) {
+        return MT_E_BUSY;
+    }
+    fd = mt_load_relaxed(&g_kept.fd); /* another thread may have been first */
+    status = check(fd);
+    if (is_kept_file(status)) {
+        *ret_fd = fd;
+    } else {
+        status = open_again_locked(ret_fd);
+    }
+    mt_spinlock_unlock(&g_kept.lock);
+    return status;
+}
+
+void mt_descriptor_done(int fd)
+{
+    if (fd != mt_load_relaxed(&g_kept.fd)) {
+        mt_os_close(fd);
+    }
+}
+
+void mt_descriptor_close(void)
+{
+    int fd = g_kept.fd;
+    g_kept.fd = -1;
+    if (fd >= 0 && is_kept_file(check(fd))) {
+        mt_os_close(fd);
+    }
+}
+
+void mt_descriptor_after_fork(void)
+{
+    mt_spinlock_reset(&g_kept.lock);
+    mt_descriptor_close();
+}
