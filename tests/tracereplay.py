@@ -70,6 +70,30 @@ class Replay:
         self.ranges = kept
 
 
+class Run:
+    """Several processes, moment by moment: each holds what its trace says from its start to its end."""
+
+    def __init__(self, traces):
+        self.traces = traces
+        moments = []
+        for number, trace in enumerate(traces):
+            events = [(max(e.clock, trace.start_clock), False, number, order) for order, e in enumerate(trace.events)]
+            end = max([trace.end_clock, trace.counters["last_clock"], trace.start_clock, *(e[0] for e in events)])
+            moments += [*events, (end, True, number, 0)]
+        self.moments = sorted(moments)
+        self.start = min(trace.start_clock for trace in traces)
+
+    def held(self):
+        """(clock, bytes held by all processes) after each event; what ends at a clock is still held at it."""
+        processes = [Replay() for _ in self.traces]
+        for clock, is_end, number, order in self.moments:
+            if is_end:
+                processes[number] = Replay()
+            else:
+                processes[number].step(self.traces[number].events[order])
+                yield clock, sum(process.current for process in processes)
+
+
 class SymbolTable:
     """Function names of one ELF file by link-time address, from nm."""
 

@@ -18,7 +18,7 @@ struct table {
     uint32_t trace_idx;
     uint64_t peak_number;
     bool now_is_peak;
-    double duration_s;
+    bool at_peak; /* else nothing of it belongs to the peak of the run */
     struct mt_analysis *analysis;
     size_t *site_capacity;
 };
@@ -33,11 +33,12 @@ static struct mt_site site_of(const struct table *t, const struct mt_aggregate_r
                             .stack = row->stack < mt_trace_stack_count(t->trace) ? row->stack : 0,
                             .allocator = allocator,
                             .storage = MT_STORAGE_HEAP,
-                            .oldest_ns = row->live_count > 0 ? 0 : UINT64_MAX };
-    site.amount[MT_MEASURE_PEAK] = (struct mt_amount){ .bytes = peak_bytes, .count = peak_count };
+                            .oldest_ns = UINT64_MAX };
+    if (t->at_peak) {
+        site.amount[MT_MEASURE_PEAK] = (struct mt_amount){ .bytes = peak_bytes, .count = peak_count };
+    }
     site.amount[MT_MEASURE_LIVE] = (struct mt_amount){ .bytes = row->live_bytes, .count = row->live_count };
     site.amount[MT_MEASURE_TOTAL] = (struct mt_amount){ .bytes = row->allocated_bytes, .count = row->allocations };
-    site.growth_bytes_per_s = t->duration_s > 0 ? (double)row->live_bytes / t->duration_s : 0;
     return site;
 }
 
@@ -75,7 +76,14 @@ static mt_status read_table(struct table *t, const struct mt_extent *e)
     return status;
 }
 
-mt_status mt_analyze_aggregate(const struct mt_trace *trace, uint32_t trace_idx, struct mt_analysis *a,
+uint64_t mt_aggregate_peak(const struct mt_trace *trace)
+{
+    const uint64_t *counters = mt_trace_info(trace)->counters;
+    uint64_t now = counters[MT_COUNTER_CURRENT_BYTES], peak = counters[MT_COUNTER_PEAK_BYTES];
+    return now > peak ? now : peak;
+}
+
+mt_status mt_analyze_aggregate(const struct mt_trace *trace, uint32_t trace_idx, bool at_peak, struct mt_analysis *a,
                                size_t *site_capacity)
 {
     const struct mt_trace_info *info = mt_trace_info(trace);
@@ -83,7 +91,7 @@ mt_status mt_analyze_aggregate(const struct mt_trace *trace, uint32_t trace_idx,
                        .trace_idx = trace_idx,
                        .peak_number = info->counters[MT_COUNTER_PEAK_NUMBER],
                        .now_is_peak = info->counters[MT_COUNTER_CURRENT_BYTES] > info->counters[MT_COUNTER_PEAK_BYTES],
-                       .duration_s = (double)info->duration_ns * 1e-9,
+                       .at_peak = at_peak,
                        .analysis = a,
                        .site_capacity = site_capacity };
     size_t count;
@@ -95,7 +103,6 @@ mt_status mt_analyze_aggregate(const struct mt_trace *trace, uint32_t trace_idx,
         }
     }
     a->aggregate = true;
-    a->totals.duration_ns = info->duration_ns > a->totals.duration_ns ? info->duration_ns : a->totals.duration_ns;
     a->totals.events += info->counters[MT_COUNTER_ALLOCATIONS] + info->counters[MT_COUNTER_DEALLOCATIONS];
     return status;
 }

@@ -5,6 +5,9 @@
  * the current peak goes up on the first decrease after a new maximum; a site that changes remembers its amount under
  * the number it was last changed at, so a pass needs no copy of the world and no second pass (analysis/pass.h).
  *
+ * Several traces are the processes of one run, on one axis of time (model/axis.h): the peak is the largest sum at one
+ * moment (analysis/merge.h), and a process holds nothing before its start and after its end.
+ *
  * What "heap" means (peak_bytes, leaked_bytes, totals): the malloc family, Python allocator domains, anonymous mmap and
  * brk made by the program. Not counted, but kept as sites of another storage: file-backed maps (page cache, shared),
  * thread stacks (reserved, not used), interpreter arenas when their objects are recorded one by one, and what the
@@ -18,6 +21,7 @@
 #define MT_ANALYSIS_ANALYSIS_H
 
 #include "base/status.h"
+#include "model/axis.h"
 #include "model/cursor.h"
 #include "model/trace.h"
 
@@ -26,11 +30,11 @@
 #include <stdint.h>
 
 enum mt_measure {
-    MT_MEASURE_PEAK,      /* alive when the heap of the process was largest (first time, if equal) */
-    MT_MEASURE_LIVE,      /* alive at the end: leaks; with stop_ns: alive at that time */
+    MT_MEASURE_PEAK,      /* alive when all processes together held most (first time, if equal) */
+    MT_MEASURE_LIVE,      /* alive at the end of its process: leaks; with stop_ns: alive at that time */
     MT_MEASURE_TOTAL,     /* everything ever allocated up to the end */
     MT_MEASURE_TEMPORARY, /* freed after at most temporary_max further allocations of the allocating thread */
-    MT_MEASURE_WINDOW,    /* allocated at or after window_start_ns and alive at the end */
+    MT_MEASURE_WINDOW,    /* allocated at or after window_start_ns and alive at the end, as LIVE */
     MT_MEASURE__COUNT
 };
 
@@ -60,8 +64,8 @@ struct mt_site {
     uint8_t allocator;  /* enum mt_allocator; maps: MMAP or SBRK */
     uint8_t storage;    /* enum mt_storage */
     struct mt_amount amount[MT_MEASURE__COUNT];
-    uint64_t oldest_ns; /* time of the oldest allocation alive at the end; UINT64_MAX none */
-    double growth_bytes_per_s; /* least-squares slope of live bytes over the whole time */
+    uint64_t oldest_ns; /* time of the oldest allocation alive at the end; UINT64_MAX none, or not known (aggregate) */
+    double growth_bytes_per_s; /* least-squares slope of live bytes over the whole run; 0 in aggregate traces */
     double lifetime_s;  /* mean lifetime of its allocations, alive ones up to the end; by count */
 };
 
@@ -82,7 +86,7 @@ struct mt_timeline_point {
     uint64_t allocations;    /* alive at the end of it */
 };
 
-/* Everything about the whole (sum over traces; peaks of different processes are added). */
+/* Everything about the whole, all processes together. */
 struct mt_totals {
     struct mt_amount heap[MT_MEASURE__COUNT];
     struct mt_amount storage[MT_STORAGE__COUNT][MT_MEASURE__COUNT]; /* by storage; [HEAP] equals heap */
@@ -93,13 +97,13 @@ struct mt_totals {
     uint64_t unknown_frees;       /* frees of addresses not known to be allocated (allocated before the recording) */
     uint64_t double_allocations;  /* an address allocated while alive: the older one is taken as freed */
     uint64_t events;              /* events read */
-    uint64_t peak_time_ns;        /* of the trace with the largest peak */
-    uint64_t duration_ns;         /* longest */
+    uint64_t peak_time_ns;
+    uint64_t duration_ns;         /* of the run, from the first start to the last end, or to the time asked for */
     struct mt_cursor_losses losses;
 };
 
 struct mt_analysis_options {
-    uint64_t stop_ns;         /* end here (inclusive); UINT64_MAX: the end */
+    uint64_t stop_ns;         /* end here (inclusive), on the run's axis; UINT64_MAX: the end of each process */
     uint64_t window_start_ns; /* for MT_MEASURE_WINDOW */
     uint32_t temporary_max;   /* N of "temporary"; default 1 */
     size_t timeline_points;   /* 0: no timeline */
@@ -114,11 +118,12 @@ struct mt_analysis {
     size_t site_count;
     struct mt_thread_totals *threads; /* by (trace_idx, stream) */
     size_t thread_count;
-    struct mt_timeline_point *timeline; /* of the whole set on a common axis (start_realtime_ns aligned) */
+    struct mt_timeline_point *timeline; /* of all processes together */
     size_t timeline_count;
-    uint64_t origin_realtime_ns; /* time 0 of the timeline */
+    struct mt_axis axis; /* of all times here; ends are those of what was looked at */
     bool sampled;  /* some amounts are estimates */
-    bool aggregate; /* some trace is an aggregate: no temporaries, no window, no histogram of it */
+    bool aggregate; /* some trace is an aggregate: no temporaries, no window, no histogram, no ages of it */
+    bool peak_is_bound; /* the peak is at most what is said: an aggregate process lived beside others */
     struct mt_totals totals;
 };
 

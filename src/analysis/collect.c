@@ -67,8 +67,8 @@ static void fold(struct place *to, const struct place *from)
     to->site.area += from->site.area;
     to->site.moment += from->site.moment;
     to->site.lifetime += from->site.lifetime;
-    if (from->rest.oldest_clock < to->rest.oldest_clock) {
-        to->rest.oldest_clock = from->rest.oldest_clock;
+    if (from->rest.oldest_ns < to->rest.oldest_ns) {
+        to->rest.oldest_ns = from->rest.oldest_ns;
     }
 }
 
@@ -94,6 +94,10 @@ static struct place *fold_rates(const struct mt_pass *p, size_t *ret_count)
     struct place *places = mt_alloc(p->site_count * sizeof *places);
     for (size_t i = 0; i < p->site_count; i++) {
         places[i] = (struct place){ p->sites[i], p->rest[i] };
+        if (p->sites[i].peak_number != p->heap->peak_number) { /* the process had ended before the peak */
+            places[i].site.peak_bytes = places[i].site.peak_count = 0;
+            places[i].rest.peak = (struct mt_variances){ 0 };
+        }
     }
     *ret_count = p->site_count;
     if (p->rate_count <= 1 || p->site_count == 0) {
@@ -119,7 +123,7 @@ static double slope(double area, double moment, double duration_s)
     return duration_s > 0 ? 12 * (moment - 0.5 * duration_s * area) / (duration_s * duration_s * duration_s) : 0;
 }
 
-static struct mt_site site_of(const struct mt_pass *p, const struct place *place, uint32_t trace_idx, double duration_s)
+static struct mt_site site_of(const struct mt_pass *p, const struct place *place, const struct mt_collect_as *as)
 {
     const struct mt_pass_site *s = &place->site;
     const struct mt_pass_rest *rest = &place->rest;
@@ -127,7 +131,7 @@ static struct mt_site site_of(const struct mt_pass *p, const struct place *place
     struct mt_units live = { s->live_bytes, s->live_count };
     struct mt_units peak = { s->peak_bytes, s->peak_count };
     double unit = (double)((uint64_t)1 << bits);
-    struct mt_site site = { .trace_idx = trace_idx,
+    struct mt_site site = { .trace_idx = as->trace_idx,
                             .stack = s->stack,
                             .stream = s->stream,
                             .allocator = s->allocator,
@@ -138,14 +142,18 @@ static struct mt_site site_of(const struct mt_pass *p, const struct place *place
     site.amount[MT_MEASURE_TEMPORARY] = amount_of(s->temporary, rest->temporary, bits);
     site.amount[MT_MEASURE_WINDOW] =
         p->windowed ? amount_of(s->window, rest->window, bits) : site.amount[MT_MEASURE_LIVE];
-    site.oldest_ns = rest->oldest_clock == UINT64_MAX ? UINT64_MAX : mt_trace_time(p->trace, rest->oldest_clock);
+    site.oldest_ns = rest->oldest_ns;
+    if (as->gone) {
+        site.amount[MT_MEASURE_LIVE] = site.amount[MT_MEASURE_WINDOW] = (struct mt_amount){ 0 };
+        site.oldest_ns = UINT64_MAX;
+    }
     /* as exact as a summary keeps them (summary.h) */
-    site.growth_bytes_per_s = (double)(float)slope(s->area / unit, s->moment / unit, duration_s);
+    site.growth_bytes_per_s = (double)(float)slope(s->area / unit, s->moment / unit, (double)as->run_ns * 1e-9);
     site.lifetime_s = s->total.count > 0 ? (double)(float)(s->lifetime / (double)s->total.count) : 0;
     return site;
 }
 
-static void collect_totals(const struct mt_pass *p, uint64_t duration_ns, struct mt_totals *t)
+static void collect_totals(const struct mt_pass *p, struct mt_totals *t)
 {
     for (size_t b = 0; b < MT_HISTOGRAM_BUCKETS; b++) {
         struct mt_amount amount = amount_of(p->histogram[b], p->histogram_variance[b], p->scale_bits);
@@ -156,27 +164,25 @@ static void collect_totals(const struct mt_pass *p, uint64_t duration_ns, struct
     t->unknown_frees += p->unknown_frees;
     t->double_allocations += p->double_allocations;
     t->events += p->events;
-    t->duration_ns = duration_ns > t->duration_ns ? duration_ns : t->duration_ns;
 }
 
-void mt_pass_collect(const struct mt_pass *p, uint32_t trace_idx, uint64_t end_clock, struct mt_analysis *a,
+void mt_pass_collect(const struct mt_pass *p, const struct mt_collect_as *as, struct mt_analysis *a,
                      size_t *site_capacity, size_t *thread_capacity)
 {
-    uint64_t duration_ns = mt_trace_time(p->trace, end_clock);
     size_t count;
     struct place *places = fold_rates(p, &count);
     a->sites = mt_alloc_grow(a->sites, site_capacity, a->site_count + count, sizeof *a->sites);
     for (size_t i = 0; i < count; i++) {
-        a->sites[a->site_count++] = site_of(p, &places[i], trace_idx, (double)duration_ns * 1e-9);
+        a->sites[a->site_count++] = site_of(p, &places[i], as);
     }
     free(places);
     a->threads = mt_alloc_grow(a->threads, thread_capacity, a->thread_count + p->thread_count, sizeof *a->threads);
     for (size_t i = 0; i < p->thread_count; i++) {
-        a->threads[a->thread_count++] = (struct mt_thread_totals){ .trace_idx = trace_idx,
+        a->threads[a->thread_count++] = (struct mt_thread_totals){ .trace_idx = as->trace_idx,
                                                                    .stream = p->threads[i].stream,
                                                                    .deallocations = p->threads[i].deallocations };
     }
-    collect_totals(p, duration_ns, &a->totals);
+    collect_totals(p, &a->totals);
     a->sampled = a->sampled || p->scale_bits != 0;
 }
 

@@ -149,12 +149,12 @@ static int compare_leaks(const void *a, const void *b)
     return x->stack < y->stack ? -1 : x->stack > y->stack;
 }
 
-static void keep_rows(const struct maker *m, uint64_t end_ns, double min_age_s, struct mt_leaks *ret)
+static void keep_rows(const struct maker *m, const struct mt_axis *axis, double min_age_s, struct mt_leaks *ret)
 {
     ret->rows = mt_alloc(m->count * sizeof *ret->rows);
     for (size_t i = 0; i < m->count; i++) {
         struct mt_leak leak = m->rows[i].leak;
-        uint64_t oldest = m->rows[i].oldest_ns;
+        uint64_t oldest = m->rows[i].oldest_ns, end_ns = axis->spans[leak.trace_idx].end_ns;
         leak.age_s = oldest < end_ns ? (double)(end_ns - oldest) * 1e-9 : 0;
         leak.score = score(&leak);
         if (leak.live.count > 0 && leak.age_s >= min_age_s) {
@@ -179,7 +179,7 @@ mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis
     if (frames != NULL) {
         merge_shown(&m, frames);
     }
-    keep_rows(&m, analysis->totals.duration_ns, min_age_s, ret);
+    keep_rows(&m, &analysis->axis, min_age_s, ret);
     mt_index_fini(&m.index);
     free(m.rows);
     return MT_OK;

@@ -1,5 +1,7 @@
 /* pass.c: applies events. The hot path of every report: one live-table look-up and one site a record.
  *
+ * Clocks in entries and mappings are times on the run's axis.
+ *
  * An entry of the live table is one cache miss and a site another: entries are prefetched 2 AHEAD events early, the
  * sites of what is freed AHEAD early; about a dozen misses fit in flight.
  * Context: [tool].
@@ -13,8 +15,7 @@
 
 enum { AHEAD = 8 };
 
-/* From the start, or since the mode was changed. */
-static bool is_sampled(const struct mt_trace *trace)
+bool mt_pass_is_sampled(const struct mt_trace *trace)
 {
     const struct mt_trace_info *info = mt_trace_info(trace);
     size_t count;
@@ -26,18 +27,19 @@ static bool is_sampled(const struct mt_trace *trace)
     return sampled;
 }
 
-void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct mt_analysis_options *options)
+void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct mt_analysis_options *options,
+                  struct mt_run_heap *heap, const struct mt_span *span)
 {
     const struct mt_trace_info *info = mt_trace_info(trace);
     memset(p, 0, sizeof *p);
     p->trace = trace;
     p->options = options;
-    p->start_clock = info->start_clock;
-    p->window_clock = info->start_clock + options->window_start_ns;
+    p->heap = heap;
+    p->span = *span;
+    p->now_ns = span->start_ns;
     p->windowed = options->window_start_ns > 0;
-    p->scale_bits = is_sampled(trace) ? MT_SAMPLE_SCALE_BITS : 0;
+    p->scale_bits = heap->scale_bits;
     p->arenas_counted = (info->flags & MT_TRACE_PYTHON_ALLOCATORS) == 0;
-    p->timeline_due_clock = UINT64_MAX;
     p->stack_count = (uint32_t)mt_trace_stack_count(trace);
     p->weights = mt_alloc_zero(MT_WEIGHT_CACHE, sizeof *p->weights);
     mt_liveset_init(&p->live);
@@ -56,32 +58,27 @@ void mt_pass_fini(struct mt_pass *p)
     free(p->weights);
 }
 
-MT_INLINE double seconds(const struct mt_pass *p, uint64_t clock)
+MT_INLINE double seconds(uint64_t time_ns)
 {
-    return (double)(int64_t)(clock - p->start_clock) * 1e-9;
+    return (double)(int64_t)time_ns * 1e-9;
+}
+
+MT_INLINE bool in_window(const struct mt_pass *p, uint64_t born_ns)
+{
+    return born_ns >= p->options->window_start_ns;
 }
 
 /* The amount a site had at the current peak must be kept before it changes. */
 MT_INLINE void rebase(struct mt_pass *p, struct mt_pass_site *s)
 {
-    if (s->peak_number != p->peak_number) {
-        s->peak_number = p->peak_number;
+    if (s->peak_number != p->heap->peak_number) {
+        s->peak_number = p->heap->peak_number;
         s->peak_bytes = s->live_bytes;
         s->peak_count = s->live_count;
         if (MT_UNLIKELY(p->scale_bits != 0)) {
             struct mt_pass_rest *rest = &p->rest[s - p->sites];
             rest->peak = rest->live;
         }
-    }
-}
-
-/* A free ends a rise: if it went higher than ever, that was a new peak. */
-MT_INLINE void before_fall(struct mt_pass *p)
-{
-    if (p->current > p->peak) {
-        p->peak = p->current;
-        p->peak_clock = p->rise_clock;
-        p->peak_number++;
     }
 }
 
@@ -97,7 +94,7 @@ static MT_NOINLINE void grow_variances(struct mt_pass *p, struct mt_pass_site *s
     struct mt_pass_rest *rest = &p->rest[s - p->sites];
     add_variance(&rest->live, &w->variance, 1);
     add_variance(&rest->total, &w->variance, 1);
-    if (p->clock >= p->window_clock) {
+    if (in_window(p, p->now_ns)) {
         add_variance(&rest->window, &w->variance, 1);
     }
     if (s->storage == MT_STORAGE_HEAP) {
@@ -106,14 +103,14 @@ static MT_NOINLINE void grow_variances(struct mt_pass *p, struct mt_pass_site *s
 }
 
 static MT_NOINLINE void shrink_variances(struct mt_pass *p, struct mt_pass_site *s, const struct mt_unit_weight *w,
-                                         bool temporary, bool in_window)
+                                         bool temporary, bool windowed)
 {
     struct mt_pass_rest *rest = &p->rest[s - p->sites];
     add_variance(&rest->live, &w->variance, -1);
     if (s->live_count == 0) {
         rest->live = (struct mt_variances){ 0 }; /* rounding does not outlive the last sample */
     }
-    if (in_window) {
+    if (windowed) {
         add_variance(&rest->window, &w->variance, -1);
     }
     if (temporary) {
@@ -129,11 +126,11 @@ MT_INLINE void begin_life(struct mt_pass *p, struct mt_pass_site *s, uint64_t si
     s->live_count += units.count;
     s->total.bytes += units.bytes;
     s->total.count += units.count;
-    if (p->windowed && p->clock >= p->window_clock) {
+    if (p->windowed && in_window(p, p->now_ns)) {
         s->window.bytes += units.bytes;
         s->window.count += units.count;
     }
-    double t = seconds(p, p->clock);
+    double t = seconds(p->now_ns);
     double bytes_t = (double)units.bytes * t;
     s->area -= bytes_t;
     s->moment -= 0.5 * bytes_t * t;
@@ -142,29 +139,30 @@ MT_INLINE void begin_life(struct mt_pass *p, struct mt_pass_site *s, uint64_t si
         struct mt_units *bucket = &p->histogram[mt_bucket(size)];
         bucket->bytes += units.bytes;
         bucket->count += units.count;
-        p->current += units.bytes;
-        p->current_count += units.count;
-        p->rise_clock = units.bytes > 0 ? p->clock : p->rise_clock;
-        p->timeline_max = p->current > p->timeline_max ? p->current : p->timeline_max;
+        struct mt_run_heap *h = p->heap;
+        h->current += units.bytes;
+        h->current_count += units.count;
+        h->rise_ns = units.bytes > 0 ? p->now_ns : h->rise_ns;
+        h->timeline_max = h->current > h->timeline_max ? h->current : h->timeline_max;
     }
 }
 
-/* Takes units away from site s; born: clock of the allocation. count is 0 while other pieces of a mapping remain. */
-MT_INLINE void shrink_life(struct mt_pass *p, struct mt_pass_site *s, struct mt_units units, uint64_t born)
+/* Takes units away from site s; born_ns: time of the allocation. count is 0 while other pieces of a mapping remain. */
+MT_INLINE void shrink_life(struct mt_pass *p, struct mt_pass_site *s, struct mt_units units, uint64_t born_ns)
 {
     if (s->storage == MT_STORAGE_HEAP) {
-        before_fall(p);
-        p->current -= units.bytes;
-        p->current_count -= units.count;
+        mt_run_heap_before_fall(p->heap);
+        p->heap->current -= units.bytes;
+        p->heap->current_count -= units.count;
     }
     rebase(p, s);
     s->live_bytes -= units.bytes;
     s->live_count -= units.count;
-    if (p->windowed && born >= p->window_clock) {
+    if (p->windowed && in_window(p, born_ns)) {
         s->window.bytes -= units.bytes;
         s->window.count -= units.count;
     }
-    double t = seconds(p, p->clock);
+    double t = seconds(p->now_ns);
     double bytes_t = (double)units.bytes * t;
     s->area += bytes_t;
     s->moment += 0.5 * bytes_t * t;
@@ -172,7 +170,7 @@ MT_INLINE void shrink_life(struct mt_pass *p, struct mt_pass_site *s, struct mt_
 }
 
 /* The allocation is over: was it temporary, how long did it live? */
-MT_INLINE bool end_life(struct mt_pass *p, struct mt_pass_site *s, struct mt_units units, uint64_t born,
+MT_INLINE bool end_life(struct mt_pass *p, struct mt_pass_site *s, struct mt_units units, uint64_t born_ns,
                         uint32_t ordinal)
 {
     uint32_t between = p->threads[s->thread].ordinal - ordinal;
@@ -182,7 +180,7 @@ MT_INLINE bool end_life(struct mt_pass *p, struct mt_pass_site *s, struct mt_uni
         s->temporary.count += units.count;
     }
     if (s->storage == MT_STORAGE_HEAP) {
-        p->lifetimes[mt_bucket(p->clock > born ? p->clock - born : 0)]++;
+        p->lifetimes[mt_bucket(p->now_ns > born_ns ? p->now_ns - born_ns : 0)]++;
     }
     return temporary;
 }
@@ -205,7 +203,7 @@ MT_INLINE void end_block(struct mt_pass *p, const struct mt_live *entry)
     bool temporary = end_life(p, s, units, entry->clock, entry->ordinal);
     p->deallocations += units.count;
     if (MT_UNLIKELY(w != NULL)) {
-        shrink_variances(p, s, w, temporary, entry->clock >= p->window_clock);
+        shrink_variances(p, s, w, temporary, in_window(p, entry->clock));
     }
 }
 
@@ -224,7 +222,7 @@ static void apply_alloc(struct mt_pass *p, const struct mt_event *e)
     struct mt_pass_site *s = mt_pass_site(p, e, allocator, MT_STORAGE_HEAP, rate_bytes);
     *entry = (struct mt_live){ .addr = e->addr,
                                .size = e->size,
-                               .clock = e->clock,
+                               .clock = p->now_ns,
                                .site = (uint32_t)(s - p->sites),
                                .ordinal = ++p->threads[s->thread].ordinal };
     if (MT_UNLIKELY(p->scale_bits != 0 && p->rates[s->rate] != 0)) {
@@ -301,7 +299,7 @@ static void apply_map(struct mt_pass *p, const struct mt_event *e)
     struct mt_pass_site *s = mt_pass_site(p, e, allocator, storage, 0);
     uint32_t *ordinal = &p->threads[s->thread].ordinal;
     *ordinal += storage == MT_STORAGE_HEAP;
-    struct mt_mapping mapping = { .clock = e->clock, .site = (uint32_t)(s - p->sites), .ordinal = *ordinal };
+    struct mt_mapping mapping = { .clock = p->now_ns, .site = (uint32_t)(s - p->sites), .ordinal = *ordinal };
     (void)mt_ranges_map(&p->ranges, e->addr, e->size, mapping);
     begin_life(p, s, e->size, exact_units(p, e->size));
     p->moved_storage = MT_STORAGE_HEAP;
@@ -320,9 +318,9 @@ static void apply_unmap(struct mt_pass *p, const struct mt_event *e)
 
 MT_INLINE void apply_one(struct mt_pass *p, const struct mt_event *e)
 {
-    p->clock = e->clock;
-    if (MT_UNLIKELY(e->clock > p->timeline_due_clock)) {
-        mt_pass_timeline(p, e->clock);
+    p->now_ns = mt_span_time(&p->span, e->clock);
+    if (MT_UNLIKELY(p->now_ns > p->heap->timeline_due_ns)) {
+        mt_run_heap_pass_time(p->heap, p->now_ns);
     }
     if (e->kind == MT_EVENT_ALLOC) {
         apply_alloc(p, e);
@@ -365,9 +363,9 @@ void mt_pass_apply(struct mt_pass *p, const struct mt_event *events, size_t coun
     p->events += count;
 }
 
-static void note_age(struct mt_pass_rest *rest, uint64_t clock)
+static void note_age(struct mt_pass_rest *rest, uint64_t born_ns)
 {
-    rest->oldest_clock = clock < rest->oldest_clock ? clock : rest->oldest_clock;
+    rest->oldest_ns = born_ns < rest->oldest_ns ? born_ns : rest->oldest_ns;
 }
 
 static void note_mapping_age(void *context, const struct mt_mapping *m)
@@ -376,30 +374,35 @@ static void note_mapping_age(void *context, const struct mt_mapping *m)
     note_age(&p->rest[m->site], m->clock);
 }
 
-void mt_pass_finish(struct mt_pass *p, uint64_t end_clock)
+static void note_ages(struct mt_pass *p)
 {
-    before_fall(p);
     for (size_t i = 0; i <= p->live.mask; i++) {
         if (p->live.entries[i].addr != 0) {
             note_age(&p->rest[p->live.entries[i].site], p->live.entries[i].clock);
         }
     }
     mt_ranges_each(&p->ranges, note_mapping_age, p);
-    double end = seconds(p, end_clock);
+}
+
+void mt_pass_finish(struct mt_pass *p, uint64_t end_ns)
+{
+    struct mt_units held = { 0 };
+    double end = seconds(end_ns);
+    note_ages(p);
+    mt_run_heap_before_fall(p->heap);
     for (size_t i = 0; i < p->site_count; i++) {
         struct mt_pass_site *s = &p->sites[i];
         rebase(p, s);
         s->area += (double)s->live_bytes * end;
         s->moment += 0.5 * (double)s->live_bytes * end * end;
         s->lifetime += (double)s->live_count * end;
-    }
-    if (p->timeline_count > 0) {
-        mt_pass_timeline(p, end_clock);
-        if (p->timeline_at < p->timeline_count) {
-            struct mt_timeline_point *point = &p->timeline[p->timeline_at];
-            point->heap_bytes += p->current >> p->scale_bits;
-            point->heap_max_bytes += p->timeline_max >> p->scale_bits;
-            point->allocations += p->current_count >> p->scale_bits;
+        if (s->storage == MT_STORAGE_HEAP) {
+            held.bytes += s->live_bytes;
+            held.count += s->live_count;
         }
     }
+    mt_run_heap_fall(p->heap, held.bytes, held.count, end_ns);
+    p->now_ns = end_ns;
+    mt_liveset_fini(&p->live);
+    mt_ranges_fini(&p->ranges);
 }

@@ -1,7 +1,10 @@
 /* pass.h: the state of one pass over one trace. Private to analysis/.
  *
- * Invariants: `current` is the sum of live over sites of storage HEAP; a site's amount at the peak is `peak` when its
- * peak_number is the pass's, and `live` otherwise (it has not changed since). Amounts are integers in units of
+ * Passes of one run share a heap: what all processes hold together. Times are ns on the run's axis (model/axis.h).
+ *
+ * Invariants: the heap's `current` is the sum of live over sites of storage HEAP of the processes that have not ended; a
+ * site's amount at the peak is `peak` when its peak_number is the heap's, and otherwise `live` (it has not changed
+ * since) or, when its process has ended, nothing. Amounts are integers in units of
  * 2^-scale_bits (0 for exact traces, 10 for sampled ones), so that what a free subtracts is exactly what its allocation
  * added and sums do not drift; a count weight of 1.58 must not become 2. Context: [tool].
  */
@@ -12,6 +15,7 @@
 #include "analysis/estimate.h"
 #include "analysis/liveset.h"
 #include "analysis/ranges.h"
+#include "model/axis.h"
 #include "model/index.h"
 
 enum { MT_WEIGHT_CACHE = 1024, MT_SAMPLE_SCALE_BITS = 10, MT_RATES_MAX = 256 };
@@ -45,7 +49,7 @@ static_assert(sizeof(struct mt_pass_site) == 128, "two cache lines");
 
 /* The rest of a site: sampled traces and the end of the pass only. */
 struct mt_pass_rest {
-    uint64_t oldest_clock;
+    uint64_t oldest_ns;
     struct mt_variances live, peak, total, temporary, window;
 };
 
@@ -62,14 +66,29 @@ struct mt_unit_weight {
     struct mt_variances variance;
 };
 
+/* What the processes of a run hold together, moment by moment. Amounts in units. */
+struct mt_run_heap {
+    unsigned scale_bits;
+    uint64_t current, peak, peak_number; /* bytes */
+    uint64_t current_count;
+    uint64_t rise_ns, peak_ns;
+
+    struct mt_timeline_point *timeline; /* borrowed */
+    size_t timeline_count;
+    size_t timeline_at;
+    uint64_t timeline_step_ns;
+    uint64_t timeline_due_ns; /* close an interval when an event is later than this */
+    uint64_t timeline_max;
+};
+
 struct mt_pass {
     const struct mt_trace *trace;
     const struct mt_analysis_options *options;
-    unsigned scale_bits;
+    struct mt_run_heap *heap;
+    struct mt_span span;      /* the process's life */
+    unsigned scale_bits;      /* the heap's */
     bool windowed;            /* else the window is everything: what is alive at the end */
     bool arenas_counted;      /* ARENA maps are heap: their objects are not recorded */
-    uint64_t window_clock;
-    uint64_t start_clock;
 
     struct mt_liveset live;
     struct mt_ranges ranges;
@@ -87,32 +106,27 @@ struct mt_pass {
     struct mt_unit_weight *weights; /* of sampled sizes, direct mapped */
     uint32_t stack_count;           /* stack numbers from here on are unknown */
 
-    uint64_t current, peak, peak_number; /* bytes in units */
-    uint64_t current_count;
-    uint64_t rise_clock, peak_clock;
     uint8_t moved_storage; /* of what the last UNMAP of kind MREMAP removed */
 
-    uint64_t clock; /* of the event being applied */
+    uint64_t now_ns; /* of the event being applied */
     struct mt_units histogram[MT_HISTOGRAM_BUCKETS];
     struct mt_variances histogram_variance[MT_HISTOGRAM_BUCKETS];
     uint64_t lifetimes[MT_HISTOGRAM_BUCKETS];
     uint64_t deallocations; /* units of count */
     uint64_t unknown_frees, double_allocations, events;
-
-    struct mt_timeline_point *timeline; /* borrowed; amounts are added to what is there */
-    size_t timeline_count;
-    size_t timeline_at;
-    uint64_t timeline_step_ns, timeline_shift_ns; /* common time = time + shift */
-    uint64_t timeline_due_clock;                  /* flush when an event is later than this */
-    uint64_t timeline_max;
 };
 
-void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct mt_analysis_options *options);
+/* Are amounts of this trace estimates, from the start or since the mode was changed? */
+bool mt_pass_is_sampled(const struct mt_trace *trace);
+/* heap and options must outlive the pass. */
+void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct mt_analysis_options *options,
+                  struct mt_run_heap *heap, const struct mt_span *span);
 void mt_pass_fini(struct mt_pass *p);
-/* Applies events in order. */
+/* Applies events in order; of all passes that share a heap, in the order of the run. */
 void mt_pass_apply(struct mt_pass *p, const struct mt_event *events, size_t count);
-/* After the last event: end_clock closes integrals, ages and the timeline. */
-void mt_pass_finish(struct mt_pass *p, uint64_t end_clock);
+/* After the last event: the process ends, or is looked at, at end_ns; this closes integrals and ages. From here on it
+ * holds nothing; only sites, threads and sums are left of the pass. */
+void mt_pass_finish(struct mt_pass *p, uint64_t end_ns);
 
 /* pass_sites.c */
 struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *event, uint8_t allocator, uint8_t storage,
@@ -120,8 +134,28 @@ struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *even
 uint32_t mt_pass_thread(struct mt_pass *p, uint32_t stream);
 /* rate_bytes is not 0. Valid until the next call. */
 const struct mt_unit_weight *mt_pass_weight(struct mt_pass *p, uint64_t size, uint64_t rate_bytes);
-/* Timeline: closes intervals that end before clock. */
-void mt_pass_timeline(struct mt_pass *p, uint64_t clock);
+
+/* run_heap.c. A new heap whose timeline (count may be 0) has intervals of step_ns. */
+void mt_run_heap_init(struct mt_run_heap *h, unsigned scale_bits, struct mt_timeline_point *timeline, size_t count,
+                      uint64_t step_ns);
+/* Timeline: closes intervals that end before now_ns. */
+void mt_run_heap_pass_time(struct mt_run_heap *h, uint64_t now_ns);
+/* What a process holds all its life, where no more is known of it. */
+void mt_run_heap_rise(struct mt_run_heap *h, uint64_t bytes, uint64_t now_ns);
+/* What a process held to its end. */
+void mt_run_heap_fall(struct mt_run_heap *h, uint64_t bytes, uint64_t count, uint64_t now_ns);
+/* Ends the last rise and the timeline. */
+void mt_run_heap_finish(struct mt_run_heap *h, uint64_t end_ns);
+
+/* Before anything goes away, a rise has ended: if it went higher than ever, that was a new peak. */
+MT_INLINE void mt_run_heap_before_fall(struct mt_run_heap *h)
+{
+    if (h->current > h->peak) {
+        h->peak = h->current;
+        h->peak_ns = h->rise_ns;
+        h->peak_number++;
+    }
+}
 
 /* The bucket of a value: 0 for 0, else 1 + floor(log2). */
 MT_INLINE unsigned mt_bucket(uint64_t value)
@@ -129,11 +163,18 @@ MT_INLINE unsigned mt_bucket(uint64_t value)
     return value == 0 ? 0 : 64 - (unsigned)__builtin_clzll(value);
 }
 
-/* aggregate.c: reads the table of an aggregate trace into the analysis. */
-mt_status mt_analyze_aggregate(const struct mt_trace *trace, uint32_t trace_idx, struct mt_analysis *a,
+/* aggregate.c: reads the table of an aggregate trace into the analysis. at_peak: it belongs to the peak of the run. */
+/* The largest heap that the process of an aggregate trace had, bytes. */
+uint64_t mt_aggregate_peak(const struct mt_trace *trace);
+mt_status mt_analyze_aggregate(const struct mt_trace *trace, uint32_t trace_idx, bool at_peak, struct mt_analysis *a,
                                size_t *site_capacity) MT_CHECKED;
 /* collect.c: turns a finished pass into sites, threads and totals of an analysis. */
-void mt_pass_collect(const struct mt_pass *p, uint32_t trace_idx, uint64_t end_clock, struct mt_analysis *a,
+struct mt_collect_as {
+    uint32_t trace_idx;
+    uint64_t run_ns; /* length of what was looked at, for growth */
+    bool gone;       /* the process had ended before the moment asked for: nothing of it is alive */
+};
+void mt_pass_collect(const struct mt_pass *p, const struct mt_collect_as *as, struct mt_analysis *a,
                      size_t *site_capacity, size_t *thread_capacity);
 void mt_amount_add(struct mt_amount *to, const struct mt_amount *amount);
 /* Adds what sites (from first on) say to thread, storage, allocator and heap totals. */

@@ -1,4 +1,4 @@
-/* pass_sites.c: dictionaries of a pass: sites, threads, rates, weights; and the timeline. Context: [tool]. */
+/* pass_sites.c: dictionaries of a pass: sites, threads, rates, weights. Context: [tool]. */
 #include "analysis/pass.h"
 #include "base/hash.h"
 #include "util/memory.h"
@@ -85,7 +85,7 @@ struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *even
                                 .storage = storage,
                                 .rate = rate,
                                 .thread = mt_pass_thread(p, event->stream) };
-    p->rest[p->site_count] = (struct mt_pass_rest){ .oldest_clock = UINT64_MAX };
+    p->rest[p->site_count] = (struct mt_pass_rest){ .oldest_ns = UINT64_MAX };
     mt_index_add(&p->site_index, hash, (uint32_t)p->site_count++, rehash_site, p);
     return s;
 }
@@ -138,24 +138,4 @@ const struct mt_unit_weight *mt_pass_weight(struct mt_pass *p, uint64_t size, ui
         *w = make_weight(size, rate_bytes, p->scale_bits);
     }
     return w;
-}
-
-static void close_interval(struct mt_pass *p)
-{
-    struct mt_timeline_point *point = &p->timeline[p->timeline_at++];
-    point->heap_bytes += p->current >> p->scale_bits;
-    point->heap_max_bytes += p->timeline_max >> p->scale_bits;
-    point->allocations += p->current_count >> p->scale_bits;
-    p->timeline_max = p->current;
-}
-
-void mt_pass_timeline(struct mt_pass *p, uint64_t clock)
-{
-    while (clock > p->timeline_due_clock && p->timeline_at + 1 < p->timeline_count) {
-        close_interval(p);
-        p->timeline_due_clock += p->timeline_step_ns;
-    }
-    if (p->timeline_at + 1 >= p->timeline_count) {
-        p->timeline_due_clock = UINT64_MAX; /* the last interval takes the rest */
-    }
 }

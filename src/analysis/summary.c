@@ -246,13 +246,12 @@ static size_t get_count(struct in *in, size_t least_bytes)
     return (size_t)count;
 }
 
-static void get_threads(struct in *in, struct summary *s, uint32_t trace_idx)
+static void get_threads(struct in *in, struct summary *s)
 {
     size_t count = get_count(in, 2);
     s->threads = mt_alloc_grow(NULL, &s->thread_capacity, count, sizeof *s->threads);
     for (size_t i = 0; i < count && !in->b.bad; i++) {
-        s->threads[s->thread_count++] = (struct mt_thread_totals){ .trace_idx = trace_idx,
-                                                                   .stream = mt_bytes_u32(&in->b),
+        s->threads[s->thread_count++] = (struct mt_thread_totals){ .stream = mt_bytes_u32(&in->b),
                                                                    .deallocations = mt_bytes_u64(&in->b) };
     }
 }
@@ -271,9 +270,9 @@ static void get_kind(struct in *in, struct mt_site *s)
     s->storage = (uint8_t)storage;
 }
 
-static struct mt_site get_site(struct in *in, uint32_t trace_idx, int64_t *stack)
+static struct mt_site get_site(struct in *in, int64_t *stack)
 {
-    struct mt_site s = { .trace_idx = trace_idx };
+    struct mt_site s = { 0 };
     *stack += mt_bytes_s64(&in->b);
     in->b.bad = in->b.bad || *stack < 0 || *stack > UINT32_MAX;
     s.stack = (uint32_t)*stack;
@@ -289,13 +288,13 @@ static struct mt_site get_site(struct in *in, uint32_t trace_idx, int64_t *stack
     return s;
 }
 
-static void get_sites(struct in *in, struct summary *s, const struct mt_trace *trace, uint32_t trace_idx)
+static void get_sites(struct in *in, struct summary *s, const struct mt_trace *trace)
 {
     size_t count = get_count(in, SITE_LEAST_BYTES);
     int64_t stack = 0;
     s->sites = mt_alloc_grow(NULL, &s->site_capacity, count, sizeof *s->sites);
     for (size_t i = 0; i < count && !in->b.bad; i++) {
-        struct mt_site site = get_site(in, trace_idx, &stack);
+        struct mt_site site = get_site(in, &stack);
         site.stack = site.stack < mt_trace_stack_count(trace) ? site.stack : 0;
         s->sites[s->site_count++] = site;
     }
@@ -313,39 +312,17 @@ static const struct mt_extent *find_block(const struct mt_trace *trace)
     return NULL;
 }
 
-static void add_totals(struct mt_totals *to, const struct mt_totals *from)
+/* Moves a good summary into the analysis. */
+static void take_summary(struct summary *s, struct mt_analysis *a)
 {
-    for (size_t b = 0; b < MT_HISTOGRAM_BUCKETS; b++) {
-        mt_amount_add(&to->size_histogram[b], &from->size_histogram[b]);
-        to->lifetime_histogram[b] += from->lifetime_histogram[b];
-    }
-    to->deallocations += from->deallocations;
-    to->unknown_frees += from->unknown_frees;
-    to->double_allocations += from->double_allocations;
-    to->events += from->events;
-    to->duration_ns = from->duration_ns > to->duration_ns ? from->duration_ns : to->duration_ns;
-    to->losses.bad_blocks += from->losses.bad_blocks;
-    to->losses.cut_records += from->losses.cut_records;
-    to->losses.dropped_events += from->losses.dropped_events;
-    to->losses.unfinished_reallocs += from->losses.unfinished_reallocs;
-}
-
-/* Moves a good summary into the analysis; returns its peak. */
-static uint64_t add_summary(const struct summary *s, struct mt_analysis *a, size_t *site_capacity,
-                            size_t *thread_capacity)
-{
-    uint64_t peak = 0;
-    a->sites = mt_alloc_grow(a->sites, site_capacity, a->site_count + s->site_count, sizeof *a->sites);
-    for (size_t i = 0; i < s->site_count; i++) {
-        a->sites[a->site_count++] = s->sites[i];
-        peak += s->sites[i].storage == MT_STORAGE_HEAP ? s->sites[i].amount[MT_MEASURE_PEAK].bytes : 0;
-    }
-    a->threads = mt_alloc_grow(a->threads, thread_capacity, a->thread_count + s->thread_count, sizeof *a->threads);
-    for (size_t i = 0; i < s->thread_count; i++) {
-        a->threads[a->thread_count++] = s->threads[i];
-    }
-    add_totals(&a->totals, &s->totals);
-    return peak;
+    s->totals.losses.first_error = a->totals.losses.first_error;
+    a->totals = s->totals;
+    a->sites = s->sites;
+    a->site_count = s->site_count;
+    a->threads = s->threads;
+    a->thread_count = s->thread_count;
+    s->sites = NULL;
+    s->threads = NULL;
 }
 
 static bool options_match(const struct mt_analysis_options *o)
@@ -353,8 +330,7 @@ static bool options_match(const struct mt_analysis_options *o)
     return o->stop_ns == UINT64_MAX && o->window_start_ns == 0 && o->timeline_points == 0;
 }
 
-bool mt_summary_read(const struct mt_trace *trace, uint32_t trace_idx, const struct mt_analysis_options *options,
-                     struct mt_analysis *a, size_t *site_capacity, size_t *thread_capacity, uint64_t *peak_bytes)
+bool mt_summary_read(const struct mt_trace *trace, const struct mt_analysis_options *options, struct mt_analysis *a)
 {
     struct mt_payload p = { 0 };
     const struct mt_extent *e = options_match(options) ? find_block(trace) : NULL;
@@ -365,14 +341,12 @@ bool mt_summary_read(const struct mt_trace *trace, uint32_t trace_idx, const str
     struct in in = { .b = mt_bytes_of(p.data, p.bytes) };
     struct summary s = { 0 };
     get_head(&in, &s);
-    get_threads(&in, &s, trace_idx);
-    get_sites(&in, &s, trace, trace_idx);
+    get_threads(&in, &s);
+    get_sites(&in, &s, trace);
     bool usable = !in.b.bad && s.temporary_max == options->temporary_max;
     if (usable) {
-        uint64_t peak = add_summary(&s, a, site_capacity, thread_capacity);
-        a->sampled = a->sampled || in.estimates;
-        a->totals.peak_time_ns = peak >= *peak_bytes && peak > 0 ? s.totals.peak_time_ns : a->totals.peak_time_ns;
-        *peak_bytes = peak > *peak_bytes ? peak : *peak_bytes;
+        take_summary(&s, a);
+        a->sampled = in.estimates;
     }
     free(s.threads);
     free(s.sites);

@@ -17,10 +17,8 @@ mt_status mt_summary_make(const char *path, uint8_t **ret_data, size_t *ret_byte
 void mt_summary_encode(const struct mt_analysis *analysis, uint32_t temporary_max, uint8_t **ret_data,
                        size_t *ret_bytes);
 
-/* Reads the summary of a trace into an analysis as its trace_idx. False when there is none, it is damaged, or it
- * does not answer these options; then nothing was added. *peak_bytes: the largest peak so far; its trace gives
- * peak_time_ns. */
-bool mt_summary_read(const struct mt_trace *trace, uint32_t trace_idx, const struct mt_analysis_options *options,
-                     struct mt_analysis *a, size_t *site_capacity, size_t *thread_capacity, uint64_t *peak_bytes);
+/* Reads the summary of the only trace of a set into an analysis. False when there is none, it is damaged, or it does
+ * not answer these options; then nothing was added. Of several traces each has its own peak there, not the run's. */
+bool mt_summary_read(const struct mt_trace *trace, const struct mt_analysis_options *options, struct mt_analysis *a);
 
 #endif

@@ -22,10 +22,9 @@ static void end_event(struct mt_json *json)
     mt_json_object_end(json);
 }
 
-static void put_process(struct mt_json *json, const struct mt_trace *trace, uint64_t origin_ns)
+static void put_process(struct mt_json *json, const struct mt_trace *trace, uint64_t start_ns)
 {
     const struct mt_trace_info *info = mt_trace_info(trace);
-    uint64_t shift = info->start_realtime_ns > origin_ns ? info->start_realtime_ns - origin_ns : 0;
     char *command = mt_report_command(info);
     size_t count;
     begin_event(json, "M", "process_name", info->pid, 0);
@@ -33,7 +32,7 @@ static void put_process(struct mt_json *json, const struct mt_trace *trace, uint
     end_event(json);
     const struct mt_trace_rss *rss = mt_trace_rss(trace, &count);
     for (size_t i = 0; i < count; i++) {
-        begin_event(json, "C", "RSS", info->pid, rss[i].time_ns + shift);
+        begin_event(json, "C", "RSS", info->pid, rss[i].time_ns + start_ns);
         mt_json_put_u64(json, "bytes", rss[i].bytes);
         end_event(json);
     }
@@ -52,7 +51,7 @@ void mt_export_chrome(struct mt_out *out, const struct mt_export_input *input)
     mt_json_key(&json, "traceEvents");
     mt_json_array(&json);
     for (size_t i = 0; i < report->set->count; i++) {
-        put_process(&json, report->set->traces[i], a->origin_realtime_ns);
+        put_process(&json, report->set->traces[i], a->axis.spans[i].start_ns);
     }
     for (size_t i = 0; i < a->timeline_count && !mt_out_failed(out); i++) {
         begin_event(&json, "C", "heap", pid, a->timeline[i].time_ns);

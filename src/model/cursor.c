@@ -214,6 +214,11 @@ size_t mt_cursor_next(struct mt_cursor *c, struct mt_event *out, size_t capacity
     return count;
 }
 
+bool mt_cursor_has_more(const struct mt_cursor *cursor)
+{
+    return cursor->heap_count > 0;
+}
+
 mt_status mt_cursor_status(const struct mt_cursor *cursor)
 {
     return cursor->status;

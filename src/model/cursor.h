@@ -37,6 +37,8 @@ void mt_cursor_free(struct mt_cursor *cursor);
  * the cursor early: mt_cursor_status. */
 size_t mt_cursor_next(struct mt_cursor *cursor, struct mt_event *out, size_t capacity);
 mt_status mt_cursor_status(const struct mt_cursor *cursor);
+/* After the end: are there events after stop_clock? */
+bool mt_cursor_has_more(const struct mt_cursor *cursor);
 
 const struct mt_cursor_losses *mt_cursor_losses(const struct mt_cursor *cursor);
 /* Stored event bytes consumed so far, to compare with mt_trace_info.event_bytes. */

@@ -3,8 +3,11 @@
 #include "model/trace_private.h"
 #include "util/memory.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* The last clock any block header speaks of. Live slots do not say; their first clock is the best there is. */
 static uint64_t last_clock(const struct mt_extent *extents, size_t count, uint64_t start)
@@ -169,6 +172,28 @@ const struct mt_trace_completeness *mt_trace_completeness(const struct mt_trace 
 const struct mt_reader *mt_trace_reader(const struct mt_trace *trace)
 {
     return trace->reader;
+}
+
+/* Was the trace begun in this boot of this machine? Then its clock is ours. */
+static bool clock_is_ours(const struct mt_trace_info *info, uint64_t now)
+{
+    struct timespec wall;
+    if (clock_gettime(CLOCK_REALTIME, &wall) != 0 || info->start_clock > now) {
+        return false;
+    }
+    uint64_t since_start = (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec - info->start_realtime_ns;
+    uint64_t apart = since_start - (now - info->start_clock) + MT_SAME_BOOT_NS;
+    return apart <= 2 * MT_SAME_BOOT_NS;
+}
+
+static bool is_alive(uint64_t pid)
+{
+    return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+bool mt_trace_is_live(const struct mt_trace_info *info, uint64_t now)
+{
+    return info->state == MT_STATE_RECORDING && is_alive(info->pid) && clock_is_ours(info, now);
 }
 
 uint64_t mt_trace_time(const struct mt_trace *trace, uint64_t clock)

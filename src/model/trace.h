@@ -95,6 +95,9 @@ const struct mt_trace_info *mt_trace_info(const struct mt_trace *trace);
 const struct mt_trace_completeness *mt_trace_completeness(const struct mt_trace *trace);
 const struct mt_reader *mt_trace_reader(const struct mt_trace *trace);
 
+/* Is the trace's process alive and its clock ours, so that more may be written? now: CLOCK_MONOTONIC. */
+bool mt_trace_is_live(const struct mt_trace_info *info, uint64_t now);
+
 /* Clock to time: ns since the start, 0 for clocks before it. */
 uint64_t mt_trace_time(const struct mt_trace *trace, uint64_t clock);
 

@@ -11,6 +11,9 @@
 #include "model/trace.h"
 #include "wire/decode_file.h"
 
+/* Clocks of one boot agree to less than the wall clock is set by. */
+#define MT_SAME_BOOT_NS 10000000000u
+
 /* A module at an address right now, while the metadata is read. */
 struct mt_module_place {
     uint64_t low, high;

@@ -3,6 +3,7 @@
 
 #include "base/os.h"
 #include "export/report.h"
+#include "model/axis.h"
 #include "reader/failure.h"
 #include "reader/session.h"
 #include "util/memory.h"
@@ -148,19 +149,22 @@ static mt_status info_body(void *context, struct mt_error *err)
     }
     const struct mt_trace_set *set = &a->recording->set;
     const struct mt_trace_info *root = mt_trace_info(mt_report_root(set));
+    struct mt_axis axis;
+    mt_axis_make(set, &axis);
     *a->info = (struct mt_recording_info){
         .pid = root->pid,
         .start_realtime_ns = root->start_realtime_ns,
         .start_clock_ns = root->start_clock,
-        .duration_ns = root->duration_ns,
+        .duration_ns = axis.duration_ns,
         .rate_bytes = root->rate_bytes,
         .traces = set->count,
         .mode = mt_report_mode(root),
     };
+    mt_axis_fini(&axis);
     for (size_t i = 0; i < set->count; i++) {
         const struct mt_trace_info *info = mt_trace_info(set->traces[i]);
         a->info->file_bytes += info->file_bytes;
-        a->info->live = a->info->live || mt_session_is_live(info, mt_os_monotonic_ns());
+        a->info->live = a->info->live || mt_trace_is_live(info, mt_os_monotonic_ns());
     }
     return MT_OK;
 }

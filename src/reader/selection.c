@@ -28,14 +28,13 @@ static mt_status analyze(const struct load *l, struct mt_analysis_options *optio
                            : mt_error_set(l->err, status, "cannot read the events: %s", mt_status_text(status));
 }
 
-static uint64_t longest_duration(const struct mt_trace_set *set)
+static uint64_t run_duration(const struct mt_trace_set *set)
 {
-    uint64_t longest = 0;
-    for (size_t i = 0; i < set->count; i++) {
-        uint64_t duration = mt_trace_info(set->traces[i])->duration_ns;
-        longest = duration > longest ? duration : longest;
-    }
-    return longest;
+    struct mt_axis axis;
+    mt_axis_make(set, &axis);
+    uint64_t duration_ns = axis.duration_ns;
+    mt_axis_fini(&axis);
+    return duration_ns;
 }
 
 static bool needs_peak(const struct mt_selection *s)
@@ -85,8 +84,9 @@ static mt_status run_passes(const struct load *l)
         status = analyze(l, &options);
         peak_ns = l->loaded->analysis.totals.peak_time_ns;
     }
+    uint64_t duration_ns = run_duration(l->set);
     for (int i = 0; i < 2; i++) {
-        times[i] = mt_timepoint_resolve(&s->times[i], longest_duration(l->set), peak_ns);
+        times[i] = mt_timepoint_resolve(&s->times[i], duration_ns, peak_ns);
     }
     if (s->what == MT_SELECT_BETWEEN && times[0] > times[1]) {
         return mt_error_set(l->err, MT_E_INVAL, "--between: %s is after %s", mt_human_duration(times[0]).text,

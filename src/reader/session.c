@@ -13,13 +13,8 @@
 #include "reader/failure.h"
 #include "util/memory.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static const uint64_t SAME_BOOT_NS = 10000000000u; /* clocks of one boot agree to less than the wall clock is set by */
 
 static void close_trace(struct mt_session *s)
 {
@@ -107,28 +102,6 @@ mt_status mt_session_names(struct mt_session *s, bool addresses_only, struct mt_
     return MT_OK;
 }
 
-/* Was the trace begun in this boot of this machine? Then its clock is ours. */
-static bool clock_is_ours(const struct mt_trace_info *info, uint64_t now)
-{
-    struct timespec wall;
-    if (clock_gettime(CLOCK_REALTIME, &wall) != 0 || info->start_clock > now) {
-        return false;
-    }
-    uint64_t since_start = (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec - info->start_realtime_ns;
-    uint64_t apart = since_start - (now - info->start_clock) + SAME_BOOT_NS;
-    return apart <= 2 * SAME_BOOT_NS;
-}
-
-static bool is_alive(uint64_t pid)
-{
-    return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
-}
-
-bool mt_session_is_live(const struct mt_trace_info *info, uint64_t now)
-{
-    return info->state == MT_STATE_RECORDING && is_alive(info->pid) && clock_is_ours(info, now);
-}
-
 struct opening {
     const char *path;
     struct mt_session *session;
@@ -178,7 +151,7 @@ static mt_status snapshot_body(void *context, struct mt_error *err)
     if (status != MT_OK) {
         return status;
     }
-    bool cut = mt_session_is_live(mt_trace_info(t->session->trace), now);
+    bool cut = mt_trace_is_live(mt_trace_info(t->session->trace), now);
     t->snapshot = mt_alloc_zero(1, sizeof *t->snapshot);
     status = mt_snapshot_take(t->session, &t->options, cut ? now : UINT64_MAX, t->snapshot, err);
     close_trace(t->session);

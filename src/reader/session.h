@@ -56,9 +56,6 @@ mt_status mt_snapshot_take(struct mt_session *session, const struct mt_snapshot_
 /* snapshot.c: a frame as the library shows it. */
 struct mt_snapshot_frame mt_snapshot_frame_of(const struct mt_frames *frames, uint32_t spot);
 
-/* session.c: is the trace's process alive and its clock ours, so that more may be written? now: CLOCK_MONOTONIC. */
-bool mt_session_is_live(const struct mt_trace_info *info, uint64_t now);
-
 /* session.c: the resolver that options ask for, made at first use. */
 mt_status mt_session_names(struct mt_session *session, bool addresses_only, struct mt_snapshot *snapshot,
                            struct mt_frames **ret) MT_CHECKED;

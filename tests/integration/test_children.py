@@ -46,6 +46,32 @@ def test_reports_merge_the_processes(record, target, truth_file, how):
         assert reported == live
 
 
+def check_moments(paths):
+    """The reports of a run against an independent replay of all its processes together."""
+    run = tracereplay.Run([tracefile.load(path) for path in paths])
+    held = list(run.held())
+    assert memtap_json("stats", *paths)["peak_bytes"] == max(bytes for _, bytes in held)
+    last_of = dict(held)  # of several events at one moment the last one tells what is held
+    moments = sorted(last_of)
+    for at in moments[:: max(1, len(moments) // 10)]:
+        if any(end == at for end, is_end, _, _ in run.moments if is_end):
+            continue
+        rows = memtap_json("table", "-n", "0", "--at", f"{(at - run.start) / 1e9:.9f}", *paths)
+        assert sum(row["bytes"] for row in rows) == last_of[at]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_run_holds_what_its_processes_hold_together(record, target, truth_file, how):
+    recording = record(target("processes"), how)
+    check_moments([recording.path, *recording.family])
+
+
+@pytest.mark.parametrize("how", ["fork", "subprocess", "pool", "mp-fork"])
+def test_a_python_run_holds_what_its_processes_hold_together(record, python_ends, truth_file, how):
+    recording = record(python_ends, PYTHON_TARGETS / "py_children.py", how)
+    check_moments([recording.path, *recording.family])
+
+
 def test_stats_of_a_folder_are_sums(record, target, truth_file):
     recording = record(target("processes"), "fork")
     paths = [recording.path, *recording.family]

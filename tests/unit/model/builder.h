@@ -36,6 +36,7 @@ struct builder {
     uint64_t rate_bytes;  /* header and, per event, its own */
     uint32_t state;       /* default ended */
     uint64_t end_clock;   /* 0: last event's clock */
+    uint64_t begin;       /* the process starts this many ns after BUILDER_START_CLOCK; events stay where they are */
     uint32_t python_version;
     size_t block_events;  /* events a block; 0: 1000 */
     bool slots;           /* the last block of each stream is a slot, and so is the metadata */
@@ -367,8 +368,8 @@ UNUSED static void builder_finish(struct builder *b)
                                  .header_bytes = MT_TRACE_HEADER_BYTES,
                                  .flags = b->flags,
                                  .pid = 4242,
-                                 .start_realtime_ns = 1700000000000000000u,
-                                 .start_clock = BUILDER_START_CLOCK,
+                                 .start_realtime_ns = 1700000000000000000u + b->begin,
+                                 .start_clock = BUILDER_START_CLOCK + b->begin,
                                  .rate_bytes = b->rate_bytes,
                                  .file_tail = b->file_bytes,
                                  .end_clock = b->end_clock != 0 ? b->end_clock : last,

@@ -1,0 +1,59 @@
+/* run_heap.c: what the processes of a run hold together: the peak and the timeline. Context: [tool]. */
+#include "analysis/pass.h"
+
+void mt_run_heap_init(struct mt_run_heap *h, unsigned scale_bits, struct mt_timeline_point *timeline, size_t count,
+                      uint64_t step_ns)
+{
+    *h = (struct mt_run_heap){ .scale_bits = scale_bits,
+                               .timeline = timeline,
+                               .timeline_count = count,
+                               .timeline_step_ns = step_ns,
+                               .timeline_due_ns = count > 0 ? step_ns : UINT64_MAX };
+}
+
+static void close_interval(struct mt_run_heap *h)
+{
+    struct mt_timeline_point *point = &h->timeline[h->timeline_at++];
+    point->heap_bytes = h->current >> h->scale_bits;
+    point->heap_max_bytes = h->timeline_max >> h->scale_bits;
+    point->allocations = h->current_count >> h->scale_bits;
+    h->timeline_max = h->current;
+}
+
+void mt_run_heap_pass_time(struct mt_run_heap *h, uint64_t now_ns)
+{
+    while (now_ns > h->timeline_due_ns && h->timeline_at + 1 < h->timeline_count) {
+        close_interval(h);
+        h->timeline_due_ns += h->timeline_step_ns;
+    }
+    if (h->timeline_at + 1 >= h->timeline_count) {
+        h->timeline_due_ns = UINT64_MAX; /* the last interval takes the rest */
+    }
+}
+
+void mt_run_heap_rise(struct mt_run_heap *h, uint64_t bytes, uint64_t now_ns)
+{
+    mt_run_heap_pass_time(h, now_ns);
+    h->current += bytes;
+    h->rise_ns = bytes > 0 ? now_ns : h->rise_ns;
+    h->timeline_max = h->current > h->timeline_max ? h->current : h->timeline_max;
+}
+
+void mt_run_heap_fall(struct mt_run_heap *h, uint64_t bytes, uint64_t count, uint64_t now_ns)
+{
+    mt_run_heap_pass_time(h, now_ns + 1); /* at now_ns itself it was still there */
+    mt_run_heap_before_fall(h);
+    h->current -= bytes;
+    h->current_count -= count;
+}
+
+void mt_run_heap_finish(struct mt_run_heap *h, uint64_t end_ns)
+{
+    mt_run_heap_pass_time(h, end_ns);
+    mt_run_heap_before_fall(h);
+    if (h->timeline_at < h->timeline_count) {
+        close_interval(h);
+    }
+    h->timeline_count = h->timeline_at; /* no interval begins any more */
+    h->timeline_due_ns = UINT64_MAX;
+}
