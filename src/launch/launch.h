@@ -58,8 +58,8 @@ struct mt_run {
     uint64_t started_realtime_ns;
     int wait_status;
     uint64_t rss_peak_bytes;
-    sigset_t waited;          /* signals taken synchronously while the program runs */
-    sigset_t before;          /* signal mask memtap was started with: the program's */
+    sigset_t before; /* signal mask memtap was started with: the program's */
+    int stop_asked;  /* signal by which memtap was asked to stop; it waits for the program to do so; 0: none */
 };
 
 /* Finds program, agent and output, checks that the output can be written. Nothing is started. On failure *ret_code is

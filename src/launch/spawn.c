@@ -8,6 +8,7 @@
 
 #include "base/os.h"
 #include "launch/environment.h"
+#include "launch/signals.h"
 #include "util/exitcode.h"
 #include "util/interrupt.h"
 #include "util/memory.h"
@@ -89,32 +90,6 @@ static mt_status explain(const struct mt_run *run, const struct failure *failure
     return mt_error_set_errno(err, failure->err, "cannot run %s", run->program);
 }
 
-/* Blocks what mt_run_wait takes synchronously, and the terminal's signals until their handling is settled. */
-static void block_signals(struct mt_run *run)
-{
-    sigset_t blocked;
-    (void)sigemptyset(&run->waited);
-    static const int waited[] = { SIGCHLD, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
-    for (size_t i = 0; i < MT_COUNTOF(waited); i++) {
-        (void)sigaddset(&run->waited, waited[i]);
-    }
-    blocked = run->waited;
-    (void)sigaddset(&blocked, SIGINT);
-    (void)sigaddset(&blocked, SIGQUIT);
-    (void)sigprocmask(SIG_BLOCK, &blocked, &run->before);
-}
-
-/* In the parent, after the fork: the terminal sends SIGINT and SIGQUIT to the program itself. */
-static void settle_signals(const struct mt_run *run)
-{
-    (void)signal(SIGINT, SIG_IGN);
-    (void)signal(SIGQUIT, SIG_IGN);
-    (void)signal(SIGPIPE, SIG_IGN);
-    (void)signal(SIGXFSZ, SIG_IGN);
-    (void)signal(SIGCHLD, SIG_DFL); /* inherited as ignored, it would make wait fail */
-    (void)sigprocmask(SIG_SETMASK, &run->waited, NULL);
-}
-
 static mt_status watch_exec(struct mt_run *run, int report_fd, int *ret_code, struct mt_error *err)
 {
     struct failure failure;
@@ -135,14 +110,14 @@ static mt_status fork_program(struct mt_run *run, struct mt_environment *env, in
     if (pipe2(report, O_CLOEXEC) != 0) {
         return mt_error_set_errno(err, errno, "cannot start %s", run->program);
     }
-    block_signals(run);
+    mt_signals_block(run);
     run->pid = fork();
     if (run->pid == 0) {
         become_program(run, env, report[1]);
     }
     (void)close(report[1]);
     mt_status status = run->pid < 0 ? mt_error_set_errno(err, errno, "cannot start %s", run->program) : MT_OK;
-    settle_signals(run);
+    mt_signals_settle();
     if (status == MT_OK) {
         settle_output(run, run->pid);
         status = watch_exec(run, report[0], ret_code, err);

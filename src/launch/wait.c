@@ -1,4 +1,4 @@
-/* wait.c: keeping a running program company: the clock, signals, its end.
+/* wait.c: while the program runs: the clock, signals, its end.
  *
  * One thread does everything: it sleeps in sigtimedwait until the next tick or a signal, whichever is first, so there
  * is no handler, no race between a signal and a sleep, and the end of the program is seen at once. A tick every 4 ms is
@@ -9,36 +9,22 @@
 
 #include "base/atomic.h"
 #include "base/os.h"
+#include "launch/signals.h"
 
 #include <errno.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 
 static const uint64_t TICK_NS = 4000000;
-
-/* Sleeps until deadline_ns or a waited signal; 0 at the deadline. */
-static int sleep_until(const sigset_t *waited, uint64_t deadline_ns, siginfo_t *ret_info)
-{
-    uint64_t now = mt_os_monotonic_ns();
-    uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
-    struct timespec timeout = { .tv_sec = (time_t)(left / 1000000000), .tv_nsec = (long)(left % 1000000000) };
-    int number = sigtimedwait(waited, ret_info, &timeout);
-    return number > 0 ? number : 0;
-}
-
-/* A signal somebody sent to memtap alone goes to the program; one from the kernel (terminal hang-up) has reached it. */
-static void pass_on(const struct mt_run *run, int number, const siginfo_t *info)
-{
-    if (number != SIGCHLD && info->si_code <= 0) {
-        (void)kill(run->pid, number);
-    }
-}
 
 static bool has_ended(struct mt_run *run, mt_status *ret_status, struct mt_error *err)
 {
     struct rusage usage;
-    pid_t got = wait4(run->pid, &run->wait_status, WNOHANG, &usage);
+    pid_t got = wait4(run->pid, &run->wait_status, WNOHANG | WUNTRACED, &usage);
+    if (got == run->pid && WIFSTOPPED(run->wait_status)) {
+        mt_signals_program_stopped(run, WSTOPSIG(run->wait_status));
+        return false;
+    }
     if (got == run->pid) {
         run->rss_peak_bytes = (uint64_t)usage.ru_maxrss * 1024; /* KiB, getrusage(2) */
         *ret_status = MT_OK;
@@ -70,13 +56,12 @@ mt_status mt_run_wait(struct mt_run *run, struct mt_error *err)
         now = mt_os_monotonic_ns();
         tick_once(run, now, stop_at);
         next = next + TICK_NS > now ? next + TICK_NS : now + TICK_NS; /* after a suspend: no burst of old ticks */
-        int number = sleep_until(&run->waited, next, &info);
-        if (number > 0) {
-            pass_on(run, number, &info);
+        if (mt_signals_take(next, &info)) {
+            mt_signals_pass_on(run, &info);
             next = mt_os_monotonic_ns();
         }
     }
     mt_tick_close(&run->tick);
-    (void)sigprocmask(SIG_SETMASK, &run->before, NULL);
+    mt_signals_release(run);
     return status;
 }
