@@ -5,10 +5,12 @@ from the symbol tables of the recorded modules through nm; inlined frames are no
 """
 
 import collections
+import dataclasses
 import re
 import subprocess
 
-HEAP_MAPS = (0, 3, 4)  # anonymous, brk, mremap; files, thread stacks and interpreter arenas are not heap
+HEAP_MAPS = (0, 3)  # anonymous, brk; what mremap moves stays what it was
+MREMAP, RESERVED, OPENED, CLOSED, EMPTIED = 4, 6, 8, 9, 10
 CASE = re.compile(r"\bcase_\w+")
 
 
@@ -18,7 +20,8 @@ class Replay:
     def __init__(self, events=()):
         self.allocations = self.allocated_bytes = self.frees = 0
         self.live = {}
-        self.ranges = []  # (start, end, event), disjoint
+        self.ranges = []  # of Range, disjoint
+        self.moved = {}  # stream: what its last mremap takes away
         self.double_allocations = []
         self.unknown_frees = 0
         self.current = self.peak = 0
@@ -47,27 +50,72 @@ class Replay:
         self.current -= old.size
 
     def map(self, event):
+        if event.map_kind in (OPENED, CLOSED, EMPTIED):
+            self.access(event)
+            return
         self.cut(event.addr, event.addr + event.size)
-        self.ranges.append((event.addr, event.addr + event.size, event))
-        if event.map_kind in HEAP_MAPS:
-            self.allocations += 1
-            self.allocated_bytes += event.size
-            self.current += event.size
+        what = "reserved" if event.map_kind == RESERVED else "heap" if event.map_kind in HEAP_MAPS else "other"
+        if event.map_kind == MREMAP:
+            what = self.moved.pop(event.stream, "heap")
+        self.ranges.append(Range(event.addr, event.addr + event.size, what, event.stack))
+        if what == "heap":
+            self.allocate(event.size)
+
+    def allocate(self, size):
+        self.allocations += 1
+        self.allocated_bytes += size
+        self.current += size
 
     def unmap(self, event):
-        self.cut(event.addr, event.addr + event.size)
+        gone = self.cut(event.addr, event.addr + event.size)
+        if event.map_kind == MREMAP:
+            self.moved[event.stream] = gone[-1].what if gone else "heap"
+
+    def access(self, event):
+        """What is mapped there stays mapped, perhaps as something else."""
+        parts = self.cut(event.addr, event.addr + event.size)
+        opened = [part for part in parts if part.what == "reserved"] if event.map_kind == OPENED else []
+        if opened:
+            self.allocate(sum(part.high - part.low for part in opened))
+        for part in parts:
+            part.closed = event.map_kind == CLOSED or (part.closed and event.map_kind != OPENED)
+            part.emptied = event.map_kind == EMPTIED or (part.emptied and event.map_kind != OPENED)
+            if part in opened:
+                part.what, part.stack = "heap", event.stack
+            elif part.what == "heap" and part.closed and part.emptied:
+                part.what, part.stack = "reserved", event.stack
+            elif part.what == "heap":
+                self.current += part.high - part.low
+        self.ranges += parts
 
     def cut(self, start, end):
-        kept = []
-        for low, high, event in self.ranges:
-            overlap = min(high, end) - max(low, start)
-            if overlap <= 0:
-                kept.append((low, high, event))
+        """Takes [start, end) out of the ranges and returns what was there, in order."""
+        kept, gone = [], []
+        for part in self.ranges:
+            if part.high <= start or part.low >= end:
+                kept.append(part)
                 continue
-            if event.map_kind in HEAP_MAPS:
-                self.current -= overlap
-            kept += [(a, b, event) for a, b in ((low, start), (end, high)) if low <= a < b <= high]
+            kept += [part.between(a, b) for a, b in ((part.low, start), (end, part.high)) if part.low <= a < b <= part.high]
+            gone.append(part.between(max(part.low, start), min(part.high, end)))
+        self.current -= sum(part.high - part.low for part in gone if part.what == "heap")
         self.ranges = kept
+        return sorted(gone, key=lambda part: part.low)
+
+    def range_bytes(self, what):
+        return sum(part.high - part.low for part in self.ranges if part.what == what)
+
+
+@dataclasses.dataclass
+class Range:
+    low: int
+    high: int
+    what: str  # heap, reserved, other
+    stack: int
+    closed: bool = False
+    emptied: bool = False
+
+    def between(self, low, high):
+        return dataclasses.replace(self, low=low, high=high)
 
 
 class Run:

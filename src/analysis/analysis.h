@@ -10,8 +10,9 @@
  *
  * What "heap" means (peak_bytes, leaked_bytes, totals): the malloc family, Python allocator domains, anonymous mmap and
  * brk made by the program. Not counted, but kept as sites of another storage: file-backed maps (page cache, shared),
- * thread stacks (reserved, not used), interpreter arenas when their objects are recorded one by one, and what the
- * program's malloc maps for itself.
+ * thread stacks (reserved, not used), interpreter arenas when their objects are recorded one by one, what the
+ * program's malloc maps for itself, and reservations. What mprotect or a fixed map makes usable of a reservation is heap,
+ * allocated there and then; made unusable again and given back, it is reserved.
  * An allocation of zero bytes counts as an allocation of 0 bytes.
  *
  * Sample mode: amounts are Horvitz-Thompson estimates (analysis/estimate.h) with their variance; exact traces have
@@ -43,7 +44,7 @@ enum mt_storage {
     MT_STORAGE_FILE,   /* file-backed map */
     MT_STORAGE_STACK,  /* thread stack */
     MT_STORAGE_ARENA,  /* what an allocator maps for blocks that are recorded: an interpreter's, or malloc's own */
-    MT_STORAGE_RESERVED, /* address space that holds nothing yet */
+    MT_STORAGE_RESERVED, /* address space that is kept and cannot be used yet, or no more */
     MT_STORAGE__COUNT
 };
 const char *mt_storage_name(enum mt_storage storage);

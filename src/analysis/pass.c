@@ -260,7 +260,7 @@ static void piece_gone(void *context, const struct mt_mapping *m, uint64_t lost)
     bool over = m->mapped == 0;
     struct mt_units units = { lost << p->scale_bits, over ? (uint64_t)1 << p->scale_bits : 0 };
     shrink_life(p, s, units, m->clock);
-    p->moved_storage = s->storage;
+    p->gone_storage = s->storage;
     if (over) {
         struct mt_units whole = { m->bytes << p->scale_bits, units.count };
         (void)end_life(p, s, whole, m->clock, m->ordinal);
@@ -268,9 +268,15 @@ static void piece_gone(void *context, const struct mt_mapping *m, uint64_t lost)
     }
 }
 
-static uint8_t storage_of(const struct mt_pass *p, unsigned map_kind)
+static struct mt_pass_thread *thread_of(struct mt_pass *p, const struct mt_event *e)
 {
-    switch (map_kind) {
+    uint32_t thread = mt_pass_thread(p, e->stream); /* may move p->threads */
+    return &p->threads[thread];
+}
+
+static uint8_t storage_of(struct mt_pass *p, const struct mt_event *e)
+{
+    switch (e->allocator) {
     case MT_MAP_FILE:
         return MT_STORAGE_FILE;
     case MT_MAP_STACK:
@@ -282,37 +288,89 @@ static uint8_t storage_of(const struct mt_pass *p, unsigned map_kind)
     case MT_MAP_RESERVED:
         return MT_STORAGE_RESERVED;
     case MT_MAP_MREMAP:
-        return p->moved_storage;
+        return thread_of(p, e)->moved_storage;
     default:
         return MT_STORAGE_HEAP;
     }
 }
 
-static void apply_map(struct mt_pass *p, const struct mt_event *e)
+/* A mapping made now, counted at its site. */
+static struct mt_mapping new_mapping(struct mt_pass *p, const struct mt_event *e, uint8_t allocator, uint8_t storage)
 {
-    uint8_t storage = storage_of(p, e->allocator);
-    if (e->size > (uint64_t)1 << 57 || e->addr + e->size <= e->addr) {
-        return; /* larger than any address space: a damaged record */
-    }
-    (void)mt_ranges_unmap(&p->ranges, e->addr, e->size, piece_gone, p);
-    uint8_t allocator = e->allocator == MT_MAP_BRK ? MT_ALLOCATOR_SBRK : MT_ALLOCATOR_MMAP;
     struct mt_pass_site *s = mt_pass_site(p, e, allocator, storage, 0);
     uint32_t *ordinal = &p->threads[s->thread].ordinal;
     *ordinal += storage == MT_STORAGE_HEAP;
-    struct mt_mapping mapping = { .clock = p->now_ns, .site = (uint32_t)(s - p->sites), .ordinal = *ordinal };
+    return (struct mt_mapping){ .clock = p->now_ns, .site = (uint32_t)(s - p->sites), .ordinal = *ordinal };
+}
+
+/* Memory that can be used no more and holds nothing: a reservation again. */
+static bool is_given_up(const void *context, const struct mt_mapping *m, unsigned state)
+{
+    const struct mt_pass *p = context;
+    return state == MT_PIECE_BOTH && p->sites[m->site].storage == MT_STORAGE_HEAP;
+}
+
+static bool is_reserved(const void *context, const struct mt_mapping *m, unsigned state)
+{
+    const struct mt_pass *p = context;
+    (void)state;
+    return p->sites[m->site].storage == MT_STORAGE_RESERVED;
+}
+
+/* The pieces chosen in e's range are a mapping of another storage from here on. */
+static void change_storage(struct mt_pass *p, const struct mt_event *e, struct mt_piece_choice choice, uint8_t storage)
+{
+    uint64_t bytes = mt_ranges_chosen(&p->ranges, e->addr, e->size, choice);
+    if (bytes == 0) {
+        return;
+    }
+    struct mt_mapping mapping = new_mapping(p, e, MT_ALLOCATOR_MMAP, storage);
+    mt_ranges_give(&p->ranges, e->addr, e->size, choice, mapping, piece_gone, p);
+    begin_life(p, &p->sites[mapping.site], bytes, exact_units(p, bytes));
+    if (storage == MT_STORAGE_RESERVED) {
+        count_deallocation(p, e->stream);
+    }
+}
+
+/* mprotect and madvise: what is mapped there stays mapped. */
+static void apply_access(struct mt_pass *p, const struct mt_event *e)
+{
+    if (e->allocator == MT_MAP_OPENED) {
+        mt_ranges_mark(&p->ranges, e->addr, e->size, MT_PIECE_BOTH, 0);
+        change_storage(p, e, (struct mt_piece_choice){ is_reserved, p }, MT_STORAGE_HEAP);
+        return;
+    }
+    unsigned state = e->allocator == MT_MAP_CLOSED ? MT_PIECE_CLOSED : MT_PIECE_EMPTIED;
+    mt_ranges_mark(&p->ranges, e->addr, e->size, 0, state);
+    change_storage(p, e, (struct mt_piece_choice){ is_given_up, p }, MT_STORAGE_RESERVED);
+}
+
+static void apply_map(struct mt_pass *p, const struct mt_event *e)
+{
+    uint8_t storage = storage_of(p, e);
+    if (e->size > (uint64_t)1 << 57 || e->addr + e->size <= e->addr) {
+        return; /* larger than any address space: a damaged record */
+    }
+    if (e->allocator >= MT_MAP_OPENED && e->allocator <= MT_MAP_EMPTIED) {
+        apply_access(p, e);
+        return;
+    }
+    (void)mt_ranges_unmap(&p->ranges, e->addr, e->size, piece_gone, p);
+    uint8_t allocator = e->allocator == MT_MAP_BRK ? MT_ALLOCATOR_SBRK : MT_ALLOCATOR_MMAP;
+    struct mt_mapping mapping = new_mapping(p, e, allocator, storage);
     (void)mt_ranges_map(&p->ranges, e->addr, e->size, mapping);
-    begin_life(p, s, e->size, exact_units(p, e->size));
-    p->moved_storage = MT_STORAGE_HEAP;
+    begin_life(p, &p->sites[mapping.site], e->size, exact_units(p, e->size));
+    thread_of(p, e)->moved_storage = MT_STORAGE_HEAP;
 }
 
 static void apply_unmap(struct mt_pass *p, const struct mt_event *e)
 {
-    p->moved_storage = MT_STORAGE_HEAP;
+    p->gone_storage = MT_STORAGE_HEAP;
     if (mt_ranges_unmap(&p->ranges, e->addr, e->size, piece_gone, p) > 0) {
         count_deallocation(p, e->stream);
     }
-    if (e->allocator != MT_MAP_MREMAP) {
-        p->moved_storage = MT_STORAGE_HEAP;
+    if (e->allocator == MT_MAP_MREMAP) {
+        thread_of(p, e)->moved_storage = p->gone_storage;
     }
 }
 

@@ -56,6 +56,7 @@ struct mt_pass_rest {
 struct mt_pass_thread {
     uint32_t stream;
     uint32_t ordinal; /* allocations so far, modulo 2^32 */
+    uint8_t moved_storage; /* of what its last UNMAP of kind MREMAP removed; HEAP after anything else */
     uint64_t deallocations;
 };
 
@@ -106,7 +107,7 @@ struct mt_pass {
     struct mt_unit_weight *weights; /* of sampled sizes, direct mapped */
     uint32_t stack_count;           /* stack numbers from here on are unknown */
 
-    uint8_t moved_storage; /* of what the last UNMAP of kind MREMAP removed */
+    uint8_t gone_storage; /* of the piece of a mapping that went last */
 
     uint64_t now_ns; /* of the event being applied */
     struct mt_units histogram[MT_HISTOGRAM_BUCKETS];

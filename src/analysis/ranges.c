@@ -11,6 +11,7 @@ enum { LEAF_PIECES = 128 };
 struct piece {
     uint64_t low, high;
     uint32_t mapping;
+    uint32_t state; /* bits of mt_piece_state */
 };
 
 struct mt_range_leaf {
@@ -22,6 +23,11 @@ struct mt_range_leaf {
 struct place {
     size_t leaf, at;
 };
+
+static uint64_t end_of(uint64_t low, uint64_t bytes)
+{
+    return low + bytes < low ? UINT64_MAX : low + bytes;
+}
 
 /* The first piece that ends after addr. */
 static struct place find(const struct mt_ranges *r, uint64_t addr)
@@ -137,7 +143,7 @@ static void lose(struct mt_ranges *r, uint32_t mapping, uint64_t lost,
 uint64_t mt_ranges_unmap(struct mt_ranges *r, uint64_t low, uint64_t bytes,
                          void (*gone)(void *context, const struct mt_mapping *mapping, uint64_t lost), void *context)
 {
-    uint64_t high = low + bytes < low ? UINT64_MAX : low + bytes;
+    uint64_t high = end_of(low, bytes);
     uint64_t total = 0;
     if (low == high) {
         return 0;
@@ -151,7 +157,7 @@ uint64_t mt_ranges_unmap(struct mt_ranges *r, uint64_t low, uint64_t bytes,
         if (old.low < cut_low && cut_high < old.high) { /* a hole in the middle */
             hit->high = cut_low;
             p.at++;
-            insert_piece(r, p, (struct piece){ cut_high, old.high, old.mapping });
+            insert_piece(r, p, (struct piece){ cut_high, old.high, old.mapping, old.state });
             lose(r, old.mapping, cut_high - cut_low, gone, context);
             return cut_high - cut_low;
         }
@@ -185,8 +191,86 @@ bool mt_ranges_map(struct mt_ranges *r, uint64_t low, uint64_t bytes, struct mt_
     mapping.bytes = bytes;
     mapping.mapped = bytes;
     uint32_t number = new_mapping(r, mapping);
-    insert_piece(r, find(r, low), (struct piece){ low, high, number });
+    insert_piece(r, find(r, low), (struct piece){ low, high, number, 0 });
     return true;
+}
+
+/* ---- parts of what is mapped ---------------------------------------------------------------------------------------- */
+
+static bool is_before(const struct mt_ranges *r, struct place p, uint64_t high)
+{
+    return p.leaf < r->leaf_count && r->leaves[p.leaf]->pieces[p.at].low < high;
+}
+
+static struct place next_place(const struct mt_ranges *r, struct place p)
+{
+    bool last = p.at + 1 == r->leaves[p.leaf]->count;
+    return last ? (struct place){ p.leaf + 1, 0 } : (struct place){ p.leaf, p.at + 1 };
+}
+
+/* Sees to it that no piece goes across addr. */
+static void split_piece(struct mt_ranges *r, uint64_t addr)
+{
+    struct place p = find(r, addr);
+    if (!is_before(r, p, addr)) {
+        return;
+    }
+    struct piece *left = &r->leaves[p.leaf]->pieces[p.at];
+    struct piece right = { addr, left->high, left->mapping, left->state };
+    left->high = addr;
+    p.at++;
+    insert_piece(r, p, right);
+}
+
+void mt_ranges_mark(struct mt_ranges *r, uint64_t low, uint64_t bytes, unsigned clear, unsigned set)
+{
+    uint64_t high = end_of(low, bytes);
+    split_piece(r, low);
+    split_piece(r, high);
+    for (struct place p = find(r, low); is_before(r, p, high); p = next_place(r, p)) {
+        struct piece *piece = &r->leaves[p.leaf]->pieces[p.at];
+        piece->state = (piece->state & ~clear) | set;
+    }
+}
+
+static bool is_chosen(const struct mt_ranges *r, const struct piece *piece, struct mt_piece_choice choice)
+{
+    return choice.chosen(choice.context, &r->mappings[piece->mapping], piece->state);
+}
+
+uint64_t mt_ranges_chosen(const struct mt_ranges *r, uint64_t low, uint64_t bytes, struct mt_piece_choice choice)
+{
+    uint64_t high = end_of(low, bytes);
+    uint64_t total = 0;
+    for (struct place p = find(r, low); is_before(r, p, high); p = next_place(r, p)) {
+        const struct piece *piece = &r->leaves[p.leaf]->pieces[p.at];
+        if (is_chosen(r, piece, choice)) {
+            total += (piece->high < high ? piece->high : high) - (piece->low > low ? piece->low : low);
+        }
+    }
+    return total;
+}
+
+void mt_ranges_give(struct mt_ranges *r, uint64_t low, uint64_t bytes, struct mt_piece_choice choice,
+                    struct mt_mapping mapping,
+                    void (*gone)(void *context, const struct mt_mapping *mapping, uint64_t lost), void *context)
+{
+    uint64_t high = end_of(low, bytes);
+    mapping.bytes = mapping.mapped = mt_ranges_chosen(r, low, bytes, choice);
+    if (mapping.bytes == 0) {
+        return;
+    }
+    split_piece(r, low);
+    split_piece(r, high);
+    uint32_t number = new_mapping(r, mapping);
+    for (struct place p = find(r, low); is_before(r, p, high); p = next_place(r, p)) {
+        struct piece *piece = &r->leaves[p.leaf]->pieces[p.at];
+        if (piece->mapping != number && is_chosen(r, piece, choice)) {
+            uint32_t old = piece->mapping;
+            piece->mapping = number;
+            lose(r, old, piece->high - piece->low, gone, context);
+        }
+    }
 }
 
 void mt_ranges_each(const struct mt_ranges *r, void (*each)(void *context, const struct mt_mapping *mapping),

@@ -28,6 +28,13 @@ struct mt_mapping {
     uint32_t ordinal;
 };
 
+/* What is known of a piece of a mapping; a new one has none of it. */
+enum mt_piece_state {
+    MT_PIECE_CLOSED = 1u << 0,  /* must not be touched */
+    MT_PIECE_EMPTIED = 1u << 1, /* its pages were given back */
+    MT_PIECE_BOTH = MT_PIECE_CLOSED | MT_PIECE_EMPTIED,
+};
+
 struct mt_range_leaf;
 
 struct mt_ranges {
@@ -49,6 +56,22 @@ uint64_t mt_ranges_unmap(struct mt_ranges *r, uint64_t low, uint64_t bytes,
 /* Adds a mapping at [low, low + bytes), where nothing is mapped (unmap first); mapping's bytes and mapped are set here.
  * Nothing happens when it is empty or wraps: false. */
 bool mt_ranges_map(struct mt_ranges *r, uint64_t low, uint64_t bytes, struct mt_mapping mapping);
+
+/* Takes the bits of clear from the state of all pieces in [low, low + bytes) and adds those of set. */
+void mt_ranges_mark(struct mt_ranges *r, uint64_t low, uint64_t bytes, unsigned clear, unsigned set);
+
+/* Chooses pieces. state: bits of mt_piece_state. */
+struct mt_piece_choice {
+    bool (*chosen)(const void *context, const struct mt_mapping *mapping, unsigned state);
+    const void *context;
+};
+/* The bytes of the chosen pieces in [low, low + bytes). */
+uint64_t mt_ranges_chosen(const struct mt_ranges *r, uint64_t low, uint64_t bytes, struct mt_piece_choice choice);
+/* Gives those pieces to a new mapping; gone is called as in unmap for those they belonged to. Their state stays. Nothing
+ * happens when there are none. */
+void mt_ranges_give(struct mt_ranges *r, uint64_t low, uint64_t bytes, struct mt_piece_choice choice,
+                    struct mt_mapping mapping,
+                    void (*gone)(void *context, const struct mt_mapping *mapping, uint64_t lost), void *context);
 
 /* Every mapping that is not gone, in no order. */
 void mt_ranges_each(const struct mt_ranges *r, void (*each)(void *context, const struct mt_mapping *mapping),

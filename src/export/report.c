@@ -111,7 +111,8 @@ const char *mt_report_allocator(uint8_t allocator)
 
 const char *mt_report_map_kind(uint8_t kind)
 {
-    static const char *const names[] = { "anonymous", "file", "stack", "brk", "mremap", "arena", "reserved", "allocator" };
+    static const char *const names[] = { "anonymous", "file",      "stack",  "brk",    "mremap", "arena",
+                                         "reserved",  "allocator", "opened", "closed", "emptied" };
     return kind < MT_COUNTOF(names) ? names[kind] : "?";
 }
 

@@ -302,6 +302,35 @@ static void write_allocators(struct mt_out *out, const struct mt_totals *totals)
     mt_grid_free(grid);
 }
 
+/* What is mapped and not counted above. */
+static void write_storages(struct mt_out *out, const struct mt_totals *totals)
+{
+    struct mt_grid *grid = mt_grid_new();
+    bool any = false;
+    mt_grid_column(grid, "not held", MT_ALIGN_LEFT, false);
+    mt_grid_column(grid, "mappings", MT_ALIGN_RIGHT, false);
+    mt_grid_column(grid, "total", MT_ALIGN_RIGHT, false);
+    mt_grid_column(grid, "at peak", MT_ALIGN_RIGHT, false);
+    mt_grid_column(grid, "at end", MT_ALIGN_RIGHT, false);
+    for (unsigned s = MT_STORAGE_HEAP + 1; s < MT_STORAGE__COUNT; s++) {
+        const struct mt_amount *amounts = totals->storage[s];
+        if (amounts[MT_MEASURE_TOTAL].count == 0) {
+            continue;
+        }
+        any = true;
+        mt_grid_cell(grid, mt_storage_name((enum mt_storage)s));
+        mt_grid_cell(grid, mt_report_count(&amounts[MT_MEASURE_TOTAL]).text);
+        mt_grid_cell(grid, mt_report_bytes(&amounts[MT_MEASURE_TOTAL]).text);
+        mt_grid_cell(grid, mt_report_bytes(&amounts[MT_MEASURE_PEAK]).text);
+        mt_grid_cell(grid, mt_report_bytes(&amounts[MT_MEASURE_LIVE]).text);
+    }
+    if (any) {
+        mt_out_byte(out, '\n');
+        mt_grid_print(grid, out);
+    }
+    mt_grid_free(grid);
+}
+
 static void write_text(struct mt_out *out, const struct mt_report *report, const struct facts *f)
 {
     write_identity_lines(out, report, f);
@@ -311,6 +340,7 @@ static void write_text(struct mt_out *out, const struct mt_report *report, const
                  mt_human_bytes((double)f->trace_bytes).text);
     write_histogram(out, f->totals);
     write_allocators(out, f->totals);
+    write_storages(out, f->totals);
 }
 
 static void csv_pair(struct mt_out *out, const char *name, const char *value)

@@ -6,6 +6,7 @@
 #include "base/lock.h"
 #include "base/os.h"
 #include "heap/account.h"
+#include "heap/aggregate_private.h"
 #include "heap/hashtab.h"
 #include "heap/tracefile.h"
 #include "wire/encode.h"
@@ -17,20 +18,12 @@ enum {
     ROWS_PER_EXTENT = EXTENT_BYTES / (int)sizeof(struct mt_aggregate_row) - 1, /* the first 64 bytes are the header */
     EXTENTS_MAX = 4096,
     BLOCKS_FIRST = 4096,
-    RANGES_FIRST = 256,
-    NO_ROW = 0,
 };
 
 struct block {
     uint64_t addr; /* 0: free */
     uint64_t size;
     uint32_t row; /* 1-based */
-    uint32_t pad;
-};
-
-struct range {
-    uint64_t low, high;
-    uint32_t row;
     uint32_t pad;
 };
 
@@ -42,8 +35,6 @@ static struct {
     struct mt_hashtab row_of; /* hash(stack, allocator) -> row, 1-based */
     struct block *blocks;     /* open addressing */
     uint64_t block_mask, block_count;
-    struct range *ranges; /* sorted, disjoint */
-    uint64_t range_count, range_capacity;
     bool rising; /* the heap is at a new maximum right now */
 } g_agg = { .lock = MT_SPINLOCK_INIT(MT_RANK_AGGREGATE) };
 
@@ -82,7 +73,7 @@ static bool add_extent_locked(void)
     return true;
 }
 
-static uint32_t row_of_locked(uint32_t stack, enum mt_allocator allocator)
+uint32_t mt_aggregate_row_locked(uint32_t stack, enum mt_allocator allocator)
 {
     uint64_t key = mt_hash_pair(stack, (uint64_t)allocator) | 1;
     uint32_t number;
@@ -90,11 +81,11 @@ static uint32_t row_of_locked(uint32_t stack, enum mt_allocator allocator)
         return number;
     }
     if (g_agg.row_count == g_agg.extent_count * ROWS_PER_EXTENT && !add_extent_locked()) {
-        return NO_ROW;
+        return MT_AGGREGATE_NO_ROW;
     }
     number = g_agg.row_count + 1;
     if (!mt_hashtab_put(&g_agg.row_of, key, number)) {
-        return NO_ROW;
+        return MT_AGGREGATE_NO_ROW;
     }
     g_agg.row_count = number;
     struct mt_aggregate_row *row = row_at(number);
@@ -115,8 +106,9 @@ static void fold_locked(struct mt_aggregate_row *row)
     }
 }
 
-static void grow_locked(struct mt_aggregate_row *row, uint64_t clock, uint64_t bytes, uint64_t count)
+void mt_aggregate_grow_locked(uint32_t number, uint64_t clock, uint64_t bytes, uint64_t count)
 {
+    struct mt_aggregate_row *row = row_at(number);
     uint64_t current = *counter(MT_COUNTER_CURRENT_BYTES) + bytes;
     if (current > *counter(MT_COUNTER_PEAK_BYTES)) {
         if (!g_agg.rising) {
@@ -137,8 +129,9 @@ static void grow_locked(struct mt_aggregate_row *row, uint64_t clock, uint64_t b
     mt_fetch_add_relaxed(counter(MT_COUNTER_ALLOCATIONS), count);
 }
 
-static void shrink_locked(struct mt_aggregate_row *row, uint64_t clock, uint64_t bytes, uint64_t count)
+void mt_aggregate_shrink_locked(uint32_t number, uint64_t clock, uint64_t bytes, uint64_t count)
 {
+    struct mt_aggregate_row *row = row_at(number);
     g_agg.rising = false;
     fold_locked(row);
     row->live_bytes -= bytes;
@@ -146,6 +139,15 @@ static void shrink_locked(struct mt_aggregate_row *row, uint64_t clock, uint64_t
     mt_store_relaxed(counter(MT_COUNTER_CURRENT_BYTES), *counter(MT_COUNTER_CURRENT_BYTES) - bytes);
     mt_store_relaxed(counter(MT_COUNTER_LAST_CLOCK), clock);
     mt_fetch_add_relaxed(counter(MT_COUNTER_DEALLOCATIONS), count);
+}
+
+bool mt_aggregate_map_array(size_t bytes, void **ret)
+{
+    if (mt_os_map_anonymous(bytes, ret) != MT_OK) {
+        return false;
+    }
+    (void)mt_os_advise_nohugepage(*ret, bytes);
+    return true;
 }
 
 /* ---- live blocks --------------------------------------------------------------------------------------------------- */
@@ -159,20 +161,11 @@ static uint64_t find_block(const struct block *blocks, uint64_t mask, uint64_t a
     return at;
 }
 
-static bool map_array(size_t bytes, void **ret)
-{
-    if (mt_os_map_anonymous(bytes, ret) != MT_OK) {
-        return false;
-    }
-    (void)mt_os_advise_nohugepage(*ret, bytes);
-    return true;
-}
-
 static bool grow_blocks_locked(void)
 {
     uint64_t capacity = g_agg.blocks == NULL ? BLOCKS_FIRST : (g_agg.block_mask + 1) * 2;
     void *base = NULL;
-    if (!map_array(capacity * sizeof(struct block), &base)) {
+    if (!mt_aggregate_map_array(capacity * sizeof(struct block), &base)) {
         return false;
     }
     struct block *blocks = base;
@@ -210,7 +203,7 @@ static bool free_locked(uint64_t clock, uint64_t addr)
     if (g_agg.blocks[at].addr == 0) {
         return false;
     }
-    shrink_locked(row_at(g_agg.blocks[at].row), clock, g_agg.blocks[at].size, 1);
+    mt_aggregate_shrink_locked(g_agg.blocks[at].row, clock, g_agg.blocks[at].size, 1);
     delete_block_locked(at);
     return true;
 }
@@ -218,114 +211,15 @@ static bool free_locked(uint64_t clock, uint64_t addr)
 static bool alloc_locked(uint64_t clock, uint64_t addr, uint64_t size, enum mt_allocator allocator, uint32_t stack)
 {
     (void)free_locked(clock, addr); /* its free went unseen */
-    uint32_t row = row_of_locked(stack, allocator);
-    if (row == NO_ROW || ((g_agg.block_count + 1) * 4 > (g_agg.block_mask + 1) * 3 && !grow_blocks_locked()) ||
+    uint32_t row = mt_aggregate_row_locked(stack, allocator);
+    if (row == MT_AGGREGATE_NO_ROW || ((g_agg.block_count + 1) * 4 > (g_agg.block_mask + 1) * 3 && !grow_blocks_locked()) ||
         (g_agg.blocks == NULL && !grow_blocks_locked())) {
         return false;
     }
     uint64_t at = find_block(g_agg.blocks, g_agg.block_mask, addr);
     g_agg.blocks[at] = (struct block){ .addr = addr, .size = size, .row = row };
     g_agg.block_count++;
-    grow_locked(row_at(row), clock, size, 1);
-    return true;
-}
-
-/* ---- ranges --------------------------------------------------------------------------------------------------------- */
-
-/* Index of the first range that ends behind addr. */
-static uint64_t first_range(uint64_t addr)
-{
-    uint64_t low = 0;
-    uint64_t high = g_agg.range_count;
-    while (low < high) {
-        uint64_t middle = low + (high - low) / 2;
-        if (g_agg.ranges[middle].high <= addr) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-static bool grow_ranges_locked(void)
-{
-    uint64_t capacity = g_agg.range_capacity == 0 ? RANGES_FIRST : g_agg.range_capacity * 2;
-    void *base = NULL;
-    if (!map_array(capacity * sizeof(struct range), &base)) {
-        return false;
-    }
-    if (g_agg.ranges != NULL) {
-        memcpy(base, g_agg.ranges, g_agg.range_count * sizeof(struct range));
-        mt_os_unmap(g_agg.ranges, g_agg.range_capacity * sizeof(struct range));
-    }
-    g_agg.ranges = base;
-    g_agg.range_capacity = capacity;
-    return true;
-}
-
-static bool insert_range_locked(uint64_t at, struct range range)
-{
-    if (g_agg.range_count == g_agg.range_capacity && !grow_ranges_locked()) {
-        return false;
-    }
-    memmove(&g_agg.ranges[at + 1], &g_agg.ranges[at], (g_agg.range_count - at) * sizeof(struct range));
-    g_agg.ranges[at] = range;
-    g_agg.range_count++;
-    return true;
-}
-
-static void remove_range_locked(uint64_t at)
-{
-    g_agg.range_count--;
-    memmove(&g_agg.ranges[at], &g_agg.ranges[at + 1], (g_agg.range_count - at) * sizeof(struct range));
-}
-
-/* Takes [low, high) out of one range that overlaps it; returns the index to go on at. */
-static uint64_t cut_range_locked(uint64_t clock, uint64_t at, uint64_t low, uint64_t high)
-{
-    struct range *range = &g_agg.ranges[at];
-    struct range old = *range;
-    uint64_t from = low > old.low ? low : old.low;
-    uint64_t to = high < old.high ? high : old.high;
-    bool whole = from == old.low && to == old.high;
-    shrink_locked(row_at(old.row), clock, to - from, whole ? 1 : 0);
-    if (whole) {
-        remove_range_locked(at);
-        return at;
-    }
-    if (from == old.low) {
-        range->low = to;
-        return at + 1;
-    }
-    range->high = from;
-    if (to < old.high) { /* split: the piece behind keeps the row; without room it is forgotten */
-        struct range behind = { .low = to, .high = old.high, .row = old.row };
-        if (insert_range_locked(at + 1, behind)) {
-            row_at(old.row)->live_count++;
-        } else {
-            shrink_locked(row_at(old.row), clock, old.high - to, 0);
-        }
-    }
-    return at + 1;
-}
-
-static void unmap_locked(uint64_t clock, uint64_t low, uint64_t high)
-{
-    for (uint64_t at = first_range(low); at < g_agg.range_count && g_agg.ranges[at].low < high;) {
-        at = cut_range_locked(clock, at, low, high);
-    }
-}
-
-static bool map_locked(uint64_t clock, uint64_t low, uint64_t high, enum mt_map_kind kind, uint32_t stack)
-{
-    unmap_locked(clock, low, high);
-    uint32_t row = row_of_locked(stack, kind == MT_MAP_BRK ? MT_ALLOCATOR_SBRK : MT_ALLOCATOR_MMAP);
-    if (row == NO_ROW ||
-        !insert_range_locked(first_range(low), (struct range){ .low = low, .high = high, .row = row })) {
-        return false;
-    }
-    grow_locked(row_at(row), clock, high - low, 1);
+    mt_aggregate_grow_locked(row, clock, size, 1);
     return true;
 }
 
@@ -365,22 +259,28 @@ void mt_aggregate_free(uint64_t clock, uint64_t addr)
 
 void mt_aggregate_map(uint64_t clock, uint64_t addr, uint64_t bytes, enum mt_map_kind kind, uint32_t stack)
 {
-    bool counted = kind == MT_MAP_ANONYMOUS || kind == MT_MAP_BRK || kind == MT_MAP_MREMAP;
     if (bytes == 0 || !enter()) {
         return;
     }
-    if (counted) {
-        leave(map_locked(clock, addr, addr + bytes, kind, stack));
-    } else {
-        unmap_locked(clock, addr, addr + bytes); /* whatever was there has been replaced */
-        leave(true);
+    bool access = kind == MT_MAP_OPENED || kind == MT_MAP_CLOSED || kind == MT_MAP_EMPTIED;
+    leave(access ? mt_aggregate_access_locked(clock, addr, addr + bytes, kind, stack)
+                 : mt_aggregate_map_locked(clock, addr, addr + bytes, kind, stack));
+}
+
+void mt_aggregate_remap(uint64_t clock, uint64_t old, uint64_t old_bytes, uint64_t addr, uint64_t bytes, uint32_t stack)
+{
+    if (!enter()) {
+        return;
     }
+    enum mt_map_kind kind = mt_aggregate_kind_moved_locked(old);
+    mt_aggregate_unmap_locked(clock, old, old + old_bytes);
+    leave(mt_aggregate_map_locked(clock, addr, addr + bytes, kind, stack));
 }
 
 void mt_aggregate_unmap(uint64_t clock, uint64_t addr, uint64_t bytes)
 {
     if (bytes > 0 && enter()) {
-        unmap_locked(clock, addr, addr + bytes);
+        mt_aggregate_unmap_locked(clock, addr, addr + bytes);
         leave(true);
     }
 }
@@ -389,7 +289,7 @@ mt_status mt_aggregate_init(void)
 {
     g_agg.extent_count = 0;
     g_agg.row_count = 0;
-    g_agg.range_count = 0;
+    mt_aggregate_forget_ranges_locked();
     g_agg.rising = false;
     mt_hashtab_clear(&g_agg.row_of);
     if (g_agg.blocks != NULL) {

@@ -21,6 +21,8 @@ void mt_aggregate_alloc(uint64_t clock, uint64_t addr, uint64_t size, enum mt_al
 /* Unknown addresses (allocated before recording began) are ignored. */
 void mt_aggregate_free(uint64_t clock, uint64_t addr);
 void mt_aggregate_map(uint64_t clock, uint64_t addr, uint64_t bytes, enum mt_map_kind kind, uint32_t stack);
+/* mremap: what was at old is at addr now, as much heap as it was. */
+void mt_aggregate_remap(uint64_t clock, uint64_t old, uint64_t old_bytes, uint64_t addr, uint64_t bytes, uint32_t stack);
 void mt_aggregate_unmap(uint64_t clock, uint64_t addr, uint64_t bytes);
 /* The trace ended, nobody records: unmaps its rows. */
 void mt_aggregate_close(void);

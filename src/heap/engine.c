@@ -409,6 +409,24 @@ static void record_unmap(struct mt_thread *t, void *addr, size_t bytes, enum mt_
     }
 }
 
+struct remap {
+    void *old;
+    size_t old_bytes;
+    void *addr;
+    size_t bytes;
+};
+
+static void record_remap(struct mt_thread *t, const struct remap *r, uint32_t stack)
+{
+    if (mt_mode() == MT_MODE_AGGREGATE) {
+        uint64_t addr = (uint64_t)(uintptr_t)r->addr;
+        mt_aggregate_remap(mt_clock_stamp(t, addr), (uint64_t)(uintptr_t)r->old, r->old_bytes, addr, r->bytes, stack);
+        return;
+    }
+    record_unmap(t, r->old, r->old_bytes, MT_MAP_MREMAP);
+    record_map(t, r->addr, r->bytes, MT_MAP_MREMAP, stack);
+}
+
 void mt_engine_end_map(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs)
 {
     struct mt_thread *t = t_mt.thread;
@@ -422,9 +440,7 @@ void mt_engine_end_remap(void *old_addr, size_t old_bytes, void *addr, size_t by
 {
     struct mt_thread *t = t_mt.thread;
     if (mt_section_begins(t)) {
-        uint32_t stack = capture_stack(t, regs);
-        record_unmap(t, old_addr, old_bytes, MT_MAP_MREMAP);
-        record_map(t, addr, bytes, MT_MAP_MREMAP, stack);
+        record_remap(t, &(struct remap){ old_addr, old_bytes, addr, bytes }, capture_stack(t, regs));
     }
     mt_section_ends(t, 0);
 }

@@ -12,6 +12,7 @@
 #include "hook/alloc.h"
 #include "hook/loader.h"
 #include "hook/originals.h"
+#include "hook/protect.h"
 #include "hook/range.h"
 
 #define HOOK(name) MT_CONCAT3(mt_bank, MT_BANK, name)
@@ -179,6 +180,30 @@ int HOOK(munmap)(void *addr, size_t bytes)
 void *HOOK(mremap)(void *old, size_t old_bytes, size_t bytes, int flags, void *addr)
 {
     return mt_range_remap(old, old_bytes, bytes, flags, addr, REAL);
+}
+
+int HOOK(mprotect)(void *addr, size_t bytes, int protection)
+{
+    if (mt_protect_matters(addr, bytes, protection)) {
+        return mt_protect_change(addr, bytes, protection, REAL);
+    }
+    return REAL->mprotect(addr, bytes, protection);
+}
+
+int HOOK(pkey_mprotect)(void *addr, size_t bytes, int protection, int key)
+{
+    if (mt_protect_matters(addr, bytes, protection)) {
+        return mt_protect_change_key(addr, bytes, protection, key, REAL);
+    }
+    return REAL->pkey_mprotect(addr, bytes, protection, key);
+}
+
+int HOOK(madvise)(void *addr, size_t bytes, int advice)
+{
+    if (mt_protect_empties(advice)) {
+        return mt_protect_advise(addr, bytes, advice, REAL);
+    }
+    return REAL->madvise(addr, bytes, advice);
 }
 
 int HOOK(brk)(void *addr)

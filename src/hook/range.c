@@ -10,14 +10,9 @@
 #include "base/os.h"
 #include "heap/engine.h"
 #include "hook/owner.h"
+#include "hook/protect.h"
 
 #include <linux/mman.h>
-
-static size_t whole_pages(size_t bytes)
-{
-    size_t mask = mt_os_page_bytes() - 1;
-    return (bytes + mask) & ~mask;
-}
 
 static bool is_page_aligned(const void *addr)
 {
@@ -37,7 +32,18 @@ static enum mt_map_kind kind_of(const struct mt_map_call *call, const struct mt_
     if ((call->flags & MAP_STACK) != 0) {
         return MT_MAP_STACK;
     }
-    return mt_owner_kind(regs->pc);
+    enum mt_map_kind owner = mt_owner_kind(regs->pc);
+    return owner == MT_MAP_ANONYMOUS && !mt_protect_is_usable(call->protection) ? MT_MAP_RESERVED : owner;
+}
+
+static void record_map(const struct mt_map_call *call, void *addr, const struct mt_frame_regs *regs)
+{
+    enum mt_map_kind kind = kind_of(call, regs);
+    size_t bytes = mt_range_pages(call->bytes);
+    if (kind == MT_MAP_RESERVED) {
+        mt_protect_note_reserved((uint64_t)(uintptr_t)addr, bytes);
+    }
+    mt_engine_end_map(addr, bytes, kind, regs);
 }
 
 /* What an allocator maps inside a call that is being recorded is a record of its own, as Python's arenas are (pymem.c): the
@@ -61,7 +67,7 @@ static void *map(const struct mt_map_call *call, const struct mt_frame_regs *reg
     enum mt_verdict verdict = mt_engine_begin_range();
     void *addr = call->real(call->addr, call->bytes, call->protection, call->flags, call->fd, call->offset);
     if (!failed(addr) && (call->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) == MAP_FIXED) {
-        mt_unwind_forget_range((uint64_t)(uintptr_t)addr, whole_pages(call->bytes));
+        mt_unwind_forget_range((uint64_t)(uintptr_t)addr, mt_range_pages(call->bytes));
     }
     if (verdict == MT_SKIP) {
         return addr;
@@ -69,7 +75,7 @@ static void *map(const struct mt_map_call *call, const struct mt_frame_regs *reg
     if (failed(addr)) {
         mt_engine_abandon();
     } else {
-        mt_engine_end_map(addr, whole_pages(call->bytes), kind_of(call, regs), regs);
+        record_map(call, addr, regs);
     }
     return addr;
 }
@@ -84,14 +90,14 @@ void *mt_range_map(const struct mt_map_call *call, const struct mt_frame_regs *r
 
 static int unmap(void *addr, size_t bytes, const struct mt_originals *real)
 {
-    if (bytes == 0 || !is_page_aligned(addr) || whole_pages(bytes) < bytes) {
+    if (bytes == 0 || !is_page_aligned(addr) || mt_range_pages(bytes) < bytes) {
         return real->munmap(addr, bytes); /* will fail */
     }
-    mt_unwind_forget_range((uint64_t)(uintptr_t)addr, whole_pages(bytes));
+    mt_unwind_forget_range((uint64_t)(uintptr_t)addr, mt_range_pages(bytes));
     if (mt_engine_begin_range() == MT_SKIP) {
         return real->munmap(addr, bytes);
     }
-    mt_engine_note_unmap(addr, whole_pages(bytes));
+    mt_engine_note_unmap(addr, mt_range_pages(bytes));
     int result = real->munmap(addr, bytes);
     mt_engine_abandon();
     return result;
@@ -117,12 +123,17 @@ struct remap_call {
 static void record_move(const struct remap_call *call, void *addr, const struct mt_frame_regs *regs)
 {
     enum mt_map_kind owner = mt_owner_kind(regs->pc);
-    if (owner == MT_MAP_ANONYMOUS) {
-        mt_engine_end_remap(call->old, whole_pages(call->old_bytes), addr, whole_pages(call->bytes), regs);
+    size_t old_bytes = mt_range_pages(call->old_bytes);
+    size_t bytes = mt_range_pages(call->bytes);
+    if (owner != MT_MAP_ANONYMOUS) {
+        mt_engine_note_unmap(call->old, old_bytes);
+        mt_engine_end_map(addr, bytes, owner, regs);
         return;
     }
-    mt_engine_note_unmap(call->old, whole_pages(call->old_bytes));
-    mt_engine_end_map(addr, whole_pages(call->bytes), owner, regs);
+    if (mt_protect_meets_reserved((uint64_t)(uintptr_t)call->old, old_bytes)) {
+        mt_protect_note_reserved((uint64_t)(uintptr_t)addr, bytes);
+    }
+    mt_engine_end_remap(call->old, old_bytes, addr, bytes, regs);
 }
 
 /* old_bytes 0 duplicates a shared mapping, MREMAP_DONTUNMAP leaves the old range mapped: only the new one is recorded. */
@@ -131,7 +142,7 @@ static void *remap(const struct remap_call *call, const struct mt_frame_regs *re
     enum mt_verdict verdict = mt_engine_begin_range();
     void *result = call->real(call->old, call->old_bytes, call->bytes, call->flags, call->addr);
     if (!failed(result)) {
-        mt_unwind_forget_range((uint64_t)(uintptr_t)call->old, whole_pages(call->old_bytes));
+        mt_unwind_forget_range((uint64_t)(uintptr_t)call->old, mt_range_pages(call->old_bytes));
     }
     if (verdict == MT_SKIP) {
         return result;
@@ -139,7 +150,7 @@ static void *remap(const struct remap_call *call, const struct mt_frame_regs *re
     if (failed(result)) {
         mt_engine_abandon();
     } else if (call->old_bytes == 0 || (call->flags & MREMAP_DONTUNMAP) != 0) {
-        mt_engine_end_map(result, whole_pages(call->bytes), MT_MAP_MREMAP, regs);
+        mt_engine_end_map(result, mt_range_pages(call->bytes), MT_MAP_MREMAP, regs);
     } else {
         record_move(call, result, regs);
     }

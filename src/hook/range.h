@@ -3,8 +3,16 @@
 #ifndef MT_HOOK_RANGE_H
 #define MT_HOOK_RANGE_H
 
+#include "base/os.h"
 #include "heap/unwind.h"
 #include "hook/table.h"
+
+/* bytes in whole pages, as the kernel counts them. */
+MT_INLINE size_t mt_range_pages(size_t bytes)
+{
+    size_t mask = mt_os_page_bytes() - 1;
+    return (bytes + mask) & ~mask;
+}
 
 struct mt_map_call {
     void *addr;

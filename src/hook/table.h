@@ -79,6 +79,9 @@ enum { MT_BANKS = 3 };
     X(int, munmap, (void *addr, size_t bytes), (addr, bytes))                                                          \
     X(void *, mremap, (void *old, size_t old_bytes, size_t bytes, int flags, void *addr),                              \
       (old, old_bytes, bytes, flags, addr))                                                                            \
+    X(int, mprotect, (void *addr, size_t bytes, int protection), (addr, bytes, protection))                            \
+    X(int, pkey_mprotect, (void *addr, size_t bytes, int protection, int key), (addr, bytes, protection, key))         \
+    X(int, madvise, (void *addr, size_t bytes, int advice), (addr, bytes, advice))                                     \
     X(int, brk, (void *addr), (addr))                                                                                  \
     X(void *, sbrk, (intptr_t increment), (increment))
 

@@ -243,7 +243,10 @@ enum mt_allocator {
 };
 
 /* Nibble of MAP records. ARENA ranges hold interpreter arenas, ALLOCATOR ranges are what the program's malloc maps for
- * itself: their blocks are counted one by one, so the range itself is left out of totals. */
+ * itself: their blocks are counted one by one, so the range itself is left out of totals. RESERVED ranges are address space
+ * that cannot be used yet. OPENED, CLOSED and EMPTIED map nothing: they say what became of what is there, possibly of parts
+ * of several mappings. Reserved memory that is opened is heap from there on, at the stack of the opening; anonymous heap
+ * that is both closed and emptied is reserved again. */
 enum mt_map_kind {
     MT_MAP_ANONYMOUS = 0,
     MT_MAP_FILE = 1,
@@ -253,6 +256,9 @@ enum mt_map_kind {
     MT_MAP_ARENA = 5,
     MT_MAP_RESERVED = 6,
     MT_MAP_ALLOCATOR = 7,
+    MT_MAP_OPENED = 8,  /* may be read or written from here on */
+    MT_MAP_CLOSED = 9,  /* may not be touched from here on; keeps its pages */
+    MT_MAP_EMPTIED = 10, /* its pages were given back */
 };
 
 /* One row of the aggregate table. */

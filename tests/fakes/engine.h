@@ -16,7 +16,7 @@ struct fake_books {
     uint64_t abandoned;
     uint64_t live;
     uint64_t live_bytes;
-    uint64_t maps[8];
+    uint64_t maps[MT_MAP_EMPTIED + 1];
     uint64_t unmaps;
     uint64_t mapped_bytes;
     uint64_t unmapped_bytes;

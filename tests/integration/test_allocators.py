@@ -16,12 +16,13 @@ def test_a_shared_allocator_is_recorded_and_unharmed(record, target, name, mode)
 @pytest.mark.parametrize("mode", ["exact", "sample"])
 @pytest.mark.parametrize("name", ["holds", "holds_jemalloc", "holds_tcmalloc", "holds_tcmalloc_minimal", "holds_mimalloc"])
 def test_what_an_allocator_maps_for_itself_is_not_held_twice(record, target, name, mode):
-    """Its mappings are a storage of their own; the program's two mappings are the only ones that count, to the byte."""
+    """Its mappings are a storage of their own. The program's two are held; so are two pages of the library that tcmalloc
+    walks stacks with, when it does that outside a recorded call."""
     recording = record(target(name), mode=mode)
     truth, held = recording.truth, recording.stats["by_allocator"]
-    assert held["mmap"]["bytes"] == truth["map_bytes"] and "sbrk" not in held
+    assert 0 <= held["mmap"]["bytes"] - truth["map_bytes"] <= 8192 and "sbrk" not in held
     if mode == "exact":
-        assert held["malloc"]["peak_bytes"] - truth["blocks"] * truth["block_bytes"] < 10_000  # and what starts a thread
+        assert recording.live_by_case()["case_blocks"] == (truth["blocks"], truth["blocks"] * truth["block_bytes"])
         recording.assert_stats_follow()
     kept_in_maps = recording.stats["by_storage"].get("arena", {"bytes": 0})["bytes"]
     if name in ("holds_jemalloc", "holds_tcmalloc", "holds_tcmalloc_minimal"):  # others map once, before the program begins

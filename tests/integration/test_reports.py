@@ -31,7 +31,7 @@ def test_stats_has_every_field_of_the_contract(recording):
 def test_stats_agree_with_the_events(recording):
     recording.assert_stats_follow()
     replay, stats = recording.replay, recording.stats
-    ranges = sum(1 for _, _, event in replay.ranges if event.map_kind in tracereplay.HEAP_MAPS)
+    ranges = sum(1 for part in replay.ranges if part.what == "heap")
     assert stats["leaked_allocations"] == len(replay.live) + ranges
     assert stats["rss_peak_bytes"] > 1_000_000
 
@@ -47,9 +47,9 @@ def peak_by_stack(trace):
     amounts = {}
     for event in replay.live.values():
         amounts[event.stack] = amounts.get(event.stack, 0) + event.size
-    for low, high, event in replay.ranges:
-        if event.map_kind in tracereplay.HEAP_MAPS:
-            amounts[event.stack] = amounts.get(event.stack, 0) + high - low
+    for part in replay.ranges:
+        if part.what == "heap":
+            amounts[part.stack] = amounts.get(part.stack, 0) + part.high - part.low
     return amounts
 
 

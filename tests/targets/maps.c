@@ -143,11 +143,11 @@ CASE static struct expect case_mmap64(void)
     return (struct expect){ 8, 7, 1 };
 }
 
-/* more than 4 GiB in one range, never touched */
+/* more than 4 GiB in one range, never touched: it could be read */
 CASE static struct expect case_huge(void)
 {
     size_t bytes = (size_t)6 << 30;
-    char *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *p = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) {
         abort();
     }

@@ -42,6 +42,7 @@ struct oracle {
     struct oracle_life *lives; /* blocks and mappings, in order of birth */
     size_t life_count;
     int owner[ORACLE_CELLS]; /* life + 1 */
+    bool closed[ORACLE_CELLS], emptied[ORACLE_CELLS];
     uint64_t ordinals[ORACLE_THREADS];
     double current, peak;
     uint64_t rise_clock, peak_clock;
@@ -50,7 +51,7 @@ struct oracle {
     uint64_t unknown_frees, doubles;
     double deallocations;
     bool arenas_counted;
-    uint32_t moved;
+    uint32_t gone, moved[ORACLE_THREADS]; /* storages; moved: by an mremap of that thread */
 };
 
 static size_t oracle_site(struct oracle *o, const struct mt_event *e, uint32_t allocator, uint32_t storage)
@@ -167,17 +168,18 @@ static bool oracle_unmap(struct oracle *o, uint64_t addr, uint64_t size, uint64_
         }
         struct oracle_life *life = &o->lives[o->owner[cell] - 1];
         o->owner[cell] = 0;
+        o->closed[cell] = o->emptied[cell] = false;
         life->cells--;
-        o->moved = o->sites[life->site].storage;
+        o->gone = o->sites[life->site].storage;
         oracle_shrink(o, life, ORACLE_CELL, life->cells == 0, clock);
         any = true;
     }
     return any;
 }
 
-static uint32_t oracle_storage(const struct oracle *o, unsigned kind)
+static uint32_t oracle_storage(const struct oracle *o, const struct mt_event *e)
 {
-    switch (kind) {
+    switch (e->allocator) {
     case MT_MAP_FILE:
         return MT_STORAGE_FILE;
     case MT_MAP_STACK:
@@ -189,7 +191,7 @@ static uint32_t oracle_storage(const struct oracle *o, unsigned kind)
     case MT_MAP_RESERVED:
         return MT_STORAGE_RESERVED;
     case MT_MAP_MREMAP:
-        return o->moved;
+        return o->moved[e->stream];
     default:
         return MT_STORAGE_HEAP;
     }
@@ -197,7 +199,7 @@ static uint32_t oracle_storage(const struct oracle *o, unsigned kind)
 
 static void oracle_map(struct oracle *o, const struct mt_event *e)
 {
-    uint32_t storage = oracle_storage(o, e->allocator);
+    uint32_t storage = oracle_storage(o, e);
     oracle_unmap(o, e->addr, e->size, e->clock);
     size_t site =
         oracle_site(o, e, e->allocator == MT_MAP_BRK ? MT_ALLOCATOR_SBRK : MT_ALLOCATOR_MMAP, storage);
@@ -206,7 +208,61 @@ static void oracle_map(struct oracle *o, const struct mt_event *e)
     for (size_t i = 0; i < life->cells; i++) {
         o->owner[(e->addr - ORACLE_WINDOW) / ORACLE_CELL + i] = (int)(life - o->lives) + 1;
     }
-    o->moved = MT_STORAGE_HEAP;
+    o->moved[e->stream] = MT_STORAGE_HEAP;
+}
+
+/* Says what the event says of every cell; returns the first one that changes hands because of it, ORACLE_CELLS if none. */
+static size_t oracle_mark(struct oracle *o, const struct mt_event *e, bool *changes)
+{
+    size_t first = ORACLE_CELLS;
+    for (uint64_t at = e->addr; at < e->addr + e->size; at += ORACLE_CELL) {
+        size_t cell = (size_t)((at - ORACLE_WINDOW) / ORACLE_CELL);
+        if (o->owner[cell] == 0) {
+            continue;
+        }
+        uint32_t storage = o->sites[o->lives[o->owner[cell] - 1].site].storage;
+        bool opened = e->allocator == MT_MAP_OPENED;
+        o->closed[cell] = !opened && (o->closed[cell] || e->allocator == MT_MAP_CLOSED);
+        o->emptied[cell] = !opened && (o->emptied[cell] || e->allocator == MT_MAP_EMPTIED);
+        changes[cell] = opened ? storage == MT_STORAGE_RESERVED
+                               : storage == MT_STORAGE_HEAP && o->closed[cell] && o->emptied[cell];
+        first = changes[cell] && first == ORACLE_CELLS ? cell : first;
+    }
+    return first;
+}
+
+static void oracle_access(struct oracle *o, const struct mt_event *e)
+{
+    bool changes[ORACLE_CELLS] = { false };
+    size_t cell = oracle_mark(o, e, changes);
+    if (cell == ORACLE_CELLS) {
+        return;
+    }
+    struct mt_event fresh = *e;
+    fresh.size = 0;
+    for (size_t i = cell; i < ORACLE_CELLS; i++) {
+        fresh.size += changes[i] ? ORACLE_CELL : 0;
+    }
+    uint32_t storage = e->allocator == MT_MAP_OPENED ? MT_STORAGE_HEAP : MT_STORAGE_RESERVED;
+    size_t site = oracle_site(o, e, MT_ALLOCATOR_MMAP, storage);
+    if (storage == MT_STORAGE_HEAP) {
+        o->ordinals[e->stream]++; /* the opening is an allocation before what it takes over ends */
+    }
+    for (size_t i = cell; i < ORACLE_CELLS; i++) {
+        if (changes[i]) {
+            struct oracle_life *old = &o->lives[o->owner[i] - 1];
+            old->cells--;
+            oracle_shrink(o, old, ORACLE_CELL, old->cells == 0, e->clock);
+        }
+    }
+    if (storage == MT_STORAGE_HEAP) {
+        o->ordinals[e->stream]--; /* birth counts it */
+    }
+    struct oracle_life *life = oracle_birth(o, &fresh, site, 0);
+    life->cells = (size_t)(fresh.size / ORACLE_CELL);
+    for (size_t i = cell; i < ORACLE_CELLS; i++) {
+        o->owner[i] = changes[i] ? (int)(life - o->lives) + 1 : o->owner[i];
+    }
 }
 
 static void oracle_apply(struct oracle *o, const struct mt_event *e)
@@ -228,13 +284,17 @@ static void oracle_apply(struct oracle *o, const struct mt_event *e)
         }
         break;
     case MT_EVENT_MAP:
-        oracle_map(o, e);
+        if (e->allocator >= MT_MAP_OPENED) {
+            oracle_access(o, e);
+        } else {
+            oracle_map(o, e);
+        }
         break;
     default:
-        o->moved = MT_STORAGE_HEAP;
+        o->gone = MT_STORAGE_HEAP;
         oracle_unmap(o, e->addr, e->size, e->clock);
-        if (e->allocator != MT_MAP_MREMAP) {
-            o->moved = MT_STORAGE_HEAP;
+        if (e->allocator == MT_MAP_MREMAP) {
+            o->moved[e->stream] = o->gone;
         }
         break;
     }

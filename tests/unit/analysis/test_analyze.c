@@ -47,7 +47,7 @@ static void random_events(struct builder *b, uint64_t *seed, size_t count, bool 
             break;
         case 8:
         case 9:
-            builder_map(b, stream, clock, (unsigned)((r >> 12) % 8), ORACLE_WINDOW + cell * ORACLE_CELL,
+            builder_map(b, stream, clock, (unsigned)((r >> 12) % (MT_MAP_EMPTIED + 1)), ORACLE_WINDOW + cell * ORACLE_CELL,
                         cells * ORACLE_CELL, stack);
             b->events[b->event_count - 1].rate_bytes = sampled ? rate : 0;
             break;
@@ -247,6 +247,32 @@ static void test_files_stacks_arenas_and_reservations_are_not_heap(void **state)
     assert_int_equal(a.totals.storage[MT_STORAGE_ARENA][MT_MEASURE_TOTAL].bytes, 0x140000);
     assert_int_equal(a.totals.storage[MT_STORAGE_RESERVED][MT_MEASURE_LIVE].bytes, 0x200000);
     assert_int_equal(a.totals.allocator[MT_ALLOCATOR_SBRK][MT_MEASURE_LIVE].count, 1);
+    mt_analysis_fini(&a);
+    mt_trace_set_close(&set);
+    builder_fini(&b);
+}
+
+/* 8 pages are reserved, 4 opened, 2 of them closed (and so held still) and then emptied. */
+static void test_what_is_opened_of_a_reservation_is_heap_until_it_is_closed_and_emptied(void **state)
+{
+    (void)state;
+    struct builder b;
+    struct mt_trace_set set;
+    struct mt_analysis a;
+    builder_init(&b);
+    builder_map(&b, 1, 10, MT_MAP_RESERVED, 0x10000000, 8 * 4096, 0);
+    builder_map(&b, 1, 20, MT_MAP_OPENED, 0x10001000, 4 * 4096, 0);
+    builder_map(&b, 1, 30, MT_MAP_OPENED, 0x10001000, 4 * 4096, 0);
+    builder_map(&b, 1, 40, MT_MAP_CLOSED, 0x10003000, 2 * 4096, 0);
+    builder_map(&b, 1, 50, MT_MAP_ANONYMOUS, 0x20000000, 4096, 0);
+    builder_map(&b, 1, 60, MT_MAP_EMPTIED, 0x10003000, 8 * 4096, 0);
+    analyze(&b, NULL, &set, &a);
+    assert_int_equal(a.totals.heap[MT_MEASURE_PEAK].bytes, 5 * 4096);
+    assert_int_equal(a.totals.heap[MT_MEASURE_LIVE].bytes, 3 * 4096);
+    assert_int_equal(a.totals.heap[MT_MEASURE_LIVE].count, 2);
+    assert_int_equal(a.totals.storage[MT_STORAGE_RESERVED][MT_MEASURE_PEAK].bytes, 4 * 4096);
+    assert_int_equal(a.totals.storage[MT_STORAGE_RESERVED][MT_MEASURE_LIVE].bytes, 6 * 4096);
+    assert_int_equal(a.totals.peak_time_ns, 50);
     mt_analysis_fini(&a);
     mt_trace_set_close(&set);
     builder_fini(&b);
@@ -464,6 +490,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_sampled_results_equal_the_naive_replay),
     cmocka_unit_test(test_map_two_unmap_one_map_ten_peaks_at_eleven_pages),
     cmocka_unit_test(test_files_stacks_arenas_and_reservations_are_not_heap),
+    cmocka_unit_test(test_what_is_opened_of_a_reservation_is_heap_until_it_is_closed_and_emptied),
     cmocka_unit_test(test_an_address_reused_by_another_thread_is_no_double_allocation),
     cmocka_unit_test(test_the_size_histogram_has_powers_of_two),
     cmocka_unit_test(test_the_timeline_holds_ends_and_maxima_of_intervals),

@@ -1,0 +1,62 @@
+"""Address space that is reserved is no memory held; what is made usable of it is."""
+
+import json
+
+import pytest
+from conftest import Recording
+
+PAGE = 4096
+
+
+def assert_books(recording, truth):
+    """The reports and the independent reader say what the program kept books of, page by page."""
+    recording.assert_exact()
+    assert recording.stats["leaked_bytes"] == recording.replay.current == truth["held_pages"] * PAGE
+    reserved = recording.stats["by_storage"].get("reserved", {"leaked_bytes": 0})["leaked_bytes"]
+    assert reserved == recording.replay.range_bytes("reserved") == truth["reserved_pages"] * PAGE
+    assert recording.stats["allocations"] == recording.replay.allocations
+    assert recording.stats["peak_bytes"] == recording.replay.peak
+    if truth["peak_pages"]:
+        assert recording.stats["peak_bytes"] == truth["peak_pages"] * PAGE
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_random_reservations_are_exact_to_the_page(record, target, seed):
+    recording = record(target("reservations"), "random", seed, 1500)
+    assert_books(recording, recording.truth)
+
+
+def test_sample_mode_knows_as_much(record, target):
+    recording = record(target("reservations"), "random", 11, 1500, mode="sample")
+    assert_books(recording, recording.truth)
+
+
+@pytest.mark.parametrize("seed", (21, 22, 23))
+def test_a_table_instead_of_events_says_the_same(record, target, seed):
+    recording = record(target("reservations"), "random", seed, 1500, options=["--aggregate"])
+    assert recording.stats["peak_bytes"] == recording.truth["peak_pages"] * PAGE
+    assert recording.stats["leaked_bytes"] == recording.truth["held_pages"] * PAGE
+    assert recording.stats["dropped_events"] == 0
+
+
+def test_what_threads_hold_at_the_end_is_the_sum(record, target):
+    recording = record(target("reservations"), "random", 31, 800, 4)
+    truth = recording.truth
+    assert recording.stats["by_storage"]["reserved"]["leaked_bytes"] == truth["reserved_pages"] * PAGE
+    held = recording.stats["by_allocator"]["mmap"]["leaked_bytes"]
+    assert held == truth["held_pages"] * PAGE
+
+
+def test_a_fork_child_goes_on_in_its_own_window(record, target):
+    recording = record(target("reservations"), "fork", 41, 600)
+    child, parent = (json.loads(line) for line in recording.stdout.splitlines())
+    assert_books(recording, parent)
+    (path,) = recording.family
+    assert_books(Recording(0, b"", b"", path), child)
+
+
+def test_a_reservation_does_not_decide_the_peak(record, target):
+    """The row of the reservation is not in the tables either."""
+    recording = record(target("reservations"), "random", 51, 3)
+    assert recording.stats["peak_bytes"] < recording.stats["by_storage"]["reserved"]["leaked_bytes"]
+    assert sum(row["bytes"] for row in recording.report("table")) == recording.stats["peak_bytes"]
