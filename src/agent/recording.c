@@ -1,6 +1,7 @@
 /* recording.c: see recording.h. */
 #include "agent/recording.h"
 
+#include "agent/ask.h"
 #include "base/os.h"
 #include "hook/hook.h"
 #include "pystack/pystack.h"
@@ -107,6 +108,12 @@ static void note_version(void)
     mt_engine_note("agent.version", MEMTAP_VERSION);
 }
 
+/* The tool may have rights that this process has not, or stand in another root. A full disk is full for it too. */
+static bool may_be_helped(mt_status status)
+{
+    return status == MT_E_PERM || status == MT_E_NOENT || status == MT_E_READONLY || status == MT_E_EXIST || status == MT_E_IO;
+}
+
 void mt_recording_start_configured(const struct mt_agent_config *config, bool fork_child, uint64_t parent_pid)
 {
     if (g_recording.tick == NULL) {
@@ -124,10 +131,15 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
         .parent_pid = parent_pid,
         .fork_child = fork_child,
         .seed = config->asked.seed,
+        .open_again = mt_ask_for_again,
     };
+    mt_ask_configure(config->asked.helper);
     mt_status status = start_engine(&engine);
     if (status == MT_E_EXIST) {
         set_aside(config, g_recording.path);
+        status = start_engine(&engine);
+    }
+    if (may_be_helped(status) && mt_ask_for_new(g_recording.path, &engine.fd) == MT_OK) {
         status = start_engine(&engine);
     }
     if (status == MT_OK) {

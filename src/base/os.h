@@ -65,6 +65,19 @@ bool mt_os_is_writable(void *address);
  * such a program still prints must not reach the file. */
 mt_status mt_os_open(const char *path, enum mt_os_open_mode mode, int *ret_fd) MT_CHECKED;
 void mt_os_close(int fd);
+/* A question to another process that answers with a descriptor: one message each way over an abstract SOCK_SEQPACKET socket.
+ * Waits for the answer, timeout_ns at most; raises no signal. */
+struct mt_os_question {
+    const char *name; /* of the socket, without the leading NUL */
+    size_t name_bytes;
+    const void *request;
+    size_t request_bytes;
+    void *reply;
+    size_t reply_bytes;
+    uint64_t timeout_ns;
+};
+/* *ret_fd: what came with the reply, close-on-exec; -1: none. MT_E_BUSY: no answer in time; MT_E_IO: another reply. */
+mt_status mt_os_ask(const struct mt_os_question *question, int *ret_fd) MT_CHECKED;
 /* The file behind a descriptor. MT_E_REPLACED: it is not a regular one. */
 mt_status mt_os_identify(int fd, struct mt_os_file *ret) MT_CHECKED;
 /* A second descriptor of the same open file, close-on-exec, the first free one from `least` on. */

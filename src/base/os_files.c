@@ -50,7 +50,7 @@ static void empty_stdio(unsigned filled)
 /* A call that makes a descriptor, which is 3 or above. Where 0, 1 or 2 are closed, threads take turns: what one has filled
  * another must not find emptied between its look and its call. A turn that does not come (a fork took the holder away) is
  * taken. */
-static long open_above_stdio(long number, long a, long b, long c, long d)
+long mt_raw_above_stdio(long number, long a, long b, long c, long d)
 {
     static uint32_t turn_taken;
     if (!is_closed(0) && !is_closed(1) && !is_closed(2)) {
@@ -90,7 +90,7 @@ mt_status mt_os_open(const char *path, enum mt_os_open_mode mode, int *ret_fd)
     };
     long result;
     do {
-        result = open_above_stdio(SYS_openat, AT_FDCWD, (long)path, flags_of[mode] | O_CLOEXEC | O_NOCTTY, 0600);
+        result = mt_raw_above_stdio(SYS_openat, AT_FDCWD, (long)path, flags_of[mode] | O_CLOEXEC | O_NOCTTY, 0600);
     } while (result == -EINTR);
     return descriptor_of(result, ret_fd);
 }

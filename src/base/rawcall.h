@@ -31,4 +31,7 @@ MT_INLINE mt_status mt_raw_status(long result)
     return result < 0 ? mt_status_from_errno((int)-result) : MT_OK;
 }
 
+/* os_files.c. A call that makes a descriptor, which is above 2 at every moment. */
+long mt_raw_above_stdio(long number, long a, long b, long c, long d);
+
 #endif

@@ -17,6 +17,7 @@ enum {
 static struct {
     char path[MT_PATH_MAX];
     struct mt_os_file file;
+    mt_descriptor_opener *open_again;
     int fd;  /* shared; -1: none. Writers: under the lock */
     int pid; /* whose table it is in: a vfork child has another one and the same memory */
     struct mt_spinlock lock;
@@ -75,7 +76,7 @@ static bool is_kept_file(mt_status checked)
     return checked == MT_OK || checked == MT_E_NOENT || checked == MT_E_TRUNCATED;
 }
 
-mt_status mt_descriptor_keep(int fd, const char *path, bool alone)
+mt_status mt_descriptor_keep(int fd, const char *path, bool alone, mt_descriptor_opener *open_again)
 {
     size_t length = strlen(path);
     mt_status status = length < MT_PATH_MAX ? mt_os_identify(fd, &g_kept.file) : MT_E_INVAL;
@@ -84,23 +85,33 @@ mt_status mt_descriptor_keep(int fd, const char *path, bool alone)
         return status;
     }
     memcpy(g_kept.path, path, length + 1);
+    g_kept.open_again = open_again;
     g_kept.pid = mt_os_pid();
     mt_store_release(&g_kept.fd, out_of_the_way(fd, alone));
     return MT_OK;
 }
 
-/* Opens the file by its path. In a vfork child the descriptor is for this one use. */
+/* fd, if it leads to the file; else it is closed. */
+static mt_status checked(mt_status opened, int fd)
+{
+    mt_status status = opened == MT_OK ? check(fd) : opened;
+    if (opened == MT_OK && status != MT_OK) {
+        mt_os_close(fd);
+    }
+    return status;
+}
+
+/* By its path, or with help. In a vfork child the descriptor is for this one use. */
 static mt_status open_again_locked(int *ret_fd)
 {
     int fd = -1;
-    mt_status status = mt_os_open(g_kept.path, MT_OPEN_READ_WRITE, &fd);
-    if (status != MT_OK) {
-        return status;
+    mt_status status = checked(mt_os_open(g_kept.path, MT_OPEN_READ_WRITE, &fd), fd);
+    if (status != MT_OK && g_kept.open_again != NULL &&
+        checked(g_kept.open_again(g_kept.path, &g_kept.file, &fd), fd) == MT_OK) {
+        status = MT_OK;
     }
-    status = check(fd);
     if (status != MT_OK) {
-        mt_os_close(fd);
-        return status;
+        return status; /* of our own try: what the tool cannot do either is no news */
     }
     if (g_kept.pid == mt_os_pid()) {
         fd = out_of_the_way(fd, false);

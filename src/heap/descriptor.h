@@ -6,7 +6,7 @@
  * (docs/decisions/0012-kept-descriptor.md)
  *   - the number lies where the program does not look: above its limit where that can be had, else near the end of it;
  *   - device and inode are compared before each use;
- *   - one that is gone is opened again by the path, if that still leads to the same inode.
+ *   - one that is gone is opened again by the path, if that still leads to the same inode, else by the tool.
  * Contexts: [hook] with the guard set, [agent].
  */
 #ifndef MT_HEAP_DESCRIPTOR_H
@@ -15,10 +15,12 @@
 #include "base/os.h"
 
 enum { MT_PATH_MAX = 4096 };
+typedef mt_status mt_descriptor_opener(const char *path, const struct mt_os_file *wanted, int *ret_fd);
 
 /* Takes over fd, a regular file open at path, in the place of what was kept before. alone: the process has one thread, so
- * that its limits may be changed for a moment. On failure fd is closed. */
-mt_status mt_descriptor_keep(int fd, const char *path, bool alone) MT_CHECKED;
+ * that its limits may be changed for a moment. open_again: asked where this process cannot open the path; may be NULL. On
+ * failure fd is closed. */
+mt_status mt_descriptor_keep(int fd, const char *path, bool alone, mt_descriptor_opener *open_again) MT_CHECKED;
 /* A descriptor that leads to the kept file right now; done with it: mt_descriptor_done. MT_E_NOENT: the file has no name any
  * more; MT_E_REPLACED: its path leads to another one; MT_E_TRUNCATED: somebody has emptied it; others: it cannot be opened. */
 mt_status mt_descriptor_use(int *ret_fd) MT_CHECKED;

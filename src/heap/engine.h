@@ -16,6 +16,7 @@
 #define MT_HEAP_ENGINE_H
 
 #include "base/atomic.h"
+#include "base/os.h"
 #include "base/status.h"
 #include "heap/account.h"
 #include "heap/unwind.h"
@@ -138,6 +139,9 @@ struct mt_engine_config {
     bool python_allocators;
     uint64_t max_file_bytes;      /* 0: no limit */
     const char *path;             /* absolute path of the trace to create */
+    int fd;                       /* of a new, empty file at path that somebody else made, taken over; 0: none */
+    /* Opens the trace at path again where this process cannot; NULL: nobody does. */
+    mt_status (*open_again)(const char *path, const struct mt_os_file *wanted, int *ret_fd);
     const char *command;          /* NUL-separated arguments */
     size_t command_bytes;
     const volatile uint64_t *tick; /* CLOCK_MONOTONIC ns kept fresh by the tool, NULL: read the clock */

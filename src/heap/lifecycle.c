@@ -96,7 +96,7 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     }
     mt_store_relaxed(&g_mt.restart_pending, false);
     struct mt_trace_header *header = NULL;
-    status = mt_tracefile_create(config->path, config->max_file_bytes, !config->late, &header);
+    status = mt_tracefile_create(config, &header);
     if (status != MT_OK) {
         return status;
     }

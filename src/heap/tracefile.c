@@ -4,6 +4,7 @@
 #include "base/atomic.h"
 #include "base/lock.h"
 #include "base/os.h"
+#include "heap/engine.h"
 #include "wire/encode.h"
 
 #include <string.h>
@@ -52,27 +53,27 @@ static struct mt_trace_header *format_header(void *base)
     return header;
 }
 
-mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, bool alone, struct mt_trace_header **ret_header)
+mt_status mt_tracefile_create(const struct mt_engine_config *config, struct mt_trace_header **ret_header)
 {
-    int fd = -1;
-    mt_status status = mt_os_open(path, MT_OPEN_CREATE_NEW, &fd);
+    int fd = config->fd;
+    mt_status status = fd > 0 ? MT_OK : mt_os_open(config->path, MT_OPEN_CREATE_NEW, &fd);
     if (status != MT_OK) {
         return status;
     }
     void *base = NULL;
     status = begin_file(fd, &base);
     if (status == MT_OK) {
-        status = mt_descriptor_keep(fd, path, alone);
+        status = mt_descriptor_keep(fd, config->path, !config->late, config->open_again);
     } else {
         mt_os_close(fd);
     }
     if (status != MT_OK) {
-        (void)(mt_os_unlink(path) == MT_OK);
+        (void)(mt_os_unlink(config->path) == MT_OK);
         return status;
     }
     (void)mt_os_advise_dontfork(base, MT_TRACE_HEADER_BYTES);
     g_file.header = format_header(base);
-    g_file.max_bytes = max_bytes;
+    g_file.max_bytes = config->max_file_bytes;
     *ret_header = g_file.header;
     return MT_OK;
 }

@@ -21,9 +21,11 @@ struct mt_slot {
     uint32_t bytes;                 /* whole extent */
 };
 
-/* Creates the file at path (must not exist) and maps its header. Fields other than magic, sizes and tail are zero. alone:
- * the process has one thread. */
-mt_status mt_tracefile_create(const char *path, uint64_t max_bytes, bool alone, struct mt_trace_header **ret_header) MT_CHECKED;
+struct mt_engine_config;
+
+/* Creates the file at config->path (must not exist, unless config->fd is given) and maps its header. Fields other than magic,
+ * sizes and tail are zero. */
+mt_status mt_tracefile_create(const struct mt_engine_config *config, struct mt_trace_header **ret_header) MT_CHECKED;
 /* Unmaps the pooled slots; those of streams must have been released. The header stays mapped: counters may still be added
  * to; the next create takes its place. Leaves the file. */
 void mt_tracefile_close(void);

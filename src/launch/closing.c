@@ -114,6 +114,13 @@ static mt_status load(const struct mt_strlist *traces, struct mt_report_job *job
     return status;
 }
 
+void mt_closing_say_refused(const struct mt_run *run)
+{
+    for (size_t i = 0; i < run->helper.refused.count; i++) {
+        (void)fprintf(stderr, "memtap: note: %s\n", run->helper.refused.items[i]);
+    }
+}
+
 void mt_closing_report(const struct mt_run *run, const struct mt_strlist *traces, size_t live)
 {
     struct mt_report_job job = { .selection = { .temporary_max = 1 } };

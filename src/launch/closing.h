@@ -12,4 +12,7 @@ void mt_closing_report(const struct mt_run *run, const struct mt_strlist *traces
 /* Problems only: the headers tell them, the events need not be read. */
 void mt_closing_report_quietly(const struct mt_strlist *traces);
 
+/* Processes the tool was asked to help and could not. */
+void mt_closing_say_refused(const struct mt_run *run);
+
 #endif

@@ -66,6 +66,7 @@ static void configure(const struct mt_run *run, pid_t pid, struct mt_config *ret
     mt_config_read(environ, ret); /* MEMTAP_SEED has no option */
     (void)snprintf(ret->output, sizeof ret->output, "%s", run->output);
     (void)snprintf(ret->tick, sizeof ret->tick, "%s", run->tick.path);
+    mt_helper_text(&run->helper, ret->helper, sizeof ret->helper);
     ret->root_pid = (uint64_t)pid;
     ret->mode = (enum mt_engine_mode)o->mode;
     ret->rate_bytes = o->rate_bytes;

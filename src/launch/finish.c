@@ -127,5 +127,6 @@ void mt_run_finish(struct mt_run *run)
             mt_closing_report(run, &finished, live);
         }
     }
+    mt_closing_say_refused(run);
     mt_strlist_clear(&finished);
 }

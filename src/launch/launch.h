@@ -9,6 +9,7 @@
 #ifndef MT_LAUNCH_LAUNCH_H
 #define MT_LAUNCH_LAUNCH_H
 
+#include "launch/helper.h"
 #include "util/error.h"
 #include "util/tracepath.h"
 #include "wire/config.h"
@@ -54,6 +55,7 @@ struct mt_run {
     char *folder;          /* where traces go, absolute */
     char output[PATH_MAX]; /* absolute; complete once started */
     struct mt_tick tick;
+    struct mt_helper helper;
     pid_t pid;
     uint64_t started_realtime_ns;
     int wait_status;

@@ -155,6 +155,7 @@ mt_status mt_run_prepare(struct mt_run *run, char **operands, int count, int *re
 
 void mt_run_release(struct mt_run *run)
 {
+    mt_helper_free(&run->helper);
     mt_tick_close(&run->tick);
     for (size_t i = 0; run->argv != NULL && run->argv[i] != NULL; i++) {
         free(run->argv[i]);

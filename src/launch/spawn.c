@@ -145,6 +145,7 @@ mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err)
     if (status != MT_OK) {
         return status;
     }
+    mt_helper_open(&run->helper);
     if (run->options.force && run->options.output != NULL) {
         remove_old(run->output);
     }

@@ -48,6 +48,7 @@ static void tick_once(struct mt_run *run, uint64_t now, uint64_t stop_at)
 mt_status mt_run_wait(struct mt_run *run, struct mt_error *err)
 {
     mt_status status = MT_OK;
+    const struct mt_helper_place place = { .output = run->output, .root_pid = (uint64_t)run->pid };
     uint64_t now = mt_os_monotonic_ns();
     uint64_t next = now;
     uint64_t stop_at = run->options.duration_ns > 0 ? now + run->options.duration_ns : UINT64_MAX;
@@ -55,12 +56,14 @@ mt_status mt_run_wait(struct mt_run *run, struct mt_error *err)
         siginfo_t info;
         now = mt_os_monotonic_ns();
         tick_once(run, now, stop_at);
+        mt_helper_serve(&run->helper, &place);
         next = next + TICK_NS > now ? next + TICK_NS : now + TICK_NS; /* after a suspend: no burst of old ticks */
         if (mt_signals_take(next, &info)) {
             mt_signals_pass_on(run, &info);
             next = mt_os_monotonic_ns();
         }
     }
+    mt_helper_close(&run->helper);
     mt_tick_close(&run->tick);
     mt_signals_release(run);
     return status;

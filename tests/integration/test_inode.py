@@ -1,10 +1,16 @@
 """The trace is an inode and not a name: whatever a program or a person does to the name, to the descriptor behind it or to
 the rights to open it, the trace is whole, and nobody else's file has a byte more."""
 
+import json
+import os
 import pathlib
+import shutil
+import tempfile
 
 import pytest
-from conftest import Recording, run
+import tracefile
+import tracereplay
+from conftest import MEMTAP, Recording, run
 
 NOTES = b"my notes\n"
 NOT_PERMITTED = 77
@@ -77,3 +83,49 @@ def test_the_trace_s_descriptor_is_not_handed_down(record, target, any_python):
     under = record(*shell, options=["--no-follow"]).stdout
     alone = run(shell).stdout
     assert len(eval(under)) <= len(eval(alone)) + 1  # the image's own trace, not those of its forerunners
+
+
+def assert_worked(recording):
+    """The work's truth is in exactly one of the run's traces."""
+    truth = json.loads(recording.stdout)
+    found = [tracereplay.by_case(tracefile.load(path)) for path in (recording.path, *recording.family)]
+    assert [cases for cases in found if cases] == [truth]
+
+
+@pytest.mark.parametrize("how", ["nobody", "root"])
+def test_a_worker_that_drops_rights_before_it_allocates_is_recorded(record, target, how):
+    if os.geteuid() != 0:
+        pytest.skip("giving up rights needs them")
+    recording = record(target("rights"), "worker", how)
+    assert_worked(recording)
+
+
+@pytest.fixture
+def open_folder(target):
+    """A folder everybody may enter, with a program in it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        folder.chmod(0o755)
+        shutil.copy(target("rights"), folder / "rights")
+        yield folder
+
+
+def test_a_program_behind_one_that_drops_rights_is_recorded(record, target, open_folder):
+    if os.geteuid() != 0:
+        pytest.skip("giving up rights needs them")
+    recording = record(target("rights"), "behind", open_folder / "rights", "work", folder=open_folder, check=False)
+    if recording.returncode == 77:
+        pytest.skip("another user cannot run programs from here")
+    assert_worked(recording)
+
+
+def test_a_process_that_cannot_be_helped_is_named(target, tmp_path):
+    """The traces' folder is gone when the child begins."""
+    if os.geteuid() != 0:
+        pytest.skip("giving up rights needs them")
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    result = run(["/bin/sh", "-c", f"exec {os.fspath(MEMTAP)} run -q -o {folder}/x.mtap -- /bin/sh -c "
+                  f"'mv {folder} {tmp_path}/moved; {target('rights')} work; exit 5'"])
+    assert result.returncode == 5
+    assert b"is not recorded" in result.stderr, result.stderr

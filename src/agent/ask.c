@@ -1,0 +1,88 @@
+/* ask.c: see ask.h. */
+#include "agent/ask.h"
+
+#include "wire/ask.h"
+
+#include <string.h>
+
+/* A tool that lives answers within a tick of 4 ms, one on a busy machine later; a dead one refuses at once. These bounds are for
+ * one that is stopped. */
+static const uint64_t NEW_WAIT_NS = 2000000000;
+static const uint64_t AGAIN_WAIT_NS = 100000000; /* other threads wait too, a quarter of a second at most (base/lock.h) */
+
+static struct {
+    char name[108];
+    size_t name_bytes;
+    uint64_t token;
+} g_ask;
+
+static uint64_t hex_of(const char *text)
+{
+    uint64_t value = 0;
+    for (; *text != '\0'; text++) {
+        value = value * 16 + (uint64_t)(*text <= '9' ? *text - '0' : *text - 'a' + 10);
+    }
+    return value;
+}
+
+void mt_ask_configure(const char *helper)
+{
+    const char *dot = strrchr(helper, '.');
+    g_ask.name_bytes = 0;
+    if (dot != NULL && (size_t)(dot - helper) < sizeof g_ask.name) {
+        g_ask.name_bytes = (size_t)(dot - helper);
+        memcpy(g_ask.name, helper, g_ask.name_bytes);
+        g_ask.token = hex_of(dot + 1);
+    }
+}
+
+static mt_status ask(const struct mt_ask_request *request, uint64_t timeout_ns, int *ret_fd)
+{
+    struct mt_ask_reply reply = { 0 };
+    int fd = -1;
+    const struct mt_os_question question = { .name = g_ask.name,
+                                             .name_bytes = g_ask.name_bytes,
+                                             .request = request,
+                                             .request_bytes = sizeof *request,
+                                             .reply = &reply,
+                                             .reply_bytes = sizeof reply,
+                                             .timeout_ns = timeout_ns };
+    mt_status status = mt_os_ask(&question, &fd);
+    if (status != MT_OK) {
+        return status;
+    }
+    if (reply.magic != MT_ASK_MAGIC || (reply.status == MT_OK && fd < 0)) {
+        mt_os_close(fd);
+        return MT_E_IO;
+    }
+    *ret_fd = fd;
+    return reply.status < MT_STATUS__COUNT ? (mt_status)reply.status : MT_E_IO;
+}
+
+static mt_status ask_about(enum mt_ask_kind kind, const char *path, const struct mt_os_file *wanted, uint64_t timeout_ns,
+                           int *ret_fd)
+{
+    static struct mt_ask_request request; /* too large for a small stack; one question at a time: callers hold a lock or are alone */
+    size_t length = strlen(path);
+    if (g_ask.name_bytes == 0 || length >= sizeof request.path) {
+        return MT_E_UNSUPPORTED;
+    }
+    memset(&request, 0, sizeof request);
+    request.magic = MT_ASK_MAGIC;
+    request.kind = (uint32_t)kind;
+    request.token = g_ask.token;
+    request.device = wanted != NULL ? wanted->device : 0;
+    request.inode = wanted != NULL ? wanted->inode : 0;
+    memcpy(request.path, path, length + 1);
+    return ask(&request, timeout_ns, ret_fd);
+}
+
+mt_status mt_ask_for_new(const char *path, int *ret_fd)
+{
+    return ask_about(MT_ASK_NEW, path, NULL, NEW_WAIT_NS, ret_fd);
+}
+
+mt_status mt_ask_for_again(const char *path, const struct mt_os_file *wanted, int *ret_fd)
+{
+    return ask_about(MT_ASK_AGAIN, path, wanted, AGAIN_WAIT_NS, ret_fd);
+}

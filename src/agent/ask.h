@@ -1,0 +1,17 @@
+/* ask.h: help from the tool for a process that cannot make or open its trace: another user, another root, no folder any more.
+ *
+ * Decides: how long a program may be kept waiting for it. Internal to agent/. Context: [agent], [hook] with the guard set.
+ */
+#ifndef MT_AGENT_ASK_H
+#define MT_AGENT_ASK_H
+
+#include "base/os.h"
+
+/* helper: MEMTAP_HELPER; empty: there is nobody to ask. */
+void mt_ask_configure(const char *helper);
+/* A new file at path, made by the tool. */
+mt_status mt_ask_for_new(const char *path, int *ret_fd) MT_CHECKED;
+/* The file at path again, if it is this one. */
+mt_status mt_ask_for_again(const char *path, const struct mt_os_file *wanted, int *ret_fd) MT_CHECKED;
+
+#endif
