@@ -149,7 +149,13 @@ static int compare_leaks(const void *a, const void *b)
     return x->stack < y->stack ? -1 : x->stack > y->stack;
 }
 
-static void keep_rows(const struct maker *m, const struct mt_axis *axis, double min_age_s, struct mt_leaks *ret)
+static bool is_timed(const struct mt_trace *trace)
+{
+    return (mt_trace_info(trace)->flags & MT_TRACE_AGGREGATE) == 0;
+}
+
+static void keep_rows(const struct maker *m, const struct mt_trace_set *set, const struct mt_axis *axis,
+                      double min_age_s, struct mt_leaks *ret)
 {
     ret->rows = mt_alloc(m->count * sizeof *ret->rows);
     for (size_t i = 0; i < m->count; i++) {
@@ -157,6 +163,7 @@ static void keep_rows(const struct maker *m, const struct mt_axis *axis, double 
         uint64_t oldest = m->rows[i].oldest_ns, end_ns = axis->spans[leak.trace_idx].end_ns;
         leak.age_s = oldest < end_ns ? (double)(end_ns - oldest) * 1e-9 : 0;
         leak.score = score(&leak);
+        leak.timed = is_timed(set->traces[leak.trace_idx]);
         if (leak.live.count > 0 && leak.age_s >= min_age_s) {
             mt_amount_add(&ret->sum, &leak.live);
             ret->rows[ret->count++] = leak;
@@ -179,7 +186,7 @@ mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis
     if (frames != NULL) {
         merge_shown(&m, frames);
     }
-    keep_rows(&m, &analysis->axis, min_age_s, ret);
+    keep_rows(&m, set, &analysis->axis, min_age_s, ret);
     mt_index_fini(&m.index);
     free(m.rows);
     return MT_OK;

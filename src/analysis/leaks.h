@@ -16,6 +16,7 @@ struct mt_leak {
     uint32_t stack;
     struct mt_amount live;
     struct mt_amount total;
+    bool timed;                /* age and growth are known: not those of an aggregate trace */
     double age_s;              /* of the oldest one alive, at the end of its process */
     double score;              /* 0 … 1 */
     double growth_bytes_per_s;

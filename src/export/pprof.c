@@ -222,7 +222,9 @@ static void put_sample(struct writer *w, const struct mt_profile_row *row, const
     mt_proto_packed(&w->part, selected->count);
     mt_proto_packed(&w->part, selected->bytes);
     mt_proto_message(&w->message, SAMPLE_VALUES, &w->part);
-    add_label(w, keys[0], values[0], 0);
+    if (mt_report_knows_threads(report->set, row->trace_idx)) {
+        add_label(w, keys[0], values[0], 0);
+    }
     add_label(w, keys[1], 0, mt_trace_info(report->set->traces[row->trace_idx])->pid);
     add_label(w, keys[2], values[1], 0);
     put_message(w, PROFILE_SAMPLE);

@@ -72,6 +72,11 @@ char *mt_report_command(const struct mt_trace_info *info)
     return text;
 }
 
+bool mt_report_knows_threads(const struct mt_trace_set *set, size_t trace_idx)
+{
+    return (mt_trace_info(set->traces[trace_idx])->flags & MT_TRACE_AGGREGATE) == 0;
+}
+
 char *mt_report_thread(const struct mt_trace_set *set, size_t trace_idx, uint32_t stream)
 {
     if (trace_idx >= set->count) {

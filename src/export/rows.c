@@ -50,6 +50,17 @@ static void put_row_frame(struct mt_json *json, const struct writer *w, const st
     }
 }
 
+/* What an aggregate trace does not know is null. */
+static void put_timed(struct mt_json *json, const char *key, const struct mt_leak *leak, double value)
+{
+    mt_json_key(json, key);
+    if (leak->timed) {
+        mt_json_double(json, value);
+    } else {
+        mt_json_null(json);
+    }
+}
+
 static void put_row(struct mt_json *json, const struct writer *w, const struct row *row)
 {
     bool sampled = w->report->analysis->sampled;
@@ -61,9 +72,9 @@ static void put_row(struct mt_json *json, const struct writer *w, const struct r
     if (row->leak == NULL) {
         mt_report_put_amount(json, "total_", row->total, sampled);
     } else {
-        mt_json_put_double(json, "age_s", row->leak->age_s);
+        put_timed(json, "age_s", row->leak, row->leak->age_s);
         mt_json_put_double(json, "score", row->leak->score);
-        mt_json_put_double(json, "growth_bytes_per_s", row->leak->growth_bytes_per_s);
+        put_timed(json, "growth_bytes_per_s", row->leak, row->leak->growth_bytes_per_s);
         mt_json_put_u64(json, "allocations", row->leak->total.count);
     }
     mt_report_put_stack(json, w->report->frames, row->trace_idx, row->stack);
@@ -77,6 +88,15 @@ static void put_csv_head(const struct writer *w)
     mt_out_print(w->out, "%s%sfunction,file,line,bytes,count,percent,%s,stack\r\n",
                  w->label_key != NULL ? w->label_key : "", w->label_key != NULL ? "," : "",
                  w->leaks ? "age_s,score,growth_bytes_per_s" : "total_bytes,total_count");
+}
+
+static void put_csv_leak(struct mt_out *out, const struct mt_leak *leak)
+{
+    if (leak->timed) {
+        mt_out_print(out, "%.3f,%.4f,%.3f,", leak->age_s, leak->score, leak->growth_bytes_per_s);
+    } else {
+        mt_out_print(out, ",%.4f,,", leak->score);
+    }
 }
 
 /* "inner (file:line);outer …" in one field. */
@@ -107,7 +127,7 @@ static void put_csv_row(const struct writer *w, const struct row *row)
     mt_out_print(w->out, ",%u,%llu,%llu,%.4f,", row->frame != NULL && w->line ? row->frame->line : 0,
                  (unsigned long long)row->self->bytes, (unsigned long long)row->self->count, percent);
     if (row->leak != NULL) {
-        mt_out_print(w->out, "%.3f,%.4f,%.3f,", row->leak->age_s, row->leak->score, row->leak->growth_bytes_per_s);
+        put_csv_leak(w->out, row->leak);
     } else {
         mt_out_print(w->out, "%llu,%llu,", (unsigned long long)row->total->bytes,
                      (unsigned long long)row->total->count);
@@ -139,10 +159,10 @@ static void add_columns(struct mt_grid *grid, const struct writer *w)
 static void add_leak_cells(struct mt_grid *grid, const struct mt_leak *leak)
 {
     char text[64];
-    mt_grid_cell(grid, mt_human_duration((uint64_t)(leak->age_s * 1e9)).text);
+    mt_grid_cell(grid, leak->timed ? mt_human_duration((uint64_t)(leak->age_s * 1e9)).text : "-");
     (void)snprintf(text, sizeof text, "%.2f", leak->score);
     mt_grid_cell(grid, text);
-    mt_grid_cell(grid, mt_human_bytes(leak->growth_bytes_per_s).text);
+    mt_grid_cell(grid, leak->timed ? mt_human_bytes(leak->growth_bytes_per_s).text : "-");
 }
 
 static const char *row_name(const struct writer *w, const struct row *row)

@@ -38,8 +38,11 @@ void mt_export_csv(struct mt_out *out, const struct mt_export_input *input)
     mt_out_string(out, "pid,tid,allocator,bytes,count,bytes_ci95,count_ci95,stack\r\n");
     for (size_t i = 0; i < input->profile->count && !mt_out_failed(out); i++) {
         const struct mt_profile_row *row = &input->profile->rows[i];
-        mt_out_print(out, "%llu,%llu,%s,%llu,%llu,%.0f,%.1f,", (unsigned long long)pid_of(report, row),
-                     (unsigned long long)tid_of(report, row), mt_report_allocator(row->allocator),
+        mt_out_print(out, "%llu,", (unsigned long long)pid_of(report, row));
+        if (mt_report_knows_threads(report->set, row->trace_idx)) {
+            mt_out_print(out, "%llu", (unsigned long long)tid_of(report, row));
+        }
+        mt_out_print(out, ",%s,%llu,%llu,%.0f,%.1f,", mt_report_allocator(row->allocator),
                      (unsigned long long)row->amount.bytes, (unsigned long long)row->amount.count,
                      mt_estimate_ci95(row->amount.bytes_variance), mt_estimate_ci95(row->amount.count_variance));
         put_csv_stack(out, report, row);
@@ -47,18 +50,28 @@ void mt_export_csv(struct mt_out *out, const struct mt_export_input *input)
     }
 }
 
-static void put_stack_item(struct mt_json *json, const struct mt_report *report, const struct mt_profile_row *row)
+static void put_thread(struct mt_json *json, const struct mt_report *report, const struct mt_profile_row *row)
 {
+    if (!mt_report_knows_threads(report->set, row->trace_idx)) {
+        mt_json_put_text(json, "tid", NULL);
+        mt_json_put_text(json, "thread", NULL);
+        return;
+    }
     char *thread = mt_report_thread(report->set, row->trace_idx, row->stream);
-    mt_json_object(json);
-    mt_json_put_u64(json, "pid", pid_of(report, row));
     mt_json_put_u64(json, "tid", tid_of(report, row));
     mt_json_put_text(json, "thread", thread);
+    free(thread);
+}
+
+static void put_stack_item(struct mt_json *json, const struct mt_report *report, const struct mt_profile_row *row)
+{
+    mt_json_object(json);
+    mt_json_put_u64(json, "pid", pid_of(report, row));
+    put_thread(json, report, row);
     mt_json_put_text(json, "allocator", mt_report_allocator(row->allocator));
     mt_report_put_amount(json, "", &row->amount, report->analysis->sampled);
     mt_report_put_stack(json, report->frames, row->trace_idx, row->stack);
     mt_json_object_end(json);
-    free(thread);
 }
 
 void mt_export_json(struct mt_out *out, const struct mt_export_input *input)

@@ -22,6 +22,7 @@ struct facts {
     uint64_t trace_bytes;
     bool sampled;
     bool aggregate;
+    bool peak_is_bound;
 };
 
 static uint64_t thread_count(const struct mt_trace *trace)
@@ -37,7 +38,8 @@ static struct facts gather(const struct mt_report *report)
     struct facts f = { .root = mt_trace_info(mt_report_root(report->set)),
                        .totals = &report->analysis->totals,
                        .sampled = report->analysis->sampled,
-                       .aggregate = report->analysis->aggregate };
+                       .aggregate = report->analysis->aggregate,
+                       .peak_is_bound = report->analysis->peak_is_bound };
     for (size_t i = 0; i < report->set->count; i++) {
         const struct mt_trace_info *info = mt_trace_info(report->set->traces[i]);
         f.threads += thread_count(report->set->traces[i]);
@@ -62,8 +64,13 @@ static void put_estimate(struct mt_json *json, const char *key, uint64_t value, 
     }
 }
 
-static void put_histogram(struct mt_json *json, const struct mt_totals *totals, bool sampled)
+static void put_histogram(struct mt_json *json, const struct facts *f)
 {
+    const struct mt_totals *totals = f->totals;
+    if (f->aggregate) {
+        mt_json_put_text(json, "size_histogram", NULL);
+        return;
+    }
     mt_json_key(json, "size_histogram");
     mt_json_array(json);
     for (unsigned b = 0; b < MT_HISTOGRAM_BUCKETS; b++) {
@@ -73,42 +80,49 @@ static void put_histogram(struct mt_json *json, const struct mt_totals *totals, 
         mt_json_object(json);
         mt_json_put_u64(json, "min_bytes", b == 0 ? 0 : (uint64_t)1 << (b - 1));
         mt_json_put_u64(json, "max_bytes", b == 0 ? 0 : b == 64 ? UINT64_MAX : ((uint64_t)1 << b) - 1);
-        mt_report_put_amount(json, "", &totals->size_histogram[b], sampled);
+        mt_report_put_amount(json, "", &totals->size_histogram[b], f->sampled);
         mt_json_object_end(json);
     }
     mt_json_array_end(json);
 }
 
-static void put_measures(struct mt_json *json, const struct mt_amount amounts[MT_MEASURE__COUNT], bool sampled)
+static void put_measures(struct mt_json *json, const struct mt_amount amounts[MT_MEASURE__COUNT], const struct facts *f)
 {
     mt_json_object(json);
-    mt_report_put_amount(json, "", &amounts[MT_MEASURE_TOTAL], sampled);
-    mt_report_put_amount(json, "peak_", &amounts[MT_MEASURE_PEAK], sampled);
-    mt_report_put_amount(json, "leaked_", &amounts[MT_MEASURE_LIVE], sampled);
+    mt_report_put_amount(json, "", &amounts[MT_MEASURE_TOTAL], f->sampled);
+    if (f->peak_is_bound) {
+        mt_json_put_text(json, "peak_bytes", NULL);
+        mt_json_put_text(json, "peak_count", NULL);
+    } else {
+        mt_report_put_amount(json, "peak_", &amounts[MT_MEASURE_PEAK], f->sampled);
+    }
+    mt_report_put_amount(json, "leaked_", &amounts[MT_MEASURE_LIVE], f->sampled);
     mt_json_object_end(json);
 }
 
-static void put_by_allocator(struct mt_json *json, const struct mt_totals *totals, bool sampled)
+static void put_by_allocator(struct mt_json *json, const struct facts *f)
 {
+    const struct mt_totals *totals = f->totals;
     mt_json_key(json, "by_allocator");
     mt_json_object(json);
     for (unsigned a = 0; a < MT_ALLOCATOR__COUNT; a++) {
         if (totals->allocator[a][MT_MEASURE_TOTAL].count > 0) {
             mt_json_key(json, mt_report_allocator((uint8_t)a));
-            put_measures(json, totals->allocator[a], sampled);
+            put_measures(json, totals->allocator[a], f);
         }
     }
     mt_json_object_end(json);
 }
 
-static void put_by_storage(struct mt_json *json, const struct mt_totals *totals, bool sampled)
+static void put_by_storage(struct mt_json *json, const struct facts *f)
 {
+    const struct mt_totals *totals = f->totals;
     mt_json_key(json, "by_storage");
     mt_json_object(json);
     for (unsigned s = 0; s < MT_STORAGE__COUNT; s++) {
         if (totals->storage[s][MT_MEASURE_TOTAL].count > 0) {
             mt_json_key(json, mt_storage_name((enum mt_storage)s));
-            put_measures(json, totals->storage[s], sampled);
+            put_measures(json, totals->storage[s], f);
         }
     }
     mt_json_object_end(json);
@@ -141,6 +155,22 @@ static void put_identity(struct mt_json *json, const struct mt_report *report, c
     free(command);
 }
 
+/* Of several processes an aggregate trace tells at most how much they held together: null, and the bound. */
+static void put_peak(struct mt_json *json, const struct facts *f)
+{
+    const struct mt_amount *peak = &f->totals->heap[MT_MEASURE_PEAK];
+    if (f->peak_is_bound) {
+        mt_json_put_text(json, "peak_bytes", NULL);
+        mt_json_put_u64(json, "peak_bytes_at_most", peak->bytes);
+        mt_json_put_text(json, "peak_allocations", NULL);
+        mt_json_put_text(json, "peak_time_s", NULL);
+        return;
+    }
+    put_estimate(json, "peak_bytes", peak->bytes, peak->bytes_variance, f->sampled);
+    put_estimate(json, "peak_allocations", peak->count, peak->count_variance, f->sampled);
+    mt_json_put_double(json, "peak_time_s", (double)f->totals->peak_time_ns / 1e9);
+}
+
 /* Aggregate traces do not know what was temporary: null, not 0. */
 static void put_temporary(struct mt_json *json, const struct facts *f)
 {
@@ -158,14 +188,11 @@ static void put_amounts(struct mt_json *json, const struct facts *f)
 {
     const struct mt_amount *heap = f->totals->heap;
     const struct mt_amount *total = &heap[MT_MEASURE_TOTAL];
-    const struct mt_amount *peak = &heap[MT_MEASURE_PEAK];
     const struct mt_amount *live = &heap[MT_MEASURE_LIVE];
     put_estimate(json, "allocations", total->count, total->count_variance, f->sampled);
     mt_json_put_u64(json, "deallocations", f->totals->deallocations);
     put_estimate(json, "total_allocated_bytes", total->bytes, total->bytes_variance, f->sampled);
-    put_estimate(json, "peak_bytes", peak->bytes, peak->bytes_variance, f->sampled);
-    put_estimate(json, "peak_allocations", peak->count, peak->count_variance, f->sampled);
-    mt_json_put_double(json, "peak_time_s", (double)f->totals->peak_time_ns / 1e9);
+    put_peak(json, f);
     put_estimate(json, "leaked_bytes", live->bytes, live->bytes_variance, f->sampled);
     put_estimate(json, "leaked_allocations", live->count, live->count_variance, f->sampled);
     put_temporary(json, f);
@@ -186,9 +213,9 @@ static void put_account(struct mt_json *json, const struct mt_report *report, co
     }
     mt_json_put_u64(json, "truncated_stacks", f->truncated_stacks);
     mt_json_put_u64(json, "unknown_frees", f->totals->unknown_frees);
-    put_histogram(json, f->totals, f->sampled);
-    put_by_allocator(json, f->totals, f->sampled);
-    put_by_storage(json, f->totals, f->sampled);
+    put_histogram(json, f);
+    put_by_allocator(json, f);
+    put_by_storage(json, f);
     mt_report_warnings(report->set, report->analysis, &warnings);
     mt_json_key(json, "warnings");
     mt_json_array(json);
@@ -231,6 +258,11 @@ static void write_amount_lines(struct mt_out *out, const struct facts *f)
     };
     for (size_t i = 0; i < MT_COUNTOF(rows) - (f->aggregate ? 1 : 0); i++) { /* the last: temporary */
         const struct mt_amount *amount = &f->totals->heap[rows[i].measure];
+        if (rows[i].measure == MT_MEASURE_PEAK && f->peak_is_bound) {
+            mt_out_print(out, "%-22s at most %s, each process at its own peak\n", rows[i].label,
+                         mt_report_bytes(amount).text);
+            continue;
+        }
         mt_out_print(out, "%-22s %s in %s allocations", rows[i].label, mt_report_bytes(amount).text,
                      mt_report_count(amount).text);
         if (rows[i].measure == MT_MEASURE_PEAK) {
@@ -278,8 +310,9 @@ static void write_histogram(struct mt_out *out, const struct mt_totals *totals)
     }
 }
 
-static void write_allocators(struct mt_out *out, const struct mt_totals *totals)
+static void write_allocators(struct mt_out *out, const struct facts *f)
 {
+    const struct mt_totals *totals = f->totals;
     struct mt_grid *grid = mt_grid_new();
     mt_grid_column(grid, "allocator", MT_ALIGN_LEFT, false);
     mt_grid_column(grid, "allocations", MT_ALIGN_RIGHT, false);
@@ -294,7 +327,7 @@ static void write_allocators(struct mt_out *out, const struct mt_totals *totals)
         mt_grid_cell(grid, mt_report_allocator((uint8_t)a));
         mt_grid_cell(grid, mt_report_count(&amounts[MT_MEASURE_TOTAL]).text);
         mt_grid_cell(grid, mt_report_bytes(&amounts[MT_MEASURE_TOTAL]).text);
-        mt_grid_cell(grid, mt_report_bytes(&amounts[MT_MEASURE_PEAK]).text);
+        mt_grid_cell(grid, f->peak_is_bound ? "-" : mt_report_bytes(&amounts[MT_MEASURE_PEAK]).text);
         mt_grid_cell(grid, mt_report_bytes(&amounts[MT_MEASURE_LIVE]).text);
     }
     mt_out_byte(out, '\n');
@@ -303,8 +336,9 @@ static void write_allocators(struct mt_out *out, const struct mt_totals *totals)
 }
 
 /* What is mapped and not counted above. */
-static void write_storages(struct mt_out *out, const struct mt_totals *totals)
+static void write_storages(struct mt_out *out, const struct facts *f)
 {
+    const struct mt_totals *totals = f->totals;
     struct mt_grid *grid = mt_grid_new();
     bool any = false;
     mt_grid_column(grid, "not held", MT_ALIGN_LEFT, false);
@@ -321,7 +355,7 @@ static void write_storages(struct mt_out *out, const struct mt_totals *totals)
         mt_grid_cell(grid, mt_storage_name((enum mt_storage)s));
         mt_grid_cell(grid, mt_report_count(&amounts[MT_MEASURE_TOTAL]).text);
         mt_grid_cell(grid, mt_report_bytes(&amounts[MT_MEASURE_TOTAL]).text);
-        mt_grid_cell(grid, mt_report_bytes(&amounts[MT_MEASURE_PEAK]).text);
+        mt_grid_cell(grid, f->peak_is_bound ? "-" : mt_report_bytes(&amounts[MT_MEASURE_PEAK]).text);
         mt_grid_cell(grid, mt_report_bytes(&amounts[MT_MEASURE_LIVE]).text);
     }
     if (any) {
@@ -339,8 +373,8 @@ static void write_text(struct mt_out *out, const struct mt_report *report, const
     mt_out_print(out, "%-22s %s events in %s\n", "trace", mt_human_count((double)f->totals->events).text,
                  mt_human_bytes((double)f->trace_bytes).text);
     write_histogram(out, f->totals);
-    write_allocators(out, f->totals);
-    write_storages(out, f->totals);
+    write_allocators(out, f);
+    write_storages(out, f);
 }
 
 static void csv_pair(struct mt_out *out, const char *name, const char *value)
@@ -353,6 +387,19 @@ static void csv_pair(struct mt_out *out, const char *name, const char *value)
 static void csv_number(struct mt_out *out, const char *name, uint64_t value)
 {
     mt_out_print(out, "%s,%llu\r\n", name, (unsigned long long)value);
+}
+
+static void csv_peak(struct mt_out *out, const struct facts *f)
+{
+    uint64_t bytes = f->totals->heap[MT_MEASURE_PEAK].bytes;
+    if (f->peak_is_bound) {
+        csv_pair(out, "peak_bytes", "");
+        csv_number(out, "peak_bytes_at_most", bytes);
+        csv_pair(out, "peak_time_s", "");
+        return;
+    }
+    csv_number(out, "peak_bytes", bytes);
+    mt_out_print(out, "peak_time_s,%.9f\r\n", (double)f->totals->peak_time_ns / 1e9);
 }
 
 static void write_csv(struct mt_out *out, const struct facts *f)
@@ -368,11 +415,14 @@ static void write_csv(struct mt_out *out, const struct facts *f)
     csv_number(out, "allocations", heap[MT_MEASURE_TOTAL].count);
     csv_number(out, "deallocations", f->totals->deallocations);
     csv_number(out, "total_allocated_bytes", heap[MT_MEASURE_TOTAL].bytes);
-    csv_number(out, "peak_bytes", heap[MT_MEASURE_PEAK].bytes);
-    mt_out_print(out, "peak_time_s,%.9f\r\n", (double)f->totals->peak_time_ns / 1e9);
+    csv_peak(out, f);
     csv_number(out, "leaked_bytes", heap[MT_MEASURE_LIVE].bytes);
     csv_number(out, "leaked_allocations", heap[MT_MEASURE_LIVE].count);
-    csv_number(out, "temporary_allocations", heap[MT_MEASURE_TEMPORARY].count);
+    if (f->aggregate) {
+        csv_pair(out, "temporary_allocations", "");
+    } else {
+        csv_number(out, "temporary_allocations", heap[MT_MEASURE_TEMPORARY].count);
+    }
     csv_number(out, "threads", f->threads);
     csv_number(out, "rss_peak_bytes", f->rss_peak_bytes);
     if (f->ended_early) {
@@ -408,8 +458,9 @@ void mt_stats_brief(struct mt_out *out, const struct mt_report *report)
 {
     struct facts f = gather(report);
     const struct mt_amount *heap = f.totals->heap;
-    mt_out_print(out, "  peak         %s at %s", mt_report_bytes(&heap[MT_MEASURE_PEAK]).text,
-                 mt_human_duration(f.totals->peak_time_ns).text);
+    mt_out_print(out, "  peak         %s%s%s", f.peak_is_bound ? "at most " : "",
+                 mt_report_bytes(&heap[MT_MEASURE_PEAK]).text, f.peak_is_bound ? "" : " at ");
+    mt_out_string(out, f.peak_is_bound ? "" : mt_human_duration(f.totals->peak_time_ns).text);
     if (f.rss_peak_bytes > 0) {
         mt_out_print(out, " (largest RSS %s)", mt_human_bytes((double)f.rss_peak_bytes).text);
     }

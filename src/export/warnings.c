@@ -141,6 +141,18 @@ static void warn_pass(const struct mt_analysis *analysis, struct mt_strlist *ret
     }
 }
 
+static void warn_aggregate(const struct mt_trace_set *set, struct mt_strlist *ret)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        count += (mt_trace_info(set->traces[i])->flags & MT_TRACE_AGGREGATE) != 0;
+    }
+    if (count > 0) {
+        mt_strlist_print(ret, "recorded with --aggregate: file-backed maps and thread stacks are not in the trace, nor are "
+                              "times and threads of single allocations");
+    }
+}
+
 void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_strlist *ret)
 {
     size_t unfinished = 0;
@@ -159,6 +171,7 @@ void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis
         mt_strlist_print(ret, "%zu of %zu processes ended without exit handlers (killed, or by _exit as shells do)",
                          unfinished, set->count);
     }
+    warn_aggregate(set, ret);
     warn_counters(set, ret);
     if (analysis != NULL) {
         warn_pass(analysis, ret);

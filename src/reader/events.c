@@ -3,6 +3,7 @@
 #include "model/cursor.h"
 #include "reader/failure.h"
 #include "reader/recording.h"
+#include "reader/refusal.h"
 #include "reader/sampleset.h"
 #include "reader/session.h"
 #include "util/memory.h"
@@ -52,7 +53,9 @@ static mt_status open_body(void *context, struct mt_error *err)
     if (status != MT_OK) {
         return mt_failure_explain_open(status, path, &wire, err);
     }
-    return mt_cursor_new(r->trace, UINT64_MAX, &r->cursor);
+    struct mt_trace_set one = { &r->trace, 1 };
+    status = mt_refuse_aggregate(&one, "what happened when (records)", err);
+    return status == MT_OK ? mt_cursor_new(r->trace, UINT64_MAX, &r->cursor) : status;
 }
 
 int mt_event_reader_open(struct mt_recording *recording, size_t trace, struct mt_event_reader **ret,

@@ -6,6 +6,7 @@
 #include "export/rows.h"
 #include "export/stats.h"
 #include "export/tree_view.h"
+#include "reader/refusal.h"
 
 #include <stdlib.h>
 
@@ -95,13 +96,30 @@ void mt_report_job_fini(struct mt_report_job *job)
     mt_loaded_fini(&job->loaded);
 }
 
+static mt_status refuse_details(const struct mt_report_job *job, enum mt_profile_report report, struct mt_error *err)
+{
+    const struct mt_trace_set *set = &job->recording->set;
+    if (report == MT_PROFILE_TABLE && job->details.by == MT_BY_THREAD) {
+        return mt_refuse_aggregate(set, "which thread allocated (--by thread)", err);
+    }
+    if (report == MT_PROFILE_LEAKS && job->details.min_age_ns > 0) {
+        return mt_refuse_aggregate(set, "how old leaks are (--min-age)", err);
+    }
+    return MT_OK;
+}
+
 mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report report, struct mt_error *err)
 {
     bool table = report == MT_PROFILE_TABLE;
     if (report == MT_PROFILE_LEAKS) {
         job->selection.what = MT_SELECT_LEAKS;
     }
+    mt_status status = refuse_details(job, report, err);
+    if (status != MT_OK) {
+        return status;
+    }
     job->load.profile = report != MT_PROFILE_STATS;
+    job->load.bound_will_do = report == MT_PROFILE_SUMMARY;
     job->load.by_thread = table && job->details.by == MT_BY_THREAD;
     job->load.by_allocator = table && job->details.by == MT_BY_TYPE;
     return load(job, err);
@@ -155,6 +173,12 @@ mt_status mt_export_load(struct mt_report_job *job, const struct mt_exporter *ex
 {
     if (exporter->write_events != NULL && job->recording->set.count != 1) {
         return mt_error_set(err, MT_E_INVAL, "%s files hold one process: give one FILE", exporter->name);
+    }
+    if (exporter->write_events != NULL) {
+        mt_status status = mt_refuse_aggregate(&job->recording->set, "what happened when", err);
+        if (status != MT_OK) {
+            return status;
+        }
     }
     job->load.profile = job->load.by_thread = job->load.by_allocator = true;
     job->load.timeline_points = exporter->timeline_points;

@@ -1,6 +1,7 @@
 /* selection.c: see selection.h. Context: [tool]. */
 #include "reader/selection.h"
 
+#include "reader/refusal.h"
 #include "util/human.h"
 #include "util/memory.h"
 
@@ -44,7 +45,7 @@ static bool needs_peak(const struct mt_selection *s)
             (s->what == MT_SELECT_BETWEEN && s->times[1].kind == MT_TIMEPOINT_PEAK));
 }
 
-static char *describe(const struct mt_selection *s, const uint64_t times[2], uint64_t peak_ns)
+static char *describe(const struct mt_selection *s, const uint64_t times[2], const struct mt_analysis *a)
 {
     struct mt_human first = mt_human_duration(times[0]);
     struct mt_human second = mt_human_duration(times[1]);
@@ -59,7 +60,8 @@ static char *describe(const struct mt_selection *s, const uint64_t times[2], uin
         return mt_format("allocated from %s on and alive at %s", first.text, second.text);
     case MT_SELECT_PEAK:
     default:
-        return mt_format("at the peak (%s)", mt_human_duration(peak_ns).text);
+        return a->peak_is_bound ? mt_strdup("each process at its own peak")
+                                : mt_format("at the peak (%s)", mt_human_duration(a->totals.peak_time_ns).text);
     }
 }
 
@@ -100,7 +102,7 @@ static mt_status run_passes(const struct load *l)
         status = analyze(l, &options);
     }
     if (status == MT_OK) {
-        l->loaded->words = describe(s, times, l->loaded->analysis.totals.peak_time_ns);
+        l->loaded->words = describe(s, times, &l->loaded->analysis);
         l->loaded->measure = measure_of(s->what);
     }
     return status;
@@ -152,6 +154,33 @@ static mt_status resolve_thread(const struct load *l)
     return find_thread(l->set, thread, tid, l->err);
 }
 
+/* ---- what cannot be known --------------------------------------------------------------------------------------- */
+
+/* Questions about single allocations. */
+static mt_status refuse_unknown(const struct load *l)
+{
+    static const char *const questions[] = {
+        [MT_SELECT_TEMPORARY] = "what was temporary (--temporary)",
+        [MT_SELECT_AT] = "what was alive at a time (--at)",
+        [MT_SELECT_BETWEEN] = "what was allocated from a time on (--between)",
+    };
+    const struct mt_selection *s = l->selection;
+    const char *question = s->what < MT_COUNTOF(questions) ? questions[s->what] : NULL;
+    question = s->thread != NULL ? "what one thread allocated (--thread)" : question;
+    question = l->options->timeline_points > 0 ? "the heap over time" : question;
+    return question != NULL ? mt_refuse_aggregate(l->set, question, l->err) : MT_OK;
+}
+
+/* What several processes held at one moment. */
+static mt_status refuse_bound(const struct load *l)
+{
+    bool needed = l->selection->what == MT_SELECT_PEAK && l->options->profile && !l->options->bound_will_do;
+    return needed && l->loaded->analysis.peak_is_bound
+               ? mt_refuse_aggregate(l->set, "what these processes held together at the peak (give one FILE, or --leaks)",
+                                     l->err)
+               : MT_OK;
+}
+
 /* ---- all together ---------------------------------------------------------------------------------------------- */
 
 static mt_status make_profile(const struct load *l)
@@ -170,9 +199,15 @@ mt_status mt_selection_load(const struct mt_trace_set *set, const struct mt_sele
 {
     struct load load = { .set = set, .selection = selection, .options = options, .loaded = ret, .err = err };
     *ret = (struct mt_loaded){ 0 };
-    mt_status status = resolve_thread(&load);
+    mt_status status = refuse_unknown(&load);
+    if (status == MT_OK) {
+        status = resolve_thread(&load);
+    }
     if (status == MT_OK) {
         status = run_passes(&load);
+    }
+    if (status == MT_OK) {
+        status = refuse_bound(&load);
     }
     return status == MT_OK && options->profile ? make_profile(&load) : status;
 }

@@ -26,6 +26,7 @@ struct mt_selection {
 struct mt_load_options {
     bool profile; /* stacks are shown: make the profile */
     bool by_thread, by_allocator;
+    bool bound_will_do; /* a peak that is only known to be at most something is shown as such */
     size_t timeline_points;
     bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* as in analysis.h */
     void *context;
@@ -40,7 +41,7 @@ struct mt_loaded {
     char *words;         /* "at the peak (1.20 s)" */
 };
 
-/* Analyses the set. MT_E_INVAL: the selection cannot be (no such thread, T0 after T1). ret must be given to
+/* Analyses the set. MT_E_INVAL: the selection cannot be (no such thread, T0 after T1) or is not known (refusal.h). ret must be given to
  * mt_loaded_fini, also after a failure. */
 mt_status mt_selection_load(const struct mt_trace_set *set, const struct mt_selection *selection,
                             const struct mt_load_options *options, struct mt_loaded *ret,

@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from conftest import case_of
+from conftest import MEMTAP, case_of, memtap_json, run
 
 
 def live(recording):
@@ -47,3 +47,37 @@ def test_children_have_their_own(record, target, truth_file):
     recording = record(target("processes"), "fork", options=["--aggregate"])
     assert len(recording.family) == 2
     assert live(recording)["case_parent"] == (1, 1111)
+
+
+QUESTIONS = ["table --temporary", "table --at 1ms", "table --between 0,1ms", "table --by thread", "tree --thread 1", "leaks --min-age 1ms",
+             "export --format chrome -o chrome", "export --format heaptrack -o events"]
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_what_it_does_not_know_it_refuses(record, target, tmp_path, question):
+    recording = record(target("threads"), 2, 100, "keep", options=["--aggregate"])
+    refused = run([MEMTAP, *question.split(), recording.path], cwd=tmp_path)
+    assert refused.returncode == 2 and not refused.stdout
+    assert b"is not known" in refused.stderr and b"--aggregate" in refused.stderr
+
+
+def test_nothing_is_made_up(record, target):
+    recording = record(target("entry_points"), options=["--aggregate"])
+    for key in ("temporary_allocations", "temporary_bytes", "size_histogram"):
+        assert recording.stats[key] is None
+    assert any("thread stacks are not in the trace" in warning for warning in recording.stats["warnings"])
+    for row in memtap_json("leaks", recording.path):
+        assert row["age_s"] is None and row["growth_bytes_per_s"] is None
+
+
+def test_processes_together_have_a_bound_for_a_peak(record, target, truth_file):
+    recording = record(target("processes"), "fork", options=["--aggregate"])
+    paths = [recording.path, *recording.family]
+    stats = memtap_json("stats", *paths)
+    own = [memtap_json("stats", path)["peak_bytes"] for path in paths]
+    assert stats["peak_bytes"] is None and stats["peak_time_s"] is None
+    assert max(own) <= stats["peak_bytes_at_most"] <= sum(own)
+    refused = run([MEMTAP, "table", *paths])
+    assert refused.returncode == 2 and b"held together at the peak" in refused.stderr
+    summary = run([MEMTAP, "summary", *paths])
+    assert summary.returncode == 0 and b"at most" in summary.stdout

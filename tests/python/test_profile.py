@@ -333,6 +333,10 @@ def test_aggregate_traces_have_reports_and_no_snapshot(tmp_path):
         assert opened.stats()["peak_bytes"] > 5_000_000 and opened.info["mode"] == "aggregate"
         with pytest.raises(ValueError, match="aggregate"):
             opened.snapshot()
+        for question in (lambda: list(opened.records()), lambda: opened.table(temporary=1), lambda: opened.table(at="1ms"),
+                         lambda: opened.table(by="thread"), lambda: opened.leaks(thread="1")):
+            with pytest.raises(ValueError, match="is not known.*aggregate"):
+                question()
 
 
 @pytest.mark.parametrize(("compiler", "options"), [("gcc", ["-std=c11", "-xc"]), ("g++", ["-std=c++17", "-xc++"])])
