@@ -2,8 +2,9 @@
  *
  * One small trace for each shape a reader meets: blocks, slots, many threads, reallocs over block ends, ranges,
  * sampling with rate changes, merged stacks, an aggregate table, packed files without and with a summary, of blocks joined
- * and of Python stacks, and one with a hole. The corpus also has what cannot be made any more: `packed` and `summary` are
- * `threads` and `sampled` as format 1 packed them.
+ * and of Python stacks, one with a hole, what version 3 added, and several processes in one file. The corpus keeps what
+ * cannot be made any more: `packed` and `summary` are `threads` and `sampled` as version 1 packed them, `columns`, `joined`,
+ * `python-packed` and `summary-2` are as version 2 packed, the others but `grown*` and `nested` are of version 1.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -150,6 +151,44 @@ static void seed_hole(void)
     seed_write(&b, "hole");
 }
 
+/* Labels, marks, blocks that change their size, allocators and ranges that version 2 had no room for. */
+static void build_grown(struct builder *b)
+{
+    builder_init(b);
+    b->block_events = 25;
+    builder_plain_stacks(b, 3);
+    builder_label(b, 1, MT_LABEL_REQUEST, "GET /");
+    builder_label(b, 2, MT_LABEL_TASK, "sweep");
+    builder_mark(b, 100, 1, MT_MARK_PHASE, 0, "load");
+    builder_mark(b, 900, 0, MT_MARK_RECORDING_ENDED, 28, "write");
+    builder_mark(b, 901, 0, 1000, UINT64_MAX, "?");
+    seed_events(b, 2, 100);
+    for (size_t i = 0; i < b->event_count; i++) {
+        struct mt_event *e = &b->events[i];
+        e->label = (uint32_t)(i / 20 % 4);
+        if (e->kind == MT_EVENT_ALLOC && i % 4 == 0) {
+            e->allocator = (uint8_t)(i % 8 == 0 ? 200 : 17);
+        } else if (e->kind == MT_EVENT_MAP && i % 3 == 0) {
+            e->allocator = MT_MAP_RESERVED;
+        } else if (e->kind == MT_EVENT_FREE && i % 3 == 0) {
+            *e = (struct mt_event){ .kind = MT_EVENT_RESIZED, .clock = e->clock, .stream = e->stream, .label = e->label,
+                                    .addr = e->addr, .old_bytes = i, .size = 3 * i };
+        }
+    }
+    builder_finish(b);
+}
+
+static void seed_nested(void)
+{
+    struct builder outer, inner;
+    build_grown(&outer);
+    build_grown(&inner);
+    memcpy(inner.file + offsetof(struct mt_trace_header, pid), &(uint64_t){ 4243 }, sizeof(uint64_t));
+    builder_nest(&outer, inner.file, inner.file_bytes);
+    builder_fini(&inner);
+    seed_write(&outer, "nested");
+}
+
 static mt_status summarize(const char *path, uint8_t **ret_data, size_t *ret_bytes)
 {
     struct mt_trace *trace;
@@ -190,9 +229,14 @@ int main(int argc, char **argv)
     seed_python();
     seed_aggregate();
     seed_hole();
+    struct builder grown;
+    build_grown(&grown);
+    seed_write(&grown, "grown");
+    seed_nested();
     bool good = seed_packed("threads", "columns", NULL);
     good = good && seed_packed("blocks", "joined", &(struct mt_pack_options){ .quick_bytes = 1 });
     good = good && seed_packed("python", "python-packed", &(struct mt_pack_options){ .line_of = mt_pyline_lookup });
     good = good && seed_packed("sampled", "summary-2", &(struct mt_pack_options){ .summarize = summarize });
+    good = good && seed_packed("grown", "grown-packed", &(struct mt_pack_options){ .summarize = summarize });
     return good ? 0 : 1;
 }

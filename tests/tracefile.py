@@ -6,6 +6,7 @@ specification, so that a writer and a reader that agree on the same mistake are 
 
     trace = tracefile.load("x.mtap")
     trace.events         every event of every thread, merged by (clock, stream)
+    trace.marks, trace.labels   what happened once; number: (kind, text)
     trace.processes      the traces of other processes in the same file
     trace.native_stack(n), trace.python_stack(n)   the frames of a stack
 What follows from the events (live set, peak, amounts by function) is in tracereplay.py.
@@ -59,7 +60,7 @@ class Module:
 
 @dataclasses.dataclass(**SLOTS)
 class Event:
-    """kind: alloc, free, map, unmap. size: bytes of the block or range. undone frees and allocs are left out."""
+    """kind: alloc, free, map, unmap, resized. size: bytes of the block or range. undone frees and allocs are left out."""
 
     clock: int
     stream: int
@@ -71,6 +72,8 @@ class Event:
     map_kind: int = -1
     rate: int = 0
     is_realloc: bool = False
+    old_size: int = -1
+    label: int = 0
 
 
 class Trace:
@@ -89,6 +92,8 @@ class Trace:
         self.stacks = [(0, 0, [])]
         self.notes = collections.defaultdict(list)
         self.rss = []
+        self.marks = []  # (clock, stream, kind, value, text)
+        self.labels = {}
         self.events = []
         self.aggregate = []
         self.processes = []
@@ -259,8 +264,17 @@ class Trace:
         key = record.string().decode("utf-8", "replace")
         self.notes[key].append(record.string().decode("utf-8", "replace"))
 
+    def meta_mark(self, record):
+        numbers = [record.varint() for _ in range(4)]
+        self.marks.append((*numbers, record.string().decode("utf-8", "replace")))
+
+    def meta_label(self, record):
+        number, kind = record.varint(), record.varint()
+        self.labels[number] = (kind, record.string().decode("utf-8", "replace"))
+
     META_READERS = {1: meta_string, 2: meta_module, 3: meta_module_gone, 4: meta_thread, 5: meta_code,
-                    6: meta_native_node, 7: meta_python_node, 8: meta_stack, 10: meta_rss, 11: meta_note}
+                    6: meta_native_node, 7: meta_python_node, 8: meta_stack, 10: meta_rss, 11: meta_note,
+                    13: meta_mark, 14: meta_label}
 
     def read_aggregate(self, data):
         names = ("stack allocator used allocations allocated_bytes live_count live_bytes peak_count peak_bytes "
@@ -310,7 +324,7 @@ class StreamReader(Cursor):
                 raise FormatError(f"stream {self.stream}: {count} events in a block of {announced}")
 
     def read_block(self, clock, payload):
-        self.clock, self.addr, self.range, self.stack, self.rate = clock, 0, 0, 0, 0
+        self.clock, self.addr, self.range, self.stack, self.rate, self.label = clock, 0, 0, 0, 0, 0
         self.recent = [0, 0, 0, 0]
         self.data, self.at = payload, 0
         count, end, kinds = 0, len(payload), self.KINDS
@@ -338,7 +352,7 @@ class StreamReader(Cursor):
         self.emit("alloc", addr, size=size, stack=stack, allocator=allocator_name(allocator), is_realloc=is_realloc)
 
     def emit(self, kind, addr, **fields):
-        self.events.append(Event(self.clock, self.stream, kind, addr, rate=self.rate, **fields))
+        self.events.append(Event(self.clock, self.stream, kind, addr, rate=self.rate, label=self.label, **fields))
 
     def alloc(self, nibble, is_realloc=False):
         addr, size = self.address(), self.varint()
@@ -350,16 +364,16 @@ class StreamReader(Cursor):
         return self.recent[nibble - 1] if nibble else self.address()
 
     def free(self, nibble):
-        self.events.append(Event(self.clock, self.stream, "free", self.freed_address(nibble), 0, 0, "", -1, self.rate))
+        self.emit("free", self.freed_address(nibble))
 
     def realloc_old(self, nibble):
-        self.pending.append((self.clock, self.freed_address(nibble)))
+        self.pending.append((self.clock, self.freed_address(nibble), self.label))
 
     def take_effect(self):
         if not self.pending:
             raise FormatError(f"stream {self.stream}: REALLOC_NEW without REALLOC_OLD")
-        clock, addr = self.pending.pop()
-        self.events.append(Event(clock, self.stream, "free", addr, rate=self.rate, is_realloc=True))
+        clock, addr, label = self.pending.pop()
+        self.events.append(Event(clock, self.stream, "free", addr, rate=self.rate, is_realloc=True, label=label))
 
     def realloc_new(self, nibble):
         self.take_effect()
@@ -398,12 +412,17 @@ class StreamReader(Cursor):
         elif nibble == 7:
             self.trace.dropped += self.varint()
         elif nibble == 8:
-            self.pending.append((self.clock, self.varint()))
+            self.pending.append((self.clock, self.varint(), self.label))
         elif nibble == 10:
             self.take_effect()
         elif nibble == 11:
-            self.clock, self.addr, self.range, self.stack, self.rate = self.varint(), 0, 0, 0, 0
+            self.clock, self.addr, self.range, self.stack, self.rate, self.label = self.varint(), 0, 0, 0, 0, 0
             self.recent = [0, 0, 0, 0]
+        elif nibble == 12:
+            self.label = self.varint()
+        elif nibble == 13:
+            addr, old_size = self.varint(), self.varint()
+            self.emit("resized", addr, old_size=old_size, size=self.varint())
         self.at = end  # what a newer writer added is skipped
 
     KINDS = {1: alloc, 2: free, 3: realloc_old, 4: realloc_new, 5: map, 6: unmap, 7: extended}

@@ -49,6 +49,12 @@ class Replay:
         self.frees += 1
         self.current -= old.size
 
+    def resized(self, event):
+        old = self.live.get(event.addr)
+        if old is not None:
+            self.live[event.addr] = dataclasses.replace(old, size=event.size)
+            self.current += event.size - old.size
+
     def map(self, event):
         if event.map_kind in (OPENED, CLOSED, EMPTIED):
             self.access(event)

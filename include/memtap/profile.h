@@ -111,6 +111,7 @@ enum mt_profile_event_kind {
     MT_PROFILE_FREE = 2,
     MT_PROFILE_MAP = 5,   /* a range of address space came; allocator: mt_profile_map_name */
     MT_PROFILE_UNMAP = 6,
+    MT_PROFILE_RESIZED = 13, /* the block at address has another size now, in the same place */
 };
 
 struct mt_profile_event {

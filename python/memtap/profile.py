@@ -26,7 +26,7 @@ __all__ = ["Frame", "Record", "Sample", "Snapshot", "Trace", "TraceError", "open
 Path = Union[str, bytes, "os.PathLike[Any]"]
 Time = Union[float, str]  # seconds from the start, or "250ms", "2m", "50%", "peak"
 
-_KINDS = {1: "alloc", 2: "free", 5: "map", 6: "unmap"}  # enum mt_profile_event_kind
+_KINDS = {1: "alloc", 2: "free", 5: "map", 6: "unmap", 13: "resized"}  # enum mt_profile_event_kind
 _EVENT = struct.Struct("<QQQQQIIBB?5x")  # struct mt_profile_event
 _EVENT_FIELDS = ("timestamp_ns", "address", "size", "weight", "thread", "stack_id", "trace", "kind", "allocator", "realloc")
 _BATCH = 4096  # events in memory at a time
@@ -49,7 +49,7 @@ class Record(NamedTuple):
     """One event of a trace."""
 
     timestamp_ns: int  # CLOCK_MONOTONIC of the recorded process; a few ms coarse, in exact order
-    kind: str  # "alloc", "free", "map" (a range of address space came), "unmap"
+    kind: str  # "alloc", "free", "map" (a range of address space came), "unmap", "resized" (a block has this size now)
     address: int
     size: int  # bytes; 0 for frees
     weight: int  # bytes it stands for: size / (1 - exp(-size / rate)); the size in exact mode; 0 for frees
@@ -312,7 +312,7 @@ class Trace:
         array = self.to_numpy(of, trace=trace, freed_limit=freed_limit)
         frame = pandas.DataFrame({name: array[name] for name in array.dtype.names})
         if of == "records":
-            ranges = frame["kind"] >= 5
+            ranges = frame["kind"].isin((5, 6))
             names = [_allocator_name(a, r) for a, r in zip(frame["allocator"], ranges)]
             frame["allocator"] = pandas.Categorical(names)
             frame["kind"] = pandas.Categorical([_KINDS.get(k, "?") for k in frame["kind"]])
@@ -327,7 +327,7 @@ def _allocator_name(number: int, is_range: bool) -> str:
 def _record(fields: Tuple[Any, ...]) -> Record:
     timestamp_ns, address, size, weight, thread, stack_id, _, kind, allocator, realloc = fields
     return Record(timestamp_ns, _KINDS.get(kind, "?"), address, size, weight, thread, stack_id,
-                  _allocator_name(allocator, kind >= 5), realloc)
+                  _allocator_name(allocator, kind in (5, 6)), realloc)
 
 
 def _event_dtype(numpy: Any) -> Any:

@@ -6,7 +6,7 @@
  * sites of what is freed AHEAD early; about a dozen misses fit in flight.
  * Context: [tool].
  */
-#include "analysis/pass.h"
+#include "analysis/pass_life.h"
 
 #include "util/memory.h"
 
@@ -48,6 +48,7 @@ void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct 
 void mt_pass_fini(struct mt_pass *p)
 {
     mt_liveset_fini(&p->live);
+    mt_liveset_fini(&p->resized);
     mt_ranges_fini(&p->ranges);
     mt_index_fini(&p->site_index);
     mt_index_fini(&p->thread_index);
@@ -58,47 +59,17 @@ void mt_pass_fini(struct mt_pass *p)
     free(p->weights);
 }
 
-MT_INLINE double seconds(uint64_t time_ns)
-{
-    return (double)(int64_t)time_ns * 1e-9;
-}
-
-MT_INLINE bool in_window(const struct mt_pass *p, uint64_t born_ns)
-{
-    return born_ns >= p->options->window_start_ns;
-}
-
-/* The amount a site had at the current peak must be kept before it changes. */
-MT_INLINE void rebase(struct mt_pass *p, struct mt_pass_site *s)
-{
-    if (s->peak_number != p->heap->peak_number) {
-        s->peak_number = p->heap->peak_number;
-        s->peak_bytes = s->live_bytes;
-        s->peak_count = s->live_count;
-        if (MT_UNLIKELY(p->scale_bits != 0)) {
-            struct mt_pass_rest *rest = &p->rest[s - p->sites];
-            rest->peak = rest->live;
-        }
-    }
-}
-
-static void add_variance(struct mt_variances *to, const struct mt_variances *v, double sign)
-{
-    to->bytes += sign * v->bytes;
-    to->count += sign * v->count;
-}
-
 static MT_NOINLINE void grow_variances(struct mt_pass *p, struct mt_pass_site *s, const struct mt_unit_weight *w,
                                        unsigned bucket)
 {
     struct mt_pass_rest *rest = &p->rest[s - p->sites];
-    add_variance(&rest->live, &w->variance, 1);
-    add_variance(&rest->total, &w->variance, 1);
-    if (in_window(p, p->now_ns)) {
-        add_variance(&rest->window, &w->variance, 1);
+    mt_pass_add_variance(&rest->live, &w->variance, 1);
+    mt_pass_add_variance(&rest->total, &w->variance, 1);
+    if (mt_pass_in_window(p, p->now_ns)) {
+        mt_pass_add_variance(&rest->window, &w->variance, 1);
     }
     if (s->storage == MT_STORAGE_HEAP) {
-        add_variance(&p->histogram_variance[bucket], &w->variance, 1);
+        mt_pass_add_variance(&p->histogram_variance[bucket], &w->variance, 1);
     }
 }
 
@@ -106,104 +77,34 @@ static MT_NOINLINE void shrink_variances(struct mt_pass *p, struct mt_pass_site 
                                          bool temporary, bool windowed)
 {
     struct mt_pass_rest *rest = &p->rest[s - p->sites];
-    add_variance(&rest->live, &w->variance, -1);
+    mt_pass_add_variance(&rest->live, &w->variance, -1);
     if (s->live_count == 0) {
         rest->live = (struct mt_variances){ 0 }; /* rounding does not outlive the last sample */
     }
     if (windowed) {
-        add_variance(&rest->window, &w->variance, -1);
+        mt_pass_add_variance(&rest->window, &w->variance, -1);
     }
     if (temporary) {
-        add_variance(&rest->temporary, &w->variance, 1);
+        mt_pass_add_variance(&rest->temporary, &w->variance, 1);
     }
-}
-
-/* Something of size bytes that stands for `units` began at site s. */
-MT_INLINE void begin_life(struct mt_pass *p, struct mt_pass_site *s, uint64_t size, struct mt_units units)
-{
-    rebase(p, s);
-    s->live_bytes += units.bytes;
-    s->live_count += units.count;
-    s->total.bytes += units.bytes;
-    s->total.count += units.count;
-    if (p->windowed && in_window(p, p->now_ns)) {
-        s->window.bytes += units.bytes;
-        s->window.count += units.count;
-    }
-    double t = seconds(p->now_ns);
-    double bytes_t = (double)units.bytes * t;
-    s->area -= bytes_t;
-    s->moment -= 0.5 * bytes_t * t;
-    s->lifetime -= (double)units.count * t;
-    if (s->storage == MT_STORAGE_HEAP) {
-        struct mt_units *bucket = &p->histogram[mt_bucket(size)];
-        bucket->bytes += units.bytes;
-        bucket->count += units.count;
-        struct mt_run_heap *h = p->heap;
-        h->current += units.bytes;
-        h->current_count += units.count;
-        h->rise_ns = units.bytes > 0 ? p->now_ns : h->rise_ns;
-        h->timeline_max = h->current > h->timeline_max ? h->current : h->timeline_max;
-    }
-}
-
-/* Takes units away from site s; born_ns: time of the allocation. count is 0 while other pieces of a mapping remain. */
-MT_INLINE void shrink_life(struct mt_pass *p, struct mt_pass_site *s, struct mt_units units, uint64_t born_ns)
-{
-    if (s->storage == MT_STORAGE_HEAP) {
-        mt_run_heap_before_fall(p->heap);
-        p->heap->current -= units.bytes;
-        p->heap->current_count -= units.count;
-    }
-    rebase(p, s);
-    s->live_bytes -= units.bytes;
-    s->live_count -= units.count;
-    if (p->windowed && in_window(p, born_ns)) {
-        s->window.bytes -= units.bytes;
-        s->window.count -= units.count;
-    }
-    double t = seconds(p->now_ns);
-    double bytes_t = (double)units.bytes * t;
-    s->area += bytes_t;
-    s->moment += 0.5 * bytes_t * t;
-    s->lifetime += (double)units.count * t;
-}
-
-/* The allocation is over: was it temporary, how long did it live? */
-MT_INLINE bool end_life(struct mt_pass *p, struct mt_pass_site *s, struct mt_units units, uint64_t born_ns,
-                        uint32_t ordinal)
-{
-    uint32_t between = p->threads[s->thread].ordinal - ordinal;
-    bool temporary = between <= p->options->temporary_max;
-    if (temporary) {
-        s->temporary.bytes += units.bytes;
-        s->temporary.count += units.count;
-    }
-    if (s->storage == MT_STORAGE_HEAP) {
-        p->lifetimes[mt_bucket(p->now_ns > born_ns ? p->now_ns - born_ns : 0)]++;
-    }
-    return temporary;
-}
-
-MT_INLINE struct mt_units exact_units(const struct mt_pass *p, uint64_t bytes)
-{
-    return (struct mt_units){ bytes << p->scale_bits, (uint64_t)1 << p->scale_bits };
 }
 
 MT_INLINE void end_block(struct mt_pass *p, const struct mt_live *entry)
 {
     struct mt_pass_site *s = &p->sites[entry->site];
-    struct mt_units units = exact_units(p, entry->size);
+    struct mt_units units = mt_pass_exact_units(p, entry->size);
+    struct mt_unit_weight again;
     const struct mt_unit_weight *w = NULL;
     if (MT_UNLIKELY(p->scale_bits != 0 && p->rates[s->rate] != 0)) {
-        w = mt_pass_weight(p, entry->size, p->rates[s->rate]);
+        w = p->resized.count == 0 ? mt_pass_weight(p, entry->size, p->rates[s->rate])
+                                  : mt_pass_resized_weight(p, entry, true, &again);
         units = w->units;
     }
-    shrink_life(p, s, units, entry->clock);
-    bool temporary = end_life(p, s, units, entry->clock, entry->ordinal);
+    mt_pass_shrink_life(p, s, units, entry->clock);
+    bool temporary = mt_pass_end_life(p, s, units, entry->clock, entry->ordinal);
     p->deallocations += units.count;
     if (MT_UNLIKELY(w != NULL)) {
-        shrink_variances(p, s, w, temporary, in_window(p, entry->clock));
+        shrink_variances(p, s, w, temporary, mt_pass_in_window(p, entry->clock));
     }
 }
 
@@ -227,11 +128,11 @@ static void apply_alloc(struct mt_pass *p, const struct mt_event *e)
                                .ordinal = ++p->threads[s->thread].ordinal };
     if (MT_UNLIKELY(p->scale_bits != 0 && p->rates[s->rate] != 0)) {
         const struct mt_unit_weight *w = mt_pass_weight(p, e->size, p->rates[s->rate]);
-        begin_life(p, s, e->size, w->units);
+        mt_pass_begin_life(p, s, e->size, w->units);
         grow_variances(p, s, w, mt_bucket(e->size));
         return;
     }
-    begin_life(p, s, e->size, exact_units(p, e->size));
+    mt_pass_begin_life(p, s, e->size, mt_pass_exact_units(p, e->size));
 }
 
 static void count_deallocation(struct mt_pass *p, uint32_t stream)
@@ -259,11 +160,11 @@ static void piece_gone(void *context, const struct mt_mapping *m, uint64_t lost)
     struct mt_pass_site *s = &p->sites[m->site];
     bool over = m->mapped == 0;
     struct mt_units units = { lost << p->scale_bits, over ? (uint64_t)1 << p->scale_bits : 0 };
-    shrink_life(p, s, units, m->clock);
+    mt_pass_shrink_life(p, s, units, m->clock);
     p->gone_storage = s->storage;
     if (over) {
         struct mt_units whole = { m->bytes << p->scale_bits, units.count };
-        (void)end_life(p, s, whole, m->clock, m->ordinal);
+        (void)mt_pass_end_life(p, s, whole, m->clock, m->ordinal);
         p->deallocations += s->storage == MT_STORAGE_HEAP ? units.count : 0;
     }
 }
@@ -326,7 +227,7 @@ static void change_storage(struct mt_pass *p, const struct mt_event *e, struct m
     }
     struct mt_mapping mapping = new_mapping(p, e, MT_ALLOCATOR_MMAP, storage);
     mt_ranges_give(&p->ranges, e->addr, e->size, choice, mapping, piece_gone, p);
-    begin_life(p, &p->sites[mapping.site], bytes, exact_units(p, bytes));
+    mt_pass_begin_life(p, &p->sites[mapping.site], bytes, mt_pass_exact_units(p, bytes));
     if (storage == MT_STORAGE_RESERVED) {
         count_deallocation(p, e->stream);
     }
@@ -359,7 +260,7 @@ static void apply_map(struct mt_pass *p, const struct mt_event *e)
     uint8_t allocator = e->allocator == MT_MAP_BRK ? MT_ALLOCATOR_SBRK : MT_ALLOCATOR_MMAP;
     struct mt_mapping mapping = new_mapping(p, e, allocator, storage);
     (void)mt_ranges_map(&p->ranges, e->addr, e->size, mapping);
-    begin_life(p, &p->sites[mapping.site], e->size, exact_units(p, e->size));
+    mt_pass_begin_life(p, &p->sites[mapping.site], e->size, mt_pass_exact_units(p, e->size));
     thread_of(p, e)->moved_storage = MT_STORAGE_HEAP;
 }
 
@@ -388,6 +289,8 @@ MT_INLINE void apply_one(struct mt_pass *p, const struct mt_event *e)
         apply_map(p, e);
     } else if (e->kind == MT_EVENT_UNMAP) {
         apply_unmap(p, e);
+    } else if (e->kind == MT_EVENT_RESIZED) {
+        mt_pass_resize(p, e);
     }
 }
 
@@ -445,12 +348,12 @@ static void note_ages(struct mt_pass *p)
 void mt_pass_finish(struct mt_pass *p, uint64_t end_ns)
 {
     struct mt_units held = { 0 };
-    double end = seconds(end_ns);
+    double end = mt_pass_seconds(end_ns);
     note_ages(p);
     mt_run_heap_before_fall(p->heap);
     for (size_t i = 0; i < p->site_count; i++) {
         struct mt_pass_site *s = &p->sites[i];
-        rebase(p, s);
+        mt_pass_rebase(p, s);
         s->area += (double)s->live_bytes * end;
         s->moment += 0.5 * (double)s->live_bytes * end * end;
         s->lifetime += (double)s->live_count * end;

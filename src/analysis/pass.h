@@ -92,6 +92,7 @@ struct mt_pass {
     bool arenas_counted;      /* ARENA maps are heap: their objects are not recorded */
 
     struct mt_liveset live;
+    struct mt_liveset resized; /* sampled blocks whose size changed, with the size they were sampled with; made by need */
     struct mt_ranges ranges;
     struct mt_pass_site *sites; /* aligned to 128 bytes */
     struct mt_pass_rest *rest;  /* of each site */
@@ -135,6 +136,12 @@ struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *even
 uint32_t mt_pass_thread(struct mt_pass *p, uint32_t stream);
 /* rate_bytes is not 0. Valid until the next call. */
 const struct mt_unit_weight *mt_pass_weight(struct mt_pass *p, uint64_t size, uint64_t rate_bytes);
+/* pass_resize.c. A RESIZED event; a block that began before the recording stays unknown. */
+void mt_pass_resize(struct mt_pass *p, const struct mt_event *event);
+/* The weight of a sampled block in *ret: it stands for as many blocks as when it was sampled, all of the size it has now.
+ * over: its size need not be remembered any more. Returns ret. */
+const struct mt_unit_weight *mt_pass_resized_weight(struct mt_pass *p, const struct mt_live *entry, bool over,
+                                                    struct mt_unit_weight *ret);
 
 /* run_heap.c. A new heap whose timeline (count may be 0) has intervals of step_ns. */
 void mt_run_heap_init(struct mt_run_heap *h, unsigned scale_bits, struct mt_timeline_point *timeline, size_t count,

@@ -113,21 +113,36 @@ static void put_free(struct writer *w, uint64_t addr)
     }
 }
 
-static void put_alloc(struct writer *w, const struct mt_event *e)
+static void put_block(struct writer *w, uint64_t addr, uint64_t bytes, uint32_t node)
 {
     bool is_new;
-    uint64_t bytes = e->rate_bytes > 0 ? (uint64_t)mt_estimate_weight(e->size, e->rate_bytes).bytes : e->size;
-    const uint64_t key[2] = { bytes, node_of(w, e->stack) };
+    const uint64_t key[2] = { bytes, node };
     uint32_t kind = mt_namemap_put(w->kinds, key, sizeof key, &is_new);
     if (is_new) {
-        mt_out_print(w->out, "a %llx %llx\n", (unsigned long long)key[0], (unsigned long long)key[1]);
+        mt_out_print(w->out, "a %llx %x\n", (unsigned long long)bytes, node);
     }
-    if (e->addr == 0) {
-        return;
-    }
-    put_free(w, e->addr); /* a free that was lost */
     mt_out_print(w->out, "+ %x\n", kind);
-    *mt_liveset_place(&w->live, e->addr) = (struct mt_live){ .addr = e->addr, .site = kind };
+    *mt_liveset_place(&w->live, addr) = (struct mt_live){ .addr = addr, .site = kind, .ordinal = node };
+}
+
+static void put_alloc(struct writer *w, const struct mt_event *e)
+{
+    uint64_t bytes = e->rate_bytes > 0 ? (uint64_t)mt_estimate_weight(e->size, e->rate_bytes).bytes : e->size;
+    if (e->addr != 0) {
+        put_free(w, e->addr); /* a free that was lost */
+        put_block(w, e->addr, bytes, node_of(w, e->stack));
+    }
+}
+
+/* The format knows no blocks that change: one goes and one comes. */
+static void put_resized(struct writer *w, const struct mt_event *e)
+{
+    const struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&w->live, e->addr) : NULL;
+    if (entry != NULL) {
+        uint32_t node = entry->ordinal;
+        put_free(w, e->addr);
+        put_block(w, e->addr, e->size, node);
+    }
 }
 
 static void put_time(struct writer *w, uint64_t time_ns)
@@ -150,6 +165,8 @@ static void put_event(struct writer *w, const struct mt_event *e)
         put_alloc(w, e);
     } else if (e->kind == MT_EVENT_FREE) {
         put_free(w, e->addr);
+    } else if (e->kind == MT_EVENT_RESIZED) {
+        put_resized(w, e);
     }
 }
 

@@ -19,11 +19,13 @@ const char mt_records_wording[] =
     "native N parent N pc ADDR\n"
     "python N parent N code N offset N flags N\n"
     "stack N native N python N anchors N…\n"
+    "mark TIME STREAM KIND VALUE \"TEXT\" | label N kind N \"TEXT\"\n"
     "eval-range ADDR ADDR | rss TIME BYTES | note \"KEY\" \"VALUE\" | rate TIME BYTES | unknown-meta TAG BYTES\n"
     "event TIME STREAM alloc|realloc-new ALLOCATOR ADDR BYTES stack N [rate N]\n"
     "event TIME STREAM free|realloc-old ADDR\n"
     "event TIME STREAM map KIND ADDR BYTES stack N | unmap KIND ADDR BYTES\n"
-    "event TIME STREAM realloc-failed | dropped N | rate N\n"
+    "event TIME STREAM resized ADDR FROM TO\n"
+    "event TIME STREAM realloc-failed | realloc-gone | dropped N | rate N | label N (of those that follow)\n"
     "row stack N ALLOCATOR allocated N BYTES live N BYTES peak N BYTES of PEAK\n"
     "bad OFFSET WHY                                    damage; what follows in that block is skipped";
 
@@ -177,6 +179,31 @@ static void put_pair(struct writer *w, const char *word, const char *format, str
     }
 }
 
+static void put_mark(struct writer *w, struct mt_bytes *b)
+{
+    static const char *const kinds[] = {
+#define MARK_NAME(name, value, text) [value] = text,
+        MT_MARK_TABLE(MARK_NAME)
+#undef MARK_NAME
+    };
+    double at = seconds(w, mt_bytes_u64(b));
+    unsigned long long stream = U(b), kind = U(b), value = U(b);
+    mt_out_print(w->out, "mark %.9f %llu ", at, stream);
+    if (kind < MT_COUNTOF(kinds) && kinds[kind] != NULL) {
+        mt_out_print(w->out, "%s %llu ", kinds[kind], value);
+    } else {
+        mt_out_print(w->out, "%llu %llu ", kind, value);
+    }
+    put_string_field(w, b);
+}
+
+static void put_label(struct writer *w, struct mt_bytes *b)
+{
+    unsigned long long number = U(b);
+    mt_out_print(w->out, "label %llu kind %llu ", number, U(b));
+    put_string_field(w, b);
+}
+
 static void put_meta(struct writer *w, uint8_t tag, struct mt_bytes *b)
 {
     switch (tag) {
@@ -219,6 +246,12 @@ static void put_meta(struct writer *w, uint8_t tag, struct mt_bytes *b)
         break;
     case MT_META_RATE:
         put_pair(w, "rate", "time", b);
+        break;
+    case MT_META_MARK:
+        put_mark(w, b);
+        break;
+    case MT_META_LABEL:
+        put_label(w, b);
         break;
     default:
         mt_out_print(w->out, "unknown-meta %u %zu", tag, (size_t)(b->end - b->at));
@@ -280,6 +313,15 @@ static void put_event(struct writer *w, const struct mt_event *e)
         break;
     case MT_EVENT_REALLOC_FAILED:
         mt_out_string(w->out, "realloc-failed");
+        break;
+    case MT_EVENT_REALLOC_GONE:
+        mt_out_string(w->out, "realloc-gone");
+        break;
+    case MT_EVENT_RESIZED:
+        mt_out_print(w->out, "resized 0x%llx %llu %llu", addr, (unsigned long long)e->old_bytes, size);
+        break;
+    case MT_EVENT_LABEL:
+        mt_out_print(w->out, "label %llu", size);
         break;
     case MT_EVENT_DROPPED:
         mt_out_print(w->out, "dropped %llu", size);

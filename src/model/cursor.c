@@ -25,7 +25,7 @@ struct mt_cursor {
 
 static const uint32_t SPECIAL_KINDS = 1u << MT_EVENT_REALLOC_OLD | 1u << MT_EVENT_REALLOC_NEW |
                                       1u << MT_EVENT_REALLOC_FAILED | 1u << MT_EVENT_REALLOC_GONE |
-                                      1u << MT_EVENT_DROPPED | 1u << MT_EVENT_RATE;
+                                      1u << MT_EVENT_DROPPED | 1u << MT_EVENT_RATE | 1u << MT_EVENT_LABEL;
 
 static bool before(const struct mt_stream *a, const struct mt_stream *b)
 {

@@ -5,7 +5,7 @@
  * one payload each; while one stream is ahead of all others its records go straight from the decoder into the caller's
  * array. Reallocs are resolved: REALLOC_OLD becomes a FREE at its own clock when its NEW follows, and nothing when it
  * FAILED or the stream ends (bounded look-ahead: 4,096 records or to the end of the next block). Consumers only see
- * ALLOC, FREE, MAP, UNMAP.
+ * ALLOC, FREE, MAP, UNMAP and RESIZED.
  * Context: [tool]; one thread a cursor.
  */
 #ifndef MT_MODEL_CURSOR_H

@@ -283,6 +283,45 @@ static bool load_rate(struct mt_trace *t, struct mt_bytes *b)
     return true;
 }
 
+static bool load_mark(struct mt_trace *t, struct mt_bytes *b)
+{
+    struct mt_trace_mark mark = { .time_ns = mt_trace_time(t, mt_bytes_u64(b)) };
+    mark.stream = mt_bytes_u32(b);
+    mark.kind = mt_bytes_u32(b);
+    mark.value = mt_bytes_u64(b);
+    mark.text = take_text(t, b);
+    if (b->bad) {
+        return false;
+    }
+    t->marks = mt_alloc_grow(t->marks, &t->mark_capacity, t->mark_count + 1, sizeof *t->marks);
+    t->marks[t->mark_count++] = mark;
+    return true;
+}
+
+static uint64_t label_hash(const void *context, uint32_t position)
+{
+    const struct mt_trace *t = context;
+    return mt_hash_u64(t->labels[position].number);
+}
+
+static bool load_label(struct mt_trace *t, struct mt_bytes *b)
+{
+    struct mt_trace_label label = { .number = mt_bytes_u32(b), .kind = mt_bytes_u32(b) };
+    label.text = take_text(t, b);
+    if (b->bad || label.number == 0) {
+        return false;
+    }
+    const struct mt_trace_label *known = mt_trace_label(t, label.number);
+    if (known != NULL) {
+        t->labels[known - t->labels] = label;
+        return true;
+    }
+    t->labels = mt_alloc_grow(t->labels, &t->label_capacity, t->label_count + 1, sizeof *t->labels);
+    t->labels[t->label_count] = label;
+    mt_index_add(&t->label_index, mt_hash_u64(label.number), (uint32_t)t->label_count++, label_hash, t);
+    return true;
+}
+
 /* What to do with a tag. numbered: not taken once numbers are off. */
 static const struct {
     bool (*load)(struct mt_trace *, struct mt_bytes *);
@@ -300,6 +339,8 @@ static const struct {
     [MT_META_RSS] = { load_rss, false },
     [MT_META_NOTE] = { load_note, false },
     [MT_META_RATE] = { load_rate, false },
+    [MT_META_MARK] = { load_mark, false },
+    [MT_META_LABEL] = { load_label, false },
 };
 
 static void load_payload(struct loader *l, const struct mt_payload *p)

@@ -144,6 +144,7 @@ void mt_trace_close(struct mt_trace *t)
     mt_pool_fini(&t->pool);
     mt_index_fini(&t->module_index);
     mt_index_fini(&t->thread_index);
+    mt_index_fini(&t->label_index);
     free(t->strings);
     free(t->modules);
     free(t->codes);
@@ -155,6 +156,8 @@ void mt_trace_close(struct mt_trace *t)
     free(t->notes);
     free(t->rss);
     free(t->rates);
+    free(t->marks);
+    free(t->labels);
     free(t->places);
     free(t);
 }
@@ -223,6 +226,24 @@ const struct mt_trace_rate *mt_trace_rates(const struct mt_trace *trace, size_t 
 {
     *ret_count = trace->rate_count;
     return trace->rates;
+}
+
+const struct mt_trace_mark *mt_trace_marks(const struct mt_trace *trace, size_t *ret_count)
+{
+    *ret_count = trace->mark_count;
+    return trace->marks;
+}
+
+const struct mt_trace_label *mt_trace_label(const struct mt_trace *trace, uint32_t number)
+{
+    size_t probe = 0;
+    uint32_t at;
+    while ((at = mt_index_next(&trace->label_index, mt_hash_u64(number), &probe)) != MT_INDEX_NONE) {
+        if (trace->labels[at].number == number) {
+            return &trace->labels[at];
+        }
+    }
+    return NULL;
 }
 
 const struct mt_trace_thread *mt_trace_thread(const struct mt_trace *trace, uint32_t stream)

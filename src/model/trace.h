@@ -76,6 +76,22 @@ struct mt_trace_rate {
     uint64_t rate_bytes; /* 0 exact */
 };
 
+/* Something that happened once (trace.md section 2, MARK). */
+struct mt_trace_mark {
+    uint64_t time_ns;
+    uint64_t value;      /* what the kind says */
+    uint32_t stream;     /* the thread; 0 none */
+    uint32_t kind;       /* enum mt_mark_kind, or one not known yet */
+    struct mt_text text;
+};
+
+/* What threads do while events carry its number. */
+struct mt_trace_label {
+    uint32_t number;
+    uint32_t kind; /* enum mt_label_kind, or one not known yet */
+    struct mt_text text;
+};
+
 struct mt_trace;
 
 /* Opens a trace file. Errors and ret_error (may be NULL) as mt_reader_open; damage inside is no error, it is in the
@@ -106,6 +122,9 @@ const struct mt_trace_thread *mt_trace_threads(const struct mt_trace *trace, siz
 const struct mt_trace_note *mt_trace_notes(const struct mt_trace *trace, size_t *ret_count);
 const struct mt_trace_rss *mt_trace_rss(const struct mt_trace *trace, size_t *ret_count);
 const struct mt_trace_rate *mt_trace_rates(const struct mt_trace *trace, size_t *ret_count);
+const struct mt_trace_mark *mt_trace_marks(const struct mt_trace *trace, size_t *ret_count); /* as they were recorded */
+/* The label of a number that events carry, the last of that number; NULL when the trace does not say. */
+const struct mt_trace_label *mt_trace_label(const struct mt_trace *trace, uint32_t number);
 /* The thread of a stream, NULL when the trace does not say. */
 const struct mt_trace_thread *mt_trace_thread(const struct mt_trace *trace, uint32_t stream);
 /* Value of the last note with this key, NULL when there is none. */

@@ -57,6 +57,11 @@ struct mt_trace {
     size_t rss_count, rss_capacity;
     struct mt_trace_rate *rates;
     size_t rate_count, rate_capacity;
+    struct mt_trace_mark *marks;
+    size_t mark_count, mark_capacity;
+    struct mt_trace_label *labels;
+    size_t label_count, label_capacity;
+    struct mt_index label_index; /* by number */
 
     struct mt_module_place *places; /* sorted by low, disjoint */
     size_t place_count, place_capacity;

@@ -81,7 +81,7 @@ void mt_event_reader_close(struct mt_event_reader *reader)
 static struct mt_profile_event event_of(const struct mt_event_reader *r, const struct mt_event *e)
 {
     const struct mt_trace_thread *thread = mt_trace_thread(r->trace, e->stream);
-    bool weighs = e->kind == MT_EVENT_ALLOC || e->kind == MT_EVENT_MAP;
+    bool weighs = e->kind == MT_EVENT_ALLOC || e->kind == MT_EVENT_MAP || e->kind == MT_EVENT_RESIZED;
     return (struct mt_profile_event){
         .timestamp_ns = e->clock,
         .address = e->addr,

@@ -154,6 +154,14 @@ static void apply_free(struct mt_sampleset *set, const struct mt_event *e)
     mt_liveset_remove(&set->live, entry);
 }
 
+static void apply_resized(struct mt_sampleset *set, const struct mt_event *e)
+{
+    struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&set->live, e->addr) : NULL;
+    if (entry != NULL) {
+        entry->size = e->size;
+    }
+}
+
 void mt_sampleset_apply(struct mt_sampleset *set, const struct mt_event *events, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -164,6 +172,8 @@ void mt_sampleset_apply(struct mt_sampleset *set, const struct mt_event *events,
             apply_alloc(set, &events[i]);
         } else if (events[i].kind == MT_EVENT_FREE) {
             apply_free(set, &events[i]);
+        } else if (events[i].kind == MT_EVENT_RESIZED) {
+            apply_resized(set, &events[i]);
         }
     }
     set->events += count;

@@ -84,7 +84,7 @@ unsigned mt_decode_ext_fields(unsigned kind)
     static const uint8_t fields[16] = {
         [MT_EXT_RATE] = 1,      [MT_EXT_WIDE_ALLOC] = 4, [MT_EXT_WIDE_FREE] = 1,        [MT_EXT_WIDE_MAP] = 4,
         [MT_EXT_WIDE_UNMAP] = 2, [MT_EXT_DROPPED] = 1,    [MT_EXT_WIDE_REALLOC_OLD] = 1, [MT_EXT_WIDE_REALLOC_NEW] = 4,
-        [MT_EXT_RESTART] = 1,
+        [MT_EXT_RESTART] = 1,   [MT_EXT_LABEL] = 1,      [MT_EXT_RESIZED] = 3,
     };
     return fields[kind & 15];
 }
@@ -139,6 +139,18 @@ static bool ext_event(struct mt_event_decoder *d, unsigned nibble, const uint64_
         out->kind = MT_EVENT_DROPPED;
         out->size = value[0];
         return true;
+    case MT_EXT_LABEL:
+        d->label = value[0] <= UINT32_MAX ? (uint32_t)value[0] : 0;
+        out->kind = MT_EVENT_LABEL;
+        out->label = d->label;
+        out->size = d->label;
+        return true;
+    case MT_EXT_RESIZED:
+        out->kind = MT_EVENT_RESIZED;
+        out->addr = value[0];
+        out->old_bytes = value[1];
+        out->size = value[2];
+        return true;
     case MT_EXT_RESTART:
         out->clock = value[0];
         return false;
@@ -155,6 +167,7 @@ static void restart(struct mt_event_decoder *d, uint64_t clock)
     d->range = 0;
     d->stack = 0;
     d->rate_bytes = 0;
+    d->label = 0;
     memset(d->recent, 0, sizeof d->recent);
 }
 
@@ -185,7 +198,7 @@ static MT_NOINLINE int decode_ext(struct mt_event_decoder *d, const uint8_t **fr
         return -1;
     }
     *from = stop;
-    *out = (struct mt_event){ .clock = clock, .stream = d->stream, .rate_bytes = d->rate_bytes };
+    *out = (struct mt_event){ .clock = clock, .stream = d->stream, .rate_bytes = d->rate_bytes, .label = d->label };
     return ext_event(d, nibble, value, out) ? 1 : 0;
 }
 
@@ -267,6 +280,7 @@ static bool decode_any(struct mt_event_decoder *d, uint64_t clock_limit, struct 
     *out = (struct mt_event){ .clock = clock,
                               .rate_bytes = d->rate_bytes,
                               .stream = d->stream,
+                              .label = d->label,
                               .kind = (uint8_t)kind,
                               .allocator = (uint8_t)nibble };
     if (kind == MT_EVENT_ALLOC || kind == MT_EVENT_REALLOC_NEW) {
@@ -347,6 +361,7 @@ static size_t decode_common(struct mt_event_decoder *d, uint64_t clock_limit, st
         out->size = size;
         out->rate_bytes = d->rate_bytes;
         out->stream = d->stream;
+        out->label = d->label;
         out->kind = (uint8_t)kind;
         seen |= 1u << kind;
         out++;

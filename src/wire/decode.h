@@ -26,12 +26,14 @@ struct mt_wire_error {
 };
 
 /* Kinds beyond enum mt_event_kind that an mt_event of the raw decoder can have (EXT records that are not a wide form).
- * Cursors (model/cursor.h) never deliver these, nor REALLOC_OLD and REALLOC_NEW. */
+ * Cursors (model/cursor.h) deliver RESIZED and none of the others, nor REALLOC_OLD and REALLOC_NEW. */
 enum mt_event_kind_raw {
     MT_EVENT_REALLOC_FAILED = 8,
     MT_EVENT_DROPPED = 9, /* size: events lost */
     MT_EVENT_RATE = 10,   /* size: new rate in bytes */
     MT_EVENT_REALLOC_GONE = 11, /* the REALLOC_OLD took effect, its new block is not recorded */
+    MT_EVENT_LABEL = 12,        /* size: label of what follows; events carry it, so that only `parse` looks */
+    MT_EVENT_RESIZED = 13,      /* cursors deliver it: the block at addr has `size` bytes now, it had `old_bytes` */
 };
 
 enum mt_event_flag {
@@ -43,13 +45,16 @@ struct mt_event {
     uint64_t clock;      /* hybrid clock, ns (trace.md section 4); time = clock - start_clock */
     uint64_t addr;
     uint64_t size;       /* bytes; 0 for FREE and REALLOC_OLD */
-    uint64_t rate_bytes; /* sampling rate it was taken at; 0: exact, stands for itself. Not for FREE, MAP, UNMAP */
+    union {
+        uint64_t rate_bytes; /* sampling rate it was taken at; 0: exact, stands for itself. Not for FREE, MAP, UNMAP */
+        uint64_t old_bytes;  /* RESIZED */
+    };
     uint32_t stack;      /* ALLOC, REALLOC_NEW, MAP: stack number, 0 unknown; else 0 */
     uint32_t stream;     /* which thread: mt_trace_thread() */
     uint8_t kind;        /* enum mt_event_kind (or mt_event_kind_raw) */
     uint8_t allocator;   /* enum mt_allocator; MAP and UNMAP: enum mt_map_kind */
     uint16_t flags;      /* enum mt_event_flag */
-    uint32_t reserved;
+    uint32_t label;      /* what its thread was doing: mt_trace_label(); 0 none */
 };
 static_assert(sizeof(struct mt_event) == 48, "fits 4 to 3 cache lines");
 
@@ -73,6 +78,7 @@ struct mt_event_decoder {
     uint32_t newest;    /* in recent */
     uint32_t stack;
     uint32_t stream;
+    uint32_t label;
     uint32_t seen;      /* bit k: a record of kind k was delivered since the caller cleared it */
     enum mt_decode_state state;
 };

@@ -48,6 +48,12 @@ void mt_encode_ext(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t c
     mt_encode_wide(e, kind, clock, &value, empty ? 0 : 1);
 }
 
+void mt_encode_resized(struct mt_event_encoder *e, uint64_t clock, uint64_t addr, uint64_t old_bytes, uint64_t bytes)
+{
+    const uint64_t values[] = { addr, old_bytes, bytes };
+    mt_encode_wide(e, MT_EXT_RESIZED, clock, values, 3);
+}
+
 static void encode_range(struct mt_event_encoder *e, uint64_t addr, uint64_t bytes)
 {
     e->at = mt_varint_put(e->at, mt_zigzag((int64_t)(addr - e->range) >> 12));

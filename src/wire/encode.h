@@ -152,8 +152,11 @@ MT_INLINE void mt_encode_empty_ext(struct mt_event_encoder *e, enum mt_ext_kind 
     *e->at++ = 0; /* bytes that follow */
 }
 
-/* RATE, DROPPED, REALLOC_FAILED and REALLOC_GONE; value ignored for the last two. */
+/* RATE, LABEL, DROPPED, REALLOC_FAILED and REALLOC_GONE; value ignored for the last two. */
 void mt_encode_ext(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock, uint64_t value);
+
+/* The live block at addr changed its size where it is. */
+void mt_encode_resized(struct mt_event_encoder *e, uint64_t clock, uint64_t addr, uint64_t old_bytes, uint64_t bytes);
 
 /* ---- metadata records: a tiny builder over a caller's buffer -------------------------------------------------- */
 

@@ -185,7 +185,28 @@ enum mt_meta_tag {
     MT_META_RSS = 10,
     MT_META_NOTE = 11,
     MT_META_RATE = 12,
+    MT_META_MARK = 13,
+    MT_META_LABEL = 14,
 };
+
+/* What a MARK says happened. Open: a reader shows one it does not know by its number. */
+#define MT_MARK_TABLE(X)                                                                                               \
+    X(PHASE, 1, "phase")                       /* text: its name */                                                   \
+    X(SNAPSHOT, 2, "snapshot")                 /* text: its name */                                                   \
+    X(PROGRAM_END, 3, "program-end")           /* the program's code is done; its runtime cleans up from here on */   \
+    X(MAIN_RETURNED, 4, "main-returned")       /* value: what it returned */                                          \
+    X(MEMORY_LOW, 5, "memory-low")             /* value: bytes left */                                                \
+    X(RECORDING_ENDED, 6, "recording-ended")   /* before the program did; value: errno or 0, text: what was done */   \
+    X(CLOCK_CHANGED, 7, "clock-changed")       /* value: resolution in ns from here on */
+
+enum mt_mark_kind {
+#define MT_MARK_ENUM(name, value, text) MT_MARK_##name = (value),
+    MT_MARK_TABLE(MT_MARK_ENUM)
+#undef MT_MARK_ENUM
+};
+
+/* What a LABEL stands for. Open as well. */
+enum mt_label_kind { MT_LABEL_USER = 1, MT_LABEL_TASK = 2, MT_LABEL_THREAD = 3, MT_LABEL_REQUEST = 4 };
 enum mt_python_node_flag { MT_PYTHON_ENTRY = 1u << 0 };
 enum mt_linetable_kind { MT_LINETABLE_LNOTAB = 1, MT_LINETABLE_310 = 2, MT_LINETABLE_311 = 3 };
 
@@ -213,6 +234,8 @@ enum mt_ext_kind {
     MT_EXT_WIDE_REALLOC_NEW = 9,
     MT_EXT_REALLOC_GONE = 10,
     MT_EXT_RESTART = 11,
+    MT_EXT_LABEL = 12,
+    MT_EXT_RESIZED = 13,
 };
 
 /* Which allocator an event belongs to; values are part of the format (never renumber), at most 255. Those up to

@@ -5,7 +5,7 @@
 #include "wire/decode.h"
 #include "wire/encode.h"
 
-/* Writes any event of the raw decoder but a change of the rate, at most MT_EVENT_MAX_BYTES. */
+/* Writes any event of the raw decoder but changes of the rate and the label, at most MT_EVENT_MAX_BYTES. */
 void mt_pack_event(struct mt_event_encoder *e, const struct mt_event *v);
 
 #endif

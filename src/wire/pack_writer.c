@@ -42,7 +42,8 @@ struct mt_packer {
     uint32_t seq;          /* of the open block */
     uint64_t source_seq;   /* of the next extent if none is missing */
     uint64_t clock_first;
-    uint64_t rate_bytes;   /* rate in force in the open block */
+    uint64_t rate_bytes;   /* in force in the open block, as the label */
+    uint32_t label;
     struct mt_event_encoder encoder;
 
     uint8_t *index;
@@ -295,6 +296,7 @@ static void open_block(struct mt_packer *p, uint64_t clock_first)
     p->raw_used = 0;
     p->clock_first = clock_first;
     p->rate_bytes = 0;
+    p->label = 0;
     mt_encode_begin(&p->encoder, p->raw, clock_first);
 }
 
@@ -327,24 +329,29 @@ mt_status mt_packer_gap(struct mt_packer *p, const struct mt_extent *e)
     return status;
 }
 
-/* A block starts with no rate: it is said again where it is not 0, and wherever it changes (trace.md 3, EXT 1). */
-static void follow_rate(struct mt_packer *p, uint64_t rate_bytes)
+/* A block starts with no rate and no label: they are said again where they are not 0, and wherever they change (trace.md 3,
+ * EXT 1 and 12). */
+static void follow(struct mt_packer *p, const struct mt_event *event)
 {
-    if (p->rate_bytes != rate_bytes) {
-        p->rate_bytes = rate_bytes;
-        mt_encode_ext(&p->encoder, MT_EXT_RATE, p->encoder.clock, rate_bytes);
+    if (event->kind != MT_EVENT_RESIZED && p->rate_bytes != event->rate_bytes) {
+        p->rate_bytes = event->rate_bytes;
+        mt_encode_ext(&p->encoder, MT_EXT_RATE, p->encoder.clock, event->rate_bytes);
+    }
+    if (p->label != event->label) {
+        p->label = event->label;
+        mt_encode_ext(&p->encoder, MT_EXT_LABEL, p->encoder.clock, event->label);
     }
 }
 
 static bool event_fits(const struct mt_packer *p, const struct mt_event *event)
 {
-    return p->encoder.at + 2 * MT_EVENT_MAX_BYTES <= p->raw + p->raw_bytes && event->clock >= p->encoder.clock;
+    return p->encoder.at + 3 * MT_EVENT_MAX_BYTES <= p->raw + p->raw_bytes && event->clock >= p->encoder.clock;
 }
 
 mt_status mt_packer_events(struct mt_packer *p, const struct mt_event *events, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (events[i].kind == MT_EVENT_RATE) {
+        if (events[i].kind == MT_EVENT_RATE || events[i].kind == MT_EVENT_LABEL) {
             continue; /* the next event carries it */
         }
         if (p->open && !event_fits(p, &events[i])) {
@@ -356,7 +363,7 @@ mt_status mt_packer_events(struct mt_packer *p, const struct mt_event *events, s
         if (!p->open) {
             open_block(p, events[i].clock > 0 ? events[i].clock - 1 : 0); /* so that the first tick costs no byte */
         }
-        follow_rate(p, events[i].rate_bytes);
+        follow(p, &events[i]);
         mt_pack_event(&p->encoder, &events[i]);
         p->events++;
     }

@@ -45,6 +45,7 @@ struct oracle {
     bool closed[ORACLE_CELLS], emptied[ORACLE_CELLS];
     uint64_t ordinals[ORACLE_THREADS];
     double current, peak;
+    double most_variance; /* of one life: what sums round by is a part of it */
     uint64_t rise_clock, peak_clock;
     uint64_t start_clock, window_clock;
     uint64_t temporary_max;
@@ -104,6 +105,7 @@ static struct oracle_life *oracle_birth(struct oracle *o, const struct mt_event 
     struct oracle_site *s = &o->sites[site];
     *life = (struct oracle_life){ .addr = e->addr, .size = e->size, .clock = e->clock, .site = site, .alive = true,
                                   .weight = oracle_weight(e->size, rate) };
+    o->most_variance = fmax(o->most_variance, life->weight.bytes_variance);
     if (s->storage == MT_STORAGE_HEAP) {
         o->ordinals[e->stream]++;
         o->current += life->weight.bytes;
@@ -156,6 +158,41 @@ static struct oracle_life *oracle_find(struct oracle *o, uint64_t addr)
         }
     }
     return NULL;
+}
+
+/* The block stands for as many blocks as before, all of the new size. */
+static void oracle_resize(struct oracle *o, const struct mt_event *e)
+{
+    struct oracle_life *life = oracle_find(o, e->addr);
+    if (life == NULL || life->size == e->size) { /* the same size again is no peak by rounding */
+        return;
+    }
+    struct oracle_site *s = &o->sites[life->site];
+    double size = (double)e->size, bytes = size * life->weight.count;
+    struct oracle_sum change = { .bytes = bytes - life->weight.bytes,
+                                 .bytes_variance = size * size * life->weight.count_variance -
+                                                   life->weight.bytes_variance };
+    if (change.bytes < 0) {
+        oracle_note_peak(o);
+    } else if (change.bytes > 0) {
+        o->rise_clock = e->clock;
+    }
+    o->current += change.bytes;
+    oracle_add(&s->sum[MT_MEASURE_LIVE], &change, 1);
+    if (life->clock >= o->window_clock) {
+        oracle_add(&s->sum[MT_MEASURE_WINDOW], &change, 1);
+    }
+    if (change.bytes > 0) {
+        oracle_add(&s->sum[MT_MEASURE_TOTAL], &change, 1);
+    }
+    /* until now it had the old size: the rest of its life is counted with the new one */
+    double from = (double)(life->clock - o->start_clock) * 1e-9, now = (double)(e->clock - o->start_clock) * 1e-9;
+    s->area -= change.bytes * (now - from);
+    s->moment -= change.bytes * (now * now - from * from) / 2;
+    life->size = e->size;
+    life->weight.bytes += change.bytes;
+    life->weight.bytes_variance += change.bytes_variance;
+    o->most_variance = fmax(o->most_variance, life->weight.bytes_variance);
 }
 
 static bool oracle_unmap(struct oracle *o, uint64_t addr, uint64_t size, uint64_t clock)
@@ -289,6 +326,9 @@ static void oracle_apply(struct oracle *o, const struct mt_event *e)
         } else {
             oracle_map(o, e);
         }
+        break;
+    case MT_EVENT_RESIZED:
+        oracle_resize(o, e);
         break;
     default:
         o->gone = MT_STORAGE_HEAP;

@@ -288,6 +288,70 @@ static void test_every_record_is_a_line(void **state)
     mt_out_discard(out);
 }
 
+/* A trace with what threads do, what happened once, and a block that grows where it is. */
+static void open_grown(struct builder *b, struct mt_trace **ret)
+{
+    builder_init(b);
+    builder_plain_stacks(b, 1);
+    builder_label(b, 3, MT_LABEL_TASK, "sweep");
+    builder_mark(b, 15, 1, MT_MARK_PHASE, 0, "load");
+    builder_mark(b, 16, 0, 77, 5, "");
+    builder_alloc(b, 1, 10, 0x1000, 100, 1);
+    builder_resized(b, 1, 20, 0x1000, 100, 300);
+    builder_resized(b, 1, 30, 0x9000, 1, 2); /* not known */
+    builder_free(b, 1, 40, 0x1000);
+    builder_event(b, 1, MT_EVENT_REALLOC_OLD, 50)->addr = 0x1000;
+    (void)builder_event(b, 1, MT_EVENT_REALLOC_GONE, 51);
+    b->events[1].label = 3;
+    builder_finish(b);
+    assert_int_equal(mt_trace_open_memory(b->file, b->file_bytes, ret, NULL), MT_OK);
+}
+
+static void test_marks_labels_and_changed_sizes_are_lines(void **state)
+{
+    (void)state;
+    struct builder b;
+    struct mt_trace *trace;
+    open_grown(&b, &trace);
+    struct mt_out *out = mt_out_open_memory();
+    assert_int_equal(mt_records_write(out, mt_trace_reader(trace), NULL), MT_OK);
+    static const char *const wanted[] = {
+        "\nlabel 3 kind 2 \"sweep\"\n",
+        "\nmark 0.000000015 1 phase 0 \"load\"\nmark 0.000000016 0 77 5 \"\"\n",
+        " 1 label 3\nevent 0.000000020 1 resized 0x1000 100 300\n",
+        " 1 label 0\nevent 0.000000030 1 resized 0x9000 1 2\n",
+        "\nevent 0.000000051 1 realloc-gone\n",
+    };
+    for (size_t i = 0; i < MT_COUNTOF(wanted); i++) {
+        if (strstr(mt_out_text(out, NULL), wanted[i]) == NULL) {
+            fail_msg("%s is not in %s", wanted[i], mt_out_text(out, NULL));
+        }
+    }
+    mt_out_discard(out);
+    mt_trace_close(trace);
+    builder_fini(&b);
+}
+
+static void test_heaptrack_has_a_grown_block_as_another_one(void **state)
+{
+    (void)state;
+    struct builder b;
+    struct mt_trace *trace;
+    struct mt_frames *frames;
+    struct mt_frames_options shown = { .no_symbols = true };
+    open_grown(&b, &trace);
+    struct mt_trace_set set = { .traces = &trace, .count = 1 };
+    assert_int_equal(mt_frames_new(&set, &shown, &frames), MT_OK);
+    struct mt_report report = { .set = &set, .frames = frames };
+    struct mt_out *out = mt_out_open_memory();
+    assert_int_equal(mt_export_heaptrack(out, &report, NULL), MT_OK);
+    assert_non_null(strstr(mt_out_text(out, NULL), "a 64 1\n+ 0\n- 0\na 12c 1\n+ 1\n- 1\n"));
+    mt_out_discard(out);
+    mt_frames_free(frames);
+    mt_trace_close(trace);
+    builder_fini(&b);
+}
+
 static void test_formats_are_found_by_name_and_longest_suffix(void **state)
 {
     (void)state;
@@ -333,6 +397,8 @@ static const struct CMUnitTest tests[] = {
     WITH_TRACE(test_pprof_strings_begin_empty_and_values_add_up),
     WITH_TRACE(test_every_record_is_a_line),
     cmocka_unit_test(test_protobuf_fields_are_coded_as_documented),
+    cmocka_unit_test(test_marks_labels_and_changed_sizes_are_lines),
+    cmocka_unit_test(test_heaptrack_has_a_grown_block_as_another_one),
     cmocka_unit_test(test_formats_are_found_by_name_and_longest_suffix),
     cmocka_unit_test(test_an_empty_trace_gives_valid_empty_reports),
 };

@@ -96,6 +96,15 @@ UNUSED static void builder_free(struct builder *b, uint32_t stream, uint64_t clo
     builder_event(b, stream, MT_EVENT_FREE, clock)->addr = addr;
 }
 
+UNUSED static void builder_resized(struct builder *b, uint32_t stream, uint64_t clock, uint64_t addr,
+                                   uint64_t old_bytes, uint64_t size)
+{
+    struct mt_event *e = builder_event(b, stream, MT_EVENT_RESIZED, clock);
+    e->addr = addr;
+    e->old_bytes = old_bytes;
+    e->size = size;
+}
+
 UNUSED static void builder_map(struct builder *b, uint32_t stream, uint64_t clock, unsigned kind, uint64_t addr,
                                uint64_t size, uint32_t stack)
 {
@@ -185,6 +194,31 @@ UNUSED static void builder_note(struct builder *b, const char *key, const char *
     builder_record(b, MT_META_NOTE, buf, m.bytes);
 }
 
+UNUSED static void builder_mark(struct builder *b, uint64_t clock, uint32_t stream, uint32_t kind, uint64_t value,
+                                const char *text)
+{
+    uint8_t buf[256];
+    struct mt_meta_builder m;
+    mt_meta_begin(&m, buf, sizeof buf);
+    mt_meta_u64(&m, BUILDER_START_CLOCK + clock);
+    mt_meta_u64(&m, stream);
+    mt_meta_u64(&m, kind);
+    mt_meta_u64(&m, value);
+    mt_meta_string(&m, text, strlen(text));
+    builder_record(b, MT_META_MARK, buf, m.bytes);
+}
+
+UNUSED static void builder_label(struct builder *b, uint32_t number, uint32_t kind, const char *text)
+{
+    uint8_t buf[256];
+    struct mt_meta_builder m;
+    mt_meta_begin(&m, buf, sizeof buf);
+    mt_meta_u64(&m, number);
+    mt_meta_u64(&m, kind);
+    mt_meta_string(&m, text, strlen(text));
+    builder_record(b, MT_META_LABEL, buf, m.bytes);
+}
+
 UNUSED static void builder_native(struct builder *b, uint32_t parent, uint64_t pc)
 {
     builder_numbers(b, MT_META_NATIVE_NODE, (const uint64_t[]){ parent, pc }, 2);
@@ -249,6 +283,9 @@ static void builder_encode(struct mt_event_encoder *e, const struct mt_event *v)
     case MT_EVENT_UNMAP:
         mt_encode_unmap(e, (enum mt_map_kind)v->allocator, v->clock, v->addr, v->size);
         break;
+    case MT_EVENT_RESIZED:
+        mt_encode_resized(e, v->clock, v->addr, v->old_bytes, v->size);
+        break;
     case MT_EVENT_REALLOC_FAILED:
         mt_encode_ext(e, MT_EXT_REALLOC_FAILED, v->clock, 0);
         break;
@@ -305,16 +342,21 @@ static void builder_note_end(struct builder *b, size_t event, uint64_t offset)
 /* One block of events [from, to) of `order`, all of one stream. */
 static void builder_event_block(struct builder *b, const size_t *order, size_t from, size_t to, uint32_t seq, bool slot)
 {
-    uint8_t *payload = malloc((to - from + 1) * 2 * MT_EVENT_MAX_BYTES);
+    uint8_t *payload = malloc((to - from + 1) * 3 * MT_EVENT_MAX_BYTES);
     struct mt_event_encoder e;
     uint64_t first = b->events[order[from]].clock - 1;
     uint64_t rate = 0;
+    uint32_t label = 0;
     mt_encode_begin(&e, payload, first);
     for (size_t i = from; i < to; i++) {
         const struct mt_event *v = &b->events[order[i]];
-        if (v->rate_bytes != rate) {
+        if (v->kind != MT_EVENT_RESIZED && v->rate_bytes != rate) {
             rate = v->rate_bytes;
             mt_encode_ext(&e, MT_EXT_RATE, e.clock, rate);
+        }
+        if (v->label != label) {
+            label = v->label;
+            mt_encode_ext(&e, MT_EXT_LABEL, e.clock, label);
         }
         builder_encode(&e, v);
         builder_note_end(b, order[i], b->file_bytes + sizeof(struct mt_block_header) + (size_t)(e.at - payload));

@@ -81,6 +81,38 @@ static void test_header_facts_and_columns(void **state)
     builder_fini(&b);
 }
 
+static void test_marks_and_labels_are_kept(void **state)
+{
+    (void)state;
+    struct builder b;
+    builder_init(&b);
+    builder_mark(&b, 50, 1, MT_MARK_PHASE, 0, "warm-up");
+    builder_label(&b, 7, MT_LABEL_TASK, "before");
+    builder_label(&b, 900, MT_LABEL_REQUEST, "GET /");
+    builder_mark(&b, 70, 0, 99, UINT64_MAX, ""); /* a kind not known yet */
+    builder_label(&b, 7, MT_LABEL_USER, "after");
+    builder_record(&b, MT_META_MARK, "\x01\x01", 2); /* cut short */
+    builder_label(&b, 0, MT_LABEL_USER, "no number");
+    builder_finish(&b);
+    struct mt_trace *t = open_bytes(b.file, b.file_bytes);
+    size_t count;
+    const struct mt_trace_mark *marks = mt_trace_marks(t, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(marks[0].time_ns, 50);
+    assert_int_equal(marks[0].stream, 1);
+    assert_int_equal(marks[0].kind, MT_MARK_PHASE);
+    assert_string_equal(marks[0].text.data, "warm-up");
+    assert_int_equal(marks[1].kind, 99);
+    assert_true(marks[1].value == UINT64_MAX);
+    assert_string_equal(mt_trace_label(t, 7)->text.data, "after");
+    assert_int_equal(mt_trace_label(t, 7)->kind, MT_LABEL_USER);
+    assert_string_equal(mt_trace_label(t, 900)->text.data, "GET /");
+    assert_null(mt_trace_label(t, 0));
+    assert_null(mt_trace_label(t, 8));
+    mt_trace_close(t);
+    builder_fini(&b);
+}
+
 static int compare_order(const void *a, const void *b)
 {
     const struct mt_event *x = a, *y = b;
@@ -363,6 +395,7 @@ static void test_a_pc_belongs_to_the_module_of_its_time(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_marks_and_labels_are_kept),
     cmocka_unit_test(test_header_facts_and_columns),
     cmocka_unit_test(test_blocks_cut_at_every_byte_give_the_events_before),
     cmocka_unit_test(test_slots_cut_at_every_byte_give_the_events_before),

@@ -5,7 +5,7 @@
 #include "model/builder.h"
 #include "wire/columns.h"
 
-enum { ROWS_MAX = 64 * 1024, EVENTS_MAX = 600 };
+enum { ROWS_MAX = 96 * 1024, EVENTS_MAX = 600 };
 
 /* Every kind of record, addresses and sizes of every length. */
 static size_t random_rows(uint64_t *seed, uint8_t *rows, uint64_t clock, size_t count)
@@ -21,8 +21,12 @@ static size_t random_rows(uint64_t *seed, uint8_t *rows, uint64_t clock, size_t 
         v.allocator = (uint8_t)(1 + (r >> 40) % 20);
         v.stack = (uint32_t)(builder_random(seed) >> (32 + (r >> 44 & 31)));
         if ((r >> 50) % 16 == 0) {
-            static const uint8_t rare[] = { MT_EVENT_DROPPED, MT_EVENT_REALLOC_FAILED, MT_EVENT_REALLOC_GONE };
-            v.kind = rare[(r >> 54) % 3];
+            static const uint8_t rare[] = { MT_EVENT_DROPPED, MT_EVENT_REALLOC_FAILED, MT_EVENT_REALLOC_GONE,
+                                            MT_EVENT_RESIZED };
+            v.kind = rare[(r >> 54) % 4];
+        }
+        if ((r >> 56) % 16 == 0) {
+            mt_encode_ext(&e, MT_EXT_LABEL, e.clock, wide);
         }
         builder_encode(&e, &v);
     }

@@ -36,7 +36,7 @@ static struct mt_event random_event(uint64_t *seed, uint64_t *clock)
 {
     static const uint8_t kinds[] = { MT_EVENT_ALLOC, MT_EVENT_ALLOC,       MT_EVENT_FREE,  MT_EVENT_FREE,
                                      MT_EVENT_MAP,   MT_EVENT_UNMAP,       MT_EVENT_REALLOC_OLD, MT_EVENT_REALLOC_NEW,
-                                     MT_EVENT_REALLOC_FAILED, MT_EVENT_DROPPED };
+                                     MT_EVENT_REALLOC_FAILED, MT_EVENT_DROPPED,    MT_EVENT_RESIZED };
     uint64_t r = builder_random(seed);
     *clock += r % 3 == 0 ? builder_random(seed) >> (builder_random(seed) % 40 + 24) : 1;
     struct mt_event e = { .kind = kinds[(r >> 8) % MT_COUNTOF(kinds)], .clock = *clock, .stream = 1 };
@@ -46,6 +46,10 @@ static struct mt_event random_event(uint64_t *seed, uint64_t *clock)
     } else if (e.kind != MT_EVENT_REALLOC_FAILED) {
         e.addr = builder_random(seed) >> shift;
         e.addr = r & 1 ? e.addr & ~(uint64_t)15 : e.addr;
+    }
+    if (e.kind == MT_EVENT_RESIZED) {
+        e.size = builder_random(seed) >> shift;
+        e.old_bytes = builder_random(seed) >> (63 - shift);
     }
     if (e.kind == MT_EVENT_ALLOC || e.kind == MT_EVENT_REALLOC_NEW || e.kind == MT_EVENT_MAP) {
         e.stack = (uint32_t)(builder_random(seed) >> (32 + shift % 32));
@@ -86,6 +90,43 @@ static void test_random_records_survive_the_round_trip(void **state)
     free(bytes);
     free(want);
     free(got);
+}
+
+static void test_events_carry_the_label_said_last(void **state)
+{
+    (void)state;
+    static const uint32_t labels[] = { 0, 0, 7, 7, 70000, UINT32_MAX, 0, 3 };
+    uint8_t bytes[100 * MT_EVENT_MAX_BYTES];
+    struct mt_event got[32], again[32];
+    struct mt_event_encoder e;
+    struct mt_event_decoder d;
+    uint32_t last = 0;
+    mt_encode_begin(&e, bytes, 0);
+    for (uint64_t i = 0; i < MT_COUNTOF(labels); i++) {
+        if (labels[i] != last) {
+            mt_encode_ext(&e, MT_EXT_LABEL, e.clock, last = labels[i]);
+        }
+        mt_encode_alloc(&e, MT_EVENT_ALLOC, MT_ALLOCATOR_NEW, i + 1, 64 * i, i, 0);
+    }
+    size_t count = decode_all(bytes, (size_t)(e.at - bytes), 0, got, 32, &d), allocs = 0;
+    assert_int_equal(d.state, MT_DECODE_END);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(got[i].kind == MT_EVENT_ALLOC || got[i].size == got[i].label);
+        if (got[i].kind == MT_EVENT_ALLOC) {
+            assert_int_equal(got[i].label, labels[allocs++]);
+        }
+    }
+    assert_int_equal(allocs, MT_COUNTOF(labels));
+    assert_int_equal(count, allocs + 5);
+    mt_decode_begin(&d, bytes, (size_t)(e.at - bytes), 0, 1); /* the same, checking every byte */
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(mt_decode_events(&d, UINT64_MAX, &again[i], 1), 1);
+        assert_memory_equal(&again[i], &got[i], sizeof got[i]);
+    }
+    mt_encode_ext(&e, MT_EXT_LABEL, e.clock, (uint64_t)UINT32_MAX + 1); /* too large to be one: none */
+    mt_encode_free(&e, MT_EVENT_FREE, 100, 8);
+    assert_int_equal(decode_all(bytes, (size_t)(e.at - bytes), 0, got, 32, &d), count + 2);
+    assert_int_equal(got[count + 1].label, 0);
 }
 
 static void test_a_cut_delivers_every_whole_record_before_it(void **state)
@@ -241,6 +282,7 @@ static void test_metadata_fields_and_records(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_worked_example_of_the_specification),
     cmocka_unit_test(test_random_records_survive_the_round_trip),
+    cmocka_unit_test(test_events_carry_the_label_said_last),
     cmocka_unit_test(test_a_cut_delivers_every_whole_record_before_it),
     cmocka_unit_test(test_the_clock_limit_stops_before_the_first_later_record),
     cmocka_unit_test(test_unknown_ext_records_are_skipped),

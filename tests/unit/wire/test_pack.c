@@ -51,11 +51,12 @@ static void build(struct builder *b, uint64_t *seed, size_t events)
     builder_note(b, "key", "value");
     uint64_t clock = 5;
     uint64_t rate = 0;
+    uint32_t labels[4] = { 0 };
     for (size_t i = 0; i < events; i++) {
         uint64_t r = builder_random(seed);
         uint32_t stream = 1 + (uint32_t)(r % 3);
         clock += 1 + (r >> 4) % 3;
-        switch ((r >> 8) % 8) {
+        switch ((r >> 8) % 9) {
         case 0:
             builder_map(b, stream, clock, (unsigned)(r >> 20) % 8, (r >> 30 & 0xFFFF) << 12, 8192,
                         (uint32_t)(r >> 50) % 50);
@@ -69,6 +70,9 @@ static void build(struct builder *b, uint64_t *seed, size_t events)
             b->events[b->event_count - 1].rate_bytes = rate;
             builder_event(b, stream, (r >> 20) % 2 ? MT_EVENT_REALLOC_FAILED : MT_EVENT_REALLOC_GONE, ++clock);
             break;
+        case 7:
+            builder_resized(b, stream, clock, r & 0xFFFFFF, r >> 40, r >> 20 & 0xFFFF);
+            break;
         case 4:
             builder_free(b, stream, clock, r & 0xFFFFFF);
             break;
@@ -78,7 +82,10 @@ static void build(struct builder *b, uint64_t *seed, size_t events)
             break;
         }
         rate = r >> 55 == 0 ? (r >> 12 & 3) * 1000 : rate;
-        b->events[b->event_count - 1].rate_bytes = rate;
+        labels[stream] = r >> 52 & 7 ? labels[stream] : (uint32_t)(r >> 12 & 0x1FF);
+        struct mt_event *last = &b->events[b->event_count - 1];
+        last->rate_bytes = last->kind == MT_EVENT_RESIZED ? last->old_bytes : rate;
+        last->label = labels[stream];
     }
     builder_finish(b);
 }
@@ -92,15 +99,15 @@ static size_t rates_in(const struct mt_reader *reader, const struct mt_extent *e
     assert_int_equal(mt_reader_load(reader, e, &payload, NULL), MT_OK);
     mt_decode_begin(&d, payload.data, payload.bytes, e->clock_first, e->stream);
     while (mt_decode_events(&d, UINT64_MAX, &event, 1) == 1) {
-        rates += event.kind == MT_EVENT_RATE;
+        rates += event.kind == MT_EVENT_RATE || event.kind == MT_EVENT_LABEL;
     }
     assert_int_equal(d.state, MT_DECODE_END);
     mt_payload_fini(&payload);
     return rates;
 }
 
-/* Changes of the rate that stay records of their own: those in blocks that quick packing keeps. Elsewhere the rate is said
- * anew wherever the new blocks want it, and no such record is counted. */
+/* Changes of the rate and the label that stay records of their own: those in blocks that quick packing keeps. Elsewhere they
+ * are said anew wherever the new blocks want it, and no such record is counted. */
 static size_t kept_rates(const char *path, uint32_t quick_bytes)
 {
     struct mt_reader *reader;
