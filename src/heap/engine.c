@@ -230,6 +230,26 @@ static MT_COLD void orphan_free(void *ptr)
     t_mt.depth--;
 }
 
+/* A guarded call ends another block than its own. */
+static bool ends_beside(const void *ptr)
+{
+    bool guarded = (t_mt.depth & (MT_DEPTH_OWN - 1)) != 0 && (t_mt.depth & (uint32_t)MT_DEPTH_RECORDING) == 0;
+    return guarded && t_mt.state == MT_THREAD_READY && mt_gate_mode() != MT_MODE_OFF && !mt_engine_is_ending(ptr);
+}
+
+/* Records the end of a block; the depth is left as it was. */
+static void record_end(void *ptr, uint32_t depth)
+{
+    struct mt_thread *t = t_mt.thread;
+    bool begun = mt_section_begins(t);
+    if (begun && mt_mode() == MT_MODE_AGGREGATE) {
+        mt_aggregate_free(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr);
+    } else if (begun && (mt_mode() != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
+        record_free(t, MT_EVENT_FREE, ptr);
+    }
+    mt_section_ends(t, depth);
+}
+
 /* Not the plain exact case. */
 static MT_NOINLINE void free_carefully(void *ptr)
 {
@@ -240,20 +260,17 @@ static MT_NOINLINE void free_carefully(void *ptr)
         orphan_free(ptr);
         return;
     }
+    if (ends_beside(ptr)) {
+        record_end(ptr, t_mt.depth);
+        return;
+    }
     uint32_t own = mt_own_depth();
     t_mt.depth -= own;
     if (!mt_gate_enter()) {
         t_mt.depth += own;
         return;
     }
-    struct mt_thread *t = t_mt.thread;
-    bool begun = mt_section_begins(t);
-    if (begun && mt_mode() == MT_MODE_AGGREGATE) {
-        mt_aggregate_free(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr);
-    } else if (begun && (mt_mode() != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
-        record_free(t, MT_EVENT_FREE, ptr);
-    }
-    mt_section_ends(t, own);
+    record_end(ptr, own);
 }
 
 void mt_engine_free(void *ptr)
@@ -274,11 +291,12 @@ void mt_engine_free(void *ptr)
 /* Bits of a thread's realloc_plan, between begin and end of a realloc. */
 enum { REALLOC_OLD_TRACKED = 1, REALLOC_NEW_SAMPLED = 2 };
 
-/* A block of the program's is given another size inside work of ours (CPython does that to frames it keeps): the sample ends
- * here, what becomes of the block is none. */
-static MT_COLD void end_sample_of_own(void *old)
+/* A block of the program's is given another size inside work of ours (CPython does that to frames it keeps), or in a guarded
+ * call about another block: it ends here, what becomes of it is not recorded. */
+static MT_COLD void end_unseen(void *old)
 {
-    if (mt_own_depth() != 0 && mt_gate_mode() == MT_MODE_SAMPLE && mt_engine_may_track(old)) {
+    bool sample_of_own = mt_own_depth() != 0 && mt_gate_mode() == MT_MODE_SAMPLE;
+    if ((sample_of_own || ends_beside(old)) && mt_engine_may_track(old)) {
         free_carefully(old);
     }
 }
@@ -290,7 +308,7 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
         restore_countdown(exact, size);
     }
     if (!mt_gate_enter()) {
-        end_sample_of_own(old);
+        end_unseen(old);
         return MT_SKIP;
     }
     struct mt_thread *t = t_mt.thread;
@@ -311,6 +329,7 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
     if ((t->realloc_plan & REALLOC_OLD_TRACKED) != 0 && mt_mode() != MT_MODE_AGGREGATE) {
         record_free(t, MT_EVENT_REALLOC_OLD, old);
     }
+    t_mt.ending = (uint64_t)(uintptr_t)old;
     mt_section_ends(t, 1);
     return MT_RECORD;
 }
@@ -368,6 +387,7 @@ void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_alloca
     } else if (begun) {
         finish_realloc(t, old, new_ptr, size, allocator, regs);
     }
+    t_mt.ending = 0;
     mt_countdown_settle();
     mt_section_ends(t, 0);
 }

@@ -44,6 +44,8 @@ struct mt_tls {
                        (MT_DEPTH_RECORDING): inside the recorder, where only a signal handler can call. Units of
                        MT_DEPTH_OWN: mt_engine_enter_own */
     uint32_t state; /* enum mt_thread_state; next to depth: both are tested with one load */
+    uint64_t ending; /* the block the guarded call ends, with the headers that may be in front of it; 0: it ends none.
+                        See mt_engine_enter_end */
 };
 enum { MT_DEPTH_RECORDING = INT32_MIN, MT_DEPTH_OWN = 1 << 16, MT_COUNTDOWN_CHUNK = 256 * 1024 };
 extern __thread struct mt_tls t_mt __attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -105,7 +107,7 @@ void mt_engine_free(void *ptr);
 
 /* realloc(old, size), both non-zero: always take this path in the hook when mt_engine_counts(size) or
  * mt_engine_may_track(old). begin before the real call, end after it with its result (NULL: failed, old block stays).
- * If begin says MT_SKIP do not call end. */
+ * If begin says MT_SKIP do not call end. MT_RECORD: old is the block that the guarded call ends, see mt_engine_enter_end. */
 enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted);
 void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_allocator allocator,
                            const struct mt_frame_regs *regs);
@@ -123,6 +125,31 @@ void mt_engine_note_unmap(void *addr, size_t bytes);
 /* Guard for hooks that call into libc on our own account (dlopen wrapper, pthread_create …). */
 MT_INLINE void mt_engine_enter(void) { t_mt.depth++; }
 MT_INLINE void mt_engine_leave(void) { t_mt.depth--; }
+/* Guard for the real call that ends ptr, which has been recorded. Frees inside it are recorded unless they are of ptr: who
+ * stands between the hook and the allocator (tracemalloc, another tool) gives memory of his own back on the way. headers:
+ * how many headers of 16 bytes may lie between what is freed in the end and ptr (Python's debug hooks), at most 7. Where
+ * such guards nest, the outer block is forgotten: at worst its end is recorded twice, before its memory is given back. */
+MT_INLINE void mt_engine_enter_end(const void *ptr, unsigned headers)
+{
+    t_mt.ending = (uint64_t)(uintptr_t)ptr | headers;
+    t_mt.depth++;
+}
+/* Is ptr that block, as the allocator knows it? */
+MT_INLINE bool mt_engine_is_ending(const void *ptr)
+{
+    uint64_t before = (t_mt.ending & ~(uint64_t)7) - (uint64_t)(uintptr_t)ptr;
+    return t_mt.ending != 0 && before <= (t_mt.ending & 7) * 16;
+}
+/* The same for a realloc that is recorded: between begin and the real call. */
+MT_INLINE void mt_engine_expect_headers(unsigned headers)
+{
+    t_mt.ending |= headers;
+}
+MT_INLINE void mt_engine_leave_end(void)
+{
+    t_mt.ending = 0;
+    t_mt.depth--;
+}
 /* The same around a longer piece of work of ours in a thread of the program (a snapshot taken from Python): what is allocated
  * in between brings the program's next sample no nearer, and blocks of the program that end in between (garbage is collected
  * then too) are seen to end. They nest. Context: [agent]. */

@@ -44,9 +44,9 @@ static void *realloc_to_nothing(void *old, bool counted, const struct mt_origina
 {
     mt_engine_free(old);
     if (!counted || mt_engine_begin(0) == MT_SKIP) {
-        mt_engine_enter(); /* an allocator that calls free here must not be heard twice */
+        mt_engine_enter_end(old, 0); /* an allocator that calls free here must not be heard twice */
         void *ptr = real->realloc(old, 0);
-        mt_engine_leave();
+        mt_engine_leave_end();
         return ptr;
     }
     void *ptr = real->realloc(old, 0);
@@ -84,9 +84,9 @@ MT_NOINLINE void mt_alloc_cfree(void *ptr, const struct mt_originals *real)
     if (ptr != NULL) {
         mt_engine_free(ptr);
     }
-    mt_engine_enter();
+    mt_engine_enter_end(ptr, 0);
     real->cfree(ptr);
-    mt_engine_leave();
+    mt_engine_leave_end();
 }
 
 MT_NOINLINE void mt_alloc_free_sized(void *ptr, size_t size, const struct mt_originals *real)
@@ -94,9 +94,9 @@ MT_NOINLINE void mt_alloc_free_sized(void *ptr, size_t size, const struct mt_ori
     if (ptr != NULL) {
         mt_engine_free(ptr);
     }
-    mt_engine_enter();
+    mt_engine_enter_end(ptr, 0);
     real->free_sized(ptr, size);
-    mt_engine_leave();
+    mt_engine_leave_end();
 }
 
 MT_NOINLINE void mt_alloc_free_aligned_sized(void *ptr, size_t alignment, size_t size, const struct mt_originals *real)
@@ -104,9 +104,9 @@ MT_NOINLINE void mt_alloc_free_aligned_sized(void *ptr, size_t alignment, size_t
     if (ptr != NULL) {
         mt_engine_free(ptr);
     }
-    mt_engine_enter();
+    mt_engine_enter_end(ptr, 0);
     real->free_aligned_sized(ptr, alignment, size);
-    mt_engine_leave();
+    mt_engine_leave_end();
 }
 
 MT_NOINLINE int mt_alloc_posix_memalign(void **ret_ptr, size_t alignment, size_t size, const struct mt_originals *real)

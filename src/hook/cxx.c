@@ -73,9 +73,9 @@ MT_HOOK_NEW_ARRAY_TABLE(RECORDED_ARRAY)
         if (ptr != NULL) {                                                                                             \
             mt_engine_free(ptr);                                                                                       \
         }                                                                                                              \
-        mt_engine_enter(); /* it may reach free through a hooked slot */                                               \
+        mt_engine_enter_end(ptr, 0); /* it may reach free through a hooked slot */                                     \
         real->name arguments;                                                                                          \
-        mt_engine_leave();                                                                                             \
+        mt_engine_leave_end();                                                                                         \
     }
 MT_HOOK_DELETE_TABLE(RECORDED_DELETE)
 

@@ -4,7 +4,8 @@
  *  - malloc and calloc of a size pymalloc serves are counted here; others are tail-jumped and counted by malloc's hook.
  *    (An empty block is served by malloc(1): here it counts 0 bytes, under the guard when it is recorded.)
  *  - free is recorded here for every block, whoever counted it, and the real free runs under the guard: for a large block
- *    it ends in the hooked free, which must not record it again.
+ *    it ends in the hooked free, which must not record it again. Other blocks that are freed on the way are recorded:
+ *    tracemalloc forgets a block inside the free and the realloc below us, and gives its own notes on it back.
  *  - realloc always runs under the guard and is recorded here as a whole. pymalloc moves a growing block from its pool to
  *    malloc, but leaves a shrinking malloc block with malloc whatever its new size: only the outcome is certain, not who
  *    serves it. Python's realloc to 0 bytes gives a block, never NULL.
@@ -58,9 +59,9 @@ static MT_NOINLINE void recorded_free(const struct mt_python_layer *layer, void 
     if (ptr != NULL) {
         mt_engine_free(ptr);
     }
-    mt_engine_enter();
+    mt_engine_enter_end(ptr, layer->headers);
     real->free(real->ctx, ptr);
-    mt_engine_leave();
+    mt_engine_leave_end();
 }
 
 /* What a guarding layer does with a block it need not record. */
@@ -92,16 +93,22 @@ static void *realloc_under_guard(const struct mt_python_layer *layer, void *old,
     return ptr;
 }
 
+static void *unrecorded_realloc(const struct mt_python_layer *layer, void *old, size_t size)
+{
+    mt_engine_enter_end(old, layer->headers);
+    void *ptr = realloc_under_guard(layer, old, size);
+    mt_engine_leave_end();
+    return ptr;
+}
+
 static MT_NOINLINE void *recorded_realloc(const struct mt_python_layer *layer, void *old, size_t size, bool counted)
 {
     MT_CAPTURE_CALLER(regs);
     size_t served = size == 0 ? 1 : size;
     if (mt_engine_begin_realloc(old, served, counted) == MT_SKIP) {
-        mt_engine_enter();
-        void *ptr = realloc_under_guard(layer, old, size);
-        mt_engine_leave();
-        return ptr;
+        return unrecorded_realloc(layer, old, size);
     }
+    mt_engine_expect_headers(layer->headers);
     void *ptr = realloc_under_guard(layer, old, size);
     enum mt_allocator allocator = is_counted_here(layer, served) ? layer->allocator : MT_ALLOCATOR_REALLOC;
     mt_engine_end_realloc(old, ptr, served, allocator, &regs);
@@ -143,10 +150,7 @@ MT_INLINE void *hook_realloc(const struct mt_python_layer *layer, void *ctx, voi
     if (counted || mt_engine_may_track(old)) {
         return recorded_realloc(layer, old, size, counted);
     }
-    mt_engine_enter();
-    void *ptr = realloc_under_guard(layer, old, size);
-    mt_engine_leave();
-    return ptr;
+    return unrecorded_realloc(layer, old, size);
 }
 
 MT_INLINE void hook_free(const struct mt_python_layer *layer, void *ctx, void *ptr)

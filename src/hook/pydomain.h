@@ -35,6 +35,7 @@ struct mt_python_layer {
     struct mt_python_allocator original;
     size_t largest; /* sizes up to this are counted here, larger ones by malloc's hook */
     enum mt_allocator allocator;
+    unsigned headers; /* at most so many headers of 16 bytes lie between malloc's block and the one handed out */
 };
 
 extern struct mt_python_layer mt_g_python_layers[MT_PYTHON_LAYERS][MT_PYTHON_DOMAIN__COUNT];

@@ -2,8 +2,10 @@
  *
  * Decides: which allocator Python uses and so which sizes are counted here, whether our wrappers are still in the chain,
  * and when to put them there again. Being below another wrapper is being in the chain: tracemalloc and Python's debug
- * hooks keep what they wrap in a struct that their ctx leads to, and that is followed. A wrapper we cannot see through
- * gets a new layer of ours above it; in exact mode the guard keeps the two layers from counting twice.
+ * hooks keep what they wrap in a struct that their ctx leads to, and that is followed. Our place is always the same, directly
+ * above the allocator and Python's debug hooks: where tracemalloc was there first, we go below it, into the struct it
+ * keeps (why: docs/decisions/0016). A wrapper of somebody else's gets a layer of ours above it, and the guard keeps a layer
+ * of ours that he may hide from counting a second time.
  */
 #include "hook/pymem.h"
 
@@ -20,6 +22,7 @@
 
 /* CPython's SMALL_REQUEST_THRESHOLD, the same in 3.8 to 3.15. */
 enum { PYMALLOC_LARGEST = 512, WRAPPING_DEPTH_MAX = 8 };
+enum { DEBUG_HEADERS = 2 }; /* Python's debug hooks, of the domain and of RAW below it: 16 bytes each */
 enum { PYTHON_DOMAIN_RAW = 0, PYTHON_DOMAIN_MEM = 1 }; /* PyMemAllocatorDomain; OBJ follows MEM */
 
 /* PyObjectArenaAllocator */
@@ -35,6 +38,7 @@ static struct {
     void (*get_arena)(struct arena_allocator *ret);
     void (*set_arena)(const struct arena_allocator *allocator);
     int (*may_call)(void); /* PyGILState_Check: 1 with the GIL, and before there is one */
+    uint64_t low, high;    /* the object that holds Python */
     bool free_threaded;
     bool installed;
     bool used[MT_PYTHON_LAYERS][MT_PYTHON_DOMAIN__COUNT]; /* layers that have an original */
@@ -65,11 +69,14 @@ struct step {
 static struct step step_down(const struct mt_python_allocator *allocator)
 {
     const uint64_t *words = allocator->ctx;
-    if (words == NULL || (uintptr_t)words % sizeof *words != 0 ||
-        !mt_elf_is_data((uint64_t)(uintptr_t)words, sizeof *words + sizeof *allocator)) {
+    uint64_t address = (uint64_t)(uintptr_t)words;
+    if (words == NULL || address % sizeof *words != 0 || !mt_elf_is_data(address, sizeof *allocator)) {
         return (struct step){ NULL, false };
     }
     bool debug = words[0] == 'r' || words[0] == 'm' || words[0] == 'o';
+    if (debug && !mt_elf_is_data(address, sizeof *words + sizeof *allocator)) {
+        return (struct step){ NULL, false };
+    }
     return (struct step){ (const struct mt_python_allocator *)(const void *)(debug ? words + 1 : words), debug };
 }
 
@@ -83,6 +90,57 @@ static bool in_chain(const struct mt_python_allocator *outermost, enum mt_python
         at = step_down(at).below;
     }
     return false;
+}
+
+static bool is_pythons(uint64_t address)
+{
+    return address >= g_python.low && address < g_python.high;
+}
+
+static bool is_pythons_function(mt_function function)
+{
+    return is_pythons((uint64_t)(uintptr_t)function);
+}
+
+/* Python has two wrappers of its own; the one that is not the debug hooks is tracemalloc. The struct it keeps, or NULL. */
+static struct mt_python_allocator *kept_by_tracemalloc(const struct mt_python_allocator *allocator)
+{
+    struct step step = step_down(allocator);
+    bool is_tracemalloc = step.below != NULL && !step.debug && step.below->malloc != NULL &&
+                          is_pythons_function((mt_function)allocator->malloc) &&
+                          is_pythons((uint64_t)(uintptr_t)allocator->ctx);
+    return is_tracemalloc ? allocator->ctx : NULL;
+}
+
+/* Where our wrapper of a domain is or belongs. */
+struct place {
+    struct mt_python_allocator *kept; /* in tracemalloc's hands; NULL: Python's own record */
+    struct mt_python_allocator holds; /* what is there now */
+};
+
+static struct place place_of(enum mt_python_domain domain)
+{
+    struct place place = { .kept = NULL };
+    g_python.get(PYTHON_DOMAIN_MEM + (int)domain, &place.holds);
+    struct mt_python_allocator *kept = kept_by_tracemalloc(&place.holds);
+    for (int depth = 0; kept != NULL && depth < WRAPPING_DEPTH_MAX; depth++) {
+        place = (struct place){ kept, *kept };
+        kept = kept_by_tracemalloc(&place.holds);
+    }
+    return place;
+}
+
+/* The ctx stays, so that who reads the struct meanwhile finds a valid mixture (pydomain.h). */
+static void put(enum mt_python_domain domain, const struct place *place, struct mt_python_allocator allocator)
+{
+    if (place->kept == NULL) {
+        g_python.set(PYTHON_DOMAIN_MEM + (int)domain, &allocator);
+        return;
+    }
+    mt_store_release(&place->kept->malloc, allocator.malloc);
+    mt_store_release(&place->kept->calloc, allocator.calloc);
+    mt_store_release(&place->kept->realloc, allocator.realloc);
+    mt_store_release(&place->kept->free, allocator.free);
 }
 
 /* ---- what Python uses ----------------------------------------------------------------------------------------------- */
@@ -157,6 +215,7 @@ static void find_functions(void)
         (void (*)(const struct arena_allocator *))(uintptr_t)mt_elf_lookup("PyObject_SetArenaAllocator");
     g_python.may_call = (int (*)(void))(uintptr_t)mt_elf_lookup("PyGILState_Check");
     g_python.free_threaded = is_free_threaded();
+    (void)mt_elf_range_of((uint64_t)(uintptr_t)g_python.set, &g_python.low, &g_python.high);
 }
 
 static bool has_functions(void)
@@ -181,13 +240,22 @@ static void end_change(void)
 
 /* ---- wrapping ------------------------------------------------------------------------------------------------------- */
 
-static void describe(struct mt_python_layer *layer, const struct mt_python_allocator *original, struct kind kind,
-                     enum mt_python_domain domain)
+/* What we put above somebody else's wrapper guards as well, and counts every size: what is below is not known. */
+static bool is_guarding(const struct mt_python_allocator *original, struct kind kind)
 {
-    bool all = kind.debug || kind.family == FAMILY_MIMALLOC;
-    layer->original = *original;
-    layer->allocator = domain == MT_PYTHON_MEM ? MT_ALLOCATOR_PYMEM_MEM : MT_ALLOCATOR_PYMEM_OBJECT;
-    layer->largest = all ? SIZE_MAX : PYMALLOC_LARGEST;
+    return kind.debug || !is_pythons_function((mt_function)original->malloc);
+}
+
+static struct mt_python_layer describe(const struct mt_python_allocator *original, struct kind kind,
+                                       enum mt_python_domain domain)
+{
+    bool all = is_guarding(original, kind) || kind.family == FAMILY_MIMALLOC;
+    return (struct mt_python_layer){
+        .original = *original,
+        .largest = all ? SIZE_MAX : PYMALLOC_LARGEST,
+        .allocator = domain == MT_PYTHON_MEM ? MT_ALLOCATOR_PYMEM_MEM : MT_ALLOCATOR_PYMEM_OBJECT,
+        .headers = kind.debug ? DEBUG_HEADERS : 0,
+    };
 }
 
 static bool is_same_layer(const struct mt_python_layer *a, const struct mt_python_layer *b)
@@ -196,10 +264,10 @@ static bool is_same_layer(const struct mt_python_layer *a, const struct mt_pytho
 }
 
 /* The layer that already describes this original, else a new one; MT_PYTHON_LAYERS when none is left. */
-static unsigned layer_for(const struct mt_python_layer *wanted, struct kind kind, enum mt_python_domain domain)
+static unsigned layer_for(const struct mt_python_layer *wanted, bool guarding, enum mt_python_domain domain)
 {
-    unsigned first = kind.debug ? MT_PYTHON_PLAIN_LAYERS : 0;
-    unsigned end = kind.debug ? MT_PYTHON_LAYERS : MT_PYTHON_PLAIN_LAYERS;
+    unsigned first = guarding ? MT_PYTHON_PLAIN_LAYERS : 0;
+    unsigned end = guarding ? MT_PYTHON_LAYERS : MT_PYTHON_PLAIN_LAYERS;
     for (unsigned layer = first; layer < end; layer++) {
         if (!g_python.used[layer][domain]) {
             mt_g_python_layers[layer][domain] = *wanted;
@@ -215,25 +283,35 @@ static unsigned layer_for(const struct mt_python_layer *wanted, struct kind kind
 
 static bool wrap(enum mt_python_domain domain, struct kind kind)
 {
-    struct mt_python_allocator current = { 0 };
-    g_python.get(PYTHON_DOMAIN_MEM + (int)domain, &current);
-    if (current.malloc == NULL) {
+    struct mt_python_allocator outermost = { 0 };
+    g_python.get(PYTHON_DOMAIN_MEM + (int)domain, &outermost);
+    if (outermost.malloc == NULL) {
         return false;
     }
-    if (in_chain(&current, domain)) {
+    if (in_chain(&outermost, domain)) {
         return true;
     }
-    struct mt_python_layer wanted;
-    describe(&wanted, &current, kind, domain);
-    unsigned layer = layer_for(&wanted, kind, domain);
+    struct place place = place_of(domain);
+    struct mt_python_layer wanted = describe(&place.holds, kind, domain);
+    unsigned layer = layer_for(&wanted, is_guarding(&place.holds, kind), domain);
     if (layer == MT_PYTHON_LAYERS) {
         return false;
     }
     struct mt_python_allocator ours = mt_python_wrappers(layer, domain);
-    ours.ctx = current.ctx;
+    ours.ctx = place.holds.ctx;
     mt_fence_seq_cst(); /* the layer before the functions that read it */
-    g_python.set(PYTHON_DOMAIN_MEM + (int)domain, &ours);
+    put(domain, &place, ours);
     return true;
+}
+
+static void unwrap(enum mt_python_domain domain)
+{
+    struct place place = place_of(domain);
+    for (unsigned layer = 0; layer < MT_PYTHON_LAYERS; layer++) {
+        if (mt_python_wrappers(layer, domain).malloc == place.holds.malloc) {
+            put(domain, &place, mt_g_python_layers[layer][domain].original);
+        }
+    }
 }
 
 static bool needs_wrapping(enum mt_python_domain domain)
@@ -380,13 +458,7 @@ void mt_pymem_uninstall(void)
         return;
     }
     for (int i = 0; i < MT_PYTHON_DOMAIN__COUNT; i++) {
-        struct mt_python_allocator current = { 0 };
-        g_python.get(PYTHON_DOMAIN_MEM + i, &current);
-        for (unsigned layer = 0; layer < MT_PYTHON_LAYERS; layer++) {
-            if (mt_python_wrappers(layer, (enum mt_python_domain)i).malloc == current.malloc) {
-                g_python.set(PYTHON_DOMAIN_MEM + i, &mt_g_python_layers[layer][i].original);
-            }
-        }
+        unwrap((enum mt_python_domain)i);
     }
     unwrap_arenas();
     mt_owner_set_arenas(0, 0);

@@ -45,6 +45,7 @@ __attribute__((destructor)) static void fake_agent_end(void)
         return;
     }
     mt_engine_enter();
+    fake_engine_stop(); /* what is allocated for the report is not in it */
     char own[sizeof g_report + 16]; /* processes of a pipeline may end together: each report is whole, the last one stays */
     snprintf(own, sizeof own, "%s.%d", g_report, (int)getpid());
     int fd = open(own, O_WRONLY | O_CREAT | O_TRUNC, 0600);

@@ -146,9 +146,15 @@ void mt_engine_abandon(void)
     leave();
 }
 
+/* As the real one: what a guarded call ends besides its own block is recorded. */
+static bool ends_beside(const void *ptr)
+{
+    return t_mt.depth != 0 && g_on && !mt_engine_is_ending(ptr);
+}
+
 void mt_engine_free(void *ptr)
 {
-    if (may_enter(0)) {
+    if (may_enter(0) || ends_beside(ptr)) {
         add(remove_block(ptr) ? &mt_g_fake.frees : &mt_g_fake.unknown_frees, 1);
     }
 }
@@ -157,9 +163,13 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
 {
     (void)counted;
     if (!may_enter(counted ? size : 0)) {
+        if (ends_beside(old)) {
+            mt_engine_free(old);
+        }
         return MT_SKIP;
     }
     t_mt.depth++;
+    t_mt.ending = (uint64_t)(uintptr_t)old;
     if (remove_block(old)) {
         add(&mt_g_fake.frees, 1);
     }
@@ -169,6 +179,7 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
 void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_allocator allocator,
                            const struct mt_frame_regs *regs)
 {
+    t_mt.ending = 0;
     if (new_ptr == NULL) {
         insert_block(old, 1);
         mt_g_fake.frees--;

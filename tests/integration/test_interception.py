@@ -180,10 +180,10 @@ def test_python_is_counted_once_whatever_allocates(hooked, python, allocator):
         objects = books["pymem object"][0]
         assert (objects == 0) == (allocator in ("malloc", "malloc_debug"))
         if way == "preload":
-            # Where Python sets its allocator anew at start, one object is made before we are back, and pymalloc's own
-            # arena table (<= 3.9) is seen once from outside.
+            # Where Python sets its allocator anew at start, one object is made before we are back. pymalloc's own arena
+            # table (<= 3.9) begins inside a guarded call and is seen to end.
             slack = 0 if allocator in (None, "malloc", "malloc_debug") else 1
-            assert books["unknown_frees"] <= slack and books["counted_twice"] <= slack
+            assert books["unknown_frees"] <= 1 and books["counted_twice"] <= slack
             assert objects == 0 or objects > 30000
 
 

@@ -141,7 +141,6 @@ static void test_nested_calls_are_part_of_the_outer_one(void **state)
     assert_true(mt_engine_counts(64));
     assert_int_equal(mt_engine_begin(64), MT_RECORD);
     record(0x5000, 10);
-    forget(0x5000);
     MT_CAPTURE_CALLER(regs);
     mt_engine_end_alloc((void *)0x6000, 64, MT_ALLOCATOR_NEW, &regs);
     mt_engine_stop(MT_STATE_STOPPED);
@@ -150,6 +149,57 @@ static void test_nested_calls_are_part_of_the_outer_one(void **state)
     assert_int_equal(count, 1);
     assert_int_equal(events[0].addr, 0x6000);
     free(events);
+}
+
+static void end_guarded(uint64_t addr, unsigned headers, uint64_t beside)
+{
+    mt_engine_free((void *)(uintptr_t)addr);
+    mt_engine_enter_end((void *)(uintptr_t)addr, headers);
+    forget(beside);
+    forget(addr - headers * 16);
+    mt_engine_leave_end();
+}
+
+/* A wrapper below the hook forgets a block of his own on the way; what the hook recorded is not recorded again. */
+static void test_other_blocks_end_inside_a_guarded_free_and_realloc(void **state)
+{
+    (void)state;
+    static const uint64_t order[] = { 0x5000, 0x6000, 0x7040, 0x8000, 0x9000, 0x4000 };
+    assert_int_equal(start(MT_MODE_EXACT, 1, 0), MT_OK);
+    for (size_t i = 0; i < MT_COUNTOF(order); i++) {
+        record(order[i], 100);
+    }
+    end_guarded(0x5000, 0, 0x6000);
+    end_guarded(0x7040, 2, 0x8000);
+    MT_CAPTURE_CALLER(regs);
+    assert_true(mt_engine_counts(300));
+    assert_int_equal(mt_engine_begin_realloc((void *)0x9000, 300, true), MT_RECORD);
+    forget(0x4000);
+    forget(0x9000);
+    mt_engine_end_realloc((void *)0x9000, (void *)0x9000, 300, MT_ALLOCATOR_REALLOC, &regs);
+    forget(0x9000);
+    assert_int_equal(t_mt.depth, 0);
+    mt_engine_stop(MT_STATE_STOPPED);
+    size_t count = 0;
+    size_t frees = 0;
+    struct mt_event *events = read_events(g_path, &count, NULL);
+    for (size_t i = 0; i < count; i++) {
+        frees += events[i].kind == MT_EVENT_FREE;
+    }
+    assert_int_equal(count - frees, MT_COUNTOF(order) + 1);
+    assert_int_equal(frees, MT_COUNTOF(order) + 1);
+    free(events);
+}
+
+static void test_a_sample_ends_inside_a_guarded_call(void **state)
+{
+    (void)state;
+    assert_int_equal(start(MT_MODE_SAMPLE, 1, 0), MT_OK);
+    record(0x5000, 1000000);
+    record(0x6000, 1000000);
+    assert_int_equal(mt_engine_live_samples(), 2);
+    end_guarded(0x5000, 0, 0x6000);
+    assert_int_equal(mt_engine_live_samples(), 0);
 }
 
 static void realloc_to(uint64_t old, uint64_t to, size_t size)
@@ -273,9 +323,9 @@ static void test_blocks_of_the_program_end_under_the_guard_of_our_own_work(void 
     mt_engine_enter_own();
     mt_engine_enter_own();
     forget(0x10000);
-    mt_engine_enter(); /* inside a hook: not ours to record */
+    mt_engine_enter_end((void *)0x20000, 0); /* inside a hook that has recorded it */
     forget(0x20000);
-    mt_engine_leave();
+    mt_engine_leave_end();
     record(0x40000, 100000);
     mt_engine_leave_own();
     mt_engine_leave_own();
@@ -437,6 +487,8 @@ static const struct CMUnitTest tests[] = {
     ENGINE_TEST(test_exact_mode_records_every_call_in_order),
     ENGINE_TEST(test_a_trace_is_complete_without_being_stopped),
     ENGINE_TEST(test_nested_calls_are_part_of_the_outer_one),
+    ENGINE_TEST(test_other_blocks_end_inside_a_guarded_free_and_realloc),
+    ENGINE_TEST(test_a_sample_ends_inside_a_guarded_call),
     ENGINE_TEST(test_a_failed_realloc_leaves_the_old_block_alive),
     ENGINE_TEST(test_sample_mode_estimates_the_total_and_sees_every_end),
     ENGINE_TEST(test_a_realloc_of_a_sample_into_a_non_sample_ends_it),

@@ -226,7 +226,7 @@ static void test_free_of_null_reaches_the_real_one_and_no_book(void **state)
     assert_int_equal(mt_g_fake.unknown_frees, 0);
 }
 
-static void test_nothing_is_recorded_under_the_guard(void **state)
+static void test_no_block_begins_under_the_guard(void **state)
 {
     (void)state;
     mt_engine_enter();
@@ -235,7 +235,29 @@ static void test_nothing_is_recorded_under_the_guard(void **state)
     mt_bank0_free(ptr);
     mt_engine_leave();
     assert_int_equal(mt_g_fake.allocations[MT_ALLOCATOR_MALLOC], 0);
-    assert_int_equal(mt_g_fake.frees + mt_g_fake.unknown_frees, 0);
+    assert_int_equal(mt_g_fake.frees, 0);
+}
+
+static void test_a_recorded_block_ends_under_any_guard(void **state)
+{
+    (void)state;
+    void *freed = mt_bank0_malloc(10);
+    void *moved = mt_bank0_malloc(20);
+    void *ending = mt_bank0_malloc(30);
+    mt_engine_enter();
+    mt_bank0_free(freed);
+    moved = mt_bank0_realloc(moved, 2000);
+    mt_engine_leave();
+    assert_int_equal(mt_g_fake.live, 1);
+    mt_engine_free(ending);
+    mt_engine_enter_end(ending, 0);
+    mt_bank0_free(ending);
+    mt_engine_leave_end();
+    assert_int_equal(mt_g_fake.frees, 3);
+    assert_int_equal(mt_g_fake.unknown_frees, 0);
+    mt_engine_enter();
+    mt_bank0_free(moved);
+    mt_engine_leave();
 }
 
 static void test_the_fast_path_takes_the_size_off_the_countdown(void **state)
@@ -269,7 +291,8 @@ static const struct CMUnitTest tests[] = {
     HOOK_TEST(test_an_overflowing_reallocarray_fails_in_the_real_one),
     HOOK_TEST(test_a_failed_posix_memalign_leaves_the_pointer_alone),
     HOOK_TEST(test_free_of_null_reaches_the_real_one_and_no_book),
-    HOOK_TEST(test_nothing_is_recorded_under_the_guard),
+    HOOK_TEST(test_no_block_begins_under_the_guard),
+    HOOK_TEST(test_a_recorded_block_ends_under_any_guard),
     HOOK_TEST(test_the_fast_path_takes_the_size_off_the_countdown),
 };
 MT_TEST_MAIN(tests)

@@ -196,9 +196,70 @@ static void test_nested_calls_leave_the_countdown_alone(void **state)
     assert_int_equal(t_mt.left, 498900);
     ptr = g_wrapped.realloc(g_wrapped.ctx, ptr, 3000); /* ends in the hooked realloc */
     assert_int_equal(t_mt.left, 495900);
-    mt_engine_enter();
+    mt_engine_enter_end(ptr, 0);
     give(ptr);
-    mt_engine_leave();
+    mt_engine_leave_end();
+}
+
+/* A wrapper between us and the pool that keeps a note on each block, in memory of malloc's: as tracemalloc does for those
+ * that were there before it, it forgets the note inside free and realloc. */
+static struct note {
+    void *block;
+    void *memory;
+} g_notes[BLOCKS];
+
+static void note(void *block)
+{
+    size_t i = 0;
+    while (g_notes[i].block != NULL) {
+        i++;
+    }
+    g_notes[i] = (struct note){ block, mt_bank0_malloc(48) };
+}
+
+static void forget_note(const void *block)
+{
+    for (size_t i = 0; block != NULL && i < BLOCKS; i++) {
+        if (g_notes[i].block == block) {
+            mt_bank0_free(g_notes[i].memory);
+            g_notes[i].block = NULL;
+        }
+    }
+}
+
+static void noting_free(void *ctx, void *ptr)
+{
+    pool_free(ctx, ptr);
+    forget_note(ptr);
+}
+
+static void *noting_realloc(void *ctx, void *old, size_t size)
+{
+    void *ptr = pool_realloc(ctx, old, size);
+    forget_note(old);
+    return ptr;
+}
+
+static void test_notes_of_a_wrapper_below_end_with_their_blocks(void **state)
+{
+    (void)state;
+    struct mt_python_layer *layer = &mt_g_python_layers[0][MT_PYTHON_OBJECT];
+    layer->original.free = noting_free;
+    layer->original.realloc = noting_realloc;
+    static const size_t sizes[] = { 1, 100, 512, 513, 5000 };
+    for (size_t i = 0; i < MT_COUNTOF(sizes); i++) {
+        void *freed = take(sizes[i]);
+        note(freed);
+        void *moved = take(sizes[i]);
+        note(moved);
+        assert_int_equal(mt_g_fake.live, 4);
+        give(freed);
+        moved = g_wrapped.realloc(g_wrapped.ctx, moved, 1000);
+        assert_int_equal(mt_g_fake.live, 1);
+        assert_int_equal(mt_g_fake.live_bytes, 1000);
+        give(moved);
+        assert_int_equal(mt_g_fake.live, 0);
+    }
 }
 
 /* A guarding layer sits above Python's debug hooks: blocks begin inside malloc's. */
@@ -218,6 +279,7 @@ static void test_a_guarding_layer_counts_every_size_once(void **state)
     struct mt_python_layer *layer = &mt_g_python_layers[MT_PYTHON_PLAIN_LAYERS][MT_PYTHON_OBJECT];
     *layer = mt_g_python_layers[0][MT_PYTHON_OBJECT];
     layer->largest = SIZE_MAX;
+    layer->headers = 1;
     layer->original.malloc = debug_malloc;
     layer->original.free = debug_free;
     g_wrapped = mt_python_wrappers(MT_PYTHON_PLAIN_LAYERS, MT_PYTHON_OBJECT);
@@ -235,9 +297,9 @@ static void test_a_guarding_layer_counts_every_size_once(void **state)
     t_mt.left = 500000;
     void *unrecorded = take(5000);
     assert_int_equal(t_mt.left, 495000); /* once, although the size went to malloc as well */
-    mt_engine_enter();
+    mt_engine_enter_end(unrecorded, 1);
     give(unrecorded);
-    mt_engine_leave();
+    mt_engine_leave_end();
 }
 
 #define HOOK_TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
@@ -247,6 +309,7 @@ static const struct CMUnitTest tests[] = {
     HOOK_TEST(test_free_of_null_is_harmless),
     HOOK_TEST(test_books_balance_after_any_sequence),
     HOOK_TEST(test_nested_calls_leave_the_countdown_alone),
+    HOOK_TEST(test_notes_of_a_wrapper_below_end_with_their_blocks),
     HOOK_TEST(test_a_guarding_layer_counts_every_size_once),
 };
 MT_TEST_MAIN(tests)
