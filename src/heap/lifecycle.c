@@ -187,3 +187,11 @@ void mt_engine_exit_seen(void)
     mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
     mt_store_release(&g_mt.header->state, (uint32_t)MT_STATE_ENDED);
 }
+
+void mt_engine_end_seen(void)
+{
+    if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child() || g_mt.header == NULL) {
+        return;
+    }
+    mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
+}

@@ -242,3 +242,16 @@ int HOOK(pthread_create)(unsigned long *ret_thread, const void *attr, void *(*st
 {
     return mt_thread_create(ret_thread, attr, start, arg, REAL);
 }
+
+/* The end of a fork child, as a rule. Context also: a vfork child, on its parent's memory. */
+void HOOK(_exit)(int status)
+{
+    mt_engine_end_seen();
+    REAL->_exit(status);
+}
+
+void HOOK(_Exit)(int status)
+{
+    mt_engine_end_seen();
+    REAL->_Exit(status);
+}

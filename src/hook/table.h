@@ -94,8 +94,14 @@ enum { MT_BANKS = 3 };
     X(int, pthread_create, (unsigned long *ret_thread, const void *attr, void *(*start)(void *), void *arg),           \
       (ret_thread, attr, start, arg))
 
+/* Ends of the process that run no exit handlers. */
+#define MT_HOOK_END_TABLE(X)                                                                                           \
+    X(void, _exit, (int status), (status))                                                                             \
+    X(void, _Exit, (int status), (status))
+
 #define MT_HOOK_TABLE(X)                                                                                               \
-    MT_HOOK_ALLOC_TABLE(X) MT_HOOK_CXX_TABLE(X) MT_HOOK_RANGE_TABLE(X) MT_HOOK_LOADER_TABLE(X)
+    MT_HOOK_ALLOC_TABLE(X)                                                                                             \
+    MT_HOOK_CXX_TABLE(X) MT_HOOK_RANGE_TABLE(X) MT_HOOK_LOADER_TABLE(X) MT_HOOK_END_TABLE(X)
 
 typedef void (*mt_function)(void);
 

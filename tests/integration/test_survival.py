@@ -35,6 +35,12 @@ def test_a_killed_program_leaves_a_complete_trace(record, target):
     recording.assert_stats_follow()
 
 
+@pytest.mark.parametrize("how", ["_exit", "exit"])
+def test_the_end_of_a_program_is_in_its_trace(record, target, how):
+    trace = record(target("endings"), how, check=False).trace
+    assert trace.end_clock > 0
+
+
 def test_when_memtap_is_killed_too_the_trace_is_complete(target, tmp_path):
     """The whole process group dies at once, as from the OOM killer of a container."""
     path = tmp_path / "x.mtap"
