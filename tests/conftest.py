@@ -33,7 +33,7 @@ TARGETS = pathlib.Path(os.environ.get("MEMTAP_TARGETS", MEMTAP.parent.parent / "
 PYTHON_TARGETS = TESTS / "targets"
 PYENV = pathlib.Path(os.environ.get("PYENV_ROOT", pathlib.Path.home() / ".pyenv")) / "versions"
 VERSIONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
-OPTIONAL_TARGETS = ("rusty", "linked_jemalloc", "linked_tcmalloc", "linked_mimalloc", "linked_static_jemalloc",
+OPTIONAL_TARGETS = ("rusty", "linked_jemalloc", "linked_tcmalloc", "linked_mimalloc", "linked_static_", "own_throws_",
                     "holds_jemalloc", "holds_tcmalloc", "holds_mimalloc")  # need a compiler or library
 TIMEOUT_S = 300
 

@@ -49,6 +49,9 @@ static void leave_child_alone(char **envp)
 
 static void start_preloaded(void)
 {
+    if (g_config.wanted) {
+        mt_hooks_patch_own_allocators();
+    }
     bool hooked = mt_hooks_install(MT_HOOK_PRELOAD, g_config.wanted && g_config.asked.python_allocators) == MT_OK;
     mt_control_set_preloaded(hooked && g_config.wanted);
     if (!hooked || !g_config.wanted) {

@@ -103,9 +103,10 @@ static mt_status start_engine(struct mt_engine_config *engine)
     return mt_engine_start(engine);
 }
 
-static void note_version(void)
+static void note_process(void)
 {
     mt_engine_note("agent.version", MEMTAP_VERSION);
+    mt_hooks_note_own_allocators();
 }
 
 /* The tool may have rights that this process has not, or stand in another root. A full disk is full for it too. */
@@ -143,7 +144,7 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
         status = start_engine(&engine);
     }
     if (status == MT_OK) {
-        note_version();
+        note_process();
     }
 }
 
@@ -157,7 +158,7 @@ mt_status mt_recording_start(struct mt_engine_config wanted)
     memcpy(g_recording.path, wanted.path, length + 1);
     mt_status status = start_engine(&wanted);
     if (status == MT_OK) {
-        note_version();
+        note_process();
     } else if (status == MT_E_NOSPACE || status == MT_E_TOO_LARGE || status == MT_E_SIZE || status == MT_E_NOMEM) {
         (void)(mt_os_unlink(g_recording.path) == MT_OK); /* made, but nothing is in it */
     }

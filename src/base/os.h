@@ -42,6 +42,8 @@ size_t mt_os_page_bytes(void);
 
 /* Private anonymous zero pages, NORESERVE; length is rounded up to pages. */
 mt_status mt_os_map_anonymous(size_t bytes, void **ret_base) MT_CHECKED;
+/* The same at this very place, which must be free. */
+mt_status mt_os_map_anonymous_at(uint64_t address, size_t bytes, void **ret_base) MT_CHECKED;
 /* Shared mapping of a file range; offset must be page aligned. */
 mt_status mt_os_map_file(int fd, uint64_t offset, size_t bytes, bool writable, void **ret_base) MT_CHECKED;
 /* The same in the place of an existing mapping of ours, which it replaces at once. */
@@ -55,6 +57,8 @@ bool mt_os_advise_nohugepage(void *base, size_t bytes);
 /* Gives the memory of a range back to the kernel; it reads as zero afterwards (anonymous mappings). */
 void mt_os_discard(void *base, size_t bytes);
 bool mt_os_protect(void *base, size_t bytes, bool writable);
+/* Readable and executable, no longer writable; false when the kernel refuses. */
+bool mt_os_make_executable(void *base, size_t bytes);
 /* True when the 8 bytes at address can be read without a fault; touches nothing. About 0.1 us (rt_sigprocmask with an
  * invalid operation: the kernel copies the set before it looks at the operation). False also when the call is forbidden. */
 bool mt_os_is_readable(uint64_t address);
@@ -102,6 +106,8 @@ uint64_t mt_os_monotonic_coarse_ns(void); /* CLOCK_MONOTONIC_COARSE, 1-4 ms step
 uint64_t mt_os_realtime_ns(void);
 int mt_os_pid(void);
 int mt_os_tid(void);
+/* The process has no thread but the calling one, also none made by clone alone; false when that cannot be known. */
+bool mt_os_has_one_thread(void);
 void mt_os_yield(void);
 void mt_os_pause_ns(uint64_t ns); /* nanosleep, cut short by a signal */
 /* When it returns, every thread of the process has passed a full memory barrier (membarrier; where the kernel refuses, two

@@ -9,10 +9,12 @@
 #include "base/rawcall.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,6 +42,20 @@ static mt_status map(size_t bytes, int protection, int flags, int fd, uint64_t o
 mt_status mt_os_map_anonymous(size_t bytes, void **ret_base)
 {
     return map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, ret_base);
+}
+
+mt_status mt_os_map_anonymous_at(uint64_t address, size_t bytes, void **ret_base)
+{
+    long result = mt_raw6(SYS_mmap, (long)address, (long)bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (result == (long)address) {
+        *ret_base = (void *)result;
+        return MT_OK;
+    }
+    if (result > 0) { /* a kernel before 4.17 takes the place for a wish */
+        mt_os_unmap((void *)result, bytes);
+    }
+    return MT_E_NOMEM;
 }
 
 mt_status mt_os_map_file(int fd, uint64_t offset, size_t bytes, bool writable, void **ret_base)
@@ -83,6 +99,11 @@ void mt_os_discard(void *base, size_t bytes)
 bool mt_os_protect(void *base, size_t bytes, bool writable)
 {
     return mt_raw4(SYS_mprotect, (long)base, (long)bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, 0) == 0;
+}
+
+bool mt_os_make_executable(void *base, size_t bytes)
+{
+    return mt_raw4(SYS_mprotect, (long)base, (long)bytes, PROT_READ | PROT_EXEC, 0) == 0;
 }
 
 /* FUTEX_WAKE_OP adds 0 to a word atomically: it fails with EFAULT on a read-only page and changes nothing on any other.
@@ -131,6 +152,13 @@ int mt_os_pid(void)
 int mt_os_tid(void)
 {
     return (int)mt_raw4(SYS_gettid, 0, 0, 0, 0);
+}
+
+/* A folder has a link from its parent, one from itself, and one from each folder in it: here, threads. */
+bool mt_os_has_one_thread(void)
+{
+    struct stat task;
+    return mt_raw4(SYS_newfstatat, AT_FDCWD, (long)"/proc/self/task", (long)&task, 0) == 0 && task.st_nlink == 3;
 }
 
 void mt_os_yield(void)

@@ -36,15 +36,11 @@ __attribute__((used)) int mt_cxx_personality(int version, int actions, uint64_t 
     return UNWIND_CONTINUE;
 }
 
-/* Names the routine above for the function it stands in; 0x1b: 4-byte pc-relative. Only one call in such a function can
- * throw, and the guard is set there. */
-#define LEAVE_GUARD_WHEN_THROWN_THROUGH() __asm__ volatile(".cfi_personality 0x1b, mt_cxx_personality")
-
 /* Guarded even when it is not recorded: some operators (jemalloc before 5.3) do reach the hooked malloc. */
 #define RECORDED_NEW(allocator, name, parameters, arguments)                                                           \
     MT_NOINLINE void *mt_cxx_recorded_##name(MT_STRIP parameters, const struct mt_originals *real)                     \
     {                                                                                                                  \
-        LEAVE_GUARD_WHEN_THROWN_THROUGH();                                                                             \
+        MT_LEAVE_GUARD_WHEN_THROWN_THROUGH();                                                                          \
         MT_CAPTURE_CALLER(regs);                                                                                       \
         bool recorded = mt_engine_counts(size) && mt_engine_begin(size) == MT_RECORD;                                  \
         if (!recorded) {                                                                                               \

@@ -16,6 +16,7 @@
 #include "base/os.h"
 #include "hook/gotload.h"
 #include "hook/gotscan.h"
+#include "hook/own.h"
 
 #include <string.h>
 
@@ -98,11 +99,12 @@ static struct binding resolve(const struct mt_loaded *object, const struct mt_sl
 }
 
 /* With a preloaded agent, a definition between the executable and us belongs to a library preloaded before us: it may well
- * forward to us, and the call would be counted twice. And dlsym finds the exported hooks by itself. */
+ * forward to us, and the call would be counted twice. A function whose entry is patched counts by itself. And dlsym finds
+ * the exported hooks. */
 static bool may_replace(enum mt_hook_index index, const struct binding *binding)
 {
     bool earlier_preload = binding->definer->before_self && !binding->definer->executable;
-    if (g_got.preloaded && (earlier_preload || index == MT_HOOK_dlsym)) {
+    if (g_got.preloaded && (earlier_preload || index == MT_HOOK_dlsym || mt_own_is_patched(binding->target))) {
         return false;
     }
     return !mt_hook_is_cxx(index) || mt_elf_find(&binding->definer->elf, "malloc", mt_elf_gnu_hash("malloc")) != 0;

@@ -22,9 +22,7 @@ static void take_segment(struct mt_loaded *loaded, const struct dl_phdr_info *in
     }
 }
 
-/* Place, name and program headers; another file at the same place differs in at least one of them in practice, and the
- * build-id note, where there is one, settles it. */
-static uint64_t identify(const struct dl_phdr_info *info)
+uint64_t mt_loaded_identity(const struct dl_phdr_info *info)
 {
     uint64_t hash = mt_hash_pair(info->dlpi_addr, (uint64_t)(uintptr_t)info->dlpi_phdr);
     hash = mt_hash_pair(hash, mt_hash_bytes(info->dlpi_name, strlen(info->dlpi_name)));
@@ -53,7 +51,7 @@ void mt_loaded_add(struct mt_loaded_list *list, const struct dl_phdr_info *info)
     loaded.executable = list->count == 0;
     loaded.before_self = !list->seen_self;
     loaded.readable = mt_elf_from_phdr(info, &loaded.elf);
-    loaded.identity = identify(info);
+    loaded.identity = mt_loaded_identity(info);
     list->objects[list->count++] = loaded;
 }
 

@@ -28,6 +28,9 @@ struct mt_loaded_list {
     struct mt_loaded objects[MT_LOADED_MAX];
 };
 
+/* A number for the object: of its place, name and program headers; another file at the same place differs in at least one of
+ * them in practice, and the build-id note, where there is one, settles it. */
+uint64_t mt_loaded_identity(const struct dl_phdr_info *info);
 /* Appends what dl_iterate_phdr reports; beyond MT_LOADED_MAX objects are left out. */
 void mt_loaded_add(struct mt_loaded_list *list, const struct dl_phdr_info *info);
 /* The object holding address, or NULL. */

@@ -103,6 +103,39 @@ static uint32_t unhashed_count(const struct mt_elf_object *object)
     return 1 + (data > calls ? data : calls);
 }
 
+static bool is_one_of(const char *name, const char *const *names)
+{
+    while (*names != NULL && strcmp(*names, name) != 0) {
+        names++;
+    }
+    return *names != NULL;
+}
+
+/* A non-PIE executable hashes the stubs of what it imports. */
+static bool has_stub(const struct mt_elf_object *object, const char *name)
+{
+    uint32_t symbols[VERSIONS_MAX];
+    size_t count = object->gnu_hash != NULL ? mt_elf_named(object, name, mt_elf_gnu_hash(name), symbols, VERSIONS_MAX) : 0;
+    return count > 0 && object->symbols[symbols[0]].st_shndx == SHN_UNDEF;
+}
+
+bool mt_got_imports_any(const struct mt_elf_object *object, const char *const *names)
+{
+    uint32_t unhashed = unhashed_count(object);
+    for (uint32_t i = 1; i < unhashed; i++) {
+        const ElfW(Sym) *symbol = &object->symbols[i];
+        if (symbol->st_shndx == SHN_UNDEF && is_one_of(object->strings + symbol->st_name, names)) {
+            return true;
+        }
+    }
+    for (; *names != NULL; names++) {
+        if (has_stub(object, *names)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void find_wanted(const struct mt_elf_object *object, struct wanted *wanted)
 {
     uint32_t unhashed = unhashed_count(object);

@@ -23,4 +23,7 @@ typedef void (*mt_slot_visitor)(const struct mt_slot *slot, void *context);
 
 void mt_got_scan(const struct mt_elf_object *object, mt_slot_visitor visit, void *context);
 
+/* True when the object calls for one of these names, a list that ends with NULL. */
+bool mt_got_imports_any(const struct mt_elf_object *object, const char *const *names);
+
 #endif

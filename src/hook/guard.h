@@ -10,6 +10,10 @@
 
 #include "heap/engine.h"
 
+/* Names a personality routine that takes the guard down (cxx.c) for the function it stands in; 0x1b: 4-byte pc-relative.
+ * Only one call in such a function can throw, and the guard is set there. */
+#define MT_LEAVE_GUARD_WHEN_THROWN_THROUGH() __asm__ volatile(".cfi_personality 0x1b, mt_cxx_personality")
+
 MT_INLINE uint64_t mt_guard_save(void)
 {
     return t_mt.left;

@@ -23,6 +23,11 @@ bool mt_hooks_are_preloaded(void);
 /* Defined by agent/, or by nobody (tests of this folder): starts the agent. Called at the program's first hooked call when
  * the agent's constructor has not run by then. Context: [hook], one thread, the loader has relocated everything. */
 extern void mt_hooks_first_call(void) MT_HIDDEN __attribute__((weak));
+/* Patches allocators inside the program and its libraries, and those of libraries that come (own.h). Before mt_hooks_install,
+ * with MT_HOOK_PRELOAD only. */
+void mt_hooks_patch_own_allocators(void);
+/* Notes in the trace that has just begun which of them cannot be seen. */
+void mt_hooks_note_own_allocators(void);
 /* Puts the hooks in place. python_allocators: count Python's small objects one by one. MT_E_UNSUPPORTED when the process
  * has no malloc to forward to. Idempotent. */
 mt_status mt_hooks_install(enum mt_hook_method method, bool python_allocators) MT_CHECKED;

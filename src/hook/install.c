@@ -5,6 +5,7 @@
 #include "hook/hook.h"
 #include "hook/loader.h"
 #include "hook/originals.h"
+#include "hook/own.h"
 #include "hook/owner.h"
 #include "hook/pymem.h"
 
@@ -52,6 +53,18 @@ mt_status mt_hooks_install(enum mt_hook_method method, bool python_allocators)
     }
     mt_engine_leave();
     return status;
+}
+
+void mt_hooks_patch_own_allocators(void)
+{
+    mt_engine_enter();
+    mt_own_install();
+    mt_engine_leave();
+}
+
+void mt_hooks_note_own_allocators(void)
+{
+    mt_own_note();
 }
 
 void mt_hooks_uninstall(void)

@@ -15,6 +15,7 @@
 #include "heap/modules.h"
 #include "hook/elf.h"
 #include "hook/got.h"
+#include "hook/own.h"
 #include "hook/owner.h"
 #include "hook/pymem.h"
 
@@ -50,7 +51,8 @@ void mt_loader_start(void)
     mt_store_release(&g_seen_subs, now.subs);
 }
 
-void mt_loader_safe_point(void)
+/* came_alone: see mt_own_rescan. */
+static void look(bool came_alone)
 {
     struct generation now = { 0, 0 };
     if (!mt_objects_walk(read_generation, &now)) {
@@ -64,6 +66,7 @@ void mt_loader_safe_point(void)
     int saved = errno;
     mt_engine_enter();
     mt_modules_refresh();
+    mt_own_rescan(came_alone);
     mt_got_rescan();
     mt_owner_find_allocators();
     if (went) {
@@ -77,6 +80,11 @@ void mt_loader_safe_point(void)
     }
     mt_engine_leave();
     errno = saved;
+}
+
+void mt_loader_safe_point(void)
+{
+    look(false);
 }
 
 void mt_loader_on_load(void (*callback)(void))
@@ -139,8 +147,9 @@ MT_NOINLINE void *mt_loader_open(const char *file, int mode, const struct mt_ori
     if (caller_matters(file, address_of(__builtin_return_address(0)))) {
         return real->dlopen(file, mode); /* a tail jump: the return address stays the program's */
     }
+    uint64_t threads = mt_thread_created_count();
     void *handle = real->dlopen(file, mode);
-    mt_loader_safe_point();
+    look(threads == mt_thread_created_count());
     return handle;
 }
 

@@ -22,6 +22,8 @@ void mt_loader_safe_point(void);
 /* Called after objects came. One callback; NULL for none. Context: [agent] start. */
 void mt_loader_on_load(void (*callback)(void));
 
+/* Calls of pthread_create so far. */
+uint64_t mt_thread_created_count(void);
 /* Creates the key that tells of thread ends. Idempotent. Context: [agent] start. */
 void mt_thread_install(void);
 

@@ -6,7 +6,7 @@
 #include "hook/elf.h"
 #include "hook/originals.h"
 
-enum { ARENAS = MT_BANKS, RANGES };
+enum { ARENAS = MT_BANKS, INSIDES, INSIDES_MAX = 8, RANGES = INSIDES + INSIDES_MAX };
 
 /* A range of code; empty when both are 0. Writers: one at a time, in [agent] or under the loader hooks. Pairing H2: low is
  * made impossible first, high is stored, then low with release; low is read with acquire. */
@@ -14,7 +14,8 @@ struct code {
     uint64_t low, high;
 };
 
-static struct code g_code[RANGES]; /* one a bank, then the interpreter's */
+static struct code g_code[RANGES]; /* one a bank, then the interpreter's, then those of allocators inside objects */
+static unsigned g_insides;           /* in use. Writers: one at a time, under the loader's lock */
 
 static void publish(struct code *code, struct code now)
 {
@@ -36,12 +37,21 @@ enum mt_map_kind mt_owner_kind(uint64_t pc)
     if (holds(&g_code[ARENAS], pc)) {
         return MT_MAP_ARENA;
     }
-    for (unsigned bank = 0; bank < MT_BANKS; bank++) {
-        if (holds(&g_code[bank], pc)) {
+    for (unsigned i = 0; i < INSIDES + mt_load_relaxed(&g_insides); i++) {
+        if (i != ARENAS && holds(&g_code[i], pc)) {
             return MT_MAP_ALLOCATOR;
         }
     }
     return MT_MAP_ANONYMOUS;
+}
+
+void mt_owner_add_inside(uint64_t low, uint64_t high)
+{
+    unsigned count = mt_load_relaxed(&g_insides);
+    if (low < high && count < INSIDES_MAX) {
+        publish(&g_code[INSIDES + count], (struct code){ low, high });
+        mt_store_relaxed(&g_insides, count + 1);
+    }
 }
 
 void mt_owner_set_arenas(uint64_t low, uint64_t high)

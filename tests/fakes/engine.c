@@ -278,6 +278,13 @@ void mt_engine_fork_child(void)
     add(&mt_g_fake.forks, 1);
 }
 
+void mt_engine_note(const char *key, const char *value)
+{
+    (void)key;
+    (void)value;
+    add(&mt_g_fake.notes, 1);
+}
+
 void mt_modules_refresh(void)
 {
     add(&mt_g_fake.refreshes, 1);

@@ -24,6 +24,7 @@ struct fake_books {
     uint64_t thread_exits;
     uint64_t forks;
     uint64_t refreshes;
+    uint64_t notes;
     uint64_t last_pc; /* caller of the last recorded call */
 };
 extern struct fake_books mt_g_fake;

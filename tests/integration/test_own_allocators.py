@@ -1,0 +1,51 @@
+"""Allocators inside a program or a library, under names of their own: recorded at their entry points."""
+
+import pytest
+import tracereplay
+from conftest import run
+
+
+@pytest.mark.parametrize("name", ["own_prefixed", "own_prefixed_nopie"])
+def test_allocators_in_a_program_and_in_a_plugin_are_recorded(record, target, name):
+    """The plugin is loaded while another thread runs."""
+    program = [target(name), target("libown_plugin.so")]
+    recording = record(*program)
+    assert recording.stdout == run(program).stdout
+    recording.assert_truth()
+    recording.assert_stats_follow()
+
+
+@pytest.mark.parametrize("name", ["own_throws_jemalloc", "own_throws_tcmalloc"])
+def test_an_exception_out_of_an_allocator_leaves_no_guard(record, target, name):
+    recording = record(target(name))
+    recording.assert_truth()
+
+
+@pytest.mark.parametrize("mode", ["exact", "sample"])
+def test_what_the_allocator_maps_is_not_counted_beside_its_blocks(record, target, mode):
+    recording = record(target("own_prefixed"), mode=mode, options=["--rate", "64"] if mode == "sample" else [])
+    assert recording.stats["peak_bytes"] < 1 << 20  # blocks: some 100 KB; the mapping they come from has 64 MiB
+
+
+def test_a_program_that_nobody_records_is_not_touched(target):
+    """The agent is there, and nothing was asked for."""
+    agent = target("../bin/libmemtap-agent.so")
+    alone = run([target("own_prefixed")])
+    result = run([target("own_prefixed")], env={"LD_PRELOAD": agent})
+    assert (result.returncode, result.stdout) == (alone.returncode, alone.stdout)
+
+
+def test_a_free_that_does_nothing_is_left_alone(record, target):
+    """It is one byte long, and another function follows: what is allocated is recorded all the same."""
+    recording = record(target("linked_own_packed"))
+    found = tracereplay.by_case(recording.trace)
+    for case, row in recording.truth.items():
+        assert (found[case]["allocations"], found[case]["bytes"]) == (row["allocations"], row["bytes"])
+
+
+def test_an_allocator_that_cannot_be_patched_is_named(record, target):
+    recording = record(target("own_refused"), quiet=False)
+    sentence = "own_refused has an allocator of its own that memtap does not see"
+    assert recording.stdout == run([target("own_refused")]).stdout
+    assert sentence in recording.stderr.decode()
+    assert any(sentence in warning for warning in recording.stats["warnings"])
