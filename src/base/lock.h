@@ -16,6 +16,7 @@
 enum mt_lock_rank {
     MT_RANK_AGENT = 10,  /* agent state machine */
     MT_RANK_MODULES = 20, /* module map rebuild */
+    MT_RANK_TOUCH = 25, /* watched reservations */
     MT_RANK_AGGREGATE = 30,
     MT_RANK_LIVE = 40,  /* sampled-pointer table writers */
     MT_RANK_META = 50,  /* stack interning and the metadata stream */

@@ -96,6 +96,11 @@ void mt_os_discard(void *base, size_t bytes)
     (void)mt_raw4(SYS_madvise, (long)base, (long)bytes, MADV_DONTNEED, 0);
 }
 
+bool mt_os_resident(void *base, size_t bytes, unsigned char *ret_pages)
+{
+    return mt_raw4(SYS_mincore, (long)base, (long)bytes, (long)ret_pages, 0) == 0;
+}
+
 bool mt_os_protect(void *base, size_t bytes, bool writable)
 {
     return mt_raw4(SYS_mprotect, (long)base, (long)bytes, writable ? PROT_READ | PROT_WRITE : PROT_READ, 0) == 0;

@@ -6,6 +6,7 @@
  */
 #include "heap/meta.h"
 #include "heap/thread.h"
+#include "heap/touch.h"
 
 enum { RSS_INTERVAL_NS = 50 * 1000 * 1000, STATM_BYTES = 128 };
 
@@ -58,6 +59,7 @@ void mt_clock_ticked(uint64_t clock)
         mt_engine_stop(MT_STATE_STOPPED);
         return;
     }
+    mt_touch_ticked(clock);
     uint64_t bytes = resident_pages() * mt_os_page_bytes();
     if (bytes == 0 || !mt_meta_lock()) {
         return;

@@ -11,7 +11,9 @@
 #include "heap/gate.h"
 #include "heap/intern.h"
 #include "heap/livetab.h"
+#include "heap/rangelog.h"
 #include "heap/thread.h"
+#include "heap/touch.h"
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
@@ -406,27 +408,13 @@ enum mt_verdict mt_engine_begin_range(void)
 static void record_map(struct mt_thread *t, void *addr, size_t bytes, enum mt_map_kind kind, uint32_t stack)
 {
     uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)addr);
-    if (mt_mode() == MT_MODE_AGGREGATE) {
-        mt_aggregate_map(clock, (uint64_t)(uintptr_t)addr, bytes, kind, stack);
-    } else if (mt_journal_room(t)) {
-        mt_encode_map(&t->journal.encoder, kind, clock, (uint64_t)(uintptr_t)addr, bytes, stack);
-        mt_journal_commit(t);
-    } else {
-        mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
-    }
+    mt_rangelog_map(t, clock, (uint64_t)(uintptr_t)addr, bytes, kind, stack);
 }
 
 static void record_unmap(struct mt_thread *t, void *addr, size_t bytes, enum mt_map_kind kind)
 {
     uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)addr);
-    if (mt_mode() == MT_MODE_AGGREGATE) {
-        mt_aggregate_unmap(clock, (uint64_t)(uintptr_t)addr, bytes);
-    } else if (mt_journal_room(t)) {
-        mt_encode_unmap(&t->journal.encoder, kind, clock, (uint64_t)(uintptr_t)addr, bytes);
-        mt_journal_commit(t);
-    } else {
-        mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
-    }
+    mt_rangelog_unmap(t, clock, (uint64_t)(uintptr_t)addr, bytes, kind);
 }
 
 struct remap {
@@ -436,8 +424,29 @@ struct remap {
     size_t bytes;
 };
 
+/* Reserved; and whatever of it is touched from here on is heap. */
+static void record_untouched(struct mt_thread *t, void *addr, size_t bytes, uint32_t stack)
+{
+    bool watched = mt_touch_watch((uint64_t)(uintptr_t)addr, bytes, stack);
+    record_map(t, addr, bytes, watched ? MT_MAP_RESERVED : MT_MAP_ANONYMOUS, stack);
+}
+
+/* A watched mapping moves with what is touched of it. */
+static void record_watched_remap(struct mt_thread *t, const struct remap *r)
+{
+    uint32_t stack = mt_touch_stack((uint64_t)(uintptr_t)r->old);
+    mt_touch_forget((uint64_t)(uintptr_t)r->old, r->old_bytes);
+    record_unmap(t, r->old, r->old_bytes, MT_MAP_ANONYMOUS);
+    record_untouched(t, r->addr, r->bytes, stack);
+    mt_touch_look(t, (uint64_t)(uintptr_t)r->addr, r->bytes);
+}
+
 static void record_remap(struct mt_thread *t, const struct remap *r, uint32_t stack)
 {
+    if (mt_touch_watches((uint64_t)(uintptr_t)r->old, r->old_bytes)) {
+        record_watched_remap(t, r);
+        return;
+    }
     if (mt_mode() == MT_MODE_AGGREGATE) {
         uint64_t addr = (uint64_t)(uintptr_t)r->addr;
         mt_aggregate_remap(mt_clock_stamp(t, addr), (uint64_t)(uintptr_t)r->old, r->old_bytes, addr, r->bytes, stack);
@@ -451,9 +460,43 @@ void mt_engine_end_map(void *addr, size_t bytes, enum mt_map_kind kind, const st
 {
     struct mt_thread *t = t_mt.thread;
     if (mt_section_begins(t)) {
+        mt_touch_forget((uint64_t)(uintptr_t)addr, bytes); /* a fixed map over it */
         record_map(t, addr, bytes, kind, capture_stack(t, regs));
     }
     mt_section_ends(t, 0);
+}
+
+void mt_engine_end_map_untouched(void *addr, size_t bytes, const struct mt_frame_regs *regs)
+{
+    struct mt_thread *t = t_mt.thread;
+    if (mt_section_begins(t)) {
+        mt_touch_forget((uint64_t)(uintptr_t)addr, bytes);
+        record_untouched(t, addr, bytes, capture_stack(t, regs));
+    }
+    mt_section_ends(t, 0);
+}
+
+void mt_engine_end_access(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs)
+{
+    struct mt_thread *t = t_mt.thread;
+    if (mt_section_begins(t)) {
+        if (kind != MT_MAP_OPENED || !mt_touch_watches((uint64_t)(uintptr_t)addr, bytes)) {
+            record_map(t, addr, bytes, kind, capture_stack(t, regs));
+        }
+        if (kind == MT_MAP_EMPTIED) {
+            mt_touch_emptied(t, (uint64_t)(uintptr_t)addr, bytes);
+        }
+    }
+    mt_section_ends(t, 0);
+}
+
+void mt_engine_note_pages(void *addr, size_t bytes)
+{
+    struct mt_thread *t = t_mt.thread;
+    if (mt_section_begins(t)) {
+        mt_touch_look(t, (uint64_t)(uintptr_t)addr, bytes);
+    }
+    mt_section_ends(t, 1);
 }
 
 void mt_engine_end_remap(void *old_addr, size_t old_bytes, void *addr, size_t bytes, const struct mt_frame_regs *regs)
@@ -469,6 +512,8 @@ void mt_engine_note_unmap(void *addr, size_t bytes)
 {
     struct mt_thread *t = t_mt.thread;
     if (mt_section_begins(t)) {
+        mt_touch_look(t, (uint64_t)(uintptr_t)addr, bytes);
+        mt_touch_forget((uint64_t)(uintptr_t)addr, bytes);
         record_unmap(t, addr, bytes, MT_MAP_ANONYMOUS);
     }
     mt_section_ends(t, 1);

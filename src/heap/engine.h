@@ -117,6 +117,13 @@ void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_alloca
  * before the real call by begin. */
 enum mt_verdict mt_engine_begin_range(void);
 void mt_engine_end_map(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs);
+/* The same for a mapping that is usable and only reserved (MAP_NORESERVE): it is held as far as it is touched. */
+void mt_engine_end_map_untouched(void *addr, size_t bytes, const struct mt_frame_regs *regs);
+enum { MT_TOUCH_LEAST_BYTES = 1 << 20 }; /* smaller ones are not worth looking at */
+/* kind: OPENED, CLOSED, EMPTIED; after mprotect or madvise did it. */
+void mt_engine_end_access(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs);
+/* Pages of this range may go away: notes which were touched. Between begin_range and the real call. */
+void mt_engine_note_pages(void *addr, size_t bytes);
 /* mremap: old range gone, new range there. */
 void mt_engine_end_remap(void *old_addr, size_t old_bytes, void *addr, size_t bytes, const struct mt_frame_regs *regs);
 /* Records an unmap; call between begin_range and the real munmap, then mt_engine_abandon() to leave. */

@@ -6,6 +6,7 @@
 #include "heap/meta.h"
 #include "heap/modules.h"
 #include "heap/thread.h"
+#include "heap/touch.h"
 
 #include <string.h>
 
@@ -47,6 +48,7 @@ void mt_engine_fork_child(void)
     mt_tracefile_after_fork();
     mt_meta_after_fork();
     mt_aggregate_after_fork();
+    mt_touch_after_fork();
     mt_modules_after_fork();
     mt_unwind_after_fork();
     struct mt_thread *self = t_mt.thread;

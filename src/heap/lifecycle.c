@@ -10,6 +10,7 @@
 #include "heap/meta.h"
 #include "heap/notes.h"
 #include "heap/thread.h"
+#include "heap/touch.h"
 
 #include <string.h>
 
@@ -184,6 +185,7 @@ void mt_engine_exit_seen(void)
     if (mt_mode() == MT_MODE_OFF || g_mt.header == NULL) {
         return;
     }
+    mt_touch_ends();
     mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
     mt_store_release(&g_mt.header->state, (uint32_t)MT_STATE_ENDED);
 }

@@ -12,6 +12,7 @@
 #include "heap/fork.h"
 #include "heap/meta.h"
 #include "heap/thread.h"
+#include "heap/touch.h"
 
 enum { POLL_NS = 50 * 1000, POLLS_MAX = 20000 }; /* a second in all */
 
@@ -69,6 +70,9 @@ mt_status mt_engine_finish(enum mt_trace_state state)
 {
     if (mt_is_unnoticed_child()) {
         mt_engine_fork_child();
+    }
+    if (mt_mode() != MT_MODE_OFF) {
+        mt_touch_ends();
     }
     mt_engine_stop(state);
     if (!g_mt.unfinished) {

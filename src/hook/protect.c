@@ -41,7 +41,7 @@ static void ends(int result, void *addr, size_t bytes, enum mt_map_kind kind, co
     if (kind == MT_MAP_CLOSED) {
         mt_protect_note_reserved((uint64_t)(uintptr_t)addr, mt_range_pages(bytes));
     }
-    mt_engine_end_map(addr, mt_range_pages(bytes), kind, regs);
+    mt_engine_end_access(addr, mt_range_pages(bytes), kind, regs);
 }
 
 static enum mt_map_kind kind_of(int protection)
@@ -75,6 +75,9 @@ MT_NOINLINE int mt_protect_advise(void *addr, size_t bytes, int advice, const st
 {
     MT_CAPTURE_CALLER(regs);
     bool recorded = begins(&regs);
+    if (recorded) {
+        mt_engine_note_pages(addr, mt_range_pages(bytes));
+    }
     int result = real->madvise(addr, bytes, advice);
     if (recorded) {
         ends(result, addr, bytes, MT_MAP_EMPTIED, &regs);

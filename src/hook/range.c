@@ -36,10 +36,23 @@ static enum mt_map_kind kind_of(const struct mt_map_call *call, const struct mt_
     return owner == MT_MAP_ANONYMOUS && !mt_protect_is_usable(call->protection) ? MT_MAP_RESERVED : owner;
 }
 
+/* Usable at once, and promised to nobody before it is touched: what runtimes and allocators reserve by the gigabyte. */
+static bool is_untouched(const struct mt_map_call *call)
+{
+    const int need = MAP_NORESERVE | MAP_PRIVATE | MAP_ANONYMOUS;
+    const int none = MAP_POPULATE | MAP_LOCKED | MAP_HUGETLB;
+    return (call->flags & (need | none)) == need && (call->protection & PROT_WRITE) != 0 &&
+           call->bytes >= MT_TOUCH_LEAST_BYTES;
+}
+
 static void record_map(const struct mt_map_call *call, void *addr, const struct mt_frame_regs *regs)
 {
     enum mt_map_kind kind = kind_of(call, regs);
     size_t bytes = mt_range_pages(call->bytes);
+    if (kind == MT_MAP_ANONYMOUS && is_untouched(call)) {
+        mt_engine_end_map_untouched(addr, bytes, regs);
+        return;
+    }
     if (kind == MT_MAP_RESERVED) {
         mt_protect_note_reserved((uint64_t)(uintptr_t)addr, bytes);
     }
@@ -65,8 +78,12 @@ static void step_back(uint32_t depth)
 static void *map(const struct mt_map_call *call, const struct mt_frame_regs *regs)
 {
     enum mt_verdict verdict = mt_engine_begin_range();
+    bool replaces = (call->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) == MAP_FIXED;
+    if (replaces && verdict == MT_RECORD) {
+        mt_engine_note_pages(call->addr, mt_range_pages(call->bytes));
+    }
     void *addr = call->real(call->addr, call->bytes, call->protection, call->flags, call->fd, call->offset);
-    if (!failed(addr) && (call->flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) == MAP_FIXED) {
+    if (replaces && !failed(addr)) {
         mt_unwind_forget_range((uint64_t)(uintptr_t)addr, mt_range_pages(call->bytes));
     }
     if (verdict == MT_SKIP) {
@@ -140,6 +157,9 @@ static void record_move(const struct remap_call *call, void *addr, const struct 
 static void *remap(const struct remap_call *call, const struct mt_frame_regs *regs)
 {
     enum mt_verdict verdict = mt_engine_begin_range();
+    if (verdict == MT_RECORD) {
+        mt_engine_note_pages(call->old, mt_range_pages(call->old_bytes));
+    }
     void *result = call->real(call->old, call->old_bytes, call->bytes, call->flags, call->addr);
     if (!failed(result)) {
         mt_unwind_forget_range((uint64_t)(uintptr_t)call->old, mt_range_pages(call->old_bytes));

@@ -207,6 +207,27 @@ void mt_engine_end_map(void *addr, size_t bytes, enum mt_map_kind kind, const st
     leave();
 }
 
+void mt_engine_end_map_untouched(void *addr, size_t bytes, const struct mt_frame_regs *regs)
+{
+    add(&mt_g_fake.untouched, 1);
+    mt_engine_end_map(addr, bytes, MT_MAP_RESERVED, regs);
+}
+
+void mt_engine_end_access(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs)
+{
+    (void)addr;
+    add(&mt_g_fake.maps[kind], 1);
+    add(&mt_g_fake.access_bytes, bytes);
+    note_caller(regs);
+    leave();
+}
+
+void mt_engine_note_pages(void *addr, size_t bytes)
+{
+    (void)addr;
+    (void)bytes;
+}
+
 void mt_engine_end_remap(void *old_addr, size_t old_bytes, void *addr, size_t bytes, const struct mt_frame_regs *regs)
 {
     (void)old_addr;

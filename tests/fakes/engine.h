@@ -17,6 +17,8 @@ struct fake_books {
     uint64_t live;
     uint64_t live_bytes;
     uint64_t maps[MT_MAP_EMPTIED + 1];
+    uint64_t untouched;    /* of these: held as far as they are touched */
+    uint64_t access_bytes; /* opened, closed, emptied */
     uint64_t unmaps;
     uint64_t mapped_bytes;
     uint64_t unmapped_bytes;

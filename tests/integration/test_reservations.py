@@ -60,3 +60,30 @@ def test_a_reservation_does_not_decide_the_peak(record, target):
     recording = record(target("reservations"), "random", 51, 3)
     assert recording.stats["peak_bytes"] < recording.stats["by_storage"]["reserved"]["leaked_bytes"]
     assert sum(row["bytes"] for row in recording.report("table")) == recording.stats["peak_bytes"]
+
+
+TOUCHED = "kept nothing given_back unmapped replaced moved protected".split()
+
+
+@pytest.mark.parametrize("case", TOUCHED)
+def test_usable_reservations_are_held_as_far_as_they_are_touched(record, target, case):
+    recording = record(target("touched"), case)
+    assert_books(recording, recording.truth)
+
+
+@pytest.mark.parametrize("case", TOUCHED)
+def test_a_table_knows_what_was_touched(record, target, case):
+    recording = record(target("touched"), case, options=["--aggregate"])
+    assert recording.stats["peak_bytes"] == recording.truth["peak_pages"] * PAGE
+    assert recording.stats["leaked_bytes"] == recording.truth["held_pages"] * PAGE
+
+
+@pytest.mark.parametrize("seed", (61, 62, 63, 64))
+def test_random_touches_are_known_at_the_end(record, target, seed):
+    recording = record(target("touched"), "random", seed, 400)
+    assert_books(recording, recording.truth)
+
+
+def test_what_is_touched_is_held_where_it_was_mapped(record, target):
+    (row,) = record(target("touched"), "kept").report("leaks")
+    assert [frame["function"] for frame in row["stack"]][:2] == ["reserve", "case_kept"]

@@ -86,6 +86,66 @@ static void test_libc_is_not_taken_for_an_allocator(void **state)
     assert_int_equal(mt_owner_kind(mt_originals_get(0, MT_HOOK_malloc)), MT_MAP_ANONYMOUS);
 }
 
+static void test_what_cannot_be_used_is_reserved(void **state)
+{
+    (void)state;
+    enum { BYTES = 4 << 20 };
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *closed = mt_bank0_mmap(NULL, BYTES, PROT_NONE, flags, -1, 0);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_RESERVED], 1);
+    assert_int_equal(mt_g_fake.untouched, 0);
+    void *open = mt_bank0_mmap(NULL, BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+    assert_int_equal(mt_g_fake.untouched, 1);
+    void *small = mt_bank0_mmap(NULL, PAGE, PROT_READ | PROT_WRITE, flags, -1, 0);
+    void *filled = mt_bank0_mmap(NULL, BYTES, PROT_READ | PROT_WRITE, flags | MAP_POPULATE, -1, 0);
+    assert_int_equal(mt_g_fake.untouched, 1);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_ANONYMOUS], 2);
+    munmap(closed, BYTES);
+    munmap(open, BYTES);
+    munmap(small, PAGE);
+    munmap(filled, BYTES);
+}
+
+static void test_what_is_made_usable_or_not_is_recorded(void **state)
+{
+    (void)state;
+    char *addr = mt_bank0_mmap(NULL, 8 * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_int_equal(mt_bank0_mprotect(addr + PAGE, 2 * PAGE, PROT_READ | PROT_WRITE), 0);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_OPENED], 1);
+    assert_int_equal(mt_g_fake.access_bytes, 2 * PAGE);
+    addr[PAGE] = 1;
+    assert_int_equal(mt_bank0_madvise(addr + PAGE, PAGE, MADV_DONTNEED), 0);
+    assert_int_equal(addr[PAGE], 0);
+    assert_int_equal(mt_bank0_madvise(addr + PAGE, PAGE, MADV_WILLNEED), 0);
+    assert_int_equal(mt_bank0_pkey_mprotect(addr + PAGE, PAGE, PROT_NONE, -1), 0);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_EMPTIED], 1);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_CLOSED], 1);
+    munmap(addr, 8 * PAGE);
+}
+
+static void test_mprotect_far_from_reservations_is_not_recorded(void **state)
+{
+    (void)state;
+    static char data[2 * PAGE] __attribute__((aligned(PAGE)));
+    assert_int_equal(mt_bank0_mprotect(data, PAGE, PROT_READ), 0);
+    assert_int_equal(mt_bank0_mprotect(data, PAGE, PROT_READ | PROT_WRITE), 0);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_OPENED], 0);
+}
+
+static void test_a_failed_change_records_nothing(void **state)
+{
+    (void)state;
+    char *addr = map(PAGE);
+    errno = 0;
+    assert_int_equal(mt_bank0_mprotect(addr + 1, PAGE, PROT_NONE), -1);
+    assert_int_equal(errno, EINVAL);
+    assert_int_equal(mt_bank0_madvise(addr + 1, PAGE, MADV_DONTNEED), -1);
+    assert_int_equal(mt_bank0_mprotect(addr, 0, PROT_NONE), 0);
+    assert_int_equal(mt_g_fake.maps[MT_MAP_CLOSED] + mt_g_fake.maps[MT_MAP_EMPTIED], 0);
+    assert_int_equal(mt_g_fake.abandoned, 3);
+    munmap(addr, PAGE);
+}
+
 static void test_a_failed_mapping_records_nothing(void **state)
 {
     (void)state;
@@ -156,6 +216,10 @@ static const struct CMUnitTest tests[] = {
     HOOK_TEST(test_a_part_may_be_unmapped),
     HOOK_TEST(test_kinds_are_told_apart),
     HOOK_TEST(test_libc_is_not_taken_for_an_allocator),
+    HOOK_TEST(test_what_cannot_be_used_is_reserved),
+    HOOK_TEST(test_what_is_made_usable_or_not_is_recorded),
+    HOOK_TEST(test_mprotect_far_from_reservations_is_not_recorded),
+    HOOK_TEST(test_a_failed_change_records_nothing),
     HOOK_TEST(test_a_failed_mapping_records_nothing),
     HOOK_TEST(test_an_invalid_unmapping_fails_unrecorded),
     HOOK_TEST(test_mremap_moves_and_grows),
