@@ -103,7 +103,15 @@ mt_status mt_os_truncate(int fd, uint64_t bytes) MT_CHECKED;
 mt_status mt_os_rename(const char *from, const char *to) MT_CHECKED;
 mt_status mt_os_unlink(const char *path) MT_CHECKED;
 
-uint64_t mt_os_monotonic_ns(void);        /* CLOCK_MONOTONIC, precise */
+/* The program is about to install a seccomp filter (struct sock_fprog; NULL: strict mode): from here on no system call is made
+ * that it might kill for. Returns its place, for undo when the kernel has refused it. */
+uint32_t mt_os_filter_add(const void *program);
+void mt_os_filter_undo(uint32_t place);
+/* Would that filter let us write to files? Asked before add. */
+bool mt_os_filter_lets_write(const void *program);
+bool mt_os_is_restricted(void);
+
+uint64_t mt_os_monotonic_ns(void);        /* CLOCK_MONOTONIC, precise; coarse where calls are restricted: no fallback then */
 uint64_t mt_os_monotonic_coarse_ns(void); /* CLOCK_MONOTONIC_COARSE, 1-4 ms steps, about 5 ns */
 uint64_t mt_os_realtime_ns(void);
 int mt_os_pid(void);

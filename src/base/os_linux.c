@@ -136,7 +136,7 @@ static uint64_t clock_ns(clockid_t id)
 
 uint64_t mt_os_monotonic_ns(void)
 {
-    return clock_ns(CLOCK_MONOTONIC);
+    return clock_ns(mt_os_is_restricted() ? CLOCK_MONOTONIC_COARSE : CLOCK_MONOTONIC);
 }
 
 uint64_t mt_os_monotonic_coarse_ns(void)

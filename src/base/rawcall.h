@@ -1,12 +1,25 @@
-/* rawcall.h: a system call by its number, touching nothing of libc. Internal to base/. Context: any, async-signal safe. */
+/* rawcall.h: a system call by its number, touching nothing of libc; -EPERM in its place where a seccomp filter of the program's
+ * might kill for it. Internal to base/. Context: any, async-signal safe. */
 #ifndef MT_BASE_RAWCALL_H
 #define MT_BASE_RAWCALL_H
 
+#include "base/atomic.h"
 #include "base/status.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* os_filter.c: the program has restricted its system calls; may this one be made? */
+extern uint32_t g_mt_restricted MT_HIDDEN;
+MT_COLD bool mt_raw_is_allowed(long number, const long arguments[6]);
 
 #if defined(__x86_64__)
 MT_INLINE long mt_raw6(long number, long a, long b, long c, long d, long e, long f)
 {
+    if (MT_UNLIKELY(mt_load_relaxed(&g_mt_restricted) != 0) && !mt_raw_is_allowed(number, (const long[]){ a, b, c, d, e, f })) {
+        return -EPERM;
+    }
     register long r10 __asm__("r10") = d;
     register long r8 __asm__("r8") = e;
     register long r9 __asm__("r9") = f;

@@ -216,6 +216,10 @@ void mt_engine_on_thread(bool (*announce)(void));
 /* A second thread is about to start: from here on address reuse is ordered between threads. Called by the creating thread
  * before the real pthread_create. */
 void mt_engine_threads_begin(void);
+/* Around a call that installs a seccomp filter (struct sock_fprog; NULL: strict mode). Before it, memory is set aside to go on
+ * recording in; after it, no system call is made that the filter might kill for. Context: [hook], guard set. */
+uint32_t mt_engine_filter_begin(const void *program);
+void mt_engine_filter_end(uint32_t place, bool installed);
 /* The tool-visible end: marks the header, keeps recording late frees. atexit. */
 void mt_engine_exit_seen(void);
 /* The process ends without exit handlers (_exit): notes when, so that what it holds is known to be held until then. Leaves

@@ -47,6 +47,9 @@ void mt_journal_flush(struct mt_thread *t)
     }
     mt_status status = write_block(t);
     if (status != MT_OK) {
+        status = mt_slot_leave(&j->slot, status, j->stream, MT_BLOCK_EVENTS, j->seq + 1);
+    }
+    if (status != MT_OK) {
         mt_state_give_up(status); /* the slot keeps its content (it is in the file); nothing more can be recorded anywhere */
         return;
     }

@@ -68,7 +68,9 @@ static bool flush_locked(void)
         .stream = MT_STREAM_META,
         .seq_committed = (uint64_t)g_meta.seq << 32,
     };
-    if (mt_tracefile_append(&block, g_meta.slot.header + 1, g_meta.used) != MT_OK) {
+    mt_status status = mt_tracefile_append(&block, g_meta.slot.header + 1, g_meta.used);
+    if (status != MT_OK &&
+        mt_slot_leave(&g_meta.slot, status, MT_STREAM_META, MT_BLOCK_META, g_meta.seq + 1) != MT_OK) {
         return false;
     }
     g_meta.used = 0;

@@ -97,7 +97,8 @@ void mt_notes_thread(struct mt_thread *t)
 {
     char name[16] = "";
     mt_os_thread_name(name);
-    if (t->renamed_clock != 0 && strcmp(name, t->name) == 0) {
+    bool unknown = name[0] == '\0' && mt_os_is_restricted();
+    if (t->renamed_clock != 0 && (unknown || strcmp(name, t->name) == 0)) {
         return;
     }
     memcpy(t->name, name, sizeof name);

@@ -73,6 +73,9 @@ static enum mt_end_reason reason_of(mt_status why)
         [MT_E_REPLACED] = MT_END_REPLACED,
         [MT_E_TRUNCATED] = MT_END_EMPTIED,
     };
+    if (mt_os_is_restricted() && why == MT_E_PERM) {
+        return MT_END_SECCOMP;
+    }
     return reasons[why] != 0 ? (enum mt_end_reason)reasons[why] : MT_END_IO;
 }
 

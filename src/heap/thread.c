@@ -118,7 +118,8 @@ static uint64_t largest_clock_locked(void)
  * their end before their first allocation. */
 static bool announce_end(void)
 {
-    return mt_os_tid() == mt_os_pid() || (g_mt.announce != NULL && g_mt.announce());
+    int tid = mt_os_tid();
+    return (tid > 0 && tid == mt_os_pid()) || (g_mt.announce != NULL && g_mt.announce());
 }
 
 void mt_engine_on_thread(bool (*announce)(void))

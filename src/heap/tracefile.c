@@ -103,21 +103,10 @@ static bool within_limit(uint64_t end)
 }
 
 /* Writes header and payload at an offset that has been claimed; the payload first, so that a valid header implies it. */
-static mt_status write_extent(const struct mt_block_header *header, const void *payload, size_t bytes, uint64_t offset)
+static mt_status write_extent(int fd, const struct mt_block_header *header, const void *payload, size_t bytes, uint64_t offset)
 {
-    int fd = -1;
-    mt_status status = mt_descriptor_use(&fd);
-    if (status != MT_OK) {
-        return status;
-    }
-    if (bytes > 0) {
-        status = mt_os_write_at(fd, payload, bytes, offset + sizeof *header);
-    }
-    if (status == MT_OK) {
-        status = mt_os_write_at(fd, header, sizeof *header, offset);
-    }
-    mt_descriptor_done(fd);
-    return status;
+    mt_status status = bytes > 0 ? mt_os_write_at(fd, payload, bytes, offset + sizeof *header) : MT_OK;
+    return status == MT_OK ? mt_os_write_at(fd, header, sizeof *header, offset) : status;
 }
 
 mt_status mt_tracefile_append(struct mt_block_header *header, const void *payload, size_t bytes)
@@ -131,8 +120,15 @@ mt_status mt_tracefile_append(struct mt_block_header *header, const void *payloa
     if (!within_limit(mt_load_relaxed(&g_file.header->file_tail) + header->extent_bytes)) {
         return MT_E_SIZE;
     }
+    int fd = -1;
+    mt_status status = mt_descriptor_use(&fd); /* before the claim, which would leave a hole at the end */
+    if (status != MT_OK) {
+        return status;
+    }
     uint64_t offset = mt_fetch_add_acq_rel(&g_file.header->file_tail, (uint64_t)header->extent_bytes);
-    return write_extent(header, payload, bytes, offset);
+    status = write_extent(fd, header, payload, bytes, offset);
+    mt_descriptor_done(fd);
+    return status;
 }
 
 /* Claims bytes at a page boundary; ret_pad is the unused gap before it. */
@@ -148,14 +144,14 @@ static uint64_t claim_page_aligned(uint64_t bytes, uint64_t *ret_pad_offset, uin
     return start;
 }
 
-static void write_pad(uint64_t offset, uint32_t bytes)
+static void write_pad(int fd, uint64_t offset, uint32_t bytes)
 {
     if (bytes < sizeof(struct mt_block_header)) {
         return;
     }
     struct mt_block_header pad = { .magic = MT_BLOCK_MAGIC, .type = MT_BLOCK_PAD, .extent_bytes = bytes };
     mt_block_seal(&pad, NULL);
-    (void)(write_extent(&pad, NULL, 0, offset) == MT_OK); /* a reader finds its way over a hole as well */
+    (void)(write_extent(fd, &pad, NULL, 0, offset) == MT_OK); /* a reader finds its way over a hole as well */
 }
 
 mt_status mt_tracefile_map_extent(size_t bytes, void **ret_base)
@@ -175,11 +171,11 @@ mt_status mt_tracefile_map_extent(size_t bytes, void **ret_base)
     if (status == MT_OK) {
         status = mt_os_map_file(fd, offset, bytes, true, ret_base);
     }
-    mt_descriptor_done(fd);
     if (status == MT_OK) {
         (void)mt_os_advise_dontfork(*ret_base, bytes);
-        write_pad(pad_offset, pad_bytes);
+        write_pad(fd, pad_offset, pad_bytes);
     }
+    mt_descriptor_done(fd);
     return status;
 }
 
@@ -239,12 +235,8 @@ mt_status mt_slot_acquire(uint32_t stream, enum mt_block_type kind, bool large, 
     return MT_OK;
 }
 
-void mt_slot_release(struct mt_slot *slot)
+static bool pool_put(const struct mt_slot *slot)
 {
-    if (slot->header == NULL) {
-        return;
-    }
-    slot_format(slot, MT_STREAM_NONE, MT_BLOCK_EVENTS, 0);
     bool kept = false;
     if (mt_spinlock_lock(&g_file.lock)) {
         if (g_file.pool_count < POOL_MAX) {
@@ -253,8 +245,45 @@ void mt_slot_release(struct mt_slot *slot)
         }
         mt_spinlock_unlock(&g_file.lock);
     }
-    if (!kept) {
+    return kept;
+}
+
+void mt_slot_release(struct mt_slot *slot)
+{
+    if (slot->header == NULL) {
+        return;
+    }
+    slot_format(slot, MT_STREAM_NONE, MT_BLOCK_EVENTS, 0);
+    if (!pool_put(slot)) {
         mt_os_unmap(slot->header, slot->bytes);
     }
     slot->header = NULL;
+}
+
+mt_status mt_slot_leave(struct mt_slot *slot, mt_status why, uint32_t stream, enum mt_block_type kind, uint32_t next_seq)
+{
+    struct mt_slot next;
+    if (why == MT_E_NOENT || why == MT_E_REPLACED || why == MT_E_TRUNCATED) {
+        return why; /* there is no trace to go on with */
+    }
+    mt_status status = mt_slot_acquire(stream, kind, slot->bytes == MT_SLOT_BYTES, next_seq, &next);
+    if (status != MT_OK) {
+        return why;
+    }
+    mt_os_unmap(slot->header, slot->bytes);
+    *slot = next;
+    return MT_OK;
+}
+
+void mt_slot_reserve(uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct mt_slot slot = { .bytes = MT_SLOT_BYTES };
+        void *base = NULL;
+        if (mt_tracefile_map_extent(slot.bytes, &base) != MT_OK) {
+            return;
+        }
+        slot.header = base;
+        mt_slot_release(&slot);
+    }
 }

@@ -37,6 +37,11 @@ mt_status mt_tracefile_map_extent(size_t bytes, void **ret_base) MT_CHECKED;
 /* Takes a slot for a stream, from the pool or new. large: MT_SLOT_BYTES, else MT_SLOT_SMALL_BYTES. */
 mt_status mt_slot_acquire(uint32_t stream, enum mt_block_type kind, bool large, uint32_t seq,
                           struct mt_slot *ret_slot) MT_CHECKED;
+/* The slot's content could not become a block (why): it stays as it is, which a reader takes as well, and the stream goes on in
+ * another slot with the next seq. On failure nothing has changed. */
+mt_status mt_slot_leave(struct mt_slot *slot, mt_status why, uint32_t stream, enum mt_block_type kind, uint32_t next_seq) MT_CHECKED;
+/* Puts up to count full-size slots into the pool, for times when none can be mapped. */
+void mt_slot_reserve(uint32_t count);
 /* Gives an (already flushed) slot back to the pool. */
 void mt_slot_release(struct mt_slot *slot);
 /* Fork child: the mappings are gone (DONTFORK); forget them. Context: [fork-child]. */

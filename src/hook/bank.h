@@ -10,6 +10,7 @@
  */
 #include "heap/engine.h"
 #include "hook/alloc.h"
+#include "hook/filter.h"
 #include "hook/loader.h"
 #include "hook/originals.h"
 #include "hook/protect.h"
@@ -254,4 +255,15 @@ void HOOK(_Exit)(int status)
 {
     mt_engine_end_seen();
     REAL->_Exit(status);
+}
+
+int HOOK(prctl)(int option, long a, long b, long c, long d)
+{
+    return mt_filter_is_prctl(option) ? mt_filter_prctl(option, a, b, c, d, REAL) : REAL->prctl(option, a, b, c, d);
+}
+
+/* A tail jump, with nothing of ours on the stack: some calls return twice (vfork). */
+long HOOK(syscall)(long number, long a, long b, long c, long d, long e, long f)
+{
+    return mt_filter_is_call(number, a) ? mt_filter_call(number, a, b, c, d, REAL) : REAL->syscall(number, a, b, c, d, e, f);
 }

@@ -99,9 +99,14 @@ enum { MT_BANKS = 3 };
     X(void, _exit, (int status), (status))                                                                             \
     X(void, _Exit, (int status), (status))
 
+/* Both are variadic in libc; arguments that a caller does not pass are passed on as they are. */
+#define MT_HOOK_FILTER_TABLE(X)                                                                                        \
+    X(int, prctl, (int option, long a, long b, long c, long d), (option, a, b, c, d))                                  \
+    X(long, syscall, (long number, long a, long b, long c, long d, long e, long f), (number, a, b, c, d, e, f))
+
 #define MT_HOOK_TABLE(X)                                                                                               \
     MT_HOOK_ALLOC_TABLE(X)                                                                                             \
-    MT_HOOK_CXX_TABLE(X) MT_HOOK_RANGE_TABLE(X) MT_HOOK_LOADER_TABLE(X) MT_HOOK_END_TABLE(X)
+    MT_HOOK_CXX_TABLE(X) MT_HOOK_RANGE_TABLE(X) MT_HOOK_LOADER_TABLE(X) MT_HOOK_END_TABLE(X) MT_HOOK_FILTER_TABLE(X)
 
 typedef void (*mt_function)(void);
 

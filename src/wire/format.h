@@ -59,7 +59,8 @@ enum mt_trace_state {
     X(REMOVED, 8, "the trace was removed (ENOENT)")                                                                    \
     X(REPLACED, 9, "another file was put in its place")                                                                \
     X(EMPTIED, 10, "somebody emptied the trace")                                                                       \
-    X(IO, 11, "the disk reported an error (EIO)")
+    X(IO, 11, "the disk reported an error (EIO)")                                                                      \
+    X(SECCOMP, 12, "a seccomp filter of the program's forbids to go on")
 
 enum mt_end_reason {
 #define MT_END_REASON_ENUM(name, value, text) MT_END_##name = (value),

@@ -316,3 +316,15 @@ void mt_unwind_forget_range(uint64_t addr, uint64_t bytes)
     (void)addr;
     (void)bytes;
 }
+
+uint32_t mt_engine_filter_begin(const void *program)
+{
+    (void)program;
+    return 0;
+}
+
+void mt_engine_filter_end(uint32_t place, bool installed)
+{
+    (void)place;
+    (void)installed;
+}
