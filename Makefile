@@ -11,10 +11,11 @@ PYTEST = MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python -m pytest 
 BUILD_PACKAGES := gcc make cmake ninja-build libelf-dev libdw-dev libzstd-dev libiberty-dev
 TEST_PACKAGES := g++ libcmocka-dev libunwind-dev clang libclang-rt-14-dev valgrind python3-venv python3-dev python3-numpy \
     redis-server redis-tools sqlite3 libjemalloc-dev libgoogle-perftools-dev libmimalloc-dev binutils bzip2 golang-go
+SERVER_PACKAGES := nginx-light apache2-utils postgresql redis-server redis-tools nodejs openjdk-17-jdk-headless
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python check asan tsan ubsan fuzz \
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-peers test-servers check asan tsan ubsan fuzz \
     stress cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
@@ -69,6 +70,17 @@ test-python: $(BUILD)/.tests-configured $(VENV)/.ready ## The Python package und
 	@$(NINJA) -C $(BUILD) memtap_package
 	@MEMTAP_WHEEL=$$(tools/wheel $(BUILD)/dist 2>$(BUILD)/wheel.log) || { tail -n 40 $(BUILD)/wheel.log; exit 1; }; \
 	    MEMTAP_WHEEL=$$MEMTAP_WHEEL tools/python-lane $(BUILD) $(JOBS)
+
+test-peers: $(BUILD)/.tests-configured $(VENV)/.ready ## What memray's and heaptrack's own tests ask, asked of memtap; writes tests/peers/TABLE.md
+	@$(NINJA) -C $(BUILD) memtap_package
+	@$(VENV)/bin/python -m pip install -q greenlet
+	@PYTHONPATH=$(abspath $(BUILD))/python PEER_TABLE=tests/peers/TABLE.md $(VENV)/bin/python -m pytest -q --timeout=600 tests/peers
+
+test-servers: $(BUILD)/.tests-configured $(VENV)/.ready ## nginx, PostgreSQL, redis, gunicorn, node, java … recorded whole (minutes)
+	@tools/need-packages $(SERVER_PACKAGES)
+	@$(NINJA) -C $(BUILD) memtap_package
+	@PYTHONPATH=$(abspath $(BUILD))/python MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap \
+	    $(VENV)/bin/python -m pytest -q -rP --timeout=1800 tests/servers
 
 check: $(BUILD)/.tests-configured ## Layer rule, exported symbols, imports, TLS, relocations
 	@$(NINJA) -C $(BUILD)
