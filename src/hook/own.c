@@ -263,7 +263,8 @@ static int visit(struct dl_phdr_info *info, size_t bytes, void *context)
     }
     bool executable = index == 0;
     mt_own_scan(info, executable, &g_scan);
-    if (g_scan.count > 0 && !(walk->nobody_runs_new_code && patch_object(info, &g_scan))) {
+    bool patched = g_scan.count > 0 && walk->nobody_runs_new_code && patch_object(info, &g_scan);
+    if (g_scan.nameless || (g_scan.count > 0 && !patched)) {
         remember_unseen(info, executable);
     }
     return 0;

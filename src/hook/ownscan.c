@@ -3,6 +3,7 @@
 #include "hook/ownscan.h"
 
 #include "hook/gotscan.h"
+#include "hook/ownspeech.h"
 #include "hook/symtab.h"
 
 #include <string.h>
@@ -225,10 +226,22 @@ static void drop_family(struct mt_own_scan *scan, enum mt_own_family family)
     scan->count = kept;
 }
 
-static bool has_shape(const struct mt_own_scan *scan, enum mt_own_shape shape)
+static bool frees(const struct mt_own_scan *scan)
 {
     for (size_t i = 0; i < scan->count; i++) {
-        if (scan->found[i].name->shape == shape) {
+        if (scan->found[i].name->shape == MT_OWN_FREE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A function that is called something with alloc: other families have functions called new and free as well. */
+static bool allocates(const struct mt_own_scan *scan)
+{
+    for (size_t i = 0; i < scan->count; i++) {
+        const struct mt_own_name *name = scan->found[i].name;
+        if (name->shape == MT_OWN_ALLOC && strstr(name->name, "alloc") != NULL) {
             return true;
         }
     }
@@ -242,7 +255,7 @@ static void settle(struct mt_own_scan *scan)
         drop_family(scan, MT_OWN_LIBC);
         drop_family(scan, MT_OWN_CXX);
     }
-    if (!has_shape(scan, MT_OWN_ALLOC) || !has_shape(scan, MT_OWN_FREE)) {
+    if (!allocates(scan) || !frees(scan)) {
         scan->count = 0;
     }
     scan->unsure = scan->unsure && scan->count > 0;
@@ -267,4 +280,5 @@ void mt_own_scan(const struct dl_phdr_info *info, bool executable, struct mt_own
     take_dynamic(&search, &object);
     mt_symtab_visit(info, executable, visit_symbol, &search);
     settle(ret);
+    ret->nameless = ret->count == 0 && mt_own_speaks(info);
 }

@@ -26,10 +26,12 @@ struct mt_own_scan {
     struct {
         uint64_t low, high; /* equal: none */
     } insides[MT_OWN_INSIDES]; /* code of the allocators behind the entry points, by which their mappings are known */
+    bool nameless;
     bool unsure; /* a name stands for several functions, or for one that is chosen when it is called */
 };
 
-/* Fills ret; count 0: the object has no allocator that we know by name. */
+/* Fills ret; count 0: the object has no allocator that we know by name. It may still have one that is known by what it says:
+ * an object without names that holds the messages of jemalloc, mimalloc or tcmalloc is `nameless`. */
 void mt_own_scan(const struct dl_phdr_info *info, bool executable, struct mt_own_scan *ret);
 
 #endif

@@ -43,9 +43,16 @@ def test_a_free_that_does_nothing_is_left_alone(record, target):
         assert (found[case]["allocations"], found[case]["bytes"]) == (row["allocations"], row["bytes"])
 
 
-def test_an_allocator_that_cannot_be_patched_is_named(record, target):
-    recording = record(target("own_refused"), quiet=False)
-    sentence = "own_refused has an allocator of its own that memtap does not see"
-    assert recording.stdout == run([target("own_refused")]).stdout
+@pytest.mark.parametrize("name", ["own_refused", "own_speaks"])
+def test_an_allocator_that_cannot_be_patched_is_named(record, target, name):
+    """Its code cannot be moved; or only its messages are left of it, the names are stripped."""
+    recording = record(target(name), quiet=False)
+    sentence = f"{name} has an allocator of its own that memtap does not see"
+    assert recording.stdout == run([target(name)]).stdout
     assert sentence in recording.stderr.decode()
     assert any(sentence in warning for warning in recording.stats["warnings"])
+
+
+def test_a_program_without_one_is_not_said_to_have_one(record, target):
+    recording = record(target("linked_jemalloc"), quiet=False)
+    assert "allocator of its own" not in recording.stderr.decode()
