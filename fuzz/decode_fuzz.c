@@ -75,7 +75,7 @@ static void fuzz_views(const struct mt_trace_set *set, const struct mt_analysis 
     struct mt_tree tree;
     struct mt_table table;
     struct mt_leaks leaks;
-    const struct mt_profile_options options = { .measure = MT_MEASURE_TOTAL, .all_storage = true };
+    const struct mt_profile_options options = { .measure = MT_MEASURE_TOTAL };
     if (mt_frames_new(set, &(struct mt_frames_options){ .no_symbols = true }, &frames) != MT_OK) {
         return;
     }

@@ -88,8 +88,7 @@ mt_status mt_profile_make(const struct mt_trace_set *set, const struct mt_analys
         const struct mt_site *site = &analysis->sites[i];
         const struct mt_amount *amount = &site->amount[options->measure];
         if ((amount->bytes == 0 && amount->count == 0) ||
-            (site->storage != MT_STORAGE_HEAP && !options->all_storage) ||
-            !thread_matches(set, site, options->thread_tid)) {
+            site->storage != options->storage || !thread_matches(set, site, options->thread_tid)) {
             continue;
         }
         struct mt_profile_row row = { .trace_idx = site->trace_idx,

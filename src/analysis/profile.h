@@ -21,7 +21,7 @@ struct mt_profile_row {
 struct mt_profile_options {
     enum mt_measure measure;
     bool by_thread, by_allocator; /* keep rows apart */
-    bool all_storage;             /* also what is not counted in the heap */
+    enum mt_storage storage;      /* only this one; the heap by default */
     uint64_t thread_tid;          /* only this thread id; 0 all */
 };
 

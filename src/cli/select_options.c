@@ -57,6 +57,8 @@ static mt_status select_between(void *values, const char *argument, struct mt_er
 
 #define FIELD(name) offsetof(struct mt_select, name)
 
+static const char *const storages[] = { "heap", "file", "stack", "arena", "reserved", NULL }; /* enum mt_storage */
+
 const struct mt_option mt_select_what[] = {
     { "peak", 0, MT_OPTION_CALL, 0, NULL, select_peak, MT_ARGUMENT_NONE, NULL,
       "what was alive when the heap was largest (default)" },
@@ -67,6 +69,8 @@ const struct mt_option mt_select_what[] = {
     { "between", 0, MT_OPTION_CALL, 0, NULL, select_between, MT_ARGUMENT_REQUIRED, "T0,T1",
       "what was allocated from T0 on and alive at T1" },
     { "thread", 0, MT_OPTION_TEXT, FIELD(what.thread), NULL, NULL, 0, "T", "only what this thread (id or name) allocated" },
+    { "storage", 0, MT_OPTION_CHOICE, FIELD(what.storage), storages, NULL, 0, "STORAGE",
+      "what is mapped as heap (default), file, stack, arena (by allocators) or reserved" },
     { "native", 0, MT_OPTION_SWITCH, FIELD(native), NULL, NULL, 0, NULL,
       "show native frames in Python stacks too (extensions, libraries, the interpreter); default: Python frames only "
       "where "

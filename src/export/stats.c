@@ -468,6 +468,10 @@ void mt_stats_brief(struct mt_out *out, const struct mt_report *report)
                  mt_report_bytes(&heap[MT_MEASURE_TOTAL]).text);
     mt_out_print(out, "\n  leaked       %s in %s allocations\n", mt_report_bytes(&heap[MT_MEASURE_LIVE]).text,
                  mt_report_count(&heap[MT_MEASURE_LIVE]).text);
+    const struct mt_amount *reserved = &f.totals->storage[MT_STORAGE_RESERVED][MT_MEASURE_LIVE];
+    if (reserved->bytes > 0) {
+        mt_out_print(out, "  reserved     %s at the end, not held\n", mt_report_bytes(reserved).text);
+    }
     mt_out_print(out, "  duration     %s, %s thread%s, %s%s events dropped\n",
                  mt_human_duration(f.totals->duration_ns).text, mt_human_count((double)f.threads).text,
                  f.threads == 1 ? "" : "s", f.ended_early ? "more than " : "",

@@ -166,6 +166,7 @@ static mt_status refuse_unknown(const struct load *l)
     };
     const struct mt_selection *s = l->selection;
     const char *question = s->what < MT_COUNTOF(questions) ? questions[s->what] : NULL;
+    question = s->storage != MT_STORAGE_HEAP ? "what is mapped and not held (--storage)" : question;
     question = s->thread != NULL ? "what one thread allocated (--thread)" : question;
     question = l->options->timeline_points > 0 ? "the heap over time" : question;
     return question != NULL ? mt_refuse_aggregate(l->set, question, l->err) : MT_OK;
@@ -186,6 +187,7 @@ static mt_status refuse_bound(const struct load *l)
 static mt_status make_profile(const struct load *l)
 {
     struct mt_profile_options wanted = { .measure = l->loaded->measure,
+                                         .storage = (enum mt_storage)l->selection->storage,
                                          .by_thread = l->options->by_thread,
                                          .by_allocator = l->options->by_allocator,
                                          .thread_tid = l->loaded->thread_tid };

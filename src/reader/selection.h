@@ -21,6 +21,7 @@ struct mt_selection {
     uint64_t temporary_max;       /* 1 unless asked for more */
     struct mt_timepoint times[2];
     const char *thread;           /* number or name; NULL: all */
+    int storage;                  /* enum mt_storage; 0: the heap */
 };
 
 struct mt_load_options {

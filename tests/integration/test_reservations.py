@@ -84,6 +84,13 @@ def test_random_touches_are_known_at_the_end(record, target, seed):
     assert_books(recording, recording.truth)
 
 
+def test_tables_show_who_reserved(record, target):
+    recording = record(target("touched"), "kept")
+    row = recording.report("table", "--leaks", "--storage", "reserved")[0]
+    assert row["bytes"] == recording.truth["reserved_pages"] * PAGE
+    assert [frame["function"] for frame in row["stack"]][:2] == ["reserve", "case_kept"]
+
+
 def test_what_is_touched_is_held_where_it_was_mapped(record, target):
     (row,) = record(target("touched"), "kept").report("leaks")
     assert [frame["function"] for frame in row["stack"]][:2] == ["reserve", "case_kept"]
