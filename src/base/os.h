@@ -44,6 +44,8 @@ size_t mt_os_page_bytes(void);
 mt_status mt_os_map_anonymous(size_t bytes, void **ret_base) MT_CHECKED;
 /* The same at this very place, which must be free. */
 mt_status mt_os_map_anonymous_at(uint64_t address, size_t bytes, void **ret_base) MT_CHECKED;
+/* How much of what mt_os_map_anonymous gave is resident now; one mincore for every 4 MiB of it. */
+uint64_t mt_os_own_resident_bytes(void);
 /* Shared mapping of a file range; offset must be page aligned. */
 mt_status mt_os_map_file(int fd, uint64_t offset, size_t bytes, bool writable, void **ret_base) MT_CHECKED;
 /* The same in the place of an existing mapping of ours, which it replaces at once. */

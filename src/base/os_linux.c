@@ -6,6 +6,7 @@
  */
 #include "base/os.h"
 
+#include "base/os_own.h"
 #include "base/rawcall.h"
 
 #include <errno.h>
@@ -41,7 +42,11 @@ static mt_status map(size_t bytes, int protection, int flags, int fd, uint64_t o
 
 mt_status mt_os_map_anonymous(size_t bytes, void **ret_base)
 {
-    return map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, ret_base);
+    mt_status status = map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, ret_base);
+    if (status == MT_OK) {
+        mt_own_mapped(*ret_base, bytes);
+    }
+    return status;
 }
 
 mt_status mt_os_map_anonymous_at(uint64_t address, size_t bytes, void **ret_base)
@@ -50,6 +55,7 @@ mt_status mt_os_map_anonymous_at(uint64_t address, size_t bytes, void **ret_base
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (result == (long)address) {
         *ret_base = (void *)result;
+        mt_own_mapped(*ret_base, bytes);
         return MT_OK;
     }
     if (result > 0) { /* a kernel before 4.17 takes the place for a wish */
@@ -72,6 +78,7 @@ mt_status mt_os_map_file_over(void *base, int fd, uint64_t offset, size_t bytes)
 void mt_os_unmap(void *base, size_t bytes)
 {
     if (base != NULL) {
+        mt_own_unmapped(base, bytes);
         (void)mt_raw4(SYS_munmap, (long)base, (long)bytes, 0, 0);
     }
 }

@@ -20,7 +20,7 @@ const char mt_records_wording[] =
     "python N parent N code N offset N flags N\n"
     "stack N native N python N anchors N…\n"
     "mark TIME STREAM KIND VALUE \"TEXT\" | label N kind N \"TEXT\"\n"
-    "eval-range ADDR ADDR | rss TIME BYTES | note \"KEY\" \"VALUE\" | rate TIME BYTES | unknown-meta TAG BYTES\n"
+    "eval-range ADDR ADDR | rss TIME BYTES [file BYTES own BYTES] | note \"KEY\" \"VALUE\" | rate TIME BYTES | unknown-meta TAG BYTES\n"
     "event TIME STREAM alloc|realloc-new ALLOCATOR ADDR BYTES stack N [rate N]\n"
     "event TIME STREAM free|realloc-old ADDR\n"
     "event TIME STREAM map KIND ADDR BYTES stack N | unmap KIND ADDR BYTES\n"
@@ -204,6 +204,14 @@ static void put_label(struct writer *w, struct mt_bytes *b)
     put_string_field(w, b);
 }
 
+static void put_rss_parts(struct writer *w, struct mt_bytes *b)
+{
+    if (b->at < b->end) {
+        unsigned long long file = U(b);
+        mt_out_print(w->out, " file %llu own %llu", file, U(b));
+    }
+}
+
 static void put_meta(struct writer *w, uint8_t tag, struct mt_bytes *b)
 {
     switch (tag) {
@@ -237,6 +245,7 @@ static void put_meta(struct writer *w, uint8_t tag, struct mt_bytes *b)
         break;
     case MT_META_RSS:
         put_pair(w, "rss", "time", b);
+        put_rss_parts(w, b);
         break;
     case MT_META_NOTE:
         mt_out_string(w->out, "note ");

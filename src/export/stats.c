@@ -2,6 +2,7 @@
 #include "export/stats.h"
 
 #include "analysis/estimate.h"
+#include "export/footprint.h"
 #include "util/grid.h"
 #include "util/human.h"
 #include "util/memory.h"
@@ -16,6 +17,7 @@ struct facts {
     const struct mt_totals *totals;
     uint64_t threads;
     uint64_t rss_peak_bytes;
+    struct mt_footprint footprint;
     uint64_t dropped_events;
     bool ended_early; /* a recording ended before its process: nobody knows what came after */
     uint64_t truncated_stacks;
@@ -43,12 +45,13 @@ static struct facts gather(const struct mt_report *report)
     for (size_t i = 0; i < report->set->count; i++) {
         const struct mt_trace_info *info = mt_trace_info(report->set->traces[i]);
         f.threads += thread_count(report->set->traces[i]);
-        f.rss_peak_bytes += info->rss_peak_bytes;
         f.dropped_events += info->counters[MT_COUNTER_DROPPED_EVENTS];
         f.ended_early = f.ended_early || info->state == MT_STATE_FILE_FULL;
         f.truncated_stacks += info->counters[MT_COUNTER_TRUNCATED_STACKS];
         f.trace_bytes += info->file_bytes;
     }
+    f.rss_peak_bytes = mt_footprint_rss(report);
+    f.footprint = mt_footprint_of(report);
     return f;
 }
 
@@ -202,7 +205,7 @@ static void put_account(struct mt_json *json, const struct mt_report *report, co
 {
     struct mt_strlist warnings = { 0 };
     mt_json_put_u64(json, "threads", f->threads);
-    mt_json_put_u64(json, "rss_peak_bytes", f->rss_peak_bytes);
+    mt_footprint_put(json, &f->footprint, f->rss_peak_bytes);
     mt_json_put_u64(json, "events", f->totals->events);
     mt_json_put_u64(json, "trace_bytes", f->trace_bytes);
     if (f->ended_early) {
@@ -285,6 +288,9 @@ static void write_identity_lines(struct mt_out *out, const struct mt_report *rep
     mt_out_print(out, "%-22s %zu, %s thread%s\n", "processes", report->set->count,
                  mt_human_count((double)f->threads).text, f->threads == 1 ? "" : "s");
     line(out, "largest RSS", f->rss_peak_bytes > 0 ? mt_human_bytes((double)f->rss_peak_bytes).text : "unknown");
+    if (f->footprint.parted) {
+        line(out, "  memtap's own of it", mt_human_bytes((double)f->footprint.own_bytes).text);
+    }
     free(command);
 }
 
@@ -372,6 +378,7 @@ static void write_text(struct mt_out *out, const struct mt_report *report, const
     mt_out_print(out, "%-22s %s\n", "deallocations", mt_human_count((double)f->totals->deallocations).text);
     mt_out_print(out, "%-22s %s events in %s\n", "trace", mt_human_count((double)f->totals->events).text,
                  mt_human_bytes((double)f->trace_bytes).text);
+    mt_footprint_write(out, &f->footprint, "peak and RSS          ");
     write_histogram(out, f->totals);
     write_allocators(out, f);
     write_storages(out, f);
@@ -425,6 +432,9 @@ static void write_csv(struct mt_out *out, const struct facts *f)
     }
     csv_number(out, "threads", f->threads);
     csv_number(out, "rss_peak_bytes", f->rss_peak_bytes);
+    if (f->footprint.parted) {
+        csv_number(out, "rss_own_bytes", f->footprint.own_bytes);
+    }
     if (f->ended_early) {
         mt_out_print(out, "dropped_events,\r\n");
     } else {

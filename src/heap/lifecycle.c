@@ -5,6 +5,7 @@
  */
 #include "base/hash.h"
 #include "heap/aggregate.h"
+#include "heap/footprint.h"
 #include "heap/intern.h"
 #include "heap/livetab.h"
 #include "heap/meta.h"
@@ -186,6 +187,9 @@ void mt_engine_exit_seen(void)
         return;
     }
     mt_touch_ends();
+    mt_engine_enter();
+    mt_footprint_sample(mt_clock_now(), true);
+    mt_engine_leave();
     mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
     mt_store_release(&g_mt.header->state, (uint32_t)MT_STATE_ENDED);
 }

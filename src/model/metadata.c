@@ -251,6 +251,11 @@ static bool load_rss(struct mt_trace *t, struct mt_bytes *b)
 {
     struct mt_trace_rss row = { .time_ns = mt_trace_time(t, mt_bytes_u64(b)) };
     row.bytes = mt_bytes_u64(b);
+    row.parted = !b->bad && b->at < b->end;
+    if (row.parted) {
+        row.file_bytes = mt_bytes_u64(b);
+        row.own_bytes = mt_bytes_u64(b);
+    }
     if (b->bad) {
         return false;
     }

@@ -79,9 +79,17 @@ static void fill_completeness(struct mt_trace *t)
 /* RSS samples may say more than the header. */
 static void settle_rss_peak(struct mt_trace *t)
 {
+    uint64_t parted_bytes = 0;
     for (size_t i = 0; i < t->rss_count; i++) {
-        if (t->rss[i].bytes > t->info.rss_peak_bytes) {
-            t->info.rss_peak_bytes = t->rss[i].bytes;
+        const struct mt_trace_rss *rss = &t->rss[i];
+        if (rss->bytes > t->info.rss_peak_bytes) {
+            t->info.rss_peak_bytes = rss->bytes;
+        }
+        if (rss->parted && rss->bytes >= parted_bytes) {
+            parted_bytes = rss->bytes;
+            t->info.rss_parted = true;
+            t->info.rss_file_bytes = rss->file_bytes;
+            t->info.rss_own_bytes = rss->own_bytes;
         }
     }
 }

@@ -35,6 +35,9 @@ struct mt_trace_info {
     bool exit_known;          /* exit_status is a wait status */
     int exit_status;
     uint64_t rss_peak_bytes;  /* largest known, 0 unknown */
+    bool rss_parted;          /* the next two are known, from the largest sample that has them */
+    uint64_t rss_file_bytes;  /* of it file-backed or shared pages: libraries, mapped files */
+    uint64_t rss_own_bytes;   /* of it the recorder's own memory */
     const char *command;      /* arguments separated by NUL, and a NUL after the last */
     size_t command_bytes;     /* without the last NUL */
     uint64_t file_bytes;
@@ -69,6 +72,9 @@ struct mt_trace_note {
 struct mt_trace_rss {
     uint64_t time_ns;
     uint64_t bytes;
+    bool parted; /* what of it is not the program's heap was measured, too */
+    uint64_t file_bytes; /* file-backed or shared pages */
+    uint64_t own_bytes;  /* the recorder's own memory */
 };
 
 struct mt_trace_rate {

@@ -3,6 +3,7 @@
 
 #include "analysis/leaks.h"
 #include "analysis/tree.h"
+#include "export/footprint.h"
 #include "export/rows.h"
 #include "export/stats.h"
 #include "export/tree_view.h"
@@ -57,7 +58,9 @@ static mt_status write_summary(struct mt_out *out, const struct mt_report_job *j
     if (job->shown.format == MT_FORMAT_TABLE) {
         char *command = mt_report_command(mt_trace_info(mt_report_root(job->shown.set)));
         mt_out_print(out, "%s\n", command);
+        struct mt_footprint footprint = mt_footprint_of(&job->shown);
         mt_stats_brief(out, &job->shown);
+        mt_footprint_write(out, &footprint, "  note        ");
         mt_out_byte(out, '\n');
         free(command);
     }

@@ -145,6 +145,40 @@ static void test_system_calls_leave_errno_alone(void **state)
     assert_int_equal(errno, 12345);
 }
 
+static void test_own_memory_is_what_was_touched_of_it(void **state)
+{
+    (void)state;
+    enum { BYTES = 64 * 4096, TOUCHED = 10 };
+    void *base = NULL;
+    uint64_t before = mt_os_own_resident_bytes();
+    assert_int_equal(mt_os_map_anonymous(BYTES, &base), MT_OK);
+    (void)mt_os_advise_nohugepage(base, BYTES);
+    assert_int_equal(mt_os_own_resident_bytes(), before);
+    for (size_t i = 0; i < TOUCHED; i++) {
+        ((volatile char *)base)[i * 3 * 4096] = 1;
+    }
+    assert_int_equal(mt_os_own_resident_bytes(), before + TOUCHED * 4096);
+    mt_os_unmap(base, BYTES);
+    assert_int_equal(mt_os_own_resident_bytes(), before);
+}
+
+static void test_mappings_beyond_the_table_count_whole(void **state)
+{
+    (void)state;
+    enum { MAPS = 300 };
+    void *bases[MAPS];
+    uint64_t before = mt_os_own_resident_bytes();
+    for (size_t i = 0; i < MAPS; i++) {
+        assert_int_equal(mt_os_map_anonymous(4096, &bases[i]), MT_OK);
+    }
+    uint64_t full = mt_os_own_resident_bytes();
+    assert_true(full > before && full <= before + (uint64_t)MAPS * 4096);
+    for (size_t i = 0; i < MAPS; i++) {
+        mt_os_unmap(bases[i], 4096);
+    }
+    assert_int_equal(mt_os_own_resident_bytes(), before);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_varint_round_trips_at_every_length_border),
     cmocka_unit_test(test_varint_cut_short_is_refused_and_leaves_the_cursor),
@@ -156,5 +190,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_spinlock_excludes),
     cmocka_unit_test(test_a_held_spinlock_cannot_be_tried),
     cmocka_unit_test(test_system_calls_leave_errno_alone),
+    cmocka_unit_test(test_own_memory_is_what_was_touched_of_it),
+    cmocka_unit_test(test_mappings_beyond_the_table_count_whole),
 };
 MT_TEST_MAIN(tests)

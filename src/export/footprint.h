@@ -1,0 +1,34 @@
+/* footprint.h: why the largest RSS is not the peak of the heap.
+ *
+ * Decides: the parts of the difference, so that they add up. At the largest RSS the process holds mapped files, the
+ * recorder's own memory, and the rest; where the rest is more than the heap ever was, that much at least is the
+ * allocator's (free blocks, rounding), stacks and static data; where it is less, that much at least of the peak was never
+ * touched or is swapped out (decision 0015). Context: [tool], pure.
+ */
+#ifndef MT_EXPORT_FOOTPRINT_H
+#define MT_EXPORT_FOOTPRINT_H
+
+#include "export/report.h"
+
+struct mt_footprint {
+    uint64_t peak_bytes, rss_bytes; /* rss 0: not known, and so is everything else */
+    bool parted;                    /* the next two were measured */
+    uint64_t file_bytes, own_bytes;
+    uint64_t slack_bytes;     /* of the RSS: what is neither of these nor heap */
+    uint64_t untouched_bytes; /* of the peak: what is not resident */
+    uint64_t reserved_bytes;  /* address space that counts in neither */
+};
+
+/* The largest RSS of a run: of several processes, the largest sum of those alive together (at most that: each had its
+ * largest at a time of its own). */
+uint64_t mt_footprint_rss(const struct mt_report *report);
+/* Of a run of one process; else all zero. */
+struct mt_footprint mt_footprint_of(const struct mt_report *report);
+/* One sentence when peak and RSS differ by more than a quarter of the larger; else NULL. malloc'ed. */
+char *mt_footprint_note(const struct mt_footprint *footprint);
+/* The numbers and the note as members of an object; unknown: null. rss_peak_bytes: of the run. */
+void mt_footprint_put(struct mt_json *json, const struct mt_footprint *footprint, uint64_t rss_peak_bytes);
+/* The note, when there is one, as wrapped lines behind a label. */
+void mt_footprint_write(struct mt_out *out, const struct mt_footprint *footprint, const char *label);
+
+#endif

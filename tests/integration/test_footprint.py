@@ -1,0 +1,34 @@
+"""Peak and RSS: programs that hold much more, or much less, than their heap, each for one reason."""
+
+import pytest
+from conftest import memtap
+
+MIB = 1024 * 1024
+BYTES = 64 * MIB
+CAUSES = {"untouched": "untouched_bytes", "slack": "rss_slack_bytes", "files": "rss_file_bytes"}
+WORDS = {"untouched": "never touched", "slack": "free blocks and rounding of the allocator", "files": "mapped files"}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_the_cause_of_the_difference_is_named_with_its_bytes(record, target, cause):
+    recording = record(target("footprint"), cause, BYTES)
+    stats = recording.stats
+    apart = abs(stats["peak_bytes"] - stats["rss_peak_bytes"])
+    assert apart > 0.9 * BYTES
+    assert stats[CAUSES[cause]] >= 0.9 * apart
+    assert WORDS[cause] in stats["rss_note"]
+    for command in ("stats", "summary"):
+        text = b" ".join(memtap(command, recording.path).stdout.split()).decode()
+        assert stats["rss_note"] in text
+
+
+def test_the_parts_add_up(record, target):
+    for cause in (*CAUSES, "same"):
+        stats = record(target("footprint"), cause, BYTES).stats
+        resident = stats["rss_file_bytes"] + stats["rss_own_bytes"] + stats["rss_slack_bytes"] - stats["untouched_bytes"]
+        assert resident + stats["peak_bytes"] == stats["rss_peak_bytes"]
+        assert 0 < stats["rss_own_bytes"] < 8 * MIB
+
+
+def test_nothing_is_said_where_they_agree(record, target):
+    assert record(target("footprint"), "same", BYTES).stats["rss_note"] is None
