@@ -162,11 +162,18 @@ class Recording:
         return json.loads(self.stdout)
 
     @property
+    def others(self):
+        """The folder for the processes that are not in the file yet; it goes at the end of a run."""
+        return self.path.with_name(self.path.name + ".d")
+
+    @property
     def family(self):
-        """The traces of the other processes of this run, by name."""
-        stem = re.escape(self.path.name[: -len(".mtap")])
-        pattern = re.compile(stem + r"\.\d+(\.\d+)?\.mtap")
-        return sorted(p for p in self.path.parent.iterdir() if pattern.fullmatch(p.name))
+        """What the independent reader says of the other processes of this run, and of what exec put in their place."""
+        return self.traces[1:]
+
+    @functools.cached_property
+    def traces(self):
+        return tracefile.load_run(self.path)
 
     def report(self, command, *arguments):
         return memtap_json(command, *arguments, self.path)

@@ -14,6 +14,7 @@ What follows from the events (live set, peak, amounts by function) is in tracere
 
 import collections
 import dataclasses
+import os
 import struct
 import sys
 
@@ -107,7 +108,7 @@ class Trace:
             raise FormatError("not a memtap trace")
         self.major, self.minor, header_bytes = struct.unpack_from("<HHI", data, 8)
         (command_bytes,) = struct.unpack_from("<H", data, 512)
-        (self.flags, self.pid, _, self.start_clock, self.rate, self.parent_pid, self.file_tail, self.end_clock,
+        (self.flags, self.pid, self.start_realtime, self.start_clock, self.rate, self.parent_pid, self.file_tail, self.end_clock,
          self.state, self.python_version, self.exit_status, self.rss_peak) = struct.unpack_from("<8Q2I2Q", data, 16)
         short = self.major == 2 or (self.major == 3 and self.flags & PACKED)
         expected = (514 + command_bytes + 63) // 64 * 64 if short else 4096
@@ -431,3 +432,14 @@ class StreamReader(Cursor):
 def load(path):
     with open(path, "rb") as file:
         return Trace(file.read())
+
+
+def load_run(path):
+    """Every process of a run: the first, those behind it in its file, those in its folder; each once, as of the folder."""
+    first = load(path)
+    found = {(trace.pid, trace.start_realtime): trace for trace in (first, *first.processes)}
+    folder = f"{os.fspath(path)}.d"
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+        trace = load(os.path.join(folder, name))
+        found[trace.pid, trace.start_realtime] = trace
+    return list(found.values())

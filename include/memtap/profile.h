@@ -64,8 +64,8 @@ struct mt_recording_info {
 int mt_recording_info(struct mt_recording *recording, struct mt_recording_info *ret,
                       struct mt_profile_failure *failure);
 
-/* Path of one of its traces, from 0 on; NULL: there are no more. */
-const char *mt_recording_path(const struct mt_recording *recording, size_t trace);
+/* Path of one of its files, from 0 on; NULL: there are no more. A file may hold several processes, each a trace. */
+const char *mt_recording_path(const struct mt_recording *recording, size_t file);
 
 enum mt_profile_report {
     MT_PROFILE_STATS,   /* object: the numbers of the recording as a whole */

@@ -81,7 +81,7 @@ class Snapshot(NamedTuple):
 
 
 def open(path: Union[Path, Sequence[Path]], *more: Path) -> Trace:  # noqa: A001 - memtap.open is the name
-    """Opens a trace, several, or a folder of them (its *.mtap files).
+    """Opens a trace with all processes of its run, several, or a folder of them (its *.mtap files).
 
     Raises FileNotFoundError, PermissionError, or TraceError when a file is not a trace, is cut inside its header, or was
     written by a newer memtap. Damage further in is no error: what can be read is, and Trace.stats()["warnings"] says what

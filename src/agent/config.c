@@ -25,7 +25,7 @@ void mt_agent_config_hide(char **envp)
 {
     char **to = envp;
     for (; *envp != NULL; envp++) {
-        bool keep = mt_config_field_of(*envp) == NULL;
+        bool keep = strncmp(*envp, MT_CONFIG_PREFIX, sizeof MT_CONFIG_PREFIX - 1) != 0;
         if (strncmp(*envp, "LD_PRELOAD=", 11) == 0) {
             keep = drop_first_preload(*envp);
         }
@@ -62,37 +62,18 @@ static void add_number(struct text *t, uint64_t value)
     add(t, digits + at, sizeof digits - at);
 }
 
-/* Output without a trailing ".mtap". */
-static void add_stem(struct text *t, const struct mt_agent_config *config)
-{
-    size_t length = strlen(config->asked.output);
-    if (length > 5 && strcmp(config->asked.output + length - 5, ".mtap") == 0) {
-        length -= 5;
-    }
-    add(t, config->asked.output, length);
-}
-
-void mt_agent_trace_path(const struct mt_agent_config *config, uint64_t pid, char *ret_path, size_t capacity)
+void mt_agent_trace_path(const struct mt_agent_config *config, uint64_t pid, unsigned n, char *ret_path, size_t capacity)
 {
     struct text path = { ret_path, capacity, 0 };
-    if (pid == config->asked.root_pid) {
-        add(&path, config->asked.output, strlen(config->asked.output));
+    add(&path, config->asked.output, strlen(config->asked.output));
+    if (pid == config->asked.root_pid && n == 0) {
         return;
     }
-    add_stem(&path, config);
-    add(&path, ".", 1);
+    add(&path, ".d/", 3);
     add_number(&path, pid);
-    add(&path, ".mtap", 5);
-}
-
-void mt_agent_earlier_path(const struct mt_agent_config *config, uint64_t pid, unsigned n, char *ret_path,
-                           size_t capacity)
-{
-    struct text path = { ret_path, capacity, 0 };
-    add_stem(&path, config);
-    add(&path, ".", 1);
-    add_number(&path, pid);
-    add(&path, ".", 1);
-    add_number(&path, n);
+    if (n > 0) {
+        add(&path, ".", 1);
+        add_number(&path, n);
+    }
     add(&path, ".mtap", 5);
 }

@@ -1,8 +1,8 @@
 /* config.h: what the agent was asked to do, from MEMTAP_* variables.
  *
- * Decides: whether to record at all, and where a process's trace goes: the root process writes MEMTAP_OUTPUT, every other
- * one <stem>.<pid>.mtap beside it. What the variables mean is said by wire/config.def. Context: [agent] (constructor, fork
- * child).
+ * Decides: whether to record at all, and where a process's trace goes: the first process writes MEMTAP_OUTPUT, what
+ * follows it by exec and every other process writes into the folder MEMTAP_OUTPUT.d. What the variables mean is said by
+ * wire/config.def. Context: [agent] (start, fork child).
  */
 #ifndef MT_AGENT_CONFIG_H
 #define MT_AGENT_CONFIG_H
@@ -22,10 +22,8 @@ struct mt_agent_config {
 void mt_agent_config_read(char *const *envp, struct mt_agent_config *ret);
 /* Takes the agent out of an environment, in place: its variables and its part of LD_PRELOAD (the first). */
 void mt_agent_config_hide(char **envp);
-/* Path of this process's trace. root: it is the process memtap started. capacity at least MT_CONFIG_PATH_BYTES + 64. */
-void mt_agent_trace_path(const struct mt_agent_config *config, uint64_t pid, char *ret_path, size_t capacity);
-/* `<stem>.<pid>.<n>.mtap`, for an earlier image of the same process. */
-void mt_agent_earlier_path(const struct mt_agent_config *config, uint64_t pid, unsigned n, char *ret_path,
-                           size_t capacity);
+/* Path of a trace of this process: of the image that follows the n-th exec that was recorded. capacity at least
+ * MT_CONFIG_PATH_BYTES + 64. */
+void mt_agent_trace_path(const struct mt_agent_config *config, uint64_t pid, unsigned n, char *ret_path, size_t capacity);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { COMMAND_BYTES = MT_TRACE_COMMAND_MAX, EARLIER_MAX = 10000 };
+enum { COMMAND_BYTES = MT_TRACE_COMMAND_MAX, IMAGES_MAX = 10000 };
 
 static struct {
     char path[MT_CONFIG_PATH_BYTES + 64];
@@ -35,19 +35,9 @@ static void read_command(void)
     }
 }
 
-static bool exists(const char *path)
-{
-    int fd = -1;
-    if (mt_os_open(path, MT_OPEN_READ, &fd) != MT_OK) {
-        return false;
-    }
-    mt_os_close(fd);
-    return true;
-}
-
-/* A trace at our path was written by an earlier image of this process (exec) or, long ago, by another process with this
- * pid: mark it as ended by exec and move it aside. */
-static void set_aside(const struct mt_agent_config *config, const char *path)
+/* A trace with our name was written by an earlier image of this process (exec) or, long ago, by another process with this
+ * pid. The earlier image is marked as ended by exec. */
+static void end_earlier_image(const char *path)
 {
     int fd = -1;
     uint64_t pid = 0;
@@ -63,14 +53,6 @@ static void set_aside(const struct mt_agent_config *config, const char *path)
         (void)(mt_os_write_at(fd, &state, sizeof state, offsetof(struct mt_trace_header, state)) == MT_OK);
     }
     mt_os_close(fd);
-    char earlier[MT_CONFIG_PATH_BYTES + 64];
-    for (unsigned n = 1; n < EARLIER_MAX; n++) {
-        mt_agent_earlier_path(config, g_recording.pid, n, earlier, sizeof earlier);
-        if (!exists(earlier)) {
-            (void)(mt_os_rename(path, earlier) == MT_OK);
-            return;
-        }
-    }
 }
 
 static const volatile uint64_t *map_tick(const char *path)
@@ -121,7 +103,6 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
         g_recording.tick = map_tick(config->asked.tick);
     }
     g_recording.pid = (uint64_t)mt_os_pid();
-    mt_agent_trace_path(config, g_recording.pid, g_recording.path, sizeof g_recording.path);
     struct mt_engine_config engine = {
         .mode = config->asked.mode,
         .rate_bytes = config->asked.rate_bytes,
@@ -135,10 +116,13 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
         .open_again = mt_ask_for_again,
     };
     mt_ask_configure(config->asked.helper);
-    mt_status status = start_engine(&engine);
-    if (status == MT_E_EXIST) {
-        set_aside(config, g_recording.path);
+    mt_status status = MT_E_EXIST;
+    for (unsigned n = 0; status == MT_E_EXIST && n < IMAGES_MAX; n++) {
+        mt_agent_trace_path(config, g_recording.pid, n, g_recording.path, sizeof g_recording.path);
         status = start_engine(&engine);
+        if (status == MT_E_EXIST) {
+            end_earlier_image(g_recording.path);
+        }
     }
     if (may_be_helped(status) && mt_ask_for_new(g_recording.path, &engine.fd) == MT_OK) {
         status = start_engine(&engine);

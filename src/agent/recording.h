@@ -6,7 +6,7 @@
 #include "heap/engine.h"
 
 /* The recording `memtap run` asked for: its trace has the name the configuration gives this process. What an earlier image
- * of the process left there is moved aside. A failure leaves the process unrecorded. */
+ * of the process left there stays as it is, marked as ended by exec. A failure leaves the process unrecorded. */
 void mt_recording_start_configured(const struct mt_agent_config *config, bool fork_child, uint64_t parent_pid);
 /* A recording asked for from inside. Fields of `wanted` that are facts of the process are filled in here. */
 mt_status mt_recording_start(struct mt_engine_config wanted) MT_CHECKED;

@@ -1,7 +1,10 @@
 /* parse.c: `memtap parse`: every record as text. */
 #include "cli/select.h"
-#include "reader/failure.h"
 #include "export/records.h"
+#include "reader/recording.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
 
 struct values {
     const char *output;
@@ -20,32 +23,45 @@ static const struct mt_command_doc doc = {
     .synopsis = "memtap parse [-o OUT] FILE",
     .description =
         "For debugging the format (docs/formats/trace.md). One record a line, in file order a stream: metadata "
-        "first, then thread by thread. Damage is shown where it is, the rest goes on, and the exit code is 1.",
+        "first, then thread by thread; before the records of each process a line with its number. "
+        "Damage is shown where it is, the rest goes on, and the exit code is 1.",
     .notes = mt_records_wording,
     .examples = "memtap parse app.mtap | grep '^thread'",
     .tables = tables,
 };
 
+/* Each process under a line of its own; damage in one is no reason to leave out the next. */
+static mt_status write_processes(struct mt_out *out, const struct mt_trace_set *set, struct mt_error *damage)
+{
+    mt_status found = MT_OK;
+    for (size_t i = 0; i < set->count; i++) {
+        mt_out_print(out, "process %llu\n", (unsigned long long)mt_trace_info(set->traces[i])->pid);
+        mt_status status = mt_records_write(out, mt_trace_reader(set->traces[i]), found == MT_OK ? damage : NULL);
+        found = found == MT_OK ? status : found;
+    }
+    return found;
+}
+
 static int parse_file(const char *path, const char *output)
 {
     struct mt_error err = { 0 };
     struct mt_error damage = { 0 };
-    struct mt_wire_error wire = { 0 };
-    struct mt_reader *reader;
+    struct mt_recording *recording;
     struct mt_out *out;
-    mt_status status = mt_reader_open(path, &reader, &wire);
+    char *paths[] = { mt_strdup(path), NULL };
+    mt_status status = mt_recording_make(paths, 1, &recording, &err);
+    free(paths[0]);
     if (status != MT_OK) {
-        (void)mt_failure_explain_open(status, path, &wire, &err);
         return mt_command_fail(&doc, MT_EXIT_FAILED, &err);
     }
     status = mt_out_open(output, &out, &err);
     if (status == MT_OK) {
-        mt_status found = mt_records_write(out, reader, &damage);
+        mt_status found = write_processes(out, &recording->set, &damage);
         status = mt_out_commit(out, &err);
         err = status == MT_OK ? damage : err;
         status = status == MT_OK ? found : status;
     }
-    mt_reader_close(reader);
+    mt_recording_free(recording);
     return status == MT_OK ? MT_EXIT_OK : mt_command_fail(&doc, MT_EXIT_FAILED, &err);
 }
 

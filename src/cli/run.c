@@ -15,7 +15,7 @@ static const struct mt_option options[] = {
     { "output", 'o', MT_OPTION_TEXT, FIELD(output), NULL, NULL, 0, "FILE",
       "trace to write; default memtap-NAME.PID.mtap in the current folder" },
     { "force", 'f', MT_OPTION_FLAG, FIELD(force), NULL, NULL, 0, NULL,
-      "replace FILE and the traces of the children of its earlier run" },
+      "replace FILE, and what an earlier run left in FILE.d; refused while it is being recorded" },
     { "mode", 0, MT_OPTION_CHOICE, FIELD(mode), modes, NULL, 0, "MODE",
       "exact: every event; sample: one allocation in about every RATE bytes, for long runs; aggregate: as --aggregate. "
       "Default exact" },
@@ -25,7 +25,7 @@ static const struct mt_option options[] = {
     { "python-allocators", 0, MT_OPTION_SWITCH, FIELD(python_allocators), NULL, NULL, 0, NULL,
       "record Python objects one by one (pymalloc) instead of the arenas they live in; default on" },
     { "follow", 0, MT_OPTION_SWITCH, FIELD(follow), NULL, NULL, 0, NULL,
-      "record children through fork and exec too, one trace each; default on" },
+      "record children through fork and exec too; default on" },
     { "aggregate", 0, MT_OPTION_FLAG, FIELD(aggregate), NULL, NULL, 0, NULL,
       "totals a stack, peak and leaks only: the trace stays small however long the program runs" },
     { "duration", 0, MT_OPTION_DURATION, FIELD(duration_ns), NULL, NULL, 0, "T",
@@ -60,8 +60,8 @@ static const struct mt_command_doc doc = {
         "to memtap is passed on; Ctrl-C goes to the program from the terminal and memtap waits for it. "
         "The trace is complete up to the moment of death also when the program is killed.\n"
         "\n"
-        "Every other process of the run writes <stem>.<pid>.mtap beside FILE (<stem> is FILE without .mtap); a program "
-        "replaced by exec leaves <stem>.<pid>.<n>.mtap. Give them all to a report, or the folder, and they are merged.",
+        "FILE is one file for all processes of the run. Until the run ends the others lie in the folder FILE.d, which "
+        "every command takes along when it is given FILE.",
     .notes =
         "Cannot be recorded: statically linked, set-user-ID, 32-bit and musl programs; memtap says so when it happens. "
         "A full disk stops the recording, never the program.\n"
@@ -110,7 +110,7 @@ static void settle_mode(struct mt_run_options *chosen)
 
 static int run_main(int argc, char **argv)
 {
-    struct mt_run run = { .options = { .native = true, .python_allocators = true, .follow = true, .pack = true } };
+    struct mt_run run = { .others_fd = -1, .trace_fd = -1, .options = { .native = true, .python_allocators = true, .follow = true, .pack = true } };
     struct mt_operands operands;
     struct mt_error err = { 0 };
     int code;

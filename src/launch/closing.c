@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -54,32 +55,42 @@ void mt_closing_explain_missing(const struct mt_run *run)
                   run->output, info.path);
 }
 
-/* "app.mtap", or "app.mtap app.*.mtap" when there are several. */
-static char *files_to_name(const struct mt_run *run, size_t count)
+/* The trace was moved, removed or replaced while it was written. */
+void mt_closing_say_where(const struct mt_run *run, size_t others)
+{
+    char now[PATH_MAX] = "";
+    struct stat info;
+    bool there = run->trace_fd >= 0 && fstat(run->trace_fd, &info) == 0 && info.st_nlink > 0;
+    char *link = mt_format("/proc/self/fd/%d", run->trace_fd);
+    ssize_t bytes = there ? readlink(link, now, sizeof now - 1) : 0;
+    now[bytes > 0 ? bytes : 0] = '\0';
+    (void)fprintf(stderr, "memtap run: %s is no longer the trace of this run; %s%s", run->output,
+                  there ? "that is " : "that was removed", now);
+    if (others > 0) {
+        (void)fprintf(stderr, ", and %zu other processes' are in %s", others, run->others);
+    }
+    (void)fprintf(stderr, "\n");
+    free(link);
+}
+
+/* The output as a person would name it. */
+static const char *file_to_name(const struct mt_run *run)
 {
     char cwd[PATH_MAX];
-    const char *shown = run->output;
     size_t bytes = getcwd(cwd, sizeof cwd) != NULL ? strlen(cwd) : 0;
-    if (bytes > 1 && strncmp(shown, cwd, bytes) == 0 && shown[bytes] == '/') {
-        shown += bytes + 1;
-    }
-    char *stem = mt_tracepath_stem(shown);
-    char *names = count > 1 ? mt_format("%s %s.*.mtap", shown, stem) : mt_strdup(shown);
-    free(stem);
-    return names;
+    bool below = bytes > 1 && strncmp(run->output, cwd, bytes) == 0 && run->output[bytes] == '/';
+    return below ? run->output + bytes + 1 : run->output;
 }
 
 static void print_brief(const struct mt_run *run, const struct mt_report_job *job, size_t live)
 {
     struct mt_out *text = mt_out_open_memory();
-    char *files = files_to_name(run, job->recording->paths.count);
     mt_stats_brief(text, &job->shown);
     (void)fprintf(stderr, "memtap: recorded %s\n%s", run->output, mt_out_text(text, NULL));
     if (live > 0) {
-        (void)fprintf(stderr, "  %zu processes of the run still live; their traces are not counted\n", live);
+        (void)fprintf(stderr, "  %zu processes of the run still record, into %s.d\n", live, file_to_name(run));
     }
-    (void)fprintf(stderr, "next: memtap summary %s\n", files);
-    free(files);
+    (void)fprintf(stderr, "next: memtap summary %s\n", file_to_name(run));
     mt_out_discard(text);
 }
 
@@ -100,10 +111,12 @@ static void print_warnings(const struct mt_trace_set *set, const struct mt_analy
     mt_strlist_clear(&warnings);
 }
 
-static mt_status load(const struct mt_strlist *traces, struct mt_report_job *job, struct mt_error *err)
+static mt_status load(const struct mt_run *run, struct mt_report_job *job, struct mt_error *err)
 {
     struct mt_progress progress;
-    mt_status status = mt_recording_make(traces->items, traces->count, &job->recording, err);
+    char *paths[] = { mt_strdup(run->output) };
+    mt_status status = mt_recording_make(paths, 1, &job->recording, err);
+    free(paths[0]);
     if (status == MT_OK) {
         mt_progress_begin(&progress, "reading", false);
         job->load.progress = show_reading;
@@ -121,11 +134,11 @@ void mt_closing_say_refused(const struct mt_run *run)
     }
 }
 
-void mt_closing_report(const struct mt_run *run, const struct mt_strlist *traces, size_t live)
+static void report(const struct mt_run *run, size_t live)
 {
     struct mt_report_job job = { .selection = { .temporary_max = 1 } };
     struct mt_error err = { 0 };
-    if (load(traces, &job, &err) == MT_OK) {
+    if (load(run, &job, &err) == MT_OK) {
         print_brief(run, &job, live);
         print_warnings(job.shown.set, job.shown.analysis);
     } else {
@@ -135,11 +148,22 @@ void mt_closing_report(const struct mt_run *run, const struct mt_strlist *traces
     mt_recording_free(job.recording);
 }
 
-void mt_closing_report_quietly(const struct mt_strlist *traces)
+/* Problems only: the headers tell them, the events need not be read. */
+static void report_quietly(const struct mt_run *run)
 {
     struct mt_trace_set set = { 0 };
-    if (mt_trace_set_open((const char *const *)traces->items, traces->count, &set, NULL, NULL) == MT_OK) {
+    const char *paths[] = { run->output };
+    if (mt_trace_set_open(paths, 1, &set, NULL, NULL) == MT_OK) {
         print_warnings(&set, NULL);
         mt_trace_set_close(&set);
+    }
+}
+
+void mt_closing_report(const struct mt_run *run, size_t live)
+{
+    if (run->options.quiet) {
+        report_quietly(run);
+    } else {
+        report(run, live);
     }
 }

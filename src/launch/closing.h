@@ -3,14 +3,13 @@
 #define MT_LAUNCH_CLOSING_H
 
 #include "launch/launch.h"
-#include "util/strlist.h"
 
 /* No process of the run left a trace: says why. */
 void mt_closing_explain_missing(const struct mt_run *run);
-/* Sums the traces up, warnings included. live: processes of the run that are still being recorded. */
-void mt_closing_report(const struct mt_run *run, const struct mt_strlist *traces, size_t live);
-/* Problems only: the headers tell them, the events need not be read. */
-void mt_closing_report_quietly(const struct mt_strlist *traces);
+/* FILE is not what was recorded: says where that is. others: traces in FILE.d. */
+void mt_closing_say_where(const struct mt_run *run, size_t others);
+/* Sums the run up, problems included; problems only with -q. live: processes of the run that are still being recorded. */
+void mt_closing_report(const struct mt_run *run, size_t live);
 
 /* Processes the tool was asked to help and could not. */
 void mt_closing_say_refused(const struct mt_run *run);

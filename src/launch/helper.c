@@ -3,7 +3,6 @@
 
 #include "base/os.h"
 #include "util/memory.h"
-#include "util/tracepath.h"
 #include "wire/ask.h"
 #include "wire/format.h"
 
@@ -21,60 +20,32 @@ static const uint64_t PATIENCE_NS = 1000000000; /* with a guest that says nothin
 
 /* ---- which file ------------------------------------------------------------------------------------------------- */
 
-/* Path without ".mtap". */
-static size_t stem_bytes(const char *path)
+enum { IMAGES_MAX = 10000 };
+
+/* The trace of an image of a process: after the n-th exec that was recorded (as agent/config.c). */
+static bool image_path(const struct mt_helper_place *place, pid_t pid, int n, char *ret_path, size_t capacity)
 {
-    size_t bytes = strlen(path);
-    return bytes > 5 && strcmp(path + bytes - 5, ".mtap") == 0 ? bytes - 5 : bytes;
+    int bytes = n > 0 ? snprintf(ret_path, capacity, "%s.d/%d.%d.mtap", place->output, (int)pid, n)
+                : (uint64_t)pid == place->root_pid ? snprintf(ret_path, capacity, "%s", place->output)
+                                                   : snprintf(ret_path, capacity, "%s.d/%d.mtap", place->output, (int)pid);
+    return bytes > 0 && (size_t)bytes < capacity;
 }
 
-/* Is path the trace of process pid of this run? The first process writes the output, others `<stem>….<pid>.mtap` or
- * `<folder of the run>/<pid>.mtap`. */
+/* Is path the trace of an image of process pid of this run? */
 static bool is_its_trace(const struct mt_helper_place *place, const char *path, pid_t pid)
 {
-    char end[32];
-    size_t stem = stem_bytes(place->output);
-    if (strcmp(path, place->output) == 0) {
-        return (uint64_t)pid == place->root_pid;
+    char own[MT_ASK_PATH_BYTES + 32];
+    int n = 0;
+    const char *dot = strrchr(path, '/');
+    if (dot != NULL && sscanf(dot + 1, "%*d.%5d.mtap", &n) != 1) {
+        n = 0;
     }
-    (void)snprintf(end, sizeof end, "%d.mtap", (int)pid);
-    size_t bytes = strlen(path);
-    size_t end_bytes = strlen(end);
-    if (bytes <= stem + end_bytes || strncmp(path, place->output, stem) != 0 || strcmp(path + bytes - end_bytes, end) != 0) {
-        return false;
-    }
-    const char *between = path + stem;
-    size_t between_bytes = bytes - end_bytes - stem;
-    static const char *const allowed[] = { ".", ".d/", ".mtap.d/" };
-    for (size_t i = 0; i < MT_COUNTOF(allowed); i++) {
-        if (strlen(allowed[i]) == between_bytes && strncmp(between, allowed[i], between_bytes) == 0) {
-            return true;
-        }
-    }
-    return false;
+    return n >= 0 && n < IMAGES_MAX && image_path(place, pid, n, own, sizeof own) && strcmp(own, path) == 0;
 }
 
-/* The name of an earlier image's trace, which is free: `….<pid>.<n>.mtap`. */
-static bool free_name(const char *path, pid_t pid, bool root, char *ret_name, size_t capacity)
+/* An earlier image of the process left its trace there: it ended by exec, which the new image cannot write there itself. */
+static void end_earlier_image(const char *path)
 {
-    int stem = (int)stem_bytes(path);
-    for (int n = 1; n < 10000; n++) {
-        int bytes = root ? snprintf(ret_name, capacity, "%.*s.%d.%d.mtap", stem, path, (int)pid, n)
-                         : snprintf(ret_name, capacity, "%.*s.%d.mtap", stem, path, n);
-        if (bytes < 0 || (size_t)bytes >= capacity) {
-            return false;
-        }
-        if (access(ret_name, F_OK) != 0 && errno == ENOENT) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* An earlier image of the process left its trace there and could not move it aside itself: it ended by exec. */
-static void set_aside(const char *path, pid_t pid, bool root)
-{
-    char name[MT_ASK_PATH_BYTES + 32];
     uint32_t state = 0;
     int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd >= 0 && pread(fd, &state, sizeof state, offsetof(struct mt_trace_header, state)) == (ssize_t)sizeof state &&
@@ -87,32 +58,42 @@ static void set_aside(const char *path, pid_t pid, bool root)
     if (fd >= 0) {
         (void)close(fd);
     }
-    if (free_name(path, pid, root, name, sizeof name)) {
-        (void)rename(path, name);
-    }
 }
 
-static int make_new(const char *path, pid_t pid, bool root)
+static int make_new(const struct mt_helper_place *place, pid_t pid)
 {
-    enum { FLAGS = O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY };
-    int fd = open(path, FLAGS, 0600);
-    if (fd < 0 && errno == EEXIST) {
-        set_aside(path, pid, root);
-        fd = open(path, FLAGS, 0600);
+    char path[MT_ASK_PATH_BYTES + 32];
+    int fd = -1;
+    errno = EEXIST;
+    for (int n = 0; fd < 0 && errno == EEXIST && n < IMAGES_MAX && image_path(place, pid, n, path, sizeof path); n++) {
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+        if (fd < 0 && errno == EEXIST) {
+            end_earlier_image(path);
+            errno = EEXIST;
+        }
     }
     return fd;
 }
 
-static int open_again(const struct mt_ask_request *request)
+/* The process may not know the number of its image: it could not see the others. */
+static int open_again(const struct mt_helper_place *place, pid_t pid, const struct mt_ask_request *request)
 {
+    char path[MT_ASK_PATH_BYTES + 32];
     struct stat info;
-    int fd = open(request->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
-    if (fd >= 0 && (fstat(fd, &info) != 0 || info.st_dev != request->device || info.st_ino != request->inode)) {
-        (void)close(fd);
-        errno = ESTALE;
-        return -1;
+    for (int n = 0; n < IMAGES_MAX && image_path(place, pid, n, path, sizeof path); n++) {
+        int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+        if (fd >= 0 && fstat(fd, &info) == 0 && info.st_dev == request->device && info.st_ino == request->inode) {
+            return fd;
+        }
+        if (fd < 0 && n > 0) {
+            return -1;
+        }
+        if (fd >= 0) {
+            (void)close(fd);
+            errno = ESTALE;
+        }
     }
-    return fd;
+    return -1;
 }
 
 /* ---- one guest -------------------------------------------------------------------------------------------------- */
@@ -151,8 +132,7 @@ static void help(struct mt_helper *helper, const struct mt_helper_place *place, 
         answer(guest, MT_E_PERM, -1);
         return;
     }
-    bool root = strcmp(request->path, place->output) == 0;
-    int fd = request->kind == MT_ASK_NEW ? make_new(request->path, peer.pid, root) : open_again(request);
+    int fd = request->kind == MT_ASK_NEW ? make_new(place, peer.pid) : open_again(place, peer.pid, request);
     if (fd >= 0) {
         answer(guest, MT_OK, fd);
         (void)close(fd);

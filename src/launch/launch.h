@@ -52,8 +52,11 @@ struct mt_run {
     char **argv;      /* what it gets, NULL-terminated */
     const char *name; /* for the default output and messages */
     char *agent;
-    char *folder;          /* where traces go, absolute */
-    char output[PATH_MAX]; /* absolute; complete once started */
+    char *folder;          /* of the output, absolute */
+    char output[PATH_MAX]; /* FILE: the trace of the first process, absolute; complete once started */
+    char *others;          /* FILE.d: where the other processes write, malloc'ed; NULL until started */
+    int others_fd;         /* of FILE.d, held with an exclusive flock: this run is not over; -1: none */
+    int trace_fd;          /* of the first process's trace, whatever becomes of its name; -1: not seen yet */
     struct mt_tick tick;
     struct mt_helper helper;
     pid_t pid;
@@ -78,7 +81,7 @@ void mt_tick_close(struct mt_tick *tick);
 /* Keeps the clock, passes signals on, enforces --duration; returns when the program has ended. */
 mt_status mt_run_wait(struct mt_run *run, struct mt_error *err) MT_CHECKED;
 
-/* Completes and packs the traces and prints the summary. Problems are messages only: the exit code is the program's. */
+/* Completes and packs the traces, puts them into one file and prints the summary. Problems are messages only: the exit code is the program's. */
 void mt_run_finish(struct mt_run *run);
 
 #endif

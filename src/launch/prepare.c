@@ -4,6 +4,7 @@
  */
 #include "launch/launch.h"
 
+#include "launch/runfiles.h"
 #include "util/agentfile.h"
 #include "util/exitcode.h"
 #include "util/memory.h"
@@ -102,24 +103,6 @@ static mt_status try_to_write(const char *folder, struct mt_error *err)
     return status;
 }
 
-static mt_status check_output_file(struct mt_run *run, struct mt_error *err)
-{
-    struct stat info;
-    if (lstat(run->output, &info) != 0) {
-        return MT_OK;
-    }
-    if (S_ISDIR(info.st_mode)) {
-        return mt_error_set(err, MT_E_INVAL, "%s is a folder: name a file in it with -o", run->output);
-    }
-    if (!S_ISREG(info.st_mode) && !S_ISLNK(info.st_mode)) {
-        return mt_error_set(err, MT_E_INVAL, "%s is not a regular file: a trace needs one", run->output);
-    }
-    if (!run->options.force) {
-        return mt_error_set(err, MT_E_EXIST, "%s exists; use -f to replace it or -o for another name", run->output);
-    }
-    return MT_OK;
-}
-
 static mt_status choose_output(struct mt_run *run, struct mt_error *err)
 {
     char *absolute;
@@ -137,7 +120,7 @@ static mt_status choose_output(struct mt_run *run, struct mt_error *err)
     const char *slash = strrchr(absolute, '/');
     run->folder = slash == absolute ? mt_strdup("/") : mt_strndup(absolute, (size_t)(slash - absolute));
     free(absolute);
-    status = run->options.output != NULL ? check_output_file(run, err) : MT_OK;
+    status = run->options.output != NULL ? mt_runfiles_check(run, err) : MT_OK;
     return status == MT_OK ? try_to_write(run->folder, err) : status;
 }
 
@@ -157,6 +140,7 @@ void mt_run_release(struct mt_run *run)
 {
     mt_helper_free(&run->helper);
     mt_tick_close(&run->tick);
+    mt_runfiles_release(run);
     for (size_t i = 0; run->argv != NULL && run->argv[i] != NULL; i++) {
         free(run->argv[i]);
     }

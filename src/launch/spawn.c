@@ -9,6 +9,7 @@
 #include "base/os.h"
 #include "launch/environment.h"
 #include "launch/signals.h"
+#include "launch/runfiles.h"
 #include "util/exitcode.h"
 #include "util/interrupt.h"
 #include "util/memory.h"
@@ -25,7 +26,8 @@
 
 /* What the child says when it cannot become the program. */
 struct failure {
-    int err; /* errno; EEXIST: the default output exists */
+    int err;        /* errno */
+    bool of_output; /* the trace cannot begin there */
 };
 
 static void settle_output(struct mt_run *run, pid_t pid)
@@ -59,9 +61,9 @@ static MT_NORETURN void become_program(struct mt_run *run, struct mt_environment
     struct failure failure = { 0 };
     settle_output(run, getpid());
     mt_environment_add_settings(run, getpid(), env);
-    if (access(run->output, F_OK) == 0) {
-        failure.err = EEXIST;
-    } else {
+    failure.err = mt_runfiles_begin(run->output);
+    failure.of_output = failure.err != 0;
+    if (failure.err == 0) {
         (void)sigprocmask(SIG_SETMASK, &run->before, NULL);
         (void)execve(run->program, run->argv, env->items);
         if (errno == ENOEXEC) {
@@ -77,9 +79,11 @@ static MT_NORETURN void become_program(struct mt_run *run, struct mt_environment
 
 static mt_status explain(const struct mt_run *run, const struct failure *failure, int *ret_code, struct mt_error *err)
 {
-    if (failure->err == EEXIST) {
+    if (failure->of_output) {
         *ret_code = MT_EXIT_USAGE;
-        return mt_error_set(err, MT_E_EXIST, "%s exists; choose another name with -o", run->output);
+        return failure->err == EEXIST
+                   ? mt_error_set(err, MT_E_EXIST, "%s exists; choose another name with -o", run->output)
+                   : mt_error_set_errno(err, failure->err, "cannot make the folder %s.d", run->output);
     }
     *ret_code = failure->err == ENOENT ? MT_EXIT_NOT_FOUND : MT_EXIT_NOT_EXECUTABLE;
     if (failure->err == ENOENT && access(run->program, F_OK) == 0) {
@@ -120,21 +124,11 @@ static mt_status fork_program(struct mt_run *run, struct mt_environment *env, in
     mt_signals_settle();
     if (status == MT_OK) {
         settle_output(run, run->pid);
+        mt_runfiles_hold(run);
         status = watch_exec(run, report[0], ret_code, err);
     }
     (void)close(report[0]);
     return status;
-}
-
-static void remove_old(const char *file)
-{
-    struct mt_strlist old = { 0 };
-    mt_tracepath_siblings(file, &old);
-    mt_strlist_add(&old, file);
-    for (size_t i = 0; i < old.count; i++) {
-        (void)unlink(old.items[i]);
-    }
-    mt_strlist_clear(&old);
 }
 
 mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err)
@@ -147,7 +141,7 @@ mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err)
     }
     mt_helper_open(&run->helper);
     if (run->options.force && run->options.output != NULL) {
-        remove_old(run->output);
+        mt_runfiles_remove_old(run);
     }
     mt_environment_build(run, &env);
     mt_interrupt_restore();

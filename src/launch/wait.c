@@ -10,6 +10,7 @@
 #include "base/atomic.h"
 #include "base/os.h"
 #include "launch/signals.h"
+#include "launch/runfiles.h"
 
 #include <errno.h>
 #include <sys/resource.h>
@@ -39,6 +40,7 @@ static bool has_ended(struct mt_run *run, mt_status *ret_status, struct mt_error
 
 static void tick_once(struct mt_run *run, uint64_t now, uint64_t stop_at)
 {
+    mt_runfiles_find(run);
     mt_store_relaxed(&run->tick.words[MT_TICK_CLOCK], now);
     if (now >= stop_at) {
         mt_store_release(&run->tick.words[MT_TICK_STOP], (uint64_t)1);

@@ -22,6 +22,18 @@ static uint64_t last_clock(const struct mt_extent *extents, size_t count, uint64
     return last;
 }
 
+/* Of this process: the others in its file have sizes of their own. */
+static uint64_t own_bytes(const struct mt_reader *reader)
+{
+    size_t count;
+    const struct mt_nested *nested = mt_reader_nested(reader, &count);
+    uint64_t bytes = mt_reader_file_bytes(reader);
+    for (size_t i = 0; i < count; i++) {
+        bytes -= nested[i].bytes < bytes ? nested[i].bytes : bytes;
+    }
+    return bytes;
+}
+
 static void fill_info(struct mt_trace *t, const char *path)
 {
     const struct mt_trace_header *h = mt_reader_header(t->reader);
@@ -44,7 +56,7 @@ static void fill_info(struct mt_trace *t, const char *path)
         .rss_peak_bytes = h->rss_peak_bytes,
         .command = mt_pool_text(&t->pool, h->command, h->command_bytes),
         .command_bytes = h->command_bytes,
-        .file_bytes = mt_reader_file_bytes(t->reader),
+        .file_bytes = own_bytes(t->reader),
     };
     while (info->command_bytes > 0 && info->command[info->command_bytes - 1] == '\0') {
         info->command_bytes--;
@@ -140,7 +152,26 @@ mt_status mt_trace_open_nested(const struct mt_trace *outer, size_t index, struc
 {
     struct mt_reader *reader;
     mt_status status = mt_reader_open_nested(outer->reader, index, &reader, ret_error);
-    return status == MT_OK ? open_reader(reader, outer->info.path, ret, ret_error) : status;
+    status = status == MT_OK ? open_reader(reader, outer->info.path, ret, ret_error) : status;
+    if (status == MT_OK) {
+        (*ret)->nested = index + 1;
+    }
+    return status;
+}
+
+mt_status mt_trace_open_again(const struct mt_trace *trace, struct mt_trace **ret, struct mt_wire_error *ret_error)
+{
+    struct mt_trace *first;
+    mt_status status = mt_trace_open(trace->info.path, &first, ret_error);
+    if (status != MT_OK || trace->nested == 0) {
+        *ret = status == MT_OK ? first : *ret;
+        return status;
+    }
+    status = trace->nested <= mt_trace_nested_count(first)
+                 ? mt_trace_open_nested(first, trace->nested - 1, ret, ret_error)
+                 : MT_E_NOENT;
+    mt_trace_close(first);
+    return status;
 }
 
 void mt_trace_close(struct mt_trace *t)

@@ -111,6 +111,9 @@ mt_status mt_trace_open_memory(const void *data, size_t bytes, struct mt_trace *
 size_t mt_trace_nested_count(const struct mt_trace *outer);
 mt_status mt_trace_open_nested(const struct mt_trace *outer, size_t index, struct mt_trace **ret,
                                struct mt_wire_error *ret_error) MT_CHECKED;
+/* The same trace once more, as it is now. */
+mt_status mt_trace_open_again(const struct mt_trace *trace, struct mt_trace **ret,
+                              struct mt_wire_error *ret_error) MT_CHECKED;
 void mt_trace_close(struct mt_trace *trace);
 
 const struct mt_trace_info *mt_trace_info(const struct mt_trace *trace);
@@ -144,7 +147,8 @@ struct mt_trace_set {
     size_t count;
 };
 
-/* Opens every path; a directory stands for its *.mtap files (sorted by name). A file that cannot be opened ends it:
+/* Opens every path with all processes of its run: those in the file behind the first, and those in the folder FILE.d. What is
+ * met twice is taken once. A directory stands for its *.mtap files (sorted by name). A file that cannot be opened ends it:
  * ret_path (may be NULL) is then set to its path (malloc'ed, the caller frees it). MT_E_NOENT for an empty directory.
  * */
 mt_status mt_trace_set_open(const char *const *paths, size_t count, struct mt_trace_set *ret,

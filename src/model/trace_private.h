@@ -28,6 +28,7 @@ struct mt_stack_row {
 
 struct mt_trace {
     struct mt_reader *reader;
+    size_t nested; /* 1 + index in the file at info.path; 0: it is that file's first */
     struct mt_trace_info info;
     struct mt_trace_completeness completeness;
     struct mt_pool pool;

@@ -30,7 +30,7 @@ static void reader_fini(struct mt_event_reader *r)
 static mt_status no_such_trace(const struct mt_recording *recording, size_t trace, struct mt_error *err)
 {
     return mt_error_set(err, MT_E_INVAL, "there is no trace number %zu: the recording has %zu, from 0 on", trace,
-                        recording->paths.count);
+                        recording->set.count);
 }
 
 struct opening {
@@ -43,15 +43,19 @@ static mt_status open_body(void *context, struct mt_error *err)
 {
     struct opening *o = context;
     struct mt_wire_error wire = { 0 };
-    if (o->trace >= o->recording->paths.count) {
+    mt_status status = mt_recording_refresh(o->recording, err);
+    if (status != MT_OK) {
+        return status;
+    }
+    if (o->trace >= o->recording->set.count) {
         return no_such_trace(o->recording, o->trace, err);
     }
-    const char *path = o->recording->paths.items[o->trace];
+    const struct mt_trace *trace = o->recording->set.traces[o->trace];
     struct mt_event_reader *r = o->reader = mt_alloc_zero(1, sizeof *r);
     r->trace_idx = (uint32_t)o->trace;
-    mt_status status = mt_trace_open(path, &r->trace, &wire);
+    status = mt_trace_open_again(trace, &r->trace, &wire);
     if (status != MT_OK) {
-        return mt_failure_explain_open(status, path, &wire, err);
+        return mt_failure_explain_open(status, mt_trace_info(trace)->path, &wire, err);
     }
     struct mt_trace_set one = { &r->trace, 1 };
     status = mt_refuse_aggregate(&one, "what happened when (records)", err);

@@ -130,9 +130,9 @@ void mt_recording_close(struct mt_recording *recording)
     }
 }
 
-const char *mt_recording_path(const struct mt_recording *recording, size_t trace)
+const char *mt_recording_path(const struct mt_recording *recording, size_t file)
 {
-    return trace < recording->paths.count ? recording->paths.items[trace] : NULL;
+    return file < recording->paths.count ? recording->paths.items[file] : NULL;
 }
 
 struct asking {

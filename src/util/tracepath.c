@@ -26,41 +26,40 @@ static const char *last_component(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-char *mt_tracepath_stem(const char *file)
+char *mt_tracepath_folder(const char *file)
 {
-    return mt_strndup(file, has_suffix(last_component(file)) ? strlen(file) - SUFFIX_BYTES : strlen(file));
+    return mt_format("%s.d", file);
 }
 
-/* Skips ".digits"; NULL when there is none. */
+/* Skips digits; NULL when there are none. */
 static const char *skip_number(const char *at)
 {
-    if (*at != '.' || !isdigit((unsigned char)at[1])) {
+    if (!isdigit((unsigned char)*at)) {
         return NULL;
     }
-    at++;
     while (isdigit((unsigned char)*at)) {
         at++;
     }
     return at;
 }
 
-bool mt_tracepath_is_sibling(const char *stem, const char *name)
+bool mt_tracepath_is_other(const char *name)
 {
-    size_t bytes = strlen(stem);
-    if (strncmp(name, stem, bytes) != 0) {
-        return false;
+    const char *after = skip_number(name);
+    if (after != NULL && *after == '.' && isdigit((unsigned char)after[1])) {
+        after = skip_number(after + 1);
     }
-    const char *after = skip_number(name + bytes);
-    if (after == NULL) {
-        return false;
-    }
-    const char *second = skip_number(after);
-    return strcmp(second != NULL ? second : after, SUFFIX) == 0;
+    return after != NULL && strcmp(after, SUFFIX) == 0;
 }
 
-/* Appends folder/name for every name that `wanted` accepts, sorted. */
-static void list_folder(const char *folder, bool (*wanted)(const char *stem, const char *name), const char *stem,
-                        struct mt_strlist *paths)
+static bool is_regular(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+/* Appends folder/name for every file whose name `wanted` accepts, sorted. */
+static void list_folder(const char *folder, bool (*wanted)(const char *name), struct mt_strlist *paths)
 {
     size_t first = paths->count;
     DIR *dir = opendir(folder);
@@ -68,15 +67,21 @@ static void list_folder(const char *folder, bool (*wanted)(const char *stem, con
         return;
     }
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        if (wanted(stem, entry->d_name)) {
-            char *path =
-                strcmp(folder, ".") == 0 ? mt_strdup(entry->d_name) : mt_format("%s/%s", folder, entry->d_name);
+        char *path = strcmp(folder, ".") == 0 ? mt_strdup(entry->d_name) : mt_format("%s/%s", folder, entry->d_name);
+        if (wanted(entry->d_name) && is_regular(path)) {
             mt_strlist_add(paths, path);
-            free(path);
         }
+        free(path);
     }
     (void)closedir(dir);
     mt_strlist_sort(paths, first);
+}
+
+void mt_tracepath_others(const char *file, struct mt_strlist *paths)
+{
+    char *folder = mt_tracepath_folder(file);
+    list_folder(folder, mt_tracepath_is_other, paths);
+    free(folder);
 }
 
 static char *folder_of(const char *file)
@@ -86,15 +91,6 @@ static char *folder_of(const char *file)
         return mt_strdup(".");
     }
     return slash == file ? mt_strdup("/") : mt_strndup(file, (size_t)(slash - file));
-}
-
-void mt_tracepath_siblings(const char *file, struct mt_strlist *paths)
-{
-    char *folder = folder_of(file);
-    char *stem = mt_tracepath_stem(file);
-    list_folder(folder, mt_tracepath_is_sibling, last_component(stem), paths);
-    free(stem);
-    free(folder);
 }
 
 char *mt_tracepath_default(const char *program, long pid)
@@ -126,12 +122,6 @@ mt_status mt_tracepath_absolute(const char *file, char **ret, struct mt_error *e
     return status;
 }
 
-static bool is_trace_name(const char *stem, const char *name)
-{
-    (void)stem;
-    return has_suffix(name);
-}
-
 mt_status mt_tracepath_expand(char *const *operands, int count, struct mt_strlist *paths, struct mt_error *err)
 {
     for (int i = 0; i < count; i++) {
@@ -141,7 +131,7 @@ mt_status mt_tracepath_expand(char *const *operands, int count, struct mt_strlis
             mt_strlist_add(paths, operands[i]);
             continue;
         }
-        list_folder(operands[i], is_trace_name, "", paths);
+        list_folder(operands[i], has_suffix, paths);
         if (paths->count == before) {
             return mt_error_set(err, MT_E_NOENT, "no trace (*.mtap) in the folder %s", operands[i]);
         }

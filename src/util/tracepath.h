@@ -1,8 +1,8 @@
 /* tracepath.h: the names of trace files of one run.
  *
- * Decides: FILE.mtap is the root process; every other process of the run writes <stem>.<pid>.mtap beside it, and an
- * image replaced by exec in the same process was renamed to <stem>.<pid>.<n>.mtap. <stem> is FILE without ".mtap"; a
- * FILE with another suffix keeps it. The agent computes the same names (agent/config.c). Context: [tool].
+ * Decides: FILE is the trace of the first process. While a run lasts the others lie in the folder FILE.d: <pid>.mtap, and
+ * <pid>.<n>.mtap for what exec put in the place of a recorded program. The agent computes the same names (agent/config.c).
+ * Whatever is not a regular file is no trace, whatever its name. Context: [tool].
  */
 #ifndef MT_UTIL_TRACEPATH_H
 #define MT_UTIL_TRACEPATH_H
@@ -12,12 +12,12 @@
 
 #include <stdbool.h>
 
-/* malloc'ed. */
-char *mt_tracepath_stem(const char *file);
-/* True when name (no folder) is <stem>.<digits>.mtap or <stem>.<digits>.<digits>.mtap. */
-bool mt_tracepath_is_sibling(const char *stem, const char *name);
-/* Appends the files of the other processes of the run of file, that exist now, in order of name. */
-void mt_tracepath_siblings(const char *file, struct mt_strlist *paths);
+/* FILE.d, malloc'ed. */
+char *mt_tracepath_folder(const char *file);
+/* True when a name (no folder) is <digits>.mtap or <digits>.<digits>.mtap. */
+bool mt_tracepath_is_other(const char *name);
+/* Appends the files in FILE.d that exist now, in order of name. */
+void mt_tracepath_others(const char *file, struct mt_strlist *paths);
 /* Default output of run: memtap-NAME.PID.mtap with NAME made from a program name (last component, no ".py"). malloc'ed.
  */
 char *mt_tracepath_default(const char *program, long pid);

@@ -4,7 +4,6 @@ import collections
 import json
 
 import pytest
-import tracefile
 import tracereplay
 from conftest import PYTHON_TARGETS, case_of, memtap_json
 
@@ -20,7 +19,7 @@ def truths(path):
 @pytest.mark.parametrize("how", HOW)
 def test_every_process_has_a_trace_that_tells_its_truth(record, target, truth_file, how):
     recording = record(target("processes"), how)
-    traces = [tracefile.load(path) for path in [recording.path, *recording.family]]
+    traces = recording.traces
     found = sorted((trace.pid, sorted(tracereplay.by_case(trace).items())) for trace in traces)
     found = [entry for entry in found if entry[1]]  # the shell of system() has no case of ours
     wanted = sorted((pid, sorted(rows.items())) for pid, rows in truths(truth_file))
@@ -38,7 +37,7 @@ def test_reports_merge_the_processes(record, target, truth_file, how):
     for _, rows in truths(truth_file):
         for case, row in rows.items():
             live[case] += row["live_bytes"]
-    for operands in ([recording.path.parent], [recording.path, *recording.family]):
+    for operands in ([recording.path.parent], [recording.path]):
         reported = collections.Counter()
         for row in memtap_json("leaks", *operands):
             if case_of(row):
@@ -46,36 +45,37 @@ def test_reports_merge_the_processes(record, target, truth_file, how):
         assert reported == live
 
 
-def check_moments(paths):
+def check_moments(recording):
     """The reports of a run against an independent replay of all its processes together."""
-    run = tracereplay.Run([tracefile.load(path) for path in paths])
+    run = tracereplay.Run(recording.traces)
     held = list(run.held())
-    assert memtap_json("stats", *paths)["peak_bytes"] == max(bytes for _, bytes in held)
+    assert memtap_json("stats", recording.path)["peak_bytes"] == max(bytes for _, bytes in held)
     last_of = dict(held)  # of several events at one moment the last one tells what is held
     moments = sorted(last_of)
     for at in moments[:: max(1, len(moments) // 10)]:
         if any(end == at for end, is_end, _, _ in run.moments if is_end):
             continue
-        rows = memtap_json("table", "-n", "0", "--at", f"{(at - run.start) / 1e9:.9f}", *paths)
+        rows = memtap_json("table", "-n", "0", "--at", f"{(at - run.start) / 1e9:.9f}", recording.path)
         assert sum(row["bytes"] for row in rows) == last_of[at]
 
 
 @pytest.mark.parametrize("how", HOW)
 def test_a_run_holds_what_its_processes_hold_together(record, target, truth_file, how):
     recording = record(target("processes"), how)
-    check_moments([recording.path, *recording.family])
+    check_moments(recording)
 
 
 @pytest.mark.parametrize("how", ["fork", "subprocess", "pool", "mp-fork"])
 def test_a_python_run_holds_what_its_processes_hold_together(record, python_ends, truth_file, how):
     recording = record(python_ends, PYTHON_TARGETS / "py_children.py", how)
-    check_moments([recording.path, *recording.family])
+    check_moments(recording)
 
 
-def test_stats_of_a_folder_are_sums(record, target, truth_file):
+def test_stats_of_a_file_and_of_its_folder_are_sums(record, target, truth_file):
     recording = record(target("processes"), "fork")
-    paths = [recording.path, *recording.family]
-    total = sum(memtap_json("stats", path)["allocations"] for path in paths)
+    total = sum(tracereplay.Replay(trace.events).allocations for trace in recording.traces)
+    assert len(recording.traces) == 3
+    assert memtap_json("stats", recording.path)["allocations"] == total
     assert memtap_json("stats", recording.path.parent)["allocations"] == total
 
 
@@ -95,8 +95,7 @@ def test_python_children_are_followed(record, python_ends, truth_file, how):
     recording = record(python_ends, PYTHON_TARGETS / "py_children.py", how)
     sizes = {size for _, size in python_truth(truth_file)}
     found = []
-    for path in [recording.path, *recording.family]:
-        trace = tracefile.load(path)
+    for trace in recording.traces:
         found += [(trace.pid, e.size) for e in trace.events if e.kind == "alloc" and e.size in sizes]
     assert sorted(found) == python_truth(truth_file)
 

@@ -155,13 +155,13 @@ def test_memtap_can_be_recorded_by_memtap(tmp_path):
 def test_an_existing_trace_is_kept_unless_told(tmp_path):
     path = tmp_path / "x.mtap"
     path.write_text("precious")
-    (tmp_path / "x.77.mtap").write_text("child of an earlier run")
+    (tmp_path / "x.77.mtap").write_text("a stranger's")
     result = memtap("run", "-q", "-o", path, SH, "-c", "touch started", check=False, cwd=tmp_path)
     assert result.returncode == 2 and b"-f" in result.stderr
     assert path.read_text() == "precious" and not (tmp_path / "started").exists()
     memtap("run", "-q", "-f", "-o", path, "true")
     assert path.read_bytes()[:8] == b"\x89MTAP\r\n\x1a"
-    assert not (tmp_path / "x.77.mtap").exists()
+    assert (tmp_path / "x.77.mtap").read_text() == "a stranger's"
 
 
 @pytest.mark.parametrize("output", ["no/such/folder/x.mtap", "/proc/x.mtap", ".", "/dev/null"])

@@ -47,9 +47,10 @@ def test_when_memtap_is_killed_too_the_trace_is_complete(target, tmp_path):
     script = f"{target('threads')} 10 100 keep; kill -9 0"
     subprocess.run([MEMTAP, "run", "-q", "-o", path, "--", "/bin/sh", "-c", script], start_new_session=True,
                    capture_output=True, check=False, timeout=TIMEOUT_S)
-    traces = [tracefile.load(p) for p in sorted(tmp_path.glob("*.mtap"))]
+    traces = tracefile.load_run(path)
+    assert len(traces) == 2
     assert any(len(trace.threads) == 11 for trace in traces)
-    total = sum(row["count"] for row in memtap_json("leaks", tmp_path) if "case_worker" in json.dumps(row["stack"]))
+    total = sum(row["count"] for row in memtap_json("leaks", path) if "case_worker" in json.dumps(row["stack"]))
     assert total == 1000
 
 

@@ -13,6 +13,7 @@ import argparse
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,8 @@ def outcome(python, arguments, mode, folder):
 def clean(folder):
     for path in pathlib.Path(folder).glob("*.mtap"):
         path.unlink()
+    for left in pathlib.Path(folder).glob("*.mtap.d"):
+        shutil.rmtree(left)
 
 
 def compare(python, arguments, mode, folder):

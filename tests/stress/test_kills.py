@@ -59,7 +59,7 @@ def record_and_kill(target, folder, chance, seed, mode):
 
 
 def problems_of(folder, log, seed):
-    traces = [tracefile.load(path) for path in sorted(folder.glob("*.mtap"))]
+    traces = [trace for path in folder.glob("*.mtap") for trace in tracefile.load_run(path)]
     problems = []
     for trace in traces:
         replay = tracereplay.Replay(trace.events)

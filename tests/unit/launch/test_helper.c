@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 static char g_folder[64];
+static char g_others[160];
 static char g_output[128];
 static struct mt_helper g_helper;
 
@@ -23,6 +24,8 @@ static int open_helper(void **state)
     strcpy(g_folder, "/tmp/memtap-helper-XXXXXX");
     assert_non_null(mkdtemp(g_folder));
     snprintf(g_output, sizeof g_output, "%s/x.mtap", g_folder);
+    snprintf(g_others, sizeof g_others, "%s.d", g_output);
+    assert_int_equal(mkdir(g_others, 0700), 0);
     mt_helper_open(&g_helper);
     assert_true(g_helper.listener > 2);
     return 0;
@@ -102,9 +105,9 @@ static void test_a_process_gets_its_own_trace_made(void **state)
 {
     (void)state;
     struct stat made, got;
-    assert_int_equal(new_at(path_of("x.", ".mtap"), 1), MT_OK);
+    assert_int_equal(new_at(path_of("x.mtap.d/", ".mtap"), 1), MT_OK);
     assert_int_equal(fstat(g_fd, &got), 0);
-    assert_int_equal(stat(path_of("x.", ".mtap"), &made), 0);
+    assert_int_equal(stat(path_of("x.mtap.d/", ".mtap"), &made), 0);
     assert_int_equal(made.st_ino, got.st_ino);
     assert_int_equal(made.st_mode & 0777, 0600);
     assert_int_equal(fcntl(g_fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
@@ -122,13 +125,15 @@ static void test_the_first_process_gets_the_output_itself(void **state)
 static void test_nothing_else_is_made(void **state)
 {
     (void)state;
-    static const char *const others[][2] = { { "y.", ".mtap" }, { "x.", ".mtap/.." },      { "x.../", ".mtap" },
-                                             { "x.", "" },      { "x.d/../", ".mtap" },    { "x.7", ".mtap" } };
+    static const char *const others[][2] = { { "y.mtap.d/", ".mtap" },    { "x.mtap.d/", ".mtap/.." },
+                                             { "x.mtap.d/../", ".mtap" }, { "x.mtap.d/", "" },
+                                             { "x.mtap.d/7", ".mtap" },   { "x.", ".mtap" } };
     for (size_t i = 0; i < MT_COUNTOF(others); i++) {
         assert_int_equal(new_at(path_of(others[i][0], others[i][1]), 1), MT_E_PERM);
         assert_int_equal(g_fd, -1);
     }
     assert_int_equal(new_at(g_output, 1), MT_E_PERM); /* another process is the first */
+    assert_int_equal(rmdir(g_others), 0);
     assert_int_equal(rmdir(g_folder), 0);
     assert_int_equal(mkdir(g_folder, 0700), 0);
 }
@@ -136,21 +141,21 @@ static void test_nothing_else_is_made(void **state)
 static void test_without_the_token_there_is_no_answer(void **state)
 {
     (void)state;
-    assert_int_not_equal(asked_for(MT_ASK_NEW, path_of("x.", ".mtap"), g_helper.token + 1, 1), MT_OK);
-    assert_int_equal(access(path_of("x.", ".mtap"), F_OK), -1);
+    assert_int_not_equal(asked_for(MT_ASK_NEW, path_of("x.mtap.d/", ".mtap"), g_helper.token + 1, 1), MT_OK);
+    assert_int_equal(access(path_of("x.mtap.d/", ".mtap"), F_OK), -1);
 }
 
-static void test_an_earlier_image_s_trace_is_moved_aside(void **state)
+static void test_an_earlier_image_s_trace_is_ended_and_kept(void **state)
 {
     (void)state;
     uint32_t trace_state = MT_STATE_RECORDING;
-    assert_int_equal(new_at(path_of("x.", ".mtap"), 1), MT_OK);
+    assert_int_equal(new_at(path_of("x.mtap.d/", ".mtap"), 1), MT_OK);
     assert_int_equal(pwrite(g_fd, &trace_state, sizeof trace_state, offsetof(struct mt_trace_header, state)), sizeof trace_state);
     int first = g_fd;
-    assert_int_equal(new_at(path_of("x.", ".mtap"), 1), MT_OK);
+    assert_int_equal(new_at(path_of("x.mtap.d/", ".mtap"), 1), MT_OK);
     assert_int_equal(pread(first, &trace_state, sizeof trace_state, offsetof(struct mt_trace_header, state)), sizeof trace_state);
     assert_int_equal(trace_state, MT_STATE_EXEC);
-    assert_int_equal(access(path_of("x.", ".1.mtap"), F_OK), 0);
+    assert_int_equal(access(path_of("x.mtap.d/", ".1.mtap"), F_OK), 0);
     close(first);
     close(g_fd);
 }
@@ -159,7 +164,7 @@ static void test_a_trace_is_opened_again_only_if_it_is_that_file(void **state)
 {
     (void)state;
     struct stat made, again;
-    const char *path = path_of("x.", ".mtap");
+    const char *path = path_of("x.mtap.d/", ".mtap");
     assert_int_equal(new_at(path, 1), MT_OK);
     assert_int_equal(fstat(g_fd, &made), 0);
     close(g_fd);
@@ -175,11 +180,10 @@ static void test_a_trace_is_opened_again_only_if_it_is_that_file(void **state)
 static void test_a_folder_that_is_gone_is_said(void **state)
 {
     (void)state;
-    assert_int_equal(rmdir(g_folder), 0);
-    assert_int_equal(new_at(path_of("x.", ".mtap"), 1), MT_E_NOENT);
+    assert_int_equal(rmdir(g_others), 0);
+    assert_int_equal(new_at(path_of("x.mtap.d/", ".mtap"), 1), MT_E_NOENT);
     assert_int_equal(g_helper.refused.count, 1);
     assert_non_null(strstr(g_helper.refused.items[0], "No such file"));
-    assert_int_equal(mkdir(g_folder, 0700), 0);
 }
 
 #define HELPER_TEST(f) cmocka_unit_test_setup_teardown(f, open_helper, close_helper)
@@ -188,7 +192,7 @@ static const struct CMUnitTest tests[] = {
     HELPER_TEST(test_the_first_process_gets_the_output_itself),
     HELPER_TEST(test_nothing_else_is_made),
     HELPER_TEST(test_without_the_token_there_is_no_answer),
-    HELPER_TEST(test_an_earlier_image_s_trace_is_moved_aside),
+    HELPER_TEST(test_an_earlier_image_s_trace_is_ended_and_kept),
     HELPER_TEST(test_a_trace_is_opened_again_only_if_it_is_that_file),
     HELPER_TEST(test_a_folder_that_is_gone_is_said),
 };

@@ -13,32 +13,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void expect_stem(const char *file, const char *wanted)
-{
-    char *stem = mt_tracepath_stem(file);
-    assert_string_equal(stem, wanted);
-    free(stem);
-}
-
-static void test_the_stem_is_the_file_without_mtap(void **state)
+static void test_names_in_the_folder_are_pid_and_maybe_a_number(void **state)
 {
     (void)state;
-    expect_stem("a.mtap", "a");
-    expect_stem("/x.mtap/a", "/x.mtap/a");
-    expect_stem("a.trace", "a.trace");
-    expect_stem("d/.mtap", "d/.mtap");
-}
-
-static void test_siblings_are_stem_dot_pid_and_maybe_a_number(void **state)
-{
-    (void)state;
-    assert_true(mt_tracepath_is_sibling("a", "a.12.mtap"));
-    assert_true(mt_tracepath_is_sibling("a", "a.12.3.mtap"));
-    assert_false(mt_tracepath_is_sibling("a", "a.mtap"));
-    assert_false(mt_tracepath_is_sibling("a", "a.12.3.4.mtap"));
-    assert_false(mt_tracepath_is_sibling("a", "a.x.mtap"));
-    assert_false(mt_tracepath_is_sibling("a", "ab.12.mtap"));
-    assert_false(mt_tracepath_is_sibling("a", "a.12.mtap.part"));
+    assert_true(mt_tracepath_is_other("12.mtap"));
+    assert_true(mt_tracepath_is_other("12.3.mtap"));
+    static const char *const others[] = { "a.mtap", ".mtap", "12", "12.3.4.mtap", "12..mtap", "12.mtap.part", "x12.mtap", "12.mtap-" };
+    for (size_t i = 0; i < MT_COUNTOF(others); i++) {
+        assert_false(mt_tracepath_is_other(others[i]));
+    }
 }
 
 static void expect_default(const char *program, const char *wanted)
@@ -66,6 +49,36 @@ static void touch(const char *folder, const char *name)
     free(path);
 }
 
+static void test_the_folder_of_a_file_gives_its_traces_only(void **state)
+{
+    char folder[] = "/tmp/memtap-names.XXXXXX";
+    struct mt_strlist paths = { 0 };
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    char *file = mt_format("%s/x.mtap", folder);
+    char *inside = mt_tracepath_folder(file);
+    char *fifo = mt_format("%s/13.mtap", inside);
+    char *last = mt_format("%s/9.1.mtap", inside);
+    mt_tracepath_others(file, &paths);
+    assert_int_equal(paths.count, 0);
+    assert_int_equal(mkdir(inside, 0700), 0);
+    touch(inside, "9.1.mtap");
+    touch(inside, "12.mtap");
+    touch(inside, "notes.mtap");
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    mt_tracepath_others(file, &paths);
+    assert_int_equal(paths.count, 2);
+    assert_string_equal(paths.items[1], last);
+    mt_strlist_clear(&paths);
+    char *command = mt_format("rm -r %s", folder);
+    assert_int_equal(system(command), 0);
+    free(command);
+    free(last);
+    free(fifo);
+    free(inside);
+    free(file);
+}
+
 static void test_a_folder_stands_for_its_traces(void **state)
 {
     char folder[] = "/tmp/memtap-names.XXXXXX";
@@ -85,11 +98,6 @@ static void test_a_folder_stands_for_its_traces(void **state)
     assert_non_null(strstr(paths.items[0], "/a.9.mtap"));
     assert_non_null(strstr(paths.items[2], "/b.mtap"));
     mt_strlist_clear(&paths);
-    char *file = mt_format("%s/a.mtap", folder);
-    mt_tracepath_siblings(file, &paths);
-    assert_int_equal(paths.count, 1);
-    mt_strlist_clear(&paths);
-    free(file);
     char *command = mt_format("rm -r '%s'", folder);
     assert_int_equal(system(command), 0);
     free(command);
@@ -158,8 +166,8 @@ static void test_equal_names_have_equal_numbers(void **state)
 }
 
 static const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_the_stem_is_the_file_without_mtap),
-    cmocka_unit_test(test_siblings_are_stem_dot_pid_and_maybe_a_number),
+    cmocka_unit_test(test_names_in_the_folder_are_pid_and_maybe_a_number),
+    cmocka_unit_test(test_the_folder_of_a_file_gives_its_traces_only),
     cmocka_unit_test(test_the_default_name_tells_program_and_pid),
     cmocka_unit_test(test_a_folder_stands_for_its_traces),
     cmocka_unit_test(test_absolute_paths_need_their_folder),

@@ -1,0 +1,211 @@
+/* gather.c: see gather.h. */
+#include "launch/gather.h"
+
+#include "analysis/summary.h"
+#include "launch/runfiles.h"
+#include "symbol/pyline.h"
+#include "util/memory.h"
+#include "util/progress.h"
+#include "wire/append.h"
+#include "wire/pack.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- packing ----------------------------------------------------------------------------------------------------------- */
+
+static void show(void *context, uint64_t done_bytes, uint64_t total_bytes)
+{
+    mt_progress_update(context, done_bytes, total_bytes);
+}
+
+static bool pack(const struct mt_run *run, const char *path, const char *output)
+{
+    struct mt_progress progress;
+    struct mt_wire_error wire = { 0 };
+    struct mt_pack_options options = { .quick_bytes = MT_PACK_QUICK,
+                                       .writer_is_gone = true,
+                                       .line_of = mt_pyline_lookup,
+                                       .progress = show,
+                                       .context = &progress };
+    options.summarize = run->options.quiet ? NULL : mt_summary_make; /* whoever wants no summary need not wait for it */
+    mt_progress_begin(&progress, "packing the trace", run->options.quiet);
+    mt_status status = mt_pack(path, output, &options, NULL, &wire);
+    mt_progress_end(&progress);
+    if (status != MT_OK && status != MT_E_BUSY) {
+        (void)fprintf(stderr, "memtap run: %s stays unpacked (%s); it is as good, only larger\n", path,
+                      wire.text != NULL ? wire.text : mt_status_text(status));
+    }
+    return status == MT_OK;
+}
+
+/* The packed trace is complete in FILE.d before FILE is touched. */
+static void pack_first(struct mt_run *run)
+{
+    char *packed = mt_format("%s/%d.mtap", run->others, (int)run->pid);
+    if (access(packed, F_OK) != 0 && pack(run, run->output, packed)) {
+        int fd = open(packed, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        mt_status status = fd >= 0 ? mt_rewrite_trace(run->trace_fd, fd) : MT_E_NOENT;
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        if (status == MT_OK) {
+            (void)unlink(packed);
+        } else {
+            (void)fprintf(stderr, "memtap run: %s could not be written (%s); its trace is whole in %s\n", run->output,
+                          mt_status_text(status), packed);
+        }
+    }
+    free(packed);
+}
+
+/* ---- the run's other processes --------------------------------------------------------------------------------------- */
+
+struct other {
+    char *path;
+    struct mt_trace_header header;
+};
+
+struct others {
+    struct other *items;
+    size_t count, capacity;
+};
+
+static void list_ended(struct mt_run *run, struct others *ret, struct mt_gathered *gathered)
+{
+    struct mt_strlist paths = { 0 };
+    mt_tracepath_others(run->output, &paths);
+    for (size_t i = 0; i < paths.count; i++) {
+        struct other other = { 0 };
+        int fd = mt_runfiles_open(paths.items[i], false, &other.header);
+        if (fd < 0 || other.header.start_realtime_ns < run->started_realtime_ns) {
+            (void)(fd >= 0 && close(fd));
+            continue;
+        }
+        (void)close(fd);
+        if (other.header.pid != (uint64_t)run->pid && mt_runfiles_is_live(&other.header)) {
+            gathered->live++;
+            continue;
+        }
+        other.path = mt_strdup(paths.items[i]);
+        ret->items = mt_alloc_grow(ret->items, &ret->capacity, ret->count + 1, sizeof *ret->items);
+        ret->items[ret->count++] = other;
+    }
+    mt_strlist_clear(&paths);
+}
+
+static int by_start(const void *a, const void *b)
+{
+    const struct other *x = a, *y = b;
+    uint64_t a_ns = x->header.start_realtime_ns; /* start_clock is that of a tick: images of one process share it */
+    uint64_t b_ns = y->header.start_realtime_ns;
+    return a_ns < b_ns ? -1 : a_ns > b_ns;
+}
+
+static void others_fini(struct others *others)
+{
+    for (size_t i = 0; i < others->count; i++) {
+        free(others->items[i].path);
+    }
+    free(others->items);
+}
+
+/* The exit status, which only the parent of a process knows, belongs to the last image of it. */
+static void complete_header(const struct mt_run *run, int fd)
+{
+    struct mt_trace_header header;
+    if (pread(fd, &header, MT_TRACE_FIXED_BYTES, 0) != MT_TRACE_FIXED_BYTES) {
+        return;
+    }
+    uint64_t status = (uint64_t)(uint32_t)run->wait_status + 1;
+    uint64_t rss = run->rss_peak_bytes > header.rss_peak_bytes ? run->rss_peak_bytes : header.rss_peak_bytes;
+    ssize_t wrote = pwrite(fd, &status, sizeof status, offsetof(struct mt_trace_header, tool_exit_status));
+    if (wrote == (ssize_t)sizeof status) {
+        wrote = pwrite(fd, &rss, sizeof rss, offsetof(struct mt_trace_header, rss_peak_bytes));
+    }
+}
+
+static void complete_program(const struct mt_run *run, const struct others *others)
+{
+    const struct other *last = NULL; /* they are sorted by start */
+    for (size_t i = 0; i < others->count; i++) {
+        last = others->items[i].header.pid == (uint64_t)run->pid ? &others->items[i] : last;
+    }
+    struct mt_trace_header header;
+    int fd = last != NULL ? mt_runfiles_open(last->path, true, &header) : run->trace_fd;
+    if (fd >= 0) {
+        complete_header(run, fd);
+    }
+    if (last != NULL && fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+/* The program itself left no trace (it is static, say), but processes it started did: the first of them begins FILE. */
+static void adopt(struct mt_run *run, struct others *others)
+{
+    if (others->count == 0 || link(others->items[0].path, run->output) != 0) {
+        return;
+    }
+    (void)unlink(others->items[0].path);
+    free(others->items[0].path);
+    run->trace_fd = open(run->output, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    others->count--;
+    memmove(others->items, others->items + 1, others->count * sizeof *others->items);
+}
+
+static mt_status append(struct mt_run *run, const struct other *other)
+{
+    struct mt_trace_header header;
+    if (run->options.pack) {
+        (void)pack(run, other->path, NULL);
+    }
+    int fd = mt_runfiles_open(other->path, false, &header);
+    mt_status status = fd >= 0 ? mt_append_trace(run->trace_fd, fd) : MT_E_NOENT;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (status == MT_OK) {
+        (void)unlink(other->path);
+    }
+    return status;
+}
+
+static void append_all(struct mt_run *run, const struct others *others, struct mt_gathered *gathered)
+{
+    for (size_t i = 0; i < others->count; i++) {
+        mt_status status = append(run, &others->items[i]);
+        if (status != MT_OK && gathered->apart++ == 0) {
+            (void)fprintf(stderr, "memtap run: %s could not be put into %s (%s); give them both to a report\n",
+                          others->items[i].path, run->output, mt_status_text(status));
+        }
+    }
+}
+
+void mt_gather(struct mt_run *run, struct mt_gathered *ret)
+{
+    struct others others = { 0 };
+    *ret = (struct mt_gathered){ 0 };
+    mt_runfiles_find(run);
+    list_ended(run, &others, ret);
+    if (others.count > 0) {
+        qsort(others.items, others.count, sizeof *others.items, by_start);
+    }
+    complete_program(run, &others);
+    if (run->trace_fd < 0) {
+        adopt(run, &others);
+    }
+    ret->found = others.count + ret->live + (run->trace_fd >= 0);
+    if (mt_runfiles_is_ours(run)) {
+        if (run->options.pack) {
+            pack_first(run);
+        }
+        append_all(run, &others, ret);
+    } else {
+        ret->apart = others.count;
+    }
+    others_fini(&others);
+}
