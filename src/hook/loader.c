@@ -11,6 +11,7 @@
 
 #include "base/atomic.h"
 #include "base/objects.h"
+#include "base/os.h"
 #include "heap/engine.h"
 #include "heap/modules.h"
 #include "hook/elf.h"
@@ -139,6 +140,44 @@ static uint64_t address_of(const void *pc)
     return (uint64_t)(uintptr_t)pc;
 }
 
+/* ---- constructors of what is being loaded ------------------------------------------------------------------------------ */
+
+/* The thread inside a real dlopen, and the threads made before it began; one at a time, others go unnoticed. */
+static struct {
+    uint32_t thread; /* taken by CAS, given back by who has it */
+    uint64_t created;
+} g_opening;
+
+static bool begin_opening(void)
+{
+    uint32_t nobody = 0;
+    if (!mt_cas_acq_rel(&g_opening.thread, &nobody, (uint32_t)mt_os_tid())) {
+        return false;
+    }
+    g_opening.created = mt_thread_created_count();
+    return true;
+}
+
+/* Only for code that nobody else can run yet: an allocator in use may hold a lock here that another thread wants while it
+ * holds the loader's. */
+MT_NOINLINE static void look_at_constructor(uint64_t pc)
+{
+    if (mt_load_relaxed(&g_opening.thread) == (uint32_t)mt_os_tid() && !mt_own_has_seen(pc)) {
+        int saved = errno;
+        mt_engine_enter();
+        mt_own_rescan(g_opening.created == mt_thread_created_count());
+        mt_engine_leave();
+        errno = saved;
+    }
+}
+
+void mt_loader_before_map(uint64_t pc)
+{
+    if (MT_UNLIKELY(mt_load_relaxed(&g_opening.thread) != 0)) {
+        look_at_constructor(pc);
+    }
+}
+
 /* ---- hooks ---------------------------------------------------------------------------------------------------------- */
 
 MT_NOINLINE void *mt_loader_open(const char *file, int mode, const struct mt_originals *real)
@@ -148,7 +187,11 @@ MT_NOINLINE void *mt_loader_open(const char *file, int mode, const struct mt_ori
         return real->dlopen(file, mode); /* a tail jump: the return address stays the program's */
     }
     uint64_t threads = mt_thread_created_count();
+    bool first = begin_opening();
     void *handle = real->dlopen(file, mode);
+    if (first) {
+        mt_store_release(&g_opening.thread, 0u);
+    }
     look(threads == mt_thread_created_count());
     return handle;
 }

@@ -19,6 +19,9 @@ int mt_thread_create(unsigned long *ret_thread, const void *attr, void *(*start)
 void mt_loader_start(void);
 /* Looks whether objects came or went since the last time, and acts on it. errno and dlerror are untouched. */
 void mt_loader_safe_point(void);
+/* Before a mapping that the code returning to pc asks for: a constructor that runs inside dlopen may be an allocator's, whose
+ * functions are then patched before it goes on. */
+void mt_loader_before_map(uint64_t pc);
 /* Called after objects came. One callback; NULL for none. Context: [agent] start. */
 void mt_loader_on_load(void (*callback)(void));
 

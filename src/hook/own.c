@@ -35,11 +35,15 @@ struct patch {
     uint8_t before[MT_DETOUR_JUMP_BYTES], jump[MT_DETOUR_JUMP_BYTES];
 };
 
+struct seen {
+    uint64_t identity, low, high;
+};
+
 static struct {
     bool installed;
     uint32_t functions; /* numbers in use */
     uint64_t entries[MT_OWN_FUNCTIONS_MAX];
-    uint64_t seen[2][MT_LOADED_MAX]; /* objects looked at: at the last walk, and at the present one */
+    struct seen seen[2][MT_LOADED_MAX]; /* objects looked at: at the last walk, and at the present one */
     uint32_t seen_count[2];
     char unseen[UNSEEN_MAX][NAME_MAX_BYTES]; /* names of objects; shown when unseen_count is */
     uint32_t unseen_count;
@@ -100,21 +104,24 @@ static void remember_unseen(const struct dl_phdr_info *info, bool executable)
 
 /* ---- new code --------------------------------------------------------------------------------------------------------- */
 
-static uint64_t lowest_address(const struct dl_phdr_info *info)
+static struct seen look_at(const struct dl_phdr_info *info)
 {
-    uint64_t low = UINT64_MAX;
+    struct seen seen = { mt_loaded_identity(info), UINT64_MAX, 0 };
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
         uint64_t start = info->dlpi_addr + header->p_vaddr;
-        low = header->p_type == PT_LOAD && start < low ? start : low;
+        if (header->p_type == PT_LOAD) {
+            seen.low = start < seen.low ? start : seen.low;
+            seen.high = start + header->p_memsz > seen.high ? start + header->p_memsz : seen.high;
+        }
     }
-    return low;
+    return seen;
 }
 
 /* Pages below the object: above an executable is its break. NULL when all is taken. */
 static uint8_t *map_near(const struct dl_phdr_info *info, size_t bytes)
 {
-    uint64_t low = lowest_address(info) & ~(uint64_t)(mt_os_page_bytes() - 1);
+    uint64_t low = look_at(info).low & ~(uint64_t)(mt_os_page_bytes() - 1);
     void *base = NULL;
     for (uint64_t step = 1; step <= STEPS && low > step * STEP_BYTES; step++) {
         if (mt_os_map_anonymous_at(low - step * STEP_BYTES, bytes, &base) == MT_OK) {
@@ -240,7 +247,7 @@ bool mt_own_is_patched(uint64_t address)
 static bool was_seen(uint64_t identity, uint32_t hint)
 {
     for (uint32_t i = 0; i < g_own.seen_count[0]; i++) {
-        if (g_own.seen[0][(hint + i) % g_own.seen_count[0]] == identity) {
+        if (g_own.seen[0][(hint + i) % g_own.seen_count[0]].identity == identity) {
             return true;
         }
     }
@@ -251,14 +258,14 @@ static int visit(struct dl_phdr_info *info, size_t bytes, void *context)
 {
     (void)bytes;
     struct walk *walk = context;
-    uint64_t identity = mt_loaded_identity(info);
+    struct seen seen = look_at(info);
     uint32_t index = walk->index++;
     if (index >= MT_LOADED_MAX) {
         return 1;
     }
-    g_own.seen[1][index] = identity;
+    g_own.seen[1][index] = seen;
     g_own.seen_count[1] = index + 1;
-    if (was_seen(identity, index)) {
+    if (was_seen(seen.identity, index)) {
         return 0;
     }
     bool executable = index == 0;
@@ -278,6 +285,16 @@ static int end(struct dl_phdr_info *info, size_t bytes, void *context)
     memcpy(g_own.seen[0], g_own.seen[1], g_own.seen_count[1] * sizeof g_own.seen[1][0]);
     g_own.seen_count[0] = g_own.seen_count[1];
     return 1;
+}
+
+bool mt_own_has_seen(uint64_t pc)
+{
+    for (uint32_t i = 0; i < g_own.seen_count[0]; i++) {
+        if (pc >= g_own.seen[0][i].low && pc < g_own.seen[0][i].high) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void mt_own_rescan(bool came_alone)

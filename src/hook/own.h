@@ -18,6 +18,8 @@ void mt_own_install(void);
 /* Looks at objects that came. came_alone: by a dlopen of the calling thread that has returned, and no thread was made since
  * it began. Nothing before mt_own_install. Context: loader hooks. */
 void mt_own_rescan(bool came_alone);
+/* True when pc lies in an object that was looked at. Takes no lock; while objects come and go it may be wrong. */
+bool mt_own_has_seen(uint64_t pc);
 /* Writes to the trace which objects have an allocator that is not seen. Context: [agent], a trace has begun. */
 void mt_own_note(void);
 /* True when a call of the function at address is recorded by its patched entry. Context: [agent], loader hooks. */

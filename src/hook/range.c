@@ -9,6 +9,7 @@
 
 #include "base/os.h"
 #include "heap/engine.h"
+#include "hook/loader.h"
 #include "hook/owner.h"
 #include "hook/protect.h"
 
@@ -99,6 +100,7 @@ static void *map(const struct mt_map_call *call, const struct mt_frame_regs *reg
 
 void *mt_range_map(const struct mt_map_call *call, const struct mt_frame_regs *regs)
 {
+    mt_loader_before_map(regs->pc);
     uint32_t depth = step_out(regs->pc);
     void *addr = map(call, regs);
     step_back(depth);

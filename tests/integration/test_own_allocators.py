@@ -8,11 +8,18 @@ from conftest import run
 @pytest.mark.parametrize("name", ["own_prefixed", "own_prefixed_nopie"])
 def test_allocators_in_a_program_and_in_a_plugin_are_recorded(record, target, name):
     """The plugin is loaded while another thread runs."""
-    program = [target(name), target("libown_plugin.so")]
+    program = [target(name), target("libown_plugin.so"), "case_plugin"]
     recording = record(*program)
     assert recording.stdout == run(program).stdout
     recording.assert_truth()
     recording.assert_stats_follow()
+
+
+def test_an_allocator_at_work_in_a_constructor_is_recorded(record, target):
+    """Its functions are patched when it maps its memory, and that mapping is its own."""
+    recording = record(target("own_prefixed"), target("libown_plugin_early.so"), "case_early")
+    recording.assert_truth()
+    assert recording.stats["peak_bytes"] < 1 << 20
 
 
 @pytest.mark.parametrize("name", ["own_throws_jemalloc", "own_throws_tcmalloc"])

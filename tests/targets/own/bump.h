@@ -8,10 +8,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define OWN_INLINE static inline __attribute__((always_inline))
 enum { BUMP_HEAD = 16 };
 static uintptr_t g_bump_next, g_bump_end;
 
-static inline void *bump_aligned(size_t bytes, size_t alignment)
+OWN_INLINE void *bump_aligned(size_t bytes, size_t alignment)
 {
     size_t region = (size_t)1 << 26;
     if (g_bump_next == 0) {
@@ -27,12 +28,12 @@ static inline void *bump_aligned(size_t bytes, size_t alignment)
     return (void *)at;
 }
 
-static inline void *bump(size_t bytes)
+OWN_INLINE void *bump(size_t bytes)
 {
     return bump_aligned(bytes, BUMP_HEAD);
 }
 
-static inline void *bump_moved(void *old, size_t bytes)
+OWN_INLINE void *bump_moved(void *old, size_t bytes)
 {
     void *now = bump(bytes);
     if (now != NULL && old != NULL) {
@@ -42,7 +43,7 @@ static inline void *bump_moved(void *old, size_t bytes)
     return now;
 }
 
-static inline void bump_free(void *block)
+OWN_INLINE void bump_free(void *block)
 {
     if (block != NULL) {
         ((size_t *)block)[-1] = 0;

@@ -1,6 +1,6 @@
 /* prefixed.c: a program with allocators inside it, under the names that jemalloc, mimalloc, tcmalloc and rpmalloc have in
  * programs, and functions whose first instructions are hard to move. libc's malloc is beside them, and counts as ever.
- * Argument: a plugin to be loaded while other threads run (plugin.c); what it allocates is case_plugin's.
+ * Arguments: plugins to be loaded while another thread runs, and the case that allocates in each (plugin.c, plugin_early.c).
  */
 #include "truth.h"
 
@@ -110,7 +110,7 @@ static void *wait_for_go(void *nothing)
     return nothing;
 }
 
-static void load_plugin(const char *path)
+static void load_plugin(const char *path, const char *function)
 {
     pthread_t other;
     pthread_mutex_lock(&g_go);
@@ -118,7 +118,7 @@ static void load_plugin(const char *path)
     void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     uint64_t (*work)(void) = (uint64_t(*)(void))dlsym(plugin, "plugin_work");
     uint64_t bytes = work();
-    struct truth *row = truth_row("case_plugin");
+    struct truth *row = truth_row(function);
     row->allocations = 10;
     row->bytes = bytes;
     pthread_mutex_unlock(&g_go);
@@ -131,8 +131,8 @@ int main(int argc, char **argv)
     case_mimalloc();
     case_others();
     case_registers();
-    if (argc > 1) {
-        load_plugin(argv[1]);
+    for (int i = 1; i + 1 < argc; i += 2) {
+        load_plugin(argv[i], argv[i + 1]);
     }
     truth_print(1);
     return 0;
