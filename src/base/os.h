@@ -58,8 +58,9 @@ bool mt_os_advise_wipeonfork(void *base, size_t bytes);
 bool mt_os_advise_nohugepage(void *base, size_t bytes);
 /* Gives the memory of a range back to the kernel; it reads as zero afterwards (anonymous mappings). */
 void mt_os_discard(void *base, size_t bytes);
-/* Which pages of a mapped range are in memory: bit 0 of a byte a page. False: a part is not mapped, or it cannot be known. */
-bool mt_os_resident(void *base, size_t bytes, unsigned char *ret_pages);
+/* Which pages of a mapped range are in memory: bit 0 of a byte a page. MT_E_NOENT: a part is not mapped. MT_E_PERM: it cannot be
+ * known. */
+mt_status mt_os_resident(void *base, size_t bytes, unsigned char *ret_pages) MT_CHECKED;
 bool mt_os_protect(void *base, size_t bytes, bool writable);
 /* Readable and executable, no longer writable; false when the kernel refuses. */
 bool mt_os_make_executable(void *base, size_t bytes);

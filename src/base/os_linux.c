@@ -103,9 +103,13 @@ void mt_os_discard(void *base, size_t bytes)
     (void)mt_raw4(SYS_madvise, (long)base, (long)bytes, MADV_DONTNEED, 0);
 }
 
-bool mt_os_resident(void *base, size_t bytes, unsigned char *ret_pages)
+mt_status mt_os_resident(void *base, size_t bytes, unsigned char *ret_pages)
 {
-    return mt_raw4(SYS_mincore, (long)base, (long)bytes, (long)ret_pages, 0) == 0;
+    long result = mt_raw4(SYS_mincore, (long)base, (long)bytes, (long)ret_pages, 0);
+    if (result == 0) {
+        return MT_OK;
+    }
+    return result == -ENOMEM ? MT_E_NOENT : MT_E_PERM;
 }
 
 bool mt_os_protect(void *base, size_t bytes, bool writable)

@@ -199,5 +199,6 @@ void mt_engine_end_seen(void)
     if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child() || g_mt.header == NULL) {
         return;
     }
+    mt_touch_ends();
     mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
 }

@@ -3,6 +3,8 @@
 
 #include "heap/rangelog.h"
 
+#include <string.h>
+
 enum {
     WATCHES_MAX = 128,
     CHUNK_PAGES = 4096,
@@ -92,8 +94,12 @@ static void record_run(struct watch *w, uint64_t page, uint64_t end, const struc
 static void look_at_chunk(struct watch *w, uint64_t page, uint64_t end, const struct log *log)
 {
     uint64_t low = address_of(w, page);
-    if (!mt_os_resident((void *)(uintptr_t)low, address_of(w, end) - low, g_touch.resident)) {
-        return; /* a part is not mapped, or the call is not allowed */
+    mt_status status = mt_os_resident((void *)(uintptr_t)low, address_of(w, end) - low, g_touch.resident);
+    if (status == MT_E_NOENT) {
+        return; /* somebody unmapped a part without our seeing it */
+    }
+    if (status != MT_OK) { /* the call is not allowed: what cannot be known is held */
+        memset(g_touch.resident, 1, end - page);
     }
     uint64_t from = page;
     for (uint64_t at = page; at <= end; at++) {
@@ -395,7 +401,7 @@ void mt_touch_ticked(uint64_t clock)
 /* The clock of the thread that ends it may be ahead of the time. */
 void mt_touch_ends(void)
 {
-    if (mt_load_acquire(&g_touch.count) == 0) {
+    if (mt_load_acquire(&g_touch.count) == 0 || mt_is_unnoticed_child()) {
         return;
     }
     uint64_t now = mt_clock_now();

@@ -5,7 +5,8 @@
  * tick, and at the end. What is new since the last look is recorded as opened, at the stack of the mapping. Between two
  * looks nothing is known: sums are exact to a look, not to an event.
  * Bounds: WATCHES_MAX mappings of at least MT_TOUCH_LEAST_BYTES; a tick looks at LOOK_CHUNKS parts of 16 MiB and then stays away
- * for a hundred times what that took. What does not fit is an ordinary mapping, held as a whole.
+ * for a hundred times what that took. What does not fit is an ordinary mapping, held as a whole; so is what a seccomp filter
+ * does not let us look at.
  * Internal to heap/. Contexts: [hook], guard set, inside a recording section of the thread unless said otherwise.
  */
 #ifndef MT_HEAP_TOUCH_H
@@ -27,7 +28,7 @@ void mt_touch_forget(uint64_t low, uint64_t bytes);
 void mt_touch_emptied(struct mt_thread *t, uint64_t low, uint64_t bytes);
 /* On a tick of that clock, in a section of another block: a part of all. */
 void mt_touch_ticked(uint64_t clock);
-/* The recording ends: all of it. Not in a section. */
+/* The recording ends, or the process: all of it. Context: any, also a signal handler; whoever is in the way is let go on. */
 void mt_touch_ends(void);
 void mt_touch_after_fork(void);
 

@@ -62,7 +62,7 @@ def test_a_reservation_does_not_decide_the_peak(record, target):
     assert sum(row["bytes"] for row in recording.report("table")) == recording.stats["peak_bytes"]
 
 
-TOUCHED = "kept nothing given_back unmapped replaced moved protected".split()
+TOUCHED = "kept nothing given_back unmapped replaced moved protected restricted".split()
 
 
 @pytest.mark.parametrize("case", TOUCHED)
@@ -76,6 +76,11 @@ def test_a_table_knows_what_was_touched(record, target, case):
     recording = record(target("touched"), case, options=["--aggregate"])
     assert recording.stats["peak_bytes"] == recording.truth["peak_pages"] * PAGE
     assert recording.stats["leaked_bytes"] == recording.truth["held_pages"] * PAGE
+
+
+def test_what_was_touched_is_known_without_exit_handlers_too(record, target):
+    recording = record(target("touched"), "kept", "now")
+    assert_books(recording, recording.truth)
 
 
 @pytest.mark.parametrize("seed", (61, 62, 63, 64))

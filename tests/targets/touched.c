@@ -1,12 +1,17 @@
 /* touched.c: memory that is mapped usable with MAP_NORESERVE, and touched by parts. One scenario a process (argument), or
- * `random SEED STEPS`.
+ * `random SEED STEPS`. A further argument `now`: ends by _exit.
  *
  * Prints {"peak_pages": P, "held_pages": H, "reserved_pages": R}; the peak of a random one is not known (0). Huge pages are turned off: the kernel then brings in exactly
  * the pages that are touched.
  */
 #include "truth.h"
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 enum { PAGE = 4096 };
 #define RESERVATION ((size_t)1 << 30)
@@ -104,6 +109,23 @@ CASE static struct expect case_protected(void)
         abort();
     }
     return (struct expect){ 16, 16, RESERVATION_PAGES - 16 };
+}
+
+/* a filter forbids to ask which pages are there: all is held */
+CASE static struct expect case_restricted(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mincore, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = { sizeof code / sizeof code[0], code };
+    touch(reserve(), 0, 10);
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0) {
+        abort();
+    }
+    return (struct expect){ RESERVATION_PAGES, RESERVATION_PAGES, 0 };
 }
 
 /* ---- at random, page by page ---------------------------------------------------------------------------------------- */
@@ -210,14 +232,18 @@ static const struct {
 } g_cases[] = {
     { "kept", case_kept },         { "nothing", case_nothing }, { "given_back", case_given_back },
     { "unmapped", case_unmapped }, { "replaced", case_replaced }, { "moved", case_moved },
-    { "protected", case_protected },
+    { "protected", case_protected }, { "restricted", case_restricted },
 };
 
 int main(int argc, char **argv)
 {
-    for (size_t i = 0; argc == 2 && i < sizeof g_cases / sizeof g_cases[0]; i++) {
+    for (size_t i = 0; (argc == 2 || argc == 3) && i < sizeof g_cases / sizeof g_cases[0]; i++) {
         if (strcmp(argv[1], g_cases[i].name) == 0) {
-            return print(g_cases[i].run());
+            int result = print(g_cases[i].run());
+            if (argc == 3) {
+                _exit(result);
+            }
+            return result;
         }
     }
     if (argc == 4 && strcmp(argv[1], "random") == 0) {
