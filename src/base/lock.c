@@ -8,10 +8,19 @@
 
 enum { SPINS_BEFORE_YIELD = 200, YIELDS_BEFORE_SLEEP = 2000, SLEEPS_BEFORE_GIVING_UP = 2000, SLEEP_NS = 50000 };
 
+/* The lock this thread took last and holds, outer ones behind it. Its TLS model is the build's: the agent needs initial-exec,
+ * Python's extension must not take any of the little static TLS there is. */
+static __thread struct mt_spinlock *t_innermost;
+
 bool mt_spinlock_try(struct mt_spinlock *lock)
 {
     uint32_t expected = 0;
-    return mt_cas_acq_rel(&lock->held, &expected, 1u);
+    if (!mt_cas_acq_rel(&lock->held, &expected, 1u)) {
+        return false;
+    }
+    lock->outer = t_innermost;
+    t_innermost = lock;
+    return true;
 }
 
 static bool spin(struct mt_spinlock *lock)
@@ -42,12 +51,38 @@ bool mt_spinlock_lock(struct mt_spinlock *lock)
     return false;
 }
 
+/* Takes it out of the holder's list; mostly it is the first there. */
+static void forget_held(struct mt_spinlock *lock)
+{
+    struct mt_spinlock **at = &t_innermost;
+    while (*at != NULL && *at != lock) {
+        at = &(*at)->outer;
+    }
+    if (*at == lock) {
+        *at = lock->outer;
+    }
+}
+
 void mt_spinlock_unlock(struct mt_spinlock *lock)
 {
+    forget_held(lock);
     mt_store_release(&lock->held, 0u);
+}
+
+unsigned mt_spinlock_release_all(void)
+{
+    unsigned count = 0;
+    while (t_innermost != NULL) {
+        struct mt_spinlock *lock = t_innermost;
+        t_innermost = lock->outer;
+        mt_store_release(&lock->held, 0u);
+        count++;
+    }
+    return count;
 }
 
 void mt_spinlock_reset(struct mt_spinlock *lock)
 {
+    forget_held(lock);
     mt_store_release(&lock->held, 0u);
 }

@@ -30,14 +30,18 @@ enum mt_lock_rank {
 struct mt_spinlock {
     uint32_t held; /* 0 free, 1 held. Writers: any thread; pairing L1: release in unlock with acquire in lock */
     uint32_t rank;
+    struct mt_spinlock *outer; /* the holder's next outer lock; writer: the holder */
 };
 
-#define MT_SPINLOCK_INIT(rank_value) { 0, (rank_value) }
+#define MT_SPINLOCK_INIT(rank_value) { 0, (rank_value), NULL }
 
 /* Takes the lock; false when it could not be had within the bound. Context: [hook], guard set. */
 bool mt_spinlock_lock(struct mt_spinlock *lock) MT_CHECKED;
 bool mt_spinlock_try(struct mt_spinlock *lock) MT_CHECKED;
 void mt_spinlock_unlock(struct mt_spinlock *lock);
+/* Frees all locks the calling thread holds and says how many: it was interrupted while it held them and does not come back.
+ * What they guard may be half done. */
+unsigned mt_spinlock_release_all(void) MT_CHECKED;
 /* Makes a lock free again in a fork child, whoever held it in the parent. Context: [fork-child]. */
 void mt_spinlock_reset(struct mt_spinlock *lock);
 

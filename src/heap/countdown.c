@@ -29,6 +29,7 @@ static bool countdown_goes_on(struct mt_thread *t)
 
 void mt_countdown_draw(struct mt_thread *t)
 {
+    t->in_sample = false;
     if (mt_mode() == MT_MODE_SAMPLE) {
         arm(t, draw_step(t));
     } else {
@@ -56,7 +57,8 @@ bool mt_countdown_ended(struct mt_thread *t, size_t size)
     }
     t->beyond = 0;
     t->sampled_in = mt_load_relaxed(&g_mt.generation);
-    t_mt.left = MT_COUNTDOWN_FAR; /* until the end of this call: what the real function allocates itself does not count */
+    t->in_sample = true;
+    t_mt.left = MT_COUNTDOWN_CALL; /* until the end of this call: what the real function allocates itself does not count */
     if (size == 0) {
         mt_countdown_settle();
     }

@@ -11,6 +11,8 @@
 #include "heap/thread.h"
 
 #define MT_COUNTDOWN_FAR (UINT64_MAX / 2) /* countdown of a thread that records nothing */
+/* The same while a call is a sample: who jumps out of it is noticed so many bytes later. */
+#define MT_COUNTDOWN_CALL ((uint64_t)64 << 20)
 
 /* The countdown ran out (or the rate changed): is this allocation a sample? If so the end of the call draws the next step. */
 bool mt_countdown_ended(struct mt_thread *t, size_t size) MT_CHECKED;
@@ -20,7 +22,7 @@ void mt_countdown_draw(struct mt_thread *t);
 /* Leaving a call that begin let in: in sample mode the step to the next sample is drawn now. */
 MT_INLINE void mt_countdown_settle(void)
 {
-    if (MT_UNLIKELY(t_mt.left > MT_COUNTDOWN_FAR / 2)) {
+    if (MT_UNLIKELY(t_mt.thread->in_sample)) {
         mt_countdown_draw(t_mt.thread);
     }
 }

@@ -87,10 +87,10 @@ static void restore_countdown(bool exact, size_t size)
 }
 
 /* Not the plain exact case. */
-static MT_NOINLINE enum mt_verdict begin_carefully(size_t size)
+static MT_NOINLINE enum mt_verdict begin_carefully(size_t size, uint64_t frame)
 {
     restore_countdown(records_all(), size);
-    if (!mt_gate_enter()) {
+    if (!mt_gate_enter(frame)) {
         return MT_SKIP;
     }
     if (records_all()) {
@@ -98,6 +98,7 @@ static MT_NOINLINE enum mt_verdict begin_carefully(size_t size)
     } else if (!mt_countdown_ended(t_mt.thread, size)) {
         return MT_SKIP;
     }
+    t_mt.guard = mt_engine_frame();
     t_mt.depth = 1;
     return MT_RECORD;
 }
@@ -106,10 +107,11 @@ enum mt_verdict mt_engine_begin(size_t size)
 {
     if (MT_LIKELY(mt_gate_mode() == MT_MODE_EXACT && mt_gate_is_open())) {
         t_mt.left = 0;
+        t_mt.guard = mt_engine_frame();
         t_mt.depth = 1;
         return MT_RECORD;
     }
-    return begin_carefully(size);
+    return begin_carefully(size, mt_engine_frame_of_caller());
 }
 
 /* ---- recording ------------------------------------------------------------------------------------------------------ */
@@ -184,20 +186,23 @@ void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, co
         return;
     }
     struct mt_thread *t = t_mt.thread;
-    if (MT_LIKELY(mt_section_begins(t))) {
-        if (MT_LIKELY(mt_gate_mode() == MT_MODE_EXACT)) {
-            record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, capture_stack(t, regs));
-        } else {
+    bool begun = mt_section_begins(t);
+    if (MT_LIKELY(begun && mt_gate_mode() == MT_MODE_EXACT)) {
+        record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, capture_stack(t, regs));
+    } else {
+        if (begun) {
             end_alloc_carefully(ptr, size, allocator, regs);
         }
+        mt_countdown_settle();
     }
-    mt_countdown_settle();
     mt_section_ends(t, 0);
 }
 
 void mt_engine_abandon(void)
 {
-    mt_countdown_settle();
+    if (t_mt.thread != NULL) { /* an exception also passes operators of threads that record nothing */
+        mt_countdown_settle();
+    }
     t_mt.depth = 0;
 }
 
@@ -252,7 +257,7 @@ static void record_end(void *ptr, uint32_t depth)
     mt_section_ends(t, depth);
 }
 
-/* Not the plain exact case. */
+/* Not the plain exact case. Its own frame is below the hook's, which is good enough to tell that a guard was left. */
 static MT_NOINLINE void free_carefully(void *ptr)
 {
     if (mt_gate_mode() == MT_MODE_SAMPLE && !mt_livetab_contains(ptr)) {
@@ -262,13 +267,14 @@ static MT_NOINLINE void free_carefully(void *ptr)
         orphan_free(ptr);
         return;
     }
+    mt_gate_end_left_guard(mt_engine_frame());
     if (ends_beside(ptr)) {
         record_end(ptr, t_mt.depth);
         return;
     }
     uint32_t own = mt_own_depth();
     t_mt.depth -= own;
-    if (!mt_gate_enter()) {
+    if (!mt_gate_enter(0)) {
         t_mt.depth += own;
         return;
     }
@@ -309,7 +315,7 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
     if (counted || exact) {
         restore_countdown(exact, size);
     }
-    if (!mt_gate_enter()) {
+    if (!mt_gate_enter(mt_engine_frame_of_caller())) {
         end_unseen(old);
         return MT_SKIP;
     }
@@ -328,10 +334,11 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
         mt_section_ends(t, 0);
         return MT_SKIP;
     }
+    t_mt.ending = (uint64_t)(uintptr_t)old;
+    t_mt.guard = mt_engine_frame();
     if ((t->realloc_plan & REALLOC_OLD_TRACKED) != 0 && mt_mode() != MT_MODE_AGGREGATE) {
         record_free(t, MT_EVENT_REALLOC_OLD, old);
     }
-    t_mt.ending = (uint64_t)(uintptr_t)old;
     mt_section_ends(t, 1);
     return MT_RECORD;
 }
@@ -378,6 +385,18 @@ static void finish_realloc(struct mt_thread *t, void *old, void *new_ptr, size_t
     record_alloc(t, old_tracked ? MT_EVENT_REALLOC_NEW : MT_EVENT_ALLOC, new_ptr, size, allocator, stack);
 }
 
+/* Nobody knows how far it came: it counts as failed. */
+void mt_engine_leave_realloc(void)
+{
+    struct mt_thread *t = t_mt.thread;
+    uint32_t planned_in = t->generation;
+    bool left = t->realloc_plan != 0 && t_mt.ending != 0;
+    if (left && mt_section_begins(t) && t->generation == planned_in) {
+        undo_realloc(t, (void *)(uintptr_t)(t_mt.ending & ~(uint64_t)7));
+    }
+    t->realloc_plan = 0;
+}
+
 void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_allocator allocator,
                            const struct mt_frame_regs *regs)
 {
@@ -389,6 +408,7 @@ void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_alloca
     } else if (begun) {
         finish_realloc(t, old, new_ptr, size, allocator, regs);
     }
+    t->realloc_plan = 0;
     t_mt.ending = 0;
     mt_countdown_settle();
     mt_section_ends(t, 0);
@@ -398,9 +418,10 @@ void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_alloca
 
 enum mt_verdict mt_engine_begin_range(void)
 {
-    if (!mt_gate_enter()) {
+    if (!mt_gate_enter(mt_engine_frame_of_caller())) {
         return MT_SKIP;
     }
+    t_mt.guard = mt_engine_frame();
     t_mt.depth = 1;
     return MT_RECORD;
 }

@@ -46,8 +46,10 @@ struct mt_tls {
     uint32_t state; /* enum mt_thread_state; next to depth: both are tested with one load */
     uint64_t ending; /* the block the guarded call ends, with the headers that may be in front of it; 0: it ends none.
                         See mt_engine_enter_end */
+    uint64_t guard; /* depth > 0: a place just below the frame that set the guard. A hook above it finds it left (gate.c) */
 };
 enum { MT_DEPTH_RECORDING = INT32_MIN, MT_DEPTH_OWN = 1 << 16, MT_COUNTDOWN_CHUNK = 256 * 1024 };
+enum { MT_GUARD_OF_NOTHING = 1 }; /* in guard: where it is left, no event is lost */
 extern __thread struct mt_tls t_mt __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* Sampled-pointer filter: address of a byte table that lies so that its low 5 bits are the shift of its index, which is
@@ -89,14 +91,17 @@ MT_INLINE bool mt_engine_may_track(const void *ptr)
     return MT_UNLIKELY(mt_load_byte_relaxed(&table[mt_filter_index(word, (uint64_t)(uintptr_t)ptr)]) != 0);
 }
 
-/* What begin decided; pass it to the matching end. */
+/* The begin functions are called by the hook itself: the guard ends with the hook's frame. Somebody may jump out of it (a
+ * signal handler with siglongjmp, cancellation): then the guard ends at the thread's next call from where that frame was or
+ * above, and the event is counted as dropped.
+ * What begin decided; pass it to the matching end. */
 enum mt_verdict {
     MT_SKIP = 0,   /* nothing was entered: call the real function and return */
     MT_RECORD = 1, /* entered: call end_* exactly once */
 };
 
 /* After mt_engine_counts said true. MT_RECORD sets the guard until end. size: requested bytes (calloc: the product). */
-enum mt_verdict mt_engine_begin(size_t size);
+MT_NOINLINE enum mt_verdict mt_engine_begin(size_t size);
 /* ptr may be NULL (the real call failed): then nothing is recorded. regs: caller of the hook. Clears the guard. */
 void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs);
 /* Leaves without recording. */
@@ -108,14 +113,17 @@ void mt_engine_free(void *ptr);
 /* realloc(old, size), both non-zero: always take this path in the hook when mt_engine_counts(size) or
  * mt_engine_may_track(old). begin before the real call, end after it with its result (NULL: failed, old block stays).
  * If begin says MT_SKIP do not call end. MT_RECORD: old is the block that the guarded call ends, see mt_engine_enter_end. */
-enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted);
+MT_NOINLINE enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted);
 void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_allocator allocator,
                            const struct mt_frame_regs *regs);
+
+/* gate.c: the realloc under way, if there is one, was jumped out of. Guard set. */
+void mt_engine_leave_realloc(void);
 
 /* Address ranges: mmap, munmap, mremap, brk. Recorded exactly in both modes (they are rare) unless inside another hook.
  * begin before the real call (sets the guard), exactly one end after. For munmap use MT_RANGE_UNMAP: the record is made
  * before the real call by begin. */
-enum mt_verdict mt_engine_begin_range(void);
+MT_NOINLINE enum mt_verdict mt_engine_begin_range(void);
 void mt_engine_end_map(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs);
 /* The same for a mapping that is usable and only reserved (MAP_NORESERVE): it is held as far as it is touched. */
 void mt_engine_end_map_untouched(void *addr, size_t bytes, const struct mt_frame_regs *regs);
@@ -129,8 +137,23 @@ void mt_engine_end_remap(void *old_addr, size_t old_bytes, void *addr, size_t by
 /* Records an unmap; call between begin_range and the real munmap, then mt_engine_abandon() to leave. */
 void mt_engine_note_unmap(void *addr, size_t bytes);
 
+/* The frame of the function this is inlined into, and of its caller. */
+MT_INLINE uint64_t mt_engine_frame(void)
+{
+    return (uint64_t)(uintptr_t)__builtin_frame_address(0);
+}
+MT_INLINE uint64_t mt_engine_frame_of_caller(void)
+{
+    return *(const uint64_t *)__builtin_frame_address(0);
+}
+
 /* Guard for hooks that call into libc on our own account (dlopen wrapper, pthread_create …). */
-MT_INLINE void mt_engine_enter(void) { t_mt.depth++; }
+MT_INLINE void mt_engine_enter(void)
+{
+    if ((t_mt.depth++ & (MT_DEPTH_OWN - 1)) == 0) {
+        t_mt.guard = (mt_engine_frame() - 16) | MT_GUARD_OF_NOTHING; /* below the hook's saved frame pointer */
+    }
+}
 MT_INLINE void mt_engine_leave(void) { t_mt.depth--; }
 /* Guard for the real call that ends ptr, which has been recorded. Frees inside it are recorded unless they are of ptr: who
  * stands between the hook and the allocator (tracemalloc, another tool) gives memory of his own back on the way. headers:
@@ -139,7 +162,7 @@ MT_INLINE void mt_engine_leave(void) { t_mt.depth--; }
 MT_INLINE void mt_engine_enter_end(const void *ptr, unsigned headers)
 {
     t_mt.ending = (uint64_t)(uintptr_t)ptr | headers;
-    t_mt.depth++;
+    mt_engine_enter();
 }
 /* Is ptr that block, as the allocator knows it? */
 MT_INLINE bool mt_engine_is_ending(const void *ptr)
@@ -210,6 +233,8 @@ void mt_engine_note(const char *key, const char *value);
 void mt_engine_python_found(void);
 void mt_engine_thread_name(const char *name); /* calling thread; NULL: read it */
 void mt_engine_thread_exit(void);             /* TSD destructor, last round: gives the block back */
+/* TSD destructor, any round: no call of the thread's is under way, so a guard that is set was left (cancellation). */
+void mt_engine_end_guard(void);
 /* announce: sees to it that mt_engine_thread_exit is called by the calling thread; true when that was arranged before its
  * first allocation, so that its end cannot be missed. Called at a thread's first recorded call, guard set. */
 void mt_engine_on_thread(bool (*announce)(void));

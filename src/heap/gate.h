@@ -26,11 +26,21 @@ MT_INLINE bool mt_gate_is_open(void)
 }
 
 /* The rare cases of mt_gate_enter; gives the thread its block. False: not now, or not this thread. */
-MT_COLD bool mt_gate_enter_slowly(void);
+MT_COLD bool mt_gate_enter_slowly(uint64_t frame);
+/* Depth is not 0: ends a guard that was jumped out of, as far as that can be told from a call made in this frame. */
+MT_COLD void mt_gate_look_at_guard(uint64_t frame);
 
-MT_INLINE bool mt_gate_enter(void)
+MT_INLINE void mt_gate_end_left_guard(uint64_t frame)
 {
-    return MT_LIKELY(mt_gate_is_open() && mt_gate_mode() != MT_MODE_OFF) || mt_gate_enter_slowly();
+    if (MT_UNLIKELY(t_mt.depth != 0)) {
+        mt_gate_look_at_guard(frame);
+    }
+}
+
+/* frame: of the hook; 0: not known. */
+MT_INLINE bool mt_gate_enter(uint64_t frame)
+{
+    return MT_LIKELY(mt_gate_is_open() && mt_gate_mode() != MT_MODE_OFF) || mt_gate_enter_slowly(frame);
 }
 
 #endif

@@ -84,6 +84,19 @@ bool mt_journal_room_slow(struct mt_thread *t)
     return true;
 }
 
+void mt_journal_set_aside(struct mt_thread *t)
+{
+    struct mt_journal *j = &t->journal;
+    if (j->base == NULL) {
+        return;
+    }
+    mt_os_unmap(j->slot.header, j->slot.bytes);
+    j->base = NULL;
+    j->limit = NULL;
+    j->slot.header = NULL;
+    j->seq++;
+}
+
 void mt_journal_close(struct mt_thread *t)
 {
     struct mt_journal *j = &t->journal;
@@ -91,11 +104,11 @@ void mt_journal_close(struct mt_thread *t)
         return;
     }
     bool empty = j->encoder.at == j->base;
-    if (empty || write_block(t) == MT_OK) {
-        mt_slot_release(&j->slot);
-    } else {
-        mt_os_unmap(j->slot.header, j->slot.bytes); /* its content is in the file as it is */
+    if (!empty && write_block(t) != MT_OK) {
+        mt_journal_set_aside(t);
+        return;
     }
+    mt_slot_release(&j->slot);
     j->base = NULL;
     j->limit = NULL;
     j->slot.header = NULL;

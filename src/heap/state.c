@@ -72,6 +72,7 @@ static enum mt_end_reason reason_of(mt_status why)
         [MT_E_NOENT] = MT_END_REMOVED,
         [MT_E_REPLACED] = MT_END_REPLACED,
         [MT_E_TRUNCATED] = MT_END_EMPTIED,
+        [MT_E_INTERRUPTED] = MT_END_JUMPED,
     };
     if (mt_os_is_restricted() && why == MT_E_PERM) {
         return MT_END_SECCOMP;

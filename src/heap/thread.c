@@ -2,6 +2,7 @@
 #include "heap/thread.h"
 
 #include "base/hash.h"
+#include "heap/countdown.h"
 #include "heap/notes.h"
 
 #include <string.h>
@@ -52,6 +53,14 @@ static struct mt_thread *pooled_block(void)
     return t;
 }
 
+static void renew_walkers(struct mt_thread *t)
+{
+    void *unwinder_memory = (uint8_t *)t->stack_cache + cache_bytes();
+    void *python_memory = (uint8_t *)unwinder_memory + round_up(mt_unwinder_memory_bytes());
+    mt_unwinder_init(&t->unwinder, unwinder_memory);
+    mt_pystack_init(&t->python, python_memory);
+}
+
 /* Makes a used block as good as new for the calling thread; caches stay (stack numbers are global). */
 static void recycle(struct mt_thread *t)
 {
@@ -59,10 +68,15 @@ static void recycle(struct mt_thread *t)
     t->rate = 0;
     t->name[0] = '\0';
     t->renamed_clock = 0;
-    void *unwinder_memory = (uint8_t *)t->stack_cache + cache_bytes();
-    void *python_memory = (uint8_t *)unwinder_memory + round_up(mt_unwinder_memory_bytes());
-    mt_unwinder_init(&t->unwinder, unwinder_memory);
-    mt_pystack_init(&t->python, python_memory);
+    renew_walkers(t);
+}
+
+void mt_thread_mend(struct mt_thread *t)
+{
+    mt_journal_set_aside(t);
+    memset(t->stack_cache, 0, cache_bytes()); /* an entry may have the key of one stack and the number of another */
+    renew_walkers(t);
+    t->rate_generation = 0; /* the countdown may be half set */
 }
 
 struct mt_thread *mt_thread_new_block(void)
@@ -96,6 +110,7 @@ bool mt_thread_adopt(struct mt_thread *t)
     t->generation = generation;
     t->renamed_clock = 0;
     if (t != g_mt.orphan) {
+        mt_countdown_settle(); /* the call under way may be a sample of a trace that has ended */
         mt_engine_count(MT_COUNTER_THREADS, 1);
         mt_notes_thread(t);
     }

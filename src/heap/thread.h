@@ -53,7 +53,8 @@ struct mt_thread {
     uint64_t beyond;        /* bytes of the countdown that t_mt.left does not hold (threads nobody can poke) */
     uint32_t generation;    /* the trace this journal belongs to */
     uint32_t sampled_in;    /* the trace whose countdown chose the present allocation */
-    uint32_t recording;     /* shared: inside a recording section; pairing R1 (restart.c) */
+    bool in_sample;         /* the call under way is a sample: its end draws the next step */
+    uint64_t recording;     /* shared: the frame of the recording section, 0 outside; pairing R1 (restart.c) */
     char name[16];
 };
 
@@ -74,6 +75,9 @@ bool mt_thread_revive(void) MT_CHECKED;
 /* Moves a block whose journal belongs to an earlier trace to the present one; false between traces. Inside a recording
  * section of the block. */
 bool mt_thread_adopt(struct mt_thread *t) MT_CHECKED;
+/* The calling thread was interrupted inside a recording section and does not come back to it: what is its own becomes as
+ * good as new. In the section. */
+void mt_thread_mend(struct mt_thread *t);
 /* A block not tied to a thread (the orphan stream). */
 struct mt_thread *mt_thread_new_block(void);
 void mt_thread_forget_all_but(struct mt_thread *self); /* fork child */
@@ -91,7 +95,7 @@ MT_INLINE uint32_t mt_own_depth(void)
 MT_INLINE bool mt_section_begins_as_is(struct mt_thread *t)
 {
     t_mt.depth = (uint32_t)(MT_DEPTH_RECORDING | 1);
-    mt_store_relaxed(&t->recording, 1u);
+    mt_store_relaxed(&t->recording, mt_engine_frame());
     mt_fence_compiler();
     return MT_LIKELY(t->generation == mt_load_relaxed(&g_mt.generation));
 }
@@ -104,7 +108,7 @@ MT_INLINE bool mt_section_begins(struct mt_thread *t)
 
 MT_INLINE void mt_section_ends(struct mt_thread *t, uint32_t depth)
 {
-    mt_store_release(&t->recording, 0u);
+    mt_store_release(&t->recording, (uint64_t)0);
     t_mt.depth = depth;
 }
 
@@ -115,6 +119,8 @@ MT_INLINE void mt_section_ends(struct mt_thread *t, uint32_t depth)
 bool mt_journal_room_slow(struct mt_thread *t) MT_CHECKED;
 void mt_journal_flush(struct mt_thread *t);
 void mt_journal_close(struct mt_thread *t);
+/* Leaves the slot as it is in the file, up to the last record that was committed; the next record begins another. */
+void mt_journal_set_aside(struct mt_thread *t);
 
 MT_INLINE bool mt_journal_room(struct mt_thread *t)
 {

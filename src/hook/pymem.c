@@ -330,6 +330,7 @@ static MT_NOINLINE void *arena_alloc(void *ctx, size_t bytes)
     MT_CAPTURE_CALLER(regs);
     (void)ctx;
     uint32_t depth = t_mt.depth;
+    uint64_t guard = t_mt.guard;
     t_mt.depth = 0;
     enum mt_verdict verdict = mt_engine_begin_range();
     mt_engine_enter();
@@ -341,6 +342,7 @@ static MT_NOINLINE void *arena_alloc(void *ctx, size_t bytes)
     } else if (verdict == MT_RECORD) {
         mt_engine_abandon();
     }
+    t_mt.guard = guard;
     t_mt.depth = depth;
     return arena;
 }
@@ -349,6 +351,7 @@ static void arena_free(void *ctx, void *arena, size_t bytes)
 {
     (void)ctx;
     uint32_t depth = t_mt.depth;
+    uint64_t guard = t_mt.guard;
     t_mt.depth = 0;
     enum mt_verdict verdict = mt_engine_begin_range();
     if (verdict == MT_RECORD) {
@@ -360,6 +363,7 @@ static void arena_free(void *ctx, void *arena, size_t bytes)
     if (verdict == MT_RECORD) {
         mt_engine_abandon();
     }
+    t_mt.guard = guard;
     t_mt.depth = depth;
 }
 

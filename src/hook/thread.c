@@ -41,6 +41,7 @@ static bool g_key_ready;
 static void thread_ends(void *value)
 {
     uintptr_t round = (uintptr_t)value;
+    mt_engine_end_guard();
     if (round < PTHREAD_DESTRUCTOR_ITERATIONS) {
         mt_engine_enter();
         (void)pthread_setspecific(g_key, (void *)(round + 1));

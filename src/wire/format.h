@@ -60,7 +60,8 @@ enum mt_trace_state {
     X(REPLACED, 9, "another file was put in its place")                                                                \
     X(EMPTIED, 10, "somebody emptied the trace")                                                                       \
     X(IO, 11, "the disk reported an error (EIO)")                                                                      \
-    X(SECCOMP, 12, "a seccomp filter of the program's forbids to go on")
+    X(SECCOMP, 12, "a seccomp filter of the program's forbids to go on")                                               \
+    X(JUMPED, 13, "a signal handler jumped out of memtap while it wrote to its tables")
 
 enum mt_end_reason {
 #define MT_END_REASON_ENUM(name, value, text) MT_END_##name = (value),

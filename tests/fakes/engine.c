@@ -276,6 +276,11 @@ void mt_engine_on_thread(bool (*announce)(void))
     (void)announce;
 }
 
+void mt_engine_end_guard(void)
+{
+    t_mt.depth = 0;
+}
+
 void mt_engine_thread_exit(void)
 {
     add(&mt_g_fake.thread_exits, 1);
