@@ -49,12 +49,12 @@ struct mt_event {
         uint64_t rate_bytes; /* sampling rate it was taken at; 0: exact, stands for itself. Not for FREE, MAP, UNMAP */
         uint64_t old_bytes;  /* RESIZED */
     };
-    uint32_t stack;      /* ALLOC, REALLOC_NEW, MAP: stack number, 0 unknown; else 0 */
     uint32_t stream;     /* which thread: mt_trace_thread() */
+    uint32_t label;      /* what its thread was doing: mt_trace_label(); 0 none */
+    uint32_t stack;      /* ALLOC, REALLOC_NEW, MAP: stack number, 0 unknown; else 0 */
     uint8_t kind;        /* enum mt_event_kind (or mt_event_kind_raw) */
     uint8_t allocator;   /* enum mt_allocator; MAP and UNMAP: enum mt_map_kind */
     uint16_t flags;      /* enum mt_event_flag */
-    uint32_t label;      /* what its thread was doing: mt_trace_label(); 0 none */
 };
 static_assert(sizeof(struct mt_event) == 48, "fits 4 to 3 cache lines");
 
@@ -77,7 +77,7 @@ struct mt_event_decoder {
     uint64_t rate_bytes;
     uint32_t newest;    /* in recent */
     uint32_t stack;
-    uint32_t stream;
+    uint32_t stream;    /* with label: copied into every event together */
     uint32_t label;
     uint32_t seen;      /* bit k: a record of kind k was delivered since the caller cleared it */
     enum mt_decode_state state;
