@@ -4,6 +4,7 @@
 
 #include "export/report.h"
 #include "util/text.h"
+#include "wire/records.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,7 @@ struct writer {
     const struct mt_reader *reader;
     uint64_t start_clock;
     uint64_t damage;
-    uint32_t strings, codes, natives, pythons, stacks; /* numbers given so far */
+    uint32_t numbers[UINT8_MAX]; /* given so far, by tag */
 };
 
 static double seconds(const struct writer *w, uint64_t clock)
@@ -49,13 +50,6 @@ static void put_quoted(struct mt_out *out, const uint8_t *text, size_t bytes)
     char *clean = mt_text_clean((const char *)text, bytes);
     mt_out_print(out, "\"%s\"", clean);
     free(clean);
-}
-
-static void put_string_field(struct writer *w, struct mt_bytes *b)
-{
-    size_t bytes;
-    const uint8_t *text = mt_bytes_string(b, &bytes);
-    put_quoted(w->out, text, bytes);
 }
 
 static void put_bad(struct writer *w, uint64_t offset, const char *why)
@@ -102,166 +96,104 @@ static void put_header(struct writer *w)
 /* ---- metadata --------------------------------------------------------------------------------------------------- */
 
 #define U(b) ((unsigned long long)mt_bytes_u64(b))
+#define SHOW_U8(w, b) mt_out_print((w)->out, "%u", mt_bytes_u8(b))
+#define SHOW_U32(w, b) mt_out_print((w)->out, "%llu", U(b))
+#define SHOW_U64(w, b) mt_out_print((w)->out, "%llu", U(b))
+#define SHOW_S64(w, b) mt_out_print((w)->out, "%lld", (long long)mt_bytes_s64(b))
+#define SHOW_ADDRESS(w, b) mt_out_print((w)->out, "0x%llx", U(b))
+#define SHOW_CLOCK(w, b) mt_out_print((w)->out, "%.9f", seconds(w, mt_bytes_u64(b)))
+#define SHOW_MARK(w, b) put_mark_kind(w, mt_bytes_u64(b))
+#define SHOW_TEXT(w, b) put_piece(w, mt_piece_get(b))
+#define SHOW_BYTES(w, b) put_hex(w, mt_piece_get(b))
+#define SHOW_REST_TEXT(w, b) put_piece(w, mt_piece_rest(b))
+#define SHOW_REST_BYTES(w, b) mt_out_print((w)->out, "%zu", mt_piece_rest(b).bytes)
+#define HEAD_PLAIN(w, tag, name) put_name(w, name)
+#define HEAD_NUMBERED(w, tag, name) (put_name(w, name), mt_out_print((w)->out, " %u", ++(w)->numbers[tag]))
 
-static void put_module(struct writer *w, struct mt_bytes *b)
+static void put_piece(struct writer *w, struct mt_piece text)
 {
-    unsigned long long number = U(b);
-    size_t bytes;
-    mt_out_print(w->out, "module %llu bias 0x%llx path ", number, U(b));
-    put_string_field(w, b);
-    const uint8_t *build_id = mt_bytes_string(b, &bytes);
-    mt_out_string(w->out, " build-id ");
-    for (size_t i = 0; i < bytes; i++) {
-        mt_out_print(w->out, "%02x", build_id[i]);
-    }
-    uint64_t segments = mt_bytes_u64(b);
-    for (uint64_t i = 0; i < segments && !b->bad; i++) {
-        unsigned long long vaddr = U(b);
-        unsigned long long length = U(b);
-        unsigned long long offset = U(b);
-        mt_out_print(w->out, "\nsegment 0x%llx %llu offset %llu flags %llu", vaddr, length, offset, U(b));
-    }
+    put_quoted(w->out, text.data, text.bytes);
 }
 
-static void put_thread(struct writer *w, struct mt_bytes *b)
+static void put_hex(struct writer *w, struct mt_piece bytes)
 {
-    unsigned long long stream = U(b);
-    mt_out_print(w->out, "thread %llu tid %llu name ", stream, U(b));
-    put_string_field(w, b);
-    mt_out_print(w->out, " at %.9f", seconds(w, mt_bytes_u64(b)));
-}
-
-static void put_code(struct writer *w, struct mt_bytes *b)
-{
-    unsigned long long v[6];
-    for (size_t i = 0; i < MT_COUNTOF(v); i++) {
-        v[i] = U(b);
-    }
-    mt_out_print(w->out, "code %llu file %llu name %llu qualname %llu line %llu kind %llu table %zu", v[0], v[1], v[2],
-                 v[3], v[4], v[5], (size_t)(b->end - b->at));
-    w->codes++;
-}
-
-static void put_python_node(struct writer *w, struct mt_bytes *b)
-{
-    unsigned long long parent = U(b);
-    unsigned long long code = U(b);
-    long long offset = mt_bytes_s64(b);
-    mt_out_print(w->out, "python %u parent %llu code %llu offset %lld flags %u", ++w->pythons, parent, code, offset,
-                 mt_bytes_u8(b));
-}
-
-static void put_native_node(struct writer *w, struct mt_bytes *b)
-{
-    unsigned long long parent = U(b);
-    mt_out_print(w->out, "native %u parent %llu pc 0x%llx", ++w->natives, parent, U(b));
-}
-
-static void put_stack(struct writer *w, struct mt_bytes *b)
-{
-    unsigned long long native = U(b);
-    unsigned long long python = U(b);
-    uint64_t anchors = mt_bytes_u64(b);
-    mt_out_print(w->out, "stack %u native %llu python %llu anchors", ++w->stacks, native, python);
-    for (uint64_t i = 0; i < anchors && !b->bad; i++) {
-        mt_out_print(w->out, " %llu", U(b));
+    const uint8_t *data = bytes.data;
+    for (size_t i = 0; i < bytes.bytes; i++) {
+        mt_out_print(w->out, "%02x", data[i]);
     }
 }
 
-static void put_pair(struct writer *w, const char *word, const char *format, struct mt_bytes *b)
-{
-    unsigned long long first = U(b);
-    unsigned long long second = U(b);
-    if (strcmp(format, "range") == 0) {
-        mt_out_print(w->out, "%s 0x%llx 0x%llx", word, first, second);
-    } else {
-        mt_out_print(w->out, "%s %.9f %llu", word, seconds(w, first), second);
-    }
-}
-
-static void put_mark(struct writer *w, struct mt_bytes *b)
+static void put_mark_kind(struct writer *w, uint64_t kind)
 {
     static const char *const kinds[] = {
 #define MARK_NAME(name, value, text) [value] = text,
         MT_MARK_TABLE(MARK_NAME)
 #undef MARK_NAME
     };
-    double at = seconds(w, mt_bytes_u64(b));
-    unsigned long long stream = U(b), kind = U(b), value = U(b);
-    mt_out_print(w->out, "mark %.9f %llu ", at, stream);
     if (kind < MT_COUNTOF(kinds) && kinds[kind] != NULL) {
-        mt_out_print(w->out, "%s %llu ", kinds[kind], value);
+        mt_out_string(w->out, kinds[kind]);
     } else {
-        mt_out_print(w->out, "%llu %llu ", kind, value);
-    }
-    put_string_field(w, b);
-}
-
-static void put_label(struct writer *w, struct mt_bytes *b)
-{
-    unsigned long long number = U(b);
-    mt_out_print(w->out, "label %llu kind %llu ", number, U(b));
-    put_string_field(w, b);
-}
-
-static void put_rss_parts(struct writer *w, struct mt_bytes *b)
-{
-    if (b->at < b->end) {
-        unsigned long long file = U(b);
-        mt_out_print(w->out, " file %llu own %llu", file, U(b));
+        mt_out_print(w->out, "%llu", (unsigned long long)kind);
     }
 }
+
+static void put_name(struct writer *w, const char *name)
+{
+    for (; *name != '\0'; name++) {
+        mt_out_byte(w->out, *name == '_' ? '-' : *name);
+    }
+}
+
+static void put_word(struct writer *w, const char *word)
+{
+    if (*word != '\0') {
+        mt_out_byte(w->out, ' ');
+        mt_out_string(w->out, word);
+    }
+}
+
+static void put_label(struct writer *w, const char *word)
+{
+    put_word(w, word);
+    mt_out_byte(w->out, ' ');
+}
+
+/* A function for each record and item. */
+#define MT_META(NAME, name, tag, counting)                                                                             \
+    static void record_##name(struct writer *w, struct mt_bytes *b)                                                    \
+    {                                                                                                                  \
+        HEAD_##counting(w, tag, #name);
+#define MT_ITEM(name, head)                                                                                            \
+    static void record_##name(struct writer *w, struct mt_bytes *b)                                                    \
+    {                                                                                                                  \
+        mt_out_string(w->out, head);
+#define MT_FIELD(type, member, word) put_label(w, word), SHOW_##type(w, b);
+#define MT_TAIL(member) if (b->at < b->end) {
+#define MT_TAIL_DONE }
+#define MT_LIST(item, member, word)                                                                                    \
+    put_word(w, word);                                                                                                 \
+    for (uint64_t left = mt_bytes_u64(b); left > 0 && !b->bad; left--) {                                               \
+        record_##item(w, b);                                                                                           \
+    }
+#define MT_META_DONE(name) }
+#define MT_ITEM_DONE(name) }
+#include "wire/records.def"
 
 static void put_meta(struct writer *w, uint8_t tag, struct mt_bytes *b)
 {
     switch (tag) {
-    case MT_META_STRING:
-        mt_out_print(w->out, "string %u ", ++w->strings);
-        put_quoted(w->out, b->at, (size_t)(b->end - b->at));
+#define MT_META(NAME, name, tag, counting)                                                                             \
+    case tag:                                                                                                          \
+        record_##name(w, b);                                                                                           \
         break;
-    case MT_META_MODULE:
-        put_module(w, b);
-        break;
-    case MT_META_MODULE_GONE:
-        mt_out_print(w->out, "module-gone %llu", U(b));
-        break;
-    case MT_META_THREAD:
-        put_thread(w, b);
-        break;
-    case MT_META_CODE:
-        put_code(w, b);
-        break;
-    case MT_META_NATIVE_NODE:
-        put_native_node(w, b);
-        break;
-    case MT_META_PYTHON_NODE:
-        put_python_node(w, b);
-        break;
-    case MT_META_STACK:
-        put_stack(w, b);
-        break;
-    case MT_META_EVAL_RANGE:
-        put_pair(w, "eval-range", "range", b);
-        break;
-    case MT_META_RSS:
-        put_pair(w, "rss", "time", b);
-        put_rss_parts(w, b);
-        break;
-    case MT_META_NOTE:
-        mt_out_string(w->out, "note ");
-        put_string_field(w, b);
-        mt_out_byte(w->out, ' ');
-        put_string_field(w, b);
-        break;
-    case MT_META_RATE:
-        put_pair(w, "rate", "time", b);
-        break;
-    case MT_META_MARK:
-        put_mark(w, b);
-        break;
-    case MT_META_LABEL:
-        put_label(w, b);
-        break;
+#define MT_FIELD(type, member, word)
+#define MT_TAIL(member)
+#define MT_TAIL_DONE
+#define MT_LIST(item, member, word)
+#define MT_META_DONE(name)
+#define MT_ITEM(name, head)
+#define MT_ITEM_DONE(name)
+#include "wire/records.def"
     default:
         mt_out_print(w->out, "unknown-meta %u %zu", tag, (size_t)(b->end - b->at));
         break;
@@ -287,61 +219,54 @@ static void put_metadata(struct writer *w, const struct mt_extent *extent, const
 
 /* ---- events ----------------------------------------------------------------------------------------------------- */
 
-static void put_alloc(struct writer *w, const struct mt_event *e, const char *word)
+#define NIBBLE_NONE(w, e)
+#define NIBBLE_EXT(w, e)
+#define NIBBLE_RECENT(w, e)
+#define NIBBLE_ALLOCATOR(w, e) mt_out_print((w)->out, " %s", mt_report_allocator((e)->allocator))
+#define NIBBLE_MAP_KIND(w, e) mt_out_print((w)->out, " %s", mt_report_map_kind((e)->allocator))
+#define FORM_allocator " %llu"
+#define FORM_addr " 0x%llx"
+#define FORM_size " %llu"
+#define FORM_old_bytes " %llu"
+#define FORM_clock " %llu"
+#define FORM_stack " stack %llu"
+#define PUT_MEMBER(member) mt_out_print(w->out, FORM_##member, (unsigned long long)e->member)
+
+/* Events that only an extended record makes. */
+static void put_extended(struct writer *w, const struct mt_event *e)
 {
-    mt_out_print(w->out, "%s %s 0x%llx %llu stack %u", word, mt_report_allocator(e->allocator),
-                 (unsigned long long)e->addr, (unsigned long long)e->size, e->stack);
-    if (e->rate_bytes > 0) {
+#define MT_EXT(NAME, number, event, word)                                                                              \
+    if (e->kind == (event)) {                                                                                          \
+        mt_out_string(w->out, word);
+#define MT_WIDE(NAME, number, EVENT) if (false) {
+#define MT_VALUE(type, member, name) PUT_MEMBER(member);
+#define MT_EXT_DONE }
+#include "wire/records.def"
+}
+
+static void put_rate(struct writer *w, const struct mt_event *e)
+{
+    if ((e->kind == MT_EVENT_ALLOC || e->kind == MT_EVENT_REALLOC_NEW) && e->rate_bytes > 0) {
         mt_out_print(w->out, " rate %llu", (unsigned long long)e->rate_bytes);
     }
 }
 
 static void put_event(struct writer *w, const struct mt_event *e)
 {
-    unsigned long long addr = e->addr;
-    unsigned long long size = e->size;
     mt_out_print(w->out, "event %.9f %u ", seconds(w, e->clock), e->stream);
     switch (e->kind) {
-    case MT_EVENT_ALLOC:
-        put_alloc(w, e, "alloc");
-        break;
-    case MT_EVENT_REALLOC_NEW:
-        put_alloc(w, e, "realloc-new");
-        break;
-    case MT_EVENT_FREE:
-        mt_out_print(w->out, "free 0x%llx", addr);
-        break;
-    case MT_EVENT_REALLOC_OLD:
-        mt_out_print(w->out, "realloc-old 0x%llx", addr);
-        break;
-    case MT_EVENT_MAP:
-        mt_out_print(w->out, "map %s 0x%llx %llu stack %u", mt_report_map_kind(e->allocator), addr, size, e->stack);
-        break;
-    case MT_EVENT_UNMAP:
-        mt_out_print(w->out, "unmap %s 0x%llx %llu", mt_report_map_kind(e->allocator), addr, size);
-        break;
-    case MT_EVENT_REALLOC_FAILED:
-        mt_out_string(w->out, "realloc-failed");
-        break;
-    case MT_EVENT_REALLOC_GONE:
-        mt_out_string(w->out, "realloc-gone");
-        break;
-    case MT_EVENT_RESIZED:
-        mt_out_print(w->out, "resized 0x%llx %llu %llu", addr, (unsigned long long)e->old_bytes, size);
-        break;
-    case MT_EVENT_LABEL:
-        mt_out_print(w->out, "label %llu", size);
-        break;
-    case MT_EVENT_DROPPED:
-        mt_out_print(w->out, "dropped %llu", size);
-        break;
-    case MT_EVENT_RATE:
-        mt_out_print(w->out, "rate %llu", size);
-        break;
+#define MT_EVENT(NAME, kind, nibble, word)                                                                             \
+    case kind:                                                                                                         \
+        mt_out_string(w->out, word);                                                                                   \
+        NIBBLE_##nibble(w, e);
+#define MT_CODED(member, coding, column) PUT_MEMBER(member);
+#define MT_EVENT_DONE break;
+#include "wire/records.def"
     default:
-        mt_out_print(w->out, "unknown-event %u", e->kind);
+        put_extended(w, e);
         break;
     }
+    put_rate(w, e);
     mt_out_byte(w->out, '\n');
 }
 

@@ -56,12 +56,13 @@ void mt_footprint_sample(uint64_t clock, bool last)
         return;
     }
     struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_u64(record, clock);
-    mt_meta_u64(record, now.resident_bytes);
+    struct mt_record_rss rss = { .clock = clock, .bytes = now.resident_bytes };
     if (last || is_high(now.resident_bytes)) {
-        mt_meta_u64(record, now.shared_bytes);
-        mt_meta_u64(record, mt_os_own_resident_bytes());
+        rss.parted = true;
+        rss.file = now.shared_bytes;
+        rss.own = mt_os_own_resident_bytes();
     }
+    mt_record_put_rss(record, &rss);
     if (mt_meta_append_locked(MT_META_RSS, record) && now.resident_bytes > g_mt.header->rss_peak_bytes) {
         g_mt.header->rss_peak_bytes = now.resident_bytes;
     }

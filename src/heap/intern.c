@@ -60,8 +60,7 @@ static uint32_t native_node_locked(uint32_t parent, uint64_t pc)
         return node;
     }
     struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_u64(record, parent);
-    mt_meta_u64(record, pc);
+    mt_record_put_native(record, &(struct mt_record_native){ .parent = parent, .pc = pc });
     if (!mt_meta_append_locked(MT_META_NATIVE_NODE, record)) {
         return 0;
     }
@@ -78,28 +77,25 @@ static uint32_t describe_code_locked(uint64_t code)
     if (!mt_pystack_describe(code, g_intern.text, TEXT_BYTES, &d)) {
         return 0;
     }
-    uint32_t filename = mt_meta_string_locked(d.filename, d.filename_bytes);
-    uint32_t name = mt_meta_string_locked(d.name, d.name_bytes);
-    uint32_t qualname = mt_meta_string_locked(d.qualname, d.qualname_bytes);
-    uint32_t number = g_intern.code_count + 1;
+    struct mt_record_code code_record = { .number = g_intern.code_count + 1,
+                                          .first_line = d.first_line,
+                                          .linetable_kind = d.linetable_kind,
+                                          .linetable = { d.linetable, d.linetable_bytes } };
+    code_record.filename = mt_meta_string_locked(d.filename, d.filename_bytes);
+    code_record.name = mt_meta_string_locked(d.name, d.name_bytes);
+    code_record.qualname = mt_meta_string_locked(d.qualname, d.qualname_bytes);
     struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_u64(record, number);
-    mt_meta_u64(record, filename);
-    mt_meta_u64(record, name);
-    mt_meta_u64(record, qualname);
-    mt_meta_u64(record, d.first_line);
-    mt_meta_u64(record, d.linetable_kind);
-    size_t before_table = record->bytes;
-    mt_meta_bytes(record, d.linetable, d.linetable_bytes);
+    mt_record_put_code(record, &code_record);
     if (record->overflow) { /* a table larger than the buffer: the first line must do */
-        record->overflow = false;
-        record->bytes = before_table;
+        code_record.linetable.bytes = 0;
+        record = mt_meta_new_locked();
+        mt_record_put_code(record, &code_record);
     }
     if (!mt_meta_append_locked(MT_META_CODE, record)) {
         return 0;
     }
-    g_intern.code_count = number;
-    return number;
+    g_intern.code_count = code_record.number;
+    return code_record.number;
 }
 
 static uint32_t code_number_locked(uint64_t code)
@@ -124,10 +120,8 @@ static uint32_t python_node_locked(uint32_t parent, uint32_t code, int32_t offse
         return node;
     }
     struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_u64(record, parent);
-    mt_meta_u64(record, code);
-    mt_meta_s64(record, offset);
-    mt_meta_u8(record, (uint8_t)flags);
+    const struct mt_record_python put = { .parent = parent, .code = code, .offset = offset, .flags = (uint8_t)flags };
+    mt_record_put_python(record, &put);
     if (!mt_meta_append_locked(MT_META_PYTHON_NODE, record)) {
         return 0;
     }
@@ -240,7 +234,7 @@ static uint32_t each_anchor(const struct mt_capture *capture, struct mt_meta_bui
         }
         found++;
         if (record != NULL) {
-            mt_meta_u64(record, at);
+            mt_record_put_anchor(record, &(struct mt_record_anchor){ at });
         }
     }
     return found;
@@ -254,9 +248,10 @@ static uint32_t new_stack_locked(uint64_t key, const struct mt_capture *capture)
         return 0;
     }
     struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_u64(record, native);
-    mt_meta_u64(record, python);
-    mt_meta_u64(record, each_anchor(capture, NULL));
+    const struct mt_record_stack stack = { .native = native,
+                                           .python = python,
+                                           .anchors = each_anchor(capture, NULL) };
+    mt_record_put_stack(record, &stack);
     (void)each_anchor(capture, record);
     if (!mt_meta_append_locked(MT_META_STACK, record)) {
         return 0;

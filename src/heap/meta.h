@@ -8,7 +8,7 @@
 #define MT_HEAP_META_H
 
 #include "base/status.h"
-#include "wire/encode.h"
+#include "wire/records.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -20,16 +20,18 @@ static void module_appeared(const struct mt_module *module)
         return;
     }
     struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_u64(record, module->number);
-    mt_meta_u64(record, module->bias);
-    mt_meta_string(record, module->path, module->path_bytes);
-    mt_meta_string(record, module->build_id, module->build_id_bytes);
-    mt_meta_u64(record, module->segment_count);
+    const struct mt_record_module put = { .number = module->number,
+                                          .bias = module->bias,
+                                          .path = { module->path, module->path_bytes },
+                                          .build_id = { module->build_id, module->build_id_bytes },
+                                          .segments = module->segment_count };
+    mt_record_put_module(record, &put);
     for (uint32_t i = 0; i < module->segment_count; i++) {
-        mt_meta_u64(record, module->segments[i].vaddr);
-        mt_meta_u64(record, module->segments[i].bytes);
-        mt_meta_u64(record, module->segments[i].offset);
-        mt_meta_u64(record, module->segments[i].flags);
+        const struct mt_record_segment segment = { .vaddr = module->segments[i].vaddr,
+                                                   .bytes = module->segments[i].bytes,
+                                                   .file_offset = module->segments[i].offset,
+                                                   .flags = module->segments[i].flags };
+        mt_record_put_segment(record, &segment);
     }
     append_and_unlock(MT_META_MODULE, record);
 }
@@ -40,7 +42,7 @@ static void module_gone(const struct mt_module *module)
         return;
     }
     struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_u64(record, module->number);
+    mt_record_put_module_gone(record, &(struct mt_record_module_gone){ module->number });
     append_and_unlock(MT_META_MODULE_GONE, record);
 }
 
@@ -52,8 +54,7 @@ void mt_engine_note(const char *key, const char *value)
         return;
     }
     struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_string(record, key, strlen(key));
-    mt_meta_string(record, value, strlen(value));
+    mt_record_put_note(record, &(struct mt_record_note){ { key, strlen(key) }, { value, strlen(value) } });
     append_and_unlock(MT_META_NOTE, record);
 }
 
@@ -63,8 +64,7 @@ void mt_notes_rate(uint64_t rate_bytes)
         return;
     }
     struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_u64(record, mt_clock_now());
-    mt_meta_u64(record, rate_bytes);
+    mt_record_put_rate(record, &(struct mt_record_rate){ .clock = mt_clock_now(), .rate_bytes = rate_bytes });
     append_and_unlock(MT_META_RATE, record);
 }
 
@@ -74,8 +74,7 @@ void mt_notes_eval_range(const struct mt_python_info *info)
         return;
     }
     struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_u64(record, info->eval_low);
-    mt_meta_u64(record, info->eval_high);
+    mt_record_put_eval_range(record, &(struct mt_record_eval_range){ info->eval_low, info->eval_high });
     append_and_unlock(MT_META_EVAL_RANGE, record);
 }
 
@@ -107,10 +106,11 @@ void mt_notes_thread(struct mt_thread *t)
         return;
     }
     struct mt_meta_builder *record = mt_meta_new_locked();
-    mt_meta_u64(record, t->journal.stream);
-    mt_meta_u64(record, (uint64_t)mt_os_tid());
-    mt_meta_string(record, name, strlen(name));
-    mt_meta_u64(record, mt_load_relaxed(&t->clock));
+    const struct mt_record_thread put = { .stream = t->journal.stream,
+                                          .tid = (uint64_t)mt_os_tid(),
+                                          .name = { name, strlen(name) },
+                                          .clock = mt_load_relaxed(&t->clock) };
+    mt_record_put_thread(record, &put);
     append_and_unlock(MT_META_THREAD, record);
 }
 

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "model/trace_private.h"
 #include "util/memory.h"
+#include "wire/records.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -32,22 +33,17 @@ static void break_at(struct loader *l, const uint8_t *at, const char *text)
     l->trace->completeness.metadata_error = (struct mt_wire_error){ offset, text, packed };
 }
 
-static struct mt_text keep_text(struct mt_trace *t, const uint8_t *data, size_t bytes)
+static struct mt_text keep_text(struct mt_trace *t, struct mt_piece text)
 {
-    return (struct mt_text){ mt_pool_text(&t->pool, data, bytes), bytes };
-}
-
-static struct mt_text take_text(struct mt_trace *t, struct mt_bytes *b)
-{
-    size_t bytes;
-    const uint8_t *data = mt_bytes_string(b, &bytes);
-    return keep_text(t, data, bytes);
+    return (struct mt_text){ mt_pool_text(&t->pool, text.data, text.bytes), text.bytes };
 }
 
 static bool load_string(struct mt_trace *t, struct mt_bytes *b)
 {
+    struct mt_record_string r;
+    (void)mt_record_get_string(b, &r);
     t->strings = mt_alloc_grow(t->strings, &t->string_capacity, t->string_count + 1, sizeof *t->strings);
-    t->strings[t->string_count++] = keep_text(t, b->at, (size_t)(b->end - b->at));
+    t->strings[t->string_count++] = keep_text(t, r.text);
     return true;
 }
 
@@ -67,9 +63,8 @@ static uint32_t module_by_number(const struct mt_trace *t, uint32_t number)
     return found;
 }
 
-static void load_segments(struct mt_trace *t, struct mt_bytes *b, struct mt_trace_module *m)
+static void load_segments(struct mt_trace *t, struct mt_bytes *b, uint32_t claimed, struct mt_trace_module *m)
 {
-    uint64_t claimed = mt_bytes_u64(b);
     size_t most = (size_t)(b->end - b->at) / 4; /* four varints each */
     if (claimed > most) {
         b->bad = true;
@@ -77,32 +72,32 @@ static void load_segments(struct mt_trace *t, struct mt_bytes *b, struct mt_trac
     }
     struct mt_module_segment_range *segments = mt_pool_take(&t->pool, claimed * sizeof *segments, 8);
     m->low = claimed > 0 ? UINT64_MAX : 0;
-    for (uint64_t i = 0; i < claimed && !b->bad; i++) {
-        struct mt_module_segment_range *s = &segments[i];
-        *s = (struct mt_module_segment_range){ 0 };
-        s->vaddr = mt_bytes_u64(b);
-        s->bytes = mt_bytes_u64(b);
-        s->file_offset = mt_bytes_u64(b);
-        s->flags = mt_bytes_u32(b);
-        uint64_t low = m->bias + s->vaddr;
-        uint64_t high = low + s->bytes;
+    for (uint32_t i = 0; i < claimed && !b->bad; i++) {
+        struct mt_record_segment s;
+        (void)mt_record_get_segment(b, &s);
+        segments[i] = (struct mt_module_segment_range){ s.vaddr, s.bytes, s.file_offset, s.flags };
+        uint64_t low = m->bias + s.vaddr;
+        uint64_t high = low + s.bytes;
         if (high >= low) {
             m->low = low < m->low ? low : m->low;
             m->high = high > m->high ? high : m->high;
         }
     }
     m->segments = segments;
-    m->segment_count = (size_t)claimed;
+    m->segment_count = claimed;
 }
 
 static bool load_module(struct mt_trace *t, struct mt_bytes *b)
 {
-    struct mt_trace_module m = { .number = mt_bytes_u32(b), .bias = mt_bytes_u64(b) };
-    m.path = take_text(t, b);
-    struct mt_text build_id = take_text(t, b);
-    m.build_id = (const uint8_t *)build_id.data;
-    m.build_id_bytes = build_id.bytes;
-    load_segments(t, b, &m);
+    struct mt_record_module r;
+    if (!mt_record_get_module(b, &r)) {
+        return false;
+    }
+    struct mt_trace_module m = { .number = r.number, .bias = r.bias };
+    m.path = keep_text(t, r.path);
+    m.build_id = (const uint8_t *)keep_text(t, r.build_id).data;
+    m.build_id_bytes = r.build_id.bytes;
+    load_segments(t, b, r.segments, &m);
     if (b->bad) {
         return false;
     }
@@ -116,10 +111,11 @@ static bool load_module(struct mt_trace *t, struct mt_bytes *b)
 
 static bool load_module_gone(struct mt_trace *t, struct mt_bytes *b)
 {
-    uint32_t idx = module_by_number(t, mt_bytes_u32(b));
-    if (b->bad) {
+    struct mt_record_module_gone r;
+    if (!mt_record_get_module_gone(b, &r)) {
         return false;
     }
+    uint32_t idx = module_by_number(t, r.number);
     if (idx != MT_MODULE_UNKNOWN) {
         mt_trace_unplace_module(t, idx);
     }
@@ -146,54 +142,51 @@ static struct mt_trace_thread *thread_of(const struct mt_trace *t, uint32_t stre
 
 static bool load_thread(struct mt_trace *t, struct mt_bytes *b)
 {
-    uint32_t stream = mt_bytes_u32(b);
-    uint64_t tid = mt_bytes_u64(b);
-    struct mt_text name = take_text(t, b);
-    uint64_t clock = mt_bytes_u64(b);
-    if (b->bad) {
+    struct mt_record_thread r;
+    if (!mt_record_get_thread(b, &r)) {
         return false;
     }
-    struct mt_trace_thread *thread = thread_of(t, stream);
+    struct mt_trace_thread *thread = thread_of(t, r.stream);
     if (thread == NULL) {
         t->threads = mt_alloc_grow(t->threads, &t->thread_capacity, t->thread_count + 1, sizeof *t->threads);
         thread = &t->threads[t->thread_count];
-        *thread = (struct mt_trace_thread){ .stream = stream, .first_ns = mt_trace_time(t, clock) };
-        mt_index_add(&t->thread_index, mt_hash_u64(stream), (uint32_t)t->thread_count++, thread_hash, t);
+        *thread = (struct mt_trace_thread){ .stream = r.stream, .first_ns = mt_trace_time(t, r.clock) };
+        mt_index_add(&t->thread_index, mt_hash_u64(r.stream), (uint32_t)t->thread_count++, thread_hash, t);
     }
-    thread->tid = tid;
-    thread->name = name;
+    thread->tid = r.tid;
+    thread->name = keep_text(t, r.name);
     return true;
 }
 
 static bool load_code(struct mt_trace *t, struct mt_bytes *b)
 {
-    uint32_t number = mt_bytes_u32(b);
-    struct mt_trace_code code = { 0 };
-    code.filename = mt_bytes_u32(b);
-    code.name = mt_bytes_u32(b);
-    code.qualname = mt_bytes_u32(b);
-    code.first_line = mt_bytes_u32(b);
-    code.linetable_kind = mt_bytes_u32(b);
-    bool forward = code.filename >= t->string_count || code.name >= t->string_count || code.qualname >= t->string_count;
-    if (b->bad || number == 0 || number > t->code_count || forward) {
+    struct mt_record_code r;
+    bool whole = mt_record_get_code(b, &r);
+    bool forward = r.filename >= t->string_count || r.name >= t->string_count || r.qualname >= t->string_count;
+    if (!whole || r.number == 0 || r.number > t->code_count || forward) {
         return false;
     }
-    code.linetable_bytes = (size_t)(b->end - b->at);
-    code.linetable = (const uint8_t *)keep_text(t, b->at, code.linetable_bytes).data;
-    if (number == t->code_count) {
+    if (r.number == t->code_count) {
         t->codes = mt_alloc_grow(t->codes, &t->code_capacity, t->code_count + 1, sizeof *t->codes);
         t->code_count++;
     }
-    t->codes[number] = code;
+    t->codes[r.number] = (struct mt_trace_code){ .filename = r.filename,
+                                                 .name = r.name,
+                                                 .qualname = r.qualname,
+                                                 .first_line = r.first_line,
+                                                 .linetable_kind = r.linetable_kind,
+                                                 .linetable = (const uint8_t *)keep_text(t, r.linetable).data,
+                                                 .linetable_bytes = r.linetable.bytes };
     return true;
 }
 
 static bool load_native(struct mt_trace *t, struct mt_bytes *b)
 {
-    struct mt_native_node node = { .parent = mt_bytes_u32(b), .pc = mt_bytes_u64(b) };
-    if (b->bad || node.parent >= t->native_count) {
+    struct mt_record_native r;
+    if (!mt_record_get_native(b, &r) || r.parent >= t->native_count) {
         return false;
     }
+    struct mt_native_node node = { .parent = r.parent, .pc = r.pc };
     node.module_idx = node.pc != 0 ? mt_trace_module_at(t, node.pc) : MT_MODULE_UNKNOWN;
     t->natives = mt_alloc_grow(t->natives, &t->native_capacity, t->native_count + 1, sizeof *t->natives);
     t->natives[t->native_count++] = node;
@@ -202,13 +195,12 @@ static bool load_native(struct mt_trace *t, struct mt_bytes *b)
 
 static bool load_python(struct mt_trace *t, struct mt_bytes *b)
 {
-    struct mt_python_node node = { .parent = mt_bytes_u32(b), .code = mt_bytes_u32(b) };
-    int64_t lasti = mt_bytes_s64(b);
-    node.flags = mt_bytes_u8(b);
-    if (b->bad || node.parent >= t->python_count || node.code >= t->code_count) {
+    struct mt_record_python r;
+    if (!mt_record_get_python(b, &r) || r.parent >= t->python_count || r.code >= t->code_count) {
         return false;
     }
-    node.lasti = lasti < -1 || lasti > INT32_MAX ? -1 : (int32_t)lasti;
+    struct mt_python_node node = { .parent = r.parent, .code = r.code, .flags = r.flags };
+    node.lasti = r.offset < -1 || r.offset > INT32_MAX ? -1 : (int32_t)r.offset;
     t->pythons = mt_alloc_grow(t->pythons, &t->python_capacity, t->python_count + 1, sizeof *t->pythons);
     t->pythons[t->python_count++] = node;
     return true;
@@ -216,90 +208,86 @@ static bool load_python(struct mt_trace *t, struct mt_bytes *b)
 
 static bool load_stack(struct mt_trace *t, struct mt_bytes *b)
 {
-    struct mt_stack_row row = { .native = mt_bytes_u32(b), .python = mt_bytes_u32(b), .anchors = t->anchor_count };
-    row.anchor_count = mt_bytes_u32(b);
-    if (b->bad || row.native >= t->native_count || row.python >= t->python_count ||
-        row.anchor_count > (size_t)(b->end - b->at)) {
+    struct mt_record_stack r;
+    if (!mt_record_get_stack(b, &r) || r.native >= t->native_count || r.python >= t->python_count ||
+        r.anchors > (size_t)(b->end - b->at)) {
         return false;
     }
-    t->anchors = mt_alloc_grow(t->anchors, &t->anchor_capacity, t->anchor_count + row.anchor_count, sizeof *t->anchors);
-    for (uint32_t i = 0; i < row.anchor_count; i++) {
-        t->anchors[row.anchors + i] = mt_bytes_u32(b);
+    t->anchors = mt_alloc_grow(t->anchors, &t->anchor_capacity, t->anchor_count + r.anchors, sizeof *t->anchors);
+    for (uint32_t i = 0; i < r.anchors; i++) {
+        struct mt_record_anchor anchor;
+        (void)mt_record_get_anchor(b, &anchor);
+        t->anchors[t->anchor_count + i] = anchor.frame;
     }
     if (b->bad) {
         return false;
     }
-    t->anchor_count += row.anchor_count;
     t->stacks = mt_alloc_grow(t->stacks, &t->stack_capacity, t->stack_count + 1, sizeof *t->stacks);
-    t->stacks[t->stack_count++] = row;
+    t->stacks[t->stack_count++] = (struct mt_stack_row){ r.native, r.python, t->anchor_count, r.anchors };
+    t->anchor_count += r.anchors;
     return true;
 }
 
 static bool load_eval_range(struct mt_trace *t, struct mt_bytes *b)
 {
-    uint64_t low = mt_bytes_u64(b);
-    uint64_t high = mt_bytes_u64(b);
-    if (b->bad) {
+    struct mt_record_eval_range r;
+    if (!mt_record_get_eval_range(b, &r)) {
         return false;
     }
-    t->eval_low = low;
-    t->eval_high = high;
+    t->eval_low = r.start;
+    t->eval_high = r.end;
     return true;
 }
 
 static bool load_rss(struct mt_trace *t, struct mt_bytes *b)
 {
-    struct mt_trace_rss row = { .time_ns = mt_trace_time(t, mt_bytes_u64(b)) };
-    row.bytes = mt_bytes_u64(b);
-    row.parted = !b->bad && b->at < b->end;
-    if (row.parted) {
-        row.file_bytes = mt_bytes_u64(b);
-        row.own_bytes = mt_bytes_u64(b);
-    }
-    if (b->bad) {
+    struct mt_record_rss r;
+    if (!mt_record_get_rss(b, &r)) {
         return false;
     }
     t->rss = mt_alloc_grow(t->rss, &t->rss_capacity, t->rss_count + 1, sizeof *t->rss);
-    t->rss[t->rss_count++] = row;
+    t->rss[t->rss_count++] = (struct mt_trace_rss){ .time_ns = mt_trace_time(t, r.clock),
+                                                      .bytes = r.bytes,
+                                                      .parted = r.parted,
+                                                      .file_bytes = r.parted ? r.file : 0,
+                                                      .own_bytes = r.parted ? r.own : 0 };
     return true;
 }
 
 static bool load_note(struct mt_trace *t, struct mt_bytes *b)
 {
-    struct mt_trace_note note = { .key = take_text(t, b) };
-    note.value = take_text(t, b);
-    if (b->bad) {
+    struct mt_record_note r;
+    if (!mt_record_get_note(b, &r)) {
         return false;
     }
     t->notes = mt_alloc_grow(t->notes, &t->note_capacity, t->note_count + 1, sizeof *t->notes);
-    t->notes[t->note_count++] = note;
+    t->notes[t->note_count++] = (struct mt_trace_note){ keep_text(t, r.key), keep_text(t, r.value) };
     return true;
 }
 
 static bool load_rate(struct mt_trace *t, struct mt_bytes *b)
 {
-    struct mt_trace_rate row = { .time_ns = mt_trace_time(t, mt_bytes_u64(b)) };
-    row.rate_bytes = mt_bytes_u64(b);
-    if (b->bad) {
+    struct mt_record_rate r;
+    if (!mt_record_get_rate(b, &r)) {
         return false;
     }
     t->rates = mt_alloc_grow(t->rates, &t->rate_capacity, t->rate_count + 1, sizeof *t->rates);
-    t->rates[t->rate_count++] = row;
+    t->rates[t->rate_count++] = (struct mt_trace_rate){ mt_trace_time(t, r.clock), r.rate_bytes };
     return true;
 }
 
 static bool load_mark(struct mt_trace *t, struct mt_bytes *b)
 {
-    struct mt_trace_mark mark = { .time_ns = mt_trace_time(t, mt_bytes_u64(b)) };
-    mark.stream = mt_bytes_u32(b);
-    mark.kind = mt_bytes_u32(b);
-    mark.value = mt_bytes_u64(b);
-    mark.text = take_text(t, b);
-    if (b->bad) {
+    struct mt_record_mark r;
+    if (!mt_record_get_mark(b, &r)) {
         return false;
     }
     t->marks = mt_alloc_grow(t->marks, &t->mark_capacity, t->mark_count + 1, sizeof *t->marks);
-    t->marks[t->mark_count++] = mark;
+    t->marks[t->mark_count++] = (struct mt_trace_mark){ .time_ns = mt_trace_time(t, r.clock),
+                                                        .value = r.value,
+                                                        .stream = r.stream,
+                                                        .kind = r.kind,
+                                                        .text = keep_text(t, r.text) };
     return true;
 }
 
@@ -311,11 +299,11 @@ static uint64_t label_hash(const void *context, uint32_t position)
 
 static bool load_label(struct mt_trace *t, struct mt_bytes *b)
 {
-    struct mt_trace_label label = { .number = mt_bytes_u32(b), .kind = mt_bytes_u32(b) };
-    label.text = take_text(t, b);
-    if (b->bad || label.number == 0) {
+    struct mt_record_label r;
+    if (!mt_record_get_label(b, &r) || r.number == 0) {
         return false;
     }
+    struct mt_trace_label label = { .number = r.number, .kind = r.kind, .text = keep_text(t, r.text) };
     const struct mt_trace_label *known = mt_trace_label(t, label.number);
     if (known != NULL) {
         t->labels[known - t->labels] = label;

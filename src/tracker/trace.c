@@ -76,7 +76,7 @@ uint32_t mt_trace_writer_text(struct mt_trace_writer *writer, const char *text, 
     uint32_t number = mt_tracenames_number(&writer->names, MT_META_STRING, mt_hash_bytes(text, bytes), check, &is_new);
     if (is_new) {
         mt_meta_begin(&record, buffer, sizeof buffer);
-        mt_meta_bytes(&record, text, bytes);
+        mt_record_put_string(&record, &(struct mt_record_string){ { text, bytes } });
         mt_trace_writer_put_meta(writer, MT_META_STRING, &record);
     }
     return number;
@@ -93,12 +93,13 @@ static uint32_t code_of(struct mt_trace_writer *writer, const struct mt_tracker_
     uint32_t number = mt_tracenames_number(&writer->names, MT_META_CODE, key, frame->line, &is_new);
     if (is_new) {
         mt_meta_begin(&record, buffer, sizeof buffer);
-        mt_meta_u64(&record, number);
-        mt_meta_u64(&record, file);
-        mt_meta_u64(&record, function);
-        mt_meta_u64(&record, function);
-        mt_meta_u64(&record, frame->line);
-        mt_meta_u64(&record, LINE_TABLE_NONE);
+        const struct mt_record_code code = { .number = number,
+                                             .filename = file,
+                                             .name = function,
+                                             .qualname = function,
+                                             .first_line = frame->line,
+                                             .linetable_kind = LINE_TABLE_NONE };
+        mt_record_put_code(&record, &code);
         mt_trace_writer_put_meta(writer, MT_META_CODE, &record);
     }
     return number;
@@ -112,10 +113,7 @@ static uint32_t python_node(struct mt_trace_writer *writer, uint32_t parent, uin
     uint32_t number = mt_tracenames_number(&writer->names, MT_META_PYTHON_NODE, parent, code, &is_new);
     if (is_new) {
         mt_meta_begin(&record, buffer, sizeof buffer);
-        mt_meta_u64(&record, parent);
-        mt_meta_u64(&record, code);
-        mt_meta_s64(&record, 0);
-        mt_meta_u8(&record, 0);
+        mt_record_put_python(&record, &(struct mt_record_python){ .parent = parent, .code = code });
         mt_trace_writer_put_meta(writer, MT_META_PYTHON_NODE, &record);
     }
     return number;
@@ -129,8 +127,7 @@ static uint32_t native_node(struct mt_trace_writer *writer, uint32_t parent, uin
     uint32_t number = mt_tracenames_number(&writer->names, MT_META_NATIVE_NODE, parent, pc, &is_new);
     if (is_new) {
         mt_meta_begin(&record, buffer, sizeof buffer);
-        mt_meta_u64(&record, parent);
-        mt_meta_u64(&record, pc);
+        mt_record_put_native(&record, &(struct mt_record_native){ .parent = parent, .pc = pc });
         mt_trace_writer_put_meta(writer, MT_META_NATIVE_NODE, &record);
     }
     return number;
@@ -153,9 +150,7 @@ uint32_t mt_trace_writer_stack(struct mt_trace_writer *writer, const struct mt_t
     uint32_t number = mt_tracenames_number(&writer->names, MT_META_STACK, native, python, &is_new);
     if (is_new) {
         mt_meta_begin(&record, buffer, sizeof buffer);
-        mt_meta_u64(&record, native);
-        mt_meta_u64(&record, python);
-        mt_meta_u64(&record, 0);
+        mt_record_put_stack(&record, &(struct mt_record_stack){ .native = native, .python = python });
         mt_trace_writer_put_meta(writer, MT_META_STACK, &record);
     }
     return number;
@@ -231,10 +226,11 @@ static void put_thread(struct mt_trace_writer *writer)
     static const char name[] = "tracker";
     struct mt_meta_builder record;
     mt_meta_begin(&record, buffer, sizeof buffer);
-    mt_meta_u64(&record, writer->events.stream);
-    mt_meta_u64(&record, (uint64_t)mt_os_tid());
-    mt_meta_string(&record, name, sizeof name - 1);
-    mt_meta_u64(&record, writer->header.start_clock);
+    const struct mt_record_thread thread = { .stream = writer->events.stream,
+                                             .tid = (uint64_t)mt_os_tid(),
+                                             .name = { name, sizeof name - 1 },
+                                             .clock = writer->header.start_clock };
+    mt_record_put_thread(&record, &thread);
     mt_trace_writer_put_meta(writer, MT_META_THREAD, &record);
 }
 

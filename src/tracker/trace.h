@@ -8,7 +8,7 @@
 #define MT_TRACKER_TRACE_H
 
 #include "memtap/tracker.h"
-#include "wire/encode.h"
+#include "wire/records.h"
 
 enum { MT_TRACE_BUFFER_BYTES = 256 * 1024 };
 

@@ -57,20 +57,25 @@ static const uint8_t *build_id_of(const struct dl_phdr_info *info, size_t *ret_b
     return NULL;
 }
 
-static void put_segments(struct mt_meta_builder *record, const struct dl_phdr_info *info)
+static uint32_t count_segments(const struct dl_phdr_info *info)
 {
-    uint64_t count = 0;
+    uint32_t count = 0;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         count += info->dlpi_phdr[i].p_type == PT_LOAD;
     }
-    mt_meta_u64(record, count);
+    return count;
+}
+
+static void put_segments(struct mt_meta_builder *record, const struct dl_phdr_info *info)
+{
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *segment = &info->dlpi_phdr[i];
         if (segment->p_type == PT_LOAD) {
-            mt_meta_u64(record, segment->p_vaddr);
-            mt_meta_u64(record, segment->p_memsz);
-            mt_meta_u64(record, segment->p_offset);
-            mt_meta_u64(record, segment->p_flags);
+            const struct mt_record_segment put = { .vaddr = segment->p_vaddr,
+                                                   .bytes = segment->p_memsz,
+                                                   .file_offset = segment->p_offset,
+                                                   .flags = segment->p_flags };
+            mt_record_put_segment(record, &put);
         }
     }
 }
@@ -91,10 +96,12 @@ static int put_module(struct dl_phdr_info *info, size_t bytes, void *context)
     }
     const uint8_t *id = build_id_of(info, &id_bytes);
     mt_meta_begin(&record, buffer, sizeof buffer);
-    mt_meta_u64(&record, ++modules->count);
-    mt_meta_u64(&record, info->dlpi_addr);
-    mt_meta_string(&record, name, length);
-    mt_meta_string(&record, id, id_bytes);
+    const struct mt_record_module module = { .number = ++modules->count,
+                                             .bias = info->dlpi_addr,
+                                             .path = { name, length },
+                                             .build_id = { id, id_bytes },
+                                             .segments = count_segments(info) };
+    mt_record_put_module(&record, &module);
     put_segments(&record, info);
     mt_trace_writer_put_meta(modules->writer, MT_META_MODULE, &record);
     return 0;

@@ -78,84 +78,51 @@ MT_INLINE uint64_t recall(const struct mt_event_decoder *d, unsigned nibble)
     return d->recent[(d->newest + 1 - nibble) % MT_RECENT_COUNT];
 }
 
-/* 0 for unknown kinds, REALLOC_FAILED and REALLOC_GONE. */
 unsigned mt_decode_ext_fields(unsigned kind)
 {
-    static const uint8_t fields[16] = {
-        [MT_EXT_RATE] = 1,      [MT_EXT_WIDE_ALLOC] = 4, [MT_EXT_WIDE_FREE] = 1,        [MT_EXT_WIDE_MAP] = 4,
-        [MT_EXT_WIDE_UNMAP] = 2, [MT_EXT_DROPPED] = 1,    [MT_EXT_WIDE_REALLOC_OLD] = 1, [MT_EXT_WIDE_REALLOC_NEW] = 4,
-        [MT_EXT_RESTART] = 1,   [MT_EXT_LABEL] = 1,      [MT_EXT_RESIZED] = 3,
+    static const uint8_t fields[MT_TAG_NIBBLE_MAX + 1] = {
+#define MT_EXT(NAME, number, event, word) [number] = 0
+#define MT_WIDE(NAME, number, EVENT) [number] = 0
+#define MT_VALUE(type, member, name) +1
+#define MT_EXT_DONE ,
+#include "wire/records.def"
     };
-    return fields[kind & 15];
+    return fields[kind & MT_TAG_NIBBLE_MAX];
 }
 
-static void ext_alloc(struct mt_event *out, unsigned kind, const uint64_t *value)
-{
-    out->kind = (uint8_t)kind;
-    out->allocator = value[0] <= UINT8_MAX ? (uint8_t)value[0] : 0;
-    out->addr = value[1];
-    out->size = value[2];
-    out->stack = value[3] <= UINT32_MAX ? (uint32_t)value[3] : 0;
-}
+/* A number that does not fit its field is none. */
+#define MT_FIT_U8(value) ((value) <= UINT8_MAX ? (uint8_t)(value) : 0)
+#define MT_FIT_U32(value) ((value) <= UINT32_MAX ? (uint32_t)(value) : 0)
+#define MT_FIT_U64(value) (value)
+#define MT_FIT_ADDRESS(value) (value)
 
-/* Turns the fields of an EXT record into an event; false when the kind is one to skip. */
-static bool ext_event(struct mt_event_decoder *d, unsigned nibble, const uint64_t *value, struct mt_event *out)
+/* Turns the fields of an EXT record into an event; false when it is none, as RESTART and kinds to skip. */
+static bool ext_event(unsigned number, const uint64_t *value, struct mt_event *out)
 {
-    switch (nibble) {
-    case MT_EXT_RATE:
-        d->rate_bytes = value[0];
-        out->kind = MT_EVENT_RATE;
-        out->size = value[0];
-        return true;
-    case MT_EXT_REALLOC_FAILED:
-        out->kind = MT_EVENT_REALLOC_FAILED;
-        return true;
-    case MT_EXT_REALLOC_GONE:
-        out->kind = MT_EVENT_REALLOC_GONE;
-        return true;
-    case MT_EXT_WIDE_ALLOC:
-        ext_alloc(out, MT_EVENT_ALLOC, value);
-        return true;
-    case MT_EXT_WIDE_REALLOC_NEW:
-        ext_alloc(out, MT_EVENT_REALLOC_NEW, value);
-        return true;
-    case MT_EXT_WIDE_MAP:
-        ext_alloc(out, MT_EVENT_MAP, value);
-        return true;
-    case MT_EXT_WIDE_FREE:
-        out->kind = MT_EVENT_FREE;
-        out->addr = value[0];
-        return true;
-    case MT_EXT_WIDE_REALLOC_OLD:
-        out->kind = MT_EVENT_REALLOC_OLD;
-        out->addr = value[0];
-        return true;
-    case MT_EXT_WIDE_UNMAP:
-        out->kind = MT_EVENT_UNMAP;
-        out->addr = value[0];
-        out->size = value[1];
-        return true;
-    case MT_EXT_DROPPED:
-        out->kind = MT_EVENT_DROPPED;
-        out->size = value[0];
-        return true;
-    case MT_EXT_LABEL:
-        d->label = value[0] <= UINT32_MAX ? (uint32_t)value[0] : 0;
-        out->kind = MT_EVENT_LABEL;
-        out->label = d->label;
-        out->size = d->label;
-        return true;
-    case MT_EXT_RESIZED:
-        out->kind = MT_EVENT_RESIZED;
-        out->addr = value[0];
-        out->old_bytes = value[1];
-        out->size = value[2];
-        return true;
-    case MT_EXT_RESTART:
-        out->clock = value[0];
-        return false;
+    switch (number) {
+#define MT_EXT(NAME, number, event, word)                                                                              \
+    case number:                                                                                                       \
+        out->kind = (event);
+#define MT_WIDE(NAME, number, EVENT)                                                                                   \
+    case number:                                                                                                       \
+        out->kind = MT_EVENT_##EVENT;
+#define MT_VALUE(type, member, name) out->member = MT_FIT_##type(*value), value++;
+#define MT_EXT_DONE break;
+#include "wire/records.def"
     default:
-        return false;
+        break;
+    }
+    return out->kind != MT_EVENT_END;
+}
+
+/* What an EXT record changes for the events after it. */
+static void take_state(struct mt_event_decoder *d, struct mt_event *out)
+{
+    if (out->kind == MT_EVENT_RATE) {
+        d->rate_bytes = out->size;
+    } else if (out->kind == MT_EVENT_LABEL) {
+        d->label = (uint32_t)out->size;
+        out->label = d->label;
     }
 }
 
@@ -199,7 +166,9 @@ static MT_NOINLINE int decode_ext(struct mt_event_decoder *d, const uint8_t **fr
     }
     *from = stop;
     *out = (struct mt_event){ .clock = clock, .stream = d->stream, .rate_bytes = d->rate_bytes, .label = d->label };
-    return ext_event(d, nibble, value, out) ? 1 : 0;
+    bool delivered = ext_event(nibble, value, out);
+    take_state(d, out);
+    return delivered ? 1 : 0;
 }
 
 /* Reads a varint of the record at *at; false with the state set. */

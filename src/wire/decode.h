@@ -25,15 +25,16 @@ struct mt_wire_error {
     bool in_payload;
 };
 
-/* Kinds beyond enum mt_event_kind that an mt_event of the raw decoder can have (EXT records that are not a wide form).
- * Cursors (model/cursor.h) deliver RESIZED and none of the others, nor REALLOC_OLD and REALLOC_NEW. */
+/* Kinds beyond enum mt_event_kind that an mt_event of the raw decoder can have, of extended records that are not a wide form:
+ * RATE and LABEL (size: what is in force from here on; the events that follow carry it), REALLOC_FAILED and REALLOC_GONE (what
+ * became of the REALLOC_OLD before), DROPPED (size: events lost), RESIZED (the block at addr has `size` bytes now, it had
+ * `old_bytes`). Cursors (model/cursor.h) deliver RESIZED and none of the others, nor REALLOC_OLD and REALLOC_NEW. */
 enum mt_event_kind_raw {
-    MT_EVENT_REALLOC_FAILED = 8,
-    MT_EVENT_DROPPED = 9, /* size: events lost */
-    MT_EVENT_RATE = 10,   /* size: new rate in bytes */
-    MT_EVENT_REALLOC_GONE = 11, /* the REALLOC_OLD took effect, its new block is not recorded */
-    MT_EVENT_LABEL = 12,        /* size: label of what follows; events carry it, so that only `parse` looks */
-    MT_EVENT_RESIZED = 13,      /* cursors deliver it: the block at addr has `size` bytes now, it had `old_bytes` */
+#define MT_EXT(NAME, number, event, word) MT_EVENT_##NAME = (event),
+#define MT_WIDE(NAME, number, EVENT)
+#define MT_VALUE(type, member, name)
+#define MT_EXT_DONE
+#include "wire/records.def"
 };
 
 enum mt_event_flag {

@@ -174,21 +174,17 @@ static_assert(offsetof(struct mt_block_header, seq_committed) == 40, "docs/forma
 static_assert(offsetof(struct mt_block_header, header_crc) == 60, "docs/formats/trace.md 1.2");
 enum { MT_BLOCK_CRC_BYTES = 60, MT_SLOT_CRC_BYTES = 24 };
 
+/* Numbers of records: wire/records.def. */
 enum mt_meta_tag {
-    MT_META_STRING = 1,
-    MT_META_MODULE = 2,
-    MT_META_MODULE_GONE = 3,
-    MT_META_THREAD = 4,
-    MT_META_CODE = 5,
-    MT_META_NATIVE_NODE = 6,
-    MT_META_PYTHON_NODE = 7,
-    MT_META_STACK = 8,
-    MT_META_EVAL_RANGE = 9,
-    MT_META_RSS = 10,
-    MT_META_NOTE = 11,
-    MT_META_RATE = 12,
-    MT_META_MARK = 13,
-    MT_META_LABEL = 14,
+#define MT_META(NAME, name, tag, counting) MT_META_##NAME = (tag),
+#define MT_FIELD(type, member, word)
+#define MT_TAIL(member)
+#define MT_TAIL_DONE
+#define MT_LIST(item, member, word)
+#define MT_META_DONE(name)
+#define MT_ITEM(name, head)
+#define MT_ITEM_DONE(name)
+#include "wire/records.def"
 };
 
 /* What a MARK says happened. Open: a reader shows one it does not know by its number. */
@@ -213,31 +209,19 @@ enum mt_python_node_flag { MT_PYTHON_ENTRY = 1u << 0 };
 enum mt_linetable_kind { MT_LINETABLE_LNOTAB = 1, MT_LINETABLE_310 = 2, MT_LINETABLE_311 = 3 };
 
 enum mt_event_kind {
-    MT_EVENT_END = 0,
-    MT_EVENT_ALLOC = 1,
-    MT_EVENT_FREE = 2,
-    MT_EVENT_REALLOC_OLD = 3,
-    MT_EVENT_REALLOC_NEW = 4,
-    MT_EVENT_MAP = 5,
-    MT_EVENT_UNMAP = 6,
-    MT_EVENT_EXT = 7,
+#define MT_EVENT(NAME, kind, nibble, word) MT_EVENT_##NAME = (kind),
+#define MT_CODED(member, coding, column)
+#define MT_EVENT_DONE
+#include "wire/records.def"
 };
 enum { MT_TAG_KIND_MASK = 7, MT_TAG_CLOCK = 8, MT_TAG_NIBBLE_SHIFT = 4, MT_TAG_NIBBLE_MAX = 15, MT_RECENT_COUNT = 4 };
 
 enum mt_ext_kind {
-    MT_EXT_RATE = 1,
-    MT_EXT_REALLOC_FAILED = 2,
-    MT_EXT_WIDE_ALLOC = 3,
-    MT_EXT_WIDE_FREE = 4,
-    MT_EXT_WIDE_MAP = 5,
-    MT_EXT_WIDE_UNMAP = 6,
-    MT_EXT_DROPPED = 7,
-    MT_EXT_WIDE_REALLOC_OLD = 8,
-    MT_EXT_WIDE_REALLOC_NEW = 9,
-    MT_EXT_REALLOC_GONE = 10,
-    MT_EXT_RESTART = 11,
-    MT_EXT_LABEL = 12,
-    MT_EXT_RESIZED = 13,
+#define MT_EXT(NAME, number, event, word) MT_EXT_##NAME = (number),
+#define MT_WIDE(NAME, number, EVENT) MT_EXT_##NAME = (number),
+#define MT_VALUE(type, member, name)
+#define MT_EXT_DONE
+#include "wire/records.def"
 };
 
 /* Which allocator an event belongs to; values are part of the format (never renumber), at most 255. Those up to

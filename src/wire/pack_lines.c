@@ -1,7 +1,7 @@
 /* pack_lines.c: see pack_lines.h. Context: [tool]. */
 #include "wire/pack_lines.h"
 
-#include "wire/encode.h"
+#include "wire/records.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -53,16 +53,15 @@ bool mt_used_lines_add(struct mt_used_lines *u, uint8_t tag, struct mt_bytes pay
     if (tag != MT_META_PYTHON_NODE) {
         return true;
     }
-    (void)mt_bytes_u32(&payload); /* the parent */
-    uint32_t code = mt_bytes_u32(&payload);
-    int64_t lasti = mt_bytes_s64(&payload);
-    if (payload.bad || lasti < 0 || lasti > INT32_MAX) { /* no reader asks the table about these */
+    struct mt_record_python node;
+    bool whole = mt_record_get_python(&payload, &node);
+    if (!whole || node.offset < 0 || node.offset > INT32_MAX) { /* no reader asks the table about these */
         return true;
     }
     if (!make_room(u)) {
         return false;
     }
-    u->keys[u->count++] = (uint64_t)code << 32 | (uint64_t)lasti;
+    u->keys[u->count++] = (uint64_t)node.code << 32 | (uint64_t)node.offset;
     return true;
 }
 
@@ -123,24 +122,25 @@ static bool put_range(struct table *t, uint64_t stop, int64_t line)
 
 size_t mt_used_lines_reduce(const struct mt_used_lines *u, mt_line_of *line_of, struct mt_bytes payload, uint8_t *out)
 {
-    const uint8_t *begin = payload.at;
-    uint32_t code = mt_bytes_u32(&payload);
-    for (int names = 0; names < 3; names++) {
-        (void)mt_bytes_u32(&payload);
-    }
-    uint32_t first_line = mt_bytes_u32(&payload);
-    size_t kept = (size_t)(payload.at - begin);
-    uint32_t kind = mt_bytes_u32(&payload);
-    size_t table_bytes = (size_t)(payload.end - payload.at);
-    if (payload.bad || kept + 1 >= (size_t)(payload.end - begin)) {
+    size_t bytes = (size_t)(payload.end - payload.at);
+    struct mt_record_code code;
+    struct mt_meta_builder record;
+    if (!mt_record_get_code(&payload, &code) || code.linetable.bytes == 0) {
         return 0;
     }
-    memcpy(out, begin, kept);
-    out[kept] = MT_LINETABLE_310;
-    struct table t = { out + kept + 1, out + (payload.end - begin) - 1, first_line, 0 };
-    for (size_t i = first_of(u, code); i < u->count && u->keys[i] >> 32 == code; i++) {
+    struct mt_record_code head = code;
+    head.linetable_kind = MT_LINETABLE_310;
+    head.linetable.bytes = 0;
+    mt_meta_begin(&record, out, bytes);
+    mt_record_put_code(&record, &head);
+    if (record.overflow) {
+        return 0;
+    }
+    struct table t = { out + record.bytes, out + bytes - 1, code.first_line, 0 };
+    for (size_t i = first_of(u, code.number); i < u->count && u->keys[i] >> 32 == code.number; i++) {
         uint32_t lasti = (uint32_t)u->keys[i];
-        if (!put_range(&t, (uint64_t)lasti + 1, line_of(kind, payload.at, table_bytes, first_line, lasti))) {
+        uint32_t line = line_of(code.linetable_kind, code.linetable.data, code.linetable.bytes, code.first_line, lasti);
+        if (!put_range(&t, (uint64_t)lasti + 1, line)) {
             return 0;
         }
     }
