@@ -186,13 +186,6 @@ static void put_meta(struct writer *w, uint8_t tag, struct mt_bytes *b)
     case tag:                                                                                                          \
         record_##name(w, b);                                                                                           \
         break;
-#define MT_FIELD(type, member, word)
-#define MT_TAIL(member)
-#define MT_TAIL_DONE
-#define MT_LIST(item, member, word)
-#define MT_META_DONE(name)
-#define MT_ITEM(name, head)
-#define MT_ITEM_DONE(name)
 #include "wire/records.def"
     default:
         mt_out_print(w->out, "unknown-meta %u %zu", tag, (size_t)(b->end - b->at));

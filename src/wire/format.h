@@ -177,13 +177,6 @@ enum { MT_BLOCK_CRC_BYTES = 60, MT_SLOT_CRC_BYTES = 24 };
 /* Numbers of records: wire/records.def. */
 enum mt_meta_tag {
 #define MT_META(NAME, name, tag, counting) MT_META_##NAME = (tag),
-#define MT_FIELD(type, member, word)
-#define MT_TAIL(member)
-#define MT_TAIL_DONE
-#define MT_LIST(item, member, word)
-#define MT_META_DONE(name)
-#define MT_ITEM(name, head)
-#define MT_ITEM_DONE(name)
 #include "wire/records.def"
 };
 

@@ -6,13 +6,17 @@
 
 #include "base/hash.h"
 #include "wire/columns.h"
-#include "wire/decode.h"
-#include "wire/encode.h"
+#include "wire/records.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { ANCHORS_MAX = 4096, COLUMN_ROOM = 256, FIRST_SLOTS = 1024 };
+enum {
+    ITEMS_MAX = 4096, /* of a list */
+    RECORD_MAX = (4 + ITEMS_MAX) * MT_VARINT_MAX,
+    COLUMN_ROOM = 256,
+    FIRST_SLOTS = 1024,
+};
 
 /* ---- the pcs met so far ------------------------------------------------------------------------------------------ */
 
@@ -120,37 +124,9 @@ static size_t varint_bytes(uint64_t value)
     return (size_t)(mt_varint_put(bytes, value) - bytes);
 }
 
-/* The fields of a record that can be taken apart. */
-struct fields {
-    uint32_t parent, code; /* a stack: its nodes */
-    uint64_t value;        /* pc, offset as it is written, count of anchors */
-    uint8_t flags;
-    struct mt_bytes anchors;
-};
-
-/* Reads the fields; false when the record would not come out as it went in. */
-static bool read_fields(uint8_t tag, struct mt_bytes b, struct fields *f)
+static void put_tag(struct split *s, uint8_t tag)
 {
-    size_t bytes = (size_t)(b.end - b.at), shortest = 0;
-    f->parent = mt_bytes_u32(&b);
-    if (tag == MT_META_PYTHON_NODE || tag == MT_META_STACK) {
-        f->code = mt_bytes_u32(&b);
-        shortest = varint_bytes(f->code);
-    }
-    f->value = mt_bytes_u64(&b);
-    shortest += varint_bytes(f->parent) + varint_bytes(f->value);
-    if (tag == MT_META_PYTHON_NODE) {
-        f->flags = mt_bytes_u8(&b);
-        shortest += 1;
-    }
-    if (tag == MT_META_STACK) {
-        f->anchors = b;
-        b.bad = b.bad || f->value > ANCHORS_MAX;
-        for (uint64_t i = 0; i < f->value && !b.bad; i++) {
-            shortest += varint_bytes(mt_bytes_u64(&b));
-        }
-    }
-    return !b.bad && b.at == b.end && shortest == bytes;
+    put_bytes(s, MT_META_COLUMN_TAG, &tag, 1);
 }
 
 static void split_pc(struct split *s, uint64_t pc)
@@ -168,45 +144,86 @@ static void split_pc(struct split *s, uint64_t pc)
     }
 }
 
-static void split_anchors(struct split *s, struct fields *f)
+static void split_items(struct split *s, struct mt_bytes items, uint32_t count, enum mt_meta_column column)
 {
     uint64_t before = 0;
-    put(s, MT_META_COLUMN_COUNT, f->value);
-    for (uint64_t i = 0; i < f->value; i++) {
-        uint64_t anchor = mt_bytes_u64(&f->anchors);
-        put(s, MT_META_COLUMN_ANCHOR, mt_zigzag((int64_t)(anchor - before)));
-        before = anchor;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t item = mt_bytes_u64(&items);
+        put(s, column, mt_zigzag((int64_t)(item - before)));
+        before = item;
     }
 }
 
-static void split_fields(struct split *s, uint8_t tag, struct fields *f)
+#define SPLIT_BACK_NATIVE(s, column, value) put(s, column, (s)->count.native - (value))
+#define SPLIT_BACK_PYTHON(s, column, value) put(s, column, (s)->count.python - (value))
+#define SPLIT_PC(s, column, value) split_pc(s, value)
+#define SPLIT_NUMBER(s, column, value) put(s, column, value)
+#define SPLIT_ZIGZAG(s, column, value) put(s, column, mt_zigzag(value))
+#define SPLIT_BYTE(s, column, value) put_bytes(s, column, &(value), 1)
+
+/* For each kind of record that is taken apart: whether it would come out of its columns as it goes in, which is the case when
+ * its numbers fit and have their shortest form; and its fields to their columns. */
+#define MT_APART(NAME, name, tag, counting)                                                                            \
+    static bool comes_back_##name(struct mt_bytes b)                                                                   \
+    {                                                                                                                  \
+        const uint8_t *begin = b.at;                                                                                   \
+        struct mt_record_##name r;                                                                                     \
+        struct mt_meta_builder again;                                                                                  \
+        uint8_t buffer[RECORD_MAX];                                                                                    \
+        bool whole = mt_record_get_##name(&b, &r);                                                                     \
+        mt_meta_begin(&again, buffer, sizeof buffer);                                                                  \
+        mt_record_put_##name(&again, &r);
+#define MT_APART_LIST(item, member, word, counts, column)                                                              \
+    whole = whole && r.member <= ITEMS_MAX;                                                                            \
+    for (uint32_t i = 0; i < r.member && whole && !again.overflow; i++) {                                              \
+        struct mt_record_##item one;                                                                                   \
+        whole = mt_record_get_##item(&b, &one);                                                                        \
+        mt_record_put_##item(&again, &one);                                                                            \
+    }
+#define MT_APART_DONE(name)                                                                                            \
+    return whole && !again.overflow && b.at == b.end && again.bytes == (size_t)(b.end - begin) &&                      \
+           memcmp(buffer, begin, again.bytes) == 0;                                                                    \
+    }
+#include "wire/records.def"
+
+#define MT_APART(NAME, name, tag, counting)                                                                            \
+    static void split_##name(struct split *s, struct mt_bytes b)                                                       \
+    {                                                                                                                  \
+        struct mt_record_##name r;                                                                                     \
+        (void)mt_record_get_##name(&b, &r);
+#define MT_PART(type, member, word, way, column) SPLIT_##way(s, MT_META_COLUMN_##column, r.member);
+#define MT_APART_LIST(item, member, word, counts, column)                                                              \
+    put(s, MT_META_COLUMN_##counts, r.member);                                                                         \
+    split_items(s, b, r.member, MT_META_COLUMN_##column);
+#define MT_APART_DONE(name) }
+#include "wire/records.def"
+
+/* Takes the record apart when it can be; false when it has to stay whole. */
+static bool split_fields(struct split *s, uint8_t tag, struct mt_bytes payload, bool *ret_could)
 {
-    if (tag == MT_META_NATIVE_NODE) {
-        put(s, MT_META_COLUMN_PARENT, s->count.native - f->parent);
-        split_pc(s, f->value);
-    } else if (tag == MT_META_PYTHON_NODE) {
-        put(s, MT_META_COLUMN_PARENT, s->count.python - f->parent);
-        put(s, MT_META_COLUMN_CODE, f->code);
-        put(s, MT_META_COLUMN_OFFSET, f->value);
-        put_bytes(s, MT_META_COLUMN_FLAGS, &f->flags, 1);
-    } else {
-        put(s, MT_META_COLUMN_NATIVE, s->count.native - f->parent);
-        put(s, MT_META_COLUMN_PYTHON, s->count.python - f->code);
-        split_anchors(s, f);
+    *ret_could = true;
+    switch (tag) {
+#define MT_APART(NAME, name, tag, counting)                                                                            \
+    case tag:                                                                                                          \
+        if (!comes_back_##name(payload)) {                                                                             \
+            return false;                                                                                              \
+        }                                                                                                              \
+        put_tag(s, tag);                                                                                               \
+        split_##name(s, payload);                                                                                      \
+        return true;
+#include "wire/records.def"
+    default:
+        *ret_could = false;
+        return false;
     }
 }
 
 static bool split_record(struct split *s, uint8_t tag, struct mt_bytes payload)
 {
-    struct fields f = { 0 };
     size_t bytes = (size_t)(payload.end - payload.at);
-    bool could = tag == MT_META_NATIVE_NODE || tag == MT_META_PYTHON_NODE || tag == MT_META_STACK;
-    bool apart = could && read_fields(tag, payload, &f);
-    uint8_t shown = (uint8_t)(could && !apart ? tag | MT_META_WHOLE : tag);
-    put_bytes(s, MT_META_COLUMN_TAG, &shown, 1);
-    if (apart) {
-        split_fields(s, tag, &f);
-    } else {
+    bool could;
+    if (!split_fields(s, tag, payload, &could)) {
+        put_tag(s, (uint8_t)(could ? tag | MT_META_WHOLE : tag));
         put(s, MT_META_COLUMN_LENGTH, bytes);
         put_bytes(s, tag == MT_META_STRING ? MT_META_COLUMN_TEXT : MT_META_COLUMN_WHOLE, payload.at, bytes);
     }
@@ -290,36 +307,63 @@ static uint64_t join_pc(struct join *j)
     return pc;
 }
 
-static void join_anchors(struct join *j, struct mt_meta_builder *record)
+static uint32_t join_count(struct join *j, enum mt_meta_column column)
 {
-    uint64_t count = take(j, MT_META_COLUMN_COUNT), anchor = 0;
-    mt_meta_u64(record, count);
-    for (uint64_t i = 0; i < count && !j->column[MT_META_COLUMN_ANCHOR].bad && count <= ANCHORS_MAX; i++) {
-        anchor += (uint64_t)mt_unzigzag(take(j, MT_META_COLUMN_ANCHOR));
-        mt_meta_u64(record, anchor);
+    uint64_t count = take(j, column);
+    j->bad = j->bad || count > ITEMS_MAX;
+    return j->bad ? 0 : (uint32_t)count;
+}
+
+static void join_items(struct join *j, struct mt_meta_builder *record, uint32_t count, enum mt_meta_column column)
+{
+    uint64_t item = 0;
+    for (uint32_t i = 0; i < count && !j->column[column].bad; i++) {
+        item += (uint64_t)mt_unzigzag(take(j, column));
+        mt_meta_u64(record, item);
     }
 }
 
-/* A record that was taken apart. */
-static void join_fields(struct join *j, uint8_t tag)
+#define JOIN_BACK_NATIVE(j, column) (j)->count.native - (uint32_t)take(j, column)
+#define JOIN_BACK_PYTHON(j, column) (j)->count.python - (uint32_t)take(j, column)
+#define JOIN_PC(j, column) join_pc(j)
+#define JOIN_NUMBER(j, from) mt_bytes_u32(&(j)->column[from])
+#define JOIN_ZIGZAG(j, column) mt_unzigzag(take(j, column))
+#define JOIN_BYTE(j, from) mt_bytes_u8(&(j)->column[from])
+
+/* A record that was taken apart, out of its columns. */
+#define MT_APART(NAME, name, tag, counting)                                                                            \
+    static void join_##name(struct join *j, struct mt_meta_builder *record)                                            \
+    {                                                                                                                  \
+        struct mt_record_##name r;                                                                                     \
+        enum mt_meta_column items = MT_META_COLUMN_TAG;                                                                \
+        uint32_t item_count = 0;
+#define MT_PART(type, member, word, way, column) r.member = JOIN_##way(j, MT_META_COLUMN_##column);
+#define MT_APART_LIST(item, member, word, counts, column)                                                              \
+    r.member = item_count = join_count(j, MT_META_COLUMN_##counts);                                                    \
+    items = MT_META_COLUMN_##column;
+#define MT_APART_DONE(name)                                                                                            \
+    mt_record_put_##name(record, &r);                                                                                  \
+    join_items(j, record, item_count, items);                                                                          \
+    }
+#include "wire/records.def"
+
+/* False: records of this tag are whole. */
+static bool join_fields(struct join *j, uint8_t shown)
 {
-    uint8_t buf[(3 + ANCHORS_MAX) * MT_VARINT_MAX];
+    uint8_t buffer[RECORD_MAX];
     struct mt_meta_builder record;
-    mt_meta_begin(&record, buf, sizeof buf);
-    if (tag == MT_META_NATIVE_NODE) {
-        mt_meta_u64(&record, j->count.native++ - (uint32_t)take(j, MT_META_COLUMN_PARENT));
-        mt_meta_u64(&record, join_pc(j));
-    } else if (tag == MT_META_PYTHON_NODE) {
-        mt_meta_u64(&record, j->count.python++ - (uint32_t)take(j, MT_META_COLUMN_PARENT));
-        mt_meta_u64(&record, take(j, MT_META_COLUMN_CODE));
-        mt_meta_u64(&record, take(j, MT_META_COLUMN_OFFSET));
-        mt_meta_u8(&record, mt_bytes_u8(&j->column[MT_META_COLUMN_FLAGS]));
-    } else {
-        mt_meta_u64(&record, j->count.native - (uint32_t)take(j, MT_META_COLUMN_NATIVE));
-        mt_meta_u64(&record, j->count.python - (uint32_t)take(j, MT_META_COLUMN_PYTHON));
-        join_anchors(j, &record);
+    mt_meta_begin(&record, buffer, sizeof buffer);
+    switch (shown) {
+#define MT_APART(NAME, name, tag, counting)                                                                            \
+    case tag:                                                                                                          \
+        join_##name(j, &record);                                                                                       \
+        break;
+#include "wire/records.def"
+    default:
+        return false;
     }
     mt_meta_string(&j->rows, record.buf, record.bytes);
+    return true;
 }
 
 static void join_whole(struct join *j, uint8_t tag)
@@ -332,8 +376,6 @@ static void join_whole(struct join *j, uint8_t tag)
     }
     mt_meta_string(&j->rows, from->at, (size_t)bytes);
     from->at += bytes;
-    j->count.native += tag == MT_META_NATIVE_NODE;
-    j->count.python += tag == MT_META_PYTHON_NODE;
 }
 
 mt_status mt_meta_columns_join(const uint8_t *columns, size_t bytes, uint8_t *rows, size_t row_bytes)
@@ -354,11 +396,11 @@ mt_status mt_meta_columns_join(const uint8_t *columns, size_t bytes, uint8_t *ro
         uint8_t shown = *tags->at++;
         uint8_t tag = (uint8_t)(shown & ~MT_META_WHOLE);
         mt_meta_u8(&j.rows, tag);
-        if (shown == MT_META_NATIVE_NODE || shown == MT_META_PYTHON_NODE || shown == MT_META_STACK) {
-            join_fields(&j, tag);
-        } else {
+        if (!join_fields(&j, shown)) {
             join_whole(&j, tag);
         }
+        j.count.native += tag == MT_META_NATIVE_NODE;
+        j.count.python += tag == MT_META_PYTHON_NODE;
     }
     bool good = !j.bad && !j.rows.overflow && j.rows.bytes == row_bytes;
     for (size_t i = 0; i < MT_META_COLUMN__COUNT; i++) {
