@@ -1,4 +1,4 @@
-/* touch.h: memory that is usable and only reserved: what was mapped readable and writable with MAP_NORESERVE.
+/* touch.h: memory that is usable and only reserved: what was mapped with MAP_NORESERVE.
  *
  * Decides: such memory is held as far as it was touched. A first touch calls nobody, so the kernel is asked which pages are
  * there (mincore): before pages can go away (unmapping, mremap, a fixed map over them, madvise), every now and then on a

@@ -42,7 +42,7 @@ static bool is_untouched(const struct mt_map_call *call)
 {
     const int need = MAP_NORESERVE | MAP_PRIVATE | MAP_ANONYMOUS;
     const int none = MAP_POPULATE | MAP_LOCKED | MAP_HUGETLB;
-    return (call->flags & (need | none)) == need && (call->protection & PROT_WRITE) != 0 &&
+    return (call->flags & (need | none)) == need && mt_protect_is_usable(call->protection) &&
            call->bytes >= MT_TOUCH_LEAST_BYTES;
 }
 
