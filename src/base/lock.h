@@ -22,6 +22,7 @@ enum mt_lock_rank {
     MT_RANK_META = 50,  /* stack interning and the metadata stream */
     MT_RANK_ORPHAN = 60, /* stream shared by threads that are past their end */
     MT_RANK_FILE = 70,  /* slot pool */
+    MT_RANK_WAITING = 72, /* blocks that could not be written yet */
     MT_RANK_DESCRIPTOR = 75, /* opening the trace again */
     MT_RANK_TRACKER_SHARD = 80, /* tracker: one shard; two of them in the order of their numbers */
     MT_RANK_TRACKER_POOL = 90,  /* tracker: chunks of history, names of kinds, stacks */

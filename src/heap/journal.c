@@ -3,6 +3,7 @@
  * Invariant: `seq_committed` only ever names whole records, and a slot's content is discarded only after the block with
  * the same seq is in the file, so a kill at any point loses nothing that was committed.
  */
+#include "heap/meta.h"
 #include "heap/notes.h"
 #include "heap/thread.h"
 
@@ -24,9 +25,11 @@ static void begin_block(struct mt_thread *t)
     mt_store_release(&j->slot.header->seq_committed, (uint64_t)j->seq << 32);
 }
 
+/* Turns the slot's content into a block. What cannot be written may stay where it is if that is in the file; in memory it waits. */
 static mt_status write_block(struct mt_thread *t)
 {
     struct mt_journal *j = &t->journal;
+    size_t bytes = (size_t)(j->encoder.at - j->base);
     struct mt_block_header block = {
         .type = MT_BLOCK_EVENTS,
         .stream = j->stream,
@@ -36,7 +39,11 @@ static mt_status write_block(struct mt_thread *t)
         .events = j->encoder.events,
     };
     mt_engine_count(MT_COUNTER_FLUSHES, 1);
-    return mt_tracefile_append(&block, j->base, (size_t)(j->encoder.at - j->base));
+    mt_status status = mt_tracefile_append(&block, j->base, bytes);
+    if (status != MT_OK && j->slot.in_memory) {
+        status = mt_tracefile_append_later(&block, j->base, bytes, status);
+    }
+    return status;
 }
 
 void mt_journal_flush(struct mt_thread *t)
@@ -46,11 +53,13 @@ void mt_journal_flush(struct mt_thread *t)
         return;
     }
     mt_status status = write_block(t);
-    if (status != MT_OK) {
+    if (status == MT_OK) {
+        mt_slot_move_to_file(&j->slot, j->stream, MT_BLOCK_EVENTS, j->seq + 1);
+    } else {
         status = mt_slot_leave(&j->slot, status, j->stream, MT_BLOCK_EVENTS, j->seq + 1);
     }
     if (status != MT_OK) {
-        mt_state_give_up(status); /* the slot keeps its content (it is in the file); nothing more can be recorded anywhere */
+        mt_state_give_up(status); /* the slot keeps its content; nothing more can be recorded anywhere */
         return;
     }
     j->seq++;
@@ -90,6 +99,7 @@ void mt_journal_set_aside(struct mt_thread *t)
     if (j->base == NULL) {
         return;
     }
+    mt_engine_count(MT_COUNTER_DROPPED_EVENTS, j->slot.in_memory ? j->encoder.events : 0); /* in memory alone: lost */
     mt_os_unmap(j->slot.header, j->slot.bytes);
     j->base = NULL;
     j->limit = NULL;
@@ -113,4 +123,39 @@ void mt_journal_close(struct mt_thread *t)
     j->limit = NULL;
     j->slot.header = NULL;
     j->seq++;
+}
+
+static bool is_in_memory_alone(const struct mt_journal *j)
+{
+    return j->slot.in_memory && j->base != NULL && j->encoder.at != j->base;
+}
+
+/* Slots that are not part of the file: the calling thread's is written. Another thread may be writing to its own, which is lost
+ * if it does not end first. */
+static void settle_slots(void)
+{
+    if (!mt_spinlock_lock(&g_mt.threads_lock)) {
+        return;
+    }
+    for (struct mt_thread *t = g_mt.threads; t != NULL; t = t->next) {
+        if (is_in_memory_alone(&t->journal) && t == t_mt.thread) {
+            mt_journal_flush(t);
+        } else if (is_in_memory_alone(&t->journal)) {
+            mt_state_lost_from(t->journal.block_clock, MT_E_NOSPACE);
+        }
+    }
+    mt_spinlock_unlock(&g_mt.threads_lock);
+}
+
+void mt_journal_settle(void)
+{
+    t_mt.depth++; /* a signal handler that allocates now must not come between */
+    settle_slots();
+    mt_meta_settle();
+    t_mt.depth--;
+    struct mt_waiting_loss loss = mt_tracefile_settle();
+    if (loss.why != MT_OK) {
+        mt_engine_count(MT_COUNTER_DROPPED_EVENTS, loss.events);
+        mt_state_lost_from(loss.clock, loss.why);
+    }
 }

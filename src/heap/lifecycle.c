@@ -192,6 +192,7 @@ void mt_engine_exit_seen(void)
     mt_engine_leave();
     mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
     mt_store_release(&g_mt.header->state, (uint32_t)MT_STATE_ENDED);
+    mt_journal_settle();
 }
 
 void mt_engine_end_seen(void)

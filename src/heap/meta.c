@@ -57,7 +57,7 @@ void mt_meta_after_fork(void)
     mt_hashtab_clear(&g_meta.string_of);
 }
 
-/* Writes what the slot holds as a block; the slot then goes on with the next seq. */
+/* Writes what the slot holds as a block; the slot, or another one where that is not possible, then goes on with the next seq. */
 static bool flush_locked(void)
 {
     if (g_meta.used == 0) {
@@ -69,8 +69,14 @@ static bool flush_locked(void)
         .seq_committed = (uint64_t)g_meta.seq << 32,
     };
     mt_status status = mt_tracefile_append(&block, g_meta.slot.header + 1, g_meta.used);
-    if (status != MT_OK &&
-        mt_slot_leave(&g_meta.slot, status, MT_STREAM_META, MT_BLOCK_META, g_meta.seq + 1) != MT_OK) {
+    if (status == MT_OK) {
+        mt_slot_move_to_file(&g_meta.slot, MT_STREAM_META, MT_BLOCK_META, g_meta.seq + 1);
+    } else if (g_meta.slot.in_memory) {
+        status = mt_tracefile_append_later(&block, g_meta.slot.header + 1, g_meta.used, status);
+    } else {
+        status = mt_slot_leave(&g_meta.slot, status, MT_STREAM_META, MT_BLOCK_META, g_meta.seq + 1);
+    }
+    if (status != MT_OK) {
         return false;
     }
     g_meta.used = 0;
@@ -84,7 +90,15 @@ void mt_meta_close(void)
     if (g_meta.slot.header != NULL && flush_locked()) {
         mt_slot_release(&g_meta.slot);
     }
-    g_meta.slot.header = NULL;
+    g_meta.slot.header = NULL; /* else its content is in the file as it is */
+}
+
+void mt_meta_settle(void)
+{
+    if (mt_meta_lock()) {
+        (void)(g_meta.slot.header != NULL && g_meta.slot.in_memory && flush_locked());
+        mt_meta_unlock();
+    }
 }
 
 struct mt_meta_builder *mt_meta_new_locked(void)

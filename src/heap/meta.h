@@ -18,6 +18,8 @@
 mt_status mt_meta_open(void) MT_CHECKED;
 /* Flushes the stream's slot as a block and gives the slot back. */
 void mt_meta_close(void);
+/* The process ends: what is in memory alone is written. */
+void mt_meta_settle(void);
 void mt_meta_after_fork(void);
 
 bool mt_meta_lock(void) MT_CHECKED;

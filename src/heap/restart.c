@@ -82,6 +82,7 @@ mt_status mt_engine_finish(enum mt_trace_state state)
     if (!wait_until_nobody_records() || !close_journals() || !close_metadata()) {
         return MT_E_BUSY;
     }
+    mt_journal_settle();
     mt_aggregate_close();
     mt_tracefile_close();
     g_mt.next_stream = 0;

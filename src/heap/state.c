@@ -88,3 +88,11 @@ void mt_state_give_up(mt_status why)
     }
     mt_engine_stop(MT_STATE_FILE_FULL);
 }
+
+void mt_state_lost_from(uint64_t clock, mt_status why)
+{
+    uint32_t none = MT_END_NONE;
+    (void)mt_cas_acq_rel(&g_mt.header->end_reason, &none, (uint32_t)reason_of(why));
+    mt_store_relaxed(&g_mt.header->end_clock, clock);
+    mt_store_release(&g_mt.header->state, (uint32_t)MT_STATE_FILE_FULL);
+}

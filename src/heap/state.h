@@ -63,6 +63,8 @@ MT_INLINE bool mt_is_unnoticed_child(void)
 void mt_state_set_header(struct mt_trace_header *header);
 /* The recording cannot go on: asks for its end and leaves the reason in the trace; the first one counts. */
 void mt_state_give_up(mt_status why);
+/* The recording has ended, and blocks from this clock on could not be written: so it ended there. Context: [agent]. */
+void mt_state_lost_from(uint64_t clock, mt_status why);
 /* Makes the page that hooks read the mode from; the kernel zeroes it (OFF) in every fork child. Context: [agent]. */
 void mt_state_make_mode_page(void);
 void mt_state_publish_mode(enum mt_engine_mode mode);

@@ -121,6 +121,8 @@ void mt_journal_flush(struct mt_thread *t);
 void mt_journal_close(struct mt_thread *t);
 /* Leaves the slot as it is in the file, up to the last record that was committed; the next record begins another. */
 void mt_journal_set_aside(struct mt_thread *t);
+/* The end: what still waits to be written is written now, or lost and said. */
+void mt_journal_settle(void);
 
 MT_INLINE bool mt_journal_room(struct mt_thread *t)
 {

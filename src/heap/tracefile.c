@@ -95,6 +95,7 @@ void mt_tracefile_after_fork(void)
     g_file.large_slots = 0;
     mt_spinlock_reset(&g_file.lock);
     mt_descriptor_after_fork();
+    mt_waiting_after_fork();
 }
 
 static bool within_limit(uint64_t end)
@@ -109,6 +110,32 @@ static mt_status write_extent(int fd, const struct mt_block_header *header, cons
     return status == MT_OK ? mt_os_write_at(fd, header, sizeof *header, offset) : status;
 }
 
+/* A claim that is not used, and that nobody has claimed behind. */
+static void give_back(uint64_t from, uint64_t to)
+{
+    (void)mt_cas_acq_rel(&g_file.header->file_tail, &to, from);
+}
+
+/* Claims room at the tail and fills it. The descriptor comes first: a claim that is not used leaves a hole at the end. */
+static mt_status append_now(const struct mt_block_header *header, const void *payload, size_t bytes)
+{
+    if (!within_limit(mt_load_relaxed(&g_file.header->file_tail) + header->extent_bytes)) {
+        return MT_E_SIZE;
+    }
+    int fd = -1;
+    mt_status status = mt_descriptor_use(&fd);
+    if (status != MT_OK) {
+        return status;
+    }
+    uint64_t offset = mt_fetch_add_acq_rel(&g_file.header->file_tail, (uint64_t)header->extent_bytes);
+    status = write_extent(fd, header, payload, bytes, offset);
+    mt_descriptor_done(fd);
+    if (status != MT_OK) {
+        give_back(offset, offset + header->extent_bytes);
+    }
+    return status;
+}
+
 mt_status mt_tracefile_append(struct mt_block_header *header, const void *payload, size_t bytes)
 {
     header->magic = MT_BLOCK_MAGIC;
@@ -117,18 +144,20 @@ mt_status mt_tracefile_append(struct mt_block_header *header, const void *payloa
     header->raw_bytes = (uint32_t)bytes;
     header->extent_bytes = mt_block_extent(bytes);
     mt_block_seal(header, payload);
-    if (!within_limit(mt_load_relaxed(&g_file.header->file_tail) + header->extent_bytes)) {
-        return MT_E_SIZE;
-    }
-    int fd = -1;
-    mt_status status = mt_descriptor_use(&fd); /* before the claim, which would leave a hole at the end */
-    if (status != MT_OK) {
-        return status;
-    }
-    uint64_t offset = mt_fetch_add_acq_rel(&g_file.header->file_tail, (uint64_t)header->extent_bytes);
-    status = write_extent(fd, header, payload, bytes, offset);
-    mt_descriptor_done(fd);
-    return status;
+    mt_status status = mt_waiting_write(append_now);
+    return status == MT_OK ? append_now(header, payload, bytes) : status;
+}
+
+mt_status mt_tracefile_append_later(const struct mt_block_header *header, const void *payload, size_t bytes, mt_status why)
+{
+    bool waits = mt_waiting_may_help(why) && mt_waiting_add(header, payload, bytes, why) == MT_OK;
+    return waits ? MT_OK : why;
+}
+
+struct mt_waiting_loss mt_tracefile_settle(void)
+{
+    (void)mt_waiting_write(append_now);
+    return mt_waiting_drop();
 }
 
 /* Claims bytes at a page boundary; ret_pad is the unused gap before it. */
@@ -168,12 +197,12 @@ mt_status mt_tracefile_map_extent(size_t bytes, void **ret_base)
     uint32_t pad_bytes;
     uint64_t offset = claim_page_aligned(bytes, &pad_offset, &pad_bytes);
     status = mt_os_preallocate(fd, offset, bytes);
-    if (status == MT_OK) {
-        status = mt_os_map_file(fd, offset, bytes, true, ret_base);
-    }
+    status = status == MT_OK ? mt_os_map_file(fd, offset, bytes, true, ret_base) : status;
     if (status == MT_OK) {
         (void)mt_os_advise_dontfork(*ret_base, bytes);
         write_pad(fd, pad_offset, pad_bytes);
+    } else {
+        give_back(pad_offset, offset + bytes);
     }
     mt_descriptor_done(fd);
     return status;
@@ -209,9 +238,25 @@ static bool pool_take_locked(bool large, struct mt_slot *ret_slot)
     return false;
 }
 
+/* In the file; while there is no room in it, in memory alone: its content reaches the file as blocks. */
+static mt_status map_slot(struct mt_slot *slot)
+{
+    void *base = NULL;
+    mt_status status = mt_tracefile_map_extent(slot->bytes, &base);
+    if (mt_waiting_may_help(status) && mt_os_map_anonymous(slot->bytes, &base) == MT_OK) {
+        (void)mt_os_advise_dontfork(base, slot->bytes);
+        slot->in_memory = true;
+        status = MT_OK;
+    }
+    if (status == MT_OK) {
+        slot->header = base;
+    }
+    return status;
+}
+
 mt_status mt_slot_acquire(uint32_t stream, enum mt_block_type kind, bool large, uint32_t seq, struct mt_slot *ret_slot)
 {
-    struct mt_slot slot = { NULL, 0 };
+    struct mt_slot slot = { .header = NULL };
     if (!mt_spinlock_lock(&g_file.lock)) {
         return MT_E_BUSY;
     }
@@ -223,12 +268,10 @@ mt_status mt_slot_acquire(uint32_t stream, enum mt_block_type kind, bool large, 
     mt_spinlock_unlock(&g_file.lock);
     if (!pooled) {
         slot.bytes = take_large ? MT_SLOT_BYTES : MT_SLOT_SMALL_BYTES;
-        void *base = NULL;
-        mt_status status = mt_tracefile_map_extent(slot.bytes, &base);
+        mt_status status = map_slot(&slot);
         if (status != MT_OK) {
             return status;
         }
-        slot.header = base;
     }
     slot_format(&slot, stream, kind, seq);
     *ret_slot = slot;
@@ -254,7 +297,7 @@ void mt_slot_release(struct mt_slot *slot)
         return;
     }
     slot_format(slot, MT_STREAM_NONE, MT_BLOCK_EVENTS, 0);
-    if (!pool_put(slot)) {
+    if (slot->in_memory || !pool_put(slot)) {
         mt_os_unmap(slot->header, slot->bytes);
     }
     slot->header = NULL;
@@ -266,13 +309,25 @@ mt_status mt_slot_leave(struct mt_slot *slot, mt_status why, uint32_t stream, en
     if (why == MT_E_NOENT || why == MT_E_REPLACED || why == MT_E_TRUNCATED) {
         return why; /* there is no trace to go on with */
     }
-    mt_status status = mt_slot_acquire(stream, kind, slot->bytes == MT_SLOT_BYTES, next_seq, &next);
-    if (status != MT_OK) {
+    if (slot->in_memory || mt_slot_acquire(stream, kind, slot->bytes == MT_SLOT_BYTES, next_seq, &next) != MT_OK) {
         return why;
     }
     mt_os_unmap(slot->header, slot->bytes);
     *slot = next;
     return MT_OK;
+}
+
+void mt_slot_move_to_file(struct mt_slot *slot, uint32_t stream, enum mt_block_type kind, uint32_t seq)
+{
+    struct mt_slot next;
+    if (!slot->in_memory || mt_slot_acquire(stream, kind, slot->bytes == MT_SLOT_BYTES, seq, &next) != MT_OK) {
+        return;
+    }
+    struct mt_slot *unused = next.in_memory ? &next : slot;
+    mt_os_unmap(unused->header, unused->bytes);
+    if (unused == slot) {
+        *slot = next;
+    }
 }
 
 void mt_slot_reserve(uint32_t count)

@@ -9,6 +9,7 @@
 #define MT_HEAP_TRACEFILE_H
 
 #include "heap/descriptor.h"
+#include "heap/waiting.h"
 #include "wire/format.h"
 
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 struct mt_slot {
     struct mt_block_header *header; /* mapping; payload follows it */
     uint32_t bytes;                 /* whole extent */
+    bool in_memory;                 /* not part of the file */
 };
 
 struct mt_engine_config;
@@ -30,8 +32,14 @@ mt_status mt_tracefile_create(const struct mt_engine_config *config, struct mt_t
  * to; the next create takes its place. Leaves the file. */
 void mt_tracefile_close(void);
 struct mt_trace_header *mt_tracefile_header(void);
-/* Appends one block. header's type, stream, clocks, seq, events are set by the caller; the rest is filled here. */
+/* Appends one block, after those that wait. header's type, stream, clocks, seq, events are set by the caller; the rest is filled
+ * here. */
 mt_status mt_tracefile_append(struct mt_block_header *header, const void *payload, size_t bytes) MT_CHECKED;
+/* A block that could not be appended (why) waits in memory (waiting.h); why, if there is no hope or no memory for it. */
+mt_status mt_tracefile_append_later(const struct mt_block_header *header, const void *payload, size_t bytes,
+                                    mt_status why) MT_CHECKED;
+/* The end: writes what waits; says what could not be and is lost. */
+struct mt_waiting_loss mt_tracefile_settle(void) MT_CHECKED;
 /* Claims, preallocates and maps a page-aligned extent; first 64 bytes are for its header. */
 mt_status mt_tracefile_map_extent(size_t bytes, void **ret_base) MT_CHECKED;
 /* Takes a slot for a stream, from the pool or new. large: MT_SLOT_BYTES, else MT_SLOT_SMALL_BYTES. */
@@ -40,6 +48,8 @@ mt_status mt_slot_acquire(uint32_t stream, enum mt_block_type kind, bool large, 
 /* The slot's content could not become a block (why): it stays as it is, which a reader takes as well, and the stream goes on in
  * another slot with the next seq. On failure nothing has changed. */
 mt_status mt_slot_leave(struct mt_slot *slot, mt_status why, uint32_t stream, enum mt_block_type kind, uint32_t next_seq) MT_CHECKED;
+/* An empty slot in memory becomes one in the file, if there is room again. */
+void mt_slot_move_to_file(struct mt_slot *slot, uint32_t stream, enum mt_block_type kind, uint32_t seq);
 /* Puts up to count full-size slots into the pool, for times when none can be mapped. */
 void mt_slot_reserve(uint32_t count);
 /* Gives an (already flushed) slot back to the pool. */

@@ -8,7 +8,6 @@ import shutil
 import tempfile
 
 import pytest
-import tracefile
 import tracereplay
 from conftest import MEMTAP, Recording, run
 
@@ -34,7 +33,7 @@ def recorded(record, target, tmp_path):
     return start
 
 
-@pytest.mark.parametrize("what", ["close_all", "take_numbers", "use_up", "become_nobody", "change_root"])
+@pytest.mark.parametrize("what", ["close_all", "take_numbers", "use_up", "limit_size", "become_nobody", "change_root"])
 def test_what_becomes_of_descriptors_and_rights_costs_no_event(recorded, what):
     recording = recorded(what)
     recording.assert_truth()
@@ -88,7 +87,7 @@ def test_the_trace_s_descriptor_is_not_handed_down(record, target, any_python):
 def assert_worked(recording):
     """The work's truth is in exactly one of the run's traces."""
     truth = json.loads(recording.stdout)
-    found = [tracereplay.by_case(tracefile.load(path)) for path in (recording.path, *recording.family)]
+    found = [tracereplay.by_case(trace) for trace in (recording.trace, *recording.family)]
     assert [cases for cases in found if cases] == [truth]
 
 

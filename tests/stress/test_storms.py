@@ -95,4 +95,4 @@ def test_the_program_survives_the_failure_of_any_system_call_of_the_agent(target
         else:
             incomplete += 1
     assert complete > 0
-    assert incomplete > 0 or call == "write"  # the agent writes through mappings, and by write only without fallocate
+    assert incomplete > 0 or call in ("write", "open")  # what cannot be written stays in its slot; the tool opens for the agent

@@ -6,6 +6,7 @@
 #include "truth.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -107,7 +108,7 @@ static int own_file_is_whole(const char *trace)
     return stat(own, &info) != 0 || info.st_size == sizeof NOTES - 1;
 }
 
-/* No descriptor is free while twice the usual work is done. */
+/* No descriptor is free while the usual work is done. */
 static int use_up(const char *trace)
 {
     static int taken[4096];
@@ -125,6 +126,28 @@ static int use_up(const char *trace)
     return 0;
 }
 
+static void *work_in_thread(void *unused)
+{
+    case_before();
+    return unused;
+}
+
+/* No file may grow while the usual work is done, by a thread that begins and ends meanwhile too. */
+static int limit_size(const char *trace)
+{
+    struct rlimit before, none;
+    (void)trace;
+    getrlimit(RLIMIT_FSIZE, &before);
+    none = before;
+    none.rlim_cur = 1;
+    setrlimit(RLIMIT_FSIZE, &none);
+    pthread_t thread;
+    pthread_create(&thread, NULL, work_in_thread, NULL);
+    case_before();
+    pthread_join(thread, NULL);
+    return setrlimit(RLIMIT_FSIZE, &before);
+}
+
 static const struct {
     const char *name;
     int (*act)(const char *trace);
@@ -138,6 +161,7 @@ static const struct {
     { "close_all", close_all },
     { "take_numbers", take_numbers },
     { "use_up", use_up },
+    { "limit_size", limit_size },
 };
 
 static int act(const char *name, const char *trace)
