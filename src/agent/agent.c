@@ -15,6 +15,10 @@
 
 extern void *__libc_stack_end __attribute__((weak)); /* ld.so: where the kernel put the program's arguments */
 
+/* ThreadSanitizer stands in front of functions of libc that we call, and must have begun before that. Its own call, which is
+ * the first of .preinit_array, comes next and finds it done. */
+MT_EXPORT extern void __tsan_init(void) __attribute__((weak));
+
 static struct mt_agent_config g_config;
 static uint64_t g_pid;
 
@@ -65,13 +69,17 @@ static void start_preloaded(void)
     mt_hooks_on_load(mt_recording_look_for_python);
 }
 
-static void start(char **envp)
+/* False: it was started before. */
+static bool start(char **envp)
 {
     static bool started;
     if (started) {
-        return;
+        return false;
     }
     started = true;
+    if (&__tsan_init != NULL) {
+        __tsan_init();
+    }
     mt_engine_enter();
     if (mt_hooks_are_preloaded()) {
         mt_agent_config_read(envp, &g_config);
@@ -85,22 +93,24 @@ static void start(char **envp)
         mt_engine_may_restart();
     }
     mt_engine_leave();
+    return true;
 }
 
 /* The environment as the kernel left it: argument count, arguments, NULL, environment. environ is not set yet. */
-void mt_hooks_first_call(void)
+bool mt_hooks_first_call(void)
 {
-    if (&__libc_stack_end != NULL) {
-        uint64_t *stack = __libc_stack_end;
-        start((char **)(stack + 1 + stack[0] + 1));
+    if (&__libc_stack_end == NULL) {
+        return false;
     }
+    uint64_t *stack = __libc_stack_end;
+    return start((char **)(stack + 1 + stack[0] + 1));
 }
 
 __attribute__((constructor)) static void agent_start(int argc, char **argv, char **envp)
 {
     (void)argc;
     (void)argv;
-    start(envp);
+    (void)start(envp);
 }
 
 __attribute__((destructor)) static void agent_end(void)

@@ -20,9 +20,9 @@ enum mt_hook_method {
 /* True when the dynamic loader put the agent before the library that defines malloc: its exported hooks are found first.
  * Context: [agent], constructor. */
 bool mt_hooks_are_preloaded(void);
-/* Defined by agent/, or by nobody (tests of this folder): starts the agent. Called at the program's first hooked call when
- * the agent's constructor has not run by then. Context: [hook], one thread, the loader has relocated everything. */
-extern void mt_hooks_first_call(void) MT_HIDDEN __attribute__((weak));
+/* Defined by agent/, or by nobody (tests of this folder): starts the agent. Called at hooked calls of the program until
+ * the agent has started; false when it has, or is about to. Context: [hook], one thread, the loader has relocated everything. */
+extern bool mt_hooks_first_call(void) MT_HIDDEN __attribute__((weak));
 /* Patches allocators inside the program and its libraries, and those of libraries that come (own.h). Before mt_hooks_install,
  * with MT_HOOK_PRELOAD only. */
 void mt_hooks_patch_own_allocators(void);

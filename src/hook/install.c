@@ -32,6 +32,9 @@ bool mt_hooks_are_preloaded(void)
 {
     struct order order = { false, false };
     (void)mt_objects_walk(look_at_order, &order);
+    if (!order.malloc_behind_self) {
+        mt_originals_early_end(); /* no hooks will be installed now */
+    }
     return order.malloc_behind_self;
 }
 

@@ -32,12 +32,11 @@ static mt_function find_next(enum mt_hook_index index)
 /* True when this call is the program's and has just started the agent: it goes to the hook once more. */
 static bool starts_agent(void)
 {
-    if (!g_early || mt_hooks_first_call == NULL || !mt_elf_loader_is_done()) {
-        return false;
+    bool first = g_early && mt_hooks_first_call != NULL && mt_elf_loader_is_done() && mt_hooks_first_call();
+    if (first) {
+        mt_originals_early_end();
     }
-    mt_originals_early_end();
-    mt_hooks_first_call();
-    return true;
+    return first;
 }
 
 /* ---- fallbacks for functions an older libc lacks ----------------------------------------------------------------- */
