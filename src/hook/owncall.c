@@ -6,10 +6,12 @@
 
 struct mt_own_function mt_g_own_functions[MT_OWN_FUNCTIONS_MAX];
 
-/* What mt_own_entry leaves on the stack. */
+/* What mt_own_entry leaves on the stack: as every frame with a frame pointer begins, then what it was entered with. */
 struct entry_frame {
-    uint64_t bp, number, pc; /* the caller's rbp, the function's number, the caller's return address */
-    uint64_t above[];        /* the caller's frame */
+    uint64_t bp, pc; /* the caller's rbp, a copy of its return address */
+    uint64_t number; /* of the function */
+    uint64_t return_address;
+    uint64_t above[]; /* the caller's frame */
 };
 
 uint64_t mt_own_call(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t number, const struct entry_frame *frame) MT_HIDDEN;
@@ -21,9 +23,11 @@ __asm__(".text\n"
         "mt_own_entry:\n"
         ".cfi_startproc\n"
         ".cfi_def_cfa_offset 16\n" /* the number, then the return address */
-        "push %rbp\n"
+        "push 8(%rsp)\n"
         ".cfi_def_cfa_offset 24\n"
-        ".cfi_offset rbp, -24\n"
+        "push %rbp\n"
+        ".cfi_def_cfa_offset 32\n"
+        ".cfi_offset rbp, -32\n"
         "mov %rsp, %rbp\n"
         ".cfi_def_cfa_register rbp\n"
         "push %rcx; push %rdx; push %rsi; push %rdi; push %r8; push %r9; push %r10; push %r11\n"
@@ -33,7 +37,7 @@ __asm__(".text\n"
         "movaps %xmm4, 64(%rsp); movaps %xmm5, 80(%rsp); movaps %xmm6, 96(%rsp); movaps %xmm7, 112(%rsp)\n"
         "movaps %xmm8, 128(%rsp); movaps %xmm9, 144(%rsp); movaps %xmm10, 160(%rsp); movaps %xmm11, 176(%rsp)\n"
         "movaps %xmm12, 192(%rsp); movaps %xmm13, 208(%rsp); movaps %xmm14, 224(%rsp); movaps %xmm15, 240(%rsp)\n"
-        "mov 8(%rbp), %r8\n"
+        "mov 16(%rbp), %r8\n"
         "mov %rbp, %r9\n"
         "call mt_own_call\n"
         "movaps (%rsp), %xmm0; movaps 16(%rsp), %xmm1; movaps 32(%rsp), %xmm2; movaps 48(%rsp), %xmm3\n"
@@ -43,9 +47,9 @@ __asm__(".text\n"
         "lea -64(%rbp), %rsp\n"
         "pop %r11; pop %r10; pop %r9; pop %r8; pop %rdi; pop %rsi; pop %rdx; pop %rcx\n"
         "pop %rbp\n"
-        ".cfi_def_cfa rsp, 16\n"
+        ".cfi_def_cfa rsp, 24\n"
         ".cfi_restore rbp\n"
-        "lea 8(%rsp), %rsp\n"
+        "lea 16(%rsp), %rsp\n"
         ".cfi_def_cfa_offset 8\n"
         "ret\n"
         ".cfi_endproc\n"

@@ -78,11 +78,19 @@ static bool defines_any(const struct mt_elf_object *object, const char *const *n
     return false;
 }
 
+/* libc, and Python, whose allocators have hooks of their own. */
 static bool is_left_alone(const struct mt_elf_object *object)
 {
-    static const char *const STRANGERS[] = { "__libc_start_main", "_PyRuntime",   "__asan_init",   "__msan_init",
-                                             "__tsan_init",       "__hwasan_init", "__lsan_enable", NULL };
+    static const char *const STRANGERS[] = { "__libc_start_main", "_PyRuntime", NULL };
     return defines_any(object, STRANGERS);
+}
+
+/* Sanitizers that keep books of every instruction of the program, and know nothing of ours. AddressSanitizer's and
+ * LeakSanitizer's allocators are as others. */
+static bool is_instrumented(const struct mt_elf_object *object)
+{
+    static const char *const RUNTIMES[] = { "__tsan_init", "__msan_init", "__hwasan_init", NULL };
+    return defines_any(object, RUNTIMES);
 }
 
 static bool maps_memory(const struct mt_elf_object *object)
@@ -272,6 +280,10 @@ void mt_own_scan(const struct dl_phdr_info *info, bool executable, struct mt_own
     struct search search = { info, ret };
     memset(ret, 0, sizeof *ret);
     if (!mt_elf_from_phdr(info, &object) || !may_hold_one(&object, executable)) {
+        return;
+    }
+    if (is_instrumented(&object)) {
+        ret->nameless = true;
         return;
     }
     if (g_hashes[0] == 0) {

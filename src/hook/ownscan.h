@@ -4,7 +4,7 @@
  * Names come from the dynamic symbols, and from the symbol table of the object's file where it was not stripped. The names
  * of libc count in the executable, where calls bind before they could reach us, and in a library that keeps them to
  * itself; a library that exports malloc is reached by symbol order and left alone altogether.
- * Never looked into: libc, Python (its allocators have hooks of their own), programs of a sanitizer.
+ * Never looked into: libc, Python (its allocators have hooks of their own), programs of ThreadSanitizer and its like.
  * Context: [agent] start, loader hooks; takes part in a walk of the loader's list.
  */
 #ifndef MT_HOOK_OWNSCAN_H
@@ -30,8 +30,9 @@ struct mt_own_scan {
     bool unsure; /* a name stands for several functions, or for one that is chosen when it is called */
 };
 
-/* Fills ret; count 0: the object has no allocator that we know by name. It may still have one that is known by what it says:
- * an object without names that holds the messages of jemalloc, mimalloc or tcmalloc is `nameless`. */
+/* Fills ret; count 0: the object has no allocator that we know by name. It may still have one:
+ * `nameless` is an object without names that holds a message of jemalloc, mimalloc or tcmalloc, and one that is never looked
+ * into but has an allocator. */
 void mt_own_scan(const struct dl_phdr_info *info, bool executable, struct mt_own_scan *ret);
 
 #endif

@@ -1,5 +1,7 @@
 """Allocators inside a program or a library, under names of their own: recorded at their entry points."""
 
+import shutil
+
 import pytest
 import tracereplay
 from conftest import run
@@ -63,3 +65,37 @@ def test_an_allocator_that_cannot_be_patched_is_named(record, target, name):
 def test_a_program_without_one_is_not_said_to_have_one(record, target):
     recording = record(target("linked_jemalloc"), quiet=False)
     assert "allocator of its own" not in recording.stderr.decode()
+
+
+CHECKED = """
+#include <stdlib.h>
+static void *g_kept[1000];
+__attribute__((noinline)) void case_checked(void)
+{
+    for (int i = 0; i < 1000; i++) {
+        g_kept[i] = malloc(200);
+    }
+    for (int i = 0; i < 900; i++) {
+        free(g_kept[i]);
+    }
+}
+int main(void)
+{
+    case_checked();
+    return 42;
+}
+"""
+
+
+def test_the_allocator_of_an_address_sanitizer_in_the_program_is_recorded(record, tmp_path):
+    """clang links it into the executable; gcc's is a library."""
+    if shutil.which("clang") is None:
+        pytest.skip("no clang")
+    (tmp_path / "checked.c").write_text(CHECKED)
+    program = tmp_path / "checked"
+    if run(["clang", "-O1", "-g", "-fno-builtin", "-fsanitize=address", tmp_path / "checked.c", "-o", program]).returncode:
+        pytest.skip("clang cannot link AddressSanitizer here")
+    recording = record(program, check=False)
+    assert (recording.returncode, recording.stderr) == (42, b"")
+    row = {"allocations": 1000, "bytes": 200_000, "frees": 900, "live": 100, "live_bytes": 20_000}
+    recording.assert_truth({"case_checked": row})
