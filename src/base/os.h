@@ -114,9 +114,12 @@ void mt_os_filter_undo(uint32_t place);
 bool mt_os_filter_lets_write(const void *program);
 bool mt_os_is_restricted(void);
 
-uint64_t mt_os_monotonic_ns(void);        /* CLOCK_MONOTONIC, precise; coarse where calls are restricted: no fallback then */
+/* Clocks are the kernel's own, whatever the program has put in front of libc's. */
+uint64_t mt_os_monotonic_ns(void);        /* CLOCK_MONOTONIC, precise (reads the time stamp counter); coarse where calls are restricted */
 uint64_t mt_os_monotonic_coarse_ns(void); /* CLOCK_MONOTONIC_COARSE, 1-4 ms steps, about 5 ns */
 uint64_t mt_os_realtime_ns(void);
+/* May the calling thread read the time stamp counter, or does that fault (prctl PR_SET_TSC, strict seccomp)? */
+bool mt_os_tsc_is_allowed(void);
 int mt_os_pid(void);
 int mt_os_tid(void);
 /* The process has no thread but the calling one, also none made by clone alone; false when that cannot be known. */

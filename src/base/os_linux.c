@@ -1,13 +1,15 @@
 /* os_linux.c: os.h over raw Linux system calls.
  *
  * Raw, because libc's wrappers set errno (a hook must not change it), are cancellation points, and can be interposed
- * by the very program we observe. Clocks go through libc's clock_gettime: it is the vDSO and cannot fail for these ids.
+ * by the very program we observe. Clocks are read through the vDSO, found by hand for the same reasons.
  * Files and descriptors: os_files.c.
  */
 #include "base/os.h"
 
+#include "base/atomic.h"
 #include "base/os_own.h"
 #include "base/rawcall.h"
+#include "base/vdso.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,10 +140,31 @@ bool mt_os_is_readable(uint64_t address)
     return mt_raw4(SYS_rt_sigprocmask, NO_SUCH_OPERATION, (long)address, 0, KERNEL_SIGSET_BYTES) == -EINVAL;
 }
 
+typedef int (*clock_function)(clockid_t, struct timespec *);
+
+/* Where there is no vDSO. */
+static int clock_by_system_call(clockid_t id, struct timespec *ret)
+{
+    return (int)mt_raw4(SYS_clock_gettime, id, (long)ret, 0, 0);
+}
+
+static MT_NOINLINE clock_function find_clock(clock_function *known)
+{
+    void *found = mt_vdso_find("__vdso_clock_gettime");
+    clock_function function = found != NULL ? (clock_function)(uintptr_t)found : clock_by_system_call;
+    mt_store_relaxed(known, function); /* whoever finds it finds the same */
+    return function;
+}
+
 static uint64_t clock_ns(clockid_t id)
 {
+    static clock_function known;
+    clock_function function = mt_load_relaxed(&known);
     struct timespec now = { 0, 0 };
-    (void)clock_gettime(id, &now);
+    if (MT_UNLIKELY(function == NULL)) {
+        function = find_clock(&known);
+    }
+    (void)function(id, &now); /* cannot fail for these ids */
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
@@ -158,6 +181,13 @@ uint64_t mt_os_monotonic_coarse_ns(void)
 uint64_t mt_os_realtime_ns(void)
 {
     return clock_ns(CLOCK_REALTIME);
+}
+
+bool mt_os_tsc_is_allowed(void)
+{
+    int state = PR_TSC_ENABLE;
+    (void)mt_raw4(SYS_prctl, PR_GET_TSC, (long)&state, 0, 0);
+    return state != PR_TSC_SIGSEGV;
 }
 
 int mt_os_pid(void)
