@@ -115,6 +115,7 @@ class Trace:
         if self.major not in (1, 2, 3) or header_bytes != expected:
             raise FormatError(f"major {self.major}, header of {header_bytes} bytes")
         self.header_bytes = header_bytes
+        self.clock_kind, self.clock_shift, self.clock_tick_ns = struct.unpack_from("<2IQ", data, 104)
         self.counters = dict(zip(COUNTERS, struct.unpack_from("<32Q", data, 128)))
         self.command = data[514 : 514 + command_bytes].decode("utf-8", "replace").rstrip("\0").split("\0")
 
@@ -314,6 +315,7 @@ class StreamReader(Cursor):
         super().__init__(b"")
         self.trace = trace
         self.stream = stream
+        self.clock_shift = trace.clock_shift
         self.events = trace.events
         self.pending = []  # REALLOC_OLD events that have not taken effect yet; a stack, signal handlers nest
         self.last_clock = -1
@@ -335,13 +337,16 @@ class StreamReader(Cursor):
             if tag & 7 == 0:
                 break
             count += 1
-            self.clock += self.varint() if tag & 8 else 1
+            self.clock = self.later(self.varint()) if tag & 8 else self.clock + 1
             if self.clock < self.last_clock:
                 raise FormatError(f"stream {self.stream}: the clock runs back to {self.clock}")
             self.last_clock = self.clock
             kinds[tag & 7](self, tag >> 4)
             count -= tag & 0xF7 == RESTART
         return count
+
+    def later(self, units):
+        return ((self.clock >> self.clock_shift) + units) << self.clock_shift if units else self.clock
 
     def address(self):
         self.addr = (self.addr + (self.svarint() << 3)) & (2**64 - 1)

@@ -82,6 +82,9 @@ static void put_header(struct writer *w)
     mt_out_print(out, "header state %u\n", h->state);
     mt_out_print(out, "header python 0x%08x\n", h->python_version);
     mt_out_print(out, "header exit-status %llu\n", (unsigned long long)h->tool_exit_status);
+    mt_out_print(out, "header clock-kind %u\n", h->clock_kind);
+    mt_out_print(out, "header clock-shift %u\n", h->clock_shift);
+    mt_out_print(out, "header clock-tick-ns %llu\n", (unsigned long long)h->clock_tick_ns);
     mt_out_print(out, "header rss-peak %llu\n", (unsigned long long)h->rss_peak_bytes);
     for (size_t i = 0; i < MT_COUNTOF(counters); i++) {
         if (h->counters[i] != 0) {
@@ -266,7 +269,8 @@ static void put_event(struct writer *w, const struct mt_event *e)
 static void put_events(struct writer *w, const struct mt_extent *extent, const struct mt_payload *payload)
 {
     struct mt_event_decoder decoder;
-    mt_decode_begin(&decoder, payload->data, payload->bytes, extent->clock_first, extent->stream);
+    mt_decode_begin_in_units(&decoder, payload->data, payload->bytes, extent->clock_first, extent->stream,
+                             mt_reader_header(w->reader)->clock_shift);
     while (decoder.state == MT_DECODE_MORE && !mt_out_failed(w->out)) {
         struct mt_event batch[BATCH];
         size_t count = mt_decode_events(&decoder, UINT64_MAX, batch, BATCH);

@@ -52,8 +52,8 @@ static mt_status load_next(struct mt_stream *s, const struct mt_reader *reader, 
         note_error(losses, &error);
         s->payload.bytes = 0;
     }
-    mt_decode_begin(&s->decoder, s->payload.data != NULL ? s->payload.data : (const void *)"", s->payload.bytes,
-                    e->clock_first, s->id);
+    mt_decode_begin_in_units(&s->decoder, s->payload.data != NULL ? s->payload.data : (const void *)"", s->payload.bytes,
+                             e->clock_first, s->id, mt_reader_header(reader)->clock_shift);
     s->loaded = true;
     return MT_OK;
 }
@@ -114,7 +114,8 @@ enum mt_realloc_outcome mt_stream_outcome(struct mt_stream *s, const struct mt_r
     if (!s->ahead_valid) {
         return MT_REALLOC_UNKNOWN;
     }
-    mt_decode_begin(&d, s->ahead.data, s->ahead.bytes, e->clock_first, s->id);
+    mt_decode_begin_in_units(&d, s->ahead.data, s->ahead.bytes, e->clock_first, s->id,
+                             mt_reader_header(reader)->clock_shift);
     return search(&d, &depth, &budget, &outcome) ? outcome : MT_REALLOC_UNKNOWN;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 enum { FAST_BYTES = 64 };
+static const uint64_t UNITS_FAST = UINT64_MAX >> (MT_CLOCK_SHIFT_MAX + 1); /* steps of more, and of none, are looked at closely */
 
 /* A varint of three or more bytes that the caller has room for; false when longer than 64 bits. */
 MT_INLINE bool varint_rest(const uint8_t **from, uint64_t *ret_value)
@@ -281,6 +282,8 @@ static size_t decode_common(struct mt_event_decoder *d, uint64_t clock_limit, st
 {
     const uint8_t *at = d->at;
     const uint8_t *const end = d->end;
+    const unsigned clock_shift = d->clock_shift;
+    const uint64_t below_unit = ((uint64_t)1 << clock_shift) - 1;
     uint64_t clock = d->clock;
     uint64_t addr = d->addr;
     uint32_t stack = d->stack;
@@ -293,8 +296,12 @@ static size_t decode_common(struct mt_event_decoder *d, uint64_t clock_limit, st
         unsigned kind = tag & MT_TAG_KIND_MASK;
         unsigned nibble = tag >> MT_TAG_NIBBLE_SHIFT;
         uint64_t tick = 1, delta, size = 0, stack_delta = 0;
-        if (tag & MT_TAG_CLOCK && !varint_unchecked(&from, &tick)) {
-            break;
+        if (tag & MT_TAG_CLOCK) {
+            uint64_t units;
+            if (!varint_unchecked(&from, &units) || units - 1 >= UNITS_FAST) {
+                break;
+            }
+            tick = (units << clock_shift) - (clock & below_unit);
         }
         if (MT_UNLIKELY(tick > clock_limit - clock)) {
             break;
@@ -345,12 +352,19 @@ static size_t decode_common(struct mt_event_decoder *d, uint64_t clock_limit, st
 
 void mt_decode_begin(struct mt_event_decoder *d, const void *data, size_t bytes, uint64_t clock_first, uint32_t stream)
 {
+    mt_decode_begin_in_units(d, data, bytes, clock_first, stream, 0);
+}
+
+void mt_decode_begin_in_units(struct mt_event_decoder *d, const void *data, size_t bytes, uint64_t clock_first,
+                              uint32_t stream, uint32_t clock_shift)
+{
     const uint8_t *begin = data;
     *d = (struct mt_event_decoder){ .begin = begin,
                                     .at = begin,
                                     .end = begin + bytes,
                                     .clock = clock_first,
                                     .stream = stream,
+                                    .clock_shift = clock_shift,
                                     .state = bytes > 0 ? MT_DECODE_MORE : MT_DECODE_END };
 }
 
@@ -373,6 +387,17 @@ size_t mt_decode_events(struct mt_event_decoder *d, uint64_t clock_limit, struct
     return count;
 }
 
+/* The clock that many units on, at the beginning of one; 0, which is before any other, where that wraps. */
+static uint64_t clock_after(const struct mt_event_decoder *d, uint64_t units)
+{
+    uint64_t unit = d->clock >> d->clock_shift;
+    if (units == 0) {
+        return d->clock;
+    }
+    bool fits = units <= (UINT64_MAX >> d->clock_shift) - unit;
+    return fits ? (unit + units) << d->clock_shift : 0;
+}
+
 bool mt_decode_peek(struct mt_event_decoder *d, uint64_t *ret_clock)
 {
     if (d->state != MT_DECODE_MORE) {
@@ -383,15 +408,18 @@ bool mt_decode_peek(struct mt_event_decoder *d, uint64_t *ret_clock)
         d->state = MT_DECODE_END;
         return false;
     }
-    uint64_t delta = 1;
-    if (*at++ & MT_TAG_CLOCK && !mt_varint_get(&at, d->end, &delta)) {
+    uint64_t units;
+    if ((*at++ & MT_TAG_CLOCK) == 0) {
+        *ret_clock = d->clock + 1;
+    } else if (mt_varint_get(&at, d->end, &units)) {
+        *ret_clock = clock_after(d, units);
+    } else {
         d->state = varint_failure(at, d->end);
         return false;
     }
-    if (d->clock + delta < d->clock) {
+    if (*ret_clock < d->clock) {
         d->state = MT_DECODE_BAD;
         return false;
     }
-    *ret_clock = d->clock + delta;
     return true;
 }

@@ -81,11 +81,15 @@ struct mt_event_decoder {
     uint32_t stream;    /* with label: copied into every event together */
     uint32_t label;
     uint32_t seen;      /* bit k: a record of kind k was delivered since the caller cleared it */
+    uint32_t clock_shift;
     enum mt_decode_state state;
 };
 
 /* Starts a block. data is borrowed and must outlive the decoder. */
 void mt_decode_begin(struct mt_event_decoder *d, const void *data, size_t bytes, uint64_t clock_first, uint32_t stream);
+/* The same, in a trace whose clock deltas count units of 2^clock_shift ns (mt_decode_begin: 0). */
+void mt_decode_begin_in_units(struct mt_event_decoder *d, const void *data, size_t bytes, uint64_t clock_first,
+                              uint32_t stream, uint32_t clock_shift);
 
 /* Decodes records with clock <= clock_limit into out[0..capacity); returns how many. Stops before the first record past
  * the limit, when out is full, or when state becomes anything but MT_DECODE_MORE. Raw kinds are delivered as they are.

@@ -40,6 +40,9 @@ static mt_status read_file_header(struct mt_reader *r, struct mt_wire_error *err
     if (!header_size_is_possible(h)) {
         return mt_wire_fail(error, MT_E_CORRUPT, 12, "impossible header size");
     }
+    if (h->clock_shift > MT_CLOCK_SHIFT_MAX) {
+        return mt_wire_fail(error, MT_E_CORRUPT, offsetof(struct mt_trace_header, clock_shift), "impossible unit of clocks");
+    }
     size_t bytes = h->header_bytes < sizeof *h ? h->header_bytes : sizeof *h;
     if (got < bytes) {
         r->report.truncated_at = got;

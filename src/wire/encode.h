@@ -28,6 +28,7 @@ struct mt_event_encoder {
     uint32_t recent_at;
     uint32_t stack;
     uint32_t events;
+    uint32_t clock_shift; /* the trace's; set after mt_encode_begin, which makes it 0 */
 };
 
 /* Starts a block at to; clock_first is what the block header will carry. */
@@ -39,19 +40,27 @@ MT_INLINE void mt_encode_begin(struct mt_event_encoder *e, uint8_t *to, uint64_t
 /* The mt_put_* functions write one field at `at` and return where the next goes: the place stays in a register, where
  * e->at would be loaded and stored for every byte (a byte store may change anything). */
 
-/* Tag byte and, unless the clock just ticked by one, its delta. clock must be > e->clock. */
+/* Tag byte and, unless the clock just ticked by one, how many units it went on. clock must be > e->clock (the first of a
+ * block: not before it); what is not a
+ * whole unit is written as the one before it, and a step within a unit as a tick, so that a stream always goes on. */
 MT_INLINE uint8_t *mt_put_tag(struct mt_event_encoder *e, uint8_t *at, unsigned kind, unsigned nibble, uint64_t clock)
 {
-    uint64_t delta = clock - e->clock;
     unsigned tag = kind | (nibble << MT_TAG_NIBBLE_SHIFT);
-    e->clock = clock;
     e->events++;
-    if (MT_LIKELY(delta == 1)) {
+    if (MT_LIKELY(clock == e->clock + 1)) {
+        e->clock = clock;
         *at = (uint8_t)tag;
         return at + 1;
     }
+    uint64_t units = (clock >> e->clock_shift) - (e->clock >> e->clock_shift);
+    if (MT_UNLIKELY(units == 0 && clock != e->clock)) {
+        e->clock++;
+        *at = (uint8_t)tag;
+        return at + 1;
+    }
+    e->clock = units != 0 ? clock >> e->clock_shift << e->clock_shift : clock;
     *at = (uint8_t)(tag | MT_TAG_CLOCK);
-    return mt_varint_put(at + 1, delta);
+    return mt_varint_put(at + 1, units);
 }
 
 MT_INLINE uint8_t *mt_put_addr(struct mt_event_encoder *e, uint8_t *at, uint64_t addr)

@@ -70,6 +70,15 @@ enum mt_end_reason {
         MT_END__COUNT
 };
 
+/* What the clocks of a process's events are (docs/formats/trace.md 4). */
+enum mt_clock_kind {
+    MT_CLOCK_UNKNOWN = 0,
+    MT_CLOCK_TICK = 1,    /* one thread: a clock read now and then, and a count between its readings */
+    MT_CLOCK_TSC = 2,     /* from the second thread on the processor's time stamp counter */
+    MT_CLOCK_COUNTER = 3, /* from the second thread on a counter that all threads share */
+};
+enum { MT_CLOCK_SHIFT = 3, MT_CLOCK_SHIFT_MAX = 20 }; /* what the agent writes; what a reader takes */
+
 /* Header counters, u64 each, written by the agent with relaxed atomic adds; the account of what was not recorded. */
 #define MT_COUNTER_TABLE(X)                                                                                            \
     X(DROPPED_EVENTS, "dropped_events", "events not recorded, any reason")                                             \
@@ -122,7 +131,10 @@ struct mt_trace_header {
     uint32_t python_version;
     uint64_t tool_exit_status;
     uint64_t rss_peak_bytes;
-    uint64_t reserved[3];
+    uint32_t clock_kind;     /* enum mt_clock_kind; 0 in traces that do not say */
+    uint32_t clock_shift;    /* clock deltas count units of 2^this ns; at most MT_CLOCK_SHIFT_MAX */
+    uint64_t clock_tick_ns;  /* how far apart the readings of the clock are while nothing has to be ordered; 0 unknown */
+    uint64_t reserved;
     uint64_t counters[32];
     uint32_t end_reason; /* enum mt_end_reason */
     uint8_t reserved2[512 - 128 - 256 - 4];
@@ -131,6 +143,7 @@ struct mt_trace_header {
 };
 static_assert(offsetof(struct mt_trace_header, file_tail) == 64, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, state) == 80, "docs/formats/trace.md 1.1");
+static_assert(offsetof(struct mt_trace_header, clock_kind) == 104, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, counters) == 128, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, end_reason) == 384, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, command_bytes) == 512, "docs/formats/trace.md 1.1");

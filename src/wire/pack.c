@@ -56,7 +56,8 @@ static mt_status pack_events(struct job *j, const struct mt_extent *e)
 {
     struct mt_event_decoder d;
     mt_status status = MT_OK;
-    mt_decode_begin(&d, j->payload.data, j->payload.bytes, e->clock_first, e->stream);
+    mt_decode_begin_in_units(&d, j->payload.data, j->payload.bytes, e->clock_first, e->stream,
+                             mt_reader_header(j->reader)->clock_shift);
     while (status == MT_OK && d.state == MT_DECODE_MORE) {
         size_t count = mt_decode_events(&d, UINT64_MAX, j->batch, EVENT_BATCH);
         status = mt_packer_events(j->packer, j->batch, count);

@@ -298,6 +298,7 @@ static void open_block(struct mt_packer *p, uint64_t clock_first)
     p->rate_bytes = 0;
     p->label = 0;
     mt_encode_begin(&p->encoder, p->raw, clock_first);
+    p->encoder.clock_shift = p->file.clock_shift;
 }
 
 mt_status mt_packer_stream(struct mt_packer *p, const struct mt_extent *e)

@@ -129,6 +129,84 @@ static void test_events_carry_the_label_said_last(void **state)
     assert_int_equal(got[count + 1].label, 0);
 }
 
+enum { UNIT_SHIFT = 3, UNIT = 1 << UNIT_SHIFT };
+
+/* Encodes a free at each of the clocks and decodes them again, to clocks; returns the bytes it took. */
+static size_t through_units(uint64_t *clocks, size_t count)
+{
+    uint8_t *bytes = malloc(count * MT_EVENT_MAX_BYTES);
+    struct mt_event *got = calloc(count, sizeof *got);
+    struct mt_event_encoder e;
+    mt_encode_begin(&e, bytes, clocks[0]);
+    e.clock_shift = UNIT_SHIFT;
+    for (size_t i = 0; i < count; i++) {
+        mt_encode_free(&e, MT_EVENT_FREE, clocks[i], 8 + 8 * i);
+    }
+    struct mt_event_decoder d;
+    mt_decode_begin_in_units(&d, bytes, (size_t)(e.at - bytes), clocks[0], 1, UNIT_SHIFT);
+    assert_int_equal(mt_decode_events(&d, UINT64_MAX, got, count), count);
+    assert_int_equal(e.clock, got[count - 1].clock);
+    for (size_t i = 0; i < count; i++) {
+        clocks[i] = got[i].clock;
+    }
+    free(got);
+    free(bytes);
+    return (size_t)(e.at - bytes);
+}
+
+static void test_whole_units_and_ticks_between_them_are_kept(void **state)
+{
+    (void)state;
+    uint64_t seed = builder_seed(), clocks[RANDOM_EVENTS], want[RANDOM_EVENTS], clock = 1003;
+    for (size_t i = 0; i < RANDOM_EVENTS; i++) {
+        clocks[i] = want[i] = clock;
+        uint64_t r = builder_random(&seed);
+        clock = r % 3 != 0 ? clock + 1 : (clock / UNIT + 1 + (r >> 32) % 1000) * UNIT;
+    }
+    through_units(clocks, RANDOM_EVENTS);
+    assert_memory_equal(clocks, want, sizeof want);
+}
+
+static void test_clocks_between_units_are_cut_and_still_go_on(void **state)
+{
+    (void)state;
+    uint64_t seed = builder_seed(), clocks[RANDOM_EVENTS], want[RANDOM_EVENTS], clock = 1003;
+    for (size_t i = 0; i < RANDOM_EVENTS; i++) {
+        clocks[i] = want[i] = clock;
+        clock += 2 + builder_random(&seed) % (4 * UNIT);
+    }
+    through_units(clocks, RANDOM_EVENTS);
+    for (size_t i = 1; i < RANDOM_EVENTS; i++) {
+        assert_true(clocks[i] > clocks[i - 1]);
+        assert_true(clocks[i] <= want[i] && clocks[i] + UNIT > want[i]);
+    }
+}
+
+static void test_a_handover_a_microsecond_takes_one_byte(void **state)
+{
+    (void)state;
+    enum { COUNT = 100, TAG_AND_ADDRESS = 2 };
+    uint64_t clocks[COUNT];
+    for (size_t i = 0; i < COUNT; i++) {
+        clocks[i] = 8000 + i * 1000;
+    }
+    assert_int_equal(through_units(clocks, COUNT), COUNT * (TAG_AND_ADDRESS + 1));
+}
+
+static void test_units_beyond_the_end_of_time_are_refused(void **state)
+{
+    (void)state;
+    static const uint8_t step[] = { MT_EVENT_FREE | MT_TAG_CLOCK, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x1F, 0 };
+    struct mt_event out[1];
+    struct mt_event_decoder d;
+    mt_decode_begin_in_units(&d, step, sizeof step, 7, 1, UNIT_SHIFT);
+    assert_int_equal(mt_decode_events(&d, UINT64_MAX, out, 1), 1);
+    assert_int_equal(out[0].clock, UINT64_MAX - 7);
+    mt_decode_begin_in_units(&d, step, sizeof step, 8, 1, UNIT_SHIFT);
+    assert_int_equal(mt_decode_events(&d, UINT64_MAX, out, 1), 0);
+    assert_int_equal(d.state, MT_DECODE_BAD);
+}
+
 static void test_a_cut_delivers_every_whole_record_before_it(void **state)
 {
     (void)state;
@@ -283,6 +361,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_worked_example_of_the_specification),
     cmocka_unit_test(test_random_records_survive_the_round_trip),
     cmocka_unit_test(test_events_carry_the_label_said_last),
+    cmocka_unit_test(test_whole_units_and_ticks_between_them_are_kept),
+    cmocka_unit_test(test_clocks_between_units_are_cut_and_still_go_on),
+    cmocka_unit_test(test_a_handover_a_microsecond_takes_one_byte),
+    cmocka_unit_test(test_units_beyond_the_end_of_time_are_refused),
     cmocka_unit_test(test_a_cut_delivers_every_whole_record_before_it),
     cmocka_unit_test(test_the_clock_limit_stops_before_the_first_later_record),
     cmocka_unit_test(test_unknown_ext_records_are_skipped),
