@@ -3,6 +3,7 @@
 
 #include "agent/ask.h"
 #include "base/os.h"
+#include "base/tick.h"
 #include "hook/hook.h"
 #include "pystack/pystack.h"
 

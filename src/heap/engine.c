@@ -1,12 +1,13 @@
 /* engine.c: the hot half of the engine: decides and records one allocator call. See engine.h for the contract.
  *
  * Order of every function here: guard first (t_mt.depth), then state, then the thread's own memory only. Shared state is
- * reached through the clock's regions, the live table, stack interning (first sight only) and slot flushes.
+ * reached through the clock, the live table, stack interning (first sight only) and slot flushes.
  */
 #include "heap/engine.h"
 
 #include "base/hash.h"
 #include "heap/aggregate.h"
+#include "heap/clock.h"
 #include "heap/countdown.h"
 #include "heap/gate.h"
 #include "heap/intern.h"
@@ -116,28 +117,27 @@ enum mt_verdict mt_engine_begin(size_t size)
 
 /* ---- recording ------------------------------------------------------------------------------------------------------ */
 
-/* In sample mode every block says which rate its samples were taken at. Returns the clock for the sample itself. */
-static MT_NOINLINE uint64_t note_sample(struct mt_thread *t, uint64_t clock, const void *ptr)
+/* In sample mode every block says which rate its samples were taken at. That has no time of its own: a packer may leave it
+ * out. */
+static MT_NOINLINE void note_sample(struct mt_thread *t)
 {
-    mt_account_add_sample(!mt_load_relaxed(&g_mt.threads_begun));
-    if (t->journal.block_rate == t->rate) {
-        return clock;
+    mt_account_add_sample(!mt_clock_is_ordered());
+    if (t->journal.block_rate != t->rate) {
+        t->journal.block_rate = t->rate;
+        mt_encode_ext(&t->journal.encoder, MT_EXT_RATE, t->journal.encoder.clock, t->rate);
     }
-    t->journal.block_rate = t->rate;
-    mt_encode_ext(&t->journal.encoder, MT_EXT_RATE, clock, t->rate);
-    return mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr);
 }
 
 MT_INLINE void record_alloc(struct mt_thread *t, unsigned kind, void *ptr, size_t size, enum mt_allocator allocator,
                          uint32_t stack)
 {
-    uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr);
+    uint64_t clock = mt_clock_stamp(t);
     if (MT_UNLIKELY(!mt_journal_room(t))) {
         mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
         return;
     }
     if (MT_UNLIKELY(mt_mode() == MT_MODE_SAMPLE)) {
-        clock = note_sample(t, clock, ptr);
+        note_sample(t);
     }
     mt_encode_alloc(&t->journal.encoder, kind, allocator, clock, (uint64_t)(uintptr_t)ptr, size, stack);
     mt_journal_commit(t);
@@ -145,7 +145,7 @@ MT_INLINE void record_alloc(struct mt_thread *t, unsigned kind, void *ptr, size_
 
 MT_INLINE void record_free(struct mt_thread *t, unsigned kind, void *ptr)
 {
-    uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr);
+    uint64_t clock = mt_clock_stamp(t);
     if (MT_UNLIKELY(!mt_journal_room(t))) {
         mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
         return;
@@ -171,7 +171,7 @@ static MT_NOINLINE void end_alloc_carefully(void *ptr, size_t size, enum mt_allo
     }
     uint32_t stack = capture_stack(t, regs);
     if (mt_mode() == MT_MODE_AGGREGATE) {
-        mt_aggregate_alloc(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr, size, allocator,
+        mt_aggregate_alloc(mt_clock_stamp(t), (uint64_t)(uintptr_t)ptr, size, allocator,
                            stack);
         return;
     }
@@ -210,7 +210,7 @@ static void orphan_free_locked(struct mt_thread *orphan, void *ptr)
 {
     uint32_t depth = t_mt.depth;
     if (mt_section_begins(orphan) && (mt_mode() != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
-        mt_store_relaxed(&g_mt.threads_begun, true);
+        mt_thread_begin_order();
         record_free(orphan, MT_EVENT_FREE, ptr);
     }
     mt_section_ends(orphan, depth);
@@ -250,7 +250,7 @@ static void record_end(void *ptr, uint32_t depth)
     struct mt_thread *t = t_mt.thread;
     bool begun = mt_section_begins(t);
     if (begun && mt_mode() == MT_MODE_AGGREGATE) {
-        mt_aggregate_free(mt_clock_stamp(t, (uint64_t)(uintptr_t)ptr), (uint64_t)(uintptr_t)ptr);
+        mt_aggregate_free(mt_clock_stamp(t), (uint64_t)(uintptr_t)ptr);
     } else if (begun && (mt_mode() != MT_MODE_SAMPLE || mt_livetab_remove(ptr, NULL))) {
         record_free(t, MT_EVENT_FREE, ptr);
     }
@@ -376,7 +376,7 @@ static void finish_realloc(struct mt_thread *t, void *old, void *new_ptr, size_t
     }
     uint32_t stack = capture_stack(t, regs);
     if (mt_mode() == MT_MODE_AGGREGATE) {
-        uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)new_ptr);
+        uint64_t clock = mt_clock_stamp(t);
         mt_aggregate_free(clock, (uint64_t)(uintptr_t)old);
         mt_aggregate_alloc(clock + 1, (uint64_t)(uintptr_t)new_ptr, size, allocator, stack);
         return;
@@ -428,13 +428,13 @@ enum mt_verdict mt_engine_begin_range(void)
 
 static void record_map(struct mt_thread *t, void *addr, size_t bytes, enum mt_map_kind kind, uint32_t stack)
 {
-    uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)addr);
+    uint64_t clock = mt_clock_stamp(t);
     mt_rangelog_map(t, clock, (uint64_t)(uintptr_t)addr, bytes, kind, stack);
 }
 
 static void record_unmap(struct mt_thread *t, void *addr, size_t bytes, enum mt_map_kind kind)
 {
-    uint64_t clock = mt_clock_stamp(t, (uint64_t)(uintptr_t)addr);
+    uint64_t clock = mt_clock_stamp(t);
     mt_rangelog_unmap(t, clock, (uint64_t)(uintptr_t)addr, bytes, kind);
 }
 
@@ -470,7 +470,7 @@ static void record_remap(struct mt_thread *t, const struct remap *r, uint32_t st
     }
     if (mt_mode() == MT_MODE_AGGREGATE) {
         uint64_t addr = (uint64_t)(uintptr_t)r->addr;
-        mt_aggregate_remap(mt_clock_stamp(t, addr), (uint64_t)(uintptr_t)r->old, r->old_bytes, addr, r->bytes, stack);
+        mt_aggregate_remap(mt_clock_stamp(t), (uint64_t)(uintptr_t)r->old, r->old_bytes, addr, r->bytes, stack);
         return;
     }
     record_unmap(t, r->old, r->old_bytes, MT_MAP_MREMAP);

@@ -201,7 +201,7 @@ struct mt_engine_config {
     mt_status (*open_again)(const char *path, const struct mt_os_file *wanted, int *ret_fd);
     const char *command;          /* NUL-separated arguments */
     size_t command_bytes;
-    const volatile uint64_t *tick; /* CLOCK_MONOTONIC ns kept fresh by the tool, NULL: read the clock */
+    const volatile uint64_t *tick; /* the tool's page (base/tick.h), NULL: none */
     uint64_t parent_pid;
     bool fork_child;
     bool late;     /* other threads may exist already */

@@ -2,13 +2,12 @@
 #include "heap/fork.h"
 
 #include "heap/aggregate.h"
+#include "heap/clock.h"
 #include "heap/livetab.h"
 #include "heap/meta.h"
 #include "heap/modules.h"
 #include "heap/thread.h"
 #include "heap/touch.h"
-
-#include <string.h>
 
 void mt_engine_on_fork(void (*restart)(void))
 {
@@ -30,7 +29,7 @@ bool mt_fork_begin_trace(void)
 void mt_engine_threads_begin(void)
 {
     (void)mt_fork_begin_trace();
-    mt_store_release(&g_mt.threads_begun, true);
+    mt_thread_begin_order();
 }
 
 void mt_engine_fork_child(void)
@@ -53,8 +52,7 @@ void mt_engine_fork_child(void)
     mt_unwind_after_fork();
     struct mt_thread *self = t_mt.thread;
     mt_thread_forget_all_but(self);
-    g_mt.threads_begun = false;
-    memset(g_mt_regions, 0, sizeof g_mt_regions);
+    mt_clock_after_fork();
     if (self != NULL) {
         /* Starts as a new thread of a new process: own stream, own random numbers. */
         mt_thread_forget_all_but(NULL);

@@ -18,9 +18,10 @@ static void begin_block(struct mt_thread *t)
     struct mt_journal *j = &t->journal;
     j->base = (uint8_t *)(j->slot.header + 1);
     j->limit = j->base + j->slot.bytes - sizeof(struct mt_block_header) - 2 * MT_EVENT_MAX_BYTES;
-    j->block_clock = mt_load_relaxed(&t->clock);
+    j->block_clock = mt_load_relaxed(&t->clock) - 1; /* the record that comes has been stamped: it costs no delta */
     j->block_rate = 0;
     mt_encode_begin(&j->encoder, j->base, j->block_clock);
+    j->encoder.clock_shift = MT_CLOCK_SHIFT;
     j->slot.header->clock_first = j->block_clock;
     mt_store_release(&j->slot.header->seq_committed, (uint64_t)j->seq << 32);
 }

@@ -5,6 +5,8 @@
  */
 #include "base/hash.h"
 #include "heap/aggregate.h"
+#include "heap/chores.h"
+#include "heap/clock.h"
 #include "heap/footprint.h"
 #include "heap/intern.h"
 #include "heap/livetab.h"
@@ -53,7 +55,7 @@ static void fill_header(struct mt_trace_header *header, const struct mt_engine_c
     header->pid = (uint64_t)mt_os_pid();
     header->parent_pid = config->parent_pid;
     header->start_realtime_ns = mt_os_realtime_ns();
-    header->start_clock = mt_os_monotonic_coarse_ns();
+    header->start_clock = mt_clock_now();
     header->rate_bytes = config->mode == MT_MODE_SAMPLE ? config->rate_bytes : 0;
     size_t bytes = config->command_bytes < MT_TRACE_COMMAND_MAX ? config->command_bytes : MT_TRACE_COMMAND_MAX;
     memcpy(header->command, config->command, bytes);
@@ -102,12 +104,12 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     if (status != MT_OK) {
         return status;
     }
+    mt_clock_prepare(config->tick, config->mode == MT_MODE_SAMPLE);
     fill_header(header, config);
     g_mt.config = *config;
     mt_state_set_header(header);
     g_mt.start_clock = header->start_clock;
-    g_mt.tick = config->tick;
-    g_mt.next_rss_clock = 0;
+    mt_clock_start(header, mt_chores_do);
     g_mt.native = config->native;
     g_mt.seed = config->seed != 0 ? config->seed : mt_os_random();
     g_mt.key_salt = mt_hash_pair(g_mt.seed, header->start_realtime_ns);
@@ -120,7 +122,9 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
         return status;
     }
     g_mt.unfinished = true;
-    g_mt.threads_begun = g_mt.threads_begun || config->late;
+    if (config->late) {
+        mt_thread_begin_order();
+    }
     mt_state_make_mode_page();
     status = mt_modules_init(&mt_notes_of_modules);
     if (status != MT_OK) {

@@ -1,6 +1,7 @@
 /* notes.c: see notes.h. */
 #include "heap/notes.h"
 
+#include "heap/clock.h"
 #include "heap/meta.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
 /* state.c: see state.h. */
 #include "heap/state.h"
 
+#include "heap/clock.h"
 #include "heap/livetab.h"
-#include "heap/thread.h"
 
 __thread struct mt_tls t_mt __attribute__((tls_model("initial-exec")));
 static const uint32_t g_mode_off = MT_MODE_OFF;

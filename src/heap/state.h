@@ -23,7 +23,6 @@ struct mt_engine {
                                   a fork child; a constant OFF before the first start */
     enum mt_engine_mode mode;  /* shared: the same for everybody else, not wiped */
     bool native, python;
-    bool threads_begun;        /* shared: more than one thread may exist; never reset but by fork */
     uint64_t rate;             /* shared */
     uint32_t rate_generation;  /* shared */
     uint32_t next_stream;      /* shared, fetch_add */
@@ -31,8 +30,6 @@ struct mt_engine {
     bool unfinished;           /* a trace was started and not closed */
     bool may_restart;          /* recording may begin (again) later: countdowns stay at 0 while it is off */
     bool (*announce)(void);    /* see mt_engine_on_thread */
-    const volatile uint64_t *tick;
-    uint64_t next_rss_clock;   /* shared */
     uint64_t start_clock;
     struct mt_trace_header *header;
     uint32_t *mode_page;       /* the page behind live_mode: mode, and 1: this process made it; both 0 in fork children */

@@ -2,6 +2,7 @@
 #include "heap/thread.h"
 
 #include "base/hash.h"
+#include "heap/clock.h"
 #include "heap/countdown.h"
 #include "heap/notes.h"
 
@@ -93,7 +94,8 @@ struct mt_thread *mt_thread_new_block(void)
         t->journal.stream = mt_fetch_add_relaxed(&g_mt.next_stream, 1u) + 1;
         uint64_t id = t->journal.stream;
         mt_sampler_seed(&t->sampler, mt_hash_pair(g_mt.seed, id));
-        mt_store_relaxed(&t->clock, mt_clock_now());
+        mt_store_relaxed(&t->clock, mt_clock_of_new_thread());
+        t->patience = 0;
         t->rate_generation = 0; /* differs from any running one: draws a step at first use */
     }
     return t;
@@ -129,6 +131,21 @@ static uint64_t largest_clock_locked(void)
     return clock;
 }
 
+static void begin_order_locked(void)
+{
+    if (!mt_clock_is_ordered()) {
+        mt_clock_begin_order(largest_clock_locked());
+    }
+}
+
+void mt_thread_begin_order(void)
+{
+    if (!mt_clock_is_ordered() && mt_spinlock_lock(&g_mt.threads_lock)) {
+        begin_order_locked();
+        mt_spinlock_unlock(&g_mt.threads_lock);
+    }
+}
+
 /* Will this thread's TLS outlive its place in the list? The main thread's is never unmapped; others must have announced
  * their end before their first allocation. */
 static bool announce_end(void)
@@ -151,7 +168,7 @@ bool mt_thread_attach(void)
         return false;
     }
     if (g_mt.threads != NULL) {
-        mt_store_relaxed(&g_mt.threads_begun, true);
+        begin_order_locked();
     }
     uint64_t clock = largest_clock_locked();
     if (clock > t->clock) {

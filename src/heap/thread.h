@@ -16,7 +16,7 @@
 #include "pystack/pystack.h"
 #include "wire/encode.h"
 
-enum { MT_STACK_CACHE_ENTRIES = 4096, MT_STACK_CACHE_SHIFT = 64 - 12, MT_REGION_CLOCKS = 512, MT_REGION_SHIFT = 20 };
+enum { MT_STACK_CACHE_ENTRIES = 4096, MT_STACK_CACHE_SHIFT = 64 - 12 };
 
 struct mt_stack_cache_entry {
     uint64_t key;
@@ -40,6 +40,7 @@ struct mt_journal {
 struct mt_thread {
     struct mt_journal journal;
     uint64_t clock; /* shared, read by threads that start (racy by design: see docs/concurrency.md C2) */
+    uint64_t patience; /* how far the clock may be ahead of the tick before that is looked at (clock.c) */
     uint64_t rate;  /* in force for the current countdown */
     uint32_t rate_generation;
     uint32_t realloc_plan; /* realloc: what begin decided (engine.c) */
@@ -58,14 +59,6 @@ struct mt_thread {
     char name[16];
 };
 
-/* Clock of the last event along any reuse of an address, by 1 MiB region; one cache line each so that threads working in
- * their own arenas do not share lines. */
-struct mt_region_clock {
-    uint64_t clock;
-    uint8_t pad[56];
-};
-extern struct mt_region_clock g_mt_regions[MT_REGION_CLOCKS] MT_HIDDEN;
-
 /* Gives the calling thread its block; false when there is no memory (counted once a try). */
 bool mt_thread_attach(void) MT_CHECKED;
 /* The calling thread allocates after its end was seen (a TSD destructor of another library in the last round): gives it a
@@ -81,6 +74,8 @@ void mt_thread_mend(struct mt_thread *t);
 /* A block not tied to a thread (the orphan stream). */
 struct mt_thread *mt_thread_new_block(void);
 void mt_thread_forget_all_but(struct mt_thread *self); /* fork child */
+/* A second thread may exist from here on: events are ordered between threads. Idempotent. */
+void mt_thread_begin_order(void);
 
 /* The depth, if the thread is inside mt_engine_enter_own and in no hook; else 0. */
 MT_INLINE uint32_t mt_own_depth(void)
@@ -135,38 +130,6 @@ MT_INLINE void mt_journal_commit(struct mt_thread *t)
     struct mt_journal *j = &t->journal;
     mt_store_release(&j->slot.header->seq_committed,
                      ((uint64_t)j->seq << 32) | (uint32_t)(j->encoder.at - j->base));
-}
-
-/* ---- clock.c ------------------------------------------------------------------------------------------------- */
-
-/* Slow half of a stamp: the tick moved on (RSS sampling), or regions are in use. */
-uint64_t mt_clock_region(uint64_t clock, uint64_t addr);
-void mt_clock_ticked(uint64_t clock);
-
-MT_INLINE uint64_t mt_clock_now(void)
-{
-    if (MT_LIKELY(g_mt.tick != NULL)) {
-        return *g_mt.tick;
-    }
-    return mt_mode() == MT_MODE_SAMPLE ? mt_os_monotonic_ns() : mt_os_monotonic_coarse_ns(); /* samples are rare */
-}
-
-/* Stamps an event about addr: later than everything this thread did and than the last event on this address. */
-MT_INLINE uint64_t mt_clock_stamp(struct mt_thread *t, uint64_t addr)
-{
-    uint64_t clock = mt_load_relaxed(&t->clock) + 1;
-    uint64_t now = mt_clock_now();
-    if (MT_UNLIKELY(now > clock)) {
-        clock = now;
-        if (MT_UNLIKELY(clock >= mt_load_relaxed(&g_mt.next_rss_clock))) {
-            mt_clock_ticked(clock);
-        }
-    }
-    if (mt_load_relaxed(&g_mt.threads_begun)) {
-        clock = mt_clock_region(clock, addr);
-    }
-    mt_store_relaxed(&t->clock, clock);
-    return clock;
 }
 
 #endif

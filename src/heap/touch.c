@@ -1,6 +1,7 @@
 /* touch.c: see touch.h. One lock, never held while a clock is stamped (a stamp may be the tick that looks). */
 #include "heap/touch.h"
 
+#include "heap/clock.h"
 #include "heap/rangelog.h"
 
 #include <string.h>
@@ -173,7 +174,7 @@ void mt_touch_look(struct mt_thread *t, uint64_t low, uint64_t bytes)
     if (!mt_touch_watches(low, bytes)) {
         return;
     }
-    struct log log = { t, mt_clock_stamp(t, low) };
+    struct log log = { t, mt_clock_stamp(t) };
     if (!mt_spinlock_lock(&g_touch.lock)) {
         return;
     }
@@ -306,7 +307,7 @@ void mt_touch_emptied(struct mt_thread *t, uint64_t low, uint64_t bytes)
     if (!mt_touch_watches(low, bytes)) {
         return;
     }
-    uint64_t clock = mt_clock_stamp(t, low);
+    uint64_t clock = mt_clock_stamp(t);
     uint32_t at = 0;
     if (!mt_spinlock_lock(&g_touch.lock)) {
         return;

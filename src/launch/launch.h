@@ -9,6 +9,8 @@
 #ifndef MT_LAUNCH_LAUNCH_H
 #define MT_LAUNCH_LAUNCH_H
 
+#include "base/tick.h"
+#include "base/tsc.h"
 #include "launch/helper.h"
 #include "util/error.h"
 #include "util/tracepath.h"
@@ -37,11 +39,11 @@ struct mt_run_options {
     bool pack;
 };
 
-/* The clock page shared with the agent; its words are in wire/config.h. */
-enum { MT_TICK_BYTES = 4096 };
-
+/* The clock page shared with the agent (base/tick.h), in a file. */
 struct mt_tick {
     uint64_t *words; /* NULL: not open */
+    struct mt_tsc_moment first; /* where the line of this run's time begins; ticks 0: the counter is no clock here */
+    struct mt_tsc_line line;
     int fd;          /* held with an exclusive flock: a tick file that can be locked is a dead tool's */
     char path[PATH_MAX];
 };
@@ -75,9 +77,13 @@ mt_status mt_run_prepare(struct mt_run *run, char **operands, int count, int *re
 mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err) MT_CHECKED;
 void mt_run_release(struct mt_run *run);
 
-/* Creates the tick file in /dev/shm, else in fallback_folder. */
+/* Takes the first look at the clocks: the longer before mt_tick_open, the better. */
+void mt_tick_begin(struct mt_tick *tick);
+/* Creates the tick file in /dev/shm, else in fallback_folder; the time of the run is settled then. */
 mt_status mt_tick_open(struct mt_tick *tick, const char *fallback_folder, struct mt_error *err) MT_CHECKED;
 void mt_tick_close(struct mt_tick *tick);
+/* Tells the programs what time it is. */
+void mt_tick_now(struct mt_tick *tick);
 /* Keeps the clock, passes signals on, enforces --duration; returns when the program has ended. */
 mt_status mt_run_wait(struct mt_run *run, struct mt_error *err) MT_CHECKED;
 

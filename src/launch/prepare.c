@@ -126,6 +126,7 @@ static mt_status choose_output(struct mt_run *run, struct mt_error *err)
 
 mt_status mt_run_prepare(struct mt_run *run, char **operands, int count, int *ret_code, struct mt_error *err)
 {
+    mt_tick_begin(&run->tick);
     mt_status status = choose_program(run, operands, count, err);
     if (status != MT_OK) {
         *ret_code = code_of(status);

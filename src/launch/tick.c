@@ -64,6 +64,23 @@ static int create_tick(struct mt_tick *tick, const char *folder)
     return fd;
 }
 
+void mt_tick_begin(struct mt_tick *tick)
+{
+    if (mt_os_tsc_is_allowed() && mt_tsc_is_a_clock()) {
+        tick->first = mt_tsc_now();
+    }
+}
+
+static void draw_line(struct mt_tick *tick)
+{
+    if (tick->first.ticks != 0) {
+        tick->line = mt_tsc_line_since(&tick->first);
+        tick->words[MT_TICK_LINE_TICKS] = tick->line.origin.ticks;
+        tick->words[MT_TICK_LINE_NS] = tick->line.origin.ns;
+        tick->words[MT_TICK_LINE_SCALE] = tick->line.scale;
+    }
+}
+
 mt_status mt_tick_open(struct mt_tick *tick, const char *fallback_folder, struct mt_error *err)
 {
     remove_stale();
@@ -83,9 +100,16 @@ mt_status mt_tick_open(struct mt_tick *tick, const char *fallback_folder, struct
     }
     tick->words = words;
     tick->fd = fd;
-    mt_store_relaxed(&tick->words[MT_TICK_CLOCK], mt_os_monotonic_ns());
     mt_store_relaxed(&tick->words[MT_TICK_TOOL_PID], (uint64_t)getpid());
+    draw_line(tick);
+    mt_tick_now(tick);
     return MT_OK;
+}
+
+void mt_tick_now(struct mt_tick *tick)
+{
+    uint64_t now = tick->line.scale != 0 ? mt_tsc_to_ns(&tick->line, mt_tsc_read()) : mt_os_monotonic_ns();
+    mt_store_relaxed(&tick->words[MT_TICK_CLOCK], now & ~(uint64_t)7);
 }
 
 void mt_tick_close(struct mt_tick *tick)

@@ -16,8 +16,6 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-static const uint64_t TICK_NS = 4000000;
-
 static bool has_ended(struct mt_run *run, mt_status *ret_status, struct mt_error *err)
 {
     struct rusage usage;
@@ -41,7 +39,7 @@ static bool has_ended(struct mt_run *run, mt_status *ret_status, struct mt_error
 static void tick_once(struct mt_run *run, uint64_t now, uint64_t stop_at)
 {
     mt_runfiles_find(run);
-    mt_store_relaxed(&run->tick.words[MT_TICK_CLOCK], now);
+    mt_tick_now(&run->tick);
     if (now >= stop_at) {
         mt_store_release(&run->tick.words[MT_TICK_STOP], (uint64_t)1);
     }
@@ -59,7 +57,8 @@ mt_status mt_run_wait(struct mt_run *run, struct mt_error *err)
         now = mt_os_monotonic_ns();
         tick_once(run, now, stop_at);
         mt_helper_serve(&run->helper, &place);
-        next = next + TICK_NS > now ? next + TICK_NS : now + TICK_NS; /* after a suspend: no burst of old ticks */
+        next += MT_TICK_PERIOD_NS;
+        next = next > now ? next : now + MT_TICK_PERIOD_NS; /* after a suspend: no burst of old ticks */
         if (mt_signals_take(next, &info)) {
             mt_signals_pass_on(run, &info);
             next = mt_os_monotonic_ns();

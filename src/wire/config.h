@@ -29,13 +29,6 @@ enum mt_engine_mode {
         MT_MODE__COUNT
 };
 
-/* Words of the clock page the tool keeps (u64 each). */
-enum mt_tick_word {
-    MT_TICK_CLOCK = 0,    /* CLOCK_MONOTONIC ns; writer: the tool, every 4 ms */
-    MT_TICK_STOP = 1,     /* 1: stop recording; writer: the tool */
-    MT_TICK_TOOL_PID = 2, /* writer: the tool, once */
-};
-
 struct mt_config {
 #define MT_CONFIG_MEMBER_PATH(member) char member[MT_CONFIG_PATH_BYTES];
 #define MT_CONFIG_MEMBER_NUMBER(member) uint64_t member;

@@ -3,6 +3,7 @@
 #include "harness.h"
 #include "made_up.h"
 
+#include "heap/clock.h"
 #include "heap/meta.h"
 #include "heap/thread.h"
 #include "model/cursor.h"
@@ -260,7 +261,7 @@ static MT_NOINLINE void jump_out_of_a_record(void)
 {
     struct mt_thread *t = t_mt.thread;
     assert_true(mt_section_begins(t));
-    mt_encode_tag(&t->journal.encoder, MT_EVENT_ALLOC, MT_ALLOCATOR_MALLOC, mt_clock_stamp(t, 0x3000));
+    mt_encode_tag(&t->journal.encoder, MT_EVENT_ALLOC, MT_ALLOCATOR_MALLOC, mt_clock_stamp(t));
     mt_encode_addr(&t->journal.encoder, 0x3000);
     jump();
 }

@@ -1,0 +1,238 @@
+/* Unit tests of the clocks of events: ticks, what becomes of them when nobody keeps them, and the order of threads. */
+#include "harness.h"
+
+#include "base/os.h"
+#include "heap/clock.h"
+
+#include <pthread.h>
+
+enum { FAR_NS = 1000 * 1000 * 1000, UNIT = 1 << MT_CLOCK_SHIFT };
+
+static uint64_t g_page[8];
+static struct mt_thread g_threads[2]; /* zero, as a new block is */
+static struct mt_trace_header g_header;
+static uint64_t g_chores;
+
+static void count_chores(uint64_t clock)
+{
+    (void)clock;
+    g_chores++;
+}
+
+/* A page whose tick is that far from now; ahead: it never looks old, whatever the scheduler does. */
+static void start_at(int64_t from_now_ns)
+{
+    g_page[MT_TICK_CLOCK] = (mt_os_monotonic_ns() + (uint64_t)from_now_ns) / UNIT * UNIT;
+    mt_clock_prepare(g_page, false);
+    mt_clock_start(&g_header, count_chores);
+}
+
+static bool counter_is_a_clock(void)
+{
+    return mt_os_tsc_is_allowed() && mt_tsc_is_a_clock();
+}
+
+static void draw_line_on_page(void)
+{
+    struct mt_tsc_moment first = mt_tsc_now();
+    struct mt_tsc_line line = mt_tsc_line_since(&first);
+    g_page[MT_TICK_LINE_TICKS] = line.origin.ticks;
+    g_page[MT_TICK_LINE_NS] = line.origin.ns;
+    g_page[MT_TICK_LINE_SCALE] = line.scale;
+}
+
+static void test_events_are_counted_between_ticks(void **state)
+{
+    (void)state;
+    start_at(FAR_NS);
+    assert_int_equal(g_header.clock_kind, MT_CLOCK_TICK);
+    assert_int_equal(g_header.clock_shift, MT_CLOCK_SHIFT);
+    uint64_t tick = g_page[MT_TICK_CLOCK];
+    for (uint64_t i = 0; i < 1000; i++) {
+        assert_int_equal(mt_clock_stamp(&g_threads[0]), tick + i);
+    }
+    g_page[MT_TICK_CLOCK] = tick + 4000000;
+    assert_int_equal(mt_clock_stamp(&g_threads[0]), tick + 4000000);
+    assert_int_equal(mt_clock_stamp(&g_threads[0]), tick + 4000001);
+}
+
+static void test_chores_are_done_now_and_then(void **state)
+{
+    (void)state;
+    start_at(FAR_NS);
+    for (int i = 0; i < 1000; i++) {
+        (void)mt_clock_stamp(&g_threads[0]);
+    }
+    assert_int_equal(g_chores, 1);
+    g_page[MT_TICK_CLOCK] += 60 * 1000 * 1000;
+    (void)mt_clock_stamp(&g_threads[0]);
+    (void)mt_clock_stamp(&g_threads[0]);
+    assert_int_equal(g_chores, 2);
+}
+
+static void test_time_goes_on_when_the_tick_stands_still(void **state)
+{
+    (void)state;
+    start_at(-FAR_NS);
+    uint64_t last = 0;
+    for (int i = 0; i < 100; i++) {
+        uint64_t now = mt_os_monotonic_coarse_ns();
+        uint64_t clock = mt_clock_stamp(&g_threads[0]);
+        assert_true(clock > last && clock + UNIT > now);
+        last = clock;
+    }
+}
+
+static void test_a_tick_that_comes_back_is_followed_again(void **state)
+{
+    (void)state;
+    start_at(-FAR_NS);
+    (void)mt_clock_stamp(&g_threads[0]);
+    g_page[MT_TICK_CLOCK] = (mt_os_monotonic_ns() + FAR_NS) / UNIT * UNIT;
+    assert_int_equal(mt_clock_stamp(&g_threads[0]), g_page[MT_TICK_CLOCK]);
+    assert_int_equal(mt_clock_stamp(&g_threads[0]), g_page[MT_TICK_CLOCK] + 1);
+}
+
+static void test_order_begins_behind_everything_so_far(void **state)
+{
+    (void)state;
+    if (counter_is_a_clock()) {
+        draw_line_on_page();
+    }
+    start_at(FAR_NS);
+    uint64_t latest = mt_clock_stamp(&g_threads[0]) + 1000;
+    assert_false(mt_clock_is_ordered());
+    mt_clock_begin_order(latest);
+    assert_true(mt_clock_is_ordered());
+    assert_int_equal(g_header.clock_kind, counter_is_a_clock() ? MT_CLOCK_TSC : MT_CLOCK_COUNTER);
+    uint64_t last = latest;
+    for (int i = 0; i < 1000; i++) {
+        uint64_t clock = mt_clock_stamp(&g_threads[i % 2]);
+        assert_true(clock > latest);
+        assert_true(clock + UNIT > last); /* two stamps of different threads, and here no handover lies between */
+        last = clock;
+    }
+    assert_true(mt_clock_now() + UNIT > last);
+}
+
+static void test_a_counter_that_becomes_forbidden_is_left_without_a_step_back(void **state)
+{
+    (void)state;
+    if (counter_is_a_clock()) {
+        draw_line_on_page();
+    }
+    start_at(0);
+    mt_clock_begin_order(mt_clock_stamp(&g_threads[0]));
+    uint64_t last = mt_clock_stamp(&g_threads[0]);
+    mt_clock_forbid_tsc();
+    assert_int_equal(g_header.clock_kind, MT_CLOCK_COUNTER);
+    for (int i = 0; i < 1000; i++) {
+        uint64_t clock = mt_clock_stamp(&g_threads[i % 2]);
+        assert_true(clock > last && clock % UNIT == 0);
+        last = clock;
+    }
+}
+
+static void test_what_is_forbidden_at_the_start_is_never_read(void **state)
+{
+    (void)state;
+    mt_clock_forbid_tsc();
+    start_at(0);
+    mt_clock_begin_order(mt_clock_stamp(&g_threads[0]));
+    assert_int_equal(g_header.clock_kind, MT_CLOCK_COUNTER);
+}
+
+static void test_without_a_tool_the_line_is_drawn_when_it_is_needed(void **state)
+{
+    (void)state;
+    mt_clock_prepare(NULL, false);
+    mt_clock_start(&g_header, count_chores);
+    uint64_t clock = mt_clock_stamp(&g_threads[0]);
+    assert_true(clock + UNIT > mt_os_monotonic_coarse_ns() - FAR_NS);
+    mt_clock_begin_order(clock);
+    assert_int_equal(g_header.clock_kind, counter_is_a_clock() ? MT_CLOCK_TSC : MT_CLOCK_COUNTER);
+    assert_true(mt_clock_stamp(&g_threads[1]) > clock);
+}
+
+static void test_a_fork_child_begins_with_one_thread(void **state)
+{
+    (void)state;
+    start_at(FAR_NS);
+    mt_clock_begin_order(mt_clock_stamp(&g_threads[0]));
+    mt_clock_after_fork();
+    assert_false(mt_clock_is_ordered());
+}
+
+/* ---- two threads ---------------------------------------------------------------------------------------------------- */
+
+enum { TURNS = 20000, SPINS = 1000 };
+static int g_turn;
+static uint64_t g_stamps[2][TURNS];
+
+static void *take_turns(void *argument)
+{
+    int self = *(int *)argument;
+    for (int i = 0; i < TURNS; i++) {
+        for (int spins = 0; mt_load_acquire(&g_turn) != self; spins++) {
+            if (spins == SPINS) {
+                mt_os_yield();
+                spins = 0;
+            }
+        }
+        g_stamps[self][i] = mt_clock_stamp(&g_threads[self]);
+        mt_store_release(&g_turn, 1 - self);
+    }
+    return NULL;
+}
+
+static void check_turns(void)
+{
+    pthread_t threads[2];
+    int selves[2] = { 0, 1 };
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, take_turns, &selves[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    for (int i = 0; i < TURNS; i++) {
+        assert_true(g_stamps[0][i] < g_stamps[1][i]);
+        assert_true(i == 0 || g_stamps[1][i - 1] < g_stamps[0][i]);
+    }
+}
+
+static void test_turns_are_in_order_by_the_time_stamp_counter(void **state)
+{
+    (void)state;
+    if (!counter_is_a_clock()) {
+        skip(); /* the kernel of this machine keeps time by another clock */
+    }
+    draw_line_on_page();
+    start_at(0);
+    mt_clock_begin_order(mt_clock_stamp(&g_threads[0]));
+    check_turns();
+}
+
+static void test_turns_are_in_order_by_the_shared_counter(void **state)
+{
+    (void)state;
+    mt_clock_forbid_tsc();
+    start_at(0);
+    mt_clock_begin_order(mt_clock_stamp(&g_threads[0]));
+    check_turns();
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_events_are_counted_between_ticks),
+    cmocka_unit_test(test_chores_are_done_now_and_then),
+    cmocka_unit_test(test_time_goes_on_when_the_tick_stands_still),
+    cmocka_unit_test(test_a_tick_that_comes_back_is_followed_again),
+    cmocka_unit_test(test_order_begins_behind_everything_so_far),
+    cmocka_unit_test(test_a_counter_that_becomes_forbidden_is_left_without_a_step_back),
+    cmocka_unit_test(test_what_is_forbidden_at_the_start_is_never_read),
+    cmocka_unit_test(test_without_a_tool_the_line_is_drawn_when_it_is_needed),
+    cmocka_unit_test(test_a_fork_child_begins_with_one_thread),
+    cmocka_unit_test(test_turns_are_in_order_by_the_time_stamp_counter),
+    cmocka_unit_test(test_turns_are_in_order_by_the_shared_counter),
+};
+MT_TEST_MAIN(tests)
