@@ -15,7 +15,7 @@ SERVER_PACKAGES := nginx-light apache2-utils postgresql redis-server redis-tools
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-peers test-servers check asan tsan ubsan fuzz \
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-servers check asan tsan ubsan fuzz \
     stress cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
@@ -70,6 +70,10 @@ test-python: $(BUILD)/.tests-configured $(VENV)/.ready ## The Python package und
 	@$(NINJA) -C $(BUILD) memtap_package
 	@MEMTAP_WHEEL=$$(tools/wheel $(BUILD)/dist 2>$(BUILD)/wheel.log) || { tail -n 40 $(BUILD)/wheel.log; exit 1; }; \
 	    MEMTAP_WHEEL=$$MEMTAP_WHEEL tools/python-lane $(BUILD) $(JOBS)
+
+test-order: $(BUILD)/.tests-configured $(VENV)/.ready ## 1,000 random programs of threads: the peak of each against its own books (minutes)
+	@$(NINJA) -C $(BUILD)
+	@MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python tests/orders.py 1000
 
 test-peers: $(BUILD)/.tests-configured $(VENV)/.ready ## What memray's and heaptrack's own tests ask, asked of memtap; writes tests/peers/TABLE.md
 	@$(NINJA) -C $(BUILD) memtap_package
