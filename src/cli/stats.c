@@ -9,8 +9,8 @@ static const struct mt_command_doc doc = {
     .synopsis = "memtap stats [OPTIONS] FILE…",
     .description =
         "Totals, peak, leaks, temporary allocations, sizes and allocators. -f json is one object with at least pid, "
-        "command, "
-        "mode, rate_bytes, duration_s, allocations, deallocations, total_allocated_bytes, peak_bytes, peak_time_s, "
+        "command, mode, rate_bytes, duration_s, clock, clock_resolution_ns, "
+        "allocations, deallocations, total_allocated_bytes, peak_bytes, peak_time_s, "
         "leaked_bytes, leaked_allocations, temporary_allocations, threads, rss_peak_bytes, dropped_events, "
         "truncated_stacks, size_histogram[], by_allocator{}; in sample mode estimates have NAME_ci95 beside them.\n"
         "Several FILEs are added up: their peaks too, though they may have been at different times.",

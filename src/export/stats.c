@@ -152,6 +152,8 @@ static void put_identity(struct mt_json *json, const struct mt_report *report, c
     mt_json_put_u64(json, "rate_bytes", f->root->rate_bytes);
     mt_json_put_double(json, "start_time_s", (double)f->root->start_realtime_ns / 1e9);
     mt_json_put_double(json, "duration_s", (double)f->totals->duration_ns / 1e9);
+    mt_json_put_text(json, "clock", mt_trace_clock_word(f->root));
+    mt_json_put_u64(json, "clock_resolution_ns", f->root->clock_resolution_ns);
     mt_json_put_u64(json, "processes", report->set->count);
     mt_json_put_text(json, "python_version", mt_trace_note(mt_report_root(report->set), "python.version"));
     put_exit(json, f->root);
@@ -285,6 +287,8 @@ static void write_identity_lines(struct mt_out *out, const struct mt_report *rep
         mt_out_print(out, ", a sample every %s", mt_human_bytes((double)f->root->rate_bytes).text);
     }
     mt_out_print(out, "\n%-22s %s\n", "duration", mt_human_duration(f->totals->duration_ns).text);
+    mt_out_print(out, "%-22s %s, to %s\n", "clock", mt_trace_clock_word(f->root),
+                 mt_human_duration(f->root->clock_resolution_ns).text);
     mt_out_print(out, "%-22s %zu, %s thread%s\n", "processes", report->set->count,
                  mt_human_count((double)f->threads).text, f->threads == 1 ? "" : "s");
     line(out, "largest RSS", f->rss_peak_bytes > 0 ? mt_human_bytes((double)f->rss_peak_bytes).text : "unknown");
@@ -419,6 +423,7 @@ static void write_csv(struct mt_out *out, const struct facts *f)
     csv_pair(out, "mode", mt_report_mode(f->root));
     csv_number(out, "rate_bytes", f->root->rate_bytes);
     mt_out_print(out, "duration_s,%.9f\r\n", (double)f->totals->duration_ns / 1e9);
+    csv_pair(out, "clock", mt_trace_clock_word(f->root));
     csv_number(out, "allocations", heap[MT_MEASURE_TOTAL].count);
     csv_number(out, "deallocations", f->totals->deallocations);
     csv_number(out, "total_allocated_bytes", heap[MT_MEASURE_TOTAL].bytes);

@@ -50,6 +50,8 @@ static void fill_info(struct mt_trace *t, const char *path)
         .start_realtime_ns = h->start_realtime_ns,
         .start_clock = h->start_clock,
         .rate_bytes = h->rate_bytes,
+        .clock_kind = (enum mt_clock_kind)h->clock_kind,
+        .clock_resolution_ns = h->clock_kind == MT_CLOCK_TSC ? (uint64_t)1 << h->clock_shift : h->clock_tick_ns,
         .python_version = h->python_version,
         .exit_known = h->tool_exit_status != 0,
         .exit_status = (int)(h->tool_exit_status != 0 ? h->tool_exit_status - 1 : 0),
@@ -305,4 +307,15 @@ const char *mt_trace_note(const struct mt_trace *trace, const char *key)
         }
     }
     return NULL;
+}
+
+const char *mt_trace_clock_word(const struct mt_trace_info *info)
+{
+    static const char *const words[] = {
+        [MT_CLOCK_UNKNOWN] = "unknown",
+        [MT_CLOCK_TICK] = "tick",
+        [MT_CLOCK_TSC] = "tsc",
+        [MT_CLOCK_COUNTER] = "counter",
+    };
+    return (size_t)info->clock_kind < MT_COUNTOF(words) ? words[info->clock_kind] : words[MT_CLOCK_UNKNOWN];
 }

@@ -31,6 +31,8 @@ struct mt_trace_info {
     uint64_t start_clock;
     uint64_t duration_ns;     /* end - start; last clock seen in a block header while recording or killed */
     uint64_t rate_bytes;      /* at the start; 0 exact */
+    enum mt_clock_kind clock_kind;
+    uint64_t clock_resolution_ns; /* of the times that such clocks give, 0 unknown */
     uint32_t python_version;  /* PY_VERSION_HEX, 0 not Python */
     bool exit_known;          /* exit_status is a wait status */
     int exit_status;
@@ -120,6 +122,8 @@ const struct mt_trace_info *mt_trace_info(const struct mt_trace *trace);
 const struct mt_trace_completeness *mt_trace_completeness(const struct mt_trace *trace);
 const struct mt_reader *mt_trace_reader(const struct mt_trace *trace);
 
+/* What orders the events of its threads: "tick" (there was one), "tsc", "counter"; "unknown" in older traces. */
+const char *mt_trace_clock_word(const struct mt_trace_info *info);
 /* Is the trace's process alive and its clock ours, so that more may be written? now: CLOCK_MONOTONIC. */
 bool mt_trace_is_live(const struct mt_trace_info *info, uint64_t now);
 

@@ -13,3 +13,10 @@ def test_peaks_of_random_programs_of_threads(options, tmp_path):
 
 def test_peaks_of_random_programs_of_python_threads(any_python, tmp_path):
     assert orders.failures(orders.python_programs(any_python, 10, orders.SEED), tmp_path) == []
+
+
+def test_stats_say_what_orders_the_events(record, target):
+    alone = record(target("empty"), name="alone.mtap").stats
+    assert (alone["clock"], alone["clock_resolution_ns"]) == ("tick", 4_000_000)
+    threaded = record(target("threads"), 4, 10).stats
+    assert (threaded["clock"], threaded["clock_resolution_ns"]) in (("tsc", 8), ("counter", 4_000_000))

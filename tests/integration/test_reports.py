@@ -6,7 +6,7 @@ import pytest
 import tracereplay
 from conftest import frame_function, memtap, memtap_json
 
-STATS = """pid command mode rate_bytes duration_s allocations deallocations total_allocated_bytes peak_bytes peak_time_s
+STATS = """pid command mode rate_bytes duration_s clock clock_resolution_ns allocations deallocations total_allocated_bytes peak_bytes peak_time_s
 leaked_bytes leaked_allocations temporary_allocations threads rss_peak_bytes dropped_events truncated_stacks
 size_histogram by_allocator""".split()
 
