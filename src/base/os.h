@@ -120,6 +120,8 @@ uint64_t mt_os_monotonic_coarse_ns(void); /* CLOCK_MONOTONIC_COARSE, 1-4 ms step
 uint64_t mt_os_realtime_ns(void);
 /* May the calling thread read the time stamp counter, or does that fault (prctl PR_SET_TSC, strict seccomp)? */
 bool mt_os_tsc_is_allowed(void);
+/* From here on clocks are read without it: precise ones by a system call. */
+void mt_os_avoid_tsc(void);
 int mt_os_pid(void);
 int mt_os_tid(void);
 /* The process has no thread but the calling one, also none made by clone alone; false when that cannot be known. */

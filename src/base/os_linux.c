@@ -168,9 +168,24 @@ static uint64_t clock_ns(clockid_t id)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+static bool g_avoid_tsc; /* the vDSO reads the counter for precise clocks */
+
+static uint64_t precise_ns(clockid_t id, clockid_t coarse)
+{
+    if (mt_os_is_restricted()) {
+        return clock_ns(coarse); /* never a system call */
+    }
+    if (MT_LIKELY(!mt_load_relaxed(&g_avoid_tsc))) {
+        return clock_ns(id);
+    }
+    struct timespec now = { 0, 0 };
+    (void)clock_by_system_call(id, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 uint64_t mt_os_monotonic_ns(void)
 {
-    return clock_ns(mt_os_is_restricted() ? CLOCK_MONOTONIC_COARSE : CLOCK_MONOTONIC);
+    return precise_ns(CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE);
 }
 
 uint64_t mt_os_monotonic_coarse_ns(void)
@@ -180,14 +195,22 @@ uint64_t mt_os_monotonic_coarse_ns(void)
 
 uint64_t mt_os_realtime_ns(void)
 {
-    return clock_ns(CLOCK_REALTIME);
+    return precise_ns(CLOCK_REALTIME, CLOCK_REALTIME_COARSE);
 }
 
 bool mt_os_tsc_is_allowed(void)
 {
     int state = PR_TSC_ENABLE;
+    if (mt_os_is_restricted()) {
+        return !mt_load_relaxed(&g_avoid_tsc); /* as far as we were told */
+    }
     (void)mt_raw4(SYS_prctl, PR_GET_TSC, (long)&state, 0, 0);
     return state != PR_TSC_SIGSEGV;
+}
+
+void mt_os_avoid_tsc(void)
+{
+    mt_store_relaxed(&g_avoid_tsc, true);
 }
 
 int mt_os_pid(void)

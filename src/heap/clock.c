@@ -213,6 +213,7 @@ void mt_clock_forbid_tsc(void)
         publish_order(MT_ORDER_COUNTER);
     }
     mt_store_relaxed(&g_mt_clock.tsc_is_forbidden, true);
+    mt_os_avoid_tsc();
 }
 
 void mt_clock_after_fork(void)

@@ -245,6 +245,8 @@ void mt_engine_threads_begin(void);
  * recording in; after it, no system call is made that the filter might kill for. Context: [hook], guard set. */
 uint32_t mt_engine_filter_begin(const void *program);
 void mt_engine_filter_end(uint32_t place, bool installed);
+/* The program is about to forbid itself the time stamp counter: from here on nothing of ours reads it. Context: [hook]. */
+void mt_engine_forbid_tsc(void);
 /* The tool-visible end: marks the header, keeps recording late frees. atexit. */
 void mt_engine_exit_seen(void);
 /* The process ends without exit handlers (_exit): notes when, so that what it holds is known to be held until then. Leaves

@@ -4,6 +4,7 @@
  * nothing changes. Where it does not, full slots stay where they are and the next ones come from a reserve; when that is used
  * up the recording ends, and the trace says why. The calls themselves are held back in base/os_filter.c.
  */
+#include "heap/clock.h"
 #include "heap/thread.h"
 
 enum { RESERVE_SLOTS = 48 }; /* 3 MiB: half a million events */
@@ -14,6 +15,11 @@ uint32_t mt_engine_filter_begin(const void *program)
         mt_slot_reserve(RESERVE_SLOTS);
     }
     return mt_os_filter_add(program);
+}
+
+void mt_engine_forbid_tsc(void)
+{
+    mt_clock_forbid_tsc();
 }
 
 void mt_engine_filter_end(uint32_t place, bool installed)

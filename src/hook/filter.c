@@ -15,6 +15,9 @@ struct filter_call {
 static uint32_t begin(const struct filter_call *call)
 {
     mt_engine_enter();
+    if (call->strict) {
+        mt_engine_forbid_tsc(); /* the kernel does */
+    }
     return mt_engine_filter_begin(call->strict ? NULL : call->program);
 }
 
@@ -25,8 +28,14 @@ static void end(const struct filter_call *call, uint32_t place, long result)
     mt_engine_leave();
 }
 
-static struct filter_call of_prctl(long mode, long program)
+static struct filter_call of_prctl(int option, long mode, long program)
 {
+    if (option == PR_SET_TSC) {
+        if (mode == PR_TSC_SIGSEGV) {
+            mt_engine_forbid_tsc();
+        }
+        return (struct filter_call){ 0 };
+    }
     return (struct filter_call){ .strict = mode == SECCOMP_MODE_STRICT,
                                  .filter = mode == SECCOMP_MODE_FILTER,
                                  .program = (const void *)program };
@@ -35,7 +44,7 @@ static struct filter_call of_prctl(long mode, long program)
 static struct filter_call of_call(long number, long a, long b, long c)
 {
     if (number != SYS_seccomp) {
-        return of_prctl(b, c);
+        return of_prctl((int)a, b, c);
     }
     return (struct filter_call){ .strict = a == SECCOMP_SET_MODE_STRICT,
                                  .filter = a == SECCOMP_SET_MODE_FILTER,
@@ -45,7 +54,7 @@ static struct filter_call of_call(long number, long a, long b, long c)
 
 int mt_filter_prctl(int option, long a, long b, long c, long d, const struct mt_originals *real)
 {
-    struct filter_call call = of_prctl(a, b);
+    struct filter_call call = of_prctl(option, a, b);
     if (!call.strict && !call.filter) {
         return real->prctl(option, a, b, c, d);
     }

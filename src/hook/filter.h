@@ -1,6 +1,7 @@
-/* filter.h: hooks of prctl and syscall: a program that restricts its own system calls (seccomp).
+/* filter.h: hooks of prctl and syscall: a program that restricts its own system calls (seccomp), or takes away its right to read
+ * the time stamp counter.
  *
- * Decides: which of these calls install a filter; everything else is passed on by one comparison and a jump. The engine hears
+ * Decides: which calls do that; everything else is passed on by one or two comparisons and a jump. The engine hears
  * of it before and after (heap/restrict.c). A program that makes the raw call itself is not seen. Context: [hook].
  */
 #ifndef MT_HOOK_FILTER_H
@@ -13,12 +14,12 @@
 
 MT_INLINE bool mt_filter_is_prctl(int option)
 {
-    return MT_UNLIKELY(option == PR_SET_SECCOMP);
+    return MT_UNLIKELY(option == PR_SET_SECCOMP || option == PR_SET_TSC);
 }
 
 MT_INLINE bool mt_filter_is_call(long number, long first)
 {
-    return MT_UNLIKELY(number == SYS_seccomp || (number == SYS_prctl && (int)first == PR_SET_SECCOMP));
+    return MT_UNLIKELY(number == SYS_seccomp || (number == SYS_prctl && mt_filter_is_prctl((int)first)));
 }
 
 MT_COLD int mt_filter_prctl(int option, long a, long b, long c, long d, const struct mt_originals *real);

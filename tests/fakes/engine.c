@@ -328,6 +328,10 @@ uint32_t mt_engine_filter_begin(const void *program)
     return 0;
 }
 
+void mt_engine_forbid_tsc(void)
+{
+}
+
 void mt_engine_filter_end(uint32_t place, bool installed)
 {
     (void)place;

@@ -15,6 +15,12 @@ def test_peaks_of_random_programs_of_python_threads(any_python, tmp_path):
     assert orders.failures(orders.python_programs(any_python, 10, orders.SEED), tmp_path) == []
 
 
+def test_a_program_that_forbids_itself_the_counter(tmp_path):
+    for command in orders.c_programs(10, orders.SEED + 1):
+        assert orders.failure([*command, "no-tsc"], tmp_path, []) is None
+    assert orders.said("stats", tmp_path / "order.mtap").split("clock")[1].split()[0] == "counter,"
+
+
 def test_stats_say_what_orders_the_events(record, target):
     alone = record(target("empty"), name="alone.mtap").stats
     assert (alone["clock"], alone["clock_resolution_ns"]) == ("tick", 4_000_000)

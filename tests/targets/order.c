@@ -1,9 +1,10 @@
 /* order.c: threads that hand blocks over by everything that threads can hand over by, and keep the books of it.
  *
- * Usage: order SEED ROUNDS THREADS. A round is one of two. In turns: one thread at a time has the baton, takes and gives
+ * Usage: order SEED ROUNDS THREADS [no-tsc]. A round is one of two. In turns: one thread at a time has the baton, takes and gives
  * back blocks, whoever took them, and passes the baton on to another. All at once: every thread takes blocks, or every
  * thread gives some back, and nobody goes on before all are done. In both the order of what counts is known: the largest
  * sum that was ever alive is right whatever the scheduler does. Prints `TRUTH PEAK ALLOCATIONS FREES`.
+ * With no-tsc the threads take away their right to read the time stamp counter, one after another in the middle of the game.
  * Sizes are multiples of UNIT, which all that libc allocates for threads stays below: the peak of the process, cut to whole
  * units, is that of the blocks.
  */
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -44,6 +46,7 @@ struct place {
 static struct place g_places[THREADS_MAX];
 static unsigned g_threads;
 static uint64_t g_rounds; /* left */
+static uint64_t g_without_tsc = UINT64_MAX; /* rounds before the end from which on each player forbids it to itself */
 static bool g_done;
 
 /* The books: only the thread with the baton, or one behind the last barrier, touches them. */
@@ -456,6 +459,12 @@ static void all_at_once(unsigned self)
 
 /* ---- threads -------------------------------------------------------------------------------------------------------- */
 
+/* Only of the calling thread, and of those it makes. */
+static void forbid_tsc(void)
+{
+    check(prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0) == 0, "PR_SET_TSC");
+}
+
 /* With the baton in hand: a round, and on to another thread. */
 static void play(unsigned self)
 {
@@ -463,6 +472,10 @@ static void play(unsigned self)
         g_done = true;
     } else {
         g_rounds--;
+        if (g_rounds == g_without_tsc) {
+            forbid_tsc();
+            g_without_tsc -= g_without_tsc > 0 ? 1 : 0;
+        }
         if (pick(8) == 0) {
             all_at_once(self);
         } else {
@@ -498,10 +511,11 @@ static void *live(void *argument)
 
 int main(int argc, char **argv)
 {
-    check(argc == 4, "usage: order SEED ROUNDS THREADS");
+    check(argc == 4 || argc == 5, "usage: order SEED ROUNDS THREADS");
     g_random = strtoull(argv[1], NULL, 10) * 0x9E3779B97F4A7C15u + 1;
     g_rounds = strtoull(argv[2], NULL, 10);
     g_threads = (unsigned)strtoul(argv[3], NULL, 10);
+    g_without_tsc = argc == 5 ? g_rounds / 2 : UINT64_MAX;
     check(g_threads >= 2 && g_threads <= THREADS_MAX, "2 to 8 threads");
     pthread_barrier_init(&g_all.barrier, NULL, g_threads);
     sem_init(&g_all.semaphore, 0, 0);
