@@ -21,6 +21,22 @@ static bool drop_first_preload(char *variable)
     return true;
 }
 
+/* ASAN_OPTIONS=others:ours becomes ASAN_OPTIONS=others; false: nothing is left of the variable. */
+static bool drop_last_asan_option(char *variable)
+{
+    static const char ours[] = MT_CONFIG_ASAN_OPTION;
+    size_t length = strlen(variable);
+    char *last = variable + length - (sizeof ours - 1);
+    if (length < sizeof "ASAN_OPTIONS=" - 1 + sizeof ours - 1 || strcmp(last, ours) != 0) {
+        return true;
+    }
+    if (last[-1] == ':') {
+        last[-1] = '\0';
+        return true;
+    }
+    return false;
+}
+
 void mt_agent_config_hide(char **envp)
 {
     char **to = envp;
@@ -28,6 +44,8 @@ void mt_agent_config_hide(char **envp)
         bool keep = strncmp(*envp, MT_CONFIG_PREFIX, sizeof MT_CONFIG_PREFIX - 1) != 0;
         if (strncmp(*envp, "LD_PRELOAD=", 11) == 0) {
             keep = drop_first_preload(*envp);
+        } else if (strncmp(*envp, "ASAN_OPTIONS=", 13) == 0) {
+            keep = drop_last_asan_option(*envp);
         }
         if (keep) {
             *to++ = *envp;

@@ -20,7 +20,8 @@ struct mt_agent_config {
 
 /* Reads the variables; unknown values mean the default. envp: NULL-terminated NAME=VALUE strings. */
 void mt_agent_config_read(char *const *envp, struct mt_agent_config *ret);
-/* Takes the agent out of an environment, in place: its variables and its part of LD_PRELOAD (the first). */
+/* Takes the agent out of an environment, in place: its variables and its parts of LD_PRELOAD (the first)
+ * and ASAN_OPTIONS (the last). */
 void mt_agent_config_hide(char **envp);
 /* Path of a trace of this process: of the image that follows the n-th exec that was recorded. capacity at least
  * MT_CONFIG_PATH_BYTES + 64. */

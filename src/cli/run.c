@@ -63,7 +63,7 @@ static const struct mt_command_doc doc = {
         "FILE is one file for all processes of the run. Until the run ends the others lie in the folder FILE.d, which "
         "every command takes along when it is given FILE.",
     .notes =
-        "Cannot be recorded: statically linked, set-user-ID, 32-bit and musl programs; memtap says so when it happens. "
+        "Cannot be recorded: statically linked, set-user-ID, 32-bit and musl programs; they run as they are and memtap says so. "
         "A full disk stops the recording, never the program.\n"
         "MEMTAP_AGENT names another agent library.",
     .exit_codes = "the program's own\n"

@@ -18,7 +18,7 @@ static void add_variable(struct mt_environment *env, char *text)
 /* What is said anew to the program, and what is memtap's own affair. */
 static bool is_replaced(const char *variable)
 {
-    static const char *const others[] = { "LD_PRELOAD=", "MEMTAP_OWN_PYTHON=" };
+    static const char *const others[] = { "LD_PRELOAD=", "ASAN_OPTIONS=", "MEMTAP_OWN_PYTHON=" };
     for (size_t i = 0; i < MT_COUNTOF(others); i++) {
         if (strncmp(variable, others[i], strlen(others[i])) == 0) {
             return true;
@@ -32,6 +32,14 @@ static char *preload_variable(const char *agent)
     const char *old = getenv("LD_PRELOAD");
     return old != NULL && old[0] != '\0' ? mt_format("LD_PRELOAD=%s:%s", agent, old)
                                          : mt_format("LD_PRELOAD=%s", agent);
+}
+
+/* For every program: what is started by a script is not known here. Of an option given twice the last one counts. */
+static char *asan_variable(void)
+{
+    const char *old = getenv("ASAN_OPTIONS");
+    return old != NULL && old[0] != '\0' ? mt_format("ASAN_OPTIONS=%s:" MT_CONFIG_ASAN_OPTION, old)
+                                         : mt_strdup("ASAN_OPTIONS=" MT_CONFIG_ASAN_OPTION);
 }
 
 static char *setting(const struct mt_config *config, const struct mt_config_field *field)
@@ -52,11 +60,15 @@ static char *setting(const struct mt_config *config, const struct mt_config_fiel
 void mt_environment_build(const struct mt_run *run, struct mt_environment *env)
 {
     for (char **variable = environ; *variable != NULL; variable++) {
-        if (!is_replaced(*variable)) {
+        if (run->alone || !is_replaced(*variable)) {
             add_variable(env, mt_strdup(*variable));
         }
     }
+    if (run->alone) {
+        return;
+    }
     add_variable(env, preload_variable(run->agent));
+    add_variable(env, asan_variable());
 }
 
 /* run's options in the agent's words. */
@@ -79,6 +91,9 @@ static void configure(const struct mt_run *run, pid_t pid, struct mt_config *ret
 void mt_environment_add_settings(const struct mt_run *run, pid_t pid, struct mt_environment *env)
 {
     struct mt_config config;
+    if (run->alone) {
+        return;
+    }
     configure(run, pid, &config);
     for (size_t i = 0; i < MT_CONFIG__COUNT; i++) {
         add_variable(env, setting(&config, &mt_config_fields[i]));

@@ -54,6 +54,7 @@ struct mt_run {
     char **argv;      /* what it gets, NULL-terminated */
     const char *name; /* for the default output and messages */
     char *agent;
+    bool alone; /* its loader would refuse the agent, and so the program: it runs without, unrecorded */
     char *folder;          /* of the output, absolute */
     char output[PATH_MAX]; /* FILE: the trace of the first process, absolute; complete once started */
     char *others;          /* FILE.d: where the other processes write, malloc'ed; NULL until started */

@@ -124,6 +124,14 @@ static mt_status choose_output(struct mt_run *run, struct mt_error *err)
     return status == MT_OK ? try_to_write(run->folder, err) : status;
 }
 
+/* Other programs that cannot be recorded do not look at LD_PRELOAD; musl's loader ends when it cannot load what is there. */
+static bool refuses_agent(const char *program)
+{
+    struct mt_program_info info;
+    mt_program_examine(program, &info);
+    return info.kind == MT_PROGRAM_MUSL;
+}
+
 mt_status mt_run_prepare(struct mt_run *run, char **operands, int count, int *ret_code, struct mt_error *err)
 {
     mt_tick_begin(&run->tick);
@@ -132,6 +140,7 @@ mt_status mt_run_prepare(struct mt_run *run, char **operands, int count, int *re
         *ret_code = code_of(status);
         return status;
     }
+    run->alone = refuses_agent(run->program);
     *ret_code = MT_EXIT_USAGE;
     status = mt_agentfile_find(&run->agent, err);
     return status == MT_OK ? choose_output(run, err) : status;

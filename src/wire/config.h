@@ -13,6 +13,8 @@
 #define MT_CONFIG_PREFIX "MEMTAP_"
 #define MT_RATE_DEFAULT ((uint64_t)512 * 1024)
 #define MT_RATE_MAX ((uint64_t)1 << 50)
+/* AddressSanitizer's runtime refuses to start behind a preloaded library, and is recorded well there. */
+#define MT_CONFIG_ASAN_OPTION "verify_asan_link_order=0"
 enum { MT_CONFIG_PATH_BYTES = 4096 };
 
 /* How allocations become records. The numbers are those of include/memtap/agent.h. */

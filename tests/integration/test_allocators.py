@@ -44,3 +44,16 @@ def test_a_static_executable_runs_and_the_user_is_told(record, target):
     recording = record(target("linked_nothing_shared"), quiet=False, check=False)
     assert (recording.returncode, recording.stdout) == (alone.returncode, alone.stdout)
     assert b"static" in recording.stderr.lower()
+
+
+def test_a_program_under_address_sanitizer_is_recorded_and_unchanged(record, target):
+    alone = run([target("linked_asan")])
+    recording = record(target("linked_asan"), check=False)  # it leaks, which LeakSanitizer says at the end
+    assert (recording.stdout, recording.returncode) == (alone.stdout, alone.returncode)
+    recording.assert_truth()
+
+
+def test_a_program_under_address_sanitizer_that_a_script_starts_too(record, target):
+    recording = record("/bin/sh", "-c", f"{target('linked_asan')}; exit 7", check=False)
+    assert recording.returncode == 7
+    assert any(path.endswith("linked_asan") for trace in recording.traces for path in trace.command)

@@ -188,6 +188,21 @@ def test_python_files_modules_and_code_run_like_python_does(tmp_path, any_python
         assert taped.stdout == bare.stdout, form
 
 
+def test_a_musl_program_runs_unrecorded(tmp_path, tape):
+    """One whose loader has musl's name, and is glibc's: what counts is that it is not shown the agent."""
+    if shutil.which("gcc") is None:
+        pytest.skip("no gcc")
+    (tmp_path / "ld-musl-x86_64.so.1").symlink_to("/lib64/ld-linux-x86-64.so.2")
+    source = tmp_path / "m.c"
+    source.write_text('#include <stdio.h>\n#include <stdlib.h>\nint main(void) { printf("%s", getenv("LD_PRELOAD") ? "shown" : "alone"); '
+                      'return 4; }\n')
+    built = run(["gcc", f"-Wl,--dynamic-linker={tmp_path}/ld-musl-x86_64.so.1", "-o", tmp_path / "m", source])
+    assert built.returncode == 0, built.stderr.decode()
+    result = tape(tmp_path / "m")
+    assert (result.returncode, result.stdout) == (4, b"alone")
+    assert result.stderr.count(b"\n") == 1 and b"musl" in result.stderr
+
+
 def test_a_static_program_is_named_as_such(tmp_path, tape):
     if shutil.which("gcc") is None:
         pytest.skip("no gcc")

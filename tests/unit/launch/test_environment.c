@@ -77,6 +77,31 @@ static void test_the_agent_comes_before_what_is_preloaded_already(void **state)
     mt_environment_clear(&env);
 }
 
+static void test_address_sanitizer_starts_behind_the_agent(void **state)
+{
+    (void)state;
+    struct mt_run run = a_run();
+    struct mt_environment env = { 0 };
+    assert_int_equal(setenv("ASAN_OPTIONS", "verify_asan_link_order=1:detect_leaks=0", 1), 0);
+    mt_environment_build(&run, &env);
+    assert_int_equal(unsetenv("ASAN_OPTIONS"), 0);
+    assert_string_equal(value_in(&env, "ASAN_OPTIONS"), "verify_asan_link_order=1:detect_leaks=0:verify_asan_link_order=0");
+    mt_environment_clear(&env);
+}
+
+static void test_a_program_whose_loader_refuses_the_agent_is_not_shown_it(void **state)
+{
+    (void)state;
+    struct mt_run run = a_run();
+    struct mt_environment env = { 0 };
+    run.alone = true;
+    mt_environment_build(&run, &env);
+    mt_environment_add_settings(&run, 77, &env);
+    assert_null(value_in(&env, "LD_PRELOAD"));
+    assert_null(value_in(&env, "MEMTAP_OUTPUT"));
+    mt_environment_clear(&env);
+}
+
 static void test_everything_else_is_left_as_it_was(void **state)
 {
     (void)state;
@@ -94,6 +119,8 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_the_agent_reads_what_was_chosen),
     cmocka_unit_test(test_settings_of_an_outer_run_are_replaced),
     cmocka_unit_test(test_the_agent_comes_before_what_is_preloaded_already),
+    cmocka_unit_test(test_address_sanitizer_starts_behind_the_agent),
+    cmocka_unit_test(test_a_program_whose_loader_refuses_the_agent_is_not_shown_it),
     cmocka_unit_test(test_everything_else_is_left_as_it_was),
 };
 MT_TEST_MAIN(tests)
