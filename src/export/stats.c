@@ -3,6 +3,7 @@
 
 #include "analysis/estimate.h"
 #include "export/footprint.h"
+#include "export/processes.h"
 #include "util/grid.h"
 #include "util/human.h"
 #include "util/memory.h"
@@ -221,6 +222,7 @@ static void put_account(struct mt_json *json, const struct mt_report *report, co
     put_histogram(json, f);
     put_by_allocator(json, f);
     put_by_storage(json, f);
+    mt_processes_put(json, report);
     mt_report_warnings(report->set, report->analysis, &warnings);
     mt_json_key(json, "warnings");
     mt_json_array(json);
@@ -386,6 +388,7 @@ static void write_text(struct mt_out *out, const struct mt_report *report, const
     write_histogram(out, f->totals);
     write_allocators(out, f);
     write_storages(out, f);
+    mt_processes_write(out, report);
 }
 
 static void csv_pair(struct mt_out *out, const char *name, const char *value)

@@ -143,3 +143,17 @@ def test_a_daemon_goes_on_in_the_folder(tmp_path):
     assert os.read(ours, 100) == b""  # it has ended
     os.close(ours)
     assert tracefile.load(trace).command == ["/bin/cat"] and len(processes(path)) >= 2
+
+
+def test_the_processes_that_held_the_peak_are_named_and_the_rest_summed(tmp_path, target):
+    path = tmp_path / "x.mtap"
+    helpers = "/bin/true; " * 8
+    memtap("run", "-q", "-o", path, "--", SH, "-c", f"{helpers} {target('linked')}; true", cwd=tmp_path)
+    stats = memtap_json("stats", path)
+    *shown, rest = stats["by_process"]
+    assert shown[0]["command"] == target("linked")
+    assert sum(row["peak_bytes"] for row in (*shown, rest)) == stats["peak_bytes"]
+    assert sum(row["peak_bytes"] for row in shown) >= 0.95 * stats["peak_bytes"]
+    pids = {trace.pid for trace in tracefile.load_run(path)}
+    assert rest["pid"] is None and rest["processes"] == len(pids) - len(shown) > 0
+    assert f"{rest['processes']} others" in memtap("stats", path).stdout.decode()

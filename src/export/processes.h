@@ -1,0 +1,17 @@
+/* processes.h: who of a run held the memory at its peak.
+ *
+ * Decides: the processes that together held 95 % of it are shown by name, largest first, the rest as one row with number and
+ * sum, so that the helpers of a launcher do not bury the program. What exec put in the place of a program is the same
+ * process. Context: [tool].
+ */
+#ifndef MT_EXPORT_PROCESSES_H
+#define MT_EXPORT_PROCESSES_H
+
+#include "export/report.h"
+
+/* A table; nothing for a run of one process. */
+void mt_processes_write(struct mt_out *out, const struct mt_report *report);
+/* "by_process": [ { pid, command, peak_bytes } … { pid: null, processes, peak_bytes } ]. */
+void mt_processes_put(struct mt_json *json, const struct mt_report *report);
+
+#endif
