@@ -14,6 +14,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Union
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
 TABLE_ROWS = 100  # of the peak; leaks are all read, because limits look at each stack
+_HOOKS_TAKEN = "took memtap's hooks out"
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -43,7 +44,8 @@ class Measurement(NamedTuple):
     """What one piece of work did with memory; bytes and counts.
 
     peak_bytes: highest sum of blocks allocated in it and alive. leaked_bytes, leaked_allocations: of those, alive at its
-    end. table: rows {function, file, line, bytes, count, stack} at the peak, leaks: at the end; largest first.
+    end. table: rows {function, file, line, bytes, count, stack} at the peak, leaks: at the end; largest first. unseen: the
+    sentence of the trace's warnings that says that another tool took the hooks out meanwhile, None when none did.
     """
 
     peak_bytes: int
@@ -54,6 +56,7 @@ class Measurement(NamedTuple):
     dropped_events: Optional[int]  # None: the recording ended early, nobody knows how much is missing
     table: List[Dict[str, Any]]
     leaks: List[Dict[str, Any]]
+    unseen: Optional[str] = None
 
 
 class Recording:
@@ -90,7 +93,8 @@ class Recording:
         with memtap.open(self.path) as trace:
             stats = trace.stats()
             numbers = {key: stats[key] for key in keys}
-            return Measurement(**numbers, table=trace.table(rows=TABLE_ROWS), leaks=trace.leaks())
+            return Measurement(**numbers, table=trace.table(rows=TABLE_ROWS), leaks=trace.leaks(),
+                               unseen=next((text for text in stats["warnings"] if _HOOKS_TAKEN in text), None))
 
 
 def _old_collections() -> int:

@@ -331,6 +331,8 @@ class Recorder:
     def _judge(self, item: pytest.Item, limits: List[Any], measurement: Optional[Measurement], reason: Any) -> List[str]:
         if measurement is None:
             return [f"memtap: the limits could not be checked: {reason}"] if limits else []
+        if measurement.unseen is not None and limits:
+            return [f"memtap: the limits could not be checked: {measurement.unseen}"]
         problems = [line for limit in limits for line in limit.problems(measurement)]
         return problems + self._baseline.problems(item.nodeid, measurement)
 

@@ -87,6 +87,7 @@ static const enum mt_engine_mode MODE_OF[] = {
 static mt_status put_hooks(bool python_allocators)
 {
     if (g_control.hooked && (g_control.python_allocators || !python_allocators)) {
+        mt_hooks_look_for_company();
         return MT_OK;
     }
     enum mt_hook_method method = g_control.preloaded ? MT_HOOK_PRELOAD : MT_HOOK_GOT;
@@ -143,6 +144,7 @@ static int stop(void)
         return MEMTAP_AGENT_BUSY;
     }
     bool was_recording = is_recording();
+    mt_hooks_look_for_company();
     mt_status status = mt_engine_finish(MT_STATE_ENDED);
     end_call();
     if (status != MT_OK) {

@@ -10,6 +10,7 @@
  */
 #include "heap/engine.h"
 #include "hook/alloc.h"
+#include "hook/company.h"
 #include "hook/filter.h"
 #include "hook/loader.h"
 #include "hook/originals.h"
@@ -232,6 +233,11 @@ void *HOOK(dlmopen)(long space, const char *file, int mode)
 void *HOOK(dlsym)(void *handle, const char *name)
 {
     return mt_loader_symbol(handle, name, REAL);
+}
+
+int HOOK(dl_iterate_phdr)(int (*visit)(void *, size_t, void *), void *context)
+{
+    return mt_company_iterate(visit, context, REAL);
 }
 
 int HOOK(dlclose)(void *handle)

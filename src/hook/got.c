@@ -6,7 +6,7 @@
  * invert the order).
  * A slot's value is one of: NULL (weak, stays), one of our hooks (done), a definition of the name in some object, the PLT
  * stub that a non-PIE executable exports as the function's address, an address inside the object itself that is no
- * definition (its lazy binding stub), or something else (another tool's hook: left alone).
+ * definition (its lazy binding stub), or another tool's hook (company.h; left alone with a preloaded agent).
  */
 #include "hook/got.h"
 
@@ -47,6 +47,8 @@ static struct {
     bool installed;
     bool preloaded;
     bool removing;
+    uint32_t taken; /* objects whose slots somebody took, since it was last asked */
+    uint64_t taker; /* an address in his object, 0: not known */
 } g_got;
 static struct mt_spinlock g_lock = MT_SPINLOCK_INIT(MT_RANK_AGENT);
 static uint32_t g_requested; /* a thread found the lock taken. Writers: any; the holder looks again before it ends */
@@ -95,6 +97,10 @@ static struct binding resolve(const struct mt_loaded *object, const struct mt_sl
     if (lazy || is_exported_stub(holder, row, value)) {
         return first_definition(row);
     }
+    if (!g_got.preloaded && slot->kind == MT_SLOT_CALL && !holder->executable) {
+        g_got.taker = value;
+        return (struct binding){ value, holder }; /* another tool's hook: it takes what the function takes */
+    }
     return none;
 }
 
@@ -104,7 +110,7 @@ static struct binding resolve(const struct mt_loaded *object, const struct mt_sl
 static bool may_replace(enum mt_hook_index index, const struct binding *binding)
 {
     bool earlier_preload = binding->definer->before_self && !binding->definer->executable;
-    if (g_got.preloaded && (earlier_preload || index == MT_HOOK_dlsym || mt_own_is_patched(binding->target))) {
+    if (g_got.preloaded && (earlier_preload || index == MT_HOOK_dlsym || index == MT_HOOK_dl_iterate_phdr || mt_own_is_patched(binding->target))) {
         return false;
     }
     return !mt_hook_is_cxx(index) || mt_elf_find(&binding->definer->elf, "malloc", mt_elf_gnu_hash("malloc")) != 0;
@@ -232,13 +238,15 @@ static void scan_object(const struct mt_loaded *object, uint32_t hint)
     }
 }
 
-/* A slot that no longer leads to our hook: the loader bound it late, or the object was loaded anew at the same place. */
+/* A slot that no longer leads to our hook: bound late, of an object loaded anew, or, once that was done, taken. */
 static void mark_overwritten(void)
 {
     for (uint32_t i = 0; i < g_got.patch_count; i++) {
         const struct patch *patch = &g_got.patches[i];
+        struct known *known = &g_got.known[patch->known];
         if (mt_load_relaxed(patch->slot) != patch->hook) {
-            g_got.known[patch->known].incomplete = true;
+            g_got.taken += !known->incomplete;
+            known->incomplete = true;
         }
     }
 }
@@ -364,6 +372,36 @@ void mt_got_rescan(void)
         }
         mt_spinlock_unlock(&g_lock);
     }
+}
+
+/* ---- company -------------------------------------------------------------------------------------------------------- */
+
+/* Patches are those of the objects in the picture: when it is not current, the answer is to look again. */
+static int look_for_taken(struct dl_phdr_info *info, size_t bytes, void *context)
+{
+    (void)bytes;
+    bool *taken = context;
+    *taken = info->dlpi_adds != g_got.list->adds || info->dlpi_subs != g_got.list->subs;
+    for (uint32_t i = 0; !*taken && i < g_got.patch_count; i++) {
+        *taken = mt_load_relaxed(g_got.patches[i].slot) != g_got.patches[i].hook;
+    }
+    return 1;
+}
+
+uint32_t mt_got_retake(uint64_t *ret_taker)
+{
+    bool wanted = false;
+    if (!mt_got_stands_alone() || !mt_spinlock_try(&g_lock)) {
+        return 0;
+    }
+    if (mt_objects_walk(look_for_taken, &wanted) && wanted) {
+        scan_locked();
+    }
+    uint32_t taken = g_got.taken;
+    g_got.taken = 0;
+    *ret_taker = g_got.taker;
+    mt_spinlock_unlock(&g_lock);
+    return taken;
 }
 
 /* ---- lifecycle ------------------------------------------------------------------------------------------------------ */

@@ -4,7 +4,7 @@
  * late; with a preloaded agent it adds what symbol order cannot reach: objects loaded with RTLD_DEEPBIND, and libraries
  * bound to a malloc that the executable defines.
  * Invariants: a slot is only rewritten when its value is understood (a definition of that very name, the executable's PLT
- * stub for it, or the object's own lazy stub); NULL stays NULL; the old value is kept and put back only in an object that
+ * stub for it, the object's own lazy stub, or another tool's hook where slots are all there is); NULL stays NULL; the old value is kept and put back only in an object that
  * is still the same one; RELRO is opened once an object and closed again, never closed on an object the loader has not
  * closed yet. All state is changed under the loader's own lock, inside a dl_iterate_phdr callback.
  * Context: [agent] start, loader hooks; never inside an allocator hook.
@@ -16,12 +16,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* preloaded: calls that already come to the agent's exported symbols are left alone. */
 mt_status mt_got_install(bool preloaded) MT_CHECKED;
 /* Patches new objects, forgets objects that are gone, repairs slots the loader rewrote (lazy binding that raced with us).
  * Does nothing before mt_got_install. */
 void mt_got_rescan(void);
+/* Patches anew what somebody took since the last look, where slots are all there is. Returns in how many objects that was;
+ * ret_taker: an address in the object of who did it, 0 where he left nothing. */
+uint32_t mt_got_retake(uint64_t *ret_taker) MT_CHECKED;
 void mt_got_uninstall(void);
 /* Context: [fork-child]. */
 void mt_got_after_fork(void);

@@ -1,5 +1,6 @@
 /* install.c: puts the mechanisms of this folder in place, in an order that never leaves a hook without an original. */
 #include "base/objects.h"
+#include "hook/company.h"
 #include "hook/fork.h"
 #include "hook/got.h"
 #include "hook/hook.h"
@@ -77,6 +78,11 @@ void mt_hooks_uninstall(void)
     mt_pymem_uninstall();
     mt_got_uninstall();
     mt_engine_leave();
+}
+
+void mt_hooks_look_for_company(void)
+{
+    mt_company_look();
 }
 
 void mt_hooks_python_arrived(void)

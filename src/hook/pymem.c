@@ -12,6 +12,7 @@
 #include "base/atomic.h"
 #include "base/objects.h"
 #include "heap/engine.h"
+#include "hook/company.h"
 #include "hook/elf.h"
 #include "hook/owner.h"
 #include "hook/pydomain.h"
@@ -335,6 +336,7 @@ static MT_NOINLINE void *arena_alloc(void *ctx, size_t bytes)
     enum mt_verdict verdict = mt_engine_begin_range();
     mt_engine_enter();
     mt_pymem_check();
+    mt_company_look();
     void *arena = g_python.arena.alloc(g_python.arena.ctx, bytes);
     mt_engine_leave();
     if (verdict == MT_RECORD && arena != NULL) {

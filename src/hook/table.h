@@ -104,9 +104,14 @@ enum { MT_BANKS = 3 };
     X(int, prctl, (int option, long a, long b, long c, long d), (option, a, b, c, d))                                  \
     X(long, syscall, (long number, long a, long b, long c, long d, long e, long f), (number, a, b, c, d, e, f))
 
+/* Has no exported alias: the agent calls libc's itself. Whoever rewrites slots calls it (company.h). */
+#define MT_HOOK_SLOT_TABLE(X)                                                                                          \
+    X(int, dl_iterate_phdr, (int (*visit)(void *, size_t, void *), void *context), (visit, context))
+
 #define MT_HOOK_TABLE(X)                                                                                               \
     MT_HOOK_ALLOC_TABLE(X)                                                                                             \
-    MT_HOOK_CXX_TABLE(X) MT_HOOK_RANGE_TABLE(X) MT_HOOK_LOADER_TABLE(X) MT_HOOK_END_TABLE(X) MT_HOOK_FILTER_TABLE(X)
+    MT_HOOK_CXX_TABLE(X) MT_HOOK_RANGE_TABLE(X) MT_HOOK_LOADER_TABLE(X)                                                \
+    MT_HOOK_END_TABLE(X) MT_HOOK_FILTER_TABLE(X) MT_HOOK_SLOT_TABLE(X)
 
 typedef void (*mt_function)(void);
 

@@ -12,6 +12,7 @@
  */
 #include "base/atomic.h"
 #include "heap/engine.h"
+#include "hook/company.h"
 #include "hook/loader.h"
 
 #include <limits.h>
@@ -120,6 +121,7 @@ MT_NOINLINE int mt_thread_create(unsigned long *ret_thread, const void *attr, vo
                                  const struct mt_originals *real)
 {
     mt_loader_safe_point();
+    mt_company_look();
     mt_engine_threads_begin();
     (void)mt_fetch_add_relaxed(&g_created, 1u);
     struct start_block *block = g_key_ready ? take_block(start, arg) : NULL;

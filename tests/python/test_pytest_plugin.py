@@ -355,6 +355,20 @@ def test_a_limit_that_cannot_be_checked_is_not_kept(project):
     result.stdout.fnmatch_lines(["memtap: the limits could not be checked: RuntimeError: a recording is under way"])
 
 
+BLINDED = """
+import memtap._measure
+read = memtap._measure.Recording.read
+memtap._measure.Recording.read = lambda self: read(self)._replace(unseen="a tool took memtap's hooks out")
+"""
+
+
+def test_limits_are_not_checked_on_half_a_recording(project):
+    project.make.makeconftest(BLINDED)
+    result = project("import pytest\n@pytest.mark.limit_memory('1 GB')\ndef test_it(): pass\ndef test_free(): pass", "--memtap")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["memtap: the limits could not be checked: a tool took memtap's hooks out"])
+
+
 def test_a_json_file_that_cannot_be_written_is_an_error(project):
     result = project(EXAMPLES, json_file="/proc/nowhere/memory.json")
     assert result.ret == pytest.ExitCode.INTERNAL_ERROR
