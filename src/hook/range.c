@@ -60,20 +60,30 @@ static void record_map(const struct mt_map_call *call, void *addr, const struct 
     mt_engine_end_map(addr, bytes, kind, regs);
 }
 
+/* A guard that was stepped out of; depth 0: none was. */
+struct guard {
+    uint64_t frame;
+    uint32_t depth;
+};
+
 /* What an allocator maps inside a call that is being recorded is a record of its own, as Python's arenas are (pymem.c): the
- * recorder is not in the middle of one there. Returns the depth to go back to. */
-static uint32_t step_out(uint64_t pc)
+ * recorder is not in the middle of one there. Returns the guard to go back to. */
+static struct guard step_out(uint64_t pc)
 {
-    uint32_t depth = t_mt.depth;
-    if (depth == 1 && t_mt.state == MT_THREAD_READY && mt_owner_kind(pc) == MT_MAP_ALLOCATOR) {
+    struct guard guard = { t_mt.guard, 0 };
+    if (t_mt.depth == 1 && t_mt.state == MT_THREAD_READY && mt_owner_kind(pc) == MT_MAP_ALLOCATOR) {
+        guard.depth = t_mt.depth;
         t_mt.depth = 0;
     }
-    return depth;
+    return guard;
 }
 
-static void step_back(uint32_t depth)
+static void step_back(struct guard guard)
 {
-    t_mt.depth = depth;
+    if (guard.depth != 0) {
+        t_mt.guard = guard.frame;
+        t_mt.depth = guard.depth;
+    }
 }
 
 static void *map(const struct mt_map_call *call, const struct mt_frame_regs *regs)
@@ -101,9 +111,9 @@ static void *map(const struct mt_map_call *call, const struct mt_frame_regs *reg
 void *mt_range_map(const struct mt_map_call *call, const struct mt_frame_regs *regs)
 {
     mt_loader_before_map(regs->pc);
-    uint32_t depth = step_out(regs->pc);
+    struct guard guard = step_out(regs->pc);
     void *addr = map(call, regs);
-    step_back(depth);
+    step_back(guard);
     return addr;
 }
 
@@ -124,9 +134,9 @@ static int unmap(void *addr, size_t bytes, const struct mt_originals *real)
 
 MT_NOINLINE int mt_range_unmap(void *addr, size_t bytes, const struct mt_originals *real)
 {
-    uint32_t depth = step_out((uint64_t)(uintptr_t)__builtin_return_address(0));
+    struct guard guard = step_out((uint64_t)(uintptr_t)__builtin_return_address(0));
     int result = unmap(addr, bytes, real);
-    step_back(depth);
+    step_back(guard);
     return result;
 }
 
@@ -184,9 +194,9 @@ MT_NOINLINE void *mt_range_remap(void *old, size_t old_bytes, size_t bytes, int 
 {
     MT_CAPTURE_CALLER(regs);
     struct remap_call call = { old, old_bytes, bytes, flags, addr, real->mremap };
-    uint32_t depth = step_out(regs.pc);
+    struct guard guard = step_out(regs.pc);
     void *result = remap(&call, &regs);
-    step_back(depth);
+    step_back(guard);
     return result;
 }
 
@@ -224,9 +234,9 @@ static int move_break(void *addr, const struct mt_frame_regs *regs, const struct
 MT_NOINLINE int mt_range_brk(void *addr, const struct mt_originals *real)
 {
     MT_CAPTURE_CALLER(regs);
-    uint32_t depth = step_out(regs.pc);
+    struct guard guard = step_out(regs.pc);
     int result = move_break(addr, &regs, real);
-    step_back(depth);
+    step_back(guard);
     return result;
 }
 
@@ -247,8 +257,8 @@ static char *grow_break(intptr_t increment, const struct mt_frame_regs *regs, co
 MT_NOINLINE void *mt_range_sbrk(intptr_t increment, const struct mt_originals *real)
 {
     MT_CAPTURE_CALLER(regs);
-    uint32_t depth = step_out(regs.pc);
+    struct guard guard = step_out(regs.pc);
     void *before = grow_break(increment, &regs, real);
-    step_back(depth);
+    step_back(guard);
     return before;
 }
