@@ -229,7 +229,7 @@ class Trace:
                 "table": self.table(selection="peak", rows=rows, **selection)}
 
     def parse(self) -> str:
-        """Every record of one trace as text (`memtap parse`), for debugging the format."""
+        """Every record of one file as text (`memtap parse`), for debugging the format."""
         return self._recording.report("parse")
 
     def export(self, path: Path, format: Optional[str] = None, **selection: Any) -> None:  # noqa: A002 - the CLI's word

@@ -30,18 +30,6 @@ static const struct mt_command_doc doc = {
     .tables = tables,
 };
 
-/* Each process under a line of its own; damage in one is no reason to leave out the next. */
-static mt_status write_processes(struct mt_out *out, const struct mt_trace_set *set, struct mt_error *damage)
-{
-    mt_status found = MT_OK;
-    for (size_t i = 0; i < set->count; i++) {
-        mt_out_print(out, "process %llu\n", (unsigned long long)mt_trace_info(set->traces[i])->pid);
-        mt_status status = mt_records_write(out, mt_trace_reader(set->traces[i]), found == MT_OK ? damage : NULL);
-        found = found == MT_OK ? status : found;
-    }
-    return found;
-}
-
 static int parse_file(const char *path, const char *output)
 {
     struct mt_error err = { 0 };
@@ -56,7 +44,7 @@ static int parse_file(const char *path, const char *output)
     }
     status = mt_out_open(output, &out, &err);
     if (status == MT_OK) {
-        mt_status found = write_processes(out, &recording->set, &damage);
+        mt_status found = mt_records_write_run(out, &recording->set, &damage);
         status = mt_out_commit(out, &err);
         err = status == MT_OK ? damage : err;
         status = status == MT_OK ? found : status;

@@ -363,3 +363,14 @@ mt_status mt_records_write(struct mt_out *out, const struct mt_reader *reader, s
                          : mt_error_set(err, MT_E_CORRUPT, "%llu damaged places (lines that begin with \"bad\")",
                                         (unsigned long long)w.damage);
 }
+
+mt_status mt_records_write_run(struct mt_out *out, const struct mt_trace_set *set, struct mt_error *err)
+{
+    mt_status found = MT_OK;
+    for (size_t i = 0; i < set->count; i++) {
+        mt_out_print(out, "process %llu\n", (unsigned long long)mt_trace_info(set->traces[i])->pid);
+        mt_status status = mt_records_write(out, mt_trace_reader(set->traces[i]), found == MT_OK ? err : NULL);
+        found = found == MT_OK ? status : found;
+    }
+    return found;
+}

@@ -128,11 +128,11 @@ static mt_status parse_body(void *context, struct mt_error *err)
     if (status != MT_OK) {
         return status;
     }
-    if (call->recording->set.count != 1) {
-        return mt_error_set(err, MT_E_INVAL, "records are those of one process: open one file");
+    if (call->recording->paths.count != 1) {
+        return mt_error_set(err, MT_E_INVAL, "records are those of one run: open one file");
     }
     struct mt_out *out = mt_out_open_memory();
-    status = mt_records_write(out, mt_trace_reader(call->recording->set.traces[0]), &damage);
+    status = mt_records_write_run(out, &call->recording->set, &damage);
     keep_text(call, out);
     mt_out_discard(out);
     return status == MT_E_CORRUPT ? MT_OK : status; /* damage is in the text */
