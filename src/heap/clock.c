@@ -216,8 +216,15 @@ void mt_clock_forbid_tsc(void)
     mt_os_avoid_tsc();
 }
 
+bool mt_clock_is_common(void)
+{
+    return !mt_load_relaxed(&g_mt_clock.tsc_is_forbidden) && g_mt_clock.line.scale != 0;
+}
+
 void mt_clock_after_fork(void)
 {
     g_mt_clock.header = NULL;
-    g_mt_clock.order = MT_ORDER_NONE;
+    if (g_mt_clock.order != MT_ORDER_TSC) { /* a counter in memory is not the parent's any more */
+        g_mt_clock.order = MT_ORDER_NONE;
+    }
 }

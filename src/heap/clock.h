@@ -6,7 +6,7 @@
  *   One thread: nothing has to be ordered. The tick is read (a load) and events are counted between its steps.
  *   More: an ordered reading of the time stamp counter, or, where that is no clock or may not be read, a counter in memory
  *   that every event of every thread adds to. docs/decisions/0011 has the prices and what was rejected.
- * The switch is made by the thread that starts the second one, before it does. Clocks are ns; all but those that count
+ * The switch is made by the thread that starts the second one, or another process, before it does. Clocks are ns; all but those that count
  * between ticks are multiples of 8, which is what a journal writes (MT_CLOCK_SHIFT): the shortest handover ever seen took 13.
  * Internal to heap/. Contexts: [hook] with the guard set unless said otherwise.
  */
@@ -27,8 +27,8 @@ enum mt_clock_order {
 
 struct mt_clock {
     const volatile uint64_t *tick; /* the tool's word, or one of ours that is always 0: then every stamp looks */
-    enum mt_clock_order order;     /* shared; leaves NONE before a second thread starts, and TSC for COUNTER; else only fork
-                                      changes it. Pairing C3 */
+    enum mt_clock_order order;     /* shared; leaves NONE before a second thread or process starts, and TSC for COUNTER;
+                                      a fork child keeps TSC only. Pairing C3 */
     bool tsc_is_forbidden;         /* shared */
     uint64_t next_chores;          /* shared: when memory is measured again, and the tool asked whether to stop */
     struct mt_tsc_line line;       /* scale 0: not drawn (yet). Written before order is TSC */
@@ -48,6 +48,9 @@ void mt_clock_begin_order(uint64_t latest);
 /* The program takes away its right to read the time stamp counter; before it does. */
 void mt_clock_forbid_tsc(void);
 void mt_clock_after_fork(void);
+
+/* Would ordered events of this process be in order with those of the other processes of the run? */
+bool mt_clock_is_common(void);
 
 MT_INLINE bool mt_clock_is_ordered(void)
 {

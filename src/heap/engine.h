@@ -255,6 +255,9 @@ void mt_engine_end_seen(void);
 /* restart is called once in a fork child, at its first recorded call, before anything is recorded; it must call
  * mt_engine_start for the child's own trace, or leave recording off. NULL: children are not followed. */
 void mt_engine_on_fork(void (*restart)(void));
+/* The process is about to be two, from the atfork handler in the parent: from here on its events and those of the child have
+ * times of one clock, as those of threads have, so that what one does after the other is in that order in their traces. */
+void mt_engine_before_fork(void);
 /* In a fork child, from the atfork handler (or, where that did not run, the first slow path): forgets the parent's trace. */
 void mt_engine_fork_child(void);
 

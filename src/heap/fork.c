@@ -32,6 +32,15 @@ void mt_engine_threads_begin(void)
     mt_thread_begin_order();
 }
 
+void mt_engine_before_fork(void)
+{
+    if (mt_mode() != MT_MODE_OFF && !mt_is_unnoticed_child() && mt_clock_is_common()) {
+        mt_engine_enter();
+        mt_thread_begin_order();
+        mt_engine_leave();
+    }
+}
+
 void mt_engine_fork_child(void)
 {
     if (g_mt.header == NULL && mt_mode() == MT_MODE_OFF) {

@@ -1,4 +1,4 @@
-/* fork.c: tells the engine of a fork in the child.
+/* fork.c: tells the engine of a fork: before it in the parent, after it in the child.
  *
  * The engine also notices by itself at the first recorded call (a page that reads zero in children), which covers _Fork
  * and clone; the handler is sooner and puts the patcher's lock right. __register_atfork is what pthread_atfork calls; the
@@ -15,6 +15,11 @@ extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (
 
 static bool g_registered;
 
+static void before_fork(void)
+{
+    mt_engine_before_fork();
+}
+
 static void in_child(void)
 {
     mt_objects_after_fork();
@@ -26,6 +31,6 @@ static void in_child(void)
 void mt_fork_install(void)
 {
     if (!g_registered) {
-        g_registered = __register_atfork(NULL, NULL, in_child, NULL) == 0;
+        g_registered = __register_atfork(before_fork, NULL, in_child, NULL) == 0;
     }
 }

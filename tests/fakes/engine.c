@@ -298,6 +298,10 @@ void mt_engine_end_seen(void)
 {
 }
 
+void mt_engine_before_fork(void)
+{
+}
+
 void mt_engine_fork_child(void)
 {
     mt_spinlock_reset(&g_lock);
