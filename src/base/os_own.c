@@ -9,8 +9,8 @@
 
 enum { MT_OWN_MAPS = 256, PAGES_AT_ONCE = 1024 };
 
-/* base is written last when a place is taken, and taken back first: who reads a base reads its bytes, or those of the
- * next owner of the place, which is a wrong count of a moment. */
+/* Pairing O1: bytes, then base (release) -> base (acquire), then bytes. A place that changes hands in between gives the bytes
+ * of its next owner: a wrong count of a moment. */
 static struct {
     uintptr_t base; /* shared; 0: free, 1: being filled */
     size_t bytes;   /* shared */

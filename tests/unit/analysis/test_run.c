@@ -3,8 +3,11 @@
 
 #include "analysis/analysis.h"
 #include "analysis/leaks.h"
+#include "base/os.h"
 #include "model/axis.h"
 #include "model/builder.h"
+
+#include <unistd.h>
 
 enum { PROCESSES = 6, BLOCKS = 40, STACKS = 5 };
 
@@ -343,6 +346,42 @@ static void test_growth_is_that_of_the_run(void **state)
     free(run);
 }
 
+static void reopen_as(struct run *run, size_t process, uint64_t pid, uint32_t state)
+{
+    struct builder *b = &run->builders[process];
+    struct mt_trace_header h;
+    memcpy(&h, b->file, sizeof h);
+    h.pid = pid;
+    h.state = state;
+    h.end_clock = state == MT_STATE_RECORDING ? 0 : h.end_clock;
+    h.start_realtime_ns = mt_os_realtime_ns() - (mt_os_monotonic_ns() - h.start_clock); /* of this boot */
+    memcpy(b->file, &h, sizeof h);
+    mt_trace_close(run->traces[process]);
+    assert_int_equal(mt_trace_open_memory(b->file, b->file_bytes, &run->traces[process], NULL), MT_OK);
+}
+
+/* A parent that waits makes no events; when the trace is read while the run goes on, it holds what it holds. */
+static void test_a_process_that_still_records_holds_to_the_end(void **state)
+{
+    (void)state;
+    struct run *run = calloc(1, sizeof *run);
+    struct mt_analysis a;
+    run->processes[0] = process_of(0, 20);
+    run->processes[1] = process_of(100, 200);
+    add_block(&run->processes[0], 10, UINT64_MAX, 1000, 1);
+    add_block(&run->processes[1], 150, UINT64_MAX, 10, 2);
+    open_run(run, 2);
+    reopen_as(run, 0, (uint64_t)getpid(), MT_STATE_RECORDING);
+    reopen_as(run, 1, 1, MT_STATE_ENDED);
+    assert_int_equal(mt_analyze(&run->set, NULL, &a), MT_OK);
+    assert_int_equal(a.totals.heap[MT_MEASURE_PEAK].bytes, 1010);
+    assert_int_equal(a.totals.peak_time_ns, 150);
+    assert_int_equal(a.axis.spans[0].end_ns, 200);
+    mt_analysis_fini(&a);
+    close_run(run);
+    free(run);
+}
+
 static void test_traces_of_another_boot_are_placed_by_the_wall_clock(void **state)
 {
     (void)state;
@@ -374,6 +413,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_an_end_among_the_events_of_others_lets_go_in_time),
     cmocka_unit_test(test_ages_end_with_the_process),
     cmocka_unit_test(test_growth_is_that_of_the_run),
+    cmocka_unit_test(test_a_process_that_still_records_holds_to_the_end),
     cmocka_unit_test(test_traces_of_another_boot_are_placed_by_the_wall_clock),
 };
 MT_TEST_MAIN(tests)
