@@ -95,6 +95,7 @@ static void warn_state(const struct mt_trace_info *info, size_t *unfinished, str
         break;
     case MT_STATE_ENDED:
     case MT_STATE_EXEC:
+    case MT_STATE_REWRITING: /* its packed form is read instead */
     default:
         break;
     }

@@ -366,7 +366,7 @@ static mt_status load_extent(struct loader *l, uint64_t expected_seq, struct mt_
         break_at(l, l->payload, "metadata block is missing before this one: later names and stacks are not used");
     }
     mt_status status = mt_reader_load(l->trace->reader, l->extent, p, &error);
-    if (status == MT_E_NOMEM || status == MT_E_IO) {
+    if (status == MT_E_NOMEM || status == MT_E_IO || status == MT_E_BUSY) {
         return status;
     }
     l->payload = p->data;

@@ -44,7 +44,7 @@ static mt_status load_next(struct mt_stream *s, const struct mt_reader *reader, 
     } else {
         status = mt_reader_load(reader, e, &s->payload, &error);
     }
-    if (status == MT_E_NOMEM || status == MT_E_IO) {
+    if (status == MT_E_NOMEM || status == MT_E_IO || status == MT_E_BUSY) {
         return status;
     }
     if (status != MT_OK) {

@@ -2,12 +2,15 @@
 #include "base/hash.h"
 #include "model/trace_private.h"
 #include "util/memory.h"
+#include "util/tracepath.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+enum { PACKING_TRIES = 100 };
 
 /* The last clock any block header speaks of. Live slots do not say; their first clock is the best there is. */
 static uint64_t last_clock(const struct mt_extent *extents, size_t count, uint64_t start)
@@ -128,11 +131,51 @@ static mt_status open_reader(struct mt_reader *reader, const char *path, struct 
     return MT_OK;
 }
 
-mt_status mt_trace_open(const char *path, struct mt_trace **ret, struct mt_wire_error *ret_error)
+/* MT_E_BUSY: it was put into its packed form meanwhile. *ret_pid: of its process, when it could be opened at all. */
+static mt_status open_as_it_is(const char *path, struct mt_trace **ret, uint64_t *ret_pid, struct mt_wire_error *ret_error)
 {
     struct mt_reader *reader;
+    struct mt_trace *trace;
     mt_status status = mt_reader_open(path, &reader, ret_error);
-    return status == MT_OK ? open_reader(reader, path, ret, ret_error) : status;
+    if (status != MT_OK) {
+        return status;
+    }
+    *ret_pid = mt_reader_header(reader)->pid;
+    status = open_reader(reader, path, &trace, ret_error);
+    if (status == MT_OK && mt_reader_is_outdated(reader)) {
+        mt_trace_close(trace);
+        return MT_E_BUSY;
+    }
+    *ret = status == MT_OK ? trace : *ret;
+    return status;
+}
+
+/* While a trace is being packed where it is, the packed form lies whole in its folder. */
+static mt_status open_packed_aside(const char *path, uint64_t pid, struct mt_trace **ret)
+{
+    char *folder = mt_tracepath_folder(path);
+    char *aside = mt_format("%s/%llu.mtap", folder, (unsigned long long)pid);
+    mt_status status = open_as_it_is(aside, ret, &pid, NULL);
+    free(aside);
+    free(folder);
+    return status;
+}
+
+mt_status mt_trace_open(const char *path, struct mt_trace **ret, struct mt_wire_error *ret_error)
+{
+    uint64_t pid = 0;
+    mt_status status = open_as_it_is(path, ret, &pid, ret_error);
+    for (unsigned tries = 0; status == MT_E_BUSY && tries < PACKING_TRIES; tries++) {
+        if (open_packed_aside(path, pid, ret) == MT_OK) {
+            return MT_OK;
+        }
+        status = open_as_it_is(path, ret, &pid, ret_error); /* it is done, or was about to begin */
+    }
+    if (status == MT_E_BUSY && ret_error != NULL) {
+        *ret_error = (struct mt_wire_error){ .offset = offsetof(struct mt_trace_header, state),
+                                             .text = "it was not packed to the end, and is not whole in its folder either" };
+    }
+    return status == MT_E_BUSY ? MT_E_CORRUPT : status;
 }
 
 mt_status mt_trace_open_memory(const void *data, size_t bytes, struct mt_trace **ret, struct mt_wire_error *ret_error)

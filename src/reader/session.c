@@ -143,9 +143,8 @@ struct taking {
     struct mt_snapshot *snapshot;
 };
 
-static mt_status snapshot_body(void *context, struct mt_error *err)
+static mt_status take_once(struct taking *t, struct mt_error *err)
 {
-    struct taking *t = context;
     uint64_t now = mt_os_monotonic_ns();
     mt_status status = reopen(t->session, err);
     if (status != MT_OK) {
@@ -155,6 +154,20 @@ static mt_status snapshot_body(void *context, struct mt_error *err)
     t->snapshot = mt_alloc_zero(1, sizeof *t->snapshot);
     status = mt_snapshot_take(t->session, &t->options, cut ? now : UINT64_MAX, t->snapshot, err);
     close_trace(t->session);
+    return status;
+}
+
+/* A trace is packed once in its life: one that was, while it was read, is read again. */
+static mt_status snapshot_body(void *context, struct mt_error *err)
+{
+    struct taking *t = context;
+    mt_status status = take_once(t, err);
+    if (status == MT_E_BUSY) {
+        mt_snapshot_free(t->snapshot);
+        t->snapshot = NULL;
+        *err = (struct mt_error){ 0 };
+        status = take_once(t, err);
+    }
     return status;
 }
 

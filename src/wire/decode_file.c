@@ -279,10 +279,19 @@ static mt_status load_columns(const struct mt_reader *r, const struct mt_extent 
     return status;
 }
 
-mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p,
-                         struct mt_wire_error *ret_error)
+bool mt_reader_is_outdated(const struct mt_reader *reader)
 {
-    p->bytes = 0;
+    struct mt_trace_header now;
+    size_t got;
+    if (mt_source_read(&reader->source, 0, &now, MT_TRACE_FIXED_BYTES, &got) != MT_OK || got < MT_TRACE_FIXED_BYTES) {
+        return false;
+    }
+    return now.state == MT_STATE_REWRITING || ((now.flags ^ reader->header.flags) & MT_TRACE_PACKED) != 0;
+}
+
+static mt_status load(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p,
+                      struct mt_wire_error *ret_error)
+{
     bool records = extent->type == MT_BLOCK_EVENTS || extent->type == MT_BLOCK_META;
     if (extent->codec == MT_CODEC_COLUMNS && records) {
         return load_columns(reader, extent, p, ret_error);
@@ -298,5 +307,17 @@ mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent 
     }
     mt_status status = load_stored(reader, extent, p->data, ret_error);
     p->bytes = status == MT_OK ? extent->stored_bytes : 0;
+    return status;
+}
+
+mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p,
+                         struct mt_wire_error *ret_error)
+{
+    p->bytes = 0;
+    mt_status status = load(reader, extent, p, ret_error);
+    bool damaged = status != MT_OK && status != MT_E_NOMEM && status != MT_E_IO;
+    if (damaged && mt_reader_is_outdated(reader)) {
+        return mt_wire_fail(ret_error, MT_E_BUSY, extent->offset, "the trace was packed meanwhile: read it again");
+    }
     return status;
 }

@@ -95,8 +95,12 @@ struct mt_payload {
 };
 void mt_payload_fini(struct mt_payload *p);
 
-/* Reads, checks and decompresses the payload of an extent. MT_E_CORRUPT checksum or compression, MT_E_IO, MT_E_NOMEM;
- * a cut extent gives what can be had. Thread safe for different payloads. */
+/* The file has been put into its packed form since it was opened, or is just being: what was found before is not there any
+ * more. */
+bool mt_reader_is_outdated(const struct mt_reader *reader);
+
+/* Reads, checks and decompresses the payload of an extent. MT_E_CORRUPT checksum or compression, MT_E_IO, MT_E_NOMEM,
+ * MT_E_BUSY outdated (above): open it again; a cut extent gives what can be had. Thread safe for different payloads. */
 mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p,
                          struct mt_wire_error *ret_error) MT_CHECKED;
 

@@ -44,6 +44,7 @@ enum mt_trace_state {
     MT_STATE_STOPPED = 3,
     MT_STATE_FILE_FULL = 4,
     MT_STATE_EXEC = 5,
+    MT_STATE_REWRITING = 6, /* the packed form is being written over it, and is whole in FILE.d until it is done */
 };
 
 /* Why a recording ended before its program (state 4). */

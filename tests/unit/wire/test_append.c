@@ -5,6 +5,7 @@
 #include "model/trace.h"
 #include "util/scratch.h"
 #include "wire/append.h"
+#include "wire/decode_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -158,6 +159,50 @@ static void test_a_half_rewritten_trace_is_taken_from_the_folder(void **state)
     expect_processes((const uint64_t[]){ 7 }, 1);
 }
 
+static void put_u64(const char *name, uint64_t value, uint64_t offset)
+{
+    int fd = opened(name);
+    assert_int_equal(pwrite(fd, &value, sizeof value, (off_t)offset), sizeof value);
+    close(fd);
+}
+
+static void test_whoever_reads_what_is_rewritten_meanwhile_is_told(void **state)
+{
+    (void)state;
+    struct mt_reader *reader;
+    struct mt_payload payload = { 0 };
+    size_t count;
+    write_trace("x.mtap", 7, 5000);
+    write_trace("a", 7, 7);
+    put_u64("a", MT_TRACE_EXACT | MT_TRACE_PACKED, offsetof(struct mt_trace_header, flags));
+    assert_int_equal(mt_reader_open(path_of("x.mtap"), &reader, NULL), MT_OK);
+    const struct mt_extent *extents = mt_reader_extents(reader, &count);
+    assert_false(mt_reader_is_outdated(reader));
+    int to = opened("x.mtap"), from = opened("a");
+    assert_int_equal(mt_rewrite_trace(to, from), MT_OK);
+    assert_true(mt_reader_is_outdated(reader));
+    assert_int_equal(mt_reader_load(reader, &extents[count - 1], &payload, NULL), MT_E_BUSY);
+    mt_payload_fini(&payload);
+    mt_reader_close(reader);
+    close(to);
+    close(from);
+}
+
+static void test_a_trace_that_is_being_rewritten_opens_as_its_whole_form(void **state)
+{
+    (void)state;
+    struct mt_trace *trace;
+    write_trace("x.mtap", 7, 50);
+    assert_int_equal(mkdir(path_of("x.mtap.d"), 0700), 0);
+    write_trace("x.mtap.d/7.mtap", 7, 7);
+    put_u64("x.mtap", MT_STATE_REWRITING, offsetof(struct mt_trace_header, state)); /* and no Python */
+    assert_int_equal(mt_trace_open(path_of("x.mtap"), &trace, NULL), MT_OK);
+    assert_int_equal(mt_trace_info(trace)->events_known, 7);
+    mt_trace_close(trace);
+    assert_int_equal(unlink(path_of("x.mtap.d/7.mtap")), 0);
+    assert_int_equal(mt_trace_open(path_of("x.mtap"), &trace, NULL), MT_E_CORRUPT);
+}
+
 static void test_what_is_no_trace_is_not_touched(void **state)
 {
     (void)state;
@@ -180,6 +225,8 @@ static const struct CMUnitTest tests[] = {
     IN_FOLDER(test_a_stump_in_the_folder_is_no_process),
     IN_FOLDER(test_a_trace_is_rewritten_where_it_is),
     IN_FOLDER(test_a_half_rewritten_trace_is_taken_from_the_folder),
+    IN_FOLDER(test_whoever_reads_what_is_rewritten_meanwhile_is_told),
+    IN_FOLDER(test_a_trace_that_is_being_rewritten_opens_as_its_whole_form),
     IN_FOLDER(test_what_is_no_trace_is_not_touched),
 };
 MT_TEST_MAIN(tests)
