@@ -29,7 +29,7 @@ static char *const g_window_place = (char *)0x200000000000;
 
 CASE static void case_window(void)
 {
-    g_window = mmap(g_window_place, WINDOW * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    g_window = mmap(g_window_place, WINDOW * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
     if (g_window == MAP_FAILED) {
         abort();
     }
@@ -66,7 +66,7 @@ CASE static void case_pages(const struct operation *o)
     size_t bytes = o->b * PAGE;
     int failed = 0;
     if (o->code == 'M') {
-        failed = mmap(at, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != at;
+        failed = mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != at;
     } else if (o->code == 'U') {
         failed = munmap(at, bytes) != 0;
     } else {
