@@ -87,8 +87,8 @@ static void restore_countdown(bool exact, size_t size)
     }
 }
 
-/* Not the plain exact case. */
-static MT_NOINLINE enum mt_verdict begin_carefully(size_t size, uint64_t frame)
+/* Not the plain exact case. guard: as t_mt.guard; a frame of this function's own may lie below one of a nested hook. */
+static MT_NOINLINE enum mt_verdict begin_carefully(size_t size, uint64_t frame, uint64_t guard)
 {
     restore_countdown(records_all(), size);
     if (!mt_gate_enter(frame)) {
@@ -99,7 +99,7 @@ static MT_NOINLINE enum mt_verdict begin_carefully(size_t size, uint64_t frame)
     } else if (!mt_countdown_ended(t_mt.thread, size)) {
         return MT_SKIP;
     }
-    t_mt.guard = mt_engine_frame();
+    t_mt.guard = guard;
     t_mt.depth = 1;
     return MT_RECORD;
 }
@@ -112,7 +112,7 @@ enum mt_verdict mt_engine_begin(size_t size)
         t_mt.depth = 1;
         return MT_RECORD;
     }
-    return begin_carefully(size, mt_engine_frame_of_caller());
+    return begin_carefully(size, mt_engine_frame_of_caller(), mt_engine_frame());
 }
 
 /* ---- recording ------------------------------------------------------------------------------------------------------ */
