@@ -118,7 +118,7 @@ mt_status mt_rewrite_trace(int to, int from)
 {
     struct fixed wanted;
     mt_status status = read_fixed(from, &wanted);
-    uint64_t head = wanted.header.header_bytes;
+    uint64_t head = sizeof wanted.header < wanted.header.header_bytes ? sizeof wanted.header : wanted.header.header_bytes;
     uint32_t state = MT_STATE_REWRITING;
     if (status == MT_OK) { /* first of all: whoever reads the old form finds out */
         status = write_at(to, &state, sizeof state, offsetof(struct mt_trace_header, state));

@@ -195,11 +195,12 @@ static void on_signal(int number)
 static void record_in_a_handler_with_a_stack_of_its_own(void)
 {
     static _Alignas(16) char stack[STACK_BYTES];
-    stack_t alternate = { .ss_sp = stack, .ss_size = sizeof stack };
+    stack_t alternate = { .ss_sp = stack, .ss_size = sizeof stack }, before;
     struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_ONSTACK };
-    assert_int_equal(sigaltstack(&alternate, NULL), 0);
+    assert_int_equal(sigaltstack(&alternate, &before), 0);
     assert_int_equal(sigaction(SIGUSR1, &action, NULL), 0);
     raise(SIGUSR1);
+    assert_int_equal(sigaltstack(&before, NULL), 0); /* a sanitizer has one of its own */
     record(0x5000, 10);
 }
 
