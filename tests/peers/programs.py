@@ -64,6 +64,16 @@ def all_names(trace, event):
     return [frame.function for frame in trace.stack(event.stack_id)]
 
 
-def rows_of(rows, test_sizes):
-    """Rows of a report whose bytes are a sum of the sizes this test uses."""
-    return [row for row in rows if row["bytes"] in test_sizes]
+def program_of(steps, unit=1):
+    """Source of program(): `name=N` allocates N units, `-name` frees them; what is left it returns."""
+    return f"""
+def program():
+    held = {{}}
+    for step in {steps!r}.split():
+        if step[0] == "-":
+            blocks.put(held.pop(step[1:]))
+        else:
+            name, size = step.split("=")
+            held[name] = blocks.get("valloc", int(size) * {unit})
+    return held
+"""

@@ -1,7 +1,7 @@
 """memray's test_tracking.py: the peak, what is left, what was temporary; with every event and in aggregate mode."""
 
 import pytest
-from programs import ALLOCATORS, MODES, PAGE, all_names, memray, recorded
+from programs import ALLOCATORS, MODES, PAGE, all_names, memray, program_of, recorded
 
 SIZE = 123 * 8
 
@@ -56,20 +56,7 @@ UNIT = 64  # so that Python's own small objects do not decide when the peak is
 def test_the_peak_of_steps(tmp_path, blocks, mode, name):
     steps, wanted = STEPS[name]
     unit = UNIT if "=10 " not in steps else UNIT * 1024
-    code = f"""
-        def program():
-            held = {{}}
-            for step in {steps!r}.split():
-                if step[0] == "-":
-                    blocks.put(held.pop(step[1:]))
-                else:
-                    name, size = step.split("=")
-                    held[name] = blocks.get("valloc", int(size) * {unit})
-            return held
-        kept = warm(program)
-        with memtap.record(PATH, mode={mode!r}):
-            program()
-        """
+    code = program_of(steps, unit) + f"warm(program)\nwith memtap.record(PATH, mode={mode!r}): program()\n"
     with recorded(tmp_path, blocks, code) as trace:
         assert peak_rows(trace) == [(size * unit, count) for size, count in wanted]
 
@@ -134,18 +121,7 @@ LEFT = {
 @pytest.mark.peer("memray", "test_tracking.py::TestLeaks (5 tests of steps)", "same", "")
 def test_what_is_left(tmp_path, blocks, mode, name):
     steps, wanted = LEFT[name]
-    code = f"""
-        def program():
-            held = {{}}
-            for step in {steps!r}.split():
-                if step[0] == "-":
-                    blocks.put(held.pop(step[1:]))
-                else:
-                    name, size = step.split("=")
-                    held[name] = blocks.get("valloc", int(size))
-        with memtap.record(PATH, mode={mode!r}):
-            program()
-        """
+    code = program_of(steps) + f"with memtap.record(PATH, mode={mode!r}): program()\n"
     with recorded(tmp_path, blocks, code) as trace:
         assert bytes_of(row for row in trace.table(selection="leaks", by="type") if row["allocator"] == "valloc") == wanted
 
@@ -209,18 +185,7 @@ SHORT = {
 @pytest.mark.peer("memray", "test_tracking.py::TestTemporaryAllocations (5 tests of steps)", "same", "")
 def test_what_was_temporary(tmp_path, blocks, name):
     steps, limit, wanted = SHORT[name]
-    code = f"""
-        def program():
-            held = {{}}
-            for step in {steps!r}.split():
-                if step[0] == "-":
-                    blocks.put(held.pop(step[1:]))
-                else:
-                    name, size = step.split("=")
-                    held[name] = blocks.get("valloc", int(size))
-        with memtap.record(PATH, python_allocators=False):
-            program()
-        """
+    code = program_of(steps) + "with memtap.record(PATH, python_allocators=False): program()\n"
     with recorded(tmp_path, blocks, code) as trace:
         rows = [(row["bytes"], row["count"]) for row in trace.table(temporary=limit, by="type") if row["allocator"] == "valloc"]
         assert rows == ([wanted] if wanted else [])
