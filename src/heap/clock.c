@@ -136,6 +136,14 @@ static const uint32_t g_kinds[] = {
     [MT_ORDER_COUNTER] = MT_CLOCK_COUNTER,
 };
 
+/* For whoever reads the trace while it is written: the scale last, it says that there is a line. */
+static void publish_line(struct mt_trace_header *header)
+{
+    header->line_ticks = g_mt_clock.line.origin.ticks;
+    header->line_ns = g_mt_clock.line.origin.ns;
+    mt_store_release(&header->line_scale, g_mt_clock.line.scale);
+}
+
 /* Events are ordered by it from here on, in this thread and in all that it tells. */
 static void publish_order(enum mt_clock_order order)
 {
@@ -173,6 +181,7 @@ void mt_clock_start(struct mt_trace_header *header, void (*chores)(uint64_t cloc
     header->clock_kind = g_kinds[g_mt_clock.order];
     header->clock_shift = MT_CLOCK_SHIFT;
     header->clock_tick_ns = MT_TICK_PERIOD_NS;
+    publish_line(header);
 }
 
 /* The line, drawn where nobody has, and lifted above everything stamped so far. False: the counter is no clock. */
@@ -193,6 +202,9 @@ static bool line_is_drawn(uint64_t least)
     if (now < least || g_mt_clock.line.scale == 0) { /* other threads may read the time already */
         g_mt_clock.line.origin = line.origin;
         mt_store_release(&g_mt_clock.line.scale, line.scale);
+        if (g_mt_clock.header != NULL) {
+            publish_line(g_mt_clock.header);
+        }
     }
     return true;
 }

@@ -1,5 +1,6 @@
 /* trace.c: opens a trace and hands out its columns. Context: [tool]. */
 #include "base/hash.h"
+#include "base/os.h"
 #include "model/trace_private.h"
 #include "util/memory.h"
 #include "util/tracepath.h"
@@ -54,6 +55,7 @@ static void fill_info(struct mt_trace *t, const char *path)
         .start_clock = h->start_clock,
         .rate_bytes = h->rate_bytes,
         .clock_kind = (enum mt_clock_kind)h->clock_kind,
+        .clock_line = { .origin = { .ticks = h->line_ticks, .ns = h->line_ns }, .scale = h->line_scale },
         .clock_resolution_ns = h->clock_kind == MT_CLOCK_TSC ? (uint64_t)1 << h->clock_shift : h->clock_tick_ns,
         .python_version = h->python_version,
         .exit_known = h->tool_exit_status != 0,
@@ -276,6 +278,22 @@ static bool clock_is_ours(const struct mt_trace_info *info, uint64_t now)
 static bool is_alive(uint64_t pid)
 {
     return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
+}
+
+struct mt_tsc_moment mt_trace_moment(void)
+{
+    uint64_t ns = mt_os_monotonic_ns();
+    return (struct mt_tsc_moment){ .ticks = mt_os_tsc_is_allowed() ? mt_tsc_read() : 0, .ns = ns };
+}
+
+uint64_t mt_trace_clock_at(const struct mt_trace_info *info, const struct mt_tsc_moment *moment)
+{
+    const struct mt_tsc_line *line = &info->clock_line;
+    if (line->scale == 0 || moment->ticks <= line->origin.ticks) {
+        return moment->ns;
+    }
+    uint64_t by_line = mt_tsc_to_ns(line, moment->ticks);
+    return info->clock_kind == MT_CLOCK_COUNTER && moment->ns > by_line ? moment->ns : by_line;
 }
 
 bool mt_trace_is_live(const struct mt_trace_info *info, uint64_t now)

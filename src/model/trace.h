@@ -10,6 +10,7 @@
 #define MT_MODEL_TRACE_H
 
 #include "base/status.h"
+#include "base/tsc.h"
 #include "model/stacks.h"
 #include "wire/decode.h"
 #include "wire/format.h"
@@ -32,6 +33,7 @@ struct mt_trace_info {
     uint64_t duration_ns;     /* end - start; last clock seen in a block header while recording or killed */
     uint64_t rate_bytes;      /* at the start; 0 exact */
     enum mt_clock_kind clock_kind;
+    struct mt_tsc_line clock_line; /* what a live process makes its clocks of; scale 0: of CLOCK_MONOTONIC */
     uint64_t clock_resolution_ns; /* of the times that such clocks give, 0 unknown */
     uint32_t python_version;  /* PY_VERSION_HEX, 0 not Python */
     bool exit_known;          /* exit_status is a wait status */
@@ -124,6 +126,11 @@ const struct mt_reader *mt_trace_reader(const struct mt_trace *trace);
 
 /* What orders the events of its threads: "tick" (there was one), "tsc", "counter"; "unknown" in older traces. */
 const char *mt_trace_clock_word(const struct mt_trace_info *info);
+/* The present moment: later than whatever the calling thread did. ticks 0: the counter may not be read here. */
+struct mt_tsc_moment mt_trace_moment(void);
+/* That moment on the clock of a live process's events, which is up to 20 millionths of the process's age away from
+ * CLOCK_MONOTONIC. */
+uint64_t mt_trace_clock_at(const struct mt_trace_info *info, const struct mt_tsc_moment *moment);
 /* Is the trace's process alive and its clock ours, so that more may be written? now: CLOCK_MONOTONIC. */
 bool mt_trace_is_live(const struct mt_trace_info *info, uint64_t now);
 

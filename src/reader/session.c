@@ -1,6 +1,6 @@
 /* session.c: one trace, read again and again while it is written to.
  *
- * The cut: a live trace is read up to the clock of the moment the snapshot was asked for. Everything the asking thread
+ * The cut: a live trace is read up to the moment the snapshot was asked for, by the clock of its events. Everything the asking thread
  * did before is older; so is everything other threads had written down. Their later records are left for the next
  * snapshot, except those of the few ms that the recorder's clock lags behind (sampleset.h says why these do no harm).
  * A trace whose process is gone, or of another machine or boot, whose clock is another, is read to its end.
@@ -145,14 +145,15 @@ struct taking {
 
 static mt_status take_once(struct taking *t, struct mt_error *err)
 {
-    uint64_t now = mt_os_monotonic_ns();
+    struct mt_tsc_moment asked = mt_trace_moment();
     mt_status status = reopen(t->session, err);
     if (status != MT_OK) {
         return status;
     }
-    bool cut = mt_trace_is_live(mt_trace_info(t->session->trace), now);
+    const struct mt_trace_info *info = mt_trace_info(t->session->trace);
+    uint64_t cut_clock = mt_trace_is_live(info, asked.ns) ? mt_trace_clock_at(info, &asked) : UINT64_MAX;
     t->snapshot = mt_alloc_zero(1, sizeof *t->snapshot);
-    status = mt_snapshot_take(t->session, &t->options, cut ? now : UINT64_MAX, t->snapshot, err);
+    status = mt_snapshot_take(t->session, &t->options, cut_clock, t->snapshot, err);
     close_trace(t->session);
     return status;
 }

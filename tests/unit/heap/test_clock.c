@@ -105,6 +105,8 @@ static void test_order_begins_behind_everything_so_far(void **state)
     mt_clock_begin_order(latest);
     assert_true(mt_clock_is_ordered());
     assert_int_equal(g_header.clock_kind, counter_is_a_clock() ? MT_CLOCK_TSC : MT_CLOCK_COUNTER);
+    assert_int_equal(g_header.line_scale != 0, counter_is_a_clock());
+    assert_int_equal(g_header.line_ns, g_mt_clock.line.origin.ns);
     uint64_t last = latest;
     for (int i = 0; i < 1000; i++) {
         uint64_t clock = mt_clock_stamp(&g_threads[i % 2]);

@@ -394,7 +394,28 @@ static void test_a_pc_belongs_to_the_module_of_its_time(void **state)
     builder_fini(&b);
 }
 
+static struct mt_trace_info with_line(enum mt_clock_kind kind, uint64_t scale)
+{
+    return (struct mt_trace_info){ .clock_kind = kind, .clock_line = { .origin = { .ticks = 1000, .ns = 5000 }, .scale = scale } };
+}
+
+/* Two clocks that have run apart: 1,500 ns after the origin by the counter, 1,400 by CLOCK_MONOTONIC. */
+static void test_the_present_is_told_by_the_clock_of_the_events(void **state)
+{
+    (void)state;
+    const uint64_t half = (uint64_t)1 << 31; /* half a ns a tick */
+    const struct mt_tsc_moment moment = { .ticks = 4000, .ns = 6400 }, unread = { .ns = 6400 };
+    const struct mt_trace_info by_line = with_line(MT_CLOCK_TSC, half), ticking = with_line(MT_CLOCK_TICK, half);
+    const struct mt_trace_info none = with_line(MT_CLOCK_TICK, 0), counting = with_line(MT_CLOCK_COUNTER, half / 2);
+    assert_int_equal(mt_trace_clock_at(&by_line, &moment), 6500);
+    assert_int_equal(mt_trace_clock_at(&ticking, &moment), 6500);
+    assert_int_equal(mt_trace_clock_at(&none, &moment), 6400);
+    assert_int_equal(mt_trace_clock_at(&by_line, &unread), 6400);
+    assert_int_equal(mt_trace_clock_at(&counting, &moment), 6400); /* the later: such clocks come from either */
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_the_present_is_told_by_the_clock_of_the_events),
     cmocka_unit_test(test_marks_and_labels_are_kept),
     cmocka_unit_test(test_header_facts_and_columns),
     cmocka_unit_test(test_blocks_cut_at_every_byte_give_the_events_before),
