@@ -82,3 +82,30 @@ void mt_objects_after_fork(void)
         mt_store_relaxed(&g_stuck, true);
     }
 }
+
+void mt_objects_extent(const struct dl_phdr_info *info, uint64_t *ret_low, uint64_t *ret_high)
+{
+    uint64_t low = UINT64_MAX;
+    uint64_t high = 0;
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        uint64_t start = info->dlpi_addr + header->p_vaddr;
+        if (header->p_type == PT_LOAD) {
+            low = start < low ? start : low;
+            high = start + header->p_memsz > high ? start + header->p_memsz : high;
+        }
+    }
+    *ret_low = low;
+    *ret_high = high;
+}
+
+bool mt_objects_hold(const struct dl_phdr_info *info, uint64_t address)
+{
+    for (size_t i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
+        if (header->p_type == PT_LOAD && address - (info->dlpi_addr + header->p_vaddr) < header->p_memsz) {
+            return true;
+        }
+    }
+    return false;
+}

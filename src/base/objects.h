@@ -14,6 +14,7 @@
 #include <link.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef int (*mt_objects_visitor)(struct dl_phdr_info *info, size_t bytes, void *context);
 
@@ -21,6 +22,10 @@ typedef int (*mt_objects_visitor)(struct dl_phdr_info *info, size_t bytes, void 
 bool mt_objects_walk(mt_objects_visitor visit, void *context);
 /* Would mt_objects_walk walk? Any context. */
 bool mt_objects_walkable(void);
+/* The addresses from an object's first segment to behind its last; low UINT64_MAX and high 0 without any. Any context. */
+void mt_objects_extent(const struct dl_phdr_info *info, uint64_t *ret_low, uint64_t *ret_high);
+/* Does address lie in one of the object's segments? Any context. */
+bool mt_objects_hold(const struct dl_phdr_info *info, uint64_t address);
 /* Finds the list lock in the loader's variables (glibc's _rtld_global: low, bytes). Without it, fork children never walk.
  * Context: [agent] start. */
 void mt_objects_learn_lock(const void *low, size_t bytes);

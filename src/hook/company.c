@@ -19,17 +19,6 @@ struct search {
     char name[NAME_MAX_BYTES]; /* file name of the object that holds address, else of a tool known to us */
 };
 
-static bool holds(const struct dl_phdr_info *info, uint64_t address)
-{
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        if (header->p_type == PT_LOAD && address - (info->dlpi_addr + header->p_vaddr) < header->p_memsz) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool is_tool(const char *name)
 {
     for (size_t i = 0; i < MT_COUNTOF(g_tools); i++) {
@@ -46,7 +35,7 @@ static int consider(struct dl_phdr_info *info, size_t bytes, void *context)
     struct search *search = context;
     const char *slash = strrchr(info->dlpi_name, '/');
     const char *name = slash != NULL ? slash + 1 : info->dlpi_name;
-    bool found = holds(info, search->address);
+    bool found = mt_objects_hold(info, search->address);
     size_t length = strlen(name);
     if ((found || is_tool(name)) && length < sizeof search->name) {
         memcpy(search->name, name, length + 1);

@@ -389,23 +389,20 @@ static int query_phdr(struct dl_phdr_info *info, size_t bytes, void *context)
 {
     (void)bytes;
     struct range_query *query = context;
-    uint64_t low = UINT64_MAX;
-    uint64_t high = 0;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *header = &info->dlpi_phdr[i];
         if (header->p_type != PT_LOAD) {
             continue;
         }
         uint64_t start = info->dlpi_addr + header->p_vaddr;
-        low = start < low ? start : low;
-        high = start + header->p_memsz > high ? start + header->p_memsz : high;
         bool inside = query->address >= start && query->address + query->bytes <= start + header->p_memsz;
         if (inside && (!query->writable_only || (header->p_flags & PF_W) != 0)) {
             query->found = true;
         }
     }
-    query->low = low;
-    query->high = high;
+    if (query->found) {
+        mt_objects_extent(info, &query->low, &query->high);
+    }
     return query->found;
 }
 

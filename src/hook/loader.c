@@ -100,17 +100,6 @@ struct path_query {
     bool matters;
 };
 
-static bool holds(const struct dl_phdr_info *info, uint64_t address)
-{
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        if (header->p_type == PT_LOAD && address - (info->dlpi_addr + header->p_vaddr) < header->p_memsz) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* DT_RPATH of any object may be inherited by what it loaded, so it counts wherever it is. */
 static int query_paths(struct dl_phdr_info *info, size_t bytes, void *context)
 {
@@ -118,7 +107,7 @@ static int query_paths(struct dl_phdr_info *info, size_t bytes, void *context)
     struct path_query *query = context;
     struct mt_elf_object object;
     if (mt_elf_from_phdr(info, &object)) {
-        query->matters = object.has_rpath || (object.has_search_path && holds(info, query->caller));
+        query->matters = object.has_rpath || (object.has_search_path && mt_objects_hold(info, query->caller));
     }
     return query->matters;
 }

@@ -106,23 +106,18 @@ static void remember_unseen(const struct dl_phdr_info *info, bool executable)
 
 static struct seen look_at(const struct dl_phdr_info *info)
 {
-    struct seen seen = { mt_loaded_identity(info), UINT64_MAX, 0 };
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        uint64_t start = info->dlpi_addr + header->p_vaddr;
-        if (header->p_type == PT_LOAD) {
-            seen.low = start < seen.low ? start : seen.low;
-            seen.high = start + header->p_memsz > seen.high ? start + header->p_memsz : seen.high;
-        }
-    }
+    struct seen seen = { .identity = mt_loaded_identity(info) };
+    mt_objects_extent(info, &seen.low, &seen.high);
     return seen;
 }
 
 /* Pages below the object: above an executable is its break. NULL when all is taken. */
 static uint8_t *map_near(const struct dl_phdr_info *info, size_t bytes)
 {
-    uint64_t low = look_at(info).low & ~(uint64_t)(mt_os_page_bytes() - 1);
+    uint64_t low, high;
     void *base = NULL;
+    mt_objects_extent(info, &low, &high);
+    low &= ~(uint64_t)(mt_os_page_bytes() - 1);
     for (uint64_t step = 1; step <= STEPS && low > step * STEP_BYTES; step++) {
         if (mt_os_map_anonymous_at(low - step * STEP_BYTES, bytes, &base) == MT_OK) {
             return base;

@@ -66,20 +66,6 @@ struct search {
     bool executable_seen; /* it comes first */
 };
 
-static struct code extent_of(const struct dl_phdr_info *info)
-{
-    struct code code = { UINT64_MAX, 0 };
-    for (size_t i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *header = &info->dlpi_phdr[i];
-        uint64_t start = info->dlpi_addr + header->p_vaddr;
-        if (header->p_type == PT_LOAD) {
-            code.low = start < code.low ? start : code.low;
-            code.high = start + header->p_memsz > code.high ? start + header->p_memsz : code.high;
-        }
-    }
-    return code;
-}
-
 /* A function of the program's that libc calls back and that ends in a jump to mmap returns into libc. */
 static bool is_libc(const struct mt_elf_object *object)
 {
@@ -95,7 +81,8 @@ static int visit(struct dl_phdr_info *info, size_t bytes, void *context)
         search->executable_seen = true;
         return 0;
     }
-    struct code code = extent_of(info);
+    struct code code;
+    mt_objects_extent(info, &code.low, &code.high);
     for (unsigned bank = 0; bank < MT_BANKS; bank++) {
         uint64_t address = mt_originals_get(bank, MT_HOOK_malloc);
         if (address >= code.low && address < code.high && mt_elf_from_phdr(info, &object) && !is_libc(&object)) {
