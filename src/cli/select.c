@@ -33,7 +33,7 @@ static size_t row_limit(const struct mt_select *select, size_t default_rows)
 static void print_warnings(const struct mt_report *report)
 {
     struct mt_strlist warnings = { 0 };
-    mt_report_warnings(report->set, report->analysis, &warnings);
+    mt_report_warnings(report->set, report->analysis, report->frames, &warnings);
     for (size_t i = 0; i < warnings.count; i++) {
         (void)fprintf(stderr, "memtap: note: %s\n", warnings.items[i]);
     }

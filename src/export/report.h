@@ -52,8 +52,9 @@ const char *mt_report_allocator(uint8_t allocator);
 const char *mt_report_map_kind(uint8_t kind);
 
 /* One sentence for everything that is missing, cut or estimated in a way a reader must know. Nothing: nothing is.
- * analysis may be NULL. */
-void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_strlist *ret);
+ * analysis may be NULL; frames too: where no stack was shown. */
+void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis,
+                        const struct mt_frames *frames, struct mt_strlist *ret);
 
 /* `"bytes": …, "count": …` and, when sampled, the half widths `…_ci95`. prefix: "" or "total_" …. */
 void mt_report_put_amount(struct mt_json *json, const char *prefix, const struct mt_amount *amount, bool sampled);

@@ -223,7 +223,7 @@ static void put_account(struct mt_json *json, const struct mt_report *report, co
     put_by_allocator(json, f);
     put_by_storage(json, f);
     mt_processes_put(json, report);
-    mt_report_warnings(report->set, report->analysis, &warnings);
+    mt_report_warnings(report->set, report->analysis, report->frames, &warnings);
     mt_json_key(json, "warnings");
     mt_json_array(json);
     for (size_t i = 0; i < warnings.count; i++) {

@@ -154,7 +154,18 @@ static void warn_aggregate(const struct mt_trace_set *set, struct mt_strlist *re
     }
 }
 
-void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_strlist *ret)
+static void warn_replaced(const struct mt_frames *frames, struct mt_strlist *ret)
+{
+    const struct mt_strlist *replaced = mt_frames_replaced(frames);
+    for (size_t i = 0; i < replaced->count; i++) {
+        mt_strlist_print(ret, "%s was built anew since the recording (its build-id is another): its functions have no names; "
+                              "put the old file into a folder and name that in MEMTAP_DEBUG_PATH",
+                         replaced->items[i]);
+    }
+}
+
+void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis,
+                        const struct mt_frames *frames, struct mt_strlist *ret)
 {
     size_t unfinished = 0;
     for (size_t i = 0; i < set->count; i++) {
@@ -176,5 +187,8 @@ void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis
     warn_counters(set, ret);
     if (analysis != NULL) {
         warn_pass(analysis, ret);
+    }
+    if (frames != NULL) {
+        warn_replaced(frames, ret);
     }
 }

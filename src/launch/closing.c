@@ -104,7 +104,7 @@ static bool show_reading(void *context, uint64_t done_bytes, uint64_t total_byte
 static void print_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis)
 {
     struct mt_strlist warnings = { 0 };
-    mt_report_warnings(set, analysis, &warnings);
+    mt_report_warnings(set, analysis, NULL, &warnings);
     for (size_t i = 0; i < warnings.count; i++) {
         (void)fprintf(stderr, "memtap: note: %s\n", warnings.items[i]);
     }

@@ -88,6 +88,36 @@ static void push_address(struct mt_frames *f, struct mt_location *l, const struc
     push_frame(f, l, (struct mt_frame){ .function = text, .module = module->path.data, .kind = MT_FRAME_NATIVE });
 }
 
+static void note_replaced(struct mt_frames *f, const char *path)
+{
+    for (size_t i = 0; i < f->replaced.count; i++) {
+        if (strcmp(f->replaced.items[i], path) == 0) {
+            return;
+        }
+    }
+    mt_strlist_add(&f->replaced, path);
+}
+
+static bool is_named(const struct mt_symbol_frames *found)
+{
+    return found->count > 0 && found->frames[found->count - 1].function != NULL;
+}
+
+/* A return address may lie behind the function that made the call (its last instruction), so the byte before it is asked.
+ * Where that belongs to nobody the address is no return address: a signal's trampoline and a context's start are entered
+ * at their first byte. */
+static struct mt_symbol_frames symbols_of(struct mt_frames *f, const struct mt_module_ref *ref, uint64_t vaddr)
+{
+    struct mt_symbol_frames found = mt_symbolize(f->symbolizer, ref, vaddr - 1);
+    if (!is_named(&found)) {
+        found = mt_symbolize(f->symbolizer, ref, vaddr);
+    }
+    if (!is_named(&found) && mt_symbolizer_replaced(f->symbolizer, ref)) {
+        note_replaced(f, ref->path);
+    }
+    return found;
+}
+
 static void push_symbols(struct mt_frames *f, struct mt_location *l, const struct mt_trace_module *module)
 {
     struct mt_module_ref ref = { .path = module->path.data,
@@ -95,7 +125,7 @@ static void push_symbols(struct mt_frames *f, struct mt_location *l, const struc
                                  .build_id_bytes = module->build_id_bytes };
     struct mt_symbol_frames found = { NULL, 0 };
     if (f->symbolizer != NULL && module->number != 0) {
-        found = mt_symbolize(f->symbolizer, &ref, l->address - 1 - module->bias);
+        found = symbols_of(f, &ref, l->address - module->bias);
     }
     for (size_t i = 0; i < found.count; i++) {
         const struct mt_symbol_frame *s = &found.frames[i];
@@ -196,6 +226,7 @@ void mt_frames_free(struct mt_frames *f)
     if (f->symbolizer != NULL) {
         mt_symbolizer_free(f->symbolizer);
     }
+    mt_strlist_clear(&f->replaced);
     mt_frame_table_fini(&f->table);
     mt_index_fini(&f->location_index);
     free(f->locations);
@@ -240,6 +271,11 @@ size_t mt_frames_spot_count(const struct mt_frames *f)
 const struct mt_frame *mt_frames_frame(const struct mt_frames *f, uint32_t id)
 {
     return mt_frame_table_frame(&f->table, id < f->table.frame_count ? id : f->unknown);
+}
+
+const struct mt_strlist *mt_frames_replaced(const struct mt_frames *f)
+{
+    return &f->replaced;
 }
 
 size_t mt_frames_count(const struct mt_frames *f)

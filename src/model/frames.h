@@ -17,6 +17,7 @@
 
 #include "base/status.h"
 #include "model/trace.h"
+#include "util/strlist.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,6 +71,8 @@ void mt_frames_free(struct mt_frames *frames);
 struct mt_frame_list mt_frames_stack(struct mt_frames *frames, size_t trace_idx, uint32_t stack);
 /* A frame by id; any id from a list above. The pointer stays good until the resolver is freed. */
 const struct mt_frame *mt_frames_frame(const struct mt_frames *frames, uint32_t id);
+/* Binaries whose functions have no name because the file was built anew since the recording, as met so far. */
+const struct mt_strlist *mt_frames_replaced(const struct mt_frames *frames);
 size_t mt_frames_count(const struct mt_frames *frames);
 /* spot: any number from a list above. */
 struct mt_frame_spot mt_frames_spot(const struct mt_frames *frames, uint32_t spot);

@@ -9,6 +9,7 @@
 #include "model/frame_table.h"
 #include "model/frames.h"
 #include "symbol/symbol.h"
+#include "util/strlist.h"
 
 /* Frames of one code location: a native pc (with inlines) or a Python instruction. */
 struct mt_location {
@@ -44,6 +45,7 @@ struct mt_frames {
     struct mt_numbers places[MT_LIST_BUFFERS]; /* their spots */
     size_t list_at;
     uint32_t unknown, truncated; /* marker frames */
+    struct mt_strlist replaced;  /* paths of binaries built anew since */
 };
 
 void mt_numbers_push(struct mt_numbers *n, uint32_t value);

@@ -270,6 +270,16 @@ void mt_locate(struct mt_locator *locator, const struct mt_module_ref *module, m
     free(path);
 }
 
+bool mt_locate_is_replaced(const struct mt_module_ref *module)
+{
+    char *path = without_deleted(module->path);
+    struct mt_elf_file *file = path != NULL && path[0] == '/' ? open_path(strdup(path)) : NULL;
+    bool replaced = file != NULL && !mt_elf_has_build_id(file, module->build_id, module->build_id_bytes);
+    mt_elf_close(file);
+    free(path);
+    return replaced;
+}
+
 static struct mt_elf_file *open_matching(char *take_path, const uint8_t *build_id, size_t bytes)
 {
     struct mt_elf_file *file = open_path(take_path);

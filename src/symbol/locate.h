@@ -23,6 +23,8 @@ typedef bool (*mt_locate_sink)(void *context, struct mt_elf_file *take_file);
 
 /* Gives every candidate in order until the sink has enough. */
 void mt_locate(struct mt_locator *locator, const struct mt_module_ref *module, mt_locate_sink sink, void *context);
+/* Is a file at the recorded path that is not the recorded one: another build-id, or one where none was recorded? */
+bool mt_locate_is_replaced(const struct mt_module_ref *module);
 /* The alternate debug file named by `file`, with this build-id; NULL when it is not here. The caller closes it. */
 struct mt_elf_file *mt_locate_alt(struct mt_locator *locator, const struct mt_elf_file *file, const char *name,
                                   const uint8_t *build_id, size_t build_id_bytes);

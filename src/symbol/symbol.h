@@ -46,6 +46,8 @@ void mt_symbolizer_free(struct mt_symbolizer *s);
 struct mt_symbol_frames mt_symbolize(struct mt_symbolizer *s, const struct mt_module_ref *module, uint64_t vaddr);
 /* How good the symbols of a module are, for "what you could install" hints. */
 enum mt_symbol_quality mt_symbolizer_quality(struct mt_symbolizer *s, const struct mt_module_ref *module);
+/* Has the module no symbols because the file at its path was built anew since the recording? */
+bool mt_symbolizer_replaced(struct mt_symbolizer *s, const struct mt_module_ref *module);
 /* Demangles C++ (Itanium) and Rust (legacy and v0); returns malloc'ed text, or NULL when name is not mangled. */
 char *mt_demangle(const char *name);
 

@@ -30,6 +30,7 @@ struct module {
     uint8_t *build_id;
     size_t build_id_bytes;
     bool opened;
+    bool replaced; /* the file at path is another one now, and no other speaks for the module */
     struct mt_module_files files;
     struct mt_dwarf *dwarf;
     bool symtab_read;
@@ -158,6 +159,7 @@ static void module_open(struct mt_symbolizer *s, struct module *module, const st
 {
     module->opened = true;
     mt_module_files_find(&module->files, s->locator, ref);
+    module->replaced = module->files.count == 0 && mt_locate_is_replaced(ref);
     const struct mt_elf_file *debug = module->files.dwarf;
     if (debug != NULL && mt_dwarf_open(debug, module->files.alt, &s->names, &module->dwarf) != MT_OK) {
         module->dwarf = NULL;
@@ -282,4 +284,10 @@ enum mt_symbol_quality mt_symbolizer_quality(struct mt_symbolizer *s, const stru
         return MT_SYMBOLS_SYMTAB;
     }
     return module->files.dynsym != NULL ? MT_SYMBOLS_DYNSYM : MT_SYMBOLS_NONE;
+}
+
+bool mt_symbolizer_replaced(struct mt_symbolizer *s, const struct mt_module_ref *ref)
+{
+    const struct module *module = module_of(s, ref);
+    return module != NULL && module->replaced;
 }

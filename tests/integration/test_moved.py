@@ -5,7 +5,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import frame_function, memtap_json, run
+from conftest import frame_function, memtap, memtap_json, run
 
 
 @pytest.fixture
@@ -55,6 +55,15 @@ def test_another_binary_at_the_same_path_is_not_believed(record, travelling, tar
     shutil.copy(target("deep"), travelling)
     found = names(recording.path)
     assert not found & {"case_descend", "case_bottom", "case_top", "case_half_way", "case_way_back", "case_outer"}
+    said = memtap("leaks", recording.path).stderr.decode()
+    assert f"{travelling} was built anew since the recording" in said and "MEMTAP_DEBUG_PATH" in said
+
+
+def test_nothing_is_said_of_a_binary_that_is_gone_or_the_same(record, travelling):
+    recording = record(travelling)
+    assert "built anew" not in memtap("leaks", recording.path).stderr.decode()
+    travelling.unlink()
+    assert "built anew" not in memtap("leaks", recording.path).stderr.decode()
 
 
 def test_a_stripped_program_keeps_its_dynamic_names(record, travelling):

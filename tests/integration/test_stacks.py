@@ -85,3 +85,9 @@ def test_no_native_records_no_native_frames(record, target):
     recording = record(target("threads"), 4, 10, "keep", options=["--no-native"])
     assert all(recording.trace.native_stack(e.stack) == [] for e in recording.trace.events if e.kind == "alloc")
     assert recording.replay.allocations >= 40
+
+
+def test_a_function_that_was_entered_and_not_called_has_a_name(record, target):
+    recording = record(target("entered"))
+    (row,) = [row for row in recording.report("leaks") if row["bytes"] == 4321]
+    assert [frame_function(frame) for frame in row["stack"]][:2] == ["case_below", "case_entered"]
