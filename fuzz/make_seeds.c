@@ -189,10 +189,11 @@ static void seed_nested(void)
     seed_write(&outer, "nested");
 }
 
-static mt_status summarize(const char *path, uint8_t **ret_data, size_t *ret_bytes)
+static mt_status summarize(const char *path, uint64_t events, uint8_t **ret_data, size_t *ret_bytes)
 {
     struct mt_trace *trace;
     struct mt_analysis analysis;
+    (void)events;
     mt_status status = mt_trace_open(path, &trace, NULL);
     if (status != MT_OK) {
         return status;

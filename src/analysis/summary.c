@@ -131,19 +131,22 @@ void mt_summary_encode(const struct mt_analysis *analysis, uint32_t temporary_ma
     *ret_bytes = o.bytes;
 }
 
-mt_status mt_summary_make(const char *path, uint8_t **ret_data, size_t *ret_bytes)
+mt_status mt_summary_make(const char *path, uint64_t events, uint8_t **ret_data, size_t *ret_bytes)
 {
     struct mt_trace *trace;
     struct mt_analysis analysis;
     *ret_data = NULL;
     *ret_bytes = 0;
+    if (events < LEAST_EVENTS) {
+        return MT_OK;
+    }
     mt_status status = mt_trace_open(path, &trace, NULL);
     if (status != MT_OK) {
         return status;
     }
     struct mt_trace_set set = { &trace, 1 };
     status = mt_analyze(&set, NULL, &analysis);
-    uint64_t events = analysis.totals.events;
+    events = analysis.totals.events;
     bool worth = !analysis.aggregate && events >= LEAST_EVENTS && events / EVENTS_A_SITE >= analysis.site_count;
     if (status == MT_OK && worth) {
         mt_summary_encode(&analysis, MT_ANALYSIS_DEFAULTS.temporary_max, ret_data, ret_bytes);

@@ -10,8 +10,9 @@
 
 #include "analysis/analysis.h"
 
-/* For mt_pack_options.summarize: analyses the trace at path. *ret_data is malloc'ed, NULL when not worth it. */
-mt_status mt_summary_make(const char *path, uint8_t **ret_data, size_t *ret_bytes) MT_CHECKED;
+/* For mt_pack_options.summarize: analyses the trace at path, which has no more than so many events. *ret_data is malloc'ed,
+ * NULL when not worth it: then a trace of few events was not even opened. */
+mt_status mt_summary_make(const char *path, uint64_t events, uint8_t **ret_data, size_t *ret_bytes) MT_CHECKED;
 
 /* The same whatever the size of the trace. analysis: of exactly one trace, without window and stop. */
 void mt_summary_encode(const struct mt_analysis *analysis, uint32_t temporary_max, uint8_t **ret_data,

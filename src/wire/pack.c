@@ -161,7 +161,7 @@ static mt_status pack_summary(struct job *j)
     if (packed || j->options == NULL || j->options->summarize == NULL) {
         return MT_OK;
     }
-    mt_status status = j->options->summarize(j->path, &data, &bytes);
+    mt_status status = j->options->summarize(j->path, mt_packer_event_count(j->packer), &data, &bytes);
     if (status == MT_OK && data != NULL) {
         status = mt_packer_single(j->packer, MT_BLOCK_SUMMARY, data, bytes);
     }

@@ -38,13 +38,14 @@ static void build(struct builder *b, uint64_t *seed, size_t events, bool sampled
 }
 
 /* Always worth it. */
-static mt_status summarize(const char *path, uint8_t **ret_data, size_t *ret_bytes)
+static mt_status summarize(const char *path, uint64_t events, uint8_t **ret_data, size_t *ret_bytes)
 {
     struct mt_trace *t;
     struct mt_analysis a;
     assert_int_equal(mt_trace_open(path, &t, NULL), MT_OK);
     struct mt_trace_set set = { &t, 1 };
     assert_int_equal(mt_analyze(&set, NULL, &a), MT_OK);
+    assert_true(a.totals.events <= events);
     mt_summary_encode(&a, 1, ret_data, ret_bytes);
     mt_analysis_fini(&a);
     mt_trace_close(t);
@@ -197,7 +198,7 @@ static void test_damage_is_noticed_or_harmless(void **state)
     size_t bytes;
     build(&b, &seed, 300, false);
     write_file(&b);
-    assert_int_equal(summarize(g_path, &data, &bytes), MT_OK);
+    assert_int_equal(summarize(g_path, UINT64_MAX, &data, &bytes), MT_OK);
     assert_true(read_summary(data, bytes, NULL));
     for (size_t cut = 0; cut < bytes; cut += cut < 200 ? 1 : 37) {
         assert_false(read_summary(data, cut, NULL));
@@ -225,9 +226,12 @@ static void test_small_traces_get_none(void **state)
     size_t bytes;
     build(&b, &seed, 500, false);
     write_file(&b);
-    assert_int_equal(mt_summary_make(g_path, &data, &bytes), MT_OK);
+    assert_int_equal(mt_summary_make(g_path, UINT64_MAX, &data, &bytes), MT_OK);
     assert_null(data);
-    assert_int_equal(mt_summary_make("/nonexistent", &data, &bytes), MT_E_NOENT);
+    assert_int_equal(mt_summary_make("/nonexistent", UINT64_MAX, &data, &bytes), MT_E_NOENT);
+    /* known to be small: nobody looks */
+    assert_int_equal(mt_summary_make("/nonexistent", 500, &data, &bytes), MT_OK);
+    assert_null(data);
     unlink(g_path);
     builder_fini(&b);
 }
