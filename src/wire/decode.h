@@ -11,6 +11,7 @@
 #define MT_WIRE_DECODE_H
 
 #include "base/status.h"
+#include "base/varint.h"
 #include "wire/format.h"
 
 #include <stdbool.h>
@@ -111,12 +112,51 @@ struct mt_bytes {
     bool bad; /* sticky: a field was cut off; the value read was 0 */
 };
 
-struct mt_bytes mt_bytes_of(const void *data, size_t bytes);
-uint64_t mt_bytes_u64(struct mt_bytes *b);
-int64_t mt_bytes_s64(struct mt_bytes *b);
-uint8_t mt_bytes_u8(struct mt_bytes *b);
+MT_INLINE struct mt_bytes mt_bytes_of(const void *data, size_t bytes)
+{
+    const uint8_t *at = data;
+    return (struct mt_bytes){ .at = at, .end = at + bytes };
+}
+
+/* Slow halves: a number that is long or cut off; a byte that is not there. */
+uint64_t mt_bytes_long(struct mt_bytes *b);
+uint8_t mt_bytes_none(struct mt_bytes *b);
+
+/* Most numbers have one byte or two. */
+MT_INLINE uint64_t mt_bytes_u64(struct mt_bytes *b)
+{
+    const uint8_t *at = b->at;
+    if (MT_UNLIKELY(b->end - at < 2)) {
+        return mt_bytes_long(b);
+    }
+    if (at[0] < 0x80) {
+        b->at = at + 1;
+        return at[0];
+    }
+    if (at[1] < 0x80) {
+        b->at = at + 2;
+        return (uint64_t)(at[0] & 0x7F) | (uint64_t)at[1] << 7;
+    }
+    return mt_bytes_long(b);
+}
+
+MT_INLINE int64_t mt_bytes_s64(struct mt_bytes *b)
+{
+    return mt_unzigzag(mt_bytes_u64(b));
+}
+
+MT_INLINE uint8_t mt_bytes_u8(struct mt_bytes *b)
+{
+    return MT_LIKELY(b->at < b->end) ? *b->at++ : mt_bytes_none(b);
+}
+
 /* A u64 that must fit 32 bits; larger sets bad. */
-uint32_t mt_bytes_u32(struct mt_bytes *b);
+MT_INLINE uint32_t mt_bytes_u32(struct mt_bytes *b)
+{
+    uint64_t value = mt_bytes_u64(b);
+    return MT_LIKELY(value <= UINT32_MAX) ? (uint32_t)value : (uint32_t)mt_bytes_none(b);
+}
+
 /* length and bytes; borrows from the payload. Empty on failure. */
 const uint8_t *mt_bytes_string(struct mt_bytes *b, size_t *ret_bytes);
 /* Next metadata record: tag and its payload. False at the end, or when the record is cut (payload->bad then). */

@@ -4,12 +4,6 @@
 
 #include "base/varint.h"
 
-struct mt_bytes mt_bytes_of(const void *data, size_t bytes)
-{
-    const uint8_t *at = data;
-    return (struct mt_bytes){ .at = at, .end = at + bytes };
-}
-
 static uint64_t fail(struct mt_bytes *b)
 {
     b->bad = true;
@@ -17,26 +11,15 @@ static uint64_t fail(struct mt_bytes *b)
     return 0;
 }
 
-uint64_t mt_bytes_u64(struct mt_bytes *b)
+uint64_t mt_bytes_long(struct mt_bytes *b)
 {
     uint64_t value;
     return mt_varint_get(&b->at, b->end, &value) ? value : fail(b);
 }
 
-int64_t mt_bytes_s64(struct mt_bytes *b)
+uint8_t mt_bytes_none(struct mt_bytes *b)
 {
-    return mt_unzigzag(mt_bytes_u64(b));
-}
-
-uint8_t mt_bytes_u8(struct mt_bytes *b)
-{
-    return b->at < b->end ? *b->at++ : (uint8_t)fail(b);
-}
-
-uint32_t mt_bytes_u32(struct mt_bytes *b)
-{
-    uint64_t value = mt_bytes_u64(b);
-    return (uint32_t)(value <= UINT32_MAX ? value : fail(b));
+    return (uint8_t)fail(b);
 }
 
 const uint8_t *mt_bytes_string(struct mt_bytes *b, size_t *ret_bytes)

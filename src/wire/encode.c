@@ -104,6 +104,10 @@ void mt_meta_bytes(struct mt_meta_builder *b, const void *data, size_t bytes)
 
 void mt_meta_u64(struct mt_meta_builder *b, uint64_t value)
 {
+    if (MT_LIKELY(b->capacity - b->bytes >= MT_VARINT_MAX)) {
+        b->bytes = (size_t)(mt_varint_put(b->buf + b->bytes, value) - b->buf);
+        return;
+    }
     uint8_t encoded[MT_VARINT_MAX];
     mt_meta_bytes(b, encoded, (size_t)(mt_varint_put(encoded, value) - encoded));
 }

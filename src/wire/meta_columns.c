@@ -93,29 +93,39 @@ struct split {
     bool no_room;
 };
 
-static void put_bytes(struct split *s, enum mt_meta_column column, const uint8_t *data, size_t bytes)
+static MT_NOINLINE bool grow_column(struct split *s, enum mt_meta_column column, size_t bytes)
 {
-    size_t need = s->column[column].used + bytes;
-    if (need > s->column[column].capacity) {
-        size_t capacity = 2 * need + COLUMN_ROOM;
-        uint8_t *grown = realloc(s->column[column].data, capacity);
-        if (grown == NULL) {
-            s->no_room = true;
-            return;
-        }
-        s->column[column].data = grown;
-        s->column[column].capacity = capacity;
+    size_t capacity = 2 * (s->column[column].used + bytes) + COLUMN_ROOM;
+    uint8_t *grown = realloc(s->column[column].data, capacity);
+    if (grown == NULL) {
+        s->no_room = true;
+        return false;
     }
-    if (bytes > 0) {
-        memcpy(s->column[column].data + s->column[column].used, data, bytes);
-    }
-    s->column[column].used = need;
+    s->column[column].data = grown;
+    s->column[column].capacity = capacity;
+    return true;
 }
 
-static void put(struct split *s, enum mt_meta_column column, uint64_t value)
+/* Is there room for that many bytes more? */
+MT_INLINE bool make_room(struct split *s, enum mt_meta_column column, size_t bytes)
 {
-    uint8_t bytes[MT_VARINT_MAX];
-    put_bytes(s, column, bytes, (size_t)(mt_varint_put(bytes, value) - bytes));
+    return MT_LIKELY(bytes <= s->column[column].capacity - s->column[column].used) || grow_column(s, column, bytes);
+}
+
+static void put_bytes(struct split *s, enum mt_meta_column column, const uint8_t *data, size_t bytes)
+{
+    if (bytes > 0 && make_room(s, column, bytes)) {
+        memcpy(s->column[column].data + s->column[column].used, data, bytes);
+        s->column[column].used += bytes;
+    }
+}
+
+MT_INLINE void put(struct split *s, enum mt_meta_column column, uint64_t value)
+{
+    if (make_room(s, column, MT_VARINT_MAX)) {
+        uint8_t *end = mt_varint_put(s->column[column].data + s->column[column].used, value);
+        s->column[column].used = (size_t)(end - s->column[column].data);
+    }
 }
 
 static size_t varint_bytes(uint64_t value)
