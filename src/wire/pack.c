@@ -235,7 +235,8 @@ static mt_status write_packed(const char *path, const struct mt_reader *reader, 
     uint32_t raw = options != NULL && options->raw_bytes != 0 ? options->raw_bytes : default_raw_bytes(reader);
     raw = raw < LEAST_RAW ? LEAST_RAW : raw > MT_BLOCK_RAW_MAX ? (uint32_t)MT_BLOCK_RAW_MAX : raw;
     struct job j = { .path = path, .reader = reader, .options = options };
-    mt_status status = mt_packer_new(fd, level, raw, mt_reader_header(reader), &j.packer);
+    bool quick = options != NULL && options->quick_bytes != 0;
+    mt_status status = mt_packer_new(fd, level, quick, raw, mt_reader_header(reader), &j.packer);
     if (status != MT_OK) {
         return mt_wire_fail(error, status, 0, "out of memory");
     }

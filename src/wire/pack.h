@@ -26,11 +26,12 @@ struct mt_pack_options {
     int level;             /* zstd level, 0: default (3) */
     uint32_t raw_bytes;    /* raw bytes of a block, 0: default (2 MiB; less when there are many streams) */
     uint32_t quick_bytes;  /* blocks of events with so many raw bytes are joined as they are and compressed fast, whatever the
-                              level: half the CPU time, up to half more bytes. 0: none */
+                              level: half the CPU time, up to half more bytes; small blocks too. 0: none */
     bool writer_is_gone;   /* the caller knows that the process is dead, whatever the header says */
-    /* Makes the summary block (trace.md section 8) from the trace at path, which is complete and not packed yet:
-     * malloc'ed bytes, or *ret_data NULL for none. NULL: no summary. wire/ does not know what is in it. */
-    mt_status (*summarize)(const char *path, uint8_t **ret_data, size_t *ret_bytes);
+    /* Makes the summary block (trace.md section 8) from the trace at path, which is complete and not packed yet and has no
+     * more than that many events: malloc'ed bytes, or *ret_data NULL for none. NULL: no summary. wire/ does not know what
+     * is in it. */
+    mt_status (*summarize)(const char *path, uint64_t events, uint8_t **ret_data, size_t *ret_bytes);
     mt_line_of *line_of; /* given: line tables keep the instructions that stacks name. NULL: they stay whole */
     void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
     void *context;

@@ -15,8 +15,9 @@
 enum {
     INDEX_ENTRY_MAX = 6 * MT_VARINT_MAX,
     QUICK_LEVEL = 1, /* columns split and compressed so take the time that rows took at level -1 */
-    SMALL_RAW = 256 * 1024, /* a block of so few bytes is compressed well whatever the level */
+    SMALL_RAW = 256 * 1024, /* a block of so few bytes is compressed well whatever the level, unless it has to be quick */
     SMALL_LEVEL = 9,
+    SMALL_QUICK_LEVEL = 3, /* 6 % more bytes and 40 % of the instructions */
 };
 
 struct mt_packer {
@@ -26,7 +27,7 @@ struct mt_packer {
     uint64_t tail;
     uint64_t events;
     struct mt_squeezer squeezer;
-    int level;
+    int level, small_level;
 
     uint8_t *raw; /* the open block: raw_bytes + MT_EVENT_MAX_BYTES, more for a large metadata record */
     size_t raw_capacity, raw_used;
@@ -52,7 +53,7 @@ struct mt_packer {
     uint64_t index_offset, index_clock;
 };
 
-mt_status mt_packer_new(int fd, int level, uint32_t raw_bytes, const struct mt_trace_header *original,
+mt_status mt_packer_new(int fd, int level, bool quick, uint32_t raw_bytes, const struct mt_trace_header *original,
                         struct mt_packer **ret)
 {
     struct mt_packer *p = calloc(1, sizeof *p);
@@ -61,6 +62,7 @@ mt_status mt_packer_new(int fd, int level, uint32_t raw_bytes, const struct mt_t
     }
     p->fd = fd;
     p->level = level;
+    p->small_level = quick ? SMALL_QUICK_LEVEL : SMALL_LEVEL;
     p->raw_bytes = raw_bytes;
     p->file = *original;
     size_t used = offsetof(struct mt_trace_header, command) + original->command_bytes;
@@ -129,7 +131,7 @@ static size_t squeeze(struct mt_packer *p, const uint8_t *data, size_t bytes, si
 {
     size_t most = raw_bytes > bytes ? raw_bytes : bytes;
     size_t least = most / (p->type == MT_BLOCK_META ? (size_t)MT_META_RATIO_MAX : (size_t)MT_EVENT_RATIO_MAX) + 1;
-    return mt_squeeze(&p->squeezer, data, bytes, bytes <= SMALL_RAW ? SMALL_LEVEL : level, least);
+    return mt_squeeze(&p->squeezer, data, bytes, bytes <= SMALL_RAW ? p->small_level : level, least);
 }
 
 static mt_status index_block(struct mt_packer *p, const struct mt_block_header *header)

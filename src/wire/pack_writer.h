@@ -14,8 +14,9 @@ bool mt_pack_reserve(uint8_t **data, size_t *capacity, size_t bytes) MT_CHECKED;
 
 struct mt_packer;
 
-/* Writes to fd from behind the header on, which is the original's up to its command line; finish writes it. */
-mt_status mt_packer_new(int fd, int level, uint32_t raw_bytes, const struct mt_trace_header *original,
+/* Writes to fd from behind the header on, which is the original's up to its command line; finish writes it. quick: small
+ * blocks are not worth more time than others. */
+mt_status mt_packer_new(int fd, int level, bool quick, uint32_t raw_bytes, const struct mt_trace_header *original,
                         struct mt_packer **ret) MT_CHECKED;
 void mt_packer_free(struct mt_packer *p);
 /* The next extent of this stream follows: ends the open block when the stream is another one, or blocks were lost
