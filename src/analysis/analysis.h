@@ -108,6 +108,7 @@ struct mt_analysis_options {
     uint64_t window_start_ns; /* for MT_MEASURE_WINDOW */
     uint32_t temporary_max;   /* N of "temporary"; default 1 */
     size_t timeline_points;   /* 0: no timeline */
+    bool totals_only;         /* nobody looks at stacks: exact amounts are not told apart by them, which takes half the time */
     /* Called now and then; returning false ends the pass with MT_E_INTERRUPTED. May be NULL. */
     bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
     void *context;
@@ -115,7 +116,8 @@ struct mt_analysis_options {
 #define MT_ANALYSIS_DEFAULTS ((struct mt_analysis_options){ .stop_ns = UINT64_MAX, .temporary_max = 1 })
 
 struct mt_analysis {
-    struct mt_site *sites; /* unordered; sites with the same (trace, stack, stream, allocator, storage) appear once */
+    struct mt_site *sites; /* unordered; sites with the same (trace, stack, stream, allocator, storage) appear once; stack is 0
+                              where totals_only was asked for */
     size_t site_count;
     struct mt_thread_totals *threads; /* by (trace_idx, stream) */
     size_t thread_count;

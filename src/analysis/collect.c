@@ -88,20 +88,22 @@ static int compare_places(const void *a, const void *b)
     return x->storage < y->storage ? -1 : x->storage > y->storage;
 }
 
+static struct place place_of(const struct mt_pass *p, size_t i)
+{
+    struct place place = { p->sites[i], p->rest[i] };
+    if (p->sites[i].peak_number != p->heap->peak_number) { /* the process had ended before the peak */
+        place.site.peak_bytes = place.site.peak_count = 0;
+        place.rest.peak = (struct mt_variances){ 0 };
+    }
+    return place;
+}
+
 /* All sites, one a place whatever the rates. *ret_count: how many. */
 static struct place *fold_rates(const struct mt_pass *p, size_t *ret_count)
 {
     struct place *places = mt_alloc(p->site_count * sizeof *places);
     for (size_t i = 0; i < p->site_count; i++) {
-        places[i] = (struct place){ p->sites[i], p->rest[i] };
-        if (p->sites[i].peak_number != p->heap->peak_number) { /* the process had ended before the peak */
-            places[i].site.peak_bytes = places[i].site.peak_count = 0;
-            places[i].rest.peak = (struct mt_variances){ 0 };
-        }
-    }
-    *ret_count = p->site_count;
-    if (p->rate_count <= 1 || p->site_count == 0) {
-        return places;
+        places[i] = place_of(p, i);
     }
     qsort(places, p->site_count, sizeof *places, compare_places);
     size_t kept = 0;
@@ -169,11 +171,12 @@ static void collect_totals(const struct mt_pass *p, struct mt_totals *t)
 void mt_pass_collect(const struct mt_pass *p, const struct mt_collect_as *as, struct mt_analysis *a,
                      size_t *site_capacity, size_t *thread_capacity)
 {
-    size_t count;
-    struct place *places = fold_rates(p, &count);
+    size_t count = p->site_count;
+    struct place *places = p->rate_count > 1 && count > 0 ? fold_rates(p, &count) : NULL;
     a->sites = mt_alloc_grow(a->sites, site_capacity, a->site_count + count, sizeof *a->sites);
     for (size_t i = 0; i < count; i++) {
-        a->sites[a->site_count++] = site_of(p, &places[i], as);
+        struct place place = places != NULL ? places[i] : place_of(p, i);
+        a->sites[a->site_count++] = site_of(p, &place, as);
     }
     free(places);
     a->threads = mt_alloc_grow(a->threads, thread_capacity, a->thread_count + p->thread_count, sizeof *a->threads);

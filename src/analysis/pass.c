@@ -40,7 +40,8 @@ void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct 
     p->windowed = options->window_start_ns > 0;
     p->scale_bits = heap->scale_bits;
     p->arenas_counted = (info->flags & MT_TRACE_PYTHON_ALLOCATORS) == 0;
-    p->stack_count = (uint32_t)mt_trace_stack_count(trace);
+    /* Estimates are rounded a site: totals are the same whatever was asked for only if the sites are. */
+    p->stack_count = options->totals_only && heap->scale_bits == 0 ? 0 : (uint32_t)mt_trace_stack_count(trace);
     p->weights = mt_alloc_zero(MT_WEIGHT_CACHE, sizeof *p->weights);
     mt_liveset_init(&p->live);
 }

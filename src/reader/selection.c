@@ -83,6 +83,7 @@ static mt_status run_passes(const struct load *l)
     uint64_t peak_ns = 0;
     mt_status status = MT_OK;
     if (needs_peak(s)) {
+        options.totals_only = true;
         status = analyze(l, &options);
         peak_ns = l->loaded->analysis.totals.peak_time_ns;
     }
@@ -96,6 +97,7 @@ static mt_status run_passes(const struct load *l)
     }
     options.temporary_max = (uint32_t)s->temporary_max;
     options.timeline_points = l->options->timeline_points;
+    options.totals_only = !l->options->profile;
     options.stop_ns = s->what == MT_SELECT_AT ? times[0] : s->what == MT_SELECT_BETWEEN ? times[1] : UINT64_MAX;
     options.window_start_ns = s->what == MT_SELECT_BETWEEN ? times[0] : 0;
     if (status == MT_OK) {

@@ -152,6 +152,22 @@ static void run_oracle(struct oracle *o, const struct builder *b, const struct m
     oracle_finish(o, end < stop ? end : stop);
 }
 
+/* The same sums when nobody looks at stacks; exact sites are then one a thread, allocator and storage. */
+static void check_totals_only(const struct mt_trace_set *set, const struct mt_analysis *whole, bool sampled,
+                              struct mt_analysis_options options)
+{
+    struct mt_analysis a;
+    options.totals_only = true;
+    assert_int_equal(mt_analyze(set, &options, &a), MT_OK);
+    assert_memory_equal(&a.totals, &whole->totals, sizeof a.totals);
+    assert_int_equal(a.thread_count, whole->thread_count);
+    assert_memory_equal(a.threads, whole->threads, a.thread_count * sizeof *a.threads);
+    for (size_t i = 0; i < a.site_count && !sampled; i++) {
+        assert_int_equal(a.sites[i].stack, 0);
+    }
+    mt_analysis_fini(&a);
+}
+
 static void check_random(uint64_t *seed, size_t events, bool sampled)
 {
     struct builder b;
@@ -176,6 +192,7 @@ static void check_random(uint64_t *seed, size_t events, bool sampled)
     assert_int_equal(mt_analyze(&set, &options, &a), MT_OK);
     uint64_t end = options.stop_ns < last ? options.stop_ns : last;
     compare(&a, o, sampled, BUILDER_START_CLOCK + end);
+    check_totals_only(&set, &a, sampled, options);
     mt_analysis_fini(&a);
     mt_trace_set_close(&set);
     oracle_fini(o);
