@@ -110,7 +110,7 @@ PyObject *mt_py_path(PyObject *path)
 
 PyObject *mt_py_text(const char *text)
 {
-    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
+    return PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "surrogateescape");
 }
 
 int mt_py_put(PyObject *dict, const char *key, PyObject *value)

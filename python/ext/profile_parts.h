@@ -41,7 +41,7 @@ bool mt_py_work_interrupted(void *context);
 /* A path (str, bytes or os.PathLike) as a new bytes object, NULL with an exception. */
 PyObject *mt_py_path(PyObject *path);
 
-/* Text that is usually UTF-8: what is not becomes U+FFFD. */
+/* Text that is usually UTF-8: a byte that is not becomes a lone surrogate (PEP 383), as in the reports' JSON. */
 PyObject *mt_py_text(const char *text);
 /* Puts value under key and drops the reference; 0, or -1 also when value is NULL. */
 int mt_py_put(PyObject *dict, const char *key, PyObject *value);

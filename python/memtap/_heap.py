@@ -7,6 +7,7 @@ from typing import Any, Dict, List, Optional
 
 from memtap import _agent, _sites
 from memtap._heap_files import write_collapsed, write_speedscope
+from memtap._text import shown
 
 
 @dataclass
@@ -21,7 +22,7 @@ class StackFrame:
 
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else self.file
-        return f"{self.function} ({place})" if place else self.function
+        return shown(f"{self.function} ({place})" if place else self.function)
 
 
 @dataclass

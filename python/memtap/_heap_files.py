@@ -12,6 +12,7 @@ import tempfile
 from typing import Any, Dict, List, Tuple
 
 from memtap._memtap import VERSION
+from memtap._text import shown
 
 
 def _weights_by_stack(snapshot: Any) -> List[Tuple[Any, int]]:
@@ -39,7 +40,7 @@ def _replace(path: Any, text: str) -> None:
 
 
 def _collapsed_name(function: str) -> str:
-    return function.replace(";", ":").replace("\n", " ").replace("\r", " ") or "[unknown]"
+    return shown(function.replace(";", ":").replace("\n", " ").replace("\r", " ")) or "[unknown]"
 
 
 def write_collapsed(snapshot: Any, path: Any) -> None:

@@ -11,6 +11,7 @@ import types
 import uuid
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+from memtap._text import shown
 from memtap.gcmonitor import RangeError
 
 
@@ -42,7 +43,7 @@ class StackFrame(NamedTuple):
     line: int  # 0: unknown
 
     def __str__(self) -> str:
-        return f"{self.function} ({self.file}:{self.line})"
+        return shown(f"{self.function} ({self.file}:{self.line})")
 
 
 _lines: Dict[types.CodeType, List[Tuple[int, int]]] = {}

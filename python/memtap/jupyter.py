@@ -28,6 +28,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import display
 
 from memtap._measure import Measurement, Recording, format_size, parse_size
+from memtap._text import shown
 
 CELL = "cell"
 STYLE = ("border-collapse:collapse;font-family:monospace;font-size:90%", "text-align:right;padding:2px 8px",
@@ -46,7 +47,7 @@ class CellReport:
     def lines(self) -> List[Tuple[str, str]]:
         """The totals as (name, value)."""
         if self.measurement is None:
-            return [("memtap", f"this cell was not recorded: {self.reason}")]
+            return [("memtap", shown(f"this cell was not recorded: {self.reason}"))]
         found = self.measurement
         lines = [("peak", format_size(found.peak_bytes)),
                  ("held at the end", f"{format_size(found.leaked_bytes)} in {found.leaked_allocations} blocks"),
@@ -68,7 +69,7 @@ class CellReport:
         """Where a row's memory comes from; the cell's own lines by number."""
         file = row.get("file") or "?"
         place = f"{CELL}, line {row.get('line') or 0}" if file == self._cell_file else f"{file}:{row.get('line') or 0}"
-        return f"{place} {row.get('function') or ''}".strip()
+        return shown(f"{place} {row.get('function') or ''}".strip())
 
     def __repr__(self) -> str:
         lines = [f"{name}: {value}" for name, value in self.lines()]

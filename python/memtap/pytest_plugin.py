@@ -27,6 +27,7 @@ from typing import Any, Callable, Dict, Generator, List, Optional
 import pytest
 
 from memtap._measure import Measurement, Recording, format_size, parse_size, stack_of
+from memtap._text import shown
 
 NOISE_BYTES = 64 * 1024  # growth over a baseline that is never held against a test: caches, free lists, dictionaries
 JSON_FORMAT = 1
@@ -227,7 +228,7 @@ def _describe_rows(what: str, rows: List[Dict[str, Any]]) -> List[str]:
 
 
 def _site(frame: Dict[str, Any]) -> str:
-    return f"{frame.get('file') or '?'}:{frame.get('line') or 0} {frame.get('function') or '?'}"
+    return shown(f"{frame.get('file') or '?'}:{frame.get('line') or 0} {frame.get('function') or '?'}")
 
 
 LIMITS = {"limit_memory": MemoryLimit, "limit_leaks": LeakLimit}

@@ -1,11 +1,11 @@
 /* command.c: what all commands do alike: options, help, failures. */
 #include "cli/command.h"
 
-#include <stdio.h>
+#include "util/say.h"
 
 int mt_command_fail(const struct mt_command_doc *doc, int code, const struct mt_error *err)
 {
-    (void)fprintf(stderr, "memtap %s: %s\n", doc->name, mt_error_text(err));
+    mt_say("memtap %s: %s", doc->name, mt_error_text(err));
     return code;
 }
 

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "util/interrupt.h"
 #include "util/memory.h"
+#include "util/say.h"
 #include "util/text.h"
 #include "wire/format.h"
 
@@ -73,15 +74,13 @@ static int unknown(const char *word)
         names[i + 1] = g_commands[i].command->doc->name;
     }
     const char *nearest = mt_text_nearest(word, names);
-    char *clean = mt_text_clean(word, strlen(word));
     if (access(word, F_OK) == 0) {
-        (void)fprintf(stderr, "memtap: what about %s? Name a command, for example: memtap summary %s\n", clean, clean);
+        mt_say("memtap: what about %s? Name a command, for example: memtap summary %s", word, word);
     } else if (nearest != NULL) {
-        (void)fprintf(stderr, "memtap: unknown command \"%s\"; did you mean %s?\n", clean, nearest);
+        mt_say("memtap: unknown command \"%s\"; did you mean %s?", word, nearest);
     } else {
-        (void)fprintf(stderr, "memtap: unknown command \"%s\"; `memtap help` lists the commands\n", clean);
+        mt_say("memtap: unknown command \"%s\"; `memtap help` lists the commands", word);
     }
-    free(clean);
     return MT_EXIT_USAGE;
 }
 
@@ -127,7 +126,7 @@ static int take_targets(int *argc, char **argv)
 
 static int usage(const char *message)
 {
-    (void)fprintf(stderr, "memtap: %s; `memtap help` shows how\n", message);
+    mt_say("memtap: %s; `memtap help` shows how", message);
     return MT_EXIT_USAGE;
 }
 

@@ -6,6 +6,7 @@
 #include "symbol/pyline.h"
 #include "util/human.h"
 #include "util/progress.h"
+#include "util/say.h"
 #include "util/tracepath.h"
 #include "wire/decode_file.h"
 #include "wire/pack.h"
@@ -76,8 +77,8 @@ static mt_status pack_one(const char *path, const struct values *values, struct 
         return mt_failure_explain_open(status, path, &wire, err);
     }
     if (!values->quiet) {
-        (void)fprintf(stderr, "%s: %s -> %s\n", path, mt_human_bytes((double)result.before_bytes).text,
-                      mt_human_bytes((double)result.after_bytes).text);
+        mt_say("%s: %s -> %s", path, mt_human_bytes((double)result.before_bytes).text,
+               mt_human_bytes((double)result.after_bytes).text);
     }
     return MT_OK;
 }

@@ -2,6 +2,7 @@
 #include "cli/command.h"
 #include "launch/launch.h"
 #include "util/interrupt.h"
+#include "util/say.h"
 
 #include <stdio.h>
 #include <sys/wait.h>
@@ -103,7 +104,7 @@ static void settle_mode(struct mt_run_options *chosen)
 {
     chosen->mode = (int)(chosen->aggregate ? MT_MODE_AGGREGATE : mode_numbers[chosen->mode]);
     if (chosen->rate_bytes != 0 && chosen->mode != MT_MODE_SAMPLE && !chosen->quiet) {
-        (void)fprintf(stderr, "memtap run: --rate has no effect without --mode sample\n");
+        mt_say("memtap run: --rate has no effect without --mode sample");
     }
     chosen->rate_bytes = chosen->rate_bytes != 0 ? chosen->rate_bytes : MT_RATE_DEFAULT;
 }

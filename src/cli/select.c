@@ -2,6 +2,7 @@
 #include "cli/select.h"
 
 #include "util/progress.h"
+#include "util/say.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static void print_warnings(const struct mt_report *report)
     struct mt_strlist warnings = { 0 };
     mt_report_warnings(report->set, report->analysis, report->frames, &warnings);
     for (size_t i = 0; i < warnings.count; i++) {
-        (void)fprintf(stderr, "memtap: note: %s\n", warnings.items[i]);
+        mt_say("memtap: note: %s", warnings.items[i]);
     }
     mt_strlist_clear(&warnings);
 }

@@ -87,12 +87,10 @@ char *mt_report_thread(const struct mt_trace_set *set, size_t trace_idx, uint32_
     if (thread == NULL) {
         return mt_format("thread %u", stream);
     }
-    char *name = mt_text_clean(thread->name.data, thread->name.bytes);
-    char *label = set->count == 1 ? mt_format("%s (%llu)", name, (unsigned long long)thread->tid)
-                                  : mt_format("%s (%llu/%llu)", name, (unsigned long long)mt_trace_info(trace)->pid,
-                                              (unsigned long long)thread->tid);
-    free(name);
-    return label;
+    return set->count == 1 ? mt_format("%.*s (%llu)", (int)thread->name.bytes, thread->name.data,
+                                       (unsigned long long)thread->tid)
+                           : mt_format("%.*s (%llu/%llu)", (int)thread->name.bytes, thread->name.data,
+                                       (unsigned long long)mt_trace_info(trace)->pid, (unsigned long long)thread->tid);
 }
 
 char *mt_report_plain_name(const struct mt_frame *frame)

@@ -40,7 +40,7 @@ const char *mt_report_mode(const struct mt_trace_info *info);
 char *mt_report_command(const struct mt_trace_info *info);
 /* False for an aggregate trace, which does not tell its threads apart. */
 bool mt_report_knows_threads(const struct mt_trace_set *set, size_t trace_idx);
-/* "name (tid)"; in a set of several processes "name (pid/tid)". malloc'ed. */
+/* "name (tid)"; in a set of several processes "name (pid/tid)". The name is not clean. malloc'ed. */
 char *mt_report_thread(const struct mt_trace_set *set, size_t trace_idx, uint32_t stream);
 /* The function's name for tools that take angle brackets for template arguments and drop them (pprof, heaptrack):
  * Python's

@@ -8,6 +8,7 @@
 #include "util/memory.h"
 #include "util/program.h"
 #include "util/progress.h"
+#include "util/say.h"
 
 #include <limits.h>
 #include <signal.h>
@@ -32,27 +33,24 @@ void mt_closing_explain_missing(const struct mt_run *run)
     struct mt_program_info info;
     mt_program_examine(run->program, &info);
     if (info.kind != MT_PROGRAM_DYNAMIC) {
-        (void)fprintf(stderr, "memtap run: no trace of %s: %s\n", info.path, mt_program_obstacle(info.kind));
+        mt_say("memtap run: no trace of %s: %s", info.path, mt_program_obstacle(info.kind));
         return;
     }
     if (WIFSIGNALED(run->wait_status)) {
-        (void)fprintf(stderr,
-                      "memtap run: no trace was written to %s: %s died of signal %d (%s) before the agent had "
-                      "started; try it without memtap, then with --no-native or --no-python-allocators\n",
-                      run->output, run->program, WTERMSIG(run->wait_status), strsignal(WTERMSIG(run->wait_status)));
+        mt_say("memtap run: no trace was written to %s: %s died of signal %d (%s) before the agent had "
+               "started; try it without memtap, then with --no-native or --no-python-allocators",
+               run->output, run->program, WTERMSIG(run->wait_status), strsignal(WTERMSIG(run->wait_status)));
         return;
     }
     if (no_room(run->folder)) {
-        (void)fprintf(stderr,
-                      "memtap run: no trace was written to %s: no space left in %s; choose another place with -o\n",
-                      run->output, run->folder);
+        mt_say("memtap run: no trace was written to %s: no space left in %s; choose another place with -o", run->output,
+               run->folder);
         return;
     }
-    (void)fprintf(stderr,
-                  "memtap run: no trace was written to %s: the agent did not start in %s. Possible causes: "
-                  "the program clears its environment or its file was replaced by one that cannot be preloaded, or a "
-                  "security policy forbids preloading; `memtap doctor` looks for them\n",
-                  run->output, info.path);
+    mt_say("memtap run: no trace was written to %s: the agent did not start in %s. Possible causes: "
+           "the program clears its environment or its file was replaced by one that cannot be preloaded, or a "
+           "security policy forbids preloading; `memtap doctor` looks for them",
+           run->output, info.path);
 }
 
 /* The trace was moved, removed or replaced while it was written. */
@@ -64,12 +62,10 @@ void mt_closing_say_where(const struct mt_run *run, size_t others)
     char *link = mt_format("/proc/self/fd/%d", run->trace_fd);
     ssize_t bytes = there ? readlink(link, now, sizeof now - 1) : 0;
     now[bytes > 0 ? bytes : 0] = '\0';
-    (void)fprintf(stderr, "memtap run: %s is no longer the trace of this run; %s%s", run->output,
-                  there ? "that is " : "that was removed", now);
-    if (others > 0) {
-        (void)fprintf(stderr, ", and %zu other processes' are in %s", others, run->others);
-    }
-    (void)fprintf(stderr, "\n");
+    char *elsewhere = others > 0 ? mt_format(", and %zu other processes' are in %s", others, run->others) : mt_strdup("");
+    mt_say("memtap run: %s is no longer the trace of this run; %s%s%s", run->output,
+           there ? "that is " : "that was removed", now, elsewhere);
+    free(elsewhere);
     free(link);
 }
 
@@ -86,11 +82,12 @@ static void print_brief(const struct mt_run *run, const struct mt_report_job *jo
 {
     struct mt_out *text = mt_out_open_memory();
     mt_stats_brief(text, &job->shown);
-    (void)fprintf(stderr, "memtap: recorded %s\n%s", run->output, mt_out_text(text, NULL));
+    mt_say("memtap: recorded %s", run->output);
+    (void)fputs(mt_out_text(text, NULL), stderr);
     if (live > 0) {
-        (void)fprintf(stderr, "  %zu processes of the run still record, into %s.d\n", live, file_to_name(run));
+        mt_say("  %zu processes of the run still record, into %s.d", live, file_to_name(run));
     }
-    (void)fprintf(stderr, "next: memtap summary %s\n", file_to_name(run));
+    mt_say("next: memtap summary %s", file_to_name(run));
     mt_out_discard(text);
 }
 
@@ -106,7 +103,7 @@ static void print_warnings(const struct mt_trace_set *set, const struct mt_analy
     struct mt_strlist warnings = { 0 };
     mt_report_warnings(set, analysis, NULL, &warnings);
     for (size_t i = 0; i < warnings.count; i++) {
-        (void)fprintf(stderr, "memtap: note: %s\n", warnings.items[i]);
+        mt_say("memtap: note: %s", warnings.items[i]);
     }
     mt_strlist_clear(&warnings);
 }
@@ -130,7 +127,7 @@ static mt_status load(const struct mt_run *run, struct mt_report_job *job, struc
 void mt_closing_say_refused(const struct mt_run *run)
 {
     for (size_t i = 0; i < run->helper.refused.count; i++) {
-        (void)fprintf(stderr, "memtap: note: %s\n", run->helper.refused.items[i]);
+        mt_say("memtap: note: %s", run->helper.refused.items[i]);
     }
 }
 
@@ -142,7 +139,7 @@ static void report(const struct mt_run *run, size_t live)
         print_brief(run, &job, live);
         print_warnings(job.shown.set, job.shown.analysis);
     } else {
-        (void)fprintf(stderr, "memtap run: the trace cannot be summed up: %s\n", mt_error_text(&err));
+        mt_say("memtap run: the trace cannot be summed up: %s", mt_error_text(&err));
     }
     mt_report_job_fini(&job);
     mt_recording_free(job.recording);

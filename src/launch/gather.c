@@ -6,6 +6,7 @@
 #include "symbol/pyline.h"
 #include "util/memory.h"
 #include "util/progress.h"
+#include "util/say.h"
 #include "wire/append.h"
 #include "wire/pack.h"
 
@@ -36,8 +37,8 @@ static bool pack(const struct mt_run *run, const char *path, const char *output)
     mt_status status = mt_pack(path, output, &options, NULL, &wire);
     mt_progress_end(&progress);
     if (status != MT_OK && status != MT_E_BUSY) {
-        (void)fprintf(stderr, "memtap run: %s stays unpacked (%s); it is as good, only larger\n", path,
-                      wire.text != NULL ? wire.text : mt_status_text(status));
+        mt_say("memtap run: %s stays unpacked (%s); it is as good, only larger", path,
+               wire.text != NULL ? wire.text : mt_status_text(status));
     }
     return status == MT_OK;
 }
@@ -55,8 +56,8 @@ static void pack_first(struct mt_run *run)
         if (status == MT_OK) {
             (void)unlink(packed);
         } else {
-            (void)fprintf(stderr, "memtap run: %s could not be written (%s); its trace is whole in %s\n", run->output,
-                          mt_status_text(status), packed);
+            mt_say("memtap run: %s could not be written (%s); its trace is whole in %s", run->output,
+                   mt_status_text(status), packed);
         }
     }
     free(packed);
@@ -179,8 +180,8 @@ static void append_all(struct mt_run *run, const struct others *others, struct m
     for (size_t i = 0; i < others->count; i++) {
         mt_status status = append(run, &others->items[i]);
         if (status != MT_OK && gathered->apart++ == 0) {
-            (void)fprintf(stderr, "memtap run: %s could not be put into %s (%s); give them both to a report\n",
-                          others->items[i].path, run->output, mt_status_text(status));
+            mt_say("memtap run: %s could not be put into %s (%s); give them both to a report", others->items[i].path,
+                   run->output, mt_status_text(status));
         }
     }
 }

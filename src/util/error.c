@@ -1,6 +1,8 @@
 /* error.c: formatting of struct mt_error. A message that does not fit is cut, never lost: the kind of failure is in the
- * status. */
+ * status. Messages quote what they are about, so all of them are cleaned. */
 #include "util/error.h"
+
+#include "util/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@ mt_status mt_error_set(struct mt_error *err, mt_status status, const char *forma
     err->status = status;
     (void)vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
+    mt_text_clean_buffer(err->text, sizeof err->text);
     return status;
 }
 
@@ -35,6 +38,7 @@ mt_status mt_error_set_errno(struct mt_error *err, int err_number, const char *f
         (void)snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s",
                        strerror_r(err_number, words, sizeof words));
     }
+    mt_text_clean_buffer(err->text, sizeof err->text);
     return status;
 }
 
@@ -52,6 +56,7 @@ mt_status mt_error_prefix(struct mt_error *err, const char *format, ...)
     if (used >= 0 && (size_t)used < sizeof err->text) {
         (void)snprintf(err->text + used, sizeof err->text - (size_t)used, ": %s", old);
     }
+    mt_text_clean_buffer(err->text, sizeof err->text);
     return err->status;
 }
 

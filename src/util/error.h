@@ -1,7 +1,7 @@
 /* error.h: what went wrong, in words for a person.
  *
  * Decides: how a failure's detail travels on the tool side. mt_status says which kind of failure, struct mt_error
- * carries one sentence: what failed, on what, and what to do next. Libraries fill it and return; only commands print
+ * carries one sentence: what failed, on what, and what to do next; clean (text.h), whatever was put in. Libraries fill it and return; only commands print
  * it. The first message wins when a caller adds context with mt_error_prefix. Every function accepts err == NULL.
  * Context: [tool].
  */

@@ -80,7 +80,16 @@ void mt_json_array_end(struct mt_json *json)
     close_container(json, ']');
 }
 
-/* Escapes one code point; U+2028/2029 too, because such JSON is pasted into scripts. */
+/* \u escapes are UTF-16. */
+static void put_escape(struct mt_out *out, uint32_t code_point)
+{
+    if (code_point >= 0x10000) {
+        mt_out_print(out, "\\u%04x", 0xD800 + ((code_point - 0x10000) >> 10));
+        code_point = 0xDC00 + (code_point & 0x3FF);
+    }
+    mt_out_print(out, "\\u%04x", code_point);
+}
+
 static void put_code_point(struct mt_out *out, uint32_t code_point)
 {
     static const char short_escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt";
@@ -88,8 +97,8 @@ static void put_code_point(struct mt_out *out, uint32_t code_point)
     if (escape != NULL && (code_point < 0x20 || code_point == '"' || code_point == '\\')) {
         const char pair[2] = { '\\', escape[1] };
         mt_out_write(out, pair, 2);
-    } else if (code_point < 0x20 || code_point == 0x7F || code_point == 0x2028 || code_point == 0x2029) {
-        mt_out_print(out, "\\u%04x", code_point);
+    } else if (mt_text_deceives(code_point)) {
+        put_escape(out, code_point);
     } else {
         char utf8[4];
         mt_out_write(out, utf8, mt_utf8_put(utf8, code_point));
@@ -212,18 +221,35 @@ void mt_json_put_bool(struct mt_json *json, const char *key, bool value)
     mt_json_bool(json, value);
 }
 
+/* True for text that a spreadsheet would take for a formula; the full-width forms are folded to these by some. */
+static bool is_formula(const char *text)
+{
+    static const char *const starts[] = { "=",  "+",  "-",            "@",            "\t",
+                                          "\r", "\xEF\xBC\x9D", "\xEF\xBC\x8B", "\xEF\xBC\x8D", "\xEF\xBC\xA0" };
+    for (size_t i = 0; i < MT_COUNTOF(starts); i++) {
+        if (strncmp(text, starts[i], strlen(starts[i])) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void mt_csv_field(struct mt_out *out, const char *text)
 {
-    if (text[strcspn(text, ",\"\r\n")] == '\0') {
-        mt_out_string(out, text);
+    char *clean = mt_text_clean(text, strlen(text));
+    bool formula = is_formula(text);
+    if (!formula && clean[strcspn(clean, ",;\"")] == '\0') {
+        mt_out_string(out, clean);
+        free(clean);
         return;
     }
-    mt_out_byte(out, '"');
-    for (; *text != '\0'; text++) {
-        if (*text == '"') {
+    mt_out_string(out, formula ? "\"'" : "\"");
+    for (const char *at = clean; *at != '\0'; at++) {
+        if (*at == '"') {
             mt_out_byte(out, '"');
         }
-        mt_out_byte(out, *text);
+        mt_out_byte(out, *at);
     }
     mt_out_byte(out, '"');
+    free(clean);
 }

@@ -1,7 +1,8 @@
 /* json.h: streaming JSON, one call a value, no tree in memory.
  *
- * Decides: RFC 8259 output that every parser takes: strings are escaped and made valid UTF-8 (names in a trace are
- * arbitrary bytes), numbers are finite (NaN and infinities become null), doubles round-trip in the fewest digits.
+ * Decides: RFC 8259 output that gives every name back: what a terminal must not get (text.h) is escaped by \u, a byte
+ * that is not UTF-8 is \udcNN with that byte as NN (PEP 383; in Python, text.encode("utf-8", "surrogateescape") makes
+ * the bytes again). Numbers are finite (NaN and infinities become null), doubles round-trip in the fewest digits.
  * Commas and nesting are kept by the writer; unbalanced use is a bug and asserts. Containers nested less deep than
  * `broken_lines` put each item on its own line, so that a report is readable and diffable; 0 gives one line (NDJSON).
  * Rejected: jansson and cJSON (twice the time, a tree in memory, a dependency). Context: [tool].
@@ -50,7 +51,8 @@ void mt_json_put_u64(struct mt_json *json, const char *key, uint64_t value);
 void mt_json_put_double(struct mt_json *json, const char *key, double value);
 void mt_json_put_bool(struct mt_json *json, const char *key, bool value);
 
-/* One CSV field (RFC 4180): quoted only when it must be. */
+/* One CSV field (RFC 4180) of clean text (text.h), quoted only when it must be, also for what separates fields in other
+ * locales. What a spreadsheet would take for a formula (= + - @ tab, return) gets a ' in front. Not for numbers. */
 void mt_csv_field(struct mt_out *out, const char *text);
 
 #endif

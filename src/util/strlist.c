@@ -2,6 +2,7 @@
 #include "util/strlist.h"
 
 #include "util/memory.h"
+#include "util/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -27,7 +28,12 @@ void mt_strlist_print(struct mt_strlist *list, const char *format, ...)
     va_start(args, format);
     int bytes = vasprintf(&text, format, args);
     va_end(args);
-    take(list, bytes >= 0 ? text : mt_strdup(format));
+    if (bytes < 0) {
+        take(list, mt_strdup(format));
+        return;
+    }
+    take(list, mt_text_clean(text, (size_t)bytes));
+    free(text);
 }
 
 static int compare(const void *a, const void *b)

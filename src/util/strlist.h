@@ -13,6 +13,7 @@ struct mt_strlist {
 
 /* Copies text. */
 void mt_strlist_add(struct mt_strlist *list, const char *text);
+/* Adds a sentence, clean (text.h). */
 void mt_strlist_print(struct mt_strlist *list, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Sorts items[first …) by bytes. */
 void mt_strlist_sort(struct mt_strlist *list, size_t first);

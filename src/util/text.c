@@ -33,12 +33,12 @@ uint32_t mt_utf8_next(const char **at, const char *end)
     }
     unsigned bytes = sequence_bytes(from[0], &low, &high);
     if (bytes == 0 || (size_t)(end - (const char *)from) < bytes || from[1] < low || from[1] > high) {
-        return MT_UTF8_BAD;
+        return MT_UTF8_BYTE + from[0];
     }
     uint32_t code_point = from[0] & (0x7Fu >> bytes);
     for (unsigned i = 1; i < bytes; i++) {
         if ((from[i] & 0xC0) != 0x80) {
-            return MT_UTF8_BAD;
+            return MT_UTF8_BYTE + from[0];
         }
         code_point = (code_point << 6) | (from[i] & 0x3Fu);
     }
@@ -106,26 +106,40 @@ size_t mt_text_columns(const char *text, size_t bytes)
     return columns;
 }
 
-/* One code point of clean text, at most 4 bytes. C1 controls (0x80-0x9F) can drive a terminal too. */
-static size_t put_clean(char *to, uint32_t code_point)
+bool mt_text_deceives(uint32_t code_point)
 {
-    if (code_point == '\n' || code_point == '\t') {
-        to[0] = '\\';
-        to[1] = code_point == '\n' ? 'n' : 't';
-        return 2;
+    static const struct range unsafe[] = {
+        { 0x00, 0x1F },       { 0x7F, 0x9F },       { 0xAD, 0xAD },       { 0x34F, 0x34F },     { 0x61C, 0x61C },
+        { 0x115F, 0x1160 },   { 0x17B4, 0x17B5 },   { 0x180B, 0x180F },   { 0x200B, 0x200F },   { 0x2028, 0x202E },
+        { 0x2060, 0x206F },   { 0x3164, 0x3164 },   { 0xD800, 0xDFFF },   { 0xFEFF, 0xFEFF },   { 0xFFA0, 0xFFA0 },
+        { 0xFFF0, 0xFFFB },   { 0xFFFE, 0xFFFF },   { 0x1BCA0, 0x1BCA3 }, { 0x1D173, 0x1D17A }, { 0xE0000, 0xE0FFF },
+    };
+    return !(code_point >= 0x20 && code_point < 0x7F) && in_ranges(code_point, unsafe, MT_COUNTOF(unsafe));
+}
+
+enum { ESCAPE_BYTES = 12 };
+
+/* One code point of clean text, at most four bytes for each of its own; returns how many. */
+static size_t put_clean(char to[ESCAPE_BYTES], uint32_t code_point)
+{
+    static const char letters[] = "\nn\tt\rr";
+    if (!mt_text_deceives(code_point)) {
+        return mt_utf8_put(to, code_point);
     }
-    if (code_point < 0x20 || (code_point >= 0x7F && code_point < 0xA0)) {
-        char escape[8];
-        (void)snprintf(escape, sizeof escape, "\\x%02x", code_point);
-        memcpy(to, escape, 4);
-        return 4;
+    for (const char *letter = letters; *letter != '\0'; letter += 2) {
+        if ((unsigned char)*letter == code_point) {
+            return (size_t)snprintf(to, ESCAPE_BYTES, "\\%c", letter[1]);
+        }
     }
-    return mt_utf8_put(to, code_point);
+    bool byte = code_point < 0x80 || (code_point >= MT_UTF8_BYTE && code_point <= MT_UTF8_BYTE + 0xFF);
+    return (size_t)(byte                  ? snprintf(to, ESCAPE_BYTES, "\\x%02x", code_point & 0xFF)
+                    : code_point < 0x10000 ? snprintf(to, ESCAPE_BYTES, "\\u%04x", code_point)
+                                           : snprintf(to, ESCAPE_BYTES, "\\U%08x", code_point));
 }
 
 char *mt_text_clean(const char *text, size_t bytes)
 {
-    char *clean = mt_alloc(bytes * 4 + 1); /* the worst byte becomes four */
+    char *clean = mt_alloc(bytes * 4 + ESCAPE_BYTES);
     char *to = clean;
     const char *end = text + bytes;
     while (text < end) {
@@ -133,6 +147,19 @@ char *mt_text_clean(const char *text, size_t bytes)
     }
     *to = '\0';
     return clean;
+}
+
+void mt_text_clean_buffer(char *text, size_t capacity)
+{
+    char *clean = mt_text_clean(text, strlen(text));
+    size_t bytes = strlen(clean);
+    bytes = bytes < capacity ? bytes : capacity - 1;
+    while (bytes > 0 && clean[bytes] != '\0' && ((unsigned char)clean[bytes] & 0xC0) == 0x80) {
+        bytes--; /* not within a code point */
+    }
+    memcpy(text, clean, bytes);
+    text[bytes] = '\0';
+    free(clean);
 }
 
 /* Byte length of the longest prefix of [text, end) at most `columns` wide. */

@@ -1,9 +1,11 @@
 /* text.h: UTF-8 from strangers, made safe to show.
  *
- * Decides: names in a trace are arbitrary bytes (a function may be called "\x1b[2J"). Before a person or a parser sees
- * them, ill-formed UTF-8 becomes U+FFFD (one per maximal ill-formed byte, Unicode 15 section 3.9) and control
- * characters become visible escapes. Widths are terminal columns: 0 for combining marks, 2 for East Asian wide and
- * emoji. The ranges are the coarse blocks of UAX #11, not the whole table: a column too many never breaks a report.
+ * Decides: names in a trace are arbitrary bytes (a function may be called "\x1b[2J"). mt_text_deceives alone says what
+ * must not reach a person as it is, and mt_text_clean how it is written instead; terminals, CSV, notes, errors and
+ * other tools' formats get clean text. JSON (json.h) escapes the same code points and loses nothing. A byte that is not
+ * UTF-8 is U+DC00 + byte, a lone surrogate, as in Python (PEP 383): no well-formed text has one. Widths are terminal
+ * columns: 0 for combining marks, 2 for East Asian wide and emoji. The ranges of widths are the coarse blocks of UAX
+ * #11, not the whole table: a column too many never breaks a report.
  * Context: [tool].
  */
 #ifndef MT_UTIL_TEXT_H
@@ -15,9 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MT_UTF8_BAD = 0xFFFD };
+enum { MT_UTF8_BYTE = 0xDC00 };
 
-/* Decodes one code point at *at (< end) and moves on; ill-formed input gives MT_UTF8_BAD and moves one byte. */
+/* Decodes one code point at *at (< end) and moves on; a byte of ill-formed input (Unicode 15, section 3.9) gives
+ * MT_UTF8_BYTE + byte and moves one. */
 uint32_t mt_utf8_next(const char **at, const char *end);
 /* Encodes; returns the bytes written (1 to 4). */
 size_t mt_utf8_put(char ret[4], uint32_t code_point);
@@ -25,9 +28,15 @@ size_t mt_utf8_put(char ret[4], uint32_t code_point);
 unsigned mt_utf8_columns(uint32_t code_point);
 size_t mt_text_columns(const char *text, size_t bytes);
 
-/* A copy that is valid UTF-8 on one line without control characters (\n \t \\ stay readable as escapes, others as
- * \xNN). malloc'ed. */
+/* True for what would not be seen as it is: C0 and C1 controls, which drive terminals; bidirectional controls, which
+ * reorder what follows; code points without width; line and paragraph separators; lone surrogates and bytes that are
+ * not UTF-8. */
+bool mt_text_deceives(uint32_t code_point);
+/* A copy on one line, valid UTF-8, with nothing that deceives: \n \t \r, \xNN (a control below 0x80, or a byte that is
+ * not UTF-8), \uNNNN and \UNNNNNNNN stand for it. Cleaning clean text changes nothing. malloc'ed. */
 char *mt_text_clean(const char *text, size_t bytes);
+/* The same in place, cut where it no longer fits. */
+void mt_text_clean_buffer(char *text, size_t capacity);
 
 enum mt_cut { MT_CUT_END, MT_CUT_MIDDLE };
 /* At most `columns` wide copy of clean text; what is left out becomes one "…". malloc'ed. */

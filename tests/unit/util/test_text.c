@@ -3,6 +3,7 @@
 
 #include "util/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,14 +30,14 @@ static void test_every_code_point_survives_encoding_and_decoding(void **state)
     }
 }
 
-static void test_ill_formed_bytes_become_one_replacement_each(void **state)
+static void test_ill_formed_bytes_are_told_apart_one_by_one(void **state)
 {
     static const char *const bad[] = { "\x80", "\xC0\x80", "\xC1\xBF", "\xED\xA0\x80", "\xF4\x90\x80\x80",
                                        "\xF5", "\xFF",     "\xE2\x82", "\xE2\x28\xA1", "\xF0\x80\x80\x80" };
     (void)state;
     for (size_t i = 0; i < MT_COUNTOF(bad); i++) {
         size_t used;
-        assert_int_equal(decode(bad[i], strlen(bad[i]), &used), MT_UTF8_BAD);
+        assert_int_equal(decode(bad[i], strlen(bad[i]), &used), MT_UTF8_BYTE + (unsigned char)bad[i][0]);
         assert_int_equal(used, 1);
     }
 }
@@ -47,7 +48,7 @@ static void test_a_sequence_cut_by_the_end_is_not_read_past_it(void **state)
     size_t used;
     (void)state;
     memcpy(exact, "\xE2\x82", 2);
-    assert_int_equal(decode(exact, 2, &used), MT_UTF8_BAD);
+    assert_int_equal(decode(exact, 2, &used), MT_UTF8_BYTE + 0xE2);
     free(exact);
 }
 
@@ -66,10 +67,62 @@ static void test_control_characters_become_visible(void **state)
     expect_clean("a\nb\tc", 5, "a\\nb\\tc");
     expect_clean("nul\0in", 6, "nul\\x00in");
     expect_clean("\x7f", 1, "\\x7f");
-    expect_clean("\xC2\x9B", 2, "\\x9b"); /* C1 CSI */
+    expect_clean("\xC2\x9B", 2, "\\u009b"); /* C1 CSI */
+    expect_clean("\x9B", 1, "\\x9b");         /* the same as a byte */
     expect_clean("gr\xC3\xBC\xC3\x9F", 6, "gr\xC3\xBC\xC3\x9F");
-    expect_clean("\xFF", 1, "\xEF\xBF\xBD");
+    expect_clean("\xFF", 1, "\\xff");
+    expect_clean("\xEF\xBF\xBD", 3, "\xEF\xBF\xBD");
     expect_clean("", 0, "");
+}
+
+static void test_what_reorders_or_hides_text_becomes_visible(void **state)
+{
+    static const uint32_t deceivers[] = { 0xAD,   0x61C,  0x200B, 0x200D, 0x200E, 0x200F,  0x2028,  0x2029,
+                                          0x202A, 0x202B, 0x202C, 0x202D, 0x202E, 0x2060,  0x2066,  0x2067,
+                                          0x2068, 0x2069, 0xFEFF, 0xFFF9, 0xFFFB, 0xE0001, 0xE0041, 0xE01EF };
+    (void)state;
+    for (size_t i = 0; i < MT_COUNTOF(deceivers); i++) {
+        char bytes[4];
+        char wanted[16];
+        size_t length = mt_utf8_put(bytes, deceivers[i]);
+        (void)snprintf(wanted, sizeof wanted, deceivers[i] < 0x10000 ? "\\u%04x" : "\\U%08x", deceivers[i]);
+        assert_true(mt_text_deceives(deceivers[i]));
+        expect_clean(bytes, length, wanted);
+    }
+    expect_clean("e\xCC\x81", 3, "e\xCC\x81");                 /* a combining accent */
+    expect_clean("\xD7\xA9\xD7\x9C", 4, "\xD7\xA9\xD7\x9C"); /* Hebrew letters */
+    expect_clean("\xF0\x9F\x90\x8D", 4, "\xF0\x9F\x90\x8D"); /* an emoji */
+}
+
+static void test_cleaning_clean_text_changes_nothing(void **state)
+{
+    char bytes[256 * 3];
+    (void)state;
+    for (unsigned i = 0; i < 256; i++) { /* each byte alone, and before and after another */
+        bytes[i * 3] = (char)i;
+        bytes[i * 3 + 1] = 'x';
+        bytes[i * 3 + 2] = (char)(i ^ 0x80);
+    }
+    char *clean = mt_text_clean(bytes, sizeof bytes);
+    expect_clean(clean, strlen(clean), clean);
+    for (const char *at = clean, *end = clean + strlen(clean); at < end;) {
+        assert_false(mt_text_deceives(mt_utf8_next(&at, end)));
+    }
+    free(clean);
+}
+
+static void test_a_buffer_is_cleaned_in_place_and_cut_between_letters(void **state)
+{
+    char fits[16] = "a\x1b";
+    char cut[6] = "ab\x1b"; /* ab\x1b has six letters and no room for its end */
+    char letters[8] = "\x01\xC3\xBC\xC3\xBC";
+    (void)state;
+    mt_text_clean_buffer(fits, sizeof fits);
+    assert_string_equal(fits, "a\\x1b");
+    mt_text_clean_buffer(cut, sizeof cut);
+    assert_string_equal(cut, "ab\\x1");
+    mt_text_clean_buffer(letters, sizeof letters);
+    assert_string_equal(letters, "\\x01\xC3\xBC");
 }
 
 static void test_widths_are_terminal_columns(void **state)
@@ -113,9 +166,12 @@ static void test_the_nearest_word_forgives_typing_errors(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_every_code_point_survives_encoding_and_decoding),
-    cmocka_unit_test(test_ill_formed_bytes_become_one_replacement_each),
+    cmocka_unit_test(test_ill_formed_bytes_are_told_apart_one_by_one),
     cmocka_unit_test(test_a_sequence_cut_by_the_end_is_not_read_past_it),
     cmocka_unit_test(test_control_characters_become_visible),
+    cmocka_unit_test(test_what_reorders_or_hides_text_becomes_visible),
+    cmocka_unit_test(test_cleaning_clean_text_changes_nothing),
+    cmocka_unit_test(test_a_buffer_is_cleaned_in_place_and_cut_between_letters),
     cmocka_unit_test(test_widths_are_terminal_columns),
     cmocka_unit_test(test_cutting_keeps_both_ends_of_a_path),
     cmocka_unit_test(test_the_nearest_word_forgives_typing_errors),
