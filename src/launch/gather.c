@@ -191,6 +191,7 @@ void mt_gather(struct mt_run *run, struct mt_gathered *ret)
     struct others others = { 0 };
     *ret = (struct mt_gathered){ 0 };
     mt_runfiles_find(run);
+    mt_runfiles_search(run);
     list_ended(run, &others, ret);
     if (others.count > 0) {
         qsort(others.items, others.count, sizeof *others.items, by_start);

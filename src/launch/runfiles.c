@@ -4,6 +4,7 @@
 #include "util/memory.h"
 #include "util/tracepath.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -185,18 +186,46 @@ void mt_runfiles_hold(struct mt_run *run)
     }
 }
 
-void mt_runfiles_find(struct mt_run *run)
+/* -1: it is not the trace that the program began with. */
+static int open_first(const struct mt_run *run, const char *path)
 {
     struct mt_trace_header header;
-    if (run->trace_fd >= 0) {
-        return;
-    }
-    int fd = mt_runfiles_open(run->output, true, &header);
+    int fd = mt_runfiles_open(path, true, &header);
     if (fd >= 0 && (header.pid != (uint64_t)run->pid || header.start_realtime_ns < run->started_realtime_ns)) {
         (void)close(fd);
         fd = -1;
     }
-    run->trace_fd = fd;
+    return fd;
+}
+
+void mt_runfiles_find(struct mt_run *run)
+{
+    run->trace_fd = run->trace_fd >= 0 ? run->trace_fd : open_first(run, run->output);
+}
+
+/* Whatever was renamed since the start has changed since the start; a clock of the kernel's ticks is behind ours. */
+static bool is_touched_since(const struct stat *info, uint64_t started_realtime_ns)
+{
+    const uint64_t behind_ns = 20000000;
+    uint64_t changed_ns = (uint64_t)info->st_ctim.tv_sec * 1000000000 + (uint64_t)info->st_ctim.tv_nsec;
+    return S_ISREG(info->st_mode) && changed_ns + behind_ns >= started_realtime_ns;
+}
+
+void mt_runfiles_search(struct mt_run *run)
+{
+    DIR *folder = run->trace_fd < 0 ? opendir(run->folder) : NULL;
+    for (struct dirent *entry = folder != NULL ? readdir(folder) : NULL; entry != NULL && run->trace_fd < 0;
+         entry = readdir(folder)) {
+        struct stat info;
+        char *path = mt_format("%s/%s", run->folder, entry->d_name);
+        if (lstat(path, &info) == 0 && is_touched_since(&info, run->started_realtime_ns)) {
+            run->trace_fd = open_first(run, path);
+        }
+        free(path);
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
 }
 
 bool mt_runfiles_is_ours(const struct mt_run *run)

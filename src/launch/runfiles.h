@@ -27,6 +27,8 @@ int mt_runfiles_begin(const char *output);
 void mt_runfiles_hold(struct mt_run *run);
 /* Looks for the first process's trace, until it is found. */
 void mt_runfiles_find(struct mt_run *run);
+/* At the end, when it was never found under its name: it may have been renamed within the folder before the first look. */
+void mt_runfiles_search(struct mt_run *run);
 /* FILE still leads to the trace of the first process. */
 bool mt_runfiles_is_ours(const struct mt_run *run);
 /* Removes FILE.d when it is empty, and lets go of it. */

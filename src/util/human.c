@@ -44,6 +44,14 @@ struct mt_human mt_human_count(double count)
     return human;
 }
 
+struct mt_counted mt_human_counted(double count, const char *one, const char *many)
+{
+    struct mt_counted counted;
+    struct mt_human number = mt_human_count(count);
+    (void)snprintf(counted.text, sizeof counted.text, "%s %s", number.text, strcmp(number.text, "1") == 0 ? one : many);
+    return counted;
+}
+
 struct mt_human mt_human_duration(uint64_t duration_ns)
 {
     struct mt_human human;

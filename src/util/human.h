@@ -16,11 +16,16 @@
 struct mt_human {
     char text[40];
 };
+struct mt_counted {
+    char text[96];
+};
 
 /* "0 B", "512 B", "1.50 KiB", "24.0 MiB", "-3.00 GiB". Takes a double because estimates are not whole. */
 struct mt_human mt_human_bytes(double bytes);
 /* "1,234,567"; rounded to the nearest whole number. */
 struct mt_human mt_human_count(double count);
+/* "1 process", "1,234 processes": a count with its noun. */
+struct mt_counted mt_human_counted(double count, const char *one, const char *many);
 /* "812 ns", "1.23 ms", "4.56 s", "3 min 07 s", "2 h 05 min". */
 struct mt_human mt_human_duration(uint64_t duration_ns);
 /* "12.3%"; "0.0%" when whole is 0. */

@@ -124,9 +124,20 @@ static void test_words_for_yes_and_no(void **state)
     assert_false(mt_parse_bool("2", &value));
 }
 
+static void test_a_count_and_its_noun_agree(void **state)
+{
+    (void)state;
+    assert_string_equal(mt_human_counted(0, "process", "processes").text, "0 processes");
+    assert_string_equal(mt_human_counted(1, "process", "processes").text, "1 process");
+    assert_string_equal(mt_human_counted(0.6, "process", "processes").text, "1 process"); /* as it is written */
+    assert_string_equal(mt_human_counted(1234567, "allocation", "allocations").text, "1,234,567 allocations");
+    assert_string_equal(mt_human_counted(1e18, "block", "blocks").text, "1,000,000,000,000,000,000 blocks");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_bytes_are_powers_of_1024_in_three_digits),
     cmocka_unit_test(test_counts_have_commas_every_three_digits),
+    cmocka_unit_test(test_a_count_and_its_noun_agree),
     cmocka_unit_test(test_durations_pick_the_unit),
     cmocka_unit_test(test_percent_of_nothing_is_zero),
     cmocka_unit_test(test_sizes_are_read_with_every_unit),
