@@ -97,13 +97,55 @@ void mt_processes_write(struct mt_out *out, const struct mt_report *report)
         free(pid);
     }
     if (p.shown < p.count) {
-        char *others = mt_format("%zu others", p.count - p.shown);
-        add_row(grid, "", p.rest_bytes, others);
-        free(others);
+        add_row(grid, "", p.rest_bytes, mt_human_counted((double)(p.count - p.shown), "other", "others").text);
     }
     mt_out_byte(out, '\n');
     mt_grid_print(grid, out);
     mt_grid_free(grid);
+    free(p.items);
+}
+
+/* "service.py (4242) 71 %, worker.py (4243) 19 %, 12 others 10 %" */
+void mt_processes_brief(struct mt_out *out, const struct mt_report *report)
+{
+    enum { NAMED_MAX = 3 };
+    struct processes p;
+    collect(report, &p);
+    size_t named = p.shown < NAMED_MAX ? p.shown : NAMED_MAX;
+    double all = (double)report->analysis->totals.heap[MT_MEASURE_PEAK].bytes, rest = all;
+    for (size_t i = 0; i < named; i++) {
+        char *program = mt_report_program(p.items[i].last);
+        rest -= (double)p.items[i].bytes;
+        mt_out_print(out, "%s%s (%llu) %.0f %%", i > 0 ? ", " : "", program, (unsigned long long)p.items[i].pid,
+                     all > 0 ? 100 * (double)p.items[i].bytes / all : 0);
+        free(program);
+    }
+    if (named < p.count) {
+        mt_out_print(out, ", %s %.0f %%", mt_human_counted((double)(p.count - named), "other", "others").text,
+                     all > 0 ? 100 * rest / all : 0);
+    }
+    free(p.items);
+}
+
+void mt_processes_csv(struct mt_out *out, const struct mt_report *report)
+{
+    struct processes p;
+    if (report->analysis->peak_is_bound) {
+        return;
+    }
+    collect(report, &p);
+    for (size_t i = 0; i < p.shown; i++) {
+        char *command = mt_report_command(p.items[i].last);
+        mt_out_print(out, "by_process.%llu.command,", (unsigned long long)p.items[i].pid);
+        mt_csv_field(out, command);
+        mt_out_print(out, "\r\nby_process.%llu.peak_bytes,%llu\r\n", (unsigned long long)p.items[i].pid,
+                     (unsigned long long)p.items[i].bytes);
+        free(command);
+    }
+    if (p.shown < p.count) {
+        mt_out_print(out, "by_process.others.processes,%zu\r\nby_process.others.peak_bytes,%llu\r\n", p.count - p.shown,
+                     (unsigned long long)p.rest_bytes);
+    }
     free(p.items);
 }
 

@@ -11,6 +11,10 @@
 
 /* A table; nothing for a run of one process. */
 void mt_processes_write(struct mt_out *out, const struct mt_report *report);
+/* One line of a few names with their shares; for a run of several processes. */
+void mt_processes_brief(struct mt_out *out, const struct mt_report *report);
+/* Lines of names and values: by_process.PID.command, .peak_bytes, by_process.others.processes, .peak_bytes. */
+void mt_processes_csv(struct mt_out *out, const struct mt_report *report);
 /* "by_process": [ { pid, command, peak_bytes } … { pid: null, processes, peak_bytes } ]. */
 void mt_processes_put(struct mt_json *json, const struct mt_report *report);
 

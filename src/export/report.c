@@ -72,6 +72,48 @@ char *mt_report_command(const struct mt_trace_info *info)
     return text;
 }
 
+static const char *last_component(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+/* Programs whose first operand says more than their own name does. */
+static bool is_interpreter(const char *program)
+{
+    static const char *const names[] = { "python", "sh", "bash", "dash", "perl", "ruby", "node", "java" };
+    for (size_t i = 0; i < MT_COUNTOF(names); i++) {
+        size_t bytes = strlen(names[i]);
+        if (strncmp(program, names[i], bytes) == 0 && program[bytes + strspn(program + bytes, "0123456789.td")] == '\0') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *argument_after(const struct mt_trace_info *info, const char *argument)
+{
+    const char *next = argument + strlen(argument) + 1;
+    return next < info->command + info->command_bytes ? next : NULL;
+}
+
+static const char *program_of(const struct mt_trace_info *info)
+{
+    const char *program = last_component(info->command);
+    const char *first = info->command_bytes > 0 && is_interpreter(program) ? argument_after(info, info->command) : NULL;
+    if (first != NULL && strcmp(first, "-m") == 0) {
+        const char *module = argument_after(info, first);
+        return module != NULL ? module : program;
+    }
+    return first != NULL && first[0] != '-' && first[0] != '\0' ? last_component(first) : program;
+}
+
+char *mt_report_program(const struct mt_trace_info *info)
+{
+    const char *program = info->command_bytes > 0 ? program_of(info) : "?";
+    return mt_text_clean(program, strlen(program));
+}
+
 bool mt_report_knows_threads(const struct mt_trace_set *set, size_t trace_idx)
 {
     return (mt_trace_info(set->traces[trace_idx])->flags & MT_TRACE_AGGREGATE) == 0;

@@ -38,6 +38,8 @@ const struct mt_trace *mt_report_root(const struct mt_trace_set *set);
 const char *mt_report_mode(const struct mt_trace_info *info);
 /* The command line as one would type it (arguments quoted where needed), clean. malloc'ed. */
 char *mt_report_command(const struct mt_trace_info *info);
+/* A process as people call it: the script or module that an interpreter runs, else the program; clean. malloc'ed. */
+char *mt_report_program(const struct mt_trace_info *info);
 /* False for an aggregate trace, which does not tell its threads apart. */
 bool mt_report_knows_threads(const struct mt_trace_set *set, size_t trace_idx);
 /* "name (tid)"; in a set of several processes "name (pid/tid)". The name is not clean. malloc'ed. */

@@ -2,7 +2,7 @@
 #include "export/stats.h"
 
 #include "analysis/estimate.h"
-#include "export/footprint.h"
+#include "export/facts.h"
 #include "export/processes.h"
 #include "util/grid.h"
 #include "util/human.h"
@@ -12,49 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-
-struct facts {
-    const struct mt_trace_info *root;
-    const struct mt_totals *totals;
-    uint64_t threads;
-    uint64_t rss_peak_bytes;
-    struct mt_footprint footprint;
-    uint64_t dropped_events;
-    bool ended_early; /* a recording ended before its process: nobody knows what came after */
-    uint64_t truncated_stacks;
-    uint64_t trace_bytes;
-    bool sampled;
-    bool aggregate;
-    bool peak_is_bound;
-};
-
-static uint64_t thread_count(const struct mt_trace *trace)
-{
-    size_t named;
-    uint64_t counted = mt_trace_info(trace)->counters[MT_COUNTER_THREADS];
-    (void)mt_trace_threads(trace, &named);
-    return counted > named ? counted : named;
-}
-
-static struct facts gather(const struct mt_report *report)
-{
-    struct facts f = { .root = mt_trace_info(mt_report_root(report->set)),
-                       .totals = &report->analysis->totals,
-                       .sampled = report->analysis->sampled,
-                       .aggregate = report->analysis->aggregate,
-                       .peak_is_bound = report->analysis->peak_is_bound };
-    for (size_t i = 0; i < report->set->count; i++) {
-        const struct mt_trace_info *info = mt_trace_info(report->set->traces[i]);
-        f.threads += thread_count(report->set->traces[i]);
-        f.dropped_events += info->counters[MT_COUNTER_DROPPED_EVENTS];
-        f.ended_early = f.ended_early || info->state == MT_STATE_FILE_FULL;
-        f.truncated_stacks += info->counters[MT_COUNTER_TRUNCATED_STACKS];
-        f.trace_bytes += info->file_bytes;
-    }
-    f.rss_peak_bytes = mt_footprint_rss(report);
-    f.footprint = mt_footprint_of(report);
-    return f;
-}
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------ */
 
@@ -68,7 +25,7 @@ static void put_estimate(struct mt_json *json, const char *key, uint64_t value, 
     }
 }
 
-static void put_histogram(struct mt_json *json, const struct facts *f)
+static void put_histogram(struct mt_json *json, const struct mt_facts *f)
 {
     const struct mt_totals *totals = f->totals;
     if (f->aggregate) {
@@ -90,7 +47,7 @@ static void put_histogram(struct mt_json *json, const struct facts *f)
     mt_json_array_end(json);
 }
 
-static void put_measures(struct mt_json *json, const struct mt_amount amounts[MT_MEASURE__COUNT], const struct facts *f)
+static void put_measures(struct mt_json *json, const struct mt_amount amounts[MT_MEASURE__COUNT], const struct mt_facts *f)
 {
     mt_json_object(json);
     mt_report_put_amount(json, "", &amounts[MT_MEASURE_TOTAL], f->sampled);
@@ -104,7 +61,7 @@ static void put_measures(struct mt_json *json, const struct mt_amount amounts[MT
     mt_json_object_end(json);
 }
 
-static void put_by_allocator(struct mt_json *json, const struct facts *f)
+static void put_by_allocator(struct mt_json *json, const struct mt_facts *f)
 {
     const struct mt_totals *totals = f->totals;
     mt_json_key(json, "by_allocator");
@@ -118,7 +75,7 @@ static void put_by_allocator(struct mt_json *json, const struct facts *f)
     mt_json_object_end(json);
 }
 
-static void put_by_storage(struct mt_json *json, const struct facts *f)
+static void put_by_storage(struct mt_json *json, const struct mt_facts *f)
 {
     const struct mt_totals *totals = f->totals;
     mt_json_key(json, "by_storage");
@@ -144,7 +101,7 @@ static void put_exit(struct mt_json *json, const struct mt_trace_info *info)
     }
 }
 
-static void put_identity(struct mt_json *json, const struct mt_report *report, const struct facts *f)
+static void put_identity(struct mt_json *json, const struct mt_report *report, const struct mt_facts *f)
 {
     char *command = mt_report_command(f->root);
     mt_json_put_u64(json, "pid", f->root->pid);
@@ -162,7 +119,7 @@ static void put_identity(struct mt_json *json, const struct mt_report *report, c
 }
 
 /* Of several processes an aggregate trace tells at most how much they held together: null, and the bound. */
-static void put_peak(struct mt_json *json, const struct facts *f)
+static void put_peak(struct mt_json *json, const struct mt_facts *f)
 {
     const struct mt_amount *peak = &f->totals->heap[MT_MEASURE_PEAK];
     if (f->peak_is_bound) {
@@ -178,7 +135,7 @@ static void put_peak(struct mt_json *json, const struct facts *f)
 }
 
 /* Aggregate traces do not know what was temporary: null, not 0. */
-static void put_temporary(struct mt_json *json, const struct facts *f)
+static void put_temporary(struct mt_json *json, const struct mt_facts *f)
 {
     const struct mt_amount *temporary = &f->totals->heap[MT_MEASURE_TEMPORARY];
     if (f->aggregate) {
@@ -190,7 +147,7 @@ static void put_temporary(struct mt_json *json, const struct facts *f)
     put_estimate(json, "temporary_bytes", temporary->bytes, temporary->bytes_variance, f->sampled);
 }
 
-static void put_amounts(struct mt_json *json, const struct facts *f)
+static void put_amounts(struct mt_json *json, const struct mt_facts *f)
 {
     const struct mt_amount *heap = f->totals->heap;
     const struct mt_amount *total = &heap[MT_MEASURE_TOTAL];
@@ -204,7 +161,7 @@ static void put_amounts(struct mt_json *json, const struct facts *f)
     put_temporary(json, f);
 }
 
-static void put_account(struct mt_json *json, const struct mt_report *report, const struct facts *f)
+static void put_account(struct mt_json *json, const struct mt_report *report, const struct mt_facts *f)
 {
     struct mt_strlist warnings = { 0 };
     mt_json_put_u64(json, "threads", f->threads);
@@ -233,7 +190,7 @@ static void put_account(struct mt_json *json, const struct mt_report *report, co
     mt_strlist_clear(&warnings);
 }
 
-static void write_json(struct mt_out *out, const struct mt_report *report, const struct facts *f, unsigned broken_lines)
+static void write_json(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f, unsigned broken_lines)
 {
     struct mt_json json;
     mt_json_init(&json, out, broken_lines);
@@ -252,7 +209,7 @@ static void line(struct mt_out *out, const char *label, const char *value)
     mt_out_print(out, "%-22s %s\n", label, value);
 }
 
-static void write_amount_lines(struct mt_out *out, const struct facts *f)
+static void write_amount_lines(struct mt_out *out, const struct mt_facts *f)
 {
     static const struct {
         const char *label;
@@ -279,7 +236,7 @@ static void write_amount_lines(struct mt_out *out, const struct facts *f)
     }
 }
 
-static void write_identity_lines(struct mt_out *out, const struct mt_report *report, const struct facts *f)
+static void write_identity_lines(struct mt_out *out, const struct mt_facts *f)
 {
     char *command = mt_report_command(f->root);
     line(out, "command", command);
@@ -291,8 +248,8 @@ static void write_identity_lines(struct mt_out *out, const struct mt_report *rep
     mt_out_print(out, "\n%-22s %s\n", "duration", mt_human_duration(f->totals->duration_ns).text);
     mt_out_print(out, "%-22s %s, to %s\n", "clock", mt_trace_clock_word(f->root),
                  mt_human_duration(f->root->clock_resolution_ns).text);
-    mt_out_print(out, "%-22s %zu, %s thread%s\n", "processes", report->set->count,
-                 mt_human_count((double)f->threads).text, f->threads == 1 ? "" : "s");
+    mt_out_print(out, "%-22s %zu, %s\n", "processes", f->processes,
+                 mt_human_counted((double)f->threads, "thread", "threads").text);
     line(out, "largest RSS", f->rss_peak_bytes > 0 ? mt_human_bytes((double)f->rss_peak_bytes).text : "unknown");
     if (f->footprint.parted) {
         line(out, "  memtap's own of it", mt_human_bytes((double)f->footprint.own_bytes).text);
@@ -322,7 +279,7 @@ static void write_histogram(struct mt_out *out, const struct mt_totals *totals)
     }
 }
 
-static void write_allocators(struct mt_out *out, const struct facts *f)
+static void write_allocators(struct mt_out *out, const struct mt_facts *f)
 {
     const struct mt_totals *totals = f->totals;
     struct mt_grid *grid = mt_grid_new();
@@ -348,7 +305,7 @@ static void write_allocators(struct mt_out *out, const struct facts *f)
 }
 
 /* What is mapped and not counted above. */
-static void write_storages(struct mt_out *out, const struct facts *f)
+static void write_storages(struct mt_out *out, const struct mt_facts *f)
 {
     const struct mt_totals *totals = f->totals;
     struct mt_grid *grid = mt_grid_new();
@@ -377,12 +334,12 @@ static void write_storages(struct mt_out *out, const struct facts *f)
     mt_grid_free(grid);
 }
 
-static void write_text(struct mt_out *out, const struct mt_report *report, const struct facts *f)
+static void write_text(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f)
 {
-    write_identity_lines(out, report, f);
+    write_identity_lines(out, f);
     write_amount_lines(out, f);
     mt_out_print(out, "%-22s %s\n", "deallocations", mt_human_count((double)f->totals->deallocations).text);
-    mt_out_print(out, "%-22s %s events in %s\n", "trace", mt_human_count((double)f->totals->events).text,
+    mt_out_print(out, "%-22s %s in %s\n", "trace", mt_human_counted((double)f->totals->events, "event", "events").text,
                  mt_human_bytes((double)f->trace_bytes).text);
     mt_footprint_write(out, &f->footprint, "peak and RSS          ");
     write_histogram(out, f->totals);
@@ -403,7 +360,7 @@ static void csv_number(struct mt_out *out, const char *name, uint64_t value)
     mt_out_print(out, "%s,%llu\r\n", name, (unsigned long long)value);
 }
 
-static void csv_peak(struct mt_out *out, const struct facts *f)
+static void csv_peak(struct mt_out *out, const struct mt_facts *f)
 {
     uint64_t bytes = f->totals->heap[MT_MEASURE_PEAK].bytes;
     if (f->peak_is_bound) {
@@ -416,7 +373,7 @@ static void csv_peak(struct mt_out *out, const struct facts *f)
     mt_out_print(out, "peak_time_s,%.9f\r\n", (double)f->totals->peak_time_ns / 1e9);
 }
 
-static void write_csv(struct mt_out *out, const struct facts *f)
+static void write_csv(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f)
 {
     char *command = mt_report_command(f->root);
     const struct mt_amount *heap = f->totals->heap;
@@ -449,12 +406,13 @@ static void write_csv(struct mt_out *out, const struct facts *f)
         csv_number(out, "dropped_events", f->dropped_events);
     }
     csv_number(out, "truncated_stacks", f->truncated_stacks);
+    mt_processes_csv(out, report);
     free(command);
 }
 
 void mt_stats_write(struct mt_out *out, const struct mt_report *report)
 {
-    struct facts f = gather(report);
+    struct mt_facts f = mt_facts_of(report);
     switch (report->format) {
     case MT_FORMAT_JSON:
         write_json(out, report, &f, 2);
@@ -463,37 +421,11 @@ void mt_stats_write(struct mt_out *out, const struct mt_report *report)
         write_json(out, report, &f, 0);
         break;
     case MT_FORMAT_CSV:
-        write_csv(out, &f);
+        write_csv(out, report, &f);
         break;
     case MT_FORMAT_TABLE:
     default:
         write_text(out, report, &f);
         break;
     }
-}
-
-void mt_stats_brief(struct mt_out *out, const struct mt_report *report)
-{
-    struct facts f = gather(report);
-    const struct mt_amount *heap = f.totals->heap;
-    mt_out_print(out, "  peak         %s%s%s", f.peak_is_bound ? "at most " : "",
-                 mt_report_bytes(&heap[MT_MEASURE_PEAK]).text, f.peak_is_bound ? "" : " at ");
-    mt_out_string(out, f.peak_is_bound ? "" : mt_human_duration(f.totals->peak_time_ns).text);
-    if (f.rss_peak_bytes > 0) {
-        mt_out_print(out, " (largest RSS %s)", mt_human_bytes((double)f.rss_peak_bytes).text);
-    }
-    mt_out_print(out, "\n  allocations  %s, %s in total", mt_report_count(&heap[MT_MEASURE_TOTAL]).text,
-                 mt_report_bytes(&heap[MT_MEASURE_TOTAL]).text);
-    mt_out_print(out, "\n  leaked       %s in %s allocations\n", mt_report_bytes(&heap[MT_MEASURE_LIVE]).text,
-                 mt_report_count(&heap[MT_MEASURE_LIVE]).text);
-    const struct mt_amount *reserved = &f.totals->storage[MT_STORAGE_RESERVED][MT_MEASURE_LIVE];
-    if (reserved->bytes > 0) {
-        mt_out_print(out, "  reserved     %s at the end, not held\n", mt_report_bytes(reserved).text);
-    }
-    mt_out_print(out, "  duration     %s, %s thread%s, %s%s events dropped\n",
-                 mt_human_duration(f.totals->duration_ns).text, mt_human_count((double)f.threads).text,
-                 f.threads == 1 ? "" : "s", f.ended_early ? "more than " : "",
-                 mt_human_count((double)f.dropped_events).text);
-    mt_out_print(out, "  processes    %zu, traces %s\n", report->set->count,
-                 mt_human_bytes((double)f.trace_bytes).text);
 }

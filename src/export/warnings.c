@@ -11,20 +11,20 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 
-/* Sentences for header counters; %s is the count. */
+/* Sentences for header counters: of one, of several, and how they go on. */
 static const struct {
     enum mt_counter counter;
-    const char *sentence;
+    const char *one, *many, *rest;
 } g_sentences[] = {
-    { MT_COUNTER_DROPPED_EVENTS, "%s events were not recorded: amounts are too small or show frees as leaks" },
-    { MT_COUNTER_DROPPED_NO_SPACE, "%s of them because the trace could not grow" },
-    { MT_COUNTER_DROPPED_NO_THREAD, "%s of them because no thread block could be made" },
-    { MT_COUNTER_TRUNCATED_STACKS, "%s stacks were cut at the depth limit" },
-    { MT_COUNTER_BROKEN_STACKS,
-      "%s native unwinds ended early (code without unwind information): outer frames are missing" },
-    { MT_COUNTER_UNKNOWN_STACKS, "%s events have no stack" },
-    { MT_COUNTER_PYTHON_WALK_ERRORS, "%s Python stacks were given up at a failed check" },
-    { MT_COUNTER_LIVE_TABLE_FULL, "%s samples were not tracked: the table of live samples was full" },
+    { MT_COUNTER_DROPPED_EVENTS, "event was", "events were", " not recorded: amounts are too small or show frees as leaks" },
+    { MT_COUNTER_DROPPED_NO_SPACE, "of them", "of them", " because the trace could not grow" },
+    { MT_COUNTER_DROPPED_NO_THREAD, "of them", "of them", " because no thread block could be made" },
+    { MT_COUNTER_TRUNCATED_STACKS, "stack was", "stacks were", " cut at the depth limit" },
+    { MT_COUNTER_BROKEN_STACKS, "native unwind", "native unwinds",
+      " ended early (code without unwind information): outer frames are missing" },
+    { MT_COUNTER_UNKNOWN_STACKS, "event has", "events have", " no stack" },
+    { MT_COUNTER_PYTHON_WALK_ERRORS, "Python stack was", "Python stacks were", " given up at a failed check" },
+    { MT_COUNTER_LIVE_TABLE_FULL, "sample was", "samples were", " not tracked: the table of live samples was full" },
 };
 
 static uint64_t sum_counter(const struct mt_trace_set *set, enum mt_counter counter)
@@ -40,9 +40,9 @@ static void warn_counters(const struct mt_trace_set *set, struct mt_strlist *ret
 {
     for (size_t i = 0; i < MT_COUNTOF(g_sentences); i++) {
         uint64_t count = sum_counter(set, g_sentences[i].counter);
-        const char *number = strstr(g_sentences[i].sentence, "%s") + 2;
         if (count > 0) {
-            mt_strlist_print(ret, "%s%s", mt_human_count((double)count).text, number);
+            mt_strlist_print(ret, "%s%s", mt_human_counted((double)count, g_sentences[i].one, g_sentences[i].many).text,
+                             g_sentences[i].rest);
         }
     }
 }
@@ -110,12 +110,13 @@ static void warn_damage(const struct mt_trace *trace, struct mt_strlist *ret)
                          (unsigned long long)c->truncated_at);
     }
     if (c->holes > 0) {
-        mt_strlist_print(ret, "%s: %llu unreadable places (%s), the first at byte %llu", path,
-                         (unsigned long long)c->holes, mt_human_bytes((double)c->hole_bytes).text,
+        mt_strlist_print(ret, "%s: %s (%s), the first at byte %llu", path,
+                         mt_human_counted((double)c->holes, "unreadable place", "unreadable places").text, mt_human_bytes((double)c->hole_bytes).text,
                          (unsigned long long)c->first_hole);
     }
     if (c->lost_blocks > 0) {
-        mt_strlist_print(ret, "%s: %llu blocks of events are missing", path, (unsigned long long)c->lost_blocks);
+        mt_strlist_print(ret, "%s: %s missing", path,
+                         mt_human_counted((double)c->lost_blocks, "block of events is", "blocks of events are").text);
     }
     if (c->metadata_broken) {
         mt_strlist_print(ret, "%s: stacks described after byte %llu are unknown (%s)", path,
@@ -128,17 +129,17 @@ static void warn_pass(const struct mt_analysis *analysis, struct mt_strlist *ret
 {
     const struct mt_totals *t = &analysis->totals;
     if (t->losses.bad_blocks > 0) {
-        mt_strlist_print(ret, "%llu blocks could not be decoded; the first at byte %llu (%s)",
-                         (unsigned long long)t->losses.bad_blocks, (unsigned long long)t->losses.first_error.offset,
+        mt_strlist_print(ret, "%s could not be decoded; the first at byte %llu (%s)",
+                         mt_human_counted((double)t->losses.bad_blocks, "block", "blocks").text, (unsigned long long)t->losses.first_error.offset,
                          t->losses.first_error.text != NULL ? t->losses.first_error.text : "damaged");
     }
     if (t->losses.cut_records > 0) {
-        mt_strlist_print(ret, "%llu threads end inside a record (the file was cut)",
-                         (unsigned long long)t->losses.cut_records);
+        mt_strlist_print(ret, "%s inside a record (the file was cut)",
+                         mt_human_counted((double)t->losses.cut_records, "thread ends", "threads end").text);
     }
     if (t->double_allocations > 0) {
-        mt_strlist_print(ret, "%s addresses were allocated again without a free in between: frees are missing",
-                         mt_human_count((double)t->double_allocations).text);
+        mt_strlist_print(ret, "%s allocated again without a free in between: frees are missing",
+                         mt_human_counted((double)t->double_allocations, "address was", "addresses were").text);
     }
 }
 
@@ -180,8 +181,8 @@ void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis
         }
     }
     if (unfinished > 0) {
-        mt_strlist_print(ret, "%zu of %zu processes ended without exit handlers (killed, or by _exit as shells do)",
-                         unfinished, set->count);
+        mt_strlist_print(ret, "%zu of %s ended without exit handlers (killed, or by _exit as shells do)", unfinished,
+                         mt_human_counted((double)set->count, "process", "processes").text);
     }
     warn_aggregate(set, ret);
     warn_counters(set, ret);

@@ -2,9 +2,9 @@
 #include "launch/closing.h"
 
 #include "analysis/summary.h"
-#include "export/report.h"
-#include "export/stats.h"
+#include "export/brief.h"
 #include "reader/reports.h"
+#include "util/human.h"
 #include "util/memory.h"
 #include "util/program.h"
 #include "util/progress.h"
@@ -62,9 +62,15 @@ void mt_closing_say_where(const struct mt_run *run, size_t others)
     char *link = mt_format("/proc/self/fd/%d", run->trace_fd);
     ssize_t bytes = there ? readlink(link, now, sizeof now - 1) : 0;
     now[bytes > 0 ? bytes : 0] = '\0';
-    char *elsewhere = others > 0 ? mt_format(", and %zu other processes' are in %s", others, run->others) : mt_strdup("");
+    char *elsewhere = others > 0 ? mt_format(", and %s in %s",
+                                             mt_human_counted((double)others, "other process's is", "other processes' are").text,
+                                             run->others)
+                                 : mt_strdup("");
     mt_say("memtap run: %s is no longer the trace of this run; %s%s%s", run->output,
-           there ? "that is " : "that was removed", now, elsewhere);
+           there                 ? "that is "
+           : run->trace_fd >= 0 ? "that was removed"
+                                : "that was moved away or removed before memtap saw it",
+           now, elsewhere);
     free(elsewhere);
     free(link);
 }
@@ -81,13 +87,22 @@ static const char *file_to_name(const struct mt_run *run)
 static void print_brief(const struct mt_run *run, const struct mt_report_job *job, size_t live)
 {
     struct mt_out *text = mt_out_open_memory();
-    mt_stats_brief(text, &job->shown);
-    mt_say("memtap: recorded %s", run->output);
+    struct mt_facts facts = mt_facts_of(&job->shown);
+    char *program = mt_report_program(facts.program);
+    mt_brief_extent(text, &facts);
+    mt_say("memtap: %s, %s → %s (%s)", program, mt_out_text(text, NULL), file_to_name(run),
+           mt_human_bytes((double)facts.trace_bytes).text);
+    free(program);
+    mt_out_discard(text);
+    text = mt_out_open_memory();
+    mt_brief_write(text, &job->shown, &facts);
     (void)fputs(mt_out_text(text, NULL), stderr);
     if (live > 0) {
-        mt_say("  %zu processes of the run still record, into %s.d", live, file_to_name(run));
+        mt_say("  %s, into %s.d",
+               mt_human_counted((double)live, "process of the run still records", "processes of the run still record").text,
+               file_to_name(run));
     }
-    mt_say("next: memtap summary %s", file_to_name(run));
+    mt_say("next: memtap summary %s · memtap leaks %s", file_to_name(run), file_to_name(run));
     mt_out_discard(text);
 }
 
@@ -119,6 +134,11 @@ static mt_status load(const struct mt_run *run, struct mt_report_job *job, struc
         job->load.progress = show_reading;
         job->load.context = &progress;
         status = mt_report_load(job, MT_PROFILE_STATS, err);
+        if (status == MT_OK && mt_brief_wants_names(&job->shown)) {
+            mt_report_job_fini(job);
+            job->loaded = (struct mt_loaded){ 0 };
+            status = mt_report_load(job, MT_PROFILE_SUMMARY, err);
+        }
         mt_progress_end(&progress);
     }
     return status;

@@ -3,11 +3,13 @@
 
 #include "analysis/leaks.h"
 #include "analysis/tree.h"
-#include "export/footprint.h"
+#include "export/brief.h"
+#include "export/processes.h"
 #include "export/rows.h"
 #include "export/stats.h"
 #include "export/tree_view.h"
 #include "reader/refusal.h"
+#include "util/human.h"
 
 #include <stdlib.h>
 
@@ -56,13 +58,17 @@ static mt_status write_table(struct mt_out *out, const struct mt_report_job *job
 static mt_status write_summary(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
 {
     if (job->shown.format == MT_FORMAT_TABLE) {
-        char *command = mt_report_command(mt_trace_info(mt_report_root(job->shown.set)));
+        struct mt_facts facts = mt_facts_of(&job->shown);
+        char *command = mt_report_command(facts.root);
         mt_out_print(out, "%s\n", command);
-        struct mt_footprint footprint = mt_footprint_of(&job->shown);
-        mt_stats_brief(out, &job->shown);
-        mt_footprint_write(out, &footprint, "  note        ");
-        mt_out_byte(out, '\n');
         free(command);
+        mt_out_string(out, "  ");
+        mt_brief_extent(out, &facts);
+        mt_out_print(out, ", %s\n", mt_human_bytes((double)facts.trace_bytes).text);
+        mt_brief_write(out, &job->shown, &facts);
+        mt_footprint_write(out, &facts.footprint, "  note    ");
+        mt_processes_write(out, &job->shown);
+        mt_out_byte(out, '\n');
     }
     return write_rows(out, job, MT_BY_FUNCTION, err);
 }

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import shutil
 import signal
 import subprocess
@@ -215,11 +216,31 @@ def test_a_static_program_is_named_as_such(tmp_path, tape):
     assert b"statically linked" in result.stderr
 
 
-def test_the_summary_has_five_lines_and_a_next_command(tape):
-    lines = tape("true", options=()).stderr.decode().splitlines()
-    assert [line.split()[0] for line in lines[1:6]] == ["peak", "allocations", "leaked", "duration", "processes"]
-    assert lines[6].startswith("next: memtap summary ")
-    assert run(lines[6].replace("next: memtap", str(MEMTAP)).split()).returncode == 0
+def test_the_closing_lines_tell_of_the_run_and_of_the_next_command(tape, target, tmp_path):
+    lines = tape(target("footprint"), "same", 8 << 20, options=()).stderr.decode().splitlines()
+    assert lines[0].startswith("memtap: footprint, ") and ", 1 thread → " in lines[0] and "out.mtap (" in lines[0]
+    assert [line.split()[0] for line in lines[1:]] == ["peak", "alive", "biggest", "next:"]
+    assert lines[1].split()[1:5] == ["8.00", "MiB", "at", lines[1].split()[4]] and "(RSS " in lines[1]
+    assert "footprint.c:" in lines[3] and lines[3].endswith("8.00 MiB in 1 block, 100 % of what is alive")
+    assert lines[4].startswith("next: memtap summary ")
+    for command in lines[4].removeprefix("next: ").split(" · "):
+        assert run([MEMTAP, *command.split()[1:]]).returncode == 0
+    said = memtap("summary", tmp_path / "out.mtap").stdout.decode().splitlines()
+    assert said[0].endswith(f"footprint same {8 << 20}") and said[2:5] == lines[1:4]
+
+
+def test_the_closing_lines_say_who_held_the_peak(tape, target):
+    """The shell, a helper of its own and one process that holds nearly everything."""
+    lines = tape(SH, "-c", f"/bin/true; {target('footprint')} same {8 << 20}; true", options=()).stderr.decode().splitlines()
+    assert ", 3 processes → " in lines[0]
+    held = next(line for line in lines if line.startswith("  held by  "))
+    assert re.fullmatch(r"  held by  footprint \(\d+\) \d+ %, 2 others \d %", held)
+    assert any(line.startswith("  alive ") and line.endswith("when their processes ended") for line in lines)
+
+
+def test_what_exec_put_in_the_place_of_a_launcher_is_the_program(tape):
+    lines = tape("env", SH, "-c", "exec /bin/echo hi", options=()).stderr.decode().splitlines()
+    assert lines[0].startswith("memtap: echo, ") and ", 1 thread → " in lines[0]
 
 
 def test_exit_status_and_rss_reach_the_trace(tape, tmp_path):

@@ -1,0 +1,191 @@
+/* brief.c: see brief.h. */
+#include "export/brief.h"
+
+#include "analysis/table.h"
+#include "export/processes.h"
+#include "export/rows.h"
+#include "util/human.h"
+#include "util/memory.h"
+#include "util/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Looking names up takes longer than a program runs that holds less than this. */
+static const uint64_t WORTH_NAMES_BYTES = 4 << 20;
+/* Over less time the slope of a line through the heap says how the program begins and ends, not whether it grows. */
+static const uint64_t TREND_LEAST_NS = 10000000000;
+
+static void begin(struct mt_out *out, const char *label)
+{
+    mt_out_print(out, "  %-8s ", label);
+}
+
+void mt_brief_extent(struct mt_out *out, const struct mt_facts *facts)
+{
+    mt_out_print(out, "%s, %s", mt_human_duration(facts->totals->duration_ns).text,
+                 mt_human_counted((double)facts->threads, "thread", "threads").text);
+    if (facts->processes > 1) {
+        mt_out_print(out, ", %s", mt_human_counted((double)facts->processes, "process", "processes").text);
+    }
+}
+
+/* ---- the peak ------------------------------------------------------------------------------------------------------- */
+
+/* In the unit that the RSS is written in. */
+static void put_in_unit_of(struct mt_out *out, uint64_t bytes, uint64_t whole_bytes)
+{
+    double unit = 1;
+    while ((double)whole_bytes / unit >= 999.5) {
+        unit *= 1024;
+    }
+    double size = (double)bytes / unit;
+    if (size >= 99.95) {
+        mt_out_string(out, mt_human_count(size).text);
+    } else {
+        mt_out_print(out, "%.1f", size);
+    }
+}
+
+/* What lies between peak and RSS, as far as it matters: the rest is in the note, and in stats. */
+static void put_parts(struct mt_out *out, const struct mt_footprint *f)
+{
+    enum { LEAST_SHARE = 50 };
+    const struct {
+        uint64_t bytes;
+        char sign;
+        const char *what;
+    } parts[] = {
+        { f->parted ? f->file_bytes : 0, '+', "files" },
+        { f->parted ? f->own_bytes : 0, '+', "memtap" },
+        { f->slack_bytes, '+', f->parted ? "slack" : "files and slack" },
+        { f->untouched_bytes, '-', "untouched" },
+    };
+    const char *before = ": ";
+    char sign = '\0';
+    for (size_t i = 0; i < MT_COUNTOF(parts); i++) {
+        if (parts[i].bytes == 0 || parts[i].bytes < f->rss_bytes / LEAST_SHARE) {
+            continue;
+        }
+        mt_out_string(out, before);
+        if (parts[i].sign != sign) {
+            mt_out_print(out, "%c ", parts[i].sign);
+        }
+        put_in_unit_of(out, parts[i].bytes, f->rss_bytes);
+        mt_out_print(out, " %s", parts[i].what);
+        before = ", ";
+        sign = parts[i].sign;
+    }
+}
+
+static void write_peak(struct mt_out *out, const struct mt_facts *facts)
+{
+    begin(out, "peak");
+    if (facts->peak_is_bound) {
+        mt_out_print(out, "at most %s, each process at its own peak",
+                     mt_report_bytes(&facts->totals->heap[MT_MEASURE_PEAK]).text);
+    } else {
+        mt_out_print(out, "%s at %s", mt_report_bytes(&facts->totals->heap[MT_MEASURE_PEAK]).text,
+                     mt_human_duration(facts->totals->peak_time_ns).text);
+    }
+    if (facts->rss_peak_bytes > 0) {
+        mt_out_print(out, " (RSS %s%s", facts->processes > 1 ? "at most " : "",
+                     mt_human_bytes((double)facts->rss_peak_bytes).text);
+        put_parts(out, &facts->footprint);
+        mt_out_byte(out, ')');
+    }
+    mt_out_byte(out, '\n');
+}
+
+static void write_holders(struct mt_out *out, const struct mt_report *report, const struct mt_facts *facts)
+{
+    if (facts->processes > 1 && !facts->peak_is_bound) {
+        begin(out, "held by");
+        mt_processes_brief(out, report);
+        mt_out_byte(out, '\n');
+    }
+}
+
+/* ---- what stayed ------------------------------------------------------------------------------------------------------ */
+
+/* Slopes add up. An estimate of one has no interval: it is not shown. */
+static double growth_of(const struct mt_report *report)
+{
+    double growth = 0;
+    for (size_t i = 0; i < report->analysis->site_count; i++) {
+        const struct mt_site *site = &report->analysis->sites[i];
+        growth += site->storage == MT_STORAGE_HEAP ? site->growth_bytes_per_s : 0;
+    }
+    return growth;
+}
+
+static void write_alive(struct mt_out *out, const struct mt_report *report, const struct mt_facts *facts)
+{
+    const struct mt_amount *live = &facts->totals->heap[MT_MEASURE_LIVE];
+    double seconds = (double)facts->totals->duration_ns / 1e9;
+    begin(out, "alive");
+    mt_out_print(out, "%s in %s when %s ended", mt_report_bytes(live).text,
+                 mt_human_counted((double)live->count, "block", "blocks").text,
+                 facts->processes > 1 ? "their processes" : "the program");
+    if (!facts->sampled && !facts->aggregate && facts->totals->duration_ns >= TREND_LEAST_NS) {
+        double growth = growth_of(report);
+        bool grows = growth * seconds > (double)live->bytes / 4;
+        mt_out_print(out, grows ? ", growing %s/min" : "", mt_human_bytes(growth * 60).text);
+    }
+    mt_out_byte(out, '\n');
+    const struct mt_amount *reserved = &facts->totals->storage[MT_STORAGE_RESERVED][MT_MEASURE_LIVE];
+    if (reserved->bytes > 0) {
+        begin(out, "reserved");
+        mt_out_print(out, "%s at the end, not held\n", mt_report_bytes(reserved).text);
+    }
+}
+
+/* ---- the biggest place -------------------------------------------------------------------------------------------- */
+
+static void put_place(struct mt_out *out, const struct mt_report *report, const struct mt_table *table, const char *of)
+{
+    const struct mt_table_row *row = &table->rows[0];
+    const struct mt_frame *frame = mt_frames_frame(report->frames, row->frame);
+    char *place = mt_rows_place(frame), *shown_place = mt_text_clean(place, strlen(place));
+    char *function = mt_text_clean(frame->function, strlen(frame->function));
+    begin(out, "biggest");
+    mt_out_print(out, "%s%s%s%s: %s in %s, %.0f %% of %s\n", function, place[0] != '\0' ? " (" : "", shown_place,
+                 place[0] != '\0' ? ")" : "", mt_report_bytes(&row->self).text,
+                 mt_human_counted((double)row->self.count, "block", "blocks").text,
+                 100 * (double)row->self.bytes / (double)table->sum.bytes, of);
+    free(function);
+    free(shown_place);
+    free(place);
+}
+
+bool mt_brief_wants_names(const struct mt_report *report)
+{
+    return !report->analysis->peak_is_bound && report->analysis->totals.heap[MT_MEASURE_PEAK].bytes >= WORTH_NAMES_BYTES;
+}
+
+/* Of what is alive, where that is most of the peak; else of the peak. */
+static void write_biggest(struct mt_out *out, const struct mt_report *report, const struct mt_facts *facts)
+{
+    const struct mt_amount *heap = facts->totals->heap;
+    if (report->frames == NULL || !mt_brief_wants_names(report)) {
+        return;
+    }
+    bool stays = heap[MT_MEASURE_LIVE].bytes >= heap[MT_MEASURE_PEAK].bytes / 2;
+    struct mt_profile_options options = { .measure = stays ? MT_MEASURE_LIVE : MT_MEASURE_PEAK };
+    struct mt_profile profile = { 0 };
+    struct mt_table table = { 0 };
+    if (mt_profile_make(report->set, report->analysis, &options, &profile) == MT_OK &&
+        mt_table_make(&profile, report->frames, MT_BY_LINE, &table) == MT_OK && table.count > 0 && table.sum.bytes > 0) {
+        put_place(out, report, &table, stays ? "what is alive" : "the peak");
+    }
+    mt_table_fini(&table);
+    mt_profile_fini(&profile);
+}
+
+void mt_brief_write(struct mt_out *out, const struct mt_report *report, const struct mt_facts *facts)
+{
+    write_peak(out, facts);
+    write_holders(out, report, facts);
+    write_alive(out, report, facts);
+    write_biggest(out, report, facts);
+}
