@@ -29,7 +29,9 @@ static uint32_t first_chunk_locked(const struct mt_tracker *tracker, const struc
     return low;
 }
 
-static mt_status count_chunks(struct mt_tracker *tracker, uint64_t from_ns, const uint64_t *from_number, uint32_t *ret)
+/* Notes for each part how many chunks it has. */
+static mt_status count_chunks(struct mt_timeline *timeline, struct mt_tracker *tracker, uint64_t from_ns,
+                              const uint64_t *from_number, uint32_t *ret)
 {
     *ret = 0;
     for (uint32_t i = 0; i < MT_SHARDS_ALL; i++) {
@@ -38,19 +40,20 @@ static mt_status count_chunks(struct mt_tracker *tracker, uint64_t from_ns, cons
             return MT_E_BUSY;
         }
         uint32_t first = first_chunk_locked(tracker, &shard->history, from_ns, from_number == NULL ? 0 : from_number[i]);
-        *ret += shard->history.order_count - first;
+        timeline->parts[i].chunks = shard->history.order_count - first;
+        *ret += timeline->parts[i].chunks;
         mt_shard_unlock(shard);
     }
     return MT_OK;
 }
 
-/* Copies what fits; chunks opened since they were counted begin after to_ns. */
+/* Copies as many chunks as were counted: what was appended since, to chunks that had nothing due too, came after to_ns and
+ * must not take the room of another shard. */
 static uint32_t copy_shard_locked(struct mt_timeline *timeline, const struct mt_tracker *tracker,
-                                  const struct mt_history *history, uint32_t first, uint32_t to)
+                                  const struct mt_history *history, uint32_t first, uint32_t to, uint32_t counted)
 {
     uint32_t copied = 0;
-    size_t room = timeline->copies_bytes / MT_CHUNK_BYTES;
-    for (uint32_t i = first; i < history->order_count && to + copied < room; i++, copied++) {
+    for (uint32_t i = first; i < history->order_count && copied < counted; i++, copied++) {
         const struct mt_chunk *chunk = mt_history_chunk(history, &tracker->pool, i);
         if (chunk->first_ns > timeline->to_ns) {
             break;
@@ -86,7 +89,7 @@ static mt_status copy_chunks(struct mt_timeline *timeline, struct mt_tracker *tr
         const struct mt_history *history = &shard->history;
         uint32_t first = first_chunk_locked(tracker, history, from_ns, from_number == NULL ? 0 : from_number[i]);
         part->first = copied;
-        part->chunks = copy_shard_locked(timeline, tracker, history, first, copied);
+        part->chunks = copy_shard_locked(timeline, tracker, history, first, copied, part->chunks);
         set_totals_locked(part, tracker, history, first);
         timeline->gone_ns = history->gone_ns > timeline->gone_ns ? history->gone_ns : timeline->gone_ns;
         mt_shard_unlock(shard);
@@ -189,7 +192,7 @@ mt_status mt_timeline_open(struct mt_tracker *tracker, uint64_t from_ns, const u
     uint32_t chunks = 0;
     memset(ret, 0, offsetof(struct mt_timeline, small));
     ret->to_ns = to_ns;
-    mt_status status = count_chunks(tracker, from_ns, from_number, &chunks);
+    mt_status status = count_chunks(ret, tracker, from_ns, from_number, &chunks);
     if (status != MT_OK) {
         return status;
     }
