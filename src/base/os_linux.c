@@ -42,13 +42,24 @@ static mt_status map(size_t bytes, int protection, int flags, int fd, uint64_t o
     return MT_OK;
 }
 
-mt_status mt_os_map_anonymous(size_t bytes, void **ret_base)
+static mt_status map_own(size_t bytes, int flags, void **ret_base)
 {
-    mt_status status = map(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, ret_base);
+    flags |= MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    mt_status status = map(bytes, PROT_READ | PROT_WRITE, flags, -1, 0, ret_base);
     if (status == MT_OK) {
         mt_own_mapped(*ret_base, bytes);
     }
     return status;
+}
+
+mt_status mt_os_map_anonymous(size_t bytes, void **ret_base)
+{
+    return map_own(bytes, 0, ret_base);
+}
+
+mt_status mt_os_map_anonymous_now(size_t bytes, void **ret_base)
+{
+    return map_own(bytes, MAP_POPULATE, ret_base);
 }
 
 mt_status mt_os_map_anonymous_at(uint64_t address, size_t bytes, void **ret_base)

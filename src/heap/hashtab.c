@@ -54,7 +54,7 @@ static bool grow(struct mt_hashtab *t)
     uint64_t capacity = old == NULL ? FIRST_CAPACITY : (old->mask + 1) * 2;
     uint64_t bytes = sizeof(struct mt_hashtab_array) + capacity * sizeof(struct entry);
     void *base = NULL;
-    if (mt_os_map_anonymous(bytes, &base) != MT_OK) {
+    if (mt_os_map_anonymous_now(bytes, &base) != MT_OK) { /* hashes reach every page, and read it before they write */
         return false;
     }
     (void)mt_os_advise_nohugepage(base, bytes);
