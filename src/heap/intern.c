@@ -36,6 +36,7 @@ static struct {
     struct mt_hashtab codes;        /* hash(code address, fingerprint) -> code number */
     uint32_t stack_count, native_count, python_count, code_count;
     char text[TEXT_BYTES]; /* transcoding of non-ASCII names */
+    uint32_t anchors[MT_PYSTACK_MAX_FRAMES]; /* of the stack being interned */
 } g_intern;
 
 void mt_intern_clear(void)
@@ -214,9 +215,9 @@ static uint32_t frame_holding(const struct mt_unwinder *native, uint32_t from, u
     return from;
 }
 
-/* Walks the entry frames innermost first and calls for each the native frame of its evaluation loop. Both lists run
- * outwards, so one pass serves; an anchor outside all frames ends it. record NULL: only count. */
-static uint32_t each_anchor(const struct mt_capture *capture, struct mt_meta_builder *record)
+/* Walks the entry frames innermost first and notes for each the native frame of its evaluation loop; returns how many. Both
+ * lists run outwards, so one pass serves; an anchor outside all frames ends it. */
+static uint32_t find_anchors(const struct mt_capture *capture, uint32_t *ret_frames)
 {
     uint32_t found = 0;
     uint32_t at = 0;
@@ -232,10 +233,7 @@ static uint32_t each_anchor(const struct mt_capture *capture, struct mt_meta_bui
         if (at == capture->native->count) {
             break;
         }
-        found++;
-        if (record != NULL) {
-            mt_record_put_anchor(record, &(struct mt_record_anchor){ at });
-        }
+        ret_frames[found++] = at;
     }
     return found;
 }
@@ -250,9 +248,11 @@ static uint32_t new_stack_locked(uint64_t key, const struct mt_capture *capture)
     struct mt_meta_builder *record = mt_meta_new_locked();
     const struct mt_record_stack stack = { .native = native,
                                            .python = python,
-                                           .anchors = each_anchor(capture, NULL) };
+                                           .anchors = find_anchors(capture, g_intern.anchors) };
     mt_record_put_stack(record, &stack);
-    (void)each_anchor(capture, record);
+    for (uint32_t i = 0; i < stack.anchors; i++) {
+        mt_record_put_anchor(record, &(struct mt_record_anchor){ g_intern.anchors[i] });
+    }
     if (!mt_meta_append_locked(MT_META_STACK, record)) {
         return 0;
     }

@@ -10,7 +10,11 @@
 
 #include <string.h>
 
-enum { BUILDER_BYTES = 64 * 1024 };
+enum {
+    BUILDER_BYTES = 64 * 1024,
+    HEAD_ROOM = 16,  /* in front of the record being built, for its tag and length */
+    SHORT_BYTES = 32, /* a record of so few is copied without counting them */
+};
 
 static struct {
     struct mt_spinlock lock;
@@ -19,7 +23,7 @@ static struct {
     uint32_t seq;
     uint32_t strings;            /* numbered so far */
     struct mt_hashtab string_of; /* hash of the text -> number */
-    uint8_t *buffer;             /* BUILDER_BYTES */
+    uint8_t *buffer;             /* HEAD_ROOM + BUILDER_BYTES */
     struct mt_meta_builder builder;
 } g_meta = { .lock = MT_SPINLOCK_INIT(MT_RANK_META) };
 
@@ -37,7 +41,7 @@ mt_status mt_meta_open(void)
 {
     if (g_meta.buffer == NULL) {
         void *base = NULL;
-        mt_status status = mt_os_map_anonymous(BUILDER_BYTES, &base);
+        mt_status status = mt_os_map_anonymous(HEAD_ROOM + BUILDER_BYTES, &base);
         if (status != MT_OK) {
             return status;
         }
@@ -103,25 +107,22 @@ void mt_meta_settle(void)
 
 struct mt_meta_builder *mt_meta_new_locked(void)
 {
-    mt_meta_begin(&g_meta.builder, g_meta.buffer, BUILDER_BYTES);
+    mt_meta_begin(&g_meta.builder, g_meta.buffer + HEAD_ROOM, BUILDER_BYTES);
     return &g_meta.builder;
 }
 
 /* Records larger than the slot go out as a block of their own, after what is before them. */
-static bool append_oversize_locked(const uint8_t *head, size_t head_bytes, const struct mt_meta_builder *record)
+static bool append_oversize_locked(const uint8_t *record, size_t bytes)
 {
-    /* the builder's buffer has room in front only if the head is written first: shift the payload */
-    if (record->bytes + head_bytes > BUILDER_BYTES || !flush_locked()) {
+    if (!flush_locked()) {
         return false;
     }
-    memmove(record->buf + head_bytes, record->buf, record->bytes);
-    memcpy(record->buf, head, head_bytes);
     struct mt_block_header block = {
         .type = MT_BLOCK_META,
         .stream = MT_STREAM_META,
         .seq_committed = (uint64_t)g_meta.seq << 32,
     };
-    if (mt_tracefile_append(&block, record->buf, record->bytes + head_bytes) != MT_OK) {
+    if (mt_tracefile_append(&block, record, bytes) != MT_OK) {
         return false;
     }
     g_meta.seq++;
@@ -137,16 +138,24 @@ bool mt_meta_append_locked(enum mt_meta_tag tag, const struct mt_meta_builder *r
     }
     size_t head_bytes = mt_meta_head(head, tag, record->bytes);
     size_t capacity = g_meta.slot.bytes - sizeof(struct mt_block_header);
-    if (head_bytes + record->bytes > capacity) {
-        return append_oversize_locked(head, head_bytes, record);
+    size_t bytes = head_bytes + record->bytes;
+    uint8_t *from = record->buf - head_bytes; /* HEAD_ROOM */
+    for (size_t i = 0; i < head_bytes; i++) {
+        from[i] = head[i];
     }
-    if (head_bytes + record->bytes > capacity - g_meta.used && !flush_locked()) {
+    if (bytes > capacity) {
+        return append_oversize_locked(from, bytes);
+    }
+    if (bytes > capacity - g_meta.used && !flush_locked()) {
         return false;
     }
     uint8_t *to = (uint8_t *)(g_meta.slot.header + 1) + g_meta.used;
-    memcpy(to, head, head_bytes);
-    memcpy(to + head_bytes, record->buf, record->bytes);
-    g_meta.used += (uint32_t)(head_bytes + record->bytes);
+    if (MT_LIKELY(bytes <= SHORT_BYTES && capacity - g_meta.used >= SHORT_BYTES)) {
+        memcpy(to, from, SHORT_BYTES);
+    } else {
+        memcpy(to, from, bytes);
+    }
+    g_meta.used += (uint32_t)bytes;
     mt_store_release(&g_meta.slot.header->seq_committed, ((uint64_t)g_meta.seq << 32) | g_meta.used);
     return true;
 }

@@ -85,11 +85,6 @@ void mt_encode_unmap(struct mt_event_encoder *e, enum mt_map_kind kind, uint64_t
     encode_range(e, addr, bytes);
 }
 
-void mt_meta_begin(struct mt_meta_builder *b, void *buf, size_t capacity)
-{
-    *b = (struct mt_meta_builder){ .buf = buf, .capacity = capacity };
-}
-
 void mt_meta_bytes(struct mt_meta_builder *b, const void *data, size_t bytes)
 {
     if (bytes > b->capacity - b->bytes) {
@@ -102,19 +97,10 @@ void mt_meta_bytes(struct mt_meta_builder *b, const void *data, size_t bytes)
     b->bytes += bytes;
 }
 
-void mt_meta_u64(struct mt_meta_builder *b, uint64_t value)
+void mt_meta_u64_at_end(struct mt_meta_builder *b, uint64_t value)
 {
-    if (MT_LIKELY(b->capacity - b->bytes >= MT_VARINT_MAX)) {
-        b->bytes = (size_t)(mt_varint_put(b->buf + b->bytes, value) - b->buf);
-        return;
-    }
     uint8_t encoded[MT_VARINT_MAX];
     mt_meta_bytes(b, encoded, (size_t)(mt_varint_put(encoded, value) - encoded));
-}
-
-void mt_meta_s64(struct mt_meta_builder *b, int64_t value)
-{
-    mt_meta_u64(b, mt_zigzag(value));
 }
 
 void mt_meta_u8(struct mt_meta_builder *b, uint8_t value)

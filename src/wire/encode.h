@@ -177,11 +177,29 @@ struct mt_meta_builder {
     bool overflow;
 };
 
-void mt_meta_begin(struct mt_meta_builder *b, void *buf, size_t capacity);
-void mt_meta_u64(struct mt_meta_builder *b, uint64_t value);
-void mt_meta_s64(struct mt_meta_builder *b, int64_t value);
+void mt_meta_bytes(struct mt_meta_builder *b, const void *data, size_t bytes); /* raw, no length */
+void mt_meta_u64_at_end(struct mt_meta_builder *b, uint64_t value);            /* slow half: there may be no room */
+
+MT_INLINE void mt_meta_begin(struct mt_meta_builder *b, void *buf, size_t capacity)
+{
+    *b = (struct mt_meta_builder){ .buf = buf, .capacity = capacity };
+}
+
+MT_INLINE void mt_meta_u64(struct mt_meta_builder *b, uint64_t value)
+{
+    if (MT_UNLIKELY(b->capacity - b->bytes < MT_VARINT_MAX)) {
+        mt_meta_u64_at_end(b, value);
+        return;
+    }
+    b->bytes = (size_t)(mt_varint_put(b->buf + b->bytes, value) - b->buf);
+}
+
+MT_INLINE void mt_meta_s64(struct mt_meta_builder *b, int64_t value)
+{
+    mt_meta_u64(b, mt_zigzag(value));
+}
+
 void mt_meta_u8(struct mt_meta_builder *b, uint8_t value);
-void mt_meta_bytes(struct mt_meta_builder *b, const void *data, size_t bytes);  /* raw, no length */
 void mt_meta_string(struct mt_meta_builder *b, const void *data, size_t bytes); /* with length */
 /* Writes tag and length in front of a payload of that many bytes; returns the bytes written to ret (at most 11). */
 size_t mt_meta_head(uint8_t ret[MT_VARINT_MAX + 1], enum mt_meta_tag tag, size_t payload_bytes);

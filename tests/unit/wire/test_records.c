@@ -205,7 +205,7 @@ static void test_extended_records_are_as_the_table_says(void **state)
 #define PUT_AND_GET(name, ...)                                                                                         \
     do {                                                                                                               \
         const struct mt_record_##name put = __VA_ARGS__;                                                               \
-        struct mt_record_##name got;                                                                                   \
+        struct mt_record_##name got = { 0 };                                                                           \
         uint8_t first[SLACK], second[SLACK];                                                                           \
         struct mt_meta_builder one, two;                                                                               \
         mt_meta_begin(&one, first, sizeof first);                                                                      \
