@@ -118,7 +118,7 @@ MT_INLINE struct mt_bytes mt_bytes_of(const void *data, size_t bytes)
     return (struct mt_bytes){ .at = at, .end = at + bytes };
 }
 
-/* Slow halves: a number that is long or cut off; a byte that is not there. */
+/* Slow halves: a number that is long or cut off; something that is not there, which is 0. */
 uint64_t mt_bytes_long(struct mt_bytes *b);
 uint8_t mt_bytes_none(struct mt_bytes *b);
 
@@ -158,8 +158,36 @@ MT_INLINE uint32_t mt_bytes_u32(struct mt_bytes *b)
 }
 
 /* length and bytes; borrows from the payload. Empty on failure. */
-const uint8_t *mt_bytes_string(struct mt_bytes *b, size_t *ret_bytes);
-/* Next metadata record: tag and its payload. False at the end, or when the record is cut (payload->bad then). */
-bool mt_bytes_record(struct mt_bytes *b, uint8_t *ret_tag, struct mt_bytes *ret_payload);
+MT_INLINE const uint8_t *mt_bytes_string(struct mt_bytes *b, size_t *ret_bytes)
+{
+    uint64_t bytes = mt_bytes_u64(b);
+    if (MT_UNLIKELY(bytes > (uint64_t)(b->end - b->at))) {
+        bytes = mt_bytes_none(b);
+    }
+    const uint8_t *text = b->at;
+    b->at += bytes;
+    *ret_bytes = (size_t)bytes;
+    return text;
+}
+
+/* Next metadata record: tag and its payload. False at the end, or when the record is cut (b->bad then). */
+MT_INLINE bool mt_bytes_record(struct mt_bytes *b, uint8_t *ret_tag, struct mt_bytes *ret_payload)
+{
+    if (b->at == b->end) {
+        return false;
+    }
+    struct mt_bytes record = *b;
+    size_t bytes;
+    uint8_t tag = mt_bytes_u8(&record);
+    const uint8_t *payload = mt_bytes_string(&record, &bytes);
+    if (MT_UNLIKELY(record.bad)) {
+        b->bad = true;
+        return false;
+    }
+    *b = record;
+    *ret_tag = tag;
+    *ret_payload = mt_bytes_of(payload, bytes);
+    return true;
+}
 
 #endif
