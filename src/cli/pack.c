@@ -64,7 +64,7 @@ static mt_status pack_one(const char *path, const struct values *values, struct 
     struct mt_wire_error wire = { 0 };
     struct mt_pack_options options = { .writer_is_gone = writer_is_gone(path),
                                        .summarize = mt_summary_make,
-                                       .line_of = mt_pyline_lookup,
+                                       .lines_of = mt_pyline_lookup_all,
                                        .progress = show,
                                        .context = &progress };
     mt_progress_begin(&progress, "packing", values->quiet);

@@ -29,7 +29,7 @@ static bool pack(const struct mt_run *run, const char *path, const char *output)
     struct mt_wire_error wire = { 0 };
     struct mt_pack_options options = { .quick_bytes = MT_PACK_QUICK,
                                        .writer_is_gone = true,
-                                       .line_of = mt_pyline_lookup,
+                                       .lines_of = mt_pyline_lookup_all,
                                        .progress = show,
                                        .context = &progress };
     options.summarize = run->options.quiet ? NULL : mt_summary_make; /* whoever wants no summary need not wait for it */

@@ -14,5 +14,8 @@
 
 /* Line of the instruction at byte offset lasti; first_line when lasti < 0 or the table does not say. */
 uint32_t mt_pyline_lookup(uint32_t kind, const uint8_t *table, size_t table_bytes, uint32_t first_line, int64_t lasti);
+/* The same for many, which ascend: the table is read once. */
+void mt_pyline_lookup_all(uint32_t kind, const uint8_t *table, size_t table_bytes, uint32_t first_line,
+                          const uint32_t *lasti, size_t count, uint32_t *ret_lines);
 
 #endif

@@ -74,7 +74,7 @@ static mt_status pack_code(struct job *j, struct mt_bytes record, bool *ret_pack
         return MT_E_NOMEM;
     }
     uint8_t *payload = j->record + MT_VARINT_MAX + 1, head[MT_VARINT_MAX + 1];
-    size_t reduced = mt_used_lines_reduce(&j->used, j->options->line_of, record, payload);
+    size_t reduced = mt_used_lines_reduce(&j->used, j->options->lines_of, record, payload);
     if (reduced == 0) {
         return MT_OK;
     }
@@ -94,7 +94,7 @@ static mt_status pack_metadata(struct job *j)
     const uint8_t *from = b.at;
     while (status == MT_OK && mt_bytes_record(&b, &tag, &record)) {
         bool packed = false;
-        if (tag == MT_META_CODE && j->options != NULL && j->options->line_of != NULL) {
+        if (tag == MT_META_CODE && j->options != NULL && j->options->lines_of != NULL) {
             status = pack_code(j, record, &packed);
         }
         if (status == MT_OK && !packed) {
@@ -185,7 +185,7 @@ static mt_status pack_all(struct job *j, struct mt_wire_error *error)
 {
     size_t count;
     const struct mt_extent *extents = mt_reader_extents(j->reader, &count);
-    mt_status status = j->options != NULL && j->options->line_of != NULL ? find_used_lines(j) : MT_OK;
+    mt_status status = j->options != NULL && j->options->lines_of != NULL ? find_used_lines(j) : MT_OK;
     for (size_t i = 0; i < count; i++) {
         j->total += extents[i].stored_bytes;
     }

@@ -19,8 +19,9 @@
 
 enum { MT_PACK_QUICK = 32 * 1024 }; /* quick_bytes for the blocks that a journal filled */
 
-/* Line of the instruction at byte offset lasti by a line table of that kind; symbol/pyline.h has it. */
-typedef uint32_t mt_line_of(uint32_t kind, const uint8_t *table, size_t table_bytes, uint32_t first_line, int64_t lasti);
+/* Lines of instructions at byte offsets lasti, which ascend, by a line table of that kind; symbol/pyline.h has it. */
+typedef void mt_lines_of(uint32_t kind, const uint8_t *table, size_t table_bytes, uint32_t first_line,
+                         const uint32_t *lasti, size_t count, uint32_t *ret_lines);
 
 struct mt_pack_options {
     int level;             /* zstd level, 0: default (3) */
@@ -32,7 +33,7 @@ struct mt_pack_options {
      * more than that many events: malloc'ed bytes, or *ret_data NULL for none. NULL: no summary. wire/ does not know what
      * is in it. */
     mt_status (*summarize)(const char *path, uint64_t events, uint8_t **ret_data, size_t *ret_bytes);
-    mt_line_of *line_of; /* given: line tables keep the instructions that stacks name. NULL: they stay whole */
+    mt_lines_of *lines_of; /* given: line tables keep the instructions that stacks name. NULL: they stay whole */
     void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
     void *context;
 };

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_ROOM = 1024, STEP_MAX = 127, RANGE_MAX = 255, PAIR_BYTES = 2 };
+enum { FIRST_ROOM = 16 * 1024, STEP_MAX = 127, RANGE_MAX = 255, PAIR_BYTES = 2, ASKED_AT_ONCE = 256 };
 
 static int compare_keys(const void *a, const void *b)
 {
@@ -120,7 +120,18 @@ static bool put_range(struct table *t, uint64_t stop, int64_t line)
     return room;
 }
 
-size_t mt_used_lines_reduce(const struct mt_used_lines *u, mt_line_of *line_of, struct mt_bytes payload, uint8_t *out)
+/* Up to ASKED_AT_ONCE instructions of the code from `first` on; returns how many. */
+static size_t take_used(const struct mt_used_lines *u, uint32_t code, size_t first, uint32_t *ret_lasti)
+{
+    size_t count = 0;
+    while (count < ASKED_AT_ONCE && first + count < u->count && u->keys[first + count] >> 32 == code) {
+        ret_lasti[count] = (uint32_t)u->keys[first + count];
+        count++;
+    }
+    return count;
+}
+
+size_t mt_used_lines_reduce(const struct mt_used_lines *u, mt_lines_of *lines_of, struct mt_bytes payload, uint8_t *out)
 {
     size_t bytes = (size_t)(payload.end - payload.at);
     struct mt_record_code code;
@@ -137,12 +148,16 @@ size_t mt_used_lines_reduce(const struct mt_used_lines *u, mt_line_of *line_of, 
         return 0;
     }
     struct table t = { out + record.bytes, out + bytes - 1, code.first_line, 0 };
-    for (size_t i = first_of(u, code.number); i < u->count && u->keys[i] >> 32 == code.number; i++) {
-        uint32_t lasti = (uint32_t)u->keys[i];
-        uint32_t line = line_of(code.linetable_kind, code.linetable.data, code.linetable.bytes, code.first_line, lasti);
-        if (!put_range(&t, (uint64_t)lasti + 1, line)) {
-            return 0;
+    uint32_t lasti[ASKED_AT_ONCE], lines[ASKED_AT_ONCE];
+    size_t at = first_of(u, code.number), count;
+    while ((count = take_used(u, code.number, at, lasti)) > 0) {
+        lines_of(code.linetable_kind, code.linetable.data, code.linetable.bytes, code.first_line, lasti, count, lines);
+        for (size_t i = 0; i < count; i++) {
+            if (!put_range(&t, (uint64_t)lasti[i] + 1, lines[i])) {
+                return 0;
+            }
         }
+        at += count;
     }
     return (size_t)(t.at - out);
 }

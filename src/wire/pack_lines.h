@@ -25,9 +25,9 @@ bool mt_used_lines_add(struct mt_used_lines *u, uint8_t tag, struct mt_bytes pay
 void mt_used_lines_settle(struct mt_used_lines *u);
 void mt_used_lines_fini(struct mt_used_lines *u);
 
-/* Writes the payload of a CODE record anew, for every instruction used with the line that line_of gives it. out has room
+/* Writes the payload of a CODE record anew, for every instruction used with the line that lines_of gives it. out has room
  * for the payload's bytes; returns how many were written, 0 when the record stays as it is (it is not one, or no
  * smaller). */
-size_t mt_used_lines_reduce(const struct mt_used_lines *u, mt_line_of *line_of, struct mt_bytes payload, uint8_t *out);
+size_t mt_used_lines_reduce(const struct mt_used_lines *u, mt_lines_of *lines_of, struct mt_bytes payload, uint8_t *out);
 
 #endif

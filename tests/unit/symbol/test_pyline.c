@@ -115,6 +115,30 @@ static void test_a_table_cut_anywhere_is_read_within_its_bounds(void **state)
     }
 }
 
+static void test_many_at_once_are_as_one_by_one(void **state)
+{
+    (void)state;
+    unsigned seed = (unsigned)time(NULL);
+    print_message("seed %u\n", seed);
+    srand(seed);
+    for (int round = 0; round < 5000; round++) {
+        uint8_t table[300];
+        uint32_t lasti[50], lines[50], at = 0;
+        for (size_t i = 0; i < sizeof table; i++) {
+            table[i] = (uint8_t)(rand() % 3 != 0 ? rand() % 6 + (rand() % 2 != 0 ? 0x80 : 0) : rand());
+        }
+        for (size_t i = 0; i < 50; i++) {
+            lasti[i] = at += (uint32_t)rand() % 12; /* some twice */
+        }
+        for (uint32_t kind = 0; kind <= 4; kind++) {
+            mt_pyline_lookup_all(kind, table, sizeof table, 50, lasti, 50, lines);
+            for (size_t i = 0; i < 50; i++) {
+                assert_int_equal(lines[i], mt_pyline_lookup(kind, table, sizeof table, 50, lasti[i]));
+            }
+        }
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_before_the_first_instruction_is_the_first_line),
     cmocka_unit_test(test_lnotab_example_of_the_notes),
@@ -123,6 +147,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_every_form_of_the_location_table),
     cmocka_unit_test(test_a_line_that_cannot_be_is_the_first_line),
     cmocka_unit_test(test_a_table_cut_anywhere_is_read_within_its_bounds),
+    cmocka_unit_test(test_many_at_once_are_as_one_by_one),
 };
 
 MT_TEST_MAIN(tests)
