@@ -93,6 +93,7 @@ struct mt_profile_query {
      * MT_PROFILE_INTERRUPTED. May be NULL. */
     bool (*interrupted)(void *context);
     void *context;
+    bool all_frames;       /* nothing is folded: the import system's frames and what starts threads and programs */
 };
 
 /* A report as text, NUL-terminated; release with mt_profile_release. query may be NULL. A trace that is still being

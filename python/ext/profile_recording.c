@@ -55,7 +55,7 @@ static bool report_number(const char *name, enum mt_profile_report *ret)
 static PyObject *recording_report(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     const char *names[] = { "", "selection", "time", "temporary_max", "thread", "by", "native", "invert", "min_age_ns", "rows",
-                      NULL };
+                      "all_frames", NULL };
     struct recording *self = (struct recording *)object;
     struct mt_py_work work;
     struct mt_profile_query query = new_query(&work);
@@ -63,15 +63,17 @@ static PyObject *recording_report(PyObject *object, PyObject *args, PyObject *kw
     const char *name;
     unsigned int temporary_max = 0;
     unsigned long long min_age_ns = 0, rows = 0;
-    int native = 0, invert = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$zzIzzppKK:report", MT_PY_NAMES(names), &name, &query.selection, &query.time,
-                                     &temporary_max, &query.thread, &query.by, &native, &invert, &min_age_ns, &rows) ||
+    int native = 0, invert = 0, all_frames = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$zzIzzppKKp:report", MT_PY_NAMES(names), &name, &query.selection, &query.time,
+                                     &temporary_max, &query.thread, &query.by, &native, &invert, &min_age_ns, &rows,
+                                     &all_frames) ||
         !report_number(name, &report)) {
         return NULL;
     }
     query.temporary_max = temporary_max;
     query.native = native != 0;
     query.invert = invert != 0;
+    query.all_frames = all_frames != 0;
     query.min_age_ns = min_age_ns;
     query.rows = rows;
     struct mt_profile_failure failure = g_closed;
@@ -94,7 +96,7 @@ static PyObject *recording_report(PyObject *object, PyObject *args, PyObject *kw
 
 static PyObject *recording_export(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    const char *names[] = { "", "", "selection", "time", "temporary_max", "thread", "native", NULL };
+    const char *names[] = { "", "", "selection", "time", "temporary_max", "thread", "native", "all_frames", NULL };
     struct recording *self = (struct recording *)object;
     struct mt_py_work work;
     struct mt_profile_query query = new_query(&work);
@@ -102,13 +104,14 @@ static PyObject *recording_export(PyObject *object, PyObject *args, PyObject *kw
     PyObject *path = NULL;
     const char *format;
     unsigned int temporary_max = 0;
-    int native = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&z|$zzIzp:export", MT_PY_NAMES(names), PyUnicode_FSConverter, &path, &format,
-                                     &query.selection, &query.time, &temporary_max, &query.thread, &native)) {
+    int native = 0, all_frames = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&z|$zzIzpp:export", MT_PY_NAMES(names), PyUnicode_FSConverter, &path, &format,
+                                     &query.selection, &query.time, &temporary_max, &query.thread, &native, &all_frames)) {
         return NULL;
     }
     query.temporary_max = temporary_max;
     query.native = native != 0;
+    query.all_frames = all_frames != 0;
     if (!mt_py_work_begin(&work, &self->turn)) {
         Py_DECREF(path);
         return NULL;
@@ -408,10 +411,10 @@ static PyObject *recording_close(PyObject *object, PyObject *unused)
 
 static PyMethodDef g_recording_methods[] = {
     { "report", WITH_KEYWORDS(recording_report),
-      "report(name, *, selection, time, temporary_max, thread, by, native, invert, min_age_ns, rows) -> str: the JSON of\n"
+      "report(name, *, selection, time, temporary_max, thread, by, native, invert, min_age_ns, rows, all_frames) -> str: the JSON of\n"
       "`memtap NAME -f json`; name parse: text." },
     { "export", WITH_KEYWORDS(recording_export),
-      "export(path, format, *, selection, time, temporary_max, thread, native): a file for other tools." },
+      "export(path, format, *, selection, time, temporary_max, thread, native, all_frames): a file for other tools." },
     { "info", recording_info, METH_NOARGS, "info() -> dict: facts of the process that started the others." },
     { "files", recording_files, METH_NOARGS, "files() -> list of the trace files' paths." },
     { "stack", recording_stack, METH_VARARGS,

@@ -97,7 +97,7 @@ def _text_time(value: Time) -> str:
 
 def _query(*, selection: Optional[str] = None, at: Optional[Time] = None, between: Optional[Tuple[Time, Time]] = None,
            temporary: Optional[int] = None, thread: Union[int, str, None] = None, native: bool = False,
-           rows: Optional[int] = None) -> Dict[str, Any]:
+           all_frames: bool = False, rows: Optional[int] = None) -> Dict[str, Any]:
     """The selection keywords of reports as the extension takes them."""
     asked = [name for name, value in (("selection", selection), ("at", at), ("between", between), ("temporary", temporary))
              if value is not None]
@@ -105,7 +105,7 @@ def _query(*, selection: Optional[str] = None, at: Optional[Time] = None, betwee
         raise ValueError(f"give one of {' and '.join(asked)}")
     if selection not in (None, "peak", "leaks", "temporary"):
         raise ValueError(f'selection "{selection}" is not one of peak, leaks, temporary (or give at= or between=)')
-    query: Dict[str, Any] = {"native": bool(native)}
+    query: Dict[str, Any] = {"native": bool(native), "all_frames": bool(all_frames)}
     if selection is not None:
         query["selection"] = selection
     if at is not None:
@@ -141,8 +141,9 @@ class Trace:
     Reports take keywords that say which memory: `selection` "peak" (default), "leaks" or "temporary"; `at=T`, what was
     alive at T; `between=(T0, T1)`, what was allocated from T0 on and is alive at T1; `temporary=N`, what was freed after at
     most N further allocations of its thread. T is seconds from the start, or text: "250ms", "2m", "50%", "peak". `thread`
-    (id or name) keeps what that thread allocated; `native=True` shows native frames of Python stacks too; `rows` keeps the
-    largest rows (0: all). ValueError says what cannot be.
+    (id or name) keeps what that thread allocated; `native=True` shows native frames of Python stacks too; `all_frames=True`
+    also those of the import system and what starts threads and programs, which are folded into one frame otherwise
+    ("import numpy"); `rows` keeps the largest rows (0: all). ValueError says what cannot be.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -214,13 +215,14 @@ class Trace:
         return self._rows("table", by=by, **_query(**selection))
 
     def leaks(self, *, min_age_s: float = 0.0, thread: Union[int, str, None] = None, native: bool = False,
-              rows: int = 0) -> List[Dict[str, Any]]:
+              all_frames: bool = False, rows: int = 0) -> List[Dict[str, Any]]:
         """What is alive at the end, a row a stack (`memtap leaks -f json`): function, file, line, bytes, count, percent,
         age_s, score (0 all others from there were freed … 1 none was), growth_bytes_per_s, stack. min_age_s leaves out
         places whose oldest allocation is younger."""
         if not min_age_s >= 0:
             raise ValueError(f"min_age_s must be 0 or more, not {min_age_s}")
-        return self._rows("leaks", min_age_ns=int(min_age_s * 1e9), **_query(thread=thread, native=native, rows=rows))
+        return self._rows("leaks", min_age_ns=int(min_age_s * 1e9), 
+                          **_query(thread=thread, native=native, all_frames=all_frames, rows=rows))
 
     def peak(self, *, rows: int = 0, **selection: Any) -> Dict[str, Any]:
         """The moment the heap was largest: bytes, count, time_s, and table, the rows of table() at that moment."""

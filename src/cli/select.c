@@ -85,6 +85,7 @@ static int read_recording(const struct mt_reading *reading, struct mt_recording 
         .selection = select->what,
         .details = select->details,
         .native = select->native,
+        .all_frames = select->all_frames,
         .shown = { .format = mt_select_format(select), .rows = row_limit(select, reading->default_rows) },
     };
     struct mt_error err = { 0 };

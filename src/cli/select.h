@@ -16,7 +16,7 @@ struct mt_select {
     const char *output; /* NULL: standard output */
     uint64_t rows;      /* UINT64_MAX: not given */
     int format;         /* enum mt_format; -1: not given */
-    bool native;
+    bool native, all_frames;
     bool quiet_progress;
 };
 #define MT_SELECT_DEFAULTS                                                                                             \
@@ -25,6 +25,7 @@ struct mt_select {
 
 extern const struct mt_option mt_select_what[];      /* --peak … --thread, --native */
 extern const struct mt_option mt_select_temporary[]; /* --temporary alone */
+extern const struct mt_option mt_select_frames[];    /* --all-frames alone */
 extern const struct mt_option mt_select_rows[];      /* -n */
 extern const struct mt_option mt_select_output[];    /* -f, -o */
 extern const char mt_select_notes[];                 /* what T means, for help pages */

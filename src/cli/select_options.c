@@ -59,6 +59,12 @@ static mt_status select_between(void *values, const char *argument, struct mt_er
 
 static const char *const storages[] = { "heap", "file", "stack", "arena", "reserved", NULL }; /* enum mt_storage */
 
+#define ALL_FRAMES                                                                                                     \
+    { "all-frames", 0, MT_OPTION_FLAG, FIELD(all_frames), NULL, NULL, 0, NULL,                                         \
+      "show every frame: those of the import system and what starts threads and programs are folded into one otherwise" }
+
+const struct mt_option mt_select_frames[] = { ALL_FRAMES, { 0 } };
+
 const struct mt_option mt_select_what[] = {
     { "peak", 0, MT_OPTION_CALL, 0, NULL, select_peak, MT_ARGUMENT_NONE, NULL,
       "what was alive when the heap was largest (default)" },
@@ -75,6 +81,7 @@ const struct mt_option mt_select_what[] = {
       "show native frames in Python stacks too (extensions, libraries, the interpreter); default: Python frames only "
       "where "
       "there are any" },
+    ALL_FRAMES,
     { 0 },
 };
 

@@ -59,6 +59,12 @@ static void push_spot(struct mt_frames *f, uint32_t id, uint64_t address)
     f->spots[f->spot_count++] = (struct mt_frame_spot){ id, address };
 }
 
+uint32_t mt_frames_add_spot(struct mt_frames *f, uint32_t id, uint64_t address)
+{
+    push_spot(f, id, address);
+    return (uint32_t)f->spot_count - 1;
+}
+
 static void push_frame(struct mt_frames *f, struct mt_location *l, struct mt_frame frame)
 {
     push_spot(f, mt_frame_table_add(&f->table, frame), l->python ? 0 : l->address);
@@ -231,8 +237,12 @@ void mt_frames_free(struct mt_frames *f)
     mt_index_fini(&f->location_index);
     free(f->locations);
     free(f->spots);
+    mt_frames_fold_fini(f);
     free(f->native.data);
     free(f->python.data);
+    free(f->origins.data);
+    free(f->folded.data);
+    free(f->notes);
     for (size_t i = 0; i < MT_LIST_BUFFERS; i++) {
         free(f->lists[i].data);
         free(f->places[i].data);
@@ -247,7 +257,11 @@ struct mt_frame_list mt_frames_stack(struct mt_frames *f, size_t trace_idx, uint
     struct mt_numbers *spots = &f->places[f->list_at++ % MT_LIST_BUFFERS];
     struct mt_stack row = mt_trace_stack(trace, stack);
     spots->count = 0;
+    f->origins.count = 0;
     mt_frames_merge(f, (uint32_t)trace_idx, &row, spots);
+    if (!f->options.all_frames) {
+        mt_frames_fold(f, (uint32_t)trace_idx, spots);
+    }
     if (spots->count == 0) {
         mt_numbers_push(spots, SPOT_UNKNOWN);
     }

@@ -8,6 +8,8 @@
  * are hidden by default, and so are the C library's frames that start a program or thread outside all Python: they say
  * how CPython works, not what the program does. Frames of extension modules, of libraries and of a program that embeds
  * Python stay. A stack without Python frames is shown whole.
+ * Unless all frames are asked for, those that only bring code in or start it are folded into one (frames_fold.c), and
+ * memtap's own are left out.
  * Frames are resolved at first use and kept, lists are made anew (a recursive program has 10,000 stacks of 10,000
  * frames that share nearly all nodes; their lists would not fit). Frames of all traces of one resolver share one table,
  * so that equal (function, file, line) is equal id. Context: [tool], one thread.
@@ -27,6 +29,8 @@ enum mt_frame_kind {
     MT_FRAME_NATIVE,
     MT_FRAME_PYTHON,
     MT_FRAME_MARKER, /* "<truncated>", "<unknown>": not code */
+    MT_FRAME_IMPORT, /* "import numpy", at the line that imports: stands for the frames of the import system */
+    MT_FRAME_STARTER, /* "thread", "run app.py": stands for the frames that start a thread, a worker, a program */
 };
 
 /* One frame; texts are NUL-terminated, never NULL ("" unknown), owned by the resolver. */
@@ -57,6 +61,7 @@ struct mt_frames_options {
     bool python_only;     /* leave native frames out wherever a stack has Python frames */
     const char *const *symbol_dirs; /* NULL-terminated extra directories for debug files; may be NULL */
     bool no_symbols;      /* do not open any binary: addresses only (tests, parse) */
+    bool all_frames;      /* nothing is folded, memtap's own frames stay */
 };
 
 struct mt_frames;

@@ -22,6 +22,12 @@ struct mt_location {
     size_t count;
 };
 
+/* What folding remembers of a frame. */
+struct mt_frame_note {
+    uint8_t role;       /* enum mt_role + 1; 0 not asked yet */
+    uint32_t made_spot; /* of a frame that stands for others: its only spot; 0 none yet */
+};
+
 /* A growing list of numbers. */
 struct mt_numbers {
     uint32_t *data;
@@ -41,6 +47,11 @@ struct mt_frames {
     struct mt_frame_spot *spots; /* of locations */
     size_t spot_count, spot_capacity;
     struct mt_numbers native, python; /* nodes of the stack being merged, innermost first */
+    struct mt_numbers origins; /* of each spot that was merged: its Python node, 0 native */
+    struct mt_numbers folded;  /* scratch of folding */
+    struct mt_frame_note *notes; /* by frame id */
+    size_t note_count, note_capacity;
+    struct mt_imports *imports; /* by trace; made when first needed */
     struct mt_numbers lists[MT_LIST_BUFFERS];  /* frame ids */
     struct mt_numbers places[MT_LIST_BUFFERS]; /* their spots */
     size_t list_at;
@@ -54,7 +65,13 @@ void mt_numbers_push(struct mt_numbers *n, uint32_t value);
 const struct mt_location *mt_frames_native(struct mt_frames *f, uint32_t trace_idx, const struct mt_native_node *node);
 const struct mt_location *mt_frames_python(struct mt_frames *f, uint32_t trace_idx, const struct mt_python_node *node);
 
-/* frames_merge.c: appends the spots of a stack that exists to out. */
+uint32_t mt_frames_add_spot(struct mt_frames *f, uint32_t id, uint64_t address); /* its number */
+
+/* frames_merge.c: appends the spots of a stack that exists to out, and their Python nodes to f->origins. */
 void mt_frames_merge(struct mt_frames *f, uint32_t trace_idx, const struct mt_stack *stack, struct mt_numbers *out);
+
+/* frames_fold.c: folds a merged stack in place. */
+void mt_frames_fold(struct mt_frames *f, uint32_t trace_idx, struct mt_numbers *spots);
+void mt_frames_fold_fini(struct mt_frames *f);
 
 #endif

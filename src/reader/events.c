@@ -149,7 +149,7 @@ static mt_status stack_body(void *context, struct mt_error *err)
     if (l->trace >= l->recording->set.count) {
         return no_such_trace(l->recording, l->trace, err);
     }
-    mt_status status = mt_recording_frames(l->recording, l->native, &frames, err);
+    mt_status status = mt_recording_frames(l->recording, l->native, true, &frames, err);
     if (status != MT_OK) {
         return status;
     }

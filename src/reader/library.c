@@ -82,6 +82,7 @@ static mt_status begin(struct call *call, struct mt_report_job *job, struct mt_e
         .recording = call->recording,
         .details = { .invert = q->invert, .min_age_ns = q->min_age_ns },
         .native = q->native,
+        .all_frames = q->all_frames,
         .load = { .progress = go_on, .context = &call->query },
         .shown = { .format = MT_FORMAT_JSON, .rows = (size_t)q->rows },
     };

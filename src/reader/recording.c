@@ -75,11 +75,12 @@ mt_status mt_recording_refresh(struct mt_recording *r, struct mt_error *err)
     return open_set(r, err);
 }
 
-mt_status mt_recording_frames(struct mt_recording *r, bool native, struct mt_frames **ret, struct mt_error *err)
+mt_status mt_recording_frames(struct mt_recording *r, bool native, bool all_frames, struct mt_frames **ret,
+                              struct mt_error *err)
 {
-    struct mt_frames **frames = &r->frames[native ? 1 : 0];
+    struct mt_frames **frames = &r->frames[(native ? 1 : 0) + (all_frames ? 2 : 0)];
     if (*frames == NULL) {
-        struct mt_frames_options shown = { .interpreter = native, .python_only = !native };
+        struct mt_frames_options shown = { .interpreter = native, .python_only = !native, .all_frames = all_frames };
         mt_status status = mt_frames_new(&r->set, &shown, frames);
         if (status != MT_OK) {
             return mt_error_set(err, status, "cannot prepare the report: %s", mt_status_text(status));

@@ -16,7 +16,7 @@
 struct mt_recording {
     struct mt_strlist paths; /* files */
     struct mt_trace_set set;
-    struct mt_frames *frames[2]; /* Python frames only where there are any; native ones too. NULL until needed */
+    struct mt_frames *frames[4]; /* by what is shown (mt_recording_frames); NULL until needed */
     bool dead;                   /* failure.h */
 };
 
@@ -26,8 +26,9 @@ mt_status mt_recording_make(char *const *operands, size_t count, struct mt_recor
 void mt_recording_free(struct mt_recording *recording); /* NULL is fine */
 /* Opens traces again that were being written to. */
 mt_status mt_recording_refresh(struct mt_recording *recording, struct mt_error *err) MT_CHECKED;
-/* The resolver with or without native frames in Python stacks; the recording's, good until refresh. */
-mt_status mt_recording_frames(struct mt_recording *recording, bool native, struct mt_frames **ret,
+/* The resolver with or without native frames in Python stacks, folded or with all frames (model/frames.h); the recording's,
+ * good until refresh. */
+mt_status mt_recording_frames(struct mt_recording *recording, bool native, bool all_frames, struct mt_frames **ret,
                               struct mt_error *err) MT_CHECKED;
 
 #endif

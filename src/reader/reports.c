@@ -92,7 +92,7 @@ static mt_status load(struct mt_report_job *job, struct mt_error *err)
 {
     mt_status status = mt_selection_load(&job->recording->set, &job->selection, &job->load, &job->loaded, err);
     if (status == MT_OK && job->load.profile) {
-        status = mt_recording_frames(job->recording, job->native, &job->shown.frames, err);
+        status = mt_recording_frames(job->recording, job->native, job->all_frames, &job->shown.frames, err);
     }
     job->shown.set = &job->recording->set;
     job->shown.analysis = &job->loaded.analysis;

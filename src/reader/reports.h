@@ -24,7 +24,7 @@ struct mt_report_job {
     struct mt_recording *recording;
     struct mt_selection selection;
     struct mt_report_details details;
-    bool native;
+    bool native, all_frames;
     struct mt_load_options load; /* progress only; the rest is settled by what is made */
     struct mt_loaded loaded;
     struct mt_report shown; /* format and rows are the caller's */

@@ -89,7 +89,7 @@ mt_status mt_session_names(struct mt_session *s, bool addresses_only, struct mt_
 {
     size_t which = addresses_only ? 1 : 0;
     if (s->names.frames[which] == NULL) {
-        struct mt_frames_options options = { .interpreter = true, .no_symbols = addresses_only };
+        struct mt_frames_options options = { .interpreter = true, .no_symbols = addresses_only, .all_frames = true };
         mt_status status = mt_frames_new(&s->set, &options, &s->names.frames[which]);
         if (status != MT_OK) {
             return status;

@@ -1,0 +1,266 @@
+/* frames_fold.c: one frame for those that only bring code in or start it.
+ *
+ *     recorded:  f  <module> json  exec_module … _find_and_load  <module> app.py  _run_code  _run_module_as_main
+ *     folded:    f  <module> json  import json                   <module> app.py
+ *
+ * A run of frames of the import system becomes "import NAME" at the line that imports. NAME is that of the module whose
+ * code ran further in. Where the import system itself allocated (it reads files, it makes code objects) no such code is in
+ * the stack; then it is the first module that the same import ran in any recorded stack: an import is one instruction of
+ * one call, which is one Python node, and its modules' nodes are below it. Frames that start a thread become "thread";
+ * those that start the program are left out where they are outermost. Native frames between two frames of a run belong to
+ * it. Context: [tool].
+ */
+#include "model/frames_private.h"
+#include "model/role.h"
+#include "util/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { NOTES_A_STEP = 256 };
+
+static struct mt_frame_note *note_of(struct mt_frames *f, uint32_t id)
+{
+    if (id >= f->note_count) {
+        size_t count = (size_t)id + NOTES_A_STEP;
+        f->notes = mt_alloc_grow(f->notes, &f->note_capacity, count, sizeof *f->notes);
+        memset(f->notes + f->note_count, 0, (count - f->note_count) * sizeof *f->notes);
+        f->note_count = count;
+    }
+    return &f->notes[id];
+}
+
+enum mt_role mt_frames_role(struct mt_frames *f, uint32_t id)
+{
+    struct mt_frame_note *note = note_of(f, id);
+    if (note->role == 0) {
+        note->role = (uint8_t)(mt_role_of(mt_frames_frame(f, id)) + 1);
+    }
+    return (enum mt_role)(note->role - 1);
+}
+
+/* ---- what an import imported ------------------------------------------------------------------------------------ */
+
+/* By Python node: the code object of the first module whose code its import ran; 0 none. */
+struct mt_imports {
+    uint32_t *module_of;
+};
+
+/* What a code object is to an import. */
+enum code_part { CODE_OTHER, CODE_IMPORT, CODE_MODULE };
+
+static enum code_part part_of(const struct mt_trace *trace, uint32_t number)
+{
+    struct mt_trace_code code = mt_trace_code(trace, number);
+    struct mt_frame frame = { .function = mt_trace_string(trace, code.name).data,
+                              .file = mt_trace_string(trace, code.filename).data,
+                              .module = "",
+                              .kind = MT_FRAME_PYTHON };
+    if (mt_role_of(&frame) == MT_ROLE_IMPORT) {
+        return CODE_IMPORT;
+    }
+    return strcmp(frame.function, "<module>") == 0 ? CODE_MODULE : CODE_OTHER;
+}
+
+/* Parents come before their nodes, so one walk over the nodes in order is enough. importer: of a node of the import system,
+ * the node that called it. */
+static void find_imports(const struct mt_trace *trace, struct mt_imports *ret)
+{
+    size_t codes = mt_trace_code_count(trace), nodes = mt_trace_python_count(trace);
+    uint8_t *parts = mt_alloc_zero(codes + 1, 1);
+    uint32_t *importer = mt_alloc_zero(nodes + 1, sizeof *importer);
+    ret->module_of = mt_alloc_zero(nodes + 1, sizeof *ret->module_of);
+    for (size_t i = 1; i < codes; i++) {
+        parts[i] = (uint8_t)part_of(trace, (uint32_t)i);
+    }
+    for (size_t i = 1; i < nodes; i++) {
+        struct mt_python_node node = mt_trace_python(trace, (uint32_t)i);
+        struct mt_python_node parent = mt_trace_python(trace, node.parent);
+        uint8_t part = node.code < codes ? parts[node.code] : CODE_OTHER;
+        bool below = parent.code < codes && parts[parent.code] == CODE_IMPORT;
+        if (part == CODE_IMPORT) {
+            importer[i] = below ? importer[node.parent] : node.parent;
+        } else if (part == CODE_MODULE && below && ret->module_of[importer[node.parent]] == 0) {
+            ret->module_of[importer[node.parent]] = node.code;
+        }
+    }
+    free(parts);
+    free(importer);
+}
+
+/* The file of the module that the import of a node ran; "" none. */
+static const char *imported_file(struct mt_frames *f, uint32_t trace_idx, uint32_t node)
+{
+    const struct mt_trace *trace = f->set->traces[trace_idx];
+    if (f->imports == NULL) {
+        f->imports = mt_alloc_zero(f->set->count, sizeof *f->imports);
+    }
+    struct mt_imports *imports = &f->imports[trace_idx];
+    if (imports->module_of == NULL) {
+        find_imports(trace, imports);
+    }
+    uint32_t code = node < mt_trace_python_count(trace) ? imports->module_of[node] : 0;
+    return mt_trace_string(trace, mt_trace_code(trace, code).filename).data;
+}
+
+void mt_frames_fold_fini(struct mt_frames *f)
+{
+    for (size_t i = 0; f->imports != NULL && i < f->set->count; i++) {
+        free(f->imports[i].module_of);
+    }
+    free(f->imports);
+    f->imports = NULL;
+}
+
+/* ---- one stack -------------------------------------------------------------------------------------------------- */
+
+struct folding {
+    struct mt_frames *f;
+    uint32_t trace_idx;
+    const struct mt_numbers *spots; /* as merged */
+};
+
+static uint32_t frame_at(const struct folding *w, size_t i)
+{
+    return w->f->spots[w->spots->data[i]].id;
+}
+
+static enum mt_role role_at(const struct folding *w, size_t i)
+{
+    return mt_frames_role(w->f, frame_at(w, i));
+}
+
+/* May a frame lie between two of a run? The interpreter's own functions do where native frames are shown. */
+static bool may_lie_between(const struct folding *w, size_t i, enum mt_role role)
+{
+    enum mt_role own = role_at(w, i);
+    return role != MT_ROLE_START && mt_frames_frame(w->f, frame_at(w, i))->kind == MT_FRAME_NATIVE &&
+           (own == MT_ROLE_LIBRARY || own == MT_ROLE_WRAPPER);
+}
+
+/* The end of the run of frames of one role that begins at `from`. */
+static size_t run_end(const struct folding *w, size_t from)
+{
+    enum mt_role role = role_at(w, from);
+    size_t end = from + 1;
+    for (size_t i = end; i < w->spots->count && (role_at(w, i) == role || may_lie_between(w, i, role)); i++) {
+        end = role_at(w, i) == role ? i + 1 : end;
+    }
+    return end;
+}
+
+static void emit(const struct folding *w, uint32_t spot)
+{
+    mt_numbers_push(&w->f->folded, spot);
+}
+
+static void emit_made(const struct folding *w, struct mt_frame frame)
+{
+    struct mt_frame_note *note = note_of(w->f, mt_frame_table_add(&w->f->table, frame));
+    if (note->made_spot == 0) {
+        note->made_spot = mt_frames_add_spot(w->f, (uint32_t)(note - w->f->notes), 0);
+    }
+    emit(w, note->made_spot);
+}
+
+/* The module whose code ran inside the run that begins at `from`; NULL: none is to be seen. malloc'ed. */
+static char *module_inside(const struct folding *w, size_t from)
+{
+    if (from == 0) {
+        return NULL;
+    }
+    const struct mt_frame *inner = mt_frames_frame(w->f, frame_at(w, from - 1));
+    if (inner->kind == MT_FRAME_PYTHON) {
+        return strcmp(inner->function, "<module>") == 0 ? mt_role_module_name(inner->file) : NULL;
+    }
+    bool extension = inner->kind == MT_FRAME_NATIVE && strncmp(inner->function, "PyInit_", 7) == 0;
+    return extension ? mt_strdup(inner->function + 7) : NULL;
+}
+
+static void emit_import(const struct folding *w, size_t from, size_t end)
+{
+    struct mt_frame frame = { .file = "", .module = "", .kind = MT_FRAME_IMPORT };
+    char *name = module_inside(w, from);
+    if (end < w->spots->count) {
+        const struct mt_frame *importer = mt_frames_frame(w->f, frame_at(w, end));
+        frame.file = importer->file;
+        frame.line = importer->line;
+        name = name != NULL ? name : mt_role_module_name(imported_file(w->f, w->trace_idx, w->f->origins.data[end]));
+    }
+    char *text = name != NULL ? mt_format("import %s", name) : mt_strdup("import");
+    frame.function = text;
+    emit_made(w, frame);
+    free(text);
+    free(name);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static void emit_runpy(const struct folding *w, size_t from)
+{
+    const struct mt_frame *inner = from > 0 ? mt_frames_frame(w->f, frame_at(w, from - 1)) : NULL;
+    char *text = mt_format("run %s", inner != NULL ? base_name(inner->file) : "a program");
+    emit_made(w, (struct mt_frame){ .function = text, .file = "", .module = "", .kind = MT_FRAME_STARTER });
+    free(text);
+}
+
+static void keep(const struct folding *w, size_t from, size_t end)
+{
+    for (size_t i = from; i < end; i++) {
+        emit(w, w->spots->data[i]);
+    }
+}
+
+/* Folds the run that begins at `from`; returns its end. */
+static size_t fold_run(const struct folding *w, size_t from)
+{
+    enum mt_role role = role_at(w, from);
+    if (role == MT_ROLE_PROGRAM || role == MT_ROLE_LIBRARY || role == MT_ROLE_WRAPPER || role == MT_ROLE_MARKER) {
+        emit(w, w->spots->data[from]);
+        return from + 1;
+    }
+    size_t end = run_end(w, from);
+    bool starts_all = end == w->spots->count && w->f->folded.count > 0;
+    switch (role) {
+    case MT_ROLE_MEMTAP:
+        return from + 1;
+    case MT_ROLE_IMPORT:
+        emit_import(w, from, end);
+        return end;
+    case MT_ROLE_THREAD:
+        emit_made(w, (struct mt_frame){ .function = "thread", .file = "", .module = "", .kind = MT_FRAME_STARTER });
+        return end;
+    case MT_ROLE_RUNPY:
+        if (!starts_all) {
+            emit_runpy(w, from);
+        }
+        return end;
+    case MT_ROLE_START:
+        if (!starts_all) {
+            keep(w, from, end);
+        }
+        return end;
+    case MT_ROLE_PROGRAM:
+    case MT_ROLE_LIBRARY:
+    case MT_ROLE_WRAPPER:
+    case MT_ROLE_MARKER:
+    default:
+        return end;
+    }
+}
+
+void mt_frames_fold(struct mt_frames *f, uint32_t trace_idx, struct mt_numbers *spots)
+{
+    struct folding w = { .f = f, .trace_idx = trace_idx, .spots = spots };
+    f->folded.count = 0;
+    for (size_t i = 0; i < spots->count;) {
+        i = fold_run(&w, i);
+    }
+    struct mt_numbers made = f->folded;
+    f->folded = *spots;
+    *spots = made;
+}
