@@ -192,11 +192,13 @@ class Trace:
         rows: List[Dict[str, Any]] = json.loads(self._recording.report(name, **query))
         return rows
 
-    def stats(self, *, temporary: int = 1) -> Dict[str, Any]:
+    def stats(self, *, temporary: int = 1, thread: Union[int, str, None] = None) -> Dict[str, Any]:
         """The numbers of the recording as a whole (`memtap stats -f json`): peak_bytes, leaked_bytes, allocations,
-        duration_s, by_allocator, warnings … temporary: as in `memtap stats --temporary=N`."""
+        duration_s, by_allocator, warnings … temporary: as in `memtap stats --temporary=N`. thread: of what this thread (id or
+        name) allocated, as if it were alone: its peak is when it held most itself."""
+        query = {} if thread is None else {"thread": str(thread)}
         limit = _count("temporary", temporary, 1, 2**32 - 1)
-        numbers: Dict[str, Any] = json.loads(self._recording.report("stats", temporary_max=limit))
+        numbers: Dict[str, Any] = json.loads(self._recording.report("stats", temporary_max=limit, **query))
         return numbers
 
     def summary(self, **selection: Any) -> List[Dict[str, Any]]:

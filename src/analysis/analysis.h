@@ -109,6 +109,7 @@ struct mt_analysis_options {
     uint32_t temporary_max;   /* N of "temporary"; default 1 */
     size_t timeline_points;   /* 0: no timeline */
     bool totals_only;         /* nobody looks at stacks: exact amounts are not told apart by them, which takes half the time */
+    uint64_t only_tid;        /* what this thread allocates is all there is, whoever frees it; 0: all threads */
     /* Called now and then; returning false ends the pass with MT_E_INTERRUPTED. May be NULL. */
     bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
     void *context;

@@ -137,7 +137,7 @@ mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_op
     for (size_t i = 0; i < set->count; i++) {
         total_bytes += mt_trace_info(set->traces[i])->event_bytes;
     }
-    if (set->count != 1 || !mt_summary_read(set->traces[0], &used, ret)) {
+    if (set->count != 1 || used.only_tid != 0 || !mt_summary_read(set->traces[0], &used, ret)) {
         status = read_events(set, &used, ret);
     }
     mt_analysis_sum_sites(ret, 0);

@@ -276,9 +276,31 @@ static void apply_unmap(struct mt_pass *p, const struct mt_event *e)
     }
 }
 
+/* One thread alone is looked at, and this is another one's allocation: what was at its place is gone. */
+static bool is_anothers(struct mt_pass *p, const struct mt_event *e)
+{
+    const struct mt_trace_thread *thread = mt_trace_thread(p->trace, e->stream);
+    if ((e->kind != MT_EVENT_ALLOC && e->kind != MT_EVENT_MAP) || (thread != NULL && thread->tid == p->options->only_tid)) {
+        return false;
+    }
+    struct mt_live *entry = e->kind == MT_EVENT_ALLOC && e->addr != 0 ? mt_liveset_find(&p->live, e->addr) : NULL;
+    if (entry != NULL) {
+        p->double_allocations++;
+        end_block(p, entry);
+        mt_liveset_remove(&p->live, entry);
+    }
+    if (e->kind == MT_EVENT_MAP && e->allocator < MT_MAP_OPENED) {
+        (void)mt_ranges_unmap(&p->ranges, e->addr, e->size, piece_gone, p);
+    }
+    return true;
+}
+
 MT_INLINE void apply_one(struct mt_pass *p, const struct mt_event *e)
 {
     p->now_ns = mt_span_time(&p->span, e->clock);
+    if (MT_UNLIKELY(p->options->only_tid != 0) && is_anothers(p, e)) {
+        return;
+    }
     if (MT_UNLIKELY(p->now_ns > p->heap->timeline_due_ns)) {
         mt_run_heap_pass_time(p->heap, p->now_ns);
     }

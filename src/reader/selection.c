@@ -96,6 +96,7 @@ static mt_status run_passes(const struct load *l)
                             mt_human_duration(times[1]).text);
     }
     options.temporary_max = (uint32_t)s->temporary_max;
+    options.only_tid = l->options->profile ? 0 : l->loaded->thread_tid; /* a profile shows its share of the whole */
     options.timeline_points = l->options->timeline_points;
     options.totals_only = !l->options->profile;
     options.stop_ns = s->what == MT_SELECT_AT ? times[0] : s->what == MT_SELECT_BETWEEN ? times[1] : UINT64_MAX;

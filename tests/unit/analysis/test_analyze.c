@@ -324,6 +324,37 @@ static void test_an_address_reused_by_another_thread_is_no_double_allocation(voi
     builder_fini(&b);
 }
 
+static void test_one_thread_alone_has_a_peak_of_its_own(void **state)
+{
+    (void)state;
+    struct mt_analysis_options options = MT_ANALYSIS_DEFAULTS;
+    struct builder b;
+    struct mt_trace_set set;
+    struct mt_analysis a;
+    options.only_tid = 11;
+    builder_init(&b);
+    builder_thread(&b, 1, 11, "one");
+    builder_thread(&b, 2, 12, "two");
+    builder_alloc(&b, 1, 10, 0x1000, 100, 0);
+    builder_alloc(&b, 2, 20, 0x2000, 1000, 0); /* the peak of all is here */
+    builder_free(&b, 1, 30, 0x1000);
+    builder_free(&b, 1, 40, 0x2000);
+    builder_alloc(&b, 1, 50, 0x3000, 300, 0);
+    builder_free(&b, 2, 60, 0x3000);
+    builder_map(&b, 1, 70, MT_MAP_ANONYMOUS, 0x10000000, 4096, 0);
+    builder_map(&b, 2, 80, MT_MAP_ANONYMOUS, 0x10000000, 4096, 0); /* over it */
+    builder_alloc(&b, 1, 90, 0x4000, 7, 0);
+    builder_alloc(&b, 2, 95, 0x4000, 70, 0); /* its free was lost */
+    analyze(&b, &options, &set, &a);
+    assert_int_equal(a.totals.heap[MT_MEASURE_PEAK].bytes, 4096);
+    assert_int_equal(a.totals.peak_time_ns, 70);
+    assert_int_equal(a.totals.heap[MT_MEASURE_TOTAL].bytes, 100 + 300 + 4096 + 7);
+    assert_int_equal(a.totals.heap[MT_MEASURE_LIVE].count, 0);
+    mt_analysis_fini(&a);
+    mt_trace_set_close(&set);
+    builder_fini(&b);
+}
+
 static void test_the_size_histogram_has_powers_of_two(void **state)
 {
     (void)state;
@@ -513,7 +544,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_files_stacks_arenas_and_reservations_are_not_heap),
     cmocka_unit_test(test_what_is_opened_of_a_reservation_is_heap_until_it_is_closed_and_emptied),
     cmocka_unit_test(test_an_address_reused_by_another_thread_is_no_double_allocation),
-    cmocka_unit_test(test_the_size_histogram_has_powers_of_two),
+    cmocka_unit_test(test_one_thread_alone_has_a_peak_of_its_own),
+        cmocka_unit_test(test_one_thread_alone_has_a_peak_of_its_own),
+        cmocka_unit_test(test_the_size_histogram_has_powers_of_two),
     cmocka_unit_test(test_the_timeline_holds_ends_and_maxima_of_intervals),
     cmocka_unit_test(test_the_timeline_of_a_very_short_run_ends_at_what_is_alive),
     cmocka_unit_test(test_results_of_several_processes_add_up),
