@@ -10,7 +10,7 @@ import gc
 import math
 import os
 import re
-from typing import Any, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Union
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
 TABLE_ROWS = 100  # of the peak; leaks are all read, because limits look at each stack
@@ -60,10 +60,14 @@ class Measurement(NamedTuple):
 
 
 class Recording:
-    """Records from start() to finish() into the file `path`; options are those of memtap.record()."""
+    """Records from start() to stop() into the file `path`; options are those of memtap.record().
 
-    def __init__(self, path: Union[str, "os.PathLike[str]"], **options: Any) -> None:
+    measure: what read() makes of the open trace; None: a Measurement.
+    """
+
+    def __init__(self, path: Union[str, "os.PathLike[str]"], measure: Optional[Callable[[Any], Any]] = None, **options: Any) -> None:
         self.path = os.fspath(path)
+        self._measure = measure or _measurement
         self._options = options
 
     def start(self) -> None:
@@ -85,16 +89,24 @@ class Recording:
         finally:
             self._context.__exit__(None, None, None)
 
-    def read(self) -> Measurement:
+    def read(self) -> Any:
         """The finished trace in numbers."""
         import memtap
 
-        keys = ("peak_bytes", "leaked_bytes", "leaked_allocations", "allocations", "total_allocated_bytes", "dropped_events")
         with memtap.open(self.path) as trace:
-            stats = trace.stats()
-            numbers = {key: stats[key] for key in keys}
-            return Measurement(**numbers, table=trace.table(rows=TABLE_ROWS), leaks=trace.leaks(),
-                               unseen=next((text for text in stats["warnings"] if _HOOKS_TAKEN in text), None))
+            return self._measure(trace)
+
+
+def _measurement(trace: Any) -> Measurement:
+    stats = trace.stats()
+    keys = ("peak_bytes", "leaked_bytes", "leaked_allocations", "allocations", "total_allocated_bytes", "dropped_events")
+    return Measurement(**{key: stats[key] for key in keys}, table=trace.table(rows=TABLE_ROWS), leaks=trace.leaks(),
+                       unseen=unseen_in(stats))
+
+
+def unseen_in(stats: Dict[str, Any]) -> Optional[str]:
+    """The sentence among the warnings of Trace.stats() that says another tool took the hooks out; None: none did."""
+    return next((text for text in stats["warnings"] if _HOOKS_TAKEN in text), None)
 
 
 def _old_collections() -> int:
