@@ -75,6 +75,8 @@ bool mt_os_is_writable(void *address);
 /* Always O_CLOEXEC|O_NOCTTY. The descriptor is 3 or above at every moment, also in a program that has closed 0, 1 or 2: what
  * such a program still prints must not reach the file. */
 mt_status mt_os_open(const char *path, enum mt_os_open_mode mode, int *ret_fd) MT_CHECKED;
+/* An existing file to read, relative to a folder's descriptor or AT_FDCWD; never waits. */
+mt_status mt_os_open_at(int folder, const char *path, int *ret_fd) MT_CHECKED;
 void mt_os_close(int fd);
 /* A question to another process that answers with a descriptor: one message each way over an abstract SOCK_SEQPACKET socket.
  * Waits for the answer, timeout_ns at most; raises no signal. */

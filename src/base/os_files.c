@@ -95,6 +95,11 @@ mt_status mt_os_open(const char *path, enum mt_os_open_mode mode, int *ret_fd)
     return descriptor_of(result, ret_fd);
 }
 
+mt_status mt_os_open_at(int folder, const char *path, int *ret_fd)
+{
+    return descriptor_of(mt_raw_above_stdio(SYS_openat, folder, (long)path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0), ret_fd);
+}
+
 void mt_os_close(int fd)
 {
     if (fd >= 0) {

@@ -1,20 +1,15 @@
-/* program.c: what a program named on a command line is. ELF is read by hand: the header and the program headers are all
- * that is needed, and a hostile file can do no more than fail a bounds check. */
+/* program.c: what a program named on a command line is. */
 #include "util/program.h"
 
 #include "util/memory.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
-
-enum { SCRIPT_DEPTH_MAX = 4, SEGMENTS_MAX = 256 };
 
 static bool is_executable_file(const char *path)
 {
@@ -98,101 +93,31 @@ void mt_program_resolve_python(char **program)
     }
 }
 
-static bool is_privileged(int fd)
+/* `env NAME` is looked up on PATH. */
+static void follow_interpreter(const struct mt_executable *script, char *ret, size_t capacity)
 {
-    struct stat info;
-    if (fstat(fd, &info) != 0) {
-        return false;
-    }
-    bool other_user = (info.st_mode & S_ISUID) != 0 && info.st_uid != geteuid();
-    bool other_group = (info.st_mode & S_ISGID) != 0 && info.st_gid != getegid();
-    return other_user || other_group || fgetxattr(fd, "security.capability", NULL, 0) > 0;
-}
-
-/* Reads the PT_INTERP string; false when there is none. */
-static bool read_interpreter(int fd, const Elf64_Ehdr *header, char *ret, size_t capacity)
-{
-    for (unsigned i = 0; i < header->e_phnum && i < SEGMENTS_MAX; i++) {
-        Elf64_Phdr segment;
-        off_t at = (off_t)(header->e_phoff + (uint64_t)i * header->e_phentsize);
-        if (pread(fd, &segment, sizeof segment, at) != (ssize_t)sizeof segment) {
-            return false;
-        }
-        if (segment.p_type == PT_INTERP) {
-            size_t bytes = segment.p_filesz < capacity ? segment.p_filesz : capacity - 1;
-            ssize_t got = pread(fd, ret, bytes, (off_t)segment.p_offset);
-            ret[got > 0 ? got : 0] = '\0';
-            return got > 0;
-        }
-    }
-    return false;
-}
-
-static enum mt_program_kind kind_of_elf(int fd, const Elf64_Ehdr *header)
-{
-    Elf64_Ehdr own;
-    char loader[256];
-    int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-    bool known = self >= 0 && pread(self, &own, sizeof own, 0) == (ssize_t)sizeof own;
-    if (self >= 0) {
-        (void)close(self);
-    }
-    if (header->e_ident[EI_CLASS] != ELFCLASS64 || (known && header->e_machine != own.e_machine)) {
-        return MT_PROGRAM_OTHER_ARCH;
-    }
-    if (!read_interpreter(fd, header, loader, sizeof loader)) {
-        return MT_PROGRAM_STATIC;
-    }
-    if (strstr(loader, "ld-musl") != NULL) {
-        return MT_PROGRAM_MUSL;
-    }
-    return is_privileged(fd) ? MT_PROGRAM_SETID : MT_PROGRAM_DYNAMIC;
-}
-
-/* "#! interpreter [argument]": true with the interpreter in ret. `env NAME` is looked up on PATH. */
-static bool script_interpreter(const char *head, char *ret, size_t capacity)
-{
-    if (head[0] != '#' || head[1] != '!') {
-        return false;
-    }
-    char first[256] = "";
-    char second[256] = "";
-    if (sscanf(head + 2, " %255s %255s", first, second) < 1) {
-        return false;
-    }
-    size_t length = strlen(first);
+    size_t length = strlen(script->interpreter);
     char *found = NULL;
-    if (length >= 4 && strcmp(first + length - 4, "/env") == 0 && second[0] != '\0' &&
-        mt_program_find(second, NULL, &found, NULL) == MT_OK) {
+    if (length >= 4 && strcmp(script->interpreter + length - 4, "/env") == 0 && script->argument[0] != '\0' &&
+        mt_program_find(script->argument, NULL, &found, NULL) == MT_OK) {
         (void)snprintf(ret, capacity, "%s", found);
     } else {
-        (void)snprintf(ret, capacity, "%s", first);
+        (void)snprintf(ret, capacity, "%s", script->interpreter);
     }
     free(found);
-    return true;
 }
 
 void mt_program_examine(const char *path, struct mt_program_info *ret)
 {
+    struct mt_executable file;
     (void)snprintf(ret->path, sizeof ret->path, "%s", path);
-    ret->kind = MT_PROGRAM_NOT_ELF;
-    for (int depth = 0; depth < SCRIPT_DEPTH_MAX; depth++) {
-        union {
-            Elf64_Ehdr elf;
-            char text[512];
-        } head = { .text = "" };
-        int fd = open(ret->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        if (fd < 0) {
-            ret->kind = MT_PROGRAM_UNREADABLE;
+    for (int depth = 0; depth < MT_SCRIPT_DEPTH_MAX; depth++) {
+        mt_executable_look(AT_FDCWD, ret->path, &file);
+        ret->kind = file.kind;
+        if (file.kind != MT_PROGRAM_NOT_ELF || file.interpreter[0] == '\0') {
             return;
         }
-        ssize_t got = pread(fd, head.text, sizeof head.text - 1, 0);
-        bool is_elf = got >= (ssize_t)sizeof head.elf && memcmp(head.elf.e_ident, ELFMAG, SELFMAG) == 0;
-        ret->kind = is_elf ? kind_of_elf(fd, &head.elf) : MT_PROGRAM_NOT_ELF;
-        (void)close(fd);
-        if (is_elf || !script_interpreter(head.text, ret->path, sizeof ret->path)) {
-            return;
-        }
+        follow_interpreter(&file, ret->path, sizeof ret->path);
     }
 }
 
@@ -214,6 +139,7 @@ const char *mt_program_obstacle(enum mt_program_kind kind)
     case MT_PROGRAM_NOT_ELF:
         return "it is neither an ELF program nor a script with a #! line; name the interpreter before it";
     case MT_PROGRAM_DYNAMIC:
+    case MT_PROGRAM__COUNT:
     default:
         return "";
     }

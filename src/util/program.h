@@ -7,6 +7,7 @@
 #ifndef MT_UTIL_PROGRAM_H
 #define MT_UTIL_PROGRAM_H
 
+#include "base/executable.h"
 #include "util/error.h"
 
 #include <stdbool.h>
@@ -19,16 +20,6 @@ mt_status mt_program_find(const char *name, const char *search, char **ret, stru
  * sys.executable. *program (malloc'ed) is replaced by the answer; an ELF program, or a script that does not answer,
  * stays. */
 void mt_program_resolve_python(char **program);
-
-enum mt_program_kind {
-    MT_PROGRAM_DYNAMIC, /* a dynamic glibc ELF of our own word size: can be preloaded */
-    MT_PROGRAM_STATIC,
-    MT_PROGRAM_SETID, /* set-user-ID, set-group-ID or file capabilities: the loader ignores LD_PRELOAD */
-    MT_PROGRAM_OTHER_ARCH,
-    MT_PROGRAM_MUSL,
-    MT_PROGRAM_NOT_ELF,
-    MT_PROGRAM_UNREADABLE,
-};
 
 struct mt_program_info {
     enum mt_program_kind kind;
