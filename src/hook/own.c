@@ -11,28 +11,17 @@
 #include "base/objects.h"
 #include "base/os.h"
 #include "heap/engine.h"
-#include "hook/detour.h"
 #include "hook/gotload.h"
 #include "hook/owncall.h"
 #include "hook/owner.h"
 #include "hook/ownscan.h"
+#include "hook/patch.h"
 
 #include <string.h>
 
 enum {
-    SLOT_BYTES = 128,
-    MOVED_AT = 32,
-    STEP_BYTES = 1 << 20, /* between places that are tried for our pages */
-    STEPS = 512,
     UNSEEN_MAX = 8,
     NAME_MAX_BYTES = 64,
-};
-_Static_assert(MOVED_AT + MT_DETOUR_MOVED_MAX <= SLOT_BYTES, "a function's slot holds its instructions");
-
-/* One entry to be patched. */
-struct patch {
-    uint64_t place;
-    uint8_t before[MT_DETOUR_JUMP_BYTES], jump[MT_DETOUR_JUMP_BYTES];
 };
 
 struct seen {
@@ -55,7 +44,7 @@ struct walk {
     uint32_t index;
 };
 static struct mt_own_scan g_scan;
-static struct patch g_patches[MT_OWN_NAMES_MAX];
+static struct mt_patch g_patches[MT_OWN_NAMES_MAX];
 
 /* ---- saying so ---------------------------------------------------------------------------------------------------------- */
 
@@ -111,21 +100,6 @@ static struct seen look_at(const struct dl_phdr_info *info)
     return seen;
 }
 
-/* Pages below the object: above an executable is its break. NULL when all is taken. */
-static uint8_t *map_near(const struct dl_phdr_info *info, size_t bytes)
-{
-    uint64_t low, high;
-    void *base = NULL;
-    mt_objects_extent(info, &low, &high);
-    low &= ~(uint64_t)(mt_os_page_bytes() - 1);
-    for (uint64_t step = 1; step <= STEPS && low > step * STEP_BYTES; step++) {
-        if (mt_os_map_anonymous_at(low - step * STEP_BYTES, bytes, &base) == MT_OK) {
-            return base;
-        }
-    }
-    return NULL;
-}
-
 static void write_stub(uint8_t *slot, uint32_t number)
 {
     static const uint8_t jump_to_next_word[] = { 0xFF, 0x25, 0, 0, 0, 0 };
@@ -137,20 +111,13 @@ static void write_stub(uint8_t *slot, uint32_t number)
 }
 
 /* Prepares one function; false when its first instructions cannot be moved. */
-static bool prepare(const struct mt_own_entry_point *point, uint8_t *slot, uint32_t number, struct patch *ret)
+static bool prepare(const struct mt_own_entry_point *point, uint8_t *slot, uint32_t number, struct mt_patch *ret)
 {
-    struct mt_detour detour;
-    const uint8_t *code = (const uint8_t *)(uintptr_t)point->address;
-    uint64_t moved = (uint64_t)(uintptr_t)slot + MOVED_AT;
-    if (!mt_detour_plan(code, point->address, point->bytes, moved, &detour) ||
-        !mt_detour_jump(detour.place, (uint64_t)(uintptr_t)slot, ret->jump)) {
+    if (!mt_patch_plan(point->address, point->bytes, slot, ret)) {
         return false;
     }
-    ret->place = detour.place;
-    memcpy(ret->before, (const void *)(uintptr_t)detour.place, sizeof ret->before);
     write_stub(slot, number);
-    memcpy(slot + MOVED_AT, detour.moved, detour.moved_bytes);
-    mt_g_own_functions[number] = (struct mt_own_function){ point->name, moved };
+    mt_g_own_functions[number] = (struct mt_own_function){ point->name, (uint64_t)(uintptr_t)slot + MT_PATCH_MOVED_AT };
     g_own.entries[number] = point->address;
     return true;
 }
@@ -168,7 +135,7 @@ static size_t prepare_all(const struct mt_own_scan *scan, uint8_t *pages)
     size_t count = 0;
     for (size_t i = 0; i < scan->count; i++) {
         uint32_t number = g_own.functions + (uint32_t)count;
-        if (prepare(&scan->found[i], pages + count * SLOT_BYTES, number, &g_patches[count])) {
+        if (prepare(&scan->found[i], pages + count * MT_PATCH_SLOT_BYTES, number, &g_patches[count])) {
             count++;
         } else if (!frees_nothing(&scan->found[i])) {
             return 0;
@@ -179,43 +146,18 @@ static size_t prepare_all(const struct mt_own_scan *scan, uint8_t *pages)
 
 /* ---- patching --------------------------------------------------------------------------------------------------------- */
 
-static bool write_code(int fd, uint64_t place, const uint8_t *bytes)
-{
-    return mt_os_write_at(fd, bytes, MT_DETOUR_JUMP_BYTES, place) == MT_OK;
-}
-
-/* All entries, or none. */
-static bool patch_all(size_t count)
-{
-    int fd = -1;
-    if (mt_os_open("/proc/self/mem", MT_OPEN_READ_WRITE, &fd) != MT_OK) {
-        return false;
-    }
-    size_t done = 0;
-    while (done < count && write_code(fd, g_patches[done].place, g_patches[done].jump)) {
-        done++;
-    }
-    bool all = done == count;
-    while (!all && done > 0) {
-        done--;
-        (void)write_code(fd, g_patches[done].place, g_patches[done].before);
-    }
-    mt_os_close(fd);
-    return all;
-}
-
 static bool patch_object(const struct dl_phdr_info *info, const struct mt_own_scan *scan)
 {
-    size_t bytes = scan->count * SLOT_BYTES;
+    size_t bytes = scan->count * MT_PATCH_SLOT_BYTES;
     if (scan->unsure || g_own.functions + scan->count > MT_OWN_FUNCTIONS_MAX) {
         return false;
     }
-    uint8_t *pages = map_near(info, bytes);
+    uint8_t *pages = mt_patch_map_near(info, bytes);
     if (pages == NULL) {
         return false;
     }
     size_t count = prepare_all(scan, pages);
-    if (count == 0 || !mt_os_make_executable(pages, bytes) || !patch_all(count)) {
+    if (count == 0 || !mt_os_make_executable(pages, bytes) || !mt_patch_write(g_patches, count)) {
         mt_os_unmap(pages, bytes);
         return false;
     }
