@@ -8,6 +8,7 @@
  * There is no agent thread: under `memtap run` the tool outside keeps the clock page, so the program's thread count is unchanged.
  * A failure anywhere leaves the program running unrecorded.
  */
+#include "agent/carry.h"
 #include "agent/control.h"
 #include "agent/recording.h"
 #include "base/os.h"
@@ -51,10 +52,11 @@ static void leave_child_alone(char **envp)
     }
 }
 
-static void start_preloaded(void)
+static void start_preloaded(char **envp)
 {
     if (g_config.wanted) {
         mt_hooks_patch_own_allocators();
+        mt_carry_begin(envp, &g_config);
     }
     bool hooked = mt_hooks_install(MT_HOOK_PRELOAD, g_config.wanted && g_config.asked.python_allocators) == MT_OK;
     mt_control_set_preloaded(hooked && g_config.wanted);
@@ -84,7 +86,7 @@ static bool start(char **envp)
     if (mt_hooks_are_preloaded()) {
         mt_agent_config_read(envp, &g_config);
         leave_child_alone(envp);
-        start_preloaded();
+        start_preloaded(envp);
     }
     if (mt_engine_mode() == MT_MODE_OFF) {
         mt_engine_stop(MT_STATE_STOPPED); /* hooks become pass-through */

@@ -86,3 +86,29 @@ mt_status mt_ask_for_again(const char *path, const struct mt_os_file *wanted, in
 {
     return ask_about(MT_ASK_AGAIN, path, wanted, AGAIN_WAIT_NS, ret_fd);
 }
+
+/* As much of it as there is room for; returns the end. */
+static char *add_text(char *at, const char *end, const char *text)
+{
+    while (at < end && *text != '\0') {
+        *at++ = *text++;
+    }
+    *at = '\0';
+    return at;
+}
+
+void mt_ask_tell(uint32_t why, const char *path, char *const *argv)
+{
+    struct mt_ask_told told = { .magic = MT_ASK_MAGIC, .kind = MT_ASK_TOLD, .token = g_ask.token, .why = why };
+    const char *end = told.command + sizeof told.command - 1;
+    char *at = add_text(told.command, end, path);
+    for (size_t i = 1; at < end && mt_os_is_readable((uint64_t)(uintptr_t)&argv[i]) && argv[i - 1] != NULL && argv[i] != NULL &&
+                       mt_os_is_readable((uint64_t)(uintptr_t)argv[i]);
+         i++) {
+        at = add_text(at, end, " ");
+        at = add_text(at, end, argv[i]);
+    }
+    if (g_ask.name_bytes > 0) {
+        (void)(mt_os_tell(g_ask.name, g_ask.name_bytes, &told, sizeof told) == MT_OK);
+    }
+}

@@ -1,4 +1,5 @@
-/* ask.h: help from the tool for a process that cannot make or open its trace: another user, another root, no folder any more.
+/* ask.h: help from the tool for a process that cannot make or open its trace (another user, another root, no folder any more), and
+ * what the tool is told.
  *
  * Decides: how long a program may be kept waiting for it. Internal to agent/. Context: [agent], [hook] with the guard set.
  */
@@ -13,5 +14,8 @@ void mt_ask_configure(const char *helper);
 mt_status mt_ask_for_new(const char *path, int *ret_fd) MT_CHECKED;
 /* The file at path again, if it is this one. */
 mt_status mt_ask_for_again(const char *path, const struct mt_os_file *wanted, int *ret_fd) MT_CHECKED;
+/* path is about to be executed and cannot be recorded, for that reason (wire/ask.h). Waits for nothing; nobody may be there to
+ * hear it. Context: any, also a vfork child: writes no memory of the process. */
+void mt_ask_tell(uint32_t why, const char *path, char *const *argv);
 
 #endif

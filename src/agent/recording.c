@@ -2,6 +2,7 @@
 #include "agent/recording.h"
 
 #include "agent/ask.h"
+#include "agent/carry.h"
 #include "base/os.h"
 #include "base/tick.h"
 #include "hook/hook.h"
@@ -90,6 +91,7 @@ static void note_process(void)
 {
     mt_engine_note("agent.version", MEMTAP_VERSION);
     mt_hooks_note_own_allocators();
+    mt_carry_note();
 }
 
 /* The tool may have rights that this process has not, or stand in another root. A full disk is full for it too. */
@@ -116,7 +118,6 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
         .seed = config->asked.seed,
         .open_again = mt_ask_for_again,
     };
-    mt_ask_configure(config->asked.helper);
     mt_status status = MT_E_EXIST;
     for (unsigned n = 0; status == MT_E_EXIST && n < IMAGES_MAX; n++) {
         mt_agent_trace_path(config, g_recording.pid, n, g_recording.path, sizeof g_recording.path);

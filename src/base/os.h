@@ -91,6 +91,8 @@ struct mt_os_question {
 };
 /* *ret_fd: what came with the reply, close-on-exec; -1: none. MT_E_BUSY: no answer in time; MT_E_IO: another reply. */
 mt_status mt_os_ask(const struct mt_os_question *question, int *ret_fd) MT_CHECKED;
+/* One message to such a socket; waits for nothing. */
+mt_status mt_os_tell(const char *name, size_t name_bytes, const void *message, size_t bytes) MT_CHECKED;
 /* The file behind a descriptor. MT_E_REPLACED: it is not a regular one. */
 mt_status mt_os_identify(int fd, struct mt_os_file *ret) MT_CHECKED;
 /* A second descriptor of the same open file, close-on-exec, the first free one from `least` on. */

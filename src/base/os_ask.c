@@ -54,26 +54,51 @@ static mt_status receive(int fd, void *reply, size_t bytes, int *ret_fd)
     return got == (long)bytes ? MT_OK : MT_E_IO;
 }
 
-static mt_status exchange(int fd, const struct mt_os_question *question, int *ret_fd)
+static mt_status connect_and_send(int fd, const char *name, size_t name_bytes, const void *message, size_t bytes)
 {
-    mt_status status = connect_abstract(fd, question->name, question->name_bytes);
+    mt_status status = connect_abstract(fd, name, name_bytes);
     if (status != MT_OK) {
         return status;
     }
-    long sent = mt_raw6(SYS_sendto, fd, (long)question->request, (long)question->request_bytes, MSG_NOSIGNAL, 0, 0);
-    if (sent != (long)question->request_bytes) {
+    long sent = mt_raw6(SYS_sendto, fd, (long)message, (long)bytes, MSG_NOSIGNAL, 0, 0);
+    if (sent != (long)bytes) {
         return sent < 0 ? mt_status_from_errno((int)-sent) : MT_E_IO;
+    }
+    return MT_OK;
+}
+
+static mt_status exchange(int fd, const struct mt_os_question *question, int *ret_fd)
+{
+    mt_status status = connect_and_send(fd, question->name, question->name_bytes, question->request, question->request_bytes);
+    if (status != MT_OK) {
+        return status;
     }
     return wait_readable(fd, question->timeout_ns) ? receive(fd, question->reply, question->reply_bytes, ret_fd) : MT_E_BUSY;
 }
 
+static long new_socket(void)
+{
+    return mt_raw_above_stdio(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, 0);
+}
+
 mt_status mt_os_ask(const struct mt_os_question *question, int *ret_fd)
 {
-    long fd = mt_raw_above_stdio(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, 0);
+    long fd = new_socket();
     if (fd < 0) {
         return mt_status_from_errno((int)-fd);
     }
     mt_status status = exchange((int)fd, question, ret_fd);
+    mt_os_close((int)fd);
+    return status;
+}
+
+mt_status mt_os_tell(const char *name, size_t name_bytes, const void *message, size_t bytes)
+{
+    long fd = new_socket();
+    if (fd < 0) {
+        return mt_status_from_errno((int)-fd);
+    }
+    mt_status status = connect_and_send((int)fd, name, name_bytes, message, bytes);
     mt_os_close((int)fd);
     return status;
 }

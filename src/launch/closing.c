@@ -144,11 +144,14 @@ static mt_status load(const struct mt_run *run, struct mt_report_job *job, struc
     return status;
 }
 
-void mt_closing_say_refused(const struct mt_run *run)
+void mt_closing_say_unrecorded(const struct mt_run *run)
 {
-    for (size_t i = 0; i < run->helper.refused.count; i++) {
-        mt_say("memtap: note: %s", run->helper.refused.items[i]);
+    struct mt_strlist sentences = { 0 };
+    mt_helper_say(&run->helper, &sentences);
+    for (size_t i = 0; i < sentences.count; i++) {
+        mt_say("memtap: note: %s", sentences.items[i]);
     }
+    mt_strlist_clear(&sentences);
 }
 
 static void report(const struct mt_run *run, size_t live)

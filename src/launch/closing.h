@@ -11,7 +11,7 @@ void mt_closing_say_where(const struct mt_run *run, size_t others);
 /* Sums the run up, problems included; problems only with -q. live: processes of the run that are still being recorded. */
 void mt_closing_report(const struct mt_run *run, size_t live);
 
-/* Processes the tool was asked to help and could not. */
-void mt_closing_say_refused(const struct mt_run *run);
+/* Processes that are not recorded, as they are known without a trace. */
+void mt_closing_say_unrecorded(const struct mt_run *run);
 
 #endif

@@ -19,7 +19,9 @@ void mt_run_finish(struct mt_run *run)
     } else if (!ours) {
         mt_closing_say_where(run, gathered.apart + gathered.live);
     }
-    mt_closing_say_refused(run);
+    if (!gathered.noted) {
+        mt_closing_say_unrecorded(run);
+    }
     if (ours) {
         mt_closing_report(run, gathered.live);
     }

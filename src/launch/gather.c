@@ -23,31 +23,41 @@ static void show(void *context, uint64_t done_bytes, uint64_t total_bytes)
     mt_progress_update(context, done_bytes, total_bytes);
 }
 
-static bool pack(const struct mt_run *run, const char *path, const char *output)
+/* warnings: what memtap knows beside the trace, may be NULL; *ret_noted (may be NULL): they are in it. */
+static bool pack(const struct mt_run *run, const char *path, const char *output, const struct mt_strlist *warnings, bool *ret_noted)
 {
     struct mt_progress progress;
     struct mt_wire_error wire = { 0 };
+    struct mt_pack_result result = { 0 };
     struct mt_pack_options options = { .quick_bytes = MT_PACK_QUICK,
                                        .writer_is_gone = true,
                                        .lines_of = mt_pyline_lookup_all,
                                        .progress = show,
                                        .context = &progress };
     options.summarize = run->options.quiet ? NULL : mt_summary_make; /* whoever wants no summary need not wait for it */
+    if (warnings != NULL) {
+        options.warnings = (const char *const *)warnings->items;
+        options.warning_count = warnings->count;
+    }
     mt_progress_begin(&progress, "packing the trace", run->options.quiet);
-    mt_status status = mt_pack(path, output, &options, NULL, &wire);
+    mt_status status = mt_pack(path, output, &options, &result, &wire);
     mt_progress_end(&progress);
     if (status != MT_OK && status != MT_E_BUSY) {
         mt_say("memtap run: %s stays unpacked (%s); it is as good, only larger", path,
                wire.text != NULL ? wire.text : mt_status_text(status));
     }
+    if (ret_noted != NULL) {
+        *ret_noted = status == MT_OK && result.warnings == options.warning_count;
+    }
     return status == MT_OK;
 }
 
 /* The packed trace is complete in FILE.d before FILE is touched. */
-static void pack_first(struct mt_run *run)
+static void pack_first(struct mt_run *run, const struct mt_strlist *warnings, bool *ret_noted)
 {
     char *packed = mt_format("%s/%d.mtap", run->others, (int)run->pid);
-    if (access(packed, F_OK) != 0 && pack(run, run->output, packed)) {
+    bool noted = false;
+    if (access(packed, F_OK) != 0 && pack(run, run->output, packed, warnings, &noted)) {
         int fd = open(packed, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
         mt_status status = fd >= 0 ? mt_rewrite_trace(run->trace_fd, fd) : MT_E_NOENT;
         if (fd >= 0) {
@@ -55,6 +65,7 @@ static void pack_first(struct mt_run *run)
         }
         if (status == MT_OK) {
             (void)unlink(packed);
+            *ret_noted = noted;
         } else {
             mt_say("memtap run: %s could not be written (%s); its trace is whole in %s", run->output,
                    mt_status_text(status), packed);
@@ -162,7 +173,7 @@ static mt_status append(struct mt_run *run, const struct other *other)
 {
     struct mt_trace_header header;
     if (run->options.pack) {
-        (void)pack(run, other->path, NULL);
+        (void)pack(run, other->path, NULL, NULL, NULL);
     }
     int fd = mt_runfiles_open(other->path, false, &header);
     mt_status status = fd >= 0 ? mt_append_trace(run->trace_fd, fd) : MT_E_NOENT;
@@ -203,7 +214,10 @@ void mt_gather(struct mt_run *run, struct mt_gathered *ret)
     ret->found = others.count + ret->live + (run->trace_fd >= 0);
     if (mt_runfiles_is_ours(run)) {
         if (run->options.pack) {
-            pack_first(run);
+            struct mt_strlist warnings = { 0 };
+            mt_helper_say(&run->helper, &warnings);
+            pack_first(run, &warnings, &ret->noted);
+            mt_strlist_clear(&warnings);
         }
         append_all(run, &others, ret);
     } else {

@@ -13,6 +13,7 @@ struct mt_gathered {
     size_t found; /* traces of the run */
     size_t live;  /* of these: still being written, in FILE.d */
     size_t apart; /* of these: could not be put into FILE, in FILE.d */
+    bool noted;   /* what was told of processes that are not recorded is in FILE, as warnings */
 };
 
 /* The program has ended. FILE is not ours any more, or never was: nothing is written there. */

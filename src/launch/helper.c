@@ -143,17 +143,33 @@ static void help(struct mt_helper *helper, const struct mt_helper_place *place, 
     }
 }
 
+static void take_note(struct mt_helper *helper, int guest, struct mt_ask_told *told)
+{
+    struct ucred peer;
+    socklen_t bytes = sizeof peer;
+    told->command[sizeof told->command - 1] = '\0';
+    if (getsockopt(guest, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0) {
+        mt_unrecorded_add(&helper->unrecorded, peer.pid, told->why, told->command);
+    }
+}
+
 /* False: it has not asked yet. */
 static bool hear(struct mt_helper *helper, const struct mt_helper_place *place, int guest)
 {
-    struct mt_ask_request request;
-    ssize_t got = recv(guest, &request, sizeof request, MSG_DONTWAIT);
+    union {
+        struct mt_ask_request request;
+        struct mt_ask_told told;
+    } heard;
+    ssize_t got = recv(guest, &heard, sizeof heard, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
     }
-    if (got == (ssize_t)sizeof request && request.magic == MT_ASK_MAGIC && request.token == helper->token &&
-        memchr(request.path, '\0', sizeof request.path) != NULL) {
-        help(helper, place, guest, &request);
+    if (got == (ssize_t)sizeof heard.request && heard.request.magic == MT_ASK_MAGIC && heard.request.token == helper->token &&
+        memchr(heard.request.path, '\0', sizeof heard.request.path) != NULL) {
+        help(helper, place, guest, &heard.request);
+    } else if (got == (ssize_t)sizeof heard.told && heard.told.magic == MT_ASK_MAGIC && heard.told.kind == MT_ASK_TOLD &&
+               heard.told.token == helper->token) {
+        take_note(helper, guest, &heard.told);
     }
     return true;
 }
@@ -201,23 +217,46 @@ static void serve_guests(struct mt_helper *helper, const struct mt_helper_place 
     }
 }
 
+static size_t free_place(const struct mt_helper *helper)
+{
+    size_t i = 0;
+    while (i < MT_HELPER_GUESTS && helper->guests[i].fd > 0) {
+        i++;
+    }
+    return i;
+}
+
+/* False: nobody is waiting, or there is no place. */
+static bool welcome(struct mt_helper *helper, const struct mt_helper_place *place)
+{
+    size_t i = free_place(helper);
+    int guest = helper->listener > 0 && i < MT_HELPER_GUESTS
+                    ? accept4(helper->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)
+                    : -1;
+    if (guest < 0) {
+        return false;
+    }
+    helper->guests[i].fd = guest;
+    helper->guests[i].since_ns = mt_os_monotonic_ns();
+    if (hear(helper, place, guest)) {
+        dismiss(helper, i);
+    }
+    return true;
+}
+
 void mt_helper_serve(struct mt_helper *helper, const struct mt_helper_place *place)
 {
     serve_guests(helper, place);
-    for (size_t i = 0; helper->listener > 0 && i < MT_HELPER_GUESTS; i++) {
-        if (helper->guests[i].fd > 0) {
-            continue;
-        }
-        int guest = accept4(helper->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (guest < 0) {
-            break;
-        }
-        helper->guests[i].fd = guest;
-        helper->guests[i].since_ns = mt_os_monotonic_ns();
-        if (hear(helper, place, guest)) {
-            dismiss(helper, i);
-        }
+    for (int i = 0; i < SOMAXCONN && welcome(helper, place); i++) { /* as many as can be waiting */
     }
+}
+
+void mt_helper_say(const struct mt_helper *helper, struct mt_strlist *ret)
+{
+    for (size_t i = 0; i < helper->refused.count; i++) {
+        mt_strlist_add(ret, helper->refused.items[i]);
+    }
+    mt_unrecorded_say(&helper->unrecorded, ret);
 }
 
 void mt_helper_close(struct mt_helper *helper)
@@ -237,4 +276,5 @@ void mt_helper_free(struct mt_helper *helper)
 {
     mt_helper_close(helper);
     mt_strlist_clear(&helper->refused);
+    mt_unrecorded_clear(&helper->unrecorded);
 }

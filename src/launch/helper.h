@@ -1,5 +1,6 @@
 /* helper.h: help for recorded processes that cannot make or open their trace: under another user, in another root, where the
- * folder is closed to them. They ask over an abstract socket (wire/ask.h) and get a descriptor.
+ * folder is closed to them. They ask over an abstract socket (wire/ask.h) and get a descriptor; others tell there what they
+ * start and what will not be recorded.
  *
  * Decides: whom to help. A request must carry the token of the run's environment; the file it gets bears the process id the
  * kernel states for it (SO_PEERCRED) and lies where the traces of this run lie, so that a process with fewer rights than the
@@ -9,6 +10,7 @@
 #ifndef MT_LAUNCH_HELPER_H
 #define MT_LAUNCH_HELPER_H
 
+#include "launch/unrecorded.h"
 #include "util/strlist.h"
 
 #include <limits.h>
@@ -26,6 +28,7 @@ struct mt_helper {
         uint64_t since_ns;
     } guests[MT_HELPER_GUESTS];
     struct mt_strlist refused;    /* sentences about processes that could not be helped */
+    struct mt_unrecorded unrecorded; /* what was told of others */
 };
 
 /* Where the traces of a run lie, and whose is the first. */
@@ -38,9 +41,11 @@ struct mt_helper_place {
 void mt_helper_open(struct mt_helper *helper);
 /* MEMTAP_HELPER; empty when closed. */
 void mt_helper_text(const struct mt_helper *helper, char *ret_text, size_t capacity);
-/* Answers what has been asked by now. */
+/* Answers what has been asked by now, and hears what was told. */
 void mt_helper_serve(struct mt_helper *helper, const struct mt_helper_place *place);
-void mt_helper_close(struct mt_helper *helper); /* keeps `refused` */
+void mt_helper_close(struct mt_helper *helper); /* keeps `refused` and `unrecorded` */
+/* Appends what a reader must know of processes that are not recorded. */
+void mt_helper_say(const struct mt_helper *helper, struct mt_strlist *ret);
 void mt_helper_free(struct mt_helper *helper);
 
 #endif

@@ -64,6 +64,7 @@ mt_status mt_run_wait(struct mt_run *run, struct mt_error *err)
             next = mt_os_monotonic_ns();
         }
     }
+    mt_helper_serve(&run->helper, &place); /* what was told before the program ended */
     mt_helper_close(&run->helper);
     mt_tick_close(&run->tick);
     mt_signals_release(run);

@@ -1,13 +1,15 @@
-/* ask.h: what a recorded process asks of its tool, over a socket: a trace it cannot make or open itself.
+/* ask.h: what a recorded process asks of its tool, over a socket: a trace it cannot make or open itself; and what it tells it: a
+ * program it starts that will not be recorded.
  *
- * Decides: the two messages. The process connects to an abstract SOCK_SEQPACKET socket whose name is in its environment
+ * Decides: the messages. The process connects to an abstract SOCK_SEQPACKET socket whose name is in its environment
  * (config.def: helper, NAME.TOKEN with the token in hex), sends one request and gets one reply, which carries a descriptor
  * when its status is MT_OK. The name of such a socket can be seen by everybody, the environment by the process's own user:
- * a request without the token is not answered. Both sides are of one build and one machine: plain structs.
+ * a request without the token is not answered. What is told has no reply. Both sides are of one build and one machine: plain structs.
  */
 #ifndef MT_WIRE_ASK_H
 #define MT_WIRE_ASK_H
 
+#include "base/executable.h"
 #include "base/os.h"
 #include "wire/config.h"
 
@@ -17,6 +19,23 @@ enum { MT_ASK_PATH_BYTES = MT_CONFIG_PATH_BYTES + 64 };
 enum mt_ask_kind {
     MT_ASK_NEW = 1,   /* make the trace of this process at path */
     MT_ASK_AGAIN = 2, /* open it once more: it has this device and inode */
+    MT_ASK_TOLD = 3,  /* struct mt_ask_told: the sender is about to execute what cannot be recorded */
+};
+
+/* Why it cannot: an enum mt_program_kind, or one of these. */
+enum mt_ask_why {
+    MT_ASK_WHY_NO_AGENT = MT_PROGRAM__COUNT, /* the agent's file cannot be opened there (chroot, another user) */
+    MT_ASK_WHY_NO_ROOM,                      /* the environment has no room for the settings */
+    MT_ASK_WHY__COUNT
+};
+enum { MT_ASK_COMMAND_BYTES = 256 };
+
+struct mt_ask_told {
+    uint32_t magic;
+    uint32_t kind;
+    uint64_t token;
+    uint32_t why;
+    char command[MT_ASK_COMMAND_BYTES]; /* file and arguments, separated by spaces, NUL-terminated */
 };
 
 struct mt_ask_request {

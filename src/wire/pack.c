@@ -11,6 +11,7 @@
 #include "wire/encode.h"
 #include "wire/pack_lines.h"
 #include "wire/pack_writer.h"
+#include "wire/records.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +42,7 @@ struct job {
     struct mt_used_lines used;
     uint8_t *record; /* room to write a metadata record anew */
     size_t record_capacity;
+    bool warned;
 };
 
 static void progress(struct job *j, const struct mt_extent *e)
@@ -105,6 +107,34 @@ static mt_status pack_metadata(struct job *j)
     return status;
 }
 
+static mt_status add_warning(struct job *j, const char *text)
+{
+    static const char key[] = "warning";
+    size_t capacity = strlen(text) + sizeof key + 2 * MT_VARINT_MAX;
+    size_t head_room = MT_VARINT_MAX + 1;
+    struct mt_meta_builder b;
+    uint8_t head[MT_VARINT_MAX + 1];
+    if (!mt_pack_reserve(&j->record, &j->record_capacity, head_room + capacity)) {
+        return MT_E_NOMEM;
+    }
+    mt_meta_begin(&b, j->record + head_room, capacity);
+    mt_record_put_note(&b, &(struct mt_record_note){ { key, sizeof key - 1 }, { text, strlen(text) } });
+    size_t head_bytes = mt_meta_head(head, MT_META_NOTE, b.bytes);
+    memcpy(j->record + head_room - head_bytes, head, head_bytes);
+    return mt_packer_metadata(j->packer, j->record + head_room - head_bytes, head_bytes + b.bytes);
+}
+
+/* Behind the first block of metadata; any place is as good. */
+static mt_status add_warnings(struct job *j)
+{
+    mt_status status = MT_OK;
+    for (size_t i = 0; j->options != NULL && !j->warned && i < j->options->warning_count && status == MT_OK; i++) {
+        status = add_warning(j, j->options->warnings[i]);
+    }
+    j->warned = true;
+    return status;
+}
+
 /* What the metadata needs line tables for. An extent that cannot be read says nothing: nobody can read it later. */
 static mt_status find_used_lines(struct job *j)
 {
@@ -145,7 +175,8 @@ static mt_status pack_extent(struct job *j, const struct mt_extent *e, struct mt
         return status;
     }
     if (e->type == MT_BLOCK_META) {
-        return pack_metadata(j);
+        status = pack_metadata(j);
+        return status == MT_OK ? add_warnings(j) : status;
     }
     uint32_t quick = j->options != NULL ? j->options->quick_bytes : 0;
     bool keeps_borders = quick != 0 && e->raw_bytes >= quick && !e->slot && !e->cut;
@@ -244,6 +275,7 @@ static mt_status write_packed(const char *path, const struct mt_reader *reader, 
     status = j.batch != NULL ? pack_all(&j, error) : MT_E_NOMEM;
     result->events = mt_packer_event_count(j.packer);
     result->after_bytes = mt_packer_bytes(j.packer);
+    result->warnings = j.warned && options != NULL ? options->warning_count : 0;
     free(j.batch);
     free(j.record);
     mt_used_lines_fini(&j.used);

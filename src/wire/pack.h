@@ -34,12 +34,15 @@ struct mt_pack_options {
      * is in it. */
     mt_status (*summarize)(const char *path, uint64_t events, uint8_t **ret_data, size_t *ret_bytes);
     mt_lines_of *lines_of; /* given: line tables keep the instructions that stacks name. NULL: they stay whole */
+    const char *const *warnings; /* what the packer knows beside the trace: becomes NOTE records of it */
+    size_t warning_count;
     void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* may be NULL */
     void *context;
 };
 
 struct mt_pack_result {
     uint64_t before_bytes, after_bytes;
+    size_t warnings; /* of options, that are in the packed trace: all, or none where the trace has no metadata */
     uint64_t events; /* records; changes of the rate among them where blocks kept their borders */
 };
 

@@ -186,6 +186,26 @@ static void test_a_folder_that_is_gone_is_said(void **state)
     assert_non_null(strstr(g_helper.refused.items[0], "No such file"));
 }
 
+/* What a process tells, and ends: it is heard at the next look. */
+static void test_what_is_told_is_heard_without_an_answer(void **state)
+{
+    (void)state;
+    const struct mt_helper_place place = { .output = g_output, .root_pid = 1 };
+    struct mt_ask_told told = { .magic = MT_ASK_MAGIC, .kind = MT_ASK_TOLD, .token = g_helper.token, .why = MT_PROGRAM_STATIC };
+    size_t name_bytes = strlen(g_helper.name);
+    strcpy(told.command, "/bin/tool x");
+    for (int i = 0; i < 200; i++) { /* more than there are places for guests */
+        assert_int_equal(mt_os_tell(g_helper.name, name_bytes, &told, sizeof told), MT_OK);
+    }
+    told.token++; /* a stranger */
+    assert_int_equal(mt_os_tell(g_helper.name, name_bytes, &told, sizeof told), MT_OK);
+    mt_helper_serve(&g_helper, &place);
+    assert_int_equal(g_helper.unrecorded.count, 1);
+    assert_int_equal(g_helper.unrecorded.programs[0].processes, 200);
+    assert_int_equal(g_helper.unrecorded.programs[0].pid, getpid());
+    assert_string_equal(g_helper.unrecorded.programs[0].command, "/bin/tool x");
+}
+
 #define HELPER_TEST(f) cmocka_unit_test_setup_teardown(f, open_helper, close_helper)
 static const struct CMUnitTest tests[] = {
     HELPER_TEST(test_a_process_gets_its_own_trace_made),
@@ -195,5 +215,6 @@ static const struct CMUnitTest tests[] = {
     HELPER_TEST(test_an_earlier_image_s_trace_is_ended_and_kept),
     HELPER_TEST(test_a_trace_is_opened_again_only_if_it_is_that_file),
     HELPER_TEST(test_a_folder_that_is_gone_is_said),
+    HELPER_TEST(test_what_is_told_is_heard_without_an_answer),
 };
 MT_TEST_MAIN(tests)
