@@ -71,7 +71,7 @@ test-python: $(BUILD)/.tests-configured $(VENV)/.ready ## The Python package und
 	@MEMTAP_WHEEL=$$(tools/wheel $(BUILD)/dist 2>$(BUILD)/wheel.log) || { tail -n 40 $(BUILD)/wheel.log; exit 1; }; \
 	    MEMTAP_WHEEL=$$MEMTAP_WHEEL tools/python-lane $(BUILD) $(JOBS)
 
-test-order: $(BUILD)/.tests-configured $(VENV)/.ready ## 1,000 random programs of threads: the peak of each against its own books (minutes)
+test-order: $(BUILD)/.tests-configured $(VENV)/.ready ## 1,000 random programs of threads, and 1,000 of processes: the peak of each against its own books (minutes)
 	@$(NINJA) -C $(BUILD)
 	@MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python tests/orders.py 1000
 

@@ -38,23 +38,25 @@ static void read_command(void)
 }
 
 /* A trace with our name was written by an earlier image of this process (exec) or, long ago, by another process with this
- * pid. The earlier image is marked as ended by exec. */
-static void end_earlier_image(const char *path)
+ * pid. The earlier image is marked as ended by exec. True when its events had to be ordered: it may have left children. */
+static bool end_earlier_image(const char *path)
 {
     int fd = -1;
     uint64_t pid = 0;
-    uint32_t state = 0;
+    uint32_t state = 0, clock_kind = MT_CLOCK_TICK;
     size_t got = 0;
     if (mt_os_open(path, MT_OPEN_READ_WRITE, &fd) != MT_OK) {
-        return;
+        return true;
     }
     bool readable = mt_os_read_at(fd, &pid, sizeof pid, offsetof(struct mt_trace_header, pid), &got) == MT_OK &&
-                    mt_os_read_at(fd, &state, sizeof state, offsetof(struct mt_trace_header, state), &got) == MT_OK;
+                    mt_os_read_at(fd, &state, sizeof state, offsetof(struct mt_trace_header, state), &got) == MT_OK &&
+                    mt_os_read_at(fd, &clock_kind, sizeof clock_kind, offsetof(struct mt_trace_header, clock_kind), &got) == MT_OK;
     if (readable && pid == g_recording.pid && state == MT_STATE_RECORDING) {
         state = MT_STATE_EXEC;
         (void)(mt_os_write_at(fd, &state, sizeof state, offsetof(struct mt_trace_header, state)) == MT_OK);
     }
     mt_os_close(fd);
+    return clock_kind != MT_CLOCK_TICK;
 }
 
 static const volatile uint64_t *map_tick(const char *path)
@@ -115,6 +117,7 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
         .tick = g_recording.tick,
         .parent_pid = parent_pid,
         .fork_child = fork_child,
+        .among_others = g_recording.pid != config->asked.root_pid,
         .seed = config->asked.seed,
         .open_again = mt_ask_for_again,
     };
@@ -123,7 +126,7 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
         mt_agent_trace_path(config, g_recording.pid, n, g_recording.path, sizeof g_recording.path);
         status = start_engine(&engine);
         if (status == MT_E_EXIST) {
-            end_earlier_image(g_recording.path);
+            engine.among_others = end_earlier_image(g_recording.path) || engine.among_others;
         }
     }
     if (may_be_helped(status) && mt_ask_for_new(g_recording.path, &engine.fd) == MT_OK) {

@@ -122,7 +122,7 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
         return status;
     }
     g_mt.unfinished = true;
-    if (config->late) {
+    if (config->late || (config->among_others && mt_clock_is_common())) {
         mt_thread_begin_order();
     }
     mt_state_make_mode_page();
@@ -197,6 +197,19 @@ void mt_engine_exit_seen(void)
     mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
     mt_store_release(&g_mt.header->state, (uint32_t)MT_STATE_ENDED);
     mt_journal_settle();
+}
+
+/* While nobody else is there the clock of events may be behind the time: the last event is then as good an end. */
+void mt_engine_exec_seen(void)
+{
+    if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child() || g_mt.header == NULL) {
+        return;
+    }
+    if (g_mt.header->pid != (uint64_t)mt_os_pid()) {
+        mt_engine_before_fork();
+    } else if (mt_clock_is_ordered()) {
+        mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
+    }
 }
 
 void mt_engine_end_seen(void)

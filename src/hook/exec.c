@@ -4,6 +4,7 @@
 #include "base/executable.h"
 #include "base/objects.h"
 #include "base/os.h"
+#include "heap/engine.h"
 #include "hook/elf.h"
 #include "hook/environment.h"
 #include "hook/patch.h"
@@ -174,6 +175,9 @@ static int follow(const struct call *call, int folder, const char *path)
     bool follows = g_exec.luggage->follows();
     if (!mt_env_look(call->envp, &change) || (!follows && !change.has_agent)) {
         return execute(call, call->envp);
+    }
+    if (follows) {
+        mt_engine_exec_seen();
     }
     uint32_t why = obstacle(folder, path);
     if (follows && why != MT_PROGRAM_DYNAMIC) {

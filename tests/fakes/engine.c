@@ -294,6 +294,10 @@ void mt_engine_threads_begin(void)
     add(&mt_g_fake.thread_starts, 1);
 }
 
+void mt_engine_exec_seen(void)
+{
+}
+
 void mt_engine_end_seen(void)
 {
 }

@@ -72,15 +72,6 @@ def test_a_python_run_holds_what_its_processes_hold_together(record, python_ends
     check_moments(recording)
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_the_peak_of_a_family_is_that_of_its_book(record, target, seed):
-    recording = record(target("family"), seed)
-    if recording.trace.clock_kind != TSC:
-        pytest.skip("no time stamp counter that processes could share")
-    stats = memtap_json("stats", recording.path)
-    assert stats["processes"] > 3 and stats["peak_bytes"] == int(recording.stdout)
-
-
 def test_stats_of_a_file_and_of_its_folder_are_sums(record, target, truth_file):
     recording = record(target("processes"), "fork")
     total = sum(tracereplay.Replay(trace.events).allocations for trace in recording.traces)

@@ -1,4 +1,4 @@
-"""The order of events of several threads: random programs hand blocks over and keep books; the peak is theirs to the byte."""
+"""The order of events of several threads and processes: random programs keep books; the peak is theirs to the byte."""
 
 import pytest
 
@@ -13,6 +13,20 @@ def test_peaks_of_random_programs_of_threads(options, tmp_path):
 
 def test_peaks_of_random_programs_of_python_threads(any_python, tmp_path):
     assert orders.failures(orders.python_programs(any_python, 10, orders.SEED), tmp_path) == []
+
+
+@pytest.fixture
+def common_clock(record, target):
+    if record(target("threads"), 4, 10, name="clock.mtap").stats["clock"] != "tsc":
+        pytest.skip("no time stamp counter that processes could share")
+
+
+def test_peaks_of_random_trees_of_processes(common_clock, tmp_path):
+    assert orders.failures(orders.families(20, orders.SEED), tmp_path) == []
+
+
+def test_peaks_of_pools_of_recycled_workers(common_clock, any_python, tmp_path):
+    assert orders.failures(orders.pools(any_python, 3, orders.SEED), tmp_path) == []
 
 
 def test_a_program_that_forbids_itself_the_counter(tmp_path):
