@@ -79,18 +79,22 @@ static void fuzz_views(const struct mt_trace_set *set, const struct mt_analysis 
     if (mt_frames_new(set, &(struct mt_frames_options){ .no_symbols = true }, &frames) != MT_OK) {
         return;
     }
+    struct mt_places *places = mt_places_new(frames, NULL);
+    struct mt_grouping *grouping = mt_grouping_new(places, set, &(struct mt_grouping_options){ .invert = true });
     if (mt_profile_make(set, a, &options, &profile) == MT_OK) {
         if (mt_tree_make(&profile, frames, NULL, &tree) == MT_OK) {
             mt_tree_fini(&tree);
         }
-        if (mt_table_make(&profile, frames, MT_BY_LINE, &table) == MT_OK) {
+        if (mt_table_make(set, &profile, places, NULL, &table) == MT_OK) {
             mt_table_fini(&table);
         }
         mt_profile_fini(&profile);
     }
-    if (mt_leaks_make(set, a, frames, 0, 0, &leaks) == MT_OK) {
+    if (mt_leaks_make(set, a, grouping, 0, 0, &leaks) == MT_OK) {
         mt_leaks_fini(&leaks);
     }
+    mt_grouping_free(grouping);
+    mt_places_free(places);
     mt_frames_free(frames);
 }
 

@@ -71,8 +71,8 @@ enum mt_profile_report {
     MT_PROFILE_STATS,   /* object: the numbers of the recording as a whole */
     MT_PROFILE_SUMMARY, /* array: functions with what they hold themselves and with callees */
     MT_PROFILE_TREE,    /* array: the call tree, parents before children */
-    MT_PROFILE_TABLE,   /* array: rows by function, file, line, type, thread or module */
-    MT_PROFILE_LEAKS,   /* array: what is alive at the end, a row a stack */
+    MT_PROFILE_TABLE,   /* array: rows by line, function, file, type, thread, module or process */
+    MT_PROFILE_LEAKS,   /* array: what is alive at the end, rows as of the table */
     MT_PROFILE_PARSE,   /* text, not JSON: every record of one trace; damage is a line, not a failure */
 };
 
@@ -84,16 +84,22 @@ struct mt_profile_query {
     const char *time;      /* of "at": "1.5", "250ms", "50%", "peak"; of "between": "T0,T1" */
     uint32_t temporary_max; /* "temporary": freed after at most so many further allocations of its thread; 0: 1 */
     const char *thread;    /* id or name; NULL all */
-    const char *by;        /* table: NULL (line), function, file, line, type, thread, module; tree: function, line */
+    const char *by;        /* table, leaks: NULL (line), function, file, line, type, thread, module, process; tree: function,
+                              line */
     bool native;           /* show native frames of Python stacks too */
-    bool invert;           /* tree: from the allocating frame out */
+    bool invert;           /* tree: from the allocating frame out; table, leaks: a row what allocated */
     uint64_t min_age_ns;   /* leaks */
     uint64_t rows;         /* at most so many; 0 all */
     /* Asked now and then while events are read, from the calling thread; true ends the call with
      * MT_PROFILE_INTERRUPTED. May be NULL. */
     bool (*interrupted)(void *context);
     void *context;
-    bool all_frames;       /* nothing is folded: the import system's frames and what starts threads and programs */
+    bool all_frames;       /* nothing is folded: the import system's frames and what starts threads and programs; memory
+                              belongs to the frame that allocated it */
+    bool stacks;           /* table, leaks: a row a stack as it is shown */
+    bool bare;             /* table, leaks: without by and stacks of rows, for which binaries are opened */
+    const char *const *wrappers; /* NULL-terminated: names of more functions whose memory is their caller's ('*' at the end:
+                                    all that begin so); NULL: none */
 };
 
 /* A report as text, NUL-terminated; release with mt_profile_release. query may be NULL. A trace that is still being

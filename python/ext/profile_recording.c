@@ -52,10 +52,29 @@ static bool report_number(const char *name, enum mt_profile_report *ret)
     return false;
 }
 
+enum { WRAPPERS_MAX = 64 };
+
+/* The bytes objects of a tuple, which keeps them, as a NULL-terminated array; given may be NULL. */
+static bool read_wrappers(PyObject *given, const char **ret)
+{
+    Py_ssize_t count = given != NULL ? PyTuple_Size(given) : 0;
+    if (count > WRAPPERS_MAX) {
+        PyErr_Format(PyExc_ValueError, "wrappers: at most %d names", WRAPPERS_MAX);
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        ret[i] = PyBytes_AsString(PyTuple_GetItem(given, i));
+        if (ret[i] == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static PyObject *recording_report(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     const char *names[] = { "", "selection", "time", "temporary_max", "thread", "by", "native", "invert", "min_age_ns", "rows",
-                      "all_frames", NULL };
+                      "all_frames", "stacks", "wrappers", "bare", NULL };
     struct recording *self = (struct recording *)object;
     struct mt_py_work work;
     struct mt_profile_query query = new_query(&work);
@@ -63,17 +82,22 @@ static PyObject *recording_report(PyObject *object, PyObject *args, PyObject *kw
     const char *name;
     unsigned int temporary_max = 0;
     unsigned long long min_age_ns = 0, rows = 0;
-    int native = 0, invert = 0, all_frames = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$zzIzzppKKp:report", MT_PY_NAMES(names), &name, &query.selection, &query.time,
+    int native = 0, invert = 0, all_frames = 0, stacks = 0, bare = 0;
+    const char *wrappers[WRAPPERS_MAX + 1] = { NULL };
+    PyObject *names_given = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$zzIzzppKKppO!p:report", MT_PY_NAMES(names), &name, &query.selection, &query.time,
                                      &temporary_max, &query.thread, &query.by, &native, &invert, &min_age_ns, &rows,
-                                     &all_frames) ||
-        !report_number(name, &report)) {
+                                     &all_frames, &stacks, &PyTuple_Type, &names_given, &bare) ||
+        !report_number(name, &report) || !read_wrappers(names_given, wrappers)) {
         return NULL;
     }
     query.temporary_max = temporary_max;
     query.native = native != 0;
     query.invert = invert != 0;
     query.all_frames = all_frames != 0;
+    query.stacks = stacks != 0;
+    query.bare = bare != 0;
+    query.wrappers = names_given != NULL ? wrappers : NULL;
     query.min_age_ns = min_age_ns;
     query.rows = rows;
     struct mt_profile_failure failure = g_closed;
@@ -411,8 +435,8 @@ static PyObject *recording_close(PyObject *object, PyObject *unused)
 
 static PyMethodDef g_recording_methods[] = {
     { "report", WITH_KEYWORDS(recording_report),
-      "report(name, *, selection, time, temporary_max, thread, by, native, invert, min_age_ns, rows, all_frames) -> str: the JSON of\n"
-      "`memtap NAME -f json`; name parse: text." },
+      "report(name, *, selection, time, temporary_max, thread, by, native, invert, min_age_ns, rows, all_frames, stacks,\n"
+      "wrappers, bare) -> str: the JSON of `memtap NAME -f json`; name parse: text." },
     { "export", WITH_KEYWORDS(recording_export),
       "export(path, format, *, selection, time, temporary_max, thread, native, all_frames): a file for other tools." },
     { "info", recording_info, METH_NOARGS, "info() -> dict: facts of the process that started the others." },

@@ -100,7 +100,8 @@ class Recording:
 def _measurement(trace: Any) -> Measurement:
     stats = trace.stats()
     keys = ("peak_bytes", "leaked_bytes", "leaked_allocations", "allocations", "total_allocated_bytes", "dropped_events")
-    return Measurement(**{key: stats[key] for key in keys}, table=trace.table(rows=TABLE_ROWS), leaks=trace.leaks(),
+    return Measurement(**{key: stats[key] for key in keys}, table=trace._bare_rows("table", rows=TABLE_ROWS),
+                       leaks=trace._bare_rows("leaks", stacks=True),
                        unseen=unseen_in(stats))
 
 

@@ -121,6 +121,13 @@ def _query(*, selection: Optional[str] = None, at: Optional[Time] = None, betwee
     return query
 
 
+def _places(invert: bool, stacks: bool, wrappers: Sequence[str]) -> Dict[str, Any]:
+    """The keywords of table() and leaks() that say what a row is."""
+    if isinstance(wrappers, str):
+        raise TypeError(f"wrappers is a list of names, as [{wrappers!r}]")
+    return {"invert": bool(invert), "stacks": bool(stacks), "wrappers": tuple(str(name).encode() for name in wrappers)}
+
+
 def _count(name: str, value: int, least: int, most: int) -> int:
     if not least <= value <= most:
         raise ValueError(f"{name} must be from {least} to {most}, not {value}")
@@ -192,6 +199,10 @@ class Trace:
         rows: List[Dict[str, Any]] = json.loads(self._recording.report(name, **query))
         return rows
 
+    def _bare_rows(self, name: str, **query: Any) -> List[Dict[str, Any]]:
+        """Rows of table or leaks without what allocated, for which binaries would be opened: a test is to cost nothing."""
+        return self._rows(name, bare=True, **query)
+
     def stats(self, *, temporary: int = 1, thread: Union[int, str, None] = None) -> Dict[str, Any]:
         """The numbers of the recording as a whole (`memtap stats -f json`): peak_bytes, leaked_bytes, allocations,
         duration_s, by_allocator, warnings … temporary: as in `memtap stats --temporary=N`. thread: of what this thread (id or
@@ -211,19 +222,27 @@ class Trace:
         functions out."""
         return self._rows("tree", by=by, invert=bool(invert), **_query(**selection))
 
-    def table(self, *, by: str = "line", **selection: Any) -> List[Dict[str, Any]]:
-        """Rows that add up to the whole, largest first (`memtap table -f json`). by: function, file, line, type
-        (allocator), thread or module."""
-        return self._rows("table", by=by, **_query(**selection))
+    def table(self, *, by: str = "line", invert: bool = False, stacks: bool = False, wrappers: Sequence[str] = (),
+              **selection: Any) -> List[Dict[str, Any]]:
+        """Rows that add up to the whole, largest first (`memtap table -f json`).
+
+        A row is a place: the line of the program that the memory is for, over all processes. What allocated it is in `by`,
+        a list, most bytes first; `stacks` says in how many different stacks, `stack` is the heaviest. Memory that wrappers
+        (operator new, zmalloc …), the standard library and installed packages allocate belongs to the line that called them;
+        wrappers=["my_alloc", "pool_*"] names more of them. by: line, function, file, type (allocator), thread, module, or
+        process (lines, each process by itself). stacks=True: a row a stack. invert=True: a row what allocated, with the
+        `lines` that called it. all_frames=True: a row the line that allocated, whosever it is."""
+        return self._rows("table", by=by, **_places(invert, stacks, wrappers), **_query(**selection))
 
     def leaks(self, *, min_age_s: float = 0.0, thread: Union[int, str, None] = None, native: bool = False,
-              all_frames: bool = False, rows: int = 0) -> List[Dict[str, Any]]:
-        """What is alive at the end, a row a stack (`memtap leaks -f json`): function, file, line, bytes, count, percent,
-        age_s, score (0 all others from there were freed … 1 none was), growth_bytes_per_s, stack. min_age_s leaves out
-        places whose oldest allocation is younger."""
+              all_frames: bool = False, rows: int = 0, by: str = "line", invert: bool = False, stacks: bool = False,
+              wrappers: Sequence[str] = ()) -> List[Dict[str, Any]]:
+        """What is alive at the end, rows as those of table() (`memtap leaks -f json`): function, file, line, bytes, count,
+        percent, age_s, score (0 all others from there were freed … 1 none was), growth_bytes_per_s, by, stacks, stack.
+        min_age_s leaves out rows whose oldest allocation is younger."""
         if not min_age_s >= 0:
             raise ValueError(f"min_age_s must be 0 or more, not {min_age_s}")
-        return self._rows("leaks", min_age_ns=int(min_age_s * 1e9), 
+        return self._rows("leaks", by=by, min_age_ns=int(min_age_s * 1e9), **_places(invert, stacks, wrappers),
                           **_query(thread=thread, native=native, all_frames=all_frames, rows=rows))
 
     def peak(self, *, rows: int = 0, **selection: Any) -> Dict[str, Any]:

@@ -6,45 +6,56 @@
 #include "util/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-/* A row while it is summed up. shown: hash of the frames that a report shows of its stack, and of the trace. 64 bits are
- * taken for equality: with 100,000 rows two different stacks meet once in 4 billion reports. */
+/* A row while it is summed up: first a stack of a thread or allocator, as far as the grouping tells them apart, then what
+ * the grouping says. */
 struct row {
     struct mt_leak leak;
     uint64_t oldest_ns;
-    uint64_t shown;
+    uint64_t heaviest; /* live bytes of its heaviest stack, + 1 */
 };
 
 struct maker {
+    enum mt_table_by by;
     struct row *rows;
     size_t count, capacity;
     struct mt_index index;
 };
 
-static uint64_t row_hash(uint32_t trace_idx, uint32_t stack)
+static uint64_t row_hash(const struct mt_leak *leak)
 {
-    return mt_hash_u64((uint64_t)trace_idx << 32 | stack);
+    return mt_hash_pair((uint64_t)leak->trace_idx << 32 | leak->stack, (uint64_t)leak->stream << 8 | leak->allocator);
 }
 
 static uint64_t rehash_row(const void *context, uint32_t position)
 {
     const struct maker *m = context;
-    return row_hash(m->rows[position].leak.trace_idx, m->rows[position].leak.stack);
+    return row_hash(&m->rows[position].leak);
+}
+
+static bool same_stack(const struct mt_leak *a, const struct mt_leak *b)
+{
+    return a->trace_idx == b->trace_idx && a->stack == b->stack && a->stream == b->stream && a->allocator == b->allocator;
 }
 
 static struct row *row_of(struct maker *m, const struct mt_site *site)
 {
-    uint64_t hash = row_hash(site->trace_idx, site->stack);
+    struct mt_leak key = { .trace_idx = site->trace_idx,
+                           .stack = site->stack,
+                           .stream = m->by == MT_BY_THREAD ? site->stream : 0,
+                           .allocator = m->by == MT_BY_TYPE ? site->allocator : 0,
+                           .frame = UINT32_MAX };
+    uint64_t hash = row_hash(&key);
     size_t probe = 0;
     uint32_t at;
     while ((at = mt_index_next(&m->index, hash, &probe)) != MT_INDEX_NONE) {
-        if (m->rows[at].leak.trace_idx == site->trace_idx && m->rows[at].leak.stack == site->stack) {
+        if (same_stack(&m->rows[at].leak, &key)) {
             return &m->rows[at];
         }
     }
     m->rows = mt_alloc_grow(m->rows, &m->capacity, m->count + 1, sizeof *m->rows);
-    m->rows[m->count] = (struct row){ .leak = { .trace_idx = site->trace_idx, .stack = site->stack },
-                                      .oldest_ns = UINT64_MAX };
+    m->rows[m->count] = (struct row){ .leak = key, .oldest_ns = UINT64_MAX };
     mt_index_add(&m->index, hash, (uint32_t)m->count, rehash_row, m);
     return &m->rows[m->count++];
 }
@@ -64,65 +75,79 @@ static void add_site(struct row *row, const struct mt_site *site)
     row->oldest_ns = site->oldest_ns < row->oldest_ns ? site->oldest_ns : row->oldest_ns;
 }
 
-/* ---- stacks that look the same ---------------------------------------------------------------------------------- */
+/* ---- rows of the report ------------------------------------------------------------------------------------------ */
 
-static uint64_t hash_shown(struct mt_frames *frames, const struct mt_leak *leak)
+static double age_of(const struct row *row, const struct mt_axis *axis)
 {
-    struct mt_frame_list list = mt_frames_stack(frames, leak->trace_idx, leak->stack);
-    uint64_t hash = mt_hash_pair(leak->trace_idx, list.count);
-    for (size_t i = 0; i < list.count; i++) {
-        hash = mt_hash_step(hash, list.ids[i]);
+    uint64_t end_ns = axis->spans[row->leak.trace_idx].end_ns;
+    return row->oldest_ns < end_ns ? (double)(end_ns - row->oldest_ns) * 1e-9 : 0;
+}
+
+static bool is_timed(const struct mt_trace *trace)
+{
+    return (mt_trace_info(trace)->flags & MT_TRACE_AGGREGATE) == 0;
+}
+
+/* Adds the row of one stack to that of the report. */
+static void add_row(struct row *to, const struct row *from)
+{
+    bool first = to->heaviest == 0;
+    mt_amount_add(&to->leak.live, &from->leak.live);
+    mt_amount_add(&to->leak.total, &from->leak.total);
+    to->leak.growth_bytes_per_s += from->leak.growth_bytes_per_s;
+    to->leak.age_s = from->leak.age_s > to->leak.age_s ? from->leak.age_s : to->leak.age_s;
+    to->leak.timed = from->leak.timed && (first || to->leak.timed);
+    if (from->leak.live.bytes + 1 > to->heaviest) {
+        to->heaviest = from->leak.live.bytes + 1;
+        to->leak.trace_idx = from->leak.trace_idx;
+        to->leak.stack = from->leak.stack;
+        to->leak.stream = from->leak.stream;
+        to->leak.allocator = from->leak.allocator;
     }
-    return mt_hash_u64(hash);
 }
 
-static uint64_t rehash_shown(const void *context, uint32_t position)
+/* From rows of stacks to the rows the grouping makes of them. */
+static void group_rows(struct maker *m, struct mt_grouping *g, struct mt_frames *frames, struct mt_rowstacks *stacks)
 {
-    return ((const struct row *)context)[position].shown;
-}
-
-static void add_row(struct row *row, const struct row *other)
-{
-    mt_amount_add(&row->leak.live, &other->leak.live);
-    mt_amount_add(&row->leak.total, &other->leak.total);
-    row->leak.growth_bytes_per_s += other->leak.growth_bytes_per_s;
-    row->oldest_ns = other->oldest_ns < row->oldest_ns ? other->oldest_ns : row->oldest_ns;
-}
-
-/* The row so far that shows the same frames; NULL: none. */
-static struct row *same_shown(struct row *rows, const struct mt_index *index, uint64_t shown)
-{
-    size_t probe = 0;
-    uint32_t at;
-    while ((at = mt_index_next(index, shown, &probe)) != MT_INDEX_NONE) {
-        if (rows[at].shown == shown) {
-            return &rows[at];
-        }
-    }
-    return NULL;
-}
-
-/* Keeps the rows with something alive, one for each stack as it is shown. */
-static void merge_shown(struct maker *m, struct mt_frames *frames)
-{
-    struct mt_index index = { 0 };
-    size_t kept = 0;
+    struct row *rows = NULL;
+    size_t count = 0, capacity = 0;
     for (size_t i = 0; i < m->count; i++) {
-        struct row row = m->rows[i];
-        if (row.leak.live.count == 0) {
-            continue;
+        const struct mt_leak *leak = &m->rows[i].leak;
+        struct mt_frame_list list = mt_frames_stack(frames, leak->trace_idx, leak->stack);
+        struct mt_grouping_item item = { leak->trace_idx, leak->stack, leak->stream, leak->allocator };
+        uint32_t number = mt_grouping_row(g, &item, &list);
+        if (number >= count) {
+            rows = mt_alloc_grow(rows, &capacity, (size_t)number + 1, sizeof *rows);
+            memset(rows + count, 0, (number + 1 - count) * sizeof *rows);
+            count = (size_t)number + 1;
         }
-        row.shown = hash_shown(frames, &row.leak);
-        struct row *same = same_shown(m->rows, &index, row.shown);
-        if (same != NULL) {
-            add_row(same, &row);
-            continue;
-        }
-        m->rows[kept] = row;
-        mt_index_add(&index, row.shown, (uint32_t)kept++, rehash_shown, m->rows);
+        add_row(&rows[number], &m->rows[i]);
+        mt_rowstacks_add(stacks, &rows[number].leak.stacks, leak->trace_idx, leak->stack, leak->live.bytes);
     }
-    m->count = kept;
-    mt_index_fini(&index);
+    free(m->rows);
+    m->rows = rows;
+    m->count = count;
+}
+
+/* What the grouping knows of its rows; names move into one text of the list. */
+static void describe(struct maker *m, const struct mt_grouping *g, struct mt_leaks *ret)
+{
+    size_t text_bytes = 1;
+    for (size_t i = 0; i < m->count; i++) {
+        text_bytes += mt_grouping_group(g, (uint32_t)i)->key_bytes + 1;
+    }
+    char *text = ret->text = mt_alloc(text_bytes);
+    for (size_t i = 0; i < m->count; i++) {
+        const struct mt_group *group = mt_grouping_group(g, (uint32_t)i);
+        m->rows[i].leak.frame = group->frame;
+        m->rows[i].leak.import = group->import;
+        if (group->name != NULL) {
+            memcpy(text, group->key, group->key_bytes);
+            text[group->key_bytes] = '\0';
+            m->rows[i].leak.name = text;
+            text += group->key_bytes + 1;
+        }
+    }
 }
 
 /* ---- the list --------------------------------------------------------------------------------------------------- */
@@ -149,21 +174,27 @@ static int compare_leaks(const void *a, const void *b)
     return x->stack < y->stack ? -1 : x->stack > y->stack;
 }
 
-static bool is_timed(const struct mt_trace *trace)
+/* Keeps the stacks of which something is alive. */
+static void drop_freed(struct maker *m, const struct mt_trace_set *set, const struct mt_axis *axis)
 {
-    return (mt_trace_info(trace)->flags & MT_TRACE_AGGREGATE) == 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        struct row *row = &m->rows[i];
+        row->leak.age_s = age_of(row, axis);
+        row->leak.timed = is_timed(set->traces[row->leak.trace_idx]);
+        if (row->leak.live.count > 0) {
+            m->rows[kept++] = *row;
+        }
+    }
+    m->count = kept;
 }
 
-static void keep_rows(const struct maker *m, const struct mt_trace_set *set, const struct mt_axis *axis,
-                      double min_age_s, struct mt_leaks *ret)
+static void keep_rows(const struct maker *m, double min_age_s, struct mt_leaks *ret)
 {
     ret->rows = mt_alloc(m->count * sizeof *ret->rows);
     for (size_t i = 0; i < m->count; i++) {
         struct mt_leak leak = m->rows[i].leak;
-        uint64_t oldest = m->rows[i].oldest_ns, end_ns = axis->spans[leak.trace_idx].end_ns;
-        leak.age_s = oldest < end_ns ? (double)(end_ns - oldest) * 1e-9 : 0;
         leak.score = score(&leak);
-        leak.timed = is_timed(set->traces[leak.trace_idx]);
         if (leak.live.count > 0 && leak.age_s >= min_age_s) {
             mt_amount_add(&ret->sum, &leak.live);
             ret->rows[ret->count++] = leak;
@@ -172,10 +203,10 @@ static void keep_rows(const struct maker *m, const struct mt_trace_set *set, con
     qsort(ret->rows, ret->count, sizeof *ret->rows, compare_leaks);
 }
 
-mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_frames *frames,
+mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_grouping *grouping,
                         double min_age_s, uint64_t thread_tid, struct mt_leaks *ret)
 {
-    struct maker m = { 0 };
+    struct maker m = { .by = grouping != NULL ? mt_grouping_by(grouping) : MT_BY_LINE };
     *ret = (struct mt_leaks){ 0 };
     for (size_t i = 0; i < analysis->site_count; i++) {
         const struct mt_site *site = &analysis->sites[i];
@@ -183,10 +214,12 @@ mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis
             add_site(row_of(&m, site), site);
         }
     }
-    if (frames != NULL) {
-        merge_shown(&m, frames);
+    drop_freed(&m, set, &analysis->axis);
+    if (grouping != NULL) {
+        group_rows(&m, grouping, mt_grouping_frames(grouping), &ret->stacks);
+        describe(&m, grouping, ret);
     }
-    keep_rows(&m, set, &analysis->axis, min_age_s, ret);
+    keep_rows(&m, min_age_s, ret);
     mt_index_fini(&m.index);
     free(m.rows);
     return MT_OK;
@@ -194,6 +227,8 @@ mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis
 
 void mt_leaks_fini(struct mt_leaks *leaks)
 {
+    mt_rowstacks_fini(&leaks->stacks);
     free(leaks->rows);
+    free(leaks->text);
     *leaks = (struct mt_leaks){ 0 };
 }

@@ -1,19 +1,26 @@
 /* leaks.h: what is alive at the end, ranked by how much it looks like a leak.
  *
- * Decides: the score of a place: 1 - (frees + 1) / (allocations + 2), Laplace's rule of succession for "the next one
- * will not be freed either". Sites of one stack are one row, and so are stacks that differ only in frames which are not
- * shown (what of CPython allocated a string is of no use to who reads a Python stack, and limits count by row). Growth is the least-squares slope of live bytes over the
- * run. Sorted by bytes, largest first. Context: [tool], pure.
+ * Decides: the score of a row: 1 - (frees + 1) / (allocations + 2), Laplace's rule of succession for "the next one will not
+ * be freed either". What a row is, the grouping says: a place over all processes, or a stack as it is shown. Growth is the
+ * least-squares slope of live bytes over the run. Sorted by bytes, largest first; rows add up to what is alive.
+ * Context: [tool], pure.
  */
 #ifndef MT_ANALYSIS_LEAKS_H
 #define MT_ANALYSIS_LEAKS_H
 
 #include "analysis/analysis.h"
-#include "model/frames.h"
+#include "analysis/grouping.h"
+#include "analysis/rowstacks.h"
 
 struct mt_leak {
-    uint32_t trace_idx;
+    uint32_t trace_idx; /* with stack: the heaviest stack of the row */
     uint32_t stack;
+    uint32_t stream;    /* by thread: the thread (of trace_idx) */
+    uint8_t allocator;  /* by type: enum mt_allocator */
+    bool import;        /* the row is an import */
+    uint32_t frame;     /* that stands for the row; UINT32_MAX where each stack is a row */
+    const char *name;   /* of a module, or of what allocated; owned by the list; else NULL */
+    struct mt_row_stacks stacks;
     struct mt_amount live;
     struct mt_amount total;
     bool timed;                /* age and growth are known: not those of an aggregate trace */
@@ -26,11 +33,13 @@ struct mt_leaks {
     struct mt_leak *rows;
     size_t count;
     struct mt_amount sum; /* live */
+    struct mt_rowstacks stacks;
+    char *text; /* private: names */
 };
 
-/* frames: what is shown of stacks; NULL: each stack is a row. min_age_s: rows whose oldest allocation is younger are left
+/* grouping: what is a row; NULL: each stack of each process. Each process's ages are as of its end. min_age_s: rows whose oldest allocation is younger are left
  * out; 0: all. thread_tid: 0 all. */
-mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_frames *frames,
+mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_grouping *grouping,
                         double min_age_s, uint64_t thread_tid, struct mt_leaks *ret) MT_CHECKED;
 void mt_leaks_fini(struct mt_leaks *leaks);
 

@@ -10,25 +10,25 @@ static const struct mt_option own[] = {
       "show native frames in Python stacks too; default: Python frames only where there are any" },
     { 0 },
 };
-static const struct mt_option *const tables[] = { own, mt_select_frames, mt_select_rows, mt_select_output, NULL };
+static const struct mt_option *const tables[] = { own, mt_select_places, mt_select_frames, mt_select_rows, mt_select_output, NULL };
 
 static const struct mt_command_doc doc = {
     .name = "leaks",
     .summary = "what is alive at the end, by place",
     .synopsis = "memtap leaks [OPTIONS] FILE…",
     .description =
-        "One row a stack, largest first. \"age\" is that of the oldest allocation still alive; \"score\" goes from 0 "
-        "(all "
-        "others from there were freed) to 1 (none was): 1 - (frees + 1) / (allocations + 2); \"growth\" is the slope "
-        "of the "
-        "live bytes over the run. -f json is an array of {function, file, line, bytes, count, percent, age_s, score, "
-        "growth_bytes_per_s, stack[]}.\n"
-        "Memory that is alive at the end on purpose (caches, globals, the interpreter's own) is listed too: look at "
-        "the "
-        "score and the growth.",
+        "One row a place over all processes of the run: the line of the program that the memory is for, and behind the arrow "
+        "what allocated it (see memtap table -h). \"growth\" is the slope of the live bytes over the run, \"oldest\" the age of "
+        "the oldest block that is still alive. What importing modules left is summed up below. A suspect made many blocks, "
+        "freed hardly any, and grew. -f json is an array of {function, file, line, bytes, count, percent, age_s, score, "
+        "growth_bytes_per_s, by[], stacks, stack[]}; score goes from 0 (all others from there were freed) to 1 (none was): "
+        "1 - (frees + 1) / (allocations + 2).\n"
+        "Memory that is alive at the end on purpose (caches, globals) is listed too: look at the growth.",
     .notes = mt_select_notes,
     .examples = "memtap leaks app.mtap\n"
-                "memtap leaks --min-age 10s -n 5 app.mtap",
+                "memtap leaks --min-age 10s -n 5 app.mtap\n"
+                "memtap leaks --stacks -n 3 app.mtap\n"
+                "memtap leaks --by process app.mtap",
     .tables = tables,
 };
 

@@ -9,6 +9,8 @@
 #include "cli/command.h"
 #include "reader/reports.h"
 
+enum { MT_SELECT_WRAPPERS_MAX = 64 };
+
 /* Values of the shared options; a command's own struct begins with it. */
 struct mt_select {
     struct mt_selection what;
@@ -18,6 +20,8 @@ struct mt_select {
     int format;         /* enum mt_format; -1: not given */
     bool native, all_frames;
     bool quiet_progress;
+    const char *wrappers[MT_SELECT_WRAPPERS_MAX + 1]; /* NULL-terminated */
+    size_t wrapper_count;
 };
 #define MT_SELECT_DEFAULTS                                                                                             \
     ((struct mt_select){                                                                                               \
@@ -26,6 +30,8 @@ struct mt_select {
 extern const struct mt_option mt_select_what[];      /* --peak … --thread, --native */
 extern const struct mt_option mt_select_temporary[]; /* --temporary alone */
 extern const struct mt_option mt_select_frames[];    /* --all-frames alone */
+extern const struct mt_option mt_select_places[];    /* --by, --invert, --stacks, --wrapper, --full-paths */
+extern const struct mt_option mt_select_shown[];     /* --wrapper, --full-paths */
 extern const struct mt_option mt_select_rows[];      /* -n */
 extern const struct mt_option mt_select_output[];    /* -f, -o */
 extern const char mt_select_notes[];                 /* what T means, for help pages */

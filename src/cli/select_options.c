@@ -85,6 +85,54 @@ const struct mt_option mt_select_what[] = {
     { 0 },
 };
 
+static mt_status add_wrapper(void *values, const char *argument, struct mt_error *err)
+{
+    struct mt_select *select = values;
+    if (select->wrapper_count == MT_SELECT_WRAPPERS_MAX) {
+        return mt_error_set(err, MT_E_INVAL, "--wrapper: at most %d; a name may end in *, which stands for all that begin so",
+                            MT_SELECT_WRAPPERS_MAX);
+    }
+    if (argument[0] == '\0' || strcmp(argument, "*") == 0) {
+        return mt_error_set(err, MT_E_INVAL, "--wrapper: give the name of a function, such as my_alloc or pool_*");
+    }
+    select->wrappers[select->wrapper_count++] = argument;
+    select->details.wrappers = select->wrappers;
+    return MT_OK;
+}
+
+#define SHOWN                                                                                                          \
+    { "wrapper", 0, MT_OPTION_CALL, 0, NULL, add_wrapper, MT_ARGUMENT_REQUIRED, "NAME",                                \
+      "what function NAME allocates is its caller's, as with malloc, operator new or zmalloc; NAME may end in *; may be " \
+      "given more than once" },                                                                                        \
+    {                                                                                                                  \
+        "full-paths", 0, MT_OPTION_FLAG, FIELD(details.full_paths), NULL, NULL, 0, NULL,                               \
+            "whole paths; a table shortens them to what tells them apart"                                              \
+    }
+
+const struct mt_option mt_select_shown[] = { SHOWN, { 0 } };
+
+static mt_status choose_by(void *values, const char *argument, struct mt_error *err)
+{
+    struct mt_select *select = values;
+    if (!mt_table_by_parse(argument, &select->details.by)) {
+        return mt_error_set(err, MT_E_INVAL,
+                            "--by: \"%s\" is not one of function, file, line, type, thread, module, process", argument);
+    }
+    return MT_OK;
+}
+
+const struct mt_option mt_select_places[] = {
+    { "by", 0, MT_OPTION_CALL, 0, NULL, choose_by, MT_ARGUMENT_REQUIRED, "WHAT",
+      "rows are places by line (default), function or file; or type (allocator), thread, module (binary or Python package); "
+      "process: places by line, each process by itself" },
+    { "invert", 0, MT_OPTION_FLAG, FIELD(details.invert), NULL, NULL, 0, NULL,
+      "rows are what allocated, with the lines that called it behind" },
+    { "stacks", 0, MT_OPTION_FLAG, FIELD(details.stacks), NULL, NULL, 0, NULL,
+      "rows are stacks, with their frames below, from the allocation outwards" },
+    SHOWN,
+    { 0 },
+};
+
 const struct mt_option mt_select_temporary[] = {
     { "temporary", 0, MT_OPTION_CALL, 0, NULL, select_temporary, MT_ARGUMENT_OPTIONAL, "N",
       "count as temporary what was freed after at most N further allocations of its thread; default 1" },

@@ -173,11 +173,13 @@ static void write_biggest(struct mt_out *out, const struct mt_report *report, co
     bool stays = heap[MT_MEASURE_LIVE].bytes >= heap[MT_MEASURE_PEAK].bytes / 2;
     struct mt_profile_options options = { .measure = stays ? MT_MEASURE_LIVE : MT_MEASURE_PEAK };
     struct mt_profile profile = { 0 };
+    struct mt_places *own = report->places == NULL ? mt_places_new(report->frames, NULL) : NULL;
     struct mt_table table = { 0 };
     if (mt_profile_make(report->set, report->analysis, &options, &profile) == MT_OK &&
-        mt_table_make(&profile, report->frames, MT_BY_LINE, &table) == MT_OK && table.count > 0 && table.sum.bytes > 0) {
+        mt_table_make(report->set, &profile, own != NULL ? own : report->places, NULL, &table) == MT_OK && table.count > 0 && table.sum.bytes > 0) {
         put_place(out, report, &table, stays ? "what is alive" : "the peak");
     }
+    mt_places_free(own);
     mt_table_fini(&table);
     mt_profile_fini(&profile);
 }

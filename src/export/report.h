@@ -8,6 +8,7 @@
 #define MT_EXPORT_REPORT_H
 
 #include "analysis/analysis.h"
+#include "analysis/grouping.h"
 #include "analysis/profile.h"
 #include "model/frames.h"
 #include "model/trace.h"
@@ -29,6 +30,10 @@ struct mt_report {
     const char *selection; /* "at the peak (1.20 s)" */
     enum mt_format format;
     size_t rows; /* at most this many; 0: all */
+    struct mt_places *places; /* whose memory it is; NULL where no rows are shown */
+    struct mt_grouping_options grouping;
+    bool full_paths, all_frames;
+    bool bare; /* nothing stands behind rows */
 };
 
 /* The process that started the others: its parent is not in the set; the earliest one of these. Never NULL for count >

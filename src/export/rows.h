@@ -2,7 +2,8 @@
  *
  * Decides: the columns and the JSON fields of `table`, `summary` and `leaks` (contract: function, file, line, bytes,
  * count, percent, thread, stack; leaks adds age_s, score, growth_bytes_per_s). `bytes` and `count` are the row's own,
- * so that rows add up to the whole; total_bytes and total_count also hold what was allocated further in. Context:
+ * so that rows add up to the whole; `by` names what allocated there (inverted: `lines`, what called it), `stacks` counts the
+ * different stacks; total_bytes and total_count also hold what was allocated further in. Context:
  * [tool].
  */
 #ifndef MT_EXPORT_ROWS_H
@@ -12,8 +13,8 @@
 #include "analysis/table.h"
 #include "export/report.h"
 
-void mt_rows_write_table(struct mt_out *out, const struct mt_report *report, const struct mt_table *table,
-                         enum mt_table_by by);
+/* table and leaks as report->grouping made them. */
+void mt_rows_write_table(struct mt_out *out, const struct mt_report *report, const struct mt_table *table);
 void mt_rows_write_leaks(struct mt_out *out, const struct mt_report *report, const struct mt_leaks *leaks);
 
 /* "file:line", the binary when there is no file, "" when nothing is known. malloc'ed. */

@@ -43,7 +43,7 @@ static mt_status read_by(const struct mt_profile_query *q, enum mt_profile_repor
     bool tree = report == MT_PROFILE_TREE && *ret != MT_BY_LINE && *ret != MT_BY_FUNCTION;
     return known && !tree ? MT_OK
                           : mt_error_set(err, MT_E_INVAL, "by \"%s\" is not one of %s", q->by,
-                                         tree ? "function, line" : "function, file, line, type, thread, module");
+                                         tree ? "function, line" : "function, file, line, type, thread, module, process");
 }
 
 /* ---- one call -------------------------------------------------------------------------------------------------- */
@@ -80,11 +80,14 @@ static mt_status begin(struct call *call, struct mt_report_job *job, struct mt_e
     const struct mt_profile_query *q = &call->query;
     *job = (struct mt_report_job){
         .recording = call->recording,
-        .details = { .invert = q->invert, .min_age_ns = q->min_age_ns },
+        .details = { .invert = q->invert,
+                     .stacks = q->stacks,
+                     .min_age_ns = q->min_age_ns,
+                     .wrappers = q->wrappers },
         .native = q->native,
         .all_frames = q->all_frames,
         .load = { .progress = go_on, .context = &call->query },
-        .shown = { .format = MT_FORMAT_JSON, .rows = (size_t)q->rows },
+        .shown = { .format = MT_FORMAT_JSON, .rows = (size_t)q->rows, .bare = q->bare },
     };
     mt_status status = read_selection(q, &job->selection, err);
     if (status == MT_OK) {

@@ -36,22 +36,16 @@ static mt_status write_tree(struct mt_out *out, const struct mt_report_job *job,
     return MT_OK;
 }
 
-static mt_status write_rows(struct mt_out *out, const struct mt_report_job *job, enum mt_table_by by,
-                            struct mt_error *err)
+static mt_status write_table(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
 {
     struct mt_table table = { 0 };
-    mt_status status = mt_table_make(&job->loaded.profile, job->shown.frames, by, &table);
+    mt_status status = mt_table_make(job->shown.set, &job->loaded.profile, job->shown.places, &job->shown.grouping, &table);
     if (status != MT_OK) {
         return mt_error_set(err, status, "cannot make the table: %s", mt_status_text(status));
     }
-    mt_rows_write_table(out, &job->shown, &table, by);
+    mt_rows_write_table(out, &job->shown, &table);
     mt_table_fini(&table);
     return MT_OK;
-}
-
-static mt_status write_table(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
-{
-    return write_rows(out, job, job->details.by, err);
 }
 
 /* The functions that hold the most memory; for people, below a few lines about the whole. */
@@ -70,14 +64,16 @@ static mt_status write_summary(struct mt_out *out, const struct mt_report_job *j
         mt_processes_write(out, &job->shown);
         mt_out_byte(out, '\n');
     }
-    return write_rows(out, job, MT_BY_FUNCTION, err);
+    return write_table(out, job, err);
 }
 
 static mt_status write_leaks(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
 {
     struct mt_leaks leaks = { 0 };
-    mt_status status = mt_leaks_make(job->shown.set, &job->loaded.analysis, job->shown.frames,
+    struct mt_grouping *grouping = mt_grouping_new(job->shown.places, job->shown.set, &job->shown.grouping);
+    mt_status status = mt_leaks_make(job->shown.set, &job->loaded.analysis, grouping,
                                      (double)job->details.min_age_ns / 1e9, job->loaded.thread_tid, &leaks);
+    mt_grouping_free(grouping);
     if (status != MT_OK) {
         return mt_error_set(err, status, "cannot list the leaks: %s", mt_status_text(status));
     }
@@ -94,6 +90,12 @@ static mt_status load(struct mt_report_job *job, struct mt_error *err)
     if (status == MT_OK && job->load.profile) {
         status = mt_recording_frames(job->recording, job->native, job->all_frames, &job->shown.frames, err);
     }
+    if (status == MT_OK && job->load.profile) {
+        struct mt_places_options options = { .wrappers = job->details.wrappers, .all_frames = job->all_frames };
+        job->shown.places = job->places = mt_places_new(job->shown.frames, &options);
+    }
+    job->shown.full_paths = job->details.full_paths;
+    job->shown.all_frames = job->all_frames;
     job->shown.set = &job->recording->set;
     job->shown.analysis = &job->loaded.analysis;
     job->shown.selection = job->loaded.words;
@@ -103,12 +105,13 @@ static mt_status load(struct mt_report_job *job, struct mt_error *err)
 void mt_report_job_fini(struct mt_report_job *job)
 {
     mt_loaded_fini(&job->loaded);
+    mt_places_free(job->places);
 }
 
 static mt_status refuse_details(const struct mt_report_job *job, enum mt_profile_report report, struct mt_error *err)
 {
     const struct mt_trace_set *set = &job->recording->set;
-    if (report == MT_PROFILE_TABLE && job->details.by == MT_BY_THREAD) {
+    if ((report == MT_PROFILE_TABLE || report == MT_PROFILE_LEAKS) && job->details.by == MT_BY_THREAD) {
         return mt_refuse_aggregate(set, "which thread allocated (--by thread)", err);
     }
     if (report == MT_PROFILE_LEAKS && job->details.min_age_ns > 0) {
@@ -127,6 +130,9 @@ mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report repor
     if (status != MT_OK) {
         return status;
     }
+    job->shown.grouping = (struct mt_grouping_options){ .by = report == MT_PROFILE_SUMMARY ? MT_BY_FUNCTION : job->details.by,
+                                                        .stacks = job->details.stacks,
+                                                        .invert = job->details.invert };
     job->load.profile = report != MT_PROFILE_STATS;
     job->load.bound_will_do = report == MT_PROFILE_SUMMARY;
     job->load.by_thread = table && job->details.by == MT_BY_THREAD;

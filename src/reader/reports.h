@@ -14,9 +14,12 @@
 
 /* What only some reports have. */
 struct mt_report_details {
-    enum mt_table_by by; /* table: any; tree: MT_BY_FUNCTION, else by line */
-    bool invert;         /* tree */
+    enum mt_table_by by; /* table, leaks: any; tree: MT_BY_FUNCTION, else by line */
+    bool invert;         /* tree, table, leaks: from what allocated */
+    bool stacks;         /* table, leaks: a row a stack */
+    bool full_paths;     /* text */
     uint64_t min_age_ns; /* leaks */
+    const char *const *wrappers; /* NULL-terminated: more functions that hand memory on (model/place.h); may be NULL */
 };
 
 /* A report being made: shown is what report.h's writers ask for. */
@@ -28,6 +31,7 @@ struct mt_report_job {
     struct mt_load_options load; /* progress only; the rest is settled by what is made */
     struct mt_loaded loaded;
     struct mt_report shown; /* format and rows are the caller's */
+    struct mt_places *places;
 };
 
 /* Loads what the report needs. MT_E_INVAL: the selection cannot be. mt_report_job_fini also after a failure. */

@@ -14,6 +14,13 @@ struct column {
     const char *title;
     enum mt_align align;
     bool elastic;
+    enum mt_cut cut;
+};
+
+/* A line under a row. */
+struct note {
+    size_t row; /* number of the row + 1 */
+    char *text;
 };
 
 struct mt_grid {
@@ -22,9 +29,12 @@ struct mt_grid {
     char **cells;
     size_t cell_count;
     size_t cell_capacity;
+    struct note *notes;
+    size_t note_count;
+    size_t note_capacity;
 };
 
-enum { GAP_COLUMNS = 2, ELASTIC_MIN_COLUMNS = 16 };
+enum { GAP_COLUMNS = 2, ELASTIC_MIN_COLUMNS = 12, PLACE_LEAST_MAX = 40 };
 
 struct mt_grid *mt_grid_new(void)
 {
@@ -39,6 +49,10 @@ void mt_grid_free(struct mt_grid *grid)
     for (size_t i = 0; i < grid->cell_count; i++) {
         free(grid->cells[i]);
     }
+    for (size_t i = 0; i < grid->note_count; i++) {
+        free(grid->notes[i].text);
+    }
+    free(grid->notes);
     free(grid->cells);
     free(grid);
 }
@@ -46,8 +60,21 @@ void mt_grid_free(struct mt_grid *grid)
 void mt_grid_column(struct mt_grid *grid, const char *title, enum mt_align align, bool elastic)
 {
     if (grid->column_count < MT_GRID_COLUMNS_MAX) {
-        grid->columns[grid->column_count++] = (struct column){ title, align, elastic };
+        grid->columns[grid->column_count++] = (struct column){ title, align, elastic, MT_CUT_MIDDLE };
     }
+}
+
+void mt_grid_column_place(struct mt_grid *grid, const char *title)
+{
+    mt_grid_column(grid, title, MT_ALIGN_LEFT, true);
+    grid->columns[grid->column_count - 1].cut = MT_CUT_PLACE;
+}
+
+void mt_grid_note(struct mt_grid *grid, const char *text)
+{
+    grid->notes = mt_alloc_grow(grid->notes, &grid->note_capacity, grid->note_count + 1, sizeof *grid->notes);
+    grid->notes[grid->note_count++] =
+        (struct note){ .row = mt_grid_rows(grid), .text = mt_text_clean(text, strlen(text)) };
 }
 
 void mt_grid_cell(struct mt_grid *grid, const char *text)
@@ -103,6 +130,17 @@ static void natural_widths(const struct mt_grid *grid, size_t widths[MT_GRID_COL
     }
 }
 
+/* So wide that no file's own name is cut, within reason. */
+static size_t least_of_places(const struct mt_grid *grid, size_t column)
+{
+    size_t least = ELASTIC_MIN_COLUMNS;
+    for (size_t i = column; i < grid->cell_count; i += grid->column_count) {
+        size_t needed = mt_text_place_columns(grid->cells[i]);
+        least = needed > least ? needed : least;
+    }
+    return least < PLACE_LEAST_MAX ? least : PLACE_LEAST_MAX;
+}
+
 /* Takes columns from the widest elastic column, one at a time, until the row fits or none can give. */
 static void shrink_to(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX], size_t limit)
 {
@@ -110,10 +148,14 @@ static void shrink_to(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_
     for (size_t c = 0; c < grid->column_count; c++) {
         total += widths[c];
     }
+    size_t least[MT_GRID_COLUMNS_MAX];
+    for (size_t c = 0; c < grid->column_count; c++) {
+        least[c] = grid->columns[c].cut == MT_CUT_PLACE ? least_of_places(grid, c) : ELASTIC_MIN_COLUMNS;
+    }
     while (total > limit) {
         size_t widest = grid->column_count;
         for (size_t c = 0; c < grid->column_count; c++) {
-            bool gives = grid->columns[c].elastic && widths[c] > ELASTIC_MIN_COLUMNS;
+            bool gives = grid->columns[c].elastic && widths[c] > least[c];
             if (gives && (widest == grid->column_count || widths[c] > widths[widest])) {
                 widest = c;
             }
@@ -133,19 +175,31 @@ static void put_spaces(struct mt_out *out, size_t count)
     }
 }
 
-static void put_cell(struct mt_out *out, const char *text, const struct column *column, size_t width, bool last)
+/* *pending: spaces to put before what comes next. */
+static void put_cell(struct mt_out *out, const char *text, const struct column *column, size_t width, bool last, size_t *pending)
 {
-    char *fitted = mt_text_fit(text, width, MT_CUT_MIDDLE);
+    char *fitted = mt_text_fit(text, width, column->cut);
     size_t used = text_columns(fitted);
     size_t padding = width > used ? width - used : 0;
-    if (column->align == MT_ALIGN_RIGHT) {
-        put_spaces(out, padding);
+    if (used > 0) { /* what is empty up to the end of the line leaves no spaces there */
+        put_spaces(out, *pending + (column->align == MT_ALIGN_RIGHT ? padding : 0));
+        mt_out_string(out, fitted);
+        *pending = column->align == MT_ALIGN_LEFT ? padding : 0;
+    } else {
+        *pending += width;
     }
-    mt_out_string(out, fitted);
-    if (!last) {
-        put_spaces(out, (column->align == MT_ALIGN_LEFT ? padding : 0) + GAP_COLUMNS);
-    }
+    *pending = last ? 0 : *pending + GAP_COLUMNS;
     free(fitted);
+}
+
+/* Those of one row; *at: the first not printed yet. */
+static void put_notes(const struct mt_grid *grid, struct mt_out *out, size_t row, size_t limit, size_t *at)
+{
+    for (; *at < grid->note_count && grid->notes[*at].row <= row; (*at)++) {
+        char *fitted = limit > 0 ? mt_text_fit(grid->notes[*at].text, limit, MT_CUT_END) : mt_strdup(grid->notes[*at].text);
+        mt_out_print(out, "%s\n", fitted);
+        free(fitted);
+    }
 }
 
 void mt_grid_print(const struct mt_grid *grid, struct mt_out *out)
@@ -160,17 +214,20 @@ void mt_grid_print(const struct mt_grid *grid, struct mt_out *out)
     if (limit > 0) {
         shrink_to(grid, widths, limit);
     }
+    size_t pending = 0;
     mt_out_string(out, colour ? "\x1b[1m" : "");
     for (size_t c = 0; c < grid->column_count; c++) {
-        put_cell(out, grid->columns[c].title, &grid->columns[c], widths[c], c + 1 == grid->column_count);
+        put_cell(out, grid->columns[c].title, &grid->columns[c], widths[c], c + 1 == grid->column_count, &pending);
     }
     mt_out_string(out, colour ? "\x1b[0m\n" : "\n");
+    size_t note = 0;
     for (size_t i = 0; i < grid->cell_count; i++) {
         size_t c = i % grid->column_count;
         bool last = c + 1 == grid->column_count;
-        put_cell(out, grid->cells[i], &grid->columns[c], widths[c], last);
+        put_cell(out, grid->cells[i], &grid->columns[c], widths[c], last, &pending);
         if (last) {
             mt_out_byte(out, '\n');
+            put_notes(grid, out, i / grid->column_count + 1, limit, &note);
         }
     }
 }

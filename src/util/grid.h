@@ -22,6 +22,10 @@ struct mt_grid *mt_grid_new(void);
 void mt_grid_free(struct mt_grid *grid);
 /* Before the first cell. elastic: may be cut (middle) to fit a terminal. */
 void mt_grid_column(struct mt_grid *grid, const char *title, enum mt_align align, bool elastic);
+/* A column of places ("app/cache.py:31 handle"): cut where folders and then the function stand, never in a file's name. */
+void mt_grid_column_place(struct mt_grid *grid, const char *title);
+/* A line under the row of the last cell, cut to the terminal. */
+void mt_grid_note(struct mt_grid *grid, const char *text);
 /* Cells fill row by row, left to right. text is copied and cleaned. */
 void mt_grid_cell(struct mt_grid *grid, const char *text);
 size_t mt_grid_rows(const struct mt_grid *grid);

@@ -9,18 +9,56 @@
 #include <string.h>
 #include <strings.h>
 
-struct mt_human mt_human_bytes(double bytes)
+static const char *const g_units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
+
+static size_t unit_of(double bytes)
 {
-    static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
-    struct mt_human human;
     double size = fabs(bytes);
     size_t unit = 0;
-    while (size >= (unit == 0 ? 1023.5 : 999.5) && unit + 1 < MT_COUNTOF(units)) {
+    while (size >= (unit == 0 ? 1023.5 : 999.5) && unit + 1 < MT_COUNTOF(g_units)) {
         size /= 1024;
         unit++;
     }
+    return unit;
+}
+
+static struct mt_human in_unit(double bytes, size_t unit)
+{
+    struct mt_human human;
+    double size = ldexp(fabs(bytes), -10 * (int)unit);
     int digits = unit == 0 || size >= 99.95 ? 0 : size >= 9.995 ? 1 : 2;
-    (void)snprintf(human.text, sizeof human.text, "%s%.*f %s", bytes < 0 ? "-" : "", digits, size, units[unit]);
+    (void)snprintf(human.text, sizeof human.text, "%s%.*f %s", bytes < 0 ? "-" : "", digits, size, g_units[unit]);
+    return human;
+}
+
+struct mt_human mt_human_bytes(double bytes)
+{
+    return in_unit(bytes, unit_of(bytes));
+}
+
+struct mt_human mt_human_bytes_like(double bytes, double like)
+{
+    size_t own = unit_of(bytes), unit = unit_of(like);
+    bool visible = ldexp(fabs(bytes), -10 * (int)unit) >= 0.1;
+    return in_unit(bytes, own < unit && visible ? unit : own);
+}
+
+struct mt_human mt_human_clock(double seconds)
+{
+    struct mt_human human;
+    uint64_t whole = seconds > 0 && seconds < 1e15 ? (uint64_t)seconds : 0;
+    unsigned s = (unsigned)(whole % 60), m = (unsigned)(whole / 60 % 60), h = (unsigned)(whole / 3600 % 24);
+    if (seconds < 1) {
+        (void)snprintf(human.text, sizeof human.text, "%.0f ms", fmax(seconds, 0) * 1e3);
+    } else if (whole < 60) {
+        (void)snprintf(human.text, sizeof human.text, "%.1f s", seconds);
+    } else if (whole < 3600) {
+        (void)snprintf(human.text, sizeof human.text, "%u:%02u", m, s);
+    } else if (whole < 86400) {
+        (void)snprintf(human.text, sizeof human.text, "%u:%02u:%02u", h, m, s);
+    } else {
+        (void)snprintf(human.text, sizeof human.text, "%llu d %02u:%02u", (unsigned long long)(whole / 86400), h, m);
+    }
     return human;
 }
 

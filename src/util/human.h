@@ -22,6 +22,10 @@ struct mt_counted {
 
 /* "0 B", "512 B", "1.50 KiB", "24.0 MiB", "-3.00 GiB". Takes a double because estimates are not whole. */
 struct mt_human mt_human_bytes(double bytes);
+/* The same in the unit of another amount, so that a column has one; its own where nothing would be left to see. */
+struct mt_human mt_human_bytes_like(double bytes, double like);
+/* "463 ms", "7.2 s", "4:55", "2:05:10", "3 d 02:05": a time that stands in a column. */
+struct mt_human mt_human_clock(double seconds);
 /* "1,234,567"; rounded to the nearest whole number. */
 struct mt_human mt_human_count(double count);
 /* "1 process", "1,234 processes": a count with its noun. */

@@ -188,6 +188,55 @@ static const char *suffix_start(const char *text, const char *end, size_t column
     return text;
 }
 
+/* Where the path of a place ends: behind its line number, else before the first space. */
+static size_t place_path_bytes(const char *text)
+{
+    for (const char *colon = strchr(text, ':'); colon != NULL; colon = strchr(colon + 1, ':')) {
+        size_t digits = strspn(colon + 1, "0123456789");
+        const char *end = colon + 1 + digits;
+        if (digits > 0 && (*end == ' ' || *end == '\0')) {
+            return (size_t)(end - text);
+        }
+    }
+    return strcspn(text, " ");
+}
+
+size_t mt_text_place_columns(const char *text)
+{
+    size_t bytes = place_path_bytes(text);
+    const char *name = text;
+    for (const char *at = text; at < text + bytes; at++) {
+        name = *at == '/' ? at + 1 : name;
+    }
+    return mt_text_columns(name, (size_t)(text + bytes - name)) + (name != text ? 2 : 0);
+}
+
+/* The path without its outermost folders, as far as the file's name allows, and what is left of the function. */
+static char *fit_place(const char *text, size_t columns)
+{
+    size_t path_bytes = place_path_bytes(text);
+    const char *path = text, *end = text + path_bytes;
+    size_t wide = mt_text_columns(path, path_bytes);
+    while (wide + (path != text ? 2 : 0) > columns) {
+        const char *slash = memchr(path, '/', (size_t)(end - path));
+        if (slash == NULL) {
+            break;
+        }
+        path = slash + 1;
+        wide = mt_text_columns(path, (size_t)(end - path));
+    }
+    const char *dots = path != text ? "…/" : "";
+    size_t used = wide + (path != text ? 2 : 0);
+    if (used > columns) {
+        path = path != text && wide <= columns ? path : text;
+        return wide <= columns ? mt_format("%.*s", (int)(end - path), path) : NULL;
+    }
+    char *function = used + 2 < columns ? mt_text_fit(end, columns - used, MT_CUT_END) : mt_strdup("");
+    char *fitted = mt_format("%s%.*s%s", dots, (int)(end - path), path, function);
+    free(function);
+    return fitted;
+}
+
 char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut)
 {
     size_t bytes = strlen(text);
@@ -198,7 +247,11 @@ char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut)
     if (columns == 0) {
         return mt_strdup("");
     }
-    size_t tail = cut == MT_CUT_MIDDLE ? (columns - 1) * 2 / 3 : 0; /* of a path the end says more */
+    char *place = cut == MT_CUT_PLACE ? fit_place(text, columns) : NULL;
+    if (place != NULL) {
+        return place;
+    }
+    size_t tail = cut != MT_CUT_END ? (columns - 1) * 2 / 3 : 0; /* of a path the end says more */
     size_t head = columns - 1 - tail;
     return mt_format("%.*s…%s", (int)prefix_bytes(text, end, head), text, suffix_start(text, end, tail));
 }

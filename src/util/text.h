@@ -38,9 +38,16 @@ char *mt_text_clean(const char *text, size_t bytes);
 /* The same in place, cut where it no longer fits. */
 void mt_text_clean_buffer(char *text, size_t capacity);
 
-enum mt_cut { MT_CUT_END, MT_CUT_MIDDLE };
+enum mt_cut {
+    MT_CUT_END,
+    MT_CUT_MIDDLE,
+    MT_CUT_PLACE, /* of "app/cache.py:31 handle" the folders, then the function; never the file's own name */
+};
 /* At most `columns` wide copy of clean text; what is left out becomes one "…". malloc'ed. */
 char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut);
+
+/* Columns that the file's own name of a place needs, with its line. */
+size_t mt_text_place_columns(const char *text);
 
 /* The candidate nearest to word by Damerau-Levenshtein distance, NULL when none is near (more than a third of the
  * letters wrong). candidates: NULL-terminated. */

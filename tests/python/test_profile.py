@@ -74,9 +74,23 @@ def test_peak_is_the_largest_moment(trace):
 
 
 def test_leaks_name_the_leaking_line(trace):
-    row = next(row for row in trace.leaks() if row["function"] == "leak" and row["bytes"] > 4_000_000)
+    row = next(row for row in trace.leaks(stacks=True) if row["function"] == "leak" and row["bytes"] > 4_000_000)
     assert row["count"] in (200, 201)  # 100 objects, their buffers, and the list's, unless a thread made it grow last
     assert row["line"] == LEAKY.splitlines().index("    kept.append(bytearray(size))") + 1
+    (place,) = [other for other in trace.leaks() if (other["function"], other["line"]) == ("leak", row["line"])]
+    stacks = [other for other in trace.leaks(stacks=True) if (other["function"], other["line"]) == ("leak", row["line"])]
+    assert len(stacks) == place["stacks"] > 1  # from here, and from threads
+    assert place["bytes"] == sum(other["bytes"] for other in stacks)
+
+
+def test_rows_take_the_options_of_the_command(leaky, trace):
+    for options, keywords in ((["--by", "process"], {"by": "process"}), (["--stacks"], {"stacks": True}),
+                              (["--invert"], {"invert": True}), (["--all-frames"], {"all_frames": True}),
+                              (["--wrapper", "leak", "--wrapper", "work*"], {"wrappers": ["leak", "work*"]})):
+        assert trace.leaks(**keywords) == json.loads(run_memtap("leaks", "-f", "json", *options, leaky).stdout)
+        assert trace.table(**keywords) == json.loads(run_memtap("table", "-f", "json", *options, leaky).stdout)
+    with pytest.raises(TypeError, match="list of names"):
+        trace.leaks(wrappers="leak")
 
 
 @pytest.mark.parametrize(("format", "suffix"), [("collapsed", "collapsed"), ("speedscope", "speedscope.json"), ("pprof", "pb"),
@@ -189,7 +203,8 @@ def test_stacks_are_the_recorded_frames(trace, oracle):
 
 
 def test_stacks_are_the_paths_of_the_native_tree(leaky, trace):
-    nodes = {node["id"]: node for node in json.loads(run_memtap("tree", "--native", "--leaks", "-f", "json", leaky).stdout)}
+    nodes = {node["id"]: node for node in json.loads(run_memtap("tree", "--native", "--all-frames", "--leaks", "-f", "json",
+                                                                leaky).stdout)}
     children = collections.defaultdict(set)
     for node in nodes.values():
         if node["parent"] is not None:

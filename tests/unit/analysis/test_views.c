@@ -162,6 +162,16 @@ static void test_an_empty_profile_is_a_tree_of_its_root(void **state)
     teardown(&f);
 }
 
+/* With each stack's memory at its innermost frame. */
+static mt_status make_table(const struct fixture *f, const struct mt_profile *p, enum mt_table_by by, struct mt_table *ret)
+{
+    struct mt_places *places = mt_places_new(f->frames, &(struct mt_places_options){ .all_frames = true });
+    struct mt_grouping_options options = { .by = by };
+    mt_status status = mt_table_make(&f->set, p, places, &options, ret);
+    mt_places_free(places);
+    return status;
+}
+
 static const struct mt_table_row *row_named(const struct fixture *f, const struct mt_table *t, const char *function)
 {
     for (size_t i = 0; i < t->count; i++) {
@@ -180,7 +190,7 @@ static void test_a_table_counts_recursion_once(void **state)
     struct mt_table t;
     setup(&f);
     struct mt_profile p = profile_of(&f, (struct mt_profile_options){ .measure = MT_MEASURE_LIVE });
-    assert_int_equal(mt_table_make(&p, f.frames, MT_BY_FUNCTION, &t), MT_OK);
+    assert_int_equal(make_table(&f, &p, MT_BY_FUNCTION, &t), MT_OK);
     assert_int_equal(t.count, 4);
     assert_int_equal(t.sum.bytes, 474);
     assert_int_equal(row_named(&f, &t, "leaf")->self.bytes, 450);
@@ -204,22 +214,22 @@ static void test_tables_by_file_module_thread_and_type(void **state)
     setup(&f);
     struct mt_profile p = profile_of(
         &f, (struct mt_profile_options){ .measure = MT_MEASURE_LIVE, .by_thread = true, .by_allocator = true });
-    assert_int_equal(mt_table_make(&p, f.frames, MT_BY_FILE, &t), MT_OK);
+    assert_int_equal(make_table(&f, &p, MT_BY_FILE, &t), MT_OK);
     assert_int_equal(t.count, 2);
     assert_string_equal(mt_frames_frame(f.frames, t.rows[0].frame)->file, "/usr/lib/site-packages/pkg/y.py");
     assert_int_equal(t.rows[0].self.bytes, 450);
     assert_int_equal(t.rows[1].self.bytes, 24);
     mt_table_fini(&t);
-    assert_int_equal(mt_table_make(&p, f.frames, MT_BY_MODULE, &t), MT_OK);
-    assert_string_equal(t.rows[0].module, "pkg");
+    assert_int_equal(make_table(&f, &p, MT_BY_MODULE, &t), MT_OK);
+    assert_string_equal(t.rows[0].name, "pkg");
     mt_table_fini(&t);
-    assert_int_equal(mt_table_make(&p, f.frames, MT_BY_THREAD, &t), MT_OK);
+    assert_int_equal(make_table(&f, &p, MT_BY_THREAD, &t), MT_OK);
     assert_int_equal(t.count, 2);
     assert_int_equal(t.rows[0].stream, 2);
     assert_int_equal(t.rows[0].self.bytes, 300);
     assert_int_equal(t.rows[1].self.bytes, 174);
     mt_table_fini(&t);
-    assert_int_equal(mt_table_make(&p, f.frames, MT_BY_TYPE, &t), MT_OK);
+    assert_int_equal(make_table(&f, &p, MT_BY_TYPE, &t), MT_OK);
     assert_int_equal(t.count, 2);
     assert_int_equal(t.rows[0].allocator, MT_ALLOCATOR_MALLOC);
     assert_int_equal(t.rows[1].allocator, MT_ALLOCATOR_CALLOC);
@@ -314,7 +324,11 @@ static void test_leaks_of_stacks_that_show_the_same_frames_are_one_row(void **st
     assert_int_equal(mt_analyze(&f.set, NULL, &f.analysis), MT_OK);
     assert_int_equal(mt_frames_new(&f.set, &options, &f.frames), MT_OK);
 
-    assert_int_equal(mt_leaks_make(&f.set, &f.analysis, f.frames, 0, 0, &leaks), MT_OK);
+    struct mt_places *places = mt_places_new(f.frames, NULL);
+    struct mt_grouping *grouping = mt_grouping_new(places, &f.set, &(struct mt_grouping_options){ .stacks = true });
+    assert_int_equal(mt_leaks_make(&f.set, &f.analysis, grouping, 0, 0, &leaks), MT_OK);
+    mt_grouping_free(grouping);
+    mt_places_free(places);
     assert_int_equal(leaks.count, 2);
     assert_int_equal(leaks.sum.bytes, 250);
     assert_int_equal(leaks.rows[0].live.bytes, 130); /* two rows of 100 and 30 are larger than one of 120 */
@@ -329,6 +343,72 @@ static void test_leaks_of_stacks_that_show_the_same_frames_are_one_row(void **st
     teardown(&f);
 }
 
+/* The lines of a table or list with their own bytes: "main:10=170 …". */
+static void expect_table(const struct fixture *f, const struct mt_profile *p, const struct mt_grouping_options *options,
+                         const char *want)
+{
+    char text[512] = "";
+    struct mt_table t;
+    struct mt_places *places = mt_places_new(f->frames, NULL);
+    assert_int_equal(mt_table_make(&f->set, p, places, options, &t), MT_OK);
+    size_t at = 0;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < t.count; i++) {
+        const struct mt_frame *frame = mt_frames_frame(f->frames, t.rows[i].frame);
+        sum += t.rows[i].self.bytes;
+        if (t.rows[i].self.bytes > 0) {
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%s:%u=%llu/%zu", at > 0 ? " " : "", frame->function,
+                                   frame->line, (unsigned long long)t.rows[i].self.bytes, t.rows[i].stacks.count);
+        }
+    }
+    assert_int_equal(sum, t.sum.bytes);
+    assert_string_equal(text, want);
+    mt_table_fini(&t);
+    mt_places_free(places);
+}
+
+static void test_what_a_library_allocates_belongs_to_the_line_that_called_it(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f);
+    struct mt_profile p = profile_of(&f, (struct mt_profile_options){ .measure = MT_MEASURE_LIVE });
+    expect_table(&f, &p, NULL, "b:30=300/1 a:20=174/3");
+    expect_table(&f, &p, &(struct mt_grouping_options){ .stacks = true }, "b:30=300/1 a:20=150/1 a:20=20/1 a:20=4/1");
+    mt_profile_fini(&p);
+    teardown(&f);
+}
+
+static void test_leaks_are_one_row_a_place_over_all_processes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct mt_leaks leaks;
+    struct mt_trace *traces[2];
+    setup(&f);
+    mt_frames_free(f.frames);
+    mt_analysis_fini(&f.analysis);
+    traces[0] = f.trace;
+    assert_int_equal(mt_trace_open_memory(f.b.file, f.b.file_bytes, &traces[1], NULL), MT_OK);
+    f.set = (struct mt_trace_set){ traces, 2 };
+    assert_int_equal(mt_analyze(&f.set, NULL, &f.analysis), MT_OK);
+    assert_int_equal(mt_frames_new(&f.set, &(struct mt_frames_options){ .no_symbols = true }, &f.frames), MT_OK);
+    struct mt_places *places = mt_places_new(f.frames, NULL);
+    struct mt_grouping *grouping = mt_grouping_new(places, &f.set, NULL);
+    assert_int_equal(mt_leaks_make(&f.set, &f.analysis, grouping, 0, 0, &leaks), MT_OK);
+    assert_int_equal(leaks.count, 2);
+    assert_int_equal(leaks.rows[0].live.bytes, 600);
+    assert_int_equal(leaks.rows[0].live.count, 2);
+    assert_int_equal(leaks.rows[0].stacks.count, 2);
+    assert_int_equal(leaks.rows[1].live.bytes, 348);
+    assert_int_equal(leaks.sum.bytes, f.analysis.totals.heap[MT_MEASURE_LIVE].bytes);
+    mt_leaks_fini(&leaks);
+    mt_grouping_free(grouping);
+    mt_places_free(places);
+    mt_trace_close(traces[1]);
+    teardown(&f);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_profile_adds_sites_of_a_stack_and_sorts),
     cmocka_unit_test(test_a_tree_has_the_calls_largest_first),
@@ -337,5 +417,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_tables_by_file_module_thread_and_type),
     cmocka_unit_test(test_an_aggregate_table_gives_the_same_measures),
     cmocka_unit_test(test_leaks_of_stacks_that_show_the_same_frames_are_one_row),
+    cmocka_unit_test(test_what_a_library_allocates_belongs_to_the_line_that_called_it),
+    cmocka_unit_test(test_leaks_are_one_row_a_place_over_all_processes),
 };
 MT_TEST_MAIN(tests)

@@ -59,7 +59,9 @@ static int set_up(void **state)
     assert_int_equal(mt_profile_make(&f->set, &f->analysis, &options, &f->total), MT_OK);
     assert_int_equal(mt_frames_new(&f->set, &shown, &f->frames), MT_OK);
     assert_int_equal(mt_tree_make(&f->profile, f->frames, NULL, &f->tree), MT_OK);
-    f->report = (struct mt_report){ &f->set, &f->analysis, f->frames, "at the peak", MT_FORMAT_TABLE, 0 };
+    f->report = (struct mt_report){
+        .set = &f->set, .analysis = &f->analysis, .frames = f->frames, .selection = "at the peak", .format = MT_FORMAT_TABLE
+    };
     f->input = (struct mt_export_input){ &f->report, &f->profile, &f->total, &f->tree };
     return 0;
 }
@@ -152,13 +154,16 @@ static void test_a_terminal_table_cannot_be_driven_by_names(void **state)
     struct fixture *f = *state;
     struct mt_table table;
     struct mt_out *out = mt_out_open_memory();
-    assert_int_equal(mt_table_make(&f->profile, f->frames, MT_BY_LINE, &table), MT_OK);
-    mt_rows_write_table(out, &f->report, &table, MT_BY_LINE);
+    f->report.places = mt_places_new(f->frames, NULL);
+    f->report.grouping.by = MT_BY_LINE;
+    assert_int_equal(mt_table_make(&f->set, &f->profile, f->report.places, &f->report.grouping, &table), MT_OK);
+    mt_rows_write_table(out, &f->report, &table);
     const char *text = mt_out_text(out, NULL);
     assert_null(strchr(text, '\x1b'));
     assert_non_null(strstr(text, "f\\x1b[2J\\xff\\n"));
     assert_non_null(strstr(text, "1000 B"));
     mt_out_discard(out);
+    mt_places_free(f->report.places);
     mt_table_fini(&table);
 }
 
@@ -375,7 +380,9 @@ static void test_an_empty_trace_gives_valid_empty_reports(void **state)
     assert_int_equal(mt_trace_open_memory(b.file, b.file_bytes, &trace, NULL), MT_OK);
     struct mt_trace_set set = { .traces = &trace, .count = 1 };
     assert_int_equal(mt_analyze(&set, NULL, &analysis), MT_OK);
-    struct mt_report report = { &set, &analysis, NULL, "at the peak", MT_FORMAT_JSON, 0 };
+    struct mt_report report = {
+        .set = &set, .analysis = &analysis, .selection = "at the peak", .format = MT_FORMAT_JSON
+    };
     struct mt_leaks leaks = { 0 };
     struct mt_out *out = mt_out_open_memory();
     mt_rows_write_leaks(out, &report, &leaks);

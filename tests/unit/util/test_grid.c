@@ -31,6 +31,26 @@ static void test_numbers_are_flush_right_and_text_flush_left(void **state)
                        "longer  123456  yy\n");
 }
 
+static void test_empty_cells_at_the_end_leave_no_spaces_and_notes_follow_their_row(void **state)
+{
+    struct mt_grid *grid = mt_grid_new();
+    (void)state;
+    mt_grid_column(grid, "n", MT_ALIGN_RIGHT, false);
+    mt_grid_column_place(grid, "line");
+    mt_grid_column(grid, "by", MT_ALIGN_LEFT, true);
+    static const char *const cells[] = { "1", "a.py:1 f", "", "22", "", "x" };
+    for (size_t i = 0; i < MT_COUNTOF(cells); i++) {
+        mt_grid_cell(grid, cells[i]);
+        if (i == 2) {
+            mt_grid_note(grid, "    below \x1b");
+        }
+    }
+    expect_print(grid, " n  line      by\n"
+                       " 1  a.py:1 f\n"
+                       "    below \\x1b\n"
+                       "22            x\n");
+}
+
 static void test_wide_characters_keep_columns_straight(void **state)
 {
     struct mt_grid *grid = mt_grid_new();
@@ -81,6 +101,7 @@ static void test_an_empty_grid_prints_its_heading(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_numbers_are_flush_right_and_text_flush_left),
+    cmocka_unit_test(test_empty_cells_at_the_end_leave_no_spaces_and_notes_follow_their_row),
     cmocka_unit_test(test_wide_characters_keep_columns_straight),
     cmocka_unit_test(test_hostile_cells_cannot_drive_the_terminal),
     cmocka_unit_test(test_a_pipe_gets_long_paths_whole),

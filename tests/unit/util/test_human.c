@@ -134,11 +134,36 @@ static void test_a_count_and_its_noun_agree(void **state)
     assert_string_equal(mt_human_counted(1e18, "block", "blocks").text, "1,000,000,000,000,000,000 blocks");
 }
 
+static void test_a_column_has_one_unit_unless_nothing_would_be_left(void **state)
+{
+    (void)state;
+    double mib = 1048576;
+    assert_string_equal(mt_human_bytes_like(161 * mib, 161 * mib).text, "161 MiB");
+    assert_string_equal(mt_human_bytes_like(0.5 * mib, 161 * mib).text, "0.50 MiB");
+    assert_string_equal(mt_human_bytes_like(0.05 * mib, 161 * mib).text, "51.2 KiB");
+    assert_string_equal(mt_human_bytes_like(2 * mib, 1024).text, "2.00 MiB");
+    assert_string_equal(mt_human_bytes_like(-2 * mib, 2048 * mib).text, "-2.00 MiB");
+    assert_string_equal(mt_human_bytes_like(0, 161 * mib).text, "0 B");
+}
+
+static void test_times_in_a_column_are_read_as_on_a_clock(void **state)
+{
+    (void)state;
+    assert_string_equal(mt_human_clock(0.463).text, "463 ms");
+    assert_string_equal(mt_human_clock(7.24).text, "7.2 s");
+    assert_string_equal(mt_human_clock(295.9).text, "4:55");
+    assert_string_equal(mt_human_clock(7510).text, "2:05:10");
+    assert_string_equal(mt_human_clock(266700).text, "3 d 02:05");
+    assert_string_equal(mt_human_clock(-1).text, "0 ms");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_bytes_are_powers_of_1024_in_three_digits),
     cmocka_unit_test(test_counts_have_commas_every_three_digits),
     cmocka_unit_test(test_a_count_and_its_noun_agree),
     cmocka_unit_test(test_durations_pick_the_unit),
+    cmocka_unit_test(test_a_column_has_one_unit_unless_nothing_would_be_left),
+    cmocka_unit_test(test_times_in_a_column_are_read_as_on_a_clock),
     cmocka_unit_test(test_percent_of_nothing_is_zero),
     cmocka_unit_test(test_sizes_are_read_with_every_unit),
     cmocka_unit_test(test_wrong_sizes_leave_the_output_untouched),

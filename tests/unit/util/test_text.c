@@ -153,6 +153,19 @@ static void test_cutting_keeps_both_ends_of_a_path(void **state)
     expect_fit("\u4e2d\u6587\u4e2d\u6587", 4, MT_CUT_MIDDLE, "\u2026\u6587");
 }
 
+static void test_cutting_a_place_never_cuts_the_name_of_its_file(void **state)
+{
+    (void)state;
+    expect_fit("app/cache.py:31 handle", 22, MT_CUT_PLACE, "app/cache.py:31 handle");
+    expect_fit("app/cache.py:31 handle", 21, MT_CUT_PLACE, "app/cache.py:31 hand\u2026");
+    expect_fit("app/cache.py:31 handle", 15, MT_CUT_PLACE, "app/cache.py:31");
+    expect_fit("app/cache.py:31 handle", 14, MT_CUT_PLACE, "\u2026/cache.py:31");
+    expect_fit("app/cache.py:31 handle", 12, MT_CUT_PLACE, "cache.py:31");
+    expect_fit("a/b/c/cache.py:31 f", 16, MT_CUT_PLACE, "\u2026/c/cache.py:31");
+    assert_int_equal(mt_text_place_columns("app/cache.py:31 handle"), strlen("_/cache.py:31"));
+    assert_int_equal(mt_text_place_columns("cache.py:31 handle"), strlen("cache.py:31"));
+}
+
 static void test_the_nearest_word_forgives_typing_errors(void **state)
 {
     static const char *const words[] = { "summary", "stats", "tree", "table", "leaks", NULL };
@@ -174,6 +187,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_buffer_is_cleaned_in_place_and_cut_between_letters),
     cmocka_unit_test(test_widths_are_terminal_columns),
     cmocka_unit_test(test_cutting_keeps_both_ends_of_a_path),
+    cmocka_unit_test(test_cutting_a_place_never_cuts_the_name_of_its_file),
     cmocka_unit_test(test_the_nearest_word_forgives_typing_errors),
 };
 MT_TEST_MAIN(tests)

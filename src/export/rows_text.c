@@ -1,0 +1,348 @@
+/* rows_text.c: tables and leak lists for people.
+ *
+ * The eye finds the biggest line without reading: amounts flush right in one unit, then the program's line and behind an
+ * arrow what allocated there. On wide terminals a bar shows the share. Under the list stands what it leaves out and what to
+ * look at first. */
+#include "analysis/estimate.h"
+#include "export/rows_private.h"
+#include "util/grid.h"
+#include "util/human.h"
+#include "util/memory.h"
+#include "util/namemap.h"
+#include "util/text.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BAR_CELLS = 10, BAR_TERMINAL = 100, NAMES_SHOWN = 2, STACK_FRAMES_SHOWN = 12, SUSPECTS_SHOWN = 3 };
+
+struct text {
+    const struct mt_row_writer *w;
+    struct mt_grid *grid;
+    struct mt_paths *paths;
+    char **lines; /* by shown row: what stands for it */
+    bool bars;
+    double run_s;
+};
+
+/* ---- cells ------------------------------------------------------------------------------------------------------ */
+
+static void add_amount(const struct text *t, const struct mt_amount *amount, uint64_t like)
+{
+    bool estimate = amount->bytes_variance > 0;
+    mt_grid_cell(t->grid, estimate ? mt_report_bytes(amount).text
+                                   : mt_human_bytes_like((double)amount->bytes, (double)like).text);
+}
+
+static void add_share(const struct text *t, const struct mt_row *row)
+{
+    char cell[32];
+    double whole = (double)t->w->sum->bytes;
+    double share = whole > 0 ? 100 * (double)row->self->bytes / whole : 0;
+    (void)snprintf(cell, sizeof cell, share >= 1 || share == 0 ? "%.0f %%" : "%.1f %%", share);
+    mt_grid_cell(t->grid, cell);
+}
+
+static void add_bar(const struct text *t, const struct mt_row *row, uint64_t largest)
+{
+    static const char *const eighths[] = { "", "▏", "▎", "▍", "▌", "▋", "▊", "▉" };
+    char bar[BAR_CELLS * 3 + 4] = "";
+    double cells = largest > 0 ? BAR_CELLS * (double)row->self->bytes / (double)largest : 0;
+    unsigned units = (unsigned)round(cells * 8);
+    for (unsigned i = 0; i < units / 8; i++) {
+        (void)strcat(bar, "█");
+    }
+    (void)strcat(bar, eighths[units % 8]);
+    mt_grid_cell(t->grid, bar);
+}
+
+/* Steady is what changed over the run by less than a twentieth of what is alive, or than its own uncertainty. */
+static void add_growth(const struct text *t, const struct mt_leak *leak)
+{
+    double change = leak->growth_bytes_per_s * t->run_s;
+    double least = fmax((double)leak->live.bytes / 20, mt_estimate_ci95(leak->live.bytes_variance));
+    bool minutes = t->run_s >= 60;
+    char cell[64];
+    if (!leak->timed) {
+        (void)snprintf(cell, sizeof cell, "-");
+    } else if (leak->live.count <= 1 || fabs(change) <= least) {
+        (void)snprintf(cell, sizeof cell, "steady");
+    } else {
+        (void)snprintf(cell, sizeof cell, "%s%s/%s", change > 0 ? "+" : "",
+                       mt_human_bytes(leak->growth_bytes_per_s * (minutes ? 60 : 1)).text, minutes ? "min" : "s");
+    }
+    mt_grid_cell(t->grid, cell);
+}
+
+static void add_behind(const struct text *t, const struct mt_row *row)
+{
+    struct mt_behind behind;
+    struct mt_out *cell = mt_out_open_memory();
+    mt_behind_make(t->w->report, t->w->stacks, row->stacks, t->paths, &behind);
+    for (size_t i = 0; i < behind.count && i < NAMES_SHOWN; i++) {
+        mt_out_print(cell, "%s%s", i == 0 ? "← " : ", ", behind.names[i].text);
+    }
+    mt_out_string(cell, behind.count > NAMES_SHOWN ? ", …" : "");
+    mt_grid_cell(t->grid, mt_out_text(cell, NULL));
+    mt_out_discard(cell);
+    mt_behind_fini(&behind);
+}
+
+static void add_row(const struct text *t, const struct mt_row *row, const struct mt_row *first, const char *line)
+{
+    add_amount(t, row->self, first->self->bytes);
+    add_share(t, row);
+    if (t->bars) {
+        add_bar(t, row, first->self->bytes);
+    }
+    if (row->leak != NULL) {
+        add_growth(t, row->leak);
+    }
+    mt_grid_cell(t->grid, mt_human_count((double)row->self->count).text);
+    if (row->leak != NULL) {
+        mt_grid_cell(t->grid, row->leak->timed ? mt_human_clock(row->leak->age_s).text : "-");
+    } else {
+        mt_grid_cell(t->grid, mt_human_bytes_like((double)row->total->bytes, (double)first->self->bytes).text);
+    }
+    if (t->w->report->grouping.by == MT_BY_PROCESS) {
+        char pid[24];
+        (void)snprintf(pid, sizeof pid, "%llu",
+                       (unsigned long long)mt_trace_info(t->w->report->set->traces[row->trace_idx])->pid);
+        mt_grid_cell(t->grid, pid);
+    }
+    mt_grid_cell(t->grid, line);
+    if (t->w->behind) {
+        add_behind(t, row);
+    }
+}
+
+static void add_columns(const struct text *t)
+{
+    const struct mt_row_writer *w = t->w;
+    const struct mt_grouping_options *grouping = &w->report->grouping;
+    mt_grid_column(t->grid, w->leaks ? "alive" : "own", MT_ALIGN_RIGHT, false);
+    mt_grid_column(t->grid, "", MT_ALIGN_RIGHT, false);
+    if (t->bars) {
+        mt_grid_column(t->grid, "", MT_ALIGN_LEFT, false);
+    }
+    if (w->leaks) {
+        mt_grid_column(t->grid, "growth", MT_ALIGN_RIGHT, false);
+    }
+    mt_grid_column(t->grid, "blocks", MT_ALIGN_RIGHT, false);
+    mt_grid_column(t->grid, w->leaks ? "oldest" : "with callees", MT_ALIGN_RIGHT, false);
+    if (grouping->by == MT_BY_PROCESS) {
+        mt_grid_column(t->grid, "process", MT_ALIGN_RIGHT, false);
+    }
+    if (grouping->invert) {
+        mt_grid_column(t->grid, "by", MT_ALIGN_LEFT, true);
+        mt_grid_column_place(t->grid, "← line");
+        return;
+    }
+    mt_grid_column_place(t->grid, w->label_key != NULL ? w->label_key : !w->function ? "file" : w->line ? "line" : "function");
+    if (w->behind) {
+        mt_grid_column(t->grid, "← by", MT_ALIGN_LEFT, true);
+    }
+}
+
+/* ---- what stands for rows --------------------------------------------------------------------------------------- */
+
+static char *line_of(const struct text *t, const struct mt_row *row, bool whole)
+{
+    if (row->label != NULL || row->frame == NULL) {
+        return mt_strdup(row->label != NULL ? row->label : "?");
+    }
+    char *line = mt_behind_line(row->frame, t->w->report->grouping.stacks ? MT_BY_LINE : t->w->report->grouping.by, whole,
+                                t->paths);
+    if (line[0] == '\0') {
+        free(line);
+        return mt_strdup("?");
+    }
+    return line;
+}
+
+static void add_paths(const struct text *t, const struct mt_row *row)
+{
+    struct mt_frames *frames = t->w->report->frames;
+    if (row->frame != NULL) {
+        mt_paths_add(t->paths, row->frame->file[0] != '\0' ? row->frame->file : row->frame->module);
+    }
+    bool lines = t->w->report->grouping.stacks || t->w->report->grouping.invert;
+    const struct mt_row_stack *s = NULL;
+    while (lines && (s = mt_rowstacks_next(t->w->stacks, row->stacks, s)) != NULL) {
+        struct mt_frame_list list = mt_frames_stack(frames, s->trace_idx, s->stack);
+        for (size_t i = 0; i < list.count; i++) {
+            const struct mt_frame *frame = mt_frames_frame(frames, list.ids[i]);
+            mt_paths_add(t->paths, frame->file[0] != '\0' ? frame->file : frame->module);
+        }
+    }
+}
+
+/* Two rows that would look the same show their functions whole. */
+static void make_lines(struct text *t, const struct mt_row *rows, size_t count)
+{
+    struct mt_namemap *names = mt_namemap_new();
+    size_t *first_of = mt_alloc_zero(count, sizeof *first_of); /* by number of a line: the row that has it */
+    t->lines = mt_alloc_zero(count, sizeof *t->lines);
+    for (size_t i = 0; i < count; i++) {
+        add_paths(t, &rows[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        bool is_new;
+        t->lines[i] = line_of(t, &rows[i], false);
+        uint32_t number = mt_namemap_put(names, t->lines[i], strlen(t->lines[i]), &is_new);
+        if (is_new) {
+            first_of[number] = i;
+        } else if (!t->w->report->grouping.stacks) {
+            size_t first = first_of[number];
+            free(t->lines[i]);
+            free(t->lines[first]);
+            t->lines[i] = line_of(t, &rows[i], true);
+            t->lines[first] = line_of(t, &rows[first], true);
+        }
+    }
+    free(first_of);
+    mt_namemap_free(names);
+}
+
+/* The frames of a row's stack under it, outwards from the allocation. */
+static void add_stack(const struct text *t, const struct mt_row *row)
+{
+    struct mt_frames *frames = t->w->report->frames;
+    struct mt_frame_list list = mt_frames_stack(frames, row->trace_idx, row->stack);
+    size_t shown = list.count > STACK_FRAMES_SHOWN + 1 ? STACK_FRAMES_SHOWN : list.count;
+    for (size_t i = 0; i < shown; i++) {
+        char *line = mt_behind_line(mt_frames_frame(frames, list.ids[i]), MT_BY_LINE, false, t->paths);
+        char *note = mt_format("    %s", line);
+        mt_grid_note(t->grid, note);
+        free(note);
+        free(line);
+    }
+    if (shown < list.count) {
+        char *note = mt_format("    ⋯ %zu frames", list.count - shown);
+        mt_grid_note(t->grid, note);
+        free(note);
+    }
+}
+
+/* ---- under the list --------------------------------------------------------------------------------------------- */
+
+static uint64_t sum_bytes(const struct mt_row *rows, size_t from, size_t to)
+{
+    uint64_t bytes = 0;
+    for (size_t i = from; i < to; i++) {
+        bytes += rows[i].self->bytes;
+    }
+    return bytes;
+}
+
+static void write_rest(const struct text *t, const struct mt_row *rows, size_t shown, size_t listed, size_t of)
+{
+    if (listed > shown) {
+        mt_out_print(t->w->out, "… %s, %s (-n 0 shows all)%s", mt_human_counted((double)(listed - shown), "more row", "more rows").text,
+                     mt_human_bytes((double)sum_bytes(rows, shown, listed)).text, of > listed ? " · " : "\n");
+    }
+    if (of > listed) {
+        mt_out_print(t->w->out, "%s%s in imports (--all-frames)\n", listed > shown ? "" : "… ",
+                     mt_human_bytes((double)sum_bytes(rows, listed, of)).text);
+    }
+}
+
+/* Many blocks, hardly one freed, and more of them to the end. */
+static bool is_suspect(const struct text *t, const struct mt_row *row)
+{
+    const struct mt_leak *leak = row->leak;
+    uint64_t freed = leak->total.count - leak->live.count;
+    bool grows = leak->growth_bytes_per_s * t->run_s > (double)leak->live.bytes / 2;
+    return leak->timed && leak->total.bytes_variance <= 0 && leak->live.count >= 100 && leak->total.count >= leak->live.count &&
+           freed * 100 <= leak->total.count && grows && leak->live.bytes * 20 >= t->w->sum->bytes;
+}
+
+static void write_suspects(const struct text *t, const struct mt_row *rows, size_t shown)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < shown && count < SUSPECTS_SHOWN; i++) {
+        if (!is_suspect(t, &rows[i])) {
+            continue;
+        }
+        const struct mt_leak *leak = rows[i].leak;
+        uint64_t freed = leak->total.count - leak->live.count;
+        struct mt_counted made = mt_human_counted((double)leak->total.count, "block", "blocks");
+        char *line = mt_text_clean(t->lines[i], strlen(t->lines[i]));
+        mt_out_print(t->w->out, "%s%s: %s made, ", count == 0 ? "suspect: " : "         ", line, made.text);
+        free(line);
+        mt_out_print(t->w->out, freed == 0 ? "none freed, and growing\n" : "%s freed, and growing\n",
+                     mt_human_count((double)freed).text);
+        count++;
+    }
+}
+
+static void write_nothing(const struct text *t)
+{
+    if (!t->w->leaks) {
+        mt_out_string(t->w->out, "nothing was allocated there\n");
+        return;
+    }
+    mt_out_string(t->w->out, "nothing is left to show. Try:\n"
+                             "  memtap table FILE              what was held when it was most\n"
+                             "  memtap table --temporary FILE  what was freed at once\n"
+                             "  memtap leaks --thread T, --min-age T: fewer conditions show more\n");
+}
+
+/* Rows of imports behind the others; returns how many others. */
+static size_t set_imports_apart(const struct mt_row_writer *w, struct mt_row *rows, size_t count)
+{
+    const struct mt_grouping_options *grouping = &w->report->grouping;
+    bool apart = w->leaks && w->label_key == NULL && !grouping->stacks && !grouping->invert;
+    struct mt_row *imports = mt_alloc_zero(count, sizeof *imports);
+    size_t kept = 0, moved = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (apart && rows[i].import) {
+            imports[moved++] = rows[i];
+        } else {
+            rows[kept++] = rows[i];
+        }
+    }
+    memcpy(rows + kept, imports, moved * sizeof *rows);
+    free(imports);
+    return kept > 0 ? kept : count;
+}
+
+void mt_rows_write_text(const struct mt_row_writer *w, const struct mt_row *given, size_t of)
+{
+    struct text t = { .w = w, .grid = mt_grid_new(), .paths = mt_paths_new(w->report->full_paths) };
+    struct mt_row *rows = mt_alloc_zero(of, sizeof *rows);
+    memcpy(rows, given, of * sizeof *rows);
+    size_t listed = set_imports_apart(w, rows, of);
+    size_t limit = w->report->rows;
+    size_t shown = limit > 0 && limit < listed ? limit : listed;
+    t.bars = mt_terminal_columns(w->out) >= BAR_TERMINAL;
+    t.run_s = (double)w->report->analysis->totals.duration_ns * 1e-9;
+    make_lines(&t, rows, shown);
+    mt_out_print(w->out, "%s in %s %s %s\n\n", mt_report_bytes(w->sum).text, mt_report_count(w->sum).text,
+                 w->sum->count == 1 ? "block" : "blocks", w->report->selection);
+    add_columns(&t);
+    for (size_t i = 0; i < shown; i++) {
+        add_row(&t, &rows[i], &rows[0], t.lines[i]);
+        if (w->report->grouping.stacks) {
+            add_stack(&t, &rows[i]);
+        }
+    }
+    if (shown > 0) {
+        mt_grid_print(t.grid, w->out);
+    } else {
+        write_nothing(&t);
+    }
+    write_rest(&t, rows, shown, listed, of);
+    if (w->leaks) {
+        write_suspects(&t, rows, shown);
+    }
+    for (size_t i = 0; i < shown; i++) {
+        free(t.lines[i]);
+    }
+    free(t.lines);
+    free(rows);
+    mt_paths_free(t.paths);
+    mt_grid_free(t.grid);
+}

@@ -1,0 +1,172 @@
+"""A place is a line of the program: whose memory rows of table and leaks are, what stands behind them, how they look."""
+
+import csv
+import fcntl
+import io
+import os
+import pathlib
+import re
+import struct
+import subprocess
+import termios
+
+import pytest
+from conftest import MEMTAP, PYTHON_TARGETS, Recording, frame_function, memtap, memtap_json, run
+
+MACHINERY = ("importlib._bootstrap", "_find_and_load", "runpy", "_bootstrap_inner", "_start", "mt_thread_create")
+
+
+@pytest.fixture(scope="module")
+def places(any_python, tmp_path_factory):
+    """One recording that all tests of this file read."""
+    path = tmp_path_factory.mktemp("places") / "x.mtap"
+    result = run([MEMTAP, "run", "-q", "-o", path, "--", any_python, PYTHON_TARGETS / "py_places.py"])
+    assert result.returncode == 0, result.stderr
+    return Recording(result.returncode, result.stdout, result.stderr, path)
+
+
+def line_of(text):
+    """Number of the line of py_places.py that contains text."""
+    lines = (PYTHON_TARGETS / "py_places.py").read_text().splitlines()
+    (number,) = [i for i, line in enumerate(lines, 1) if text in line]
+    return number
+
+
+def total(rows):
+    return sum(row["bytes"] for row in rows), sum(row["count"] for row in rows)
+
+
+def test_the_first_rows_are_the_lines_a_person_would_edit(record, python_ends):
+    rows = record(python_ends, PYTHON_TARGETS / "py_places.py").report("leaks")
+    first = rows[0]
+    assert first["line"] == line_of("bytearray(50_000)") and pathlib.Path(first["file"]).name == "py_places.py"
+    assert 5_000_000 <= first["bytes"] < 5_020_000 and first["by"][0] == "bytearray"
+    library = [row for row in rows if row["line"] == line_of("json.loads(json.dumps")]
+    assert len(library) == 1 and library[0]["bytes"] > 200_000 and "json.loads" in library[0]["by"]
+    (lists,) = [row for row in rows if row["line"] == line_of("bytes(5_000)")]
+    assert lists["bytes"] >= 400_000 and set(lists["by"]) <= {"list"}  # a stripped interpreter does not say
+    assert [frame_function(frame) for frame in lists["stack"]][-1] == "thread"
+
+
+def test_imports_are_rows_of_the_lines_that_import(record, python_ends):
+    recording = record(python_ends, PYTHON_TARGETS / "py_places.py")
+    rows = {row["function"]: row for row in recording.report("table", "--leaks")}
+    for module, text in (("wsgiref", "IMPORT of a package"), ("colorsys", "IMPORT of a module")):
+        row = rows.get(f"import {module}") or rows[f"import {module}.headers"]
+        assert row["line"] == line_of(text) and row["bytes"] > 0
+
+
+@pytest.mark.parametrize("command", [["table"], ["leaks"], ["tree"], ["summary"], ["export", "-f", "collapsed"]])
+def test_no_report_shows_what_only_brings_code_in(places, command):
+    shown = memtap(*command, *([] if command[0] == "export" else ["-n", "0"]), places.path).stdout.decode()
+    assert not [word for word in MACHINERY if re.search(rf"(?<![\w.]){re.escape(word)}\b", shown)]
+    assert "import" in shown
+    everything = memtap(*command, "--all-frames", *([] if command[0] == "export" else ["-n", "0"]), places.path).stdout.decode()
+    assert "importlib._bootstrap" in everything
+
+
+@pytest.mark.parametrize("options", [[], ["--by", "function"], ["--by", "file"], ["--by", "process"], ["--by", "module"],
+                                     ["--by", "type"], ["--by", "thread"], ["--stacks"], ["--invert"], ["--all-frames"],
+                                     ["--native"], ["--wrapper", "case_own"], ["--by", "process", "--stacks"]])
+def test_rows_add_up_to_the_byte(places, options):
+    alive = places.stats["leaked_bytes"], places.stats["leaked_allocations"]
+    assert total(memtap_json("leaks", *options, places.path)) == alive
+    assert total(memtap_json("table", "--leaks", *options, places.path)) == alive
+    assert total(memtap_json("table", *options, places.path))[0] == places.stats["peak_bytes"]
+
+
+def test_wrappers_belong_to_their_callers(record, target):
+    recording = record(target("wrapped"))
+    rows = recording.report("leaks")
+    held = {}
+    for row in rows:
+        held[row["function"].split("(")[0]] = held.get(row["function"].split("(")[0], 0) + row["bytes"]
+    assert held["case_vector"] == 100_000 + 24
+    assert 100 * 1000 < held["case_map"] < 130_000
+    assert held["case_new"] == 50_000 and held["case_wrapped"] == 60_000 and held["my_pool_get"] == 70_000
+    by = {row["function"].split("(")[0]: row["by"] for row in rows if row["bytes"] >= 50_000}
+    assert by["case_wrapped"] == ["xmalloc"] and by["case_new"][0].startswith("operator new")
+    assert by["case_vector"] and all(name.startswith("std::") for name in by["case_vector"])
+
+
+@pytest.mark.parametrize("name", ["my_pool_get", "my_pool*"])
+def test_a_wrapper_can_be_named(record, target, name):
+    recording = record(target("wrapped"))
+    rows = {row["function"].split("(")[0]: row for row in recording.report("leaks", "--wrapper", name)}
+    assert rows["case_pool"]["bytes"] == 70_000 and rows["case_pool"]["by"] == ["my_pool_get"] and "my_pool_get" not in rows
+
+
+def test_a_row_is_one_place_over_all_processes(record, target):
+    recording = record(target("wrapped"), 3)
+    (row,) = [row for row in recording.report("leaks") if row["function"].startswith("case_wrapped")]
+    assert (row["bytes"], row["count"]) == (4 * 60_000, 4)
+    apart = [row for row in recording.report("leaks", "--by", "process") if row["function"].startswith("case_wrapped")]
+    assert [row["bytes"] for row in apart] == [60_000] * 4 and len({row["process"] for row in apart}) == 4
+    assert total(recording.report("leaks")) == (recording.stats["leaked_bytes"], recording.stats["leaked_allocations"])
+
+
+def test_inverted_rows_are_what_allocated(record, target):
+    recording = record(target("wrapped"))
+    rows = {row["function"]: row for row in memtap_json("leaks", "--invert", recording.path)}
+    (wrapped,) = [row for row in rows.values() if row["function"].split("(")[0] == "xmalloc"]
+    assert wrapped["bytes"] == 60_000 + 70_000
+    assert [line.rsplit(" ", 1)[1] for line in wrapped["lines"]] == ["my_pool_get", "case_wrapped"]
+
+
+def columns_of(text):
+    return max(len(line) for line in text.splitlines())
+
+
+def on_a_terminal(columns, *arguments):
+    """What a terminal of so many columns is shown."""
+    read, write = os.openpty()
+    fcntl.ioctl(write, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"NO_COLOR": "1", "TERM": "xterm"}
+    child = subprocess.Popen([str(a) for a in arguments], stdout=write, stderr=subprocess.DEVNULL, env=environment)
+    os.close(write)
+    data = b""
+    while True:
+        try:
+            part = os.read(read, 65536)
+        except OSError:  # all ends of the terminal are closed
+            break
+        if not part:
+            break
+        data += part
+    os.close(read)
+    assert child.wait() == 0
+    return data.decode().replace("\r\n", "\n")
+
+
+def test_a_table_fits_the_terminal_and_keeps_the_names_of_files(places):
+    for command in (["leaks"], ["table"], ["table", "--stacks"], ["leaks", "--invert"]):
+        shown = on_a_terminal(80, MEMTAP, *command, places.path)
+        assert columns_of(shown) <= 80 and "█" not in shown
+        assert f"py_places.py:{line_of('bytearray(50_000)')}" in shown
+        assert str(PYTHON_TARGETS) not in shown
+    wide = on_a_terminal(140, MEMTAP, "leaks", places.path)
+    assert "█" in wide and "bytearray" in wide and columns_of(wide) <= 140
+
+
+def test_a_pipe_gets_plain_text(places):
+    shown = memtap("leaks", places.path).stdout.decode()
+    assert "█" not in shown and "\x1b" not in shown and not [line for line in shown.splitlines() if line.endswith(" ")]
+    assert f"py_places.py:{line_of('bytearray(50_000)')} case_own" in shown and "← bytearray" in shown
+    full = memtap("leaks", "--full-paths", places.path).stdout.decode()
+    assert f"{PYTHON_TARGETS}/py_places.py:{line_of('bytearray(50_000)')} case_own" in full
+
+
+def test_an_empty_list_says_what_to_try(places):
+    shown = memtap("leaks", "--min-age", "1h", places.path).stdout.decode()
+    assert "memtap table" in shown
+
+
+def test_csv_names_what_allocated(places):
+    rows = list(csv.DictReader(io.StringIO(memtap("leaks", "-f", "csv", places.path).stdout.decode())))
+    assert rows[0]["by"].split(";")[0] == "bytearray" and int(rows[0]["stacks"]) >= 1
+
+
+@pytest.mark.parametrize("wrong", [["--by", "colour"], ["--wrapper", ""], ["--wrapper", "*"]])
+def test_what_cannot_be_asked_is_refused(places, wrong):
+    result = memtap("leaks", *wrong, places.path, check=False)
+    assert result.returncode == 2 and wrong[0].encode() in result.stderr
