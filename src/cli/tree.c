@@ -12,6 +12,8 @@ static const struct mt_option own[] = {
       "nodes are lines (default) or functions" },
     { "invert", 0, MT_OPTION_FLAG, offsetof(struct values, select.details.invert), NULL, NULL, 0, NULL,
       "start at the allocating functions; children are callers" },
+    { "full-paths", 0, MT_OPTION_FLAG, offsetof(struct values, select.details.full_paths), NULL, NULL, 0, NULL,
+      "whole paths; they are shortened to what tells them apart" },
     { 0 },
 };
 static const struct mt_option *const tables[] = { mt_select_what, own, mt_select_rows, mt_select_output, NULL };
@@ -22,7 +24,9 @@ static const struct mt_command_doc doc = {
     .synopsis = "memtap tree [OPTIONS] FILE…",
     .description =
         "Shows the ROWS largest nodes (default 40); what is left out is counted where it is missing. A chain of "
-        "calls without a branch is not indented further. -f json is a flat array, parents before children: "
+        "calls without a branch is not indented further. Frames are the program's and what its lines called; what libraries do "
+        "inside is not shown, and a run of their frames between two of the program is one line, as \"⋯ 6 frames\" (--all-frames "
+        "shows them). -f json is a flat array, parents before children: "
         "{id, parent, depth, function, file, line, bytes, count, percent, self_bytes, self_count}.",
     .notes = mt_select_notes,
     .examples = "memtap tree app.mtap\n"

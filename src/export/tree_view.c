@@ -2,7 +2,8 @@
  * deep. */
 #include "export/tree_view.h"
 
-#include "export/rows.h"
+#include "export/paths.h"
+#include "model/role.h"
 #include "util/grid.h"
 #include "util/human.h"
 #include "util/memory.h"
@@ -17,7 +18,10 @@ struct view {
     const struct mt_tree *tree;
     struct mt_out *out;
     bool *shown;    /* by node */
+    bool *foreign;  /* by node: not of the program */
+    bool *closed;   /* by node: foreign, with nothing of the program further in; drawn without what is inside */
     size_t columns; /* terminal width, 0 no limit */
+    struct mt_paths *paths; /* text only */
 };
 
 /* ---- which nodes ----------------------------------------------------------------------------------------------- */
@@ -37,19 +41,79 @@ static int by_bytes(const void *a, const void *b)
     return x->node < y->node ? -1 : x->node > y->node ? 1 : 0; /* parents come first in the array */
 }
 
-/* The root and the `rows` largest other nodes (0: all). A node is never shown without its parent. */
-static bool *choose(const struct mt_tree *tree, size_t rows)
+static bool is_import(const struct mt_report *report, const struct mt_tree_node *node)
 {
+    return node->frame != MT_TREE_NONE && mt_frames_role(report->frames, node->frame) == MT_ROLE_IMPORT;
+}
+
+/* Not of the program: a library's frame, a wrapper, an import that a library makes, code that a library made as text. */
+static bool is_foreign(const struct view *view, const struct mt_tree_node *node)
+{
+    const struct mt_report *report = view->report;
+    if (node->frame == MT_TREE_NONE || report->all_frames) {
+        return false;
+    }
+    enum mt_role role = mt_frames_role(report->frames, node->frame);
+    const char *file = mt_frames_frame(report->frames, node->frame)->file;
+    return role == MT_ROLE_LIBRARY || role == MT_ROLE_WRAPPER ||
+           (role == MT_ROLE_IMPORT && (file[0] == '<' || mt_role_library_path(file) != NULL)) ||
+           (role == MT_ROLE_PROGRAM && strcmp(file, "<string>") == 0 && view->foreign[node->parent]);
+}
+
+static void find_foreign(struct view *view)
+{
+    view->foreign = mt_alloc_zero(view->tree->count, sizeof *view->foreign);
+    for (size_t i = 1; i < view->tree->count; i++) { /* parents come first in the array */
+        view->foreign[i] = is_foreign(view, &view->tree->nodes[i]);
+    }
+}
+
+/* Where no frame is the program's, none is foreign to it. */
+static void find_closed(struct view *view)
+{
+    const struct mt_tree *tree = view->tree;
+    bool *closed = view->closed = mt_alloc_zero(tree->count, sizeof *closed);
+    for (size_t i = tree->count; i > 1 && !view->report->all_frames; i--) {
+        const struct mt_tree_node *node = &tree->nodes[i - 1];
+        closed[i - 1] = view->foreign[i - 1] || is_import(view->report, node);
+        for (uint32_t c = node->first_child; c != MT_TREE_NONE && closed[i - 1]; c = tree->nodes[c].next_sibling) {
+            closed[i - 1] = closed[c];
+        }
+    }
+    bool all = true;
+    for (uint32_t c = tree->nodes[0].first_child; c != MT_TREE_NONE; c = tree->nodes[c].next_sibling) {
+        all = all && closed[c];
+    }
+    if (all) {
+        memset(closed, 0, tree->count * sizeof *closed);
+    }
+}
+
+/* Does a node take a row of its own? In a run of foreign frames that is drawn as one line only the first does. */
+static bool takes_row(const struct view *view, uint32_t id)
+{
+    const struct mt_tree_node *node = &view->tree->nodes[id];
+    if (node->parent == MT_TREE_NONE || view->report->format != MT_FORMAT_TABLE || !view->foreign[id]) {
+        return true;
+    }
+    return view->tree->nodes[node->parent].child_count != 1 || !view->foreign[node->parent];
+}
+
+/* The root and the `rows` largest other nodes (0: all). A node is never shown without its parent. */
+static bool *choose(const struct view *view, size_t rows)
+{
+    const struct mt_tree *tree = view->tree;
     bool *shown = mt_alloc_zero(tree->count, sizeof *shown);
     struct candidate *all = mt_alloc_zero(tree->count, sizeof *all);
     for (size_t i = 0; i < tree->count; i++) {
         all[i] = (struct candidate){ tree->nodes[i].amount.bytes, (uint32_t)i };
     }
     qsort(all, tree->count, sizeof *all, by_bytes);
-    size_t limit = rows > 0 && rows + 1 < tree->count ? rows + 1 : tree->count;
-    for (size_t i = 0; i < limit; i++) {
+    size_t taken = 0;
+    for (size_t i = 0; i < tree->count && (rows == 0 || taken <= rows); i++) {
         uint32_t parent = tree->nodes[all[i].node].parent;
-        shown[all[i].node] = parent == MT_TREE_NONE || shown[parent];
+        shown[all[i].node] = parent == MT_TREE_NONE || (shown[parent] && !view->closed[parent]);
+        taken += shown[all[i].node] && takes_row(view, all[i].node) ? 1 : 0;
     }
     free(all);
     return shown;
@@ -93,6 +157,11 @@ static size_t extend_prefix(struct drawing *d, size_t bytes, const char *text)
     return bytes + more;
 }
 
+static const char *path_of(const struct mt_frame *frame)
+{
+    return frame->file[0] != '\0' ? frame->file : frame->module;
+}
+
 static char *node_label(const struct view *view, uint32_t node)
 {
     uint32_t id = view->tree->nodes[node].frame;
@@ -100,7 +169,9 @@ static char *node_label(const struct view *view, uint32_t node)
         return mt_strdup("all");
     }
     const struct mt_frame *frame = mt_frames_frame(view->report->frames, id);
-    char *place = mt_rows_place(frame);
+    const char *path = mt_paths_short(view->paths, path_of(frame));
+    bool line = frame->line > 0 && frame->file[0] != '\0';
+    char *place = line ? mt_format("%s:%u", path, frame->line) : mt_strdup(path);
     char *raw = place[0] != '\0' ? mt_format("%s  %s", frame->function, place) : mt_strdup(frame->function);
     char *clean = mt_text_clean(raw, strlen(raw));
     free(raw);
@@ -130,6 +201,38 @@ static void draw_node(struct drawing *d, const struct pending *p, const char *br
     free(label);
 }
 
+/* The one child that is drawn under a node without a branch; MT_TREE_NONE: there are more, or something is left out. */
+static uint32_t only_child(const struct view *view, uint32_t node)
+{
+    const struct mt_tree_node *n = &view->tree->nodes[node];
+    return !view->closed[node] && n->child_count == 1 && view->shown[n->first_child] ? n->first_child : MT_TREE_NONE;
+}
+
+/* How many foreign frames follow each other from a node on, each the only child of the one before it and none the last. */
+static uint32_t run_of_foreign(const struct view *view, uint32_t node, uint32_t *ret_after)
+{
+    uint32_t count = 0;
+    uint32_t child = only_child(view, node);
+    while (child != MT_TREE_NONE && view->foreign[node]) {
+        count++;
+        node = child;
+        child = only_child(view, node);
+    }
+    *ret_after = node;
+    return count;
+}
+
+static void draw_run(struct drawing *d, const struct pending *p, const char *branch, uint32_t count)
+{
+    const struct mt_tree_node *node = &d->view->tree->nodes[p->node];
+    char numbers[96];
+    char *label = mt_format("⋯ %u frames", count);
+    (void)snprintf(numbers, sizeof numbers, "%s %6s", mt_human_bytes((double)node->amount.bytes).text,
+                   mt_human_percent((double)node->amount.bytes, (double)d->view->tree->nodes[0].amount.bytes).text);
+    put_line(d->view, numbers, d->prefix, branch, label);
+    free(label);
+}
+
 static void draw_hidden(struct drawing *d, const struct pending *p, const char *branch)
 {
     char numbers[96];
@@ -146,6 +249,9 @@ static void push_children(struct drawing *d, uint32_t node, size_t prefix_bytes)
     struct pending hidden = { .node = MT_TREE_NONE, .prefix_bytes = prefix_bytes, .last = true };
     size_t first = d->count;
     size_t visible = 0;
+    if (view->closed[node]) {
+        return;
+    }
     for (uint32_t c = view->tree->nodes[node].first_child; c != MT_TREE_NONE; c = view->tree->nodes[c].next_sibling) {
         if (view->shown[c]) {
             push(d, (struct pending){ .node = c, .prefix_bytes = prefix_bytes });
@@ -183,8 +289,17 @@ static void draw(struct drawing *d)
             draw_hidden(d, &p, branch);
             continue;
         }
+        const char *below = p.chained ? "" : p.last ? "  " : "│ ";
+        uint32_t after;
+        uint32_t run = run_of_foreign(d->view, p.node, &after);
+        if (run > 1) {
+            draw_run(d, &p, branch, run);
+            push(d, (struct pending){
+                        .node = after, .prefix_bytes = extend_prefix(d, p.prefix_bytes, below), .last = true, .chained = true });
+            continue;
+        }
         draw_node(d, &p, branch);
-        push_children(d, p.node, extend_prefix(d, p.prefix_bytes, p.chained ? "" : p.last ? "  " : "│ "));
+        push_children(d, p.node, extend_prefix(d, p.prefix_bytes, below));
     }
 }
 
@@ -192,8 +307,13 @@ static void write_text(const struct view *view)
 {
     struct drawing d = { .view = view };
     const struct mt_amount *sum = &view->tree->nodes[0].amount;
-    mt_out_print(view->out, "%s in %s allocations %s\n\n", mt_report_bytes(sum).text, mt_report_count(sum).text,
-                 view->report->selection);
+    for (size_t i = 0; i < view->tree->count; i++) {
+        if (view->shown[i] && view->tree->nodes[i].frame != MT_TREE_NONE) {
+            mt_paths_add(view->paths, path_of(mt_frames_frame(view->report->frames, view->tree->nodes[i].frame)));
+        }
+    }
+    mt_out_print(view->out, "%s in %s %s %s\n\n", mt_report_bytes(sum).text, mt_report_count(sum).text,
+                 sum->count == 1 ? "block" : "blocks", view->report->selection);
     draw(&d);
     free(d.stack);
     free(d.prefix);
@@ -271,7 +391,14 @@ static void write_csv(const struct view *view)
 void mt_tree_view_write(struct mt_out *out, const struct mt_report *report, const struct mt_tree *tree)
 {
     struct view view = { .report = report, .tree = tree, .out = out, .columns = mt_terminal_columns(out) };
-    view.shown = choose(tree, report->rows);
+    find_foreign(&view);
+    if (report->format == MT_FORMAT_TABLE) {
+        find_closed(&view);
+    } else {
+        view.closed = mt_alloc_zero(tree->count, sizeof *view.closed);
+    }
+    view.shown = choose(&view, report->rows);
+    view.paths = mt_paths_new(report->full_paths);
     switch (report->format) {
     case MT_FORMAT_JSON:
         write_json(&view);
@@ -287,5 +414,8 @@ void mt_tree_view_write(struct mt_out *out, const struct mt_report *report, cons
         write_text(&view);
         break;
     }
+    mt_paths_free(view.paths);
+    free(view.closed);
+    free(view.foreign);
     free(view.shown);
 }

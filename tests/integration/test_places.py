@@ -65,6 +65,18 @@ def test_no_report_shows_what_only_brings_code_in(places, command):
     assert "importlib._bootstrap" in everything
 
 
+def test_the_tree_is_of_the_program(places):
+    shown = memtap("tree", "-n", "0", places.path).stdout.decode()
+    lines = shown.splitlines()
+    at = next(i for i, line in enumerate(lines) if "keep_item  py_places.py" in line)
+    assert "⋯ 2 frames" in lines[at - 1] and "loads  json/__init__.py" in lines[at - 2]  # decode and raw_decode
+    assert "json/__init__.py" not in "".join(line for line in lines if "import json" in line)
+    assert "raw_decode" not in shown and "json.decoder" not in shown
+    assert "raw_decode" in memtap("tree", "-n", "0", "--all-frames", places.path).stdout.decode()
+    rows = memtap_json("tree", places.path)
+    assert "raw_decode" in {row["function"].rsplit(".", 1)[-1] for row in rows}
+
+
 @pytest.mark.parametrize("options", [[], ["--by", "function"], ["--by", "file"], ["--by", "process"], ["--by", "module"],
                                      ["--by", "type"], ["--by", "thread"], ["--stacks"], ["--invert"], ["--all-frames"],
                                      ["--native"], ["--wrapper", "case_own"], ["--by", "process", "--stacks"]])
