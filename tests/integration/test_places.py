@@ -182,3 +182,40 @@ def test_csv_names_what_allocated(places):
 def test_what_cannot_be_asked_is_refused(places, wrong):
     result = memtap("leaks", *wrong, places.path, check=False)
     assert result.returncode == 2 and wrong[0].encode() in result.stderr
+
+
+LEAKS = {
+    "a global dict": "kept = {}\nfor i in range(1000):\n    kept[i] = bytearray(10_000)  # HERE\n",
+    "a class attribute": "class Server:\n    sessions = []\n    def open(self):\n        self.sessions.append(bytearray(10_000))  # HERE\n"
+                         "for i in range(1000):\n    Server().open()\n",
+    "a closure": "def make():\n    seen = []\n    def add(x):\n        seen.append(x * 10_000)  # HERE\n    return add\n"
+                 "add = make()\nfor i in range(1000):\n    add(b'x')\n",
+    "a cache": "import functools\n@functools.lru_cache(None)\ndef load(i):\n    return bytearray(10_000)  # HERE\n"
+               "for i in range(1000):\n    load(i)\n",
+    "a package's list": "import helper\nfor i in range(1000):\n    helper.remember(i)\n",
+    "a library's cache": "import library\nfor i in range(1000):\n    library.remember(i)  # HERE\n",
+    "thread-local": "import threading\nlocal = threading.local()\ndone = threading.Event()\nkept = threading.Event()\n"
+                    "def work():\n    local.rows = [bytearray(10_000) for _ in range(1000)]  # HERE\n    kept.set()\n"
+                    "    done.wait()\nthreading.Thread(target=work, daemon=True).start()\nkept.wait()\n",
+    "an exception's frame": "def fail():\n    rows = [bytearray(10_000) for _ in range(1000)]  # HERE\n    raise ValueError\n"
+                            "try:\n    fail()\nexcept ValueError as error:\n    kept = error\n",
+    "a subprocess's text": "import json\nkept = json.loads('[' + ','.join(['\"' + 'x' * 10_000 + '\"'] * 1000) + ']')  # HERE\n",
+}
+HELPER = "KEPT = []\ndef remember(i):\n    KEPT.append(bytearray(10_000))\n"
+
+
+@pytest.mark.parametrize("kind", LEAKS)
+def test_the_first_row_is_the_line_that_leaks(kind, record, any_python, tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(LEAKS[kind] + "import os\nos._exit(0)\n")
+    packages = tmp_path / "venv/lib/python3.0/site-packages"
+    packages.mkdir(parents=True)
+    (packages / "library.py").write_text(HELPER)
+    (tmp_path / "helper.py").write_text(HELPER)
+    recording = record(any_python, program, env={**os.environ, "PYTHONPATH": str(packages), "PYTHONDONTWRITEBYTECODE": "1"})
+    first = recording.report("leaks")[0]
+    where = {"a package's list": (tmp_path / "helper.py", 3)}.get(kind) or \
+        (program, next(i for i, line in enumerate(LEAKS[kind].splitlines(), 1) if "# HERE" in line))
+    assert (first["file"], first["line"]) == (str(where[0]), where[1]) and first["bytes"] >= 10_000_000
+    if kind == "a library's cache":
+        assert first["by"] == ["library.remember"]
