@@ -102,8 +102,8 @@ void mt_ask_tell(uint32_t why, const char *path, char *const *argv)
     struct mt_ask_told told = { .magic = MT_ASK_MAGIC, .kind = MT_ASK_TOLD, .token = g_ask.token, .why = why };
     const char *end = told.command + sizeof told.command - 1;
     char *at = add_text(told.command, end, path);
-    for (size_t i = 1; at < end && mt_os_is_readable((uint64_t)(uintptr_t)&argv[i]) && argv[i - 1] != NULL && argv[i] != NULL &&
-                       mt_os_is_readable((uint64_t)(uintptr_t)argv[i]);
+    for (size_t i = 1; at < end && mt_os_is_mapped((uint64_t)(uintptr_t)&argv[i]) && argv[i - 1] != NULL && argv[i] != NULL &&
+                       mt_os_is_mapped((uint64_t)(uintptr_t)argv[i]);
          i++) {
         at = add_text(at, end, " ");
         at = add_text(at, end, argv[i]);

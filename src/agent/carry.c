@@ -23,7 +23,7 @@ static bool follows(void)
 
 static struct mt_exec_luggage g_luggage = { .settings = g_settings, .follows = follows, .tell = mt_ask_tell };
 
-/* NULL: no room, which four paths of the largest size leave. */
+/* NULL: no room, which three paths of the largest size leave. */
 static const char *keep(const char *text, size_t bytes)
 {
     if (bytes >= sizeof g_text - g_used) {
@@ -44,26 +44,17 @@ static void keep_setting(const char *variable)
     }
 }
 
-static void keep_all(char *const *envp)
-{
-    static const char preload[] = "LD_PRELOAD=";
-    for (; *envp != NULL; envp++) {
-        if (mt_config_field_of(*envp) != NULL) {
-            keep_setting(*envp);
-        } else if (strncmp(*envp, preload, sizeof preload - 1) == 0) {
-            const char *value = *envp + sizeof preload - 1;
-            g_luggage.agent = keep(value, strcspn(value, ": ")); /* the first: launch/environment.c */
-        }
-    }
-}
-
 void mt_carry_begin(char *const *envp, const struct mt_agent_config *config)
 {
     g_config = config;
     mt_ask_configure(config->asked.helper);
-    keep_all(envp);
+    for (; *envp != NULL; envp++) {
+        if (mt_config_field_of(*envp) != NULL) {
+            keep_setting(*envp);
+        }
+    }
     mt_engine_enter();
-    g_failed = g_luggage.agent == NULL || !mt_exec_install(&g_luggage);
+    g_failed = !mt_exec_install(&g_luggage);
     mt_engine_leave();
 }
 

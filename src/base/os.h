@@ -69,6 +69,9 @@ bool mt_os_make_executable(void *base, size_t bytes);
 /* True when the 8 bytes at address can be read without a fault; touches nothing. About 0.1 us (rt_sigprocmask with an
  * invalid operation: the kernel copies the set before it looks at the operation). False also when the call is forbidden. */
 bool mt_os_is_readable(uint64_t address);
+/* True when there is memory at address, whatever its protection; also when that cannot be known. Unlike the question above it has
+ * no invalid operation in it, which valgrind would print. */
+bool mt_os_is_mapped(uint64_t address);
 /* Can this process store to the page of address now? Asked of the kernel without storing anything; 4-byte aligned. */
 bool mt_os_is_writable(void *address);
 

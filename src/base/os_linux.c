@@ -145,6 +145,13 @@ bool mt_os_is_writable(void *address)
     return result >= 0;
 }
 
+bool mt_os_is_mapped(uint64_t address)
+{
+    unsigned char resident;
+    uint64_t page = address & ~(uint64_t)(mt_os_page_bytes() - 1);
+    return mt_os_resident((void *)(uintptr_t)page, 1, &resident) != MT_E_NOENT;
+}
+
 bool mt_os_is_readable(uint64_t address)
 {
     enum { NO_SUCH_OPERATION = 99, KERNEL_SIGSET_BYTES = 8 };

@@ -71,6 +71,23 @@ void mt_company_look(void)
     look("warning", " took memtap's hooks out: what was called before they were put back is not recorded");
 }
 
+static int is_valgrind(struct dl_phdr_info *info, size_t bytes, void *context)
+{
+    (void)bytes;
+    bool *found = context;
+    *found = strstr(info->dlpi_name, "/vgpreload_core") != NULL;
+    return *found;
+}
+
+void mt_company_note(void)
+{
+    bool found = false;
+    if (mt_objects_walk(is_valgrind, &found) && found) {
+        mt_engine_note("warning", "the program runs under valgrind: what it allocates is recorded, but times are those of an emulated "
+                                  "processor, and valgrind's own memory is in the RSS");
+    }
+}
+
 int mt_company_iterate(int (*visit)(void *, size_t, void *), void *context, const struct mt_originals *real)
 {
     int result = real->dl_iterate_phdr(visit, context);

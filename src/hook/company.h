@@ -15,6 +15,8 @@
 
 /* Puts hooks back that were taken and notes in the trace what that means. */
 void mt_company_look(void);
+/* Notes in the trace that has just begun who runs the program: valgrind, whose library is in every program it runs. */
+void mt_company_note(void);
 /* dl_iterate_phdr as the program calls it. */
 int mt_company_iterate(int (*visit)(void *, size_t, void *), void *context, const struct mt_originals *real);
 

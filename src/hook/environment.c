@@ -52,11 +52,11 @@ static bool ends_with_option(const char *value)
 }
 
 /* Pages are asked about once when several strings of a row lie in one; *page: the one asked last, UINT64_MAX at first. */
-static bool is_readable(const void *at, uint64_t *page)
+static bool is_there(const void *at, uint64_t *page)
 {
     uint64_t address = (uint64_t)(uintptr_t)at;
     uint64_t its_page = address & ~(uint64_t)(mt_os_page_bytes() - 1);
-    if (its_page != *page && !mt_os_is_readable(address)) {
+    if (its_page != *page && !mt_os_is_mapped(address)) {
         return false;
     }
     *page = its_page;
@@ -82,13 +82,13 @@ bool mt_env_look(char *const *envp, struct mt_env_change *change)
     change->has_agent = change->has_settings = change->has_asan_option = false;
     change->preload = change->asan_options = NULL;
     for (size_t i = 0; envp != NULL; i++) {
-        if (i == VARIABLES_MAX || !is_readable(&envp[i], &array_page)) {
+        if (i == VARIABLES_MAX || !is_there(&envp[i], &array_page)) {
             return false;
         }
         if (envp[i] == NULL) {
             break;
         }
-        if (!is_readable(envp[i], &text_page)) {
+        if (!is_there(envp[i], &text_page)) {
             return false;
         }
         take_note(envp[i], change);

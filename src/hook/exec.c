@@ -34,6 +34,7 @@ static const struct {
 static struct {
     const struct mt_exec_luggage *luggage;
     const uint8_t *slots; /* a slot a function */
+    char agent[4096];     /* its file, as the loader was told; it may not be the first in LD_PRELOAD (valgrind puts its own there) */
 } g_exec;
 
 struct call {
@@ -105,7 +106,7 @@ static uint32_t kind_of(int folder, const char *path)
 static bool agent_is_there(void)
 {
     int fd = -1;
-    mt_status status = mt_os_open_at(AT_FDCWD, g_exec.luggage->agent, &fd);
+    mt_status status = mt_os_open_at(AT_FDCWD, g_exec.agent, &fd);
     mt_os_close(fd);
     return status != MT_E_NOENT && status != MT_E_PERM; /* others, as a full table of descriptors, pass with the exec */
 }
@@ -171,7 +172,7 @@ static int execute_changed(const struct call *call, const struct mt_env_change *
 
 static int follow(const struct call *call, int folder, const char *path)
 {
-    struct mt_env_change change = { .agent = g_exec.luggage->agent };
+    struct mt_env_change change = { .agent = g_exec.agent };
     bool follows = g_exec.luggage->follows();
     if (!mt_env_look(call->envp, &change) || (!follows && !change.has_agent)) {
         return execute(call, call->envp);
@@ -202,7 +203,7 @@ static int enter_execveat(int folder, const char *path, char *const *argv, char 
 {
     const struct call call = { EXECVEAT, folder, path, argv, envp, flags };
     char descriptor[32];
-    if ((flags & AT_EMPTY_PATH) != 0 && folder >= 0 && mt_os_is_readable((uint64_t)(uintptr_t)path) && path[0] == '\0') {
+    if ((flags & AT_EMPTY_PATH) != 0 && folder >= 0 && mt_os_is_mapped((uint64_t)(uintptr_t)path) && path[0] == '\0') {
         name_descriptor(folder, descriptor);
         return follow(&call, AT_FDCWD, descriptor);
     }
@@ -224,11 +225,6 @@ static int enter_fexecve(int fd, char *const *argv, char *const *envp)
 
 /* libc is who defines this; others may define functions of the names above in front of it, and call them. */
 static const char LIBC_SIGN[] = "gnu_get_libc_version";
-
-struct patching {
-    const struct mt_exec_luggage *luggage;
-    bool done;
-};
 
 static void write_stub(uint8_t *slot, void (*enter)(void))
 {
@@ -276,18 +272,22 @@ static bool patch(const struct dl_phdr_info *info, const struct mt_elf_object *l
 static int visit(struct dl_phdr_info *info, size_t bytes, void *context)
 {
     (void)bytes;
-    struct patching *patching = context;
+    bool *patched = context;
     struct mt_elf_object object;
+    if (mt_elf_info_is_self(info)) {
+        size_t length = strlen(info->dlpi_name);
+        memcpy(g_exec.agent, info->dlpi_name, length < sizeof g_exec.agent ? length + 1 : 0);
+    }
     if (!mt_elf_from_phdr(info, &object) || mt_elf_find(&object, LIBC_SIGN, mt_elf_gnu_hash(LIBC_SIGN)) == 0) {
         return 0;
     }
-    patching->done = patch(info, &object);
+    *patched = g_exec.agent[0] != '\0' && patch(info, &object);
     return 1;
 }
 
 bool mt_exec_install(const struct mt_exec_luggage *luggage)
 {
-    struct patching patching = { luggage, false };
+    bool patched = false;
     g_exec.luggage = luggage;
-    return mt_objects_walk(visit, &patching) && patching.done;
+    return mt_objects_walk(visit, &patched) && patched;
 }

@@ -18,7 +18,6 @@
 #include <stdint.h>
 
 struct mt_exec_luggage {
-    const char *agent;           /* its file, as LD_PRELOAD names it */
     const char *const *settings; /* NAME=VALUE */
     size_t count;
     bool (*follows)(void); /* is what the calling process executes to be recorded? */

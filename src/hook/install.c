@@ -71,6 +71,11 @@ void mt_hooks_note_own_allocators(void)
     mt_own_note();
 }
 
+void mt_hooks_note_company(void)
+{
+    mt_company_note();
+}
+
 void mt_hooks_uninstall(void)
 {
     mt_engine_enter();

@@ -185,6 +185,25 @@ MT_NOINLINE void *mt_loader_open(const char *file, int mode, const struct mt_ori
     return handle;
 }
 
+/* Its libc is a second one, whose functions no hook of ours precedes. */
+static void note_namespace(const char *file)
+{
+    static const char rest[] = " was loaded into a namespace of its own (dlmopen): what is allocated there is not recorded";
+    char text[128 + sizeof rest];
+    const char *slash = strrchr(file, '/');
+    const char *name = slash != NULL ? slash + 1 : file;
+    size_t length = strlen(name);
+    if (length < sizeof text - sizeof rest) {
+        int saved = errno;
+        memcpy(text, name, length);
+        memcpy(text + length, rest, sizeof rest);
+        mt_engine_enter();
+        mt_engine_note("warning", text);
+        mt_engine_leave();
+        errno = saved;
+    }
+}
+
 MT_NOINLINE void *mt_loader_open_in(long space, const char *file, int mode, const struct mt_originals *real)
 {
     mt_loader_safe_point();
@@ -192,6 +211,9 @@ MT_NOINLINE void *mt_loader_open_in(long space, const char *file, int mode, cons
         return real->dlmopen(space, file, mode);
     }
     void *handle = real->dlmopen(space, file, mode);
+    if (handle != NULL && file != NULL && space != LM_ID_BASE) {
+        note_namespace(file);
+    }
     mt_loader_safe_point();
     return handle;
 }

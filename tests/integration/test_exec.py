@@ -62,6 +62,21 @@ def test_another_run_inside_keeps_its_own_settings(record, tmp_path, target):
     assert sum(row["count"] for row in rows) == 7
 
 
+@pytest.mark.parametrize("around", ["program", "memtap"])
+def test_valgrind_is_named_where_it_runs_the_program(tmp_path, target, around):
+    if shutil.which("valgrind") is None:
+        pytest.skip("no valgrind")
+    trace = tmp_path / "x.mtap"
+    taped, valgrind, program = [MEMTAP, "run", "-q", "-o", trace, "--"], ["valgrind", "-q"], [target("cleaned"), "spawn"]
+    done = run([*taped, *valgrind, *program] if around == "program" else [*valgrind, *taped, *program])
+    assert (done.returncode, done.stdout) == (0, b""), done.stderr.decode()
+    assert not [line for line in done.stderr.decode().splitlines() if not line.startswith("memtap: note: ")]
+    warnings = [warning for warning in memtap_json("stats", trace)["warnings"] if "exit handlers" not in warning]
+    assert ["valgrind" in warning for warning in warnings] == [True] * (around == "program")
+    rows = [row for row in memtap_json("leaks", trace) if case_of(row) == "case_leaf"]
+    assert sum(row["count"] for row in rows) == 7
+
+
 # ---- what cannot be recorded ---------------------------------------------------------------------------------------------
 
 SOURCE = '''#include <stdio.h>
