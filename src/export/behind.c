@@ -15,6 +15,12 @@ char *mt_behind_line(const struct mt_frame *frame, enum mt_table_by by, bool who
     const char *shown = mt_paths_short(paths, file);
     bool cut = frame->kind == MT_FRAME_NATIVE && !whole;
     char *function = by == MT_BY_FILE ? mt_strdup("") : cut ? mt_role_short_name(frame->function) : mt_strdup(frame->function);
+    if (frame->file[0] == '\0' && by != MT_BY_FILE && frame->function[0] != '\0') { /* the binary says less */
+        bool address = strncmp(frame->function, "0x", 2) == 0 || shown[0] == '\0';
+        char *named = address ? mt_strdup(frame->function) : mt_format("%s (%s)", function, shown);
+        free(function);
+        return named;
+    }
     bool line = by != MT_BY_FILE && by != MT_BY_FUNCTION && frame->line > 0 && frame->file[0] != '\0';
     bool both = shown[0] != '\0' && function[0] != '\0';
     char *text = line ? mt_format("%s:%u%s%s", shown, frame->line, both ? " " : "", function)

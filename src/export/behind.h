@@ -25,7 +25,7 @@ void mt_behind_make(const struct mt_report *report, const struct mt_rowstacks *a
                     const struct mt_paths *paths, struct mt_behind *ret);
 void mt_behind_fini(struct mt_behind *behind);
 
-/* "cache.py:31 handle" of a frame, as far as by tells its rows apart. whole: the function with its arguments. malloc'ed. */
+/* "cache.py:31 handle" of a frame, "SSL_new (libssl.so.3)" where no source is known, as far as by tells its rows apart. whole: the function with its arguments. malloc'ed. */
 char *mt_behind_line(const struct mt_frame *frame, enum mt_table_by by, bool whole, const struct mt_paths *paths);
 
 #endif

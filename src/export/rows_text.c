@@ -270,10 +270,14 @@ static void write_suspects(const struct text *t, const struct mt_row *rows, size
         uint64_t freed = leak->total.count - leak->live.count;
         struct mt_counted made = mt_human_counted((double)leak->total.count, "block", "blocks");
         char *line = mt_text_clean(t->lines[i], strlen(t->lines[i]));
-        mt_out_print(t->w->out, "%s%s: %s made, ", count == 0 ? "suspect: " : "         ", line, made.text);
+        char *text = mt_format("%s%s: %s made, %s freed, growing", count == 0 ? "suspect: " : "         ", line, made.text,
+                               freed == 0 ? "none" : mt_human_count((double)freed).text);
+        size_t columns = mt_terminal_columns(t->w->out);
+        char *fitted = columns > 0 ? mt_text_fit(text, columns, MT_CUT_MIDDLE) : mt_strdup(text);
+        mt_out_print(t->w->out, "%s\n", fitted);
+        free(fitted);
+        free(text);
         free(line);
-        mt_out_print(t->w->out, freed == 0 ? "none freed, and growing\n" : "%s freed, and growing\n",
-                     mt_human_count((double)freed).text);
         count++;
     }
 }
@@ -288,6 +292,18 @@ static void write_nothing(const struct text *t)
                              "  memtap table FILE              what was held when it was most\n"
                              "  memtap table --temporary FILE  what was freed at once\n"
                              "  memtap leaks --thread T, --min-age T: fewer conditions show more\n");
+}
+
+/* Leaves out lines that hold nothing themselves, as main() does; the tree has them. */
+static size_t drop_empty(struct mt_row *rows, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (rows[i].self->bytes > 0 || rows[i].self->count > 0) {
+            rows[kept++] = rows[i];
+        }
+    }
+    return kept;
 }
 
 /* Rows of imports behind the others; returns how many others. */
@@ -314,6 +330,7 @@ void mt_rows_write_text(const struct mt_row_writer *w, const struct mt_row *give
     struct text t = { .w = w, .grid = mt_grid_new(), .paths = mt_paths_new(w->report->full_paths) };
     struct mt_row *rows = mt_alloc_zero(of, sizeof *rows);
     memcpy(rows, given, of * sizeof *rows);
+    of = drop_empty(rows, of);
     size_t listed = set_imports_apart(w, rows, of);
     size_t limit = w->report->rows;
     size_t shown = limit > 0 && limit < listed ? limit : listed;

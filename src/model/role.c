@@ -192,6 +192,11 @@ char *mt_role_short_name(const char *function)
     name[0] = '\0';
     bool more = true;
     while (more && *at != '\0' && !begins_with(at, ".part.") && !begins_with(at, ".constprop.") && !begins_with(at, ".isra.")) {
+        static const char inner[] = "__cxx11::"; /* an inline namespace says nothing to a reader */
+        if (begins_with(at, inner)) {
+            at += sizeof inner - 1;
+            continue;
+        }
         bool trait = method && (begins_with(at, " as ") || at == end);
         if (trait) {
             at = end + (*end != '\0' ? 1 : 0);

@@ -188,7 +188,7 @@ static const char *suffix_start(const char *text, const char *end, size_t column
     return text;
 }
 
-/* Where the path of a place ends: behind its line number, else before the first space. */
+/* Where the path of a place ends: behind its line number. What has no line is a path if it is one word, else none. */
 static size_t place_path_bytes(const char *text)
 {
     for (const char *colon = strchr(text, ':'); colon != NULL; colon = strchr(colon + 1, ':')) {
@@ -198,7 +198,7 @@ static size_t place_path_bytes(const char *text)
             return (size_t)(end - text);
         }
     }
-    return strcspn(text, " ");
+    return strchr(text, ' ') == NULL ? strlen(text) : 0;
 }
 
 size_t mt_text_place_columns(const char *text)
@@ -247,11 +247,12 @@ char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut)
     if (columns == 0) {
         return mt_strdup("");
     }
-    char *place = cut == MT_CUT_PLACE ? fit_place(text, columns) : NULL;
+    bool has_path = cut == MT_CUT_PLACE && place_path_bytes(text) > 0;
+    char *place = has_path ? fit_place(text, columns) : NULL;
     if (place != NULL) {
         return place;
     }
-    size_t tail = cut != MT_CUT_END ? (columns - 1) * 2 / 3 : 0; /* of a path the end says more */
+    size_t tail = cut == MT_CUT_MIDDLE || has_path ? (columns - 1) * 2 / 3 : 0; /* of a path the end says more */
     size_t head = columns - 1 - tail;
     return mt_format("%.*s…%s", (int)prefix_bytes(text, end, head), text, suffix_start(text, end, tail));
 }

@@ -44,7 +44,7 @@ def recorded(program, tmp_path):
 def leaked(trace):
     """{function: (bytes, count)} of what is left, by the innermost function of the program's own."""
     found = {}
-    for row in trace.leaks(native=True):
+    for row in trace.leaks(native=True, stacks=True):
         name = next((frame["function"] for frame in row["stack"] if "case_" in frame["function"] or "main" in frame["function"]),
                     row["function"])
         old = found.get(name, (0, 0))

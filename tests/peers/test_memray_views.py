@@ -69,7 +69,7 @@ def test_native_places_are_told_apart_and_the_same_one_is_one(tmp_path, blocks, 
             held = [blocks.two_places(1 << 20) for _ in range(2)]
         """
     with recorded(tmp_path, blocks, code) as trace:
-        stacks = [row for row in trace.leaks(native=True) if row["bytes"] >= 1 << 20]
+        stacks = [row for row in trace.leaks(native=True, stacks=True) if row["bytes"] >= 1 << 20]
         assert len(stacks) == 2 and {row["bytes"] for row in stacks} == {2 << 20}
 
 
@@ -243,6 +243,7 @@ def test_a_growing_vector_is_temporary(tmp_path, blocks):
     with recorded(tmp_path, blocks, code) as trace:
         grown = [event for event in trace.records() if event.kind == "alloc" and "operator new" in all_names(trace, event)[0]]
         assert [event.size for event in grown] == [4 << n for n in range(10)]
-        row = max((row for row in trace.table(temporary=1, by="function", native=True) if row["function"] == "operator new"),
+        row = max((row for row in trace.table(temporary=1, by="function", native=True, all_frames=True)
+                   if row["function"] == "operator new"),
                   key=lambda row: row["bytes"])
         assert (row["bytes"], row["count"]) == (sum(event.size for event in grown), 10)

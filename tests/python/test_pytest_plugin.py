@@ -59,7 +59,7 @@ def test_bounded_traces_have_the_same_numbers(project):
     assert sizes[1] < sizes[0] / 2
 
 
-def test_what_an_extension_allocates_is_of_the_line_that_called_it(project):
+def test_native_stacks_have_native_frames(project):
     if importlib.util.find_spec("numpy") is None:
         pytest.skip("no numpy")
     result = project("""
@@ -69,7 +69,7 @@ def test_what_an_extension_allocates_is_of_the_line_that_called_it(project):
             KEPT.append(numpy.ones(1 << 18))
     """, "--memtap-native")
     top = result.tests["test_it"]["leaks"][0]
-    assert 2 * MIB <= top["bytes"] < 2 * MIB + NOISE and (top["function"], top["line"]) == ("test_it", 4)
+    assert 2 * MIB <= top["bytes"] < 2 * MIB + NOISE and "numpy" in top["file"]
 
 
 def test_the_summary_shows_the_largest_first(project):

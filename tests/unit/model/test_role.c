@@ -105,6 +105,7 @@ static void test_short_names_keep_what_a_person_calls(void **state)
         { "app::Call::operator()(int) const", "app::Call::operator()" },
         { "std::ostream& std::operator<< <char>(std::ostream&, char const*)", "std::operator<<" },
         { "<alloc::vec::Vec<T> as core::clone::Clone>::clone", "alloc::vec::Vec::clone" },
+        { "std::__cxx11::basic_string<char>::_M_mutate(unsigned long)", "std::basic_string::_M_mutate" },
         { "", "" },
         { "f<", "f" },
         { "<", "" },

@@ -162,6 +162,9 @@ static void test_cutting_a_place_never_cuts_the_name_of_its_file(void **state)
     expect_fit("app/cache.py:31 handle", 14, MT_CUT_PLACE, "\u2026/cache.py:31");
     expect_fit("app/cache.py:31 handle", 12, MT_CUT_PLACE, "cache.py:31");
     expect_fit("a/b/c/cache.py:31 f", 16, MT_CUT_PLACE, "\u2026/c/cache.py:31");
+    expect_fit("SSL_new (libssl.so.3)", 16, MT_CUT_PLACE, "SSL_new (libssl\u2026");
+    expect_fit("app/long_file_name.py", 10, MT_CUT_PLACE, "app\u2026ame.py"); /* narrower than any terminal */
+    assert_int_equal(mt_text_place_columns("SSL_new (libssl.so.3)"), 0);
     assert_int_equal(mt_text_place_columns("app/cache.py:31 handle"), strlen("_/cache.py:31"));
     assert_int_equal(mt_text_place_columns("cache.py:31 handle"), strlen("cache.py:31"));
 }
