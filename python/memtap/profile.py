@@ -212,9 +212,10 @@ class Trace:
         numbers: Dict[str, Any] = json.loads(self._recording.report("stats", temporary_max=limit, **query))
         return numbers
 
-    def summary(self, **selection: Any) -> List[Dict[str, Any]]:
-        """Functions with what they hold themselves and with callees, largest first (`memtap summary -f json`)."""
-        return self._rows("summary", **_query(**selection))
+    def summary(self, *, wrappers: Sequence[str] = (), **selection: Any) -> List[Dict[str, Any]]:
+        """Functions of the program with what is theirs and with callees, largest first (`memtap summary -f json`); wrappers as
+        in table()."""
+        return self._rows("summary", **_places(False, False, wrappers), **_query(**selection))
 
     def tree(self, *, by: str = "line", invert: bool = False, **selection: Any) -> List[Dict[str, Any]]:
         """The call tree as a flat list, parents before children (`memtap tree -f json`): id, parent, depth, function, file,

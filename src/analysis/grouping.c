@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "model/index.h"
 #include "model/pool.h"
+#include "model/role.h"
 #include "util/memory.h"
 
 #include <stdlib.h>
@@ -95,20 +96,12 @@ static void key_add(struct mt_grouping *g, const void *data, size_t bytes)
     g->key_bytes += bytes;
 }
 
-/* Directory of the file's top-level package: what follows site-packages/, else the file's own name. */
+/* A library's file belongs to its top-level package ("numpy", "json"); others are by themselves. */
 static void python_package(const char *file, const char **ret, size_t *ret_bytes)
 {
-    static const char *const roots[] = { "/site-packages/", "/dist-packages/" };
-    for (size_t i = 0; i < MT_COUNTOF(roots); i++) {
-        const char *at = strstr(file, roots[i]);
-        if (at != NULL) {
-            *ret = at + strlen(roots[i]);
-            *ret_bytes = strcspn(*ret, "/.");
-            return;
-        }
-    }
-    *ret = file;
-    *ret_bytes = strlen(file);
+    const char *library = mt_role_library_path(file);
+    *ret = library != NULL ? library : file;
+    *ret_bytes = library != NULL ? strcspn(library, "/.") : strlen(file);
 }
 
 static void add_module(struct mt_grouping *g, const struct mt_frame *f)

@@ -16,7 +16,7 @@ enum mt_table_by {
     MT_BY_LINE, /* function, file and line: the default */
     MT_BY_TYPE, /* allocator */
     MT_BY_THREAD,
-    MT_BY_MODULE, /* binary, or Python file's top-level package */
+    MT_BY_MODULE, /* binary, library's top-level Python package, or Python file */
     MT_BY_PROCESS, /* as BY_LINE, each process by itself */
     MT_BY__COUNT
 };

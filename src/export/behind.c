@@ -13,8 +13,7 @@ char *mt_behind_line(const struct mt_frame *frame, enum mt_table_by by, bool who
 {
     const char *file = frame->file[0] != '\0' ? frame->file : frame->module;
     const char *shown = mt_paths_short(paths, file);
-    bool cut = frame->kind == MT_FRAME_NATIVE && !whole;
-    char *function = by == MT_BY_FILE ? mt_strdup("") : cut ? mt_role_short_name(frame->function) : mt_strdup(frame->function);
+    char *function = by == MT_BY_FILE ? mt_strdup("") : whole ? mt_strdup(frame->function) : mt_role_shown_name(frame);
     if (frame->file[0] == '\0' && by != MT_BY_FILE && frame->function[0] != '\0') { /* the binary says less */
         bool address = strncmp(frame->function, "0x", 2) == 0 || shown[0] == '\0';
         char *named = address ? mt_strdup(frame->function) : mt_format("%s (%s)", function, shown);

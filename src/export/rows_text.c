@@ -151,7 +151,8 @@ static void add_columns(const struct text *t)
 static char *line_of(const struct text *t, const struct mt_row *row, bool whole)
 {
     if (row->label != NULL || row->frame == NULL) {
-        return mt_strdup(row->label != NULL ? row->label : "?");
+        bool path = row->label != NULL && row->frame == NULL && row->label[0] == '/';
+        return mt_strdup(path ? mt_paths_short(t->paths, row->label) : row->label != NULL ? row->label : "?");
     }
     char *line = mt_behind_line(row->frame, t->w->report->grouping.stacks ? MT_BY_LINE : t->w->report->grouping.by, whole,
                                 t->paths);
@@ -167,6 +168,9 @@ static void add_paths(const struct text *t, const struct mt_row *row)
     struct mt_frames *frames = t->w->report->frames;
     if (row->frame != NULL) {
         mt_paths_add(t->paths, row->frame->file[0] != '\0' ? row->frame->file : row->frame->module);
+    }
+    if (row->frame == NULL && row->label != NULL && row->label[0] == '/') { /* of a module */
+        mt_paths_add(t->paths, row->label);
     }
     bool lines = t->w->report->grouping.stacks || t->w->report->grouping.invert;
     const struct mt_row_stack *s = NULL;

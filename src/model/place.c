@@ -217,11 +217,10 @@ static char *made_by_line(struct mt_places *p, size_t trace_idx, uint32_t stack)
 
 static char *call_name(const struct mt_frame *frame)
 {
-    if (frame->kind == MT_FRAME_NATIVE) {
-        return mt_role_short_name(frame->function);
-    }
+    char *function = mt_role_shown_name(frame);
     char *module = frame->kind == MT_FRAME_PYTHON ? mt_role_module_name(frame->file) : NULL;
-    char *name = module != NULL ? mt_format("%s.%s", module, frame->function) : mt_strdup(frame->function);
+    char *name = module != NULL ? mt_format("%s.%s", module, function) : mt_strdup(function);
+    free(function);
     free(module);
     return name;
 }
@@ -233,7 +232,11 @@ char *mt_places_by(struct mt_places *p, size_t trace_idx, uint32_t stack, const 
         return NULL;
     }
     if (place->by != place->at) {
-        return call_name(mt_frames_frame(p->frames, list->ids[place->by]));
+        size_t by = place->by; /* code without a file passes a call on */
+        while (by > 0 && mt_frames_frame(p->frames, list->ids[by])->file[0] == '<') {
+            by--;
+        }
+        return call_name(mt_frames_frame(p->frames, list->ids[by]));
     }
     const struct mt_frame *frame = mt_frames_frame(p->frames, list->ids[place->at]);
     return frame->kind == MT_FRAME_PYTHON && place->at == 0 ? made_by_line(p, trace_idx, stack) : NULL;

@@ -213,6 +213,19 @@ char *mt_role_short_name(const char *function)
     return name;
 }
 
+char *mt_role_shown_name(const struct mt_frame *frame)
+{
+    static const char local[] = "<locals>.";
+    if (frame->kind == MT_FRAME_NATIVE) {
+        return mt_role_short_name(frame->function);
+    }
+    char *name = mt_strdup(frame->function);
+    for (char *at = strstr(name, local); at != NULL; at = strstr(at, local)) {
+        memmove(at, at + sizeof local - 1, strlen(at + sizeof local - 1) + 1);
+    }
+    return name;
+}
+
 /* ---- Python ------------------------------------------------------------------------------------------------------ */
 
 /* Behind "/lib/python3.11/" of a path: a module of the standard library. */
@@ -302,6 +315,18 @@ static bool is_memtap_file(const char *file)
            is_one_of(name + 1, modules, MT_COUNTOF(modules));
 }
 
+/* Code without a file is a library's: frozen modules, what numpy, attrs and others make as text. Not what a person typed. */
+static bool is_made_file(const char *file)
+{
+    static const char *const typed[] = { "<string>", "<stdin>", "<console>", "<input>", "<ipython", "<doctest", "<cell", "<python-input" };
+    for (size_t i = 0; i < MT_COUNTOF(typed); i++) {
+        if (begins_with(file, typed[i])) {
+            return false;
+        }
+    }
+    return file[0] == '<';
+}
+
 static enum mt_role python_role(const struct mt_frame *f)
 {
     const char *library = mt_role_library_path(f->file);
@@ -317,7 +342,7 @@ static enum mt_role python_role(const struct mt_frame *f)
     if (is_thread_start(f->function, library)) {
         return MT_ROLE_THREAD;
     }
-    return library != NULL || begins_with(f->file, "<frozen ") ? MT_ROLE_LIBRARY : MT_ROLE_PROGRAM;
+    return library != NULL || is_made_file(f->file) ? MT_ROLE_LIBRARY : MT_ROLE_PROGRAM;
 }
 
 char *mt_role_module_name(const char *file)

@@ -31,6 +31,9 @@ enum mt_role mt_frames_role(struct mt_frames *frames, uint32_t id);
  * "void std::vector<int, std::allocator<int> >::push_back(int const&)". malloc'ed. */
 char *mt_role_short_name(const char *function);
 
+/* What is shown of a frame's function: the short name of native code, a Python function's without "<locals>". malloc'ed. */
+char *mt_role_shown_name(const struct mt_frame *frame);
+
 /* The dotted name of the module in a Python file: "numpy.core.numeric", "json", "app" (of /home/me/app.py). malloc'ed;
  * NULL where a file is none ("<string>"). */
 char *mt_role_module_name(const char *file);

@@ -27,6 +27,10 @@ static void test_python_code_is_program_library_or_machinery(void **state)
         { "handle", "/srv/app/cache.py", MT_ROLE_PROGRAM },
         { "<module>", "<string>", MT_ROLE_PROGRAM },
         { "f", "/tmp/ipykernel_7/1.py", MT_ROLE_PROGRAM },
+        { "<module>", "<stdin>", MT_ROLE_PROGRAM },
+        { "<module>", "<ipython-input-3-ab>", MT_ROLE_PROGRAM },
+        { "f", "<__array_function__ internals>", MT_ROLE_LIBRARY },
+        { "__init__", "<attrs generated init app.Row>", MT_ROLE_LIBRARY },
         { "run", "/srv/threading.py", MT_ROLE_PROGRAM }, /* a person's file may have any name */
         { "find", "/srv/importlib/__init__.py", MT_ROLE_PROGRAM },
         { "loads", "/usr/lib/python3.11/json/__init__.py", MT_ROLE_LIBRARY },
@@ -118,6 +122,19 @@ static void test_short_names_keep_what_a_person_calls(void **state)
     }
 }
 
+static void test_python_functions_lose_where_they_are_local(void **state)
+{
+    (void)state;
+    struct mt_frame f = { .function = "smooth.<locals>.<listcomp>", .file = "", .module = "", .kind = MT_FRAME_PYTHON };
+    char *name = mt_role_shown_name(&f);
+    assert_string_equal(name, "smooth.<listcomp>");
+    free(name);
+    f = (struct mt_frame){ .function = "f(int)", .file = "", .module = "", .kind = MT_FRAME_NATIVE };
+    name = mt_role_shown_name(&f);
+    assert_string_equal(name, "f");
+    free(name);
+}
+
 static void test_modules_are_named_as_they_are_imported(void **state)
 {
     (void)state;
@@ -145,6 +162,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_python_code_is_program_library_or_machinery),
     cmocka_unit_test(test_native_code_is_program_library_wrapper_or_start),
     cmocka_unit_test(test_short_names_keep_what_a_person_calls),
+    cmocka_unit_test(test_python_functions_lose_where_they_are_local),
     cmocka_unit_test(test_modules_are_named_as_they_are_imported),
 };
 MT_TEST_MAIN(tests)
