@@ -388,15 +388,17 @@ static const char *base_name(const char *path)
     return slash != NULL ? slash + 1 : path;
 }
 
-static bool is_system_path(const char *path)
+/* A shared library of the system; programs lie there too (/usr/lib/postgresql/15/bin/postgres). */
+static bool is_system_library(const char *path)
 {
-    static const char *const roots[] = { "/lib/", "/lib64/", "/lib32/", "/usr/lib/", "/usr/lib64/", "/usr/lib32/", "[" };
-    for (size_t i = 0; i < MT_COUNTOF(roots); i++) {
+    static const char *const roots[] = { "/lib/", "/lib64/", "/lib32/", "/usr/lib/", "/usr/lib64/", "/usr/lib32/" };
+    bool shared = strstr(base_name(path), ".so") != NULL;
+    for (size_t i = 0; i < MT_COUNTOF(roots) && shared; i++) {
         if (begins_with(path, roots[i])) {
             return true;
         }
     }
-    return false;
+    return path[0] == '['; /* [vdso] */
 }
 
 /* Code of headers and of the standard library that was compiled into the program. */
@@ -410,7 +412,7 @@ static bool is_library_module(const char *module)
 {
     const char *name = base_name(module);
     bool python = begins_with(name, "libpython3") || (begins_with(name, "python3") && strspn(name + 6, "0123456789.") > 0);
-    return python || is_system_path(module) || mt_role_library_path(module) != NULL;
+    return python || is_system_library(module) || mt_role_library_path(module) != NULL;
 }
 
 static enum mt_role native_role(const struct mt_frame *f)

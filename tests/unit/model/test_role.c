@@ -81,6 +81,8 @@ static void test_native_code_is_program_library_wrapper_or_start(void **state)
         { "zmalloc_usable.constprop.0", "zmalloc.c", "/usr/bin/redis-server", MT_ROLE_WRAPPER },
         { "xmalloc", "", "/srv/app", MT_ROLE_WRAPPER },
         { "xmas", "", "/srv/app", MT_ROLE_PROGRAM },
+        { "exec_main", "", "/usr/lib/postgresql/15/bin/postgres", MT_ROLE_PROGRAM },
+        { "__vdso_time", "", "[vdso]", MT_ROLE_LIBRARY },
         { "SSL_new", "", "/usr/lib/x86_64-linux-gnu/libssl.so.3", MT_ROLE_LIBRARY },
         { "PyObject_Malloc", "", "/usr/bin/python3.11", MT_ROLE_WRAPPER },
         { "Py_BytesMain", "", "/opt/bin/python3.12", MT_ROLE_LIBRARY },
