@@ -17,6 +17,7 @@ struct row {
 };
 
 struct maker {
+    bool grouped;
     enum mt_table_by by;
     struct row *rows;
     size_t count, capacity;
@@ -44,7 +45,7 @@ static struct row *row_of(struct maker *m, const struct mt_site *site)
     struct mt_leak key = { .trace_idx = site->trace_idx,
                            .stack = site->stack,
                            .stream = m->by == MT_BY_THREAD ? site->stream : 0,
-                           .allocator = m->by == MT_BY_TYPE ? site->allocator : 0,
+                           .allocator = m->grouped ? site->allocator : 0,
                            .frame = UINT32_MAX };
     uint64_t hash = row_hash(&key);
     size_t probe = 0;
@@ -122,7 +123,11 @@ static void group_rows(struct maker *m, struct mt_grouping *g, struct mt_frames 
             count = (size_t)number + 1;
         }
         add_row(&rows[number], &m->rows[i]);
-        mt_rowstacks_add(stacks, &rows[number].leak.stacks, leak->trace_idx, leak->stack, leak->live.bytes);
+        mt_rowstacks_add(stacks, &rows[number].leak.stacks,
+                         (struct mt_row_stack){ .trace_idx = leak->trace_idx,
+                                                .stack = leak->stack,
+                                                .allocator = leak->allocator,
+                                                .bytes = leak->live.bytes });
     }
     free(m->rows);
     m->rows = rows;
@@ -206,7 +211,7 @@ static void keep_rows(const struct maker *m, double min_age_s, struct mt_leaks *
 mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis *analysis, struct mt_grouping *grouping,
                         double min_age_s, uint64_t thread_tid, struct mt_leaks *ret)
 {
-    struct maker m = { .by = grouping != NULL ? mt_grouping_by(grouping) : MT_BY_LINE };
+    struct maker m = { .grouped = grouping != NULL, .by = grouping != NULL ? mt_grouping_by(grouping) : MT_BY_LINE };
     *ret = (struct mt_leaks){ 0 };
     for (size_t i = 0; i < analysis->site_count; i++) {
         const struct mt_site *site = &analysis->sites[i];

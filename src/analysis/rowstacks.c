@@ -5,12 +5,11 @@
 
 #include <stdlib.h>
 
-void mt_rowstacks_add(struct mt_rowstacks *all, struct mt_row_stacks *row, uint32_t trace_idx, uint32_t stack,
-                      uint64_t bytes)
+void mt_rowstacks_add(struct mt_rowstacks *all, struct mt_row_stacks *row, struct mt_row_stack link)
 {
     all->links = mt_alloc_grow(all->links, &all->capacity, all->count + 1, sizeof *all->links);
-    all->links[all->count++] =
-        (struct mt_row_stack){ .trace_idx = trace_idx, .stack = stack, .bytes = bytes, .next = row->first };
+    link.next = row->first;
+    all->links[all->count++] = link;
     row->first = all->count;
     row->count++;
 }

@@ -11,7 +11,8 @@
 /* One stack of one row. */
 struct mt_row_stack {
     uint32_t trace_idx, stack;
-    uint64_t bytes; /* that it holds of the row's own */
+    uint8_t allocator; /* enum mt_allocator */
+    uint64_t bytes;    /* that it holds of the row's own */
     size_t next;    /* 1 + number of the next link of the row; 0: the last */
 };
 
@@ -26,8 +27,8 @@ struct mt_row_stacks {
     size_t count;
 };
 
-void mt_rowstacks_add(struct mt_rowstacks *all, struct mt_row_stacks *row, uint32_t trace_idx, uint32_t stack,
-                      uint64_t bytes);
+/* link.next is set here. */
+void mt_rowstacks_add(struct mt_rowstacks *all, struct mt_row_stacks *row, struct mt_row_stack link);
 /* The link behind one (NULL: the first of the row); NULL: there are no more. */
 const struct mt_row_stack *mt_rowstacks_next(const struct mt_rowstacks *all, const struct mt_row_stacks *row,
                                              const struct mt_row_stack *link);

@@ -41,7 +41,11 @@ static struct row *row_at(struct maker *m, uint32_t number)
 static void add_self(struct maker *m, struct row *row, const struct mt_profile_row *from)
 {
     mt_amount_add(&row->out.self, &from->amount);
-    mt_rowstacks_add(&m->table->stacks, &row->out.stacks, from->trace_idx, from->stack, from->amount.bytes);
+    mt_rowstacks_add(&m->table->stacks, &row->out.stacks,
+                     (struct mt_row_stack){ .trace_idx = from->trace_idx,
+                                            .stack = from->stack,
+                                            .allocator = from->allocator,
+                                            .bytes = from->amount.bytes });
     if (from->amount.bytes + 1 > row->heaviest) {
         row->heaviest = from->amount.bytes + 1;
         row->out.trace_idx = from->trace_idx;

@@ -61,7 +61,8 @@ static const char *const storages[] = { "heap", "file", "stack", "arena", "reser
 
 #define ALL_FRAMES                                                                                                     \
     { "all-frames", 0, MT_OPTION_FLAG, FIELD(all_frames), NULL, NULL, 0, NULL,                                         \
-      "show every frame: those of the import system and what starts threads and programs are folded into one otherwise" }
+      "show every frame, and give memory to the one that allocated it; otherwise the import system's frames are one, as are " \
+      "those that start threads, and memory is the program's line's" }
 
 const struct mt_option mt_select_frames[] = { ALL_FRAMES, { 0 } };
 

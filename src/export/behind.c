@@ -65,8 +65,10 @@ static void add_stack(struct collecting *c, const struct mt_row_stack *stack)
     char *name = c->report->grouping.invert
                      ? mt_behind_line(mt_frames_frame(frames, list.ids[place.at]), MT_BY_LINE, false, c->paths)
                      : mt_places_by(places, stack->trace_idx, stack->stack, &list, &place);
-    if (name != NULL) {
-        add_name(c, name, stack->bytes);
+    bool called = name == NULL && !place.import && stack->allocator != MT_ALLOCATOR_UNKNOWN &&
+                  stack->allocator < MT_ALLOCATOR_PYMEM_RAW && mt_frames_frame(frames, list.ids[place.at])->kind == MT_FRAME_NATIVE;
+    if (name != NULL || called) {
+        add_name(c, name != NULL ? name : mt_report_allocator(stack->allocator), stack->bytes);
     }
     free(name);
 }

@@ -1,5 +1,7 @@
 /* behind.h: what stands behind a row: what allocated there, or the lines that called what allocated.
  *
+ * A native line that called no other function called the allocator itself: "malloc", "mmap".
+ *
  * Context: [tool].
  */
 #ifndef MT_EXPORT_BEHIND_H

@@ -191,7 +191,7 @@ static void write_biggest(struct mt_out *out, const struct mt_report *report, co
         return;
     }
     bool stays = heap[MT_MEASURE_LIVE].bytes >= heap[MT_MEASURE_PEAK].bytes / 2;
-    struct mt_profile_options options = { .measure = stays ? MT_MEASURE_LIVE : MT_MEASURE_PEAK };
+    struct mt_profile_options options = { .measure = stays ? MT_MEASURE_LIVE : MT_MEASURE_PEAK, .by_allocator = true };
     struct mt_profile profile = { 0 };
     struct mt_places *own = report->places == NULL ? mt_places_new(report->frames, NULL) : NULL;
     struct mt_table table = { 0 };

@@ -136,7 +136,7 @@ mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report repor
     job->load.profile = report != MT_PROFILE_STATS;
     job->load.bound_will_do = report == MT_PROFILE_SUMMARY;
     job->load.by_thread = table && job->details.by == MT_BY_THREAD;
-    job->load.by_allocator = table && job->details.by == MT_BY_TYPE;
+    job->load.by_allocator = table || report == MT_PROFILE_SUMMARY; /* what a line without callees called */
     return load(job, err);
 }
 

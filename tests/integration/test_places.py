@@ -101,6 +101,12 @@ def test_wrappers_belong_to_their_callers(record, target):
     assert by["case_vector"] and all(name.startswith("std::") for name in by["case_vector"])
 
 
+def test_a_line_that_allocates_itself_says_with_what(record, target):
+    rows = record(target("wrapped")).report("leaks")
+    (holder,) = [row for row in rows if row["function"].startswith("case_vector") and row["bytes"] == 24]
+    assert holder["by"] == ["malloc"]
+
+
 @pytest.mark.parametrize("name", ["my_pool_get", "my_pool*"])
 def test_a_wrapper_can_be_named(record, target, name):
     recording = record(target("wrapped"))
