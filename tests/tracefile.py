@@ -117,6 +117,7 @@ class Trace:
         self.header_bytes = header_bytes
         self.clock_kind, self.clock_shift, self.clock_tick_ns = struct.unpack_from("<2IQ", data, 104)
         self.counters = dict(zip(COUNTERS, struct.unpack_from("<32Q", data, 128)))
+        (self.end_within_ns,) = struct.unpack_from("<Q", data, 416)
         self.command = data[514 : 514 + command_bytes].decode("utf-8", "replace").rstrip("\0").split("\0")
 
     def extents(self):

@@ -77,6 +77,7 @@ static void put_header(struct writer *w)
     mt_out_print(out, "header start-realtime-ns %llu\n", (unsigned long long)h->start_realtime_ns);
     mt_out_print(out, "header start-clock %llu\n", (unsigned long long)h->start_clock);
     mt_out_print(out, "header end-clock %llu\n", (unsigned long long)h->end_clock);
+    mt_out_print(out, "header end-within-ns %llu\n", (unsigned long long)h->end_within_ns);
     mt_out_print(out, "header rate %llu\n", (unsigned long long)h->rate_bytes);
     mt_out_print(out, "header file-tail %llu\n", (unsigned long long)h->file_tail);
     mt_out_print(out, "header state %u\n", h->state);

@@ -52,18 +52,51 @@ static bool is_alive(uint64_t pid)
     return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
 }
 
+/* Processes that ended by themselves, without exit handlers, or were killed. */
+struct unfinished {
+    size_t all;
+    size_t seen;        /* of them: found dead by the tool */
+    uint64_t within_ns; /* the latest of these */
+    size_t unknown;     /* of them: nobody saw when they ended */
+};
+
+static void count_unfinished(const struct mt_trace_info *info, struct unfinished *ret)
+{
+    ret->all++;
+    ret->seen += info->end_within_ns > 0;
+    ret->within_ns = info->end_within_ns > ret->within_ns ? info->end_within_ns : ret->within_ns;
+    ret->unknown += !info->ended;
+}
+
 /* The header was never marked as ended. Nothing is lost by that, but a reader should know a kill from an end. Of
  * several processes those that ended by _exit, as shells and fork children do, are only counted. */
-static void warn_unfinished(const struct mt_trace_info *info, size_t *unfinished, struct mt_strlist *ret)
+static void warn_unfinished(const struct mt_trace_info *info, struct unfinished *unfinished, struct mt_strlist *ret)
 {
     if (info->exit_known && WIFSIGNALED(info->exit_status)) {
         mt_strlist_print(ret, "%s: the program was killed by signal %d (%s); the trace ends there", info->path,
                          WTERMSIG(info->exit_status), strsignal(WTERMSIG(info->exit_status)));
-    } else if (!info->exit_known && is_alive(info->pid)) {
+    } else if (!info->exit_known && !info->ended && is_alive(info->pid)) {
         mt_strlist_print(ret, "%s: process %llu may still be recording; this is its state so far", info->path,
                          (unsigned long long)info->pid);
     } else if (!info->exit_known) {
-        (*unfinished)++;
+        count_unfinished(info, unfinished);
+    }
+}
+
+static void warn_ends(const struct unfinished *u, size_t processes, struct mt_strlist *ret)
+{
+    if (u->all > 0) {
+        mt_strlist_print(ret, "%zu of %s ended without exit handlers (killed, or by _exit as shells do)", u->all,
+                         mt_human_counted((double)processes, "process", "processes").text);
+    }
+    if (u->seen > 0) {
+        mt_strlist_print(ret, "%s found dead, up to %s after the end: what they held may count that much longer",
+                         mt_human_counted((double)u->seen, "of them was", "of them were").text,
+                         mt_human_duration(u->within_ns).text);
+    }
+    if (u->unknown > 0 && processes > 1) {
+        mt_strlist_print(ret, "%s not seen to end: what they held counts up to their last event",
+                         mt_human_counted((double)u->unknown, "of them was", "of them were").text);
     }
 }
 
@@ -80,7 +113,7 @@ static void warn_ended_early(const struct mt_trace_info *info, struct mt_strlist
                      (unsigned long long)info->pid, mt_human_duration(info->duration_ns).text, reasons[reason]);
 }
 
-static void warn_state(const struct mt_trace_info *info, size_t *unfinished, struct mt_strlist *ret)
+static void warn_state(const struct mt_trace_info *info, struct unfinished *unfinished, struct mt_strlist *ret)
 {
     const char *path = info->path;
     switch (info->state) {
@@ -168,7 +201,7 @@ static void warn_replaced(const struct mt_frames *frames, struct mt_strlist *ret
 void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis,
                         const struct mt_frames *frames, struct mt_strlist *ret)
 {
-    size_t unfinished = 0;
+    struct unfinished unfinished = { 0 };
     for (size_t i = 0; i < set->count; i++) {
         size_t notes;
         warn_state(mt_trace_info(set->traces[i]), &unfinished, ret);
@@ -180,10 +213,7 @@ void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis
             }
         }
     }
-    if (unfinished > 0) {
-        mt_strlist_print(ret, "%zu of %s ended without exit handlers (killed, or by _exit as shells do)", unfinished,
-                         mt_human_counted((double)set->count, "process", "processes").text);
-    }
+    warn_ends(&unfinished, set->count, ret);
     warn_aggregate(set, ret);
     warn_counters(set, ret);
     if (analysis != NULL) {

@@ -251,12 +251,14 @@ void mt_engine_forbid_tsc(void);
 /* The tool-visible end: marks the header, keeps recording late frees. atexit. */
 void mt_engine_exit_seen(void);
 /* The process ends without exit handlers (_exit): notes when, so that what it holds is known to be held until then. Leaves
- * the state as it is: the caller may be a vfork child, whose parent goes on. Context: any, also a signal handler. */
+ * the state as it is. Does nothing in a vfork child, whose parent goes on. Context: any, also a signal handler. */
 void mt_engine_end_seen(void);
 /* The process is about to become another program, by exec: notes when, so that what it holds is known to be held until then. In a
  * vfork child (which shares this memory) the parent gets a companion: from here on its events are ordered, as before a fork.
  * Context: as above. */
 void mt_engine_exec_seen(void);
+/* It did not become one: the process goes on. */
+void mt_engine_exec_failed(void);
 /* restart is called once in a fork child, at its first recorded call, before anything is recorded; it must call
  * mt_engine_start for the child's own trace, or leave recording off. NULL: children are not followed. */
 void mt_engine_on_fork(void (*restart)(void));

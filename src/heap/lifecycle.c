@@ -202,7 +202,8 @@ void mt_engine_exit_seen(void)
 /* While nobody else is there the clock of events may be behind the time: the last event is then as good an end. */
 void mt_engine_exec_seen(void)
 {
-    if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child() || g_mt.header == NULL) {
+    if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child() || g_mt.header == NULL ||
+        g_mt.header->pid != (uint64_t)mt_os_pid()) { /* a vfork child: the process goes on */
         return;
     }
     if (g_mt.header->pid != (uint64_t)mt_os_pid()) {
@@ -212,9 +213,18 @@ void mt_engine_exec_seen(void)
     }
 }
 
+void mt_engine_exec_failed(void)
+{
+    if (mt_mode() != MT_MODE_OFF && !mt_is_unnoticed_child() && g_mt.header != NULL &&
+        g_mt.header->pid == (uint64_t)mt_os_pid()) {
+        mt_store_relaxed(&g_mt.header->end_clock, (uint64_t)0);
+    }
+}
+
 void mt_engine_end_seen(void)
 {
-    if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child() || g_mt.header == NULL) {
+    if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child() || g_mt.header == NULL ||
+        g_mt.header->pid != (uint64_t)mt_os_pid()) { /* a vfork child: the process goes on */
         return;
     }
     mt_touch_ends();

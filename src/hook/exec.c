@@ -170,7 +170,7 @@ static int execute_changed(const struct call *call, const struct mt_env_change *
     return execute(call, call->envp);
 }
 
-static int follow(const struct call *call, int folder, const char *path)
+static int become(const struct call *call, int folder, const char *path)
 {
     struct mt_env_change change = { .agent = g_exec.agent };
     bool follows = g_exec.luggage->follows();
@@ -189,6 +189,14 @@ static int follow(const struct call *call, int folder, const char *path)
     change.count = g_exec.luggage->count;
     bool as_it_is = change.drop_agent ? !change.has_agent : !follows || why == MT_PROGRAM_SETID || mt_env_is_complete(&change);
     return as_it_is ? execute(call, call->envp) : execute_changed(call, &change, path);
+}
+
+/* Returns only when it failed. */
+static int follow(const struct call *call, int folder, const char *path)
+{
+    int result = become(call, folder, path);
+    mt_engine_exec_failed();
+    return result;
 }
 
 /* ---- entries ---------------------------------------------------------------------------------------------------------- */

@@ -129,6 +129,7 @@ static void others_fini(struct others *others)
 static void complete_header(const struct mt_run *run, int fd)
 {
     struct mt_trace_header header;
+    mt_watch_write_end(fd, run->ended_clock, run->ended_clock - run->alive_clock);
     if (pread(fd, &header, MT_TRACE_FIXED_BYTES, 0) != MT_TRACE_FIXED_BYTES) {
         return;
     }
@@ -203,6 +204,8 @@ void mt_gather(struct mt_run *run, struct mt_gathered *ret)
     *ret = (struct mt_gathered){ 0 };
     mt_runfiles_find(run);
     mt_runfiles_search(run);
+    mt_watch_settle(&run->watch, &run->tick, run->others);
+    mt_watch_close(&run->watch);
     list_ended(run, &others, ret);
     if (others.count > 0) {
         qsort(others.items, others.count, sizeof *others.items, by_start);

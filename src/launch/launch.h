@@ -12,6 +12,7 @@
 #include "base/tick.h"
 #include "base/tsc.h"
 #include "launch/helper.h"
+#include "launch/watch.h"
 #include "util/error.h"
 #include "util/tracepath.h"
 #include "wire/config.h"
@@ -62,6 +63,9 @@ struct mt_run {
     int trace_fd;          /* of the first process's trace, whatever becomes of its name; -1: not seen yet */
     struct mt_tick tick;
     struct mt_helper helper;
+    struct mt_watch watch;
+    uint64_t alive_clock; /* the program was seen alive then */
+    uint64_t ended_clock; /* and found dead then */
     pid_t pid;
     uint64_t started_realtime_ns;
     int wait_status;
@@ -83,6 +87,8 @@ void mt_tick_begin(struct mt_tick *tick);
 /* Creates the tick file in /dev/shm, else in fallback_folder; the time of the run is settled then. */
 mt_status mt_tick_open(struct mt_tick *tick, const char *fallback_folder, struct mt_error *err) MT_CHECKED;
 void mt_tick_close(struct mt_tick *tick);
+/* The present time of the run, of which the clocks of its events are made; also after mt_tick_close. */
+uint64_t mt_tick_read(const struct mt_tick *tick);
 /* Tells the programs what time it is. */
 void mt_tick_now(struct mt_tick *tick);
 /* Keeps the clock, passes signals on, enforces --duration; returns when the program has ended. */

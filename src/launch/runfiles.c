@@ -41,22 +41,47 @@ static bool read_header_of(const char *path, struct mt_trace_header *ret)
     return fd >= 0;
 }
 
-/* A pid that was used again has no agent. What cannot be looked at is believed to be what the trace says. */
-static bool has_agent(pid_t pid)
+static bool is_agent(const char *line, const void *unused)
+{
+    (void)unused;
+    return strstr(line, "libmemtap-agent") != NULL;
+}
+
+/* Is there such a line in the maps of a process? if_closed: they may not be read. */
+static bool has_map(pid_t pid, bool (*wanted)(const char *line, const void *context), const void *context, bool if_closed)
 {
     char *path = mt_format("/proc/%d/maps", (int)pid);
     FILE *maps = fopen(path, "re");
     free(path);
     if (maps == NULL) {
-        return errno == EACCES || errno == EPERM;
+        return (errno == EACCES || errno == EPERM) && if_closed;
     }
     char line[PATH_MAX + 128];
     bool found = false;
     while (!found && fgets(line, sizeof line, maps) != NULL) {
-        found = strstr(line, "libmemtap-agent") != NULL;
+        found = wanted(line, context);
     }
     (void)fclose(maps);
     return found;
+}
+
+/* A pid that was used again has no agent. What cannot be looked at is believed to be what the trace says. */
+static bool has_agent(pid_t pid)
+{
+    return has_map(pid, is_agent, NULL, true);
+}
+
+/* By inode and suffix: the device in maps is not that of stat on some file systems. */
+static bool is_trace_at(const char *line, const void *inode)
+{
+    unsigned long long number;
+    return sscanf(line, "%*s %*s %*s %*s %llu", &number) == 1 && number == (unsigned long long)*(const ino_t *)inode &&
+           strstr(line, ".mtap") != NULL;
+}
+
+bool mt_runfiles_maps(pid_t pid, ino_t inode)
+{
+    return has_map(pid, is_trace_at, &inode, false);
 }
 
 bool mt_runfiles_is_live(const struct mt_trace_header *header)

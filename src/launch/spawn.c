@@ -124,8 +124,9 @@ static mt_status fork_program(struct mt_run *run, struct mt_environment *env, in
     mt_signals_settle();
     if (status == MT_OK) {
         settle_output(run, run->pid);
-        mt_runfiles_hold(run);
         status = watch_exec(run, report[0], ret_code, err);
+        mt_runfiles_hold(run); /* the child has made it, also when it could not go on */
+        mt_watch_open(&run->watch, run->others);
     }
     (void)close(report[0]);
     return status;

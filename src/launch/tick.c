@@ -106,9 +106,14 @@ mt_status mt_tick_open(struct mt_tick *tick, const char *fallback_folder, struct
     return MT_OK;
 }
 
+uint64_t mt_tick_read(const struct mt_tick *tick)
+{
+    return tick->line.scale != 0 ? mt_tsc_to_ns(&tick->line, mt_tsc_read()) : mt_os_monotonic_ns();
+}
+
 void mt_tick_now(struct mt_tick *tick)
 {
-    uint64_t now = tick->line.scale != 0 ? mt_tsc_to_ns(&tick->line, mt_tsc_read()) : mt_os_monotonic_ns();
+    uint64_t now = mt_tick_read(tick);
     mt_store_relaxed(&tick->words[MT_TICK_CLOCK], now & ~(uint64_t)7);
 }
 

@@ -3,8 +3,8 @@
  * Decides: time 0 is the start of the earliest process, and a process holds nothing before its start and after its end.
  * Headers give starts and ends as CLOCK_MONOTONIC, which all processes of a boot share. Where the wall clock says that
  * two traces are of different boots (their clocks are more than MT_SAME_BOOT_NS apart), the later one is placed by the wall
- * clock. The end of a process that was killed is the last thing known of it; a process that still records ends with the
- * axis. Rejected: the wall clock for all, which is set now and then, so that a child would begin before its parent.
+ * clock. A process that was killed ends when the tool found it dead (header, end_within_ns), or else with the last thing
+ * known of it; a process that still records ends with the axis. Rejected: the wall clock for all, which is set now and then, so that a child would begin before its parent.
  * Context: [tool].
  */
 #ifndef MT_MODEL_AXIS_H

@@ -78,6 +78,8 @@ static void fill_info(struct mt_trace *t, const char *path)
     uint64_t last = h->counters[MT_COUNTER_LAST_CLOCK];
     uint64_t seen = last_clock(extents, count, h->start_clock);
     last = seen > last ? seen : last;
+    info->ended = h->end_clock != 0;
+    info->end_within_ns = h->end_clock <= last ? 0 : h->end_clock - last < h->end_within_ns ? h->end_clock - last : h->end_within_ns;
     last = h->end_clock > last ? h->end_clock : last;
     info->duration_ns = last > h->start_clock ? last - h->start_clock : 0;
 }
@@ -298,7 +300,7 @@ uint64_t mt_trace_clock_at(const struct mt_trace_info *info, const struct mt_tsc
 
 bool mt_trace_is_live(const struct mt_trace_info *info, uint64_t now)
 {
-    return info->state == MT_STATE_RECORDING && is_alive(info->pid) && clock_is_ours(info, now);
+    return info->state == MT_STATE_RECORDING && !info->ended && is_alive(info->pid) && clock_is_ours(info, now);
 }
 
 uint64_t mt_trace_time(const struct mt_trace *trace, uint64_t clock)

@@ -142,7 +142,8 @@ struct mt_trace_header {
     uint64_t line_ticks; /* clocks made of the time stamp counter: line_ns + (counter - line_ticks) * line_scale / 2^32 */
     uint64_t line_ns;
     uint64_t line_scale; /* 0: there is no such line */
-    uint8_t reserved3[512 - 128 - 256 - 32];
+    uint64_t end_within_ns; /* of a process that did not write its end itself: it was at end_clock or up to this much earlier */
+    uint8_t reserved3[512 - 128 - 256 - 40];
     uint16_t command_bytes;
     uint8_t command[MT_TRACE_COMMAND_MAX];
 };
@@ -152,6 +153,7 @@ static_assert(offsetof(struct mt_trace_header, clock_kind) == 104, "docs/formats
 static_assert(offsetof(struct mt_trace_header, counters) == 128, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, end_reason) == 384, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, line_ticks) == 392, "docs/formats/trace.md 1.1");
+static_assert(offsetof(struct mt_trace_header, end_within_ns) == 416, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, command_bytes) == 512, "docs/formats/trace.md 1.1");
 static_assert(sizeof(struct mt_trace_header) <= MT_TRACE_HEADER_BYTES, "one page");
 

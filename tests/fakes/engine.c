@@ -298,6 +298,10 @@ void mt_engine_exec_seen(void)
 {
 }
 
+void mt_engine_exec_failed(void)
+{
+}
+
 void mt_engine_end_seen(void)
 {
 }

@@ -35,7 +35,7 @@ struct builder {
     uint64_t flags;       /* header flags */
     uint64_t rate_bytes;  /* header and, per event, its own */
     uint32_t state;       /* default ended */
-    uint64_t end_clock;   /* 0: last event's clock */
+    uint64_t end_clock;   /* 0: last event's clock; none while recording */
     uint64_t begin;       /* the process starts this many ns after BUILDER_START_CLOCK; events stay where they are */
     uint32_t python_version;
     size_t block_events;  /* events a block; 0: 1000 */
@@ -414,7 +414,7 @@ UNUSED static void builder_finish(struct builder *b)
                                  .start_clock = BUILDER_START_CLOCK + b->begin,
                                  .rate_bytes = b->rate_bytes,
                                  .file_tail = b->file_bytes,
-                                 .end_clock = b->end_clock != 0 ? b->end_clock : last,
+                                 .end_clock = b->end_clock != 0 || b->state == MT_STATE_RECORDING ? b->end_clock : last,
                                  .state = b->state,
                                  .python_version = b->python_version,
                                  .command_bytes = 7 };

@@ -1,0 +1,127 @@
+/* killed.c: processes that do not say when they end.
+ *
+ * Usage: killed self | vfork | failed | child | exec. The first three kill themselves, the second after a vfork child has called
+ * _exit, the third after an exec that failed. In
+ * the others a child takes CHILD_BYTES and does nothing more; the parent takes PARENT_BYTES beside it, so that both are held
+ * together, and gives them back. Then the child is killed, or becomes a program that is not recorded (a raw exec
+ * without environment), and the parent takes LATER_BYTES, which nobody holds beside the child's. Steps are in order: memtap, the parent
+ * of all, is seen to watch the child before, and no longer to watch it after.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { MIB = 1 << 20, CHILD_BYTES = 16 * MIB, PARENT_BYTES = 32 * MIB, LATER_BYTES = 40 * MIB };
+
+static void *volatile g_kept;
+
+static void need(bool good)
+{
+    if (!good) {
+        _exit(99);
+    }
+}
+
+/* A descriptor of memtap's is a pidfd of this process, or of one that has been waited for: there is no other. */
+static bool names_process(const char *path, pid_t pid)
+{
+    char text[512], wanted[32];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t bytes = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    text[bytes > 0 ? bytes : 0] = '\0';
+    snprintf(wanted, sizeof wanted, "\nPid:\t%d\n", (int)pid);
+    if (fd >= 0) {
+        close(fd);
+    }
+    return strstr(text, wanted) != NULL || strstr(text, "\nPid:\t-1\n") != NULL;
+}
+
+static bool is_watched(pid_t tool, pid_t pid)
+{
+    char folder[64], path[128];
+    bool found = false;
+    snprintf(folder, sizeof folder, "/proc/%d/fdinfo", (int)tool);
+    for (int fd = 0; fd < 256 && !found; fd++) {
+        snprintf(path, sizeof path, "%s/%d", folder, fd);
+        found = names_process(path, pid);
+    }
+    return found;
+}
+
+static void wait_until_watched(pid_t pid, bool wanted)
+{
+    pid_t tool = getppid();
+    while (is_watched(tool, pid) != wanted) {
+        sched_yield();
+    }
+}
+
+static void be_child(int go, bool execs)
+{
+    char byte;
+    char *const nothing[] = { NULL };
+    g_kept = malloc(CHILD_BYTES);
+    need(read(go, &byte, 1) == 1 && execs);
+    dup2(go, 0);
+    syscall(SYS_execve, "/bin/cat", (char *const[]){ "cat", NULL }, nothing); /* behind the back of hooks */
+    _exit(98);
+}
+
+static void beside_child(bool execs)
+{
+    int go[2];
+    need(pipe2(go, O_CLOEXEC) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        close(go[1]);
+        be_child(go[0], execs);
+    }
+    wait_until_watched(child, true);
+    g_kept = malloc(PARENT_BYTES);
+    free(g_kept);
+    if (execs) {
+        need(write(go[1], "", 1) == 1);
+    } else {
+        need(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+    }
+    wait_until_watched(child, false);
+    g_kept = malloc(LATER_BYTES);
+    close(go[1]);
+    need(!execs || waitpid(child, NULL, 0) == child);
+}
+
+static void *nothing_to_do(void *unused)
+{
+    return unused;
+}
+
+int main(int argc, char **argv)
+{
+    const char *how = argc == 2 ? argv[1] : "";
+    if (strcmp(how, "self") == 0 || strcmp(how, "vfork") == 0 || strcmp(how, "failed") == 0) {
+        g_kept = malloc(CHILD_BYTES);
+        pid_t child = how[0] == 'v' ? vfork() : -1;
+        if (child == 0) {
+            _exit(127);
+        }
+        need(child < 0 || waitpid(child, NULL, 0) == child);
+        if (how[0] == 'f') {
+            pthread_t other; /* with it the clock of events is that of the machine, and exec says when it was */
+            need(pthread_create(&other, NULL, nothing_to_do, NULL) == 0 && pthread_join(other, NULL) == 0);
+            need(execl("/nowhere", "nowhere", NULL) != 0);
+        }
+        kill(getpid(), SIGKILL);
+    }
+    beside_child(strcmp(how, "exec") == 0);
+    return 0;
+}
