@@ -2,17 +2,15 @@
 #include "analysis/summary.h"
 #include "cli/command.h"
 #include "cli/select.h"
+#include "launch/fold.h"
 #include "reader/failure.h"
 #include "symbol/pyline.h"
 #include "util/human.h"
 #include "util/progress.h"
 #include "util/say.h"
 #include "util/tracepath.h"
-#include "wire/decode_file.h"
 #include "wire/pack.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 
 struct values {
@@ -35,7 +33,8 @@ static const struct mt_command_doc doc = {
     .description =
         "Rewrites a finished trace compactly. A packed trace says exactly what the unpacked one said. `memtap run` "
         "does this at the end unless told --no-pack, faster and up to half larger: `memtap pack -o OUT` packs such a "
-        "trace again. FILE stays as it was until the new one is complete.",
+        "trace again. FILE stays as it was until the new one is complete. Processes of the run that lie in FILE.d, because memtap was killed, are put "
+        "into FILE too.",
     .examples = "memtap pack app.mtap",
     .tables = tables,
 };
@@ -45,36 +44,30 @@ static void show(void *context, uint64_t done_bytes, uint64_t total_bytes)
     mt_progress_update(context, done_bytes, total_bytes);
 }
 
-/* A killed program leaves its trace marked as being recorded: then the pid tells. */
-static bool writer_is_gone(const char *path)
-{
-    struct mt_reader *reader;
-    if (mt_reader_open(path, &reader, NULL) != MT_OK) {
-        return false;
-    }
-    uint64_t pid = mt_reader_header(reader)->pid;
-    mt_reader_close(reader);
-    return pid > 0 && pid <= INT32_MAX && kill((pid_t)pid, 0) != 0 && errno == ESRCH;
-}
-
 static mt_status pack_one(const char *path, const struct values *values, struct mt_error *err)
 {
     struct mt_progress progress;
     struct mt_pack_result result = { 0 };
     struct mt_wire_error wire = { 0 };
-    struct mt_pack_options options = { .writer_is_gone = writer_is_gone(path),
+    struct mt_pack_options options = { .writer_is_gone = true,
                                        .summarize = mt_summary_make,
                                        .lines_of = mt_pyline_lookup_all,
                                        .progress = show,
                                        .context = &progress };
+    mt_status status = mt_fold_prepare(path, err);
+    if (status != MT_OK) {
+        return status;
+    }
     mt_progress_begin(&progress, "packing", values->quiet);
-    mt_status status = mt_pack(path, values->output, &options, &result, &wire);
+    status = mt_pack(path, values->output, &options, &result, &wire);
+    if (status == MT_OK) {
+        status = mt_fold_rest(path, values->output, &options, &result, err);
+    } else {
+        (void)mt_failure_explain_open(status, path, &wire, err);
+    }
     mt_progress_end(&progress);
     if (status != MT_OK) {
-        if (status == MT_E_BUSY) {
-            return mt_error_set(err, status, "%s is still being recorded; pack it when the program has ended", path);
-        }
-        return mt_failure_explain_open(status, path, &wire, err);
+        return status;
     }
     if (!values->quiet) {
         mt_say("%s: %s -> %s", path, mt_human_bytes((double)result.before_bytes).text,

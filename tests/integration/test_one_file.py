@@ -92,9 +92,8 @@ def test_a_recording_that_goes_on_is_not_replaced(tmp_path):
     assert path.stat().st_ino == inode and tracefile.load(path).command == ["/bin/cat"]
 
 
-def test_when_memtap_is_killed_every_process_is_found(tmp_path):
-    path = tmp_path / "x.mtap"
-    script = "(/bin/cat); /bin/echo end"
+def kill_memtap(path, script="(/bin/cat); /bin/echo end"):
+    """Kills it while cat waits; returns it, whose pipes are the program's."""
     tool = subprocess.Popen([MEMTAP, "run", "-q", "-o", path, "--", SH, "-c", script], stdin=subprocess.PIPE,
                             stdout=subprocess.PIPE)
     tool.stdin.write(b"a\n")
@@ -102,14 +101,81 @@ def test_when_memtap_is_killed_every_process_is_found(tmp_path):
     assert tool.stdout.readline() == b"a\n"
     tool.send_signal(signal.SIGKILL)
     tool.wait(TIMEOUT_S)
+    return tool
+
+
+def end_program(tool):
     tool.stdin.close()
     assert tool.stdout.read() == b"end\n"  # and everybody has ended: nobody has the pipe any more
+
+
+def test_when_memtap_is_killed_every_process_is_found(tmp_path):
+    path = tmp_path / "x.mtap"
+    end_program(kill_memtap(path))
     commands = [trace.command[0] for trace in tracefile.load_run(path)]
     assert len(commands) >= 3 and {"/bin/sh", "/bin/cat", "/bin/echo"} <= set(commands)
     assert sorted(processes(path)) == sorted(trace.pid for trace in tracefile.load_run(path))
     assert memtap_json("stats", path)["processes"] == len(commands)
     memtap("run", "-q", "-f", "-o", path, "true")
     assert names(tmp_path) == ["x.mtap"]
+
+
+def rows(path):
+    return memtap_json("table", "-n", "0", path)
+
+
+def test_pack_puts_what_a_killed_memtap_left_into_the_file(tmp_path):
+    path, copy = tmp_path / "x.mtap", tmp_path / "copy.mtap"
+    tool = kill_memtap(path)
+    early = run([MEMTAP, "pack", path])
+    assert early.returncode == 1 and b"still being recorded" in early.stderr
+    end_program(tool)
+    traces = {(trace.pid, trace.start_realtime) for trace in tracefile.load_run(path)}
+    wanted = rows(path)
+    memtap("pack", "-q", "-o", copy, path)
+    assert names(tmp_path) == ["copy.mtap", "x.mtap", "x.mtap.d"]
+    memtap("pack", "-q", path)
+    assert names(tmp_path) == ["copy.mtap", "x.mtap"]
+    for packed in (copy, path):
+        assert rows(packed) == wanted
+        assert {(trace.pid, trace.start_realtime) for trace in tracefile.load_run(packed)} == traces
+    before = path.read_bytes()
+    memtap("pack", "-q", path)  # and once more: nothing is there twice
+    assert path.read_bytes() == before
+
+
+def test_pack_takes_once_what_was_put_there_before(tmp_path):
+    """memtap was killed between two steps: what lies in FILE.d is in FILE already."""
+    path, others = tmp_path / "x.mtap", tmp_path / "x.mtap.d"
+    end_program(kill_memtap(path))
+    kept = {other.name: other.read_bytes() for other in others.iterdir()}
+    wanted = rows(path)
+    first = tracefile.load(path).pid
+    memtap("pack", "-q", path)
+    others.mkdir()
+    for name, data in kept.items():
+        (others / name).write_bytes(data)
+    memtap("pack", "-q", path)
+    assert names(tmp_path) == ["x.mtap"] and rows(path) == wanted
+    assert len(processes(path)) == len(kept) + 1 and processes(path)[0] == first
+
+
+def test_pack_finishes_what_was_begun_in_the_file_itself(tmp_path):
+    """memtap was killed while it put the packed form of FILE, whole in FILE.d, into FILE."""
+    path, others, copy = tmp_path / "x.mtap", tmp_path / "x.mtap.d", tmp_path / "copy.mtap"
+    end_program(kill_memtap(path))
+    for other in others.iterdir():
+        other.unlink()
+    memtap("pack", "-q", "-o", copy, path)
+    (others / f"{tracefile.load(path).pid}.mtap").write_bytes(copy.read_bytes())
+    state_at, rewriting = 80, 6
+    with open(path, "r+b") as file:
+        file.seek(state_at)
+        file.write(rewriting.to_bytes(4, "little"))
+        file.seek(5000)
+        file.write(bytes(1000))
+    memtap("pack", "-q", path)
+    assert names(tmp_path) == ["copy.mtap", "x.mtap"] and path.read_bytes() == copy.read_bytes()
 
 
 def test_a_trace_that_was_moved_is_left_where_it_is(tmp_path):
