@@ -58,6 +58,8 @@ static void put_parts(struct mt_out *out, const struct mt_footprint *f)
     } parts[] = {
         { f->parted ? f->file_bytes : 0, '+', "files" },
         { f->parted ? f->own_bytes : 0, '+', "memtap" },
+        { f->inherited_bytes, '+', "forked" },
+        { f->unmeasured_bytes, '+', "unmeasured" },
         { f->slack_bytes, '+', f->parted ? "slack" : "files and slack" },
         { f->untouched_bytes, '-', "untouched" },
     };

@@ -26,9 +26,20 @@ def test_the_parts_add_up(record, target):
     for cause in (*CAUSES, "same"):
         stats = record(target("footprint"), cause, BYTES).stats
         resident = stats["rss_file_bytes"] + stats["rss_own_bytes"] + stats["rss_slack_bytes"] - stats["untouched_bytes"]
+        assert stats["rss_inherited_bytes"] == stats["rss_unmeasured_bytes"] == 0
         assert resident + stats["peak_bytes"] == stats["rss_peak_bytes"]
         assert 0 < stats["rss_own_bytes"] < 8 * MIB
 
 
 def test_nothing_is_said_where_they_agree(record, target):
     assert record(target("footprint"), "same", BYTES).stats["rss_note"] is None
+
+
+def test_the_pages_of_children_are_their_parents(record, target):
+    """Three children have the parent's 64 MiB in their RSS; the heap of the run has them once."""
+    stats = record(target("forked"), BYTES, 3).stats
+    apart = stats["rss_peak_bytes"] - stats["peak_bytes"]
+    assert apart > 3 * BYTES and stats["rss_inherited_bytes"] >= 0.9 * apart
+    assert "pages that children have from their parents" in stats["rss_note"] and "4 processes together" in stats["rss_note"]
+    parts = ("rss_file_bytes", "rss_own_bytes", "rss_inherited_bytes", "rss_unmeasured_bytes", "rss_slack_bytes", "peak_bytes")
+    assert sum(stats[part] for part in parts) - stats["untouched_bytes"] == stats["rss_peak_bytes"]
