@@ -67,6 +67,18 @@ int mt_recording_info(struct mt_recording *recording, struct mt_recording_info *
 /* Path of one of its files, from 0 on; NULL: there are no more. A file may hold several processes, each a trace. */
 const char *mt_recording_path(const struct mt_recording *recording, size_t file);
 
+/* One of the traces, by the number that events and stacks know it by: a process, or what exec made of one. Texts are the handle's, until
+ * its next call. */
+struct mt_recording_process {
+    uint64_t pid;
+    uint64_t start_clock_ns; /* CLOCK_MONOTONIC */
+    const char *path;        /* of its file */
+    size_t place;            /* which of the traces in that file, for mt_session_open_place */
+};
+/* MT_PROFILE_USAGE: there is no trace with that number; they run from 0 on. */
+int mt_recording_process(struct mt_recording *recording, size_t trace, struct mt_recording_process *ret,
+                         struct mt_profile_failure *failure);
+
 enum mt_profile_report {
     MT_PROFILE_STATS,   /* object: the numbers of the recording as a whole */
     MT_PROFILE_SUMMARY, /* array: functions with what they hold themselves and with callees */
@@ -171,6 +183,8 @@ struct mt_snapshot;
 
 /* Opens one trace, finished or not. Its file is opened again for every snapshot, so the path must stay good. */
 int mt_session_open(const char *path, struct mt_session **ret, struct mt_profile_failure *failure);
+/* The same for another trace of a file that holds those of several processes; place: of struct mt_recording_process. */
+int mt_session_open_place(const char *path, size_t place, struct mt_session **ret, struct mt_profile_failure *failure);
 void mt_session_close(struct mt_session *session); /* after its snapshots were freed; NULL is fine */
 
 struct mt_snapshot_options {

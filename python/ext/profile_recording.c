@@ -208,6 +208,30 @@ static PyObject *recording_files(PyObject *object, PyObject *unused)
     return list;
 }
 
+/* (pid, start_clock_ns, path, place) of a trace. */
+static PyObject *recording_process(PyObject *object, PyObject *args)
+{
+    struct recording *self = (struct recording *)object;
+    struct mt_profile_failure failure = g_closed;
+    struct mt_recording_process process;
+    struct mt_py_work work;
+    Py_ssize_t trace;
+    if (!PyArg_ParseTuple(args, "n:process", &trace) || !mt_py_work_begin(&work, &self->turn)) {
+        return NULL;
+    }
+    int code = g_closed.code;
+    if (self->recording != NULL) {
+        code = mt_recording_process(self->recording, (size_t)trace, &process, &failure);
+    }
+    mt_py_work_resume(&work);
+    PyObject *result = code == MT_PROFILE_OK
+                           ? Py_BuildValue("(KKNn)", (unsigned long long)process.pid, (unsigned long long)process.start_clock_ns,
+                                           PyUnicode_DecodeFSDefault(process.path), (Py_ssize_t)process.place)
+                           : mt_py_raise(&failure);
+    mt_py_work_end(&work);
+    return result;
+}
+
 /* ---- stacks ---------------------------------------------------------------------------------------------------- */
 
 static PyObject *frame_object(const struct mt_snapshot_frame *frame)
@@ -441,6 +465,7 @@ static PyMethodDef g_recording_methods[] = {
       "export(path, format, *, selection, time, temporary_max, thread, native, all_frames): a file for other tools." },
     { "info", recording_info, METH_NOARGS, "info() -> dict: facts of the process that started the others." },
     { "files", recording_files, METH_NOARGS, "files() -> list of the trace files' paths." },
+    { "process", recording_process, METH_VARARGS, "process(trace) -> (pid, start_clock_ns, path, place) of a trace." },
     { "stack", recording_stack, METH_VARARGS,
       "stack(trace, stack_id, native) -> ((address, function, file, line, is_python), ...), innermost first." },
     { "events", recording_events, METH_VARARGS, "events(trace=0) -> EventReader." },

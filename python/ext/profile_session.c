@@ -340,9 +340,10 @@ static PyObject *session_close(PyObject *object, PyObject *unused)
 
 static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    const char *names[] = { "path", NULL };
+    const char *names[] = { "path", "place", NULL };
     PyObject *given;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Session", MT_PY_NAMES(names), &given)) {
+    Py_ssize_t place = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|n:Session", MT_PY_NAMES(names), &given, &place)) {
         return NULL;
     }
     PyObject *path = mt_py_path(given);
@@ -353,7 +354,7 @@ static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwarg
         struct mt_py_work work;
         bool open = mt_py_turn_init(&self->turn) == 0 && mt_py_work_begin(&work, &self->turn);
         if (open) {
-            open = mt_session_open(PyBytes_AsString(path), &self->session, &failure) == MT_PROFILE_OK;
+            open = mt_session_open_place(PyBytes_AsString(path), (size_t)place, &self->session, &failure) == MT_PROFILE_OK;
             mt_py_work_resume(&work);
             mt_py_work_end(&work);
         }
@@ -393,7 +394,7 @@ static PyMethodDef g_methods[] = {
     { NULL, NULL, 0, NULL },
 };
 
-static char g_doc[] = "Session(path): a trace, possibly being written, as samples that are alive now.";
+static char g_doc[] = "Session(path, place=0): a trace, possibly being written, as samples that are alive now. place: of Recording.process.";
 static PyType_Slot g_slots[] = {
     { Py_tp_new, (void *)session_new },
     { Py_tp_dealloc, (void *)session_dealloc },

@@ -13,15 +13,16 @@ Calls from several threads on one `Trace` take turns; different ones are indepen
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import struct
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from memtap import _memtap
+from memtap import _memtap, _processes
 from memtap._memtap import TraceError
 
-__all__ = ["Frame", "Record", "Sample", "Snapshot", "Trace", "TraceError", "open"]
+__all__ = ["Frame", "Process", "Record", "Sample", "Snapshot", "Trace", "TraceError", "open"]
 
 Path = Union[str, bytes, "os.PathLike[Any]"]
 Time = Union[float, str]  # seconds from the start, or "250ms", "2m", "50%", "peak"
@@ -31,7 +32,6 @@ _EVENT = struct.Struct("<QQQQQIIBB?5x")  # struct mt_profile_event
 _EVENT_FIELDS = ("timestamp_ns", "address", "size", "weight", "thread", "stack_id", "trace", "kind", "allocator", "realloc")
 _BATCH = 4096  # events in memory at a time
 _ARRAY_BATCH = 65536
-_SAMPLE_FIELDS = ("address", "size", "weight", "timestamp_ns", "thread", "stack_id", "lifetime_ns")
 assert _EVENT.size == _memtap.EVENT_BYTES
 
 
@@ -57,6 +57,8 @@ class Record(NamedTuple):
     stack_id: int  # for Trace.stack; 0 unknown
     allocator: str  # "malloc", "pymem object" …; of map and unmap "anonymous", "file", "stack", "brk" …
     realloc: bool  # half of a realloc
+    pid: int  # of the process
+    trace: int  # number of its trace: Trace.stack(record.stack_id, trace=record.trace)
 
 
 class Sample(NamedTuple):
@@ -69,6 +71,16 @@ class Sample(NamedTuple):
     thread: int
     stack_id: int  # key of Snapshot.stacks
     lifetime_ns: Optional[int] = None  # of freed ones
+    pid: int = 0  # of the process
+
+
+class Process(NamedTuple):
+    """One trace of a recording: a process, or what exec made of one."""
+
+    pid: int
+    start_ns: int  # CLOCK_MONOTONIC
+    path: str  # of the file it lies in
+    place: int  # which of the traces in that file
 
 
 class Snapshot(NamedTuple):
@@ -156,7 +168,7 @@ class Trace:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._recording = _memtap.Recording(paths)
         self._paths = [os.fsdecode(path) for path in paths]
-        self._sessions: Dict[str, Any] = {}
+        self._sessions: Dict[Tuple[str, int], Any] = {}
 
     # ---- facts ----
 
@@ -180,6 +192,14 @@ class Trace:
             return f"<memtap.Trace {shown}: closed or gone>"
         return (f"<memtap.Trace {shown}: {info['mode']}, pid {info['pid']}, {info['duration_ns'] / 1e9:.3f} s, "
                 f"{info['traces']} process{'es' if info['traces'] != 1 else ''}{', live' if info['live'] else ''}>")
+
+    @property
+    def processes(self) -> List[Process]:
+        """The traces, in the order of the numbers that `trace=` means."""
+        return [self._process(number) for number in range(self.info["traces"])]
+
+    def _process(self, trace: int) -> Process:
+        return Process._make(self._recording.process(_count("trace", trace, 0, 2**31)))
 
     def close(self) -> None:
         """Releases the files; further calls raise ValueError. Closing twice is fine."""
@@ -274,63 +294,93 @@ class Trace:
                 return
             yield data
 
-    def records(self, start: int = 0, stop: Optional[int] = None, *, trace: int = 0) -> Iterator[Record]:
-        """The events number start … stop-1 (None: to the end) in order, as an iterator; memory stays bounded however long
-        the trace. trace: which of several, from 0."""
-        _count("start", start, 0, 2**63)
-        at = 0
+    def _records_of(self, trace: int, pid: int) -> Iterator[Record]:
         for data in self._batches(trace, _BATCH):
-            count = len(data) // _EVENT.size
-            if at + count > start:
-                for number, fields in enumerate(_EVENT.iter_unpack(data), at):
-                    if stop is not None and number >= stop:
-                        return
-                    if number >= start:
-                        yield _record(fields)
-            at += count
-            if stop is not None and at >= stop:
-                return
+            for fields in _EVENT.iter_unpack(data):
+                yield _record(fields, pid)
+
+    def records(self, start: int = 0, stop: Optional[int] = None, *, trace: Optional[int] = None) -> Iterator[Record]:
+        """The events number start … stop-1 (None: to the end) in order, as an iterator; memory stays bounded however long
+        the trace. trace: of one of several, from 0; None: of all processes of the run, by time."""
+        _count("start", start, 0, 2**63)
+        if trace is not None:
+            yield from itertools.islice(self._records_of(trace, self._process(trace).pid), start, stop)
+            return
+        processes = self.processes
+        merged = _processes.merge([process.start_ns for process in processes],
+                                  lambda number: self._records_of(number, processes[number].pid), _time_of)
+        yield from itertools.islice(merged, start, stop)
 
     def stack(self, stack_id: int, *, native: bool = True, trace: int = 0) -> Tuple[Frame, ...]:
         """The frames of a stack, innermost first; never empty ("<unknown>"). native: the interpreter's own frames too."""
         frames = self._recording.stack(_count("trace", trace, 0, 2**31), _count("stack_id", stack_id, 0, 2**32 - 1), native)
         return tuple(Frame._make(frame) for frame in frames)
 
-    def _session(self, trace: int) -> Any:
-        files = self._recording.files()
-        path = files[_count("trace", trace, 0, len(files) - 1)]
-        if path not in self._sessions:
-            self._sessions[path] = _memtap.Session(path)
-        return self._sessions[path]
+    def _session(self, process: Process) -> Any:
+        key = (process.path, process.place)
+        if key not in self._sessions:
+            self._sessions[key] = _memtap.Session(process.path, process.place)
+        return self._sessions[key]
 
-    def snapshot(self, *, freed_limit: int = 0, since_ns: int = 0, resolve: bool = True, trace: int = 0) -> Snapshot:
-        """Every allocation alive at the end of the trace or, when it is being written to, now.
+    def _snapshot_of(self, number: int, process: Process, several: bool, asked: Tuple[int, int, bool]) -> Snapshot:
+        live, freed, stacks, totals = self._session(process).snapshot(*asked)
+        frames: Dict[Any, Frame] = {}  # frames are shared by stacks
+        named = {_processes.stack_number(number, stack_id, several): tuple(frames.setdefault(f, Frame._make(f)) for f in stack)
+                 for stack_id, stack in stacks.items()}
+        return Snapshot([_sample(sample, process.pid, number, several) for sample in live],
+                        [_sample(sample, process.pid, number, several) for sample in freed], named, totals)
+
+    def snapshot(self, *, freed_limit: int = 0, since_ns: int = 0, resolve: bool = True, trace: Optional[int] = None) -> Snapshot:
+        """Every allocation alive at the end of its process or, when that is being recorded, now.
 
         freed_limit: also so many of the most recently freed ones. since_ns: only allocations with a timestamp of at least
-        this. resolve=False: native frames as addresses, no binary is opened. ValueError for an aggregate trace."""
-        live, freed, stacks, totals = self._session(trace).snapshot(
-            _count("freed_limit", freed_limit, 0, 2**40), _count("since_ns", since_ns, 0, 2**64 - 1), resolve)
-        frames: Dict[Any, Frame] = {}  # frames are shared by stacks
-        named = {number: tuple(frames.setdefault(f, Frame._make(f)) for f in stack) for number, stack in stacks.items()}
-        return Snapshot([Sample(*s) for s in live], [Sample(*s) for s in freed], named, totals)
+        this. resolve=False: native frames as addresses, no binary is opened. trace: of one of several, from 0; None: of all
+        processes of the run, with totals that are sums; stacks are then numbered anew. ValueError for an aggregate trace."""
+        asked = (_count("freed_limit", freed_limit, 0, 2**40), _count("since_ns", since_ns, 0, 2**64 - 1), resolve)
+        numbers = range(self.info["traces"]) if trace is None else (trace,)
+        several = len(numbers) > 1
+        parts = [self._snapshot_of(number, self._process(number), several, asked) for number in numbers]
+        if not several:
+            return parts[0]
+        stacks = {number: stack for part in parts for number, stack in part.stacks.items()}
+        live = sorted((sample for part in parts for sample in part.live), key=_time_of)
+        freed = sorted((sample for part in parts for sample in part.freed), key=_freed_at)
+        return Snapshot(live, freed[max(len(freed) - freed_limit, 0):], stacks, _processes.total([part.totals for part in parts]))
 
     # ---- arrays ----
 
-    def to_numpy(self, of: str = "records", *, trace: int = 0, freed_limit: int = 65536) -> Any:
+    def to_numpy(self, of: str = "records", *, trace: Optional[int] = None, freed_limit: int = 65536) -> Any:
         """A structured array: of "records", every event (fields of Record in order timestamp_ns, address, size, weight,
-        thread, stack_id, trace, kind, allocator, realloc; kind and allocator as numbers); of "live" or "freed", the samples
-        of a snapshot (fields of Sample). ImportError without numpy."""
+        thread, stack_id, trace, kind, allocator, realloc, pid; kind and allocator as numbers); of "live" or "freed", the samples
+        of a snapshot (fields of Sample). trace: as for records() and snapshot(). ImportError without numpy."""
         numpy = _need("numpy")
         if of == "records":
-            parts = [numpy.frombuffer(data, dtype=_event_dtype(numpy)) for data in self._batches(trace, _ARRAY_BATCH)]
-            return numpy.concatenate(parts) if parts else numpy.empty(0, dtype=_event_dtype(numpy))
+            return self._record_array(numpy, trace)
         if of not in ("live", "freed"):
             raise ValueError(f'of "{of}" is not one of records, live, freed')
-        fields = _SAMPLE_FIELDS if of == "freed" else _SAMPLE_FIELDS[:-1]
-        live, freed, _, _ = self._session(trace).snapshot(freed_limit if of == "freed" else 0, 0, False)
-        return numpy.array(freed if of == "freed" else live, dtype=[(name, "<u8") for name in fields])
+        snapshot = self.snapshot(freed_limit=freed_limit if of == "freed" else 0, resolve=False, trace=trace)
+        fields = [name for name in Sample._fields if of == "freed" or name != "lifetime_ns"]
+        rows = [tuple(getattr(sample, name) for name in fields) for sample in (snapshot.freed if of == "freed" else snapshot.live)]
+        return numpy.array(rows, dtype=[(name, "<u8") for name in fields])
 
-    def to_pandas(self, of: str = "records", *, trace: int = 0, freed_limit: int = 65536) -> Any:
+    def _record_array(self, numpy: Any, trace: Optional[int]) -> Any:
+        raw, fields = _event_dtype(numpy), _EVENT_FIELDS
+        parts = []
+        for number in range(self.info["traces"]) if trace is None else (trace,):
+            pid = self._process(number).pid
+            for data in self._batches(number, _ARRAY_BATCH):
+                events = numpy.frombuffer(data, dtype=raw)
+                part = numpy.empty(len(events), dtype=[(name, raw[name]) for name in fields] + [("pid", "<u8")])
+                for name in fields:
+                    part[name] = events[name]
+                part["pid"] = pid
+                parts.append(part)
+        if not parts:
+            return numpy.empty(0, dtype=[(name, raw[name]) for name in fields] + [("pid", "<u8")])
+        array = numpy.concatenate(parts)
+        return array if trace is not None else array[numpy.argsort(array["timestamp_ns"], kind="stable")]
+
+    def to_pandas(self, of: str = "records", *, trace: Optional[int] = None, freed_limit: int = 65536) -> Any:
         """to_numpy as a DataFrame, kind and allocator of records as categories by name. ImportError without pandas."""
         pandas = _need("pandas")
         array = self.to_numpy(of, trace=trace, freed_limit=freed_limit)
@@ -348,10 +398,24 @@ def _allocator_name(number: int, is_range: bool) -> str:
     return names[number] if number < len(names) else "?"
 
 
-def _record(fields: Tuple[Any, ...]) -> Record:
-    timestamp_ns, address, size, weight, thread, stack_id, _, kind, allocator, realloc = fields
+def _record(fields: Tuple[Any, ...], pid: int) -> Record:
+    timestamp_ns, address, size, weight, thread, stack_id, trace, kind, allocator, realloc = fields
     return Record(timestamp_ns, _KINDS.get(kind, "?"), address, size, weight, thread, stack_id,
-                  _allocator_name(allocator, kind in (5, 6)), realloc)
+                  _allocator_name(allocator, kind in (5, 6)), realloc, pid, trace)
+
+
+def _sample(fields: Tuple[int, ...], pid: int, trace: int, several: bool) -> Sample:
+    address, size, weight, timestamp_ns, thread, stack_id, *lifetime = fields
+    return Sample(address, size, weight, timestamp_ns, thread, _processes.stack_number(trace, stack_id, several),
+                  lifetime[0] if lifetime else None, pid)
+
+
+def _time_of(item: Union[Record, Sample]) -> int:
+    return item.timestamp_ns
+
+
+def _freed_at(sample: Sample) -> int:
+    return sample.timestamp_ns + (sample.lifetime_ns or 0)
 
 
 def _event_dtype(numpy: Any) -> Any:

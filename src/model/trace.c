@@ -208,19 +208,27 @@ mt_status mt_trace_open_nested(const struct mt_trace *outer, size_t index, struc
     return status;
 }
 
-mt_status mt_trace_open_again(const struct mt_trace *trace, struct mt_trace **ret, struct mt_wire_error *ret_error)
+size_t mt_trace_place(const struct mt_trace *trace)
+{
+    return trace->nested;
+}
+
+mt_status mt_trace_open_place(const char *path, size_t place, struct mt_trace **ret, struct mt_wire_error *ret_error)
 {
     struct mt_trace *first;
-    mt_status status = mt_trace_open(trace->info.path, &first, ret_error);
-    if (status != MT_OK || trace->nested == 0) {
+    mt_status status = mt_trace_open(path, &first, ret_error);
+    if (status != MT_OK || place == 0) {
         *ret = status == MT_OK ? first : *ret;
         return status;
     }
-    status = trace->nested <= mt_trace_nested_count(first)
-                 ? mt_trace_open_nested(first, trace->nested - 1, ret, ret_error)
-                 : MT_E_NOENT;
+    status = place <= mt_trace_nested_count(first) ? mt_trace_open_nested(first, place - 1, ret, ret_error) : MT_E_NOENT;
     mt_trace_close(first);
     return status;
+}
+
+mt_status mt_trace_open_again(const struct mt_trace *trace, struct mt_trace **ret, struct mt_wire_error *ret_error)
+{
+    return mt_trace_open_place(trace->info.path, trace->nested, ret, ret_error);
 }
 
 void mt_trace_close(struct mt_trace *t)

@@ -117,6 +117,11 @@ mt_status mt_trace_open_memory(const void *data, size_t bytes, struct mt_trace *
 size_t mt_trace_nested_count(const struct mt_trace *outer);
 mt_status mt_trace_open_nested(const struct mt_trace *outer, size_t index, struct mt_trace **ret,
                                struct mt_wire_error *ret_error) MT_CHECKED;
+/* Which of the traces in its file it is: 0 the first, 1 + index of one inside. */
+size_t mt_trace_place(const struct mt_trace *trace);
+/* The trace at a place of the file at path. MT_E_NOENT: there is none. */
+mt_status mt_trace_open_place(const char *path, size_t place, struct mt_trace **ret,
+                              struct mt_wire_error *ret_error) MT_CHECKED;
 /* The same trace once more, as it is now. */
 mt_status mt_trace_open_again(const struct mt_trace *trace, struct mt_trace **ret,
                               struct mt_wire_error *ret_error) MT_CHECKED;

@@ -176,3 +176,35 @@ int mt_recording_info(struct mt_recording *recording, struct mt_recording_info *
     struct asking asking = { recording, ret };
     return mt_failure_guard(info_body, &asking, &recording->dead, failure);
 }
+
+struct finding {
+    struct mt_recording *recording;
+    size_t trace;
+    struct mt_recording_process *process;
+};
+
+static mt_status process_body(void *context, struct mt_error *err)
+{
+    const struct finding *f = context;
+    mt_status status = mt_recording_refresh(f->recording, err);
+    if (status != MT_OK) {
+        return status;
+    }
+    if (f->trace >= f->recording->set.count) {
+        return mt_error_set(err, MT_E_INVAL, "there is no trace number %zu: the recording has %zu, from 0 on", f->trace,
+                            f->recording->set.count);
+    }
+    const struct mt_trace *trace = f->recording->set.traces[f->trace];
+    const struct mt_trace_info *info = mt_trace_info(trace);
+    *f->process = (struct mt_recording_process){
+        .pid = info->pid, .start_clock_ns = info->start_clock, .path = info->path, .place = mt_trace_place(trace)
+    };
+    return MT_OK;
+}
+
+int mt_recording_process(struct mt_recording *recording, size_t trace, struct mt_recording_process *ret,
+                         struct mt_profile_failure *failure)
+{
+    struct finding finding = { recording, trace, ret };
+    return mt_failure_guard(process_body, &finding, &recording->dead, failure);
+}

@@ -66,7 +66,7 @@ static mt_status reopen(struct mt_session *s, struct mt_error *err)
 {
     struct mt_wire_error wire = { 0 };
     struct mt_trace *trace;
-    mt_status status = mt_trace_open(s->path, &trace, &wire);
+    mt_status status = mt_trace_open_place(s->path, s->place, &trace, &wire);
     if (status != MT_OK) {
         return mt_failure_explain_open(status, s->path, &wire, err);
     }
@@ -104,6 +104,7 @@ mt_status mt_session_names(struct mt_session *s, bool addresses_only, struct mt_
 
 struct opening {
     const char *path;
+    size_t place;
     struct mt_session *session;
 };
 
@@ -112,15 +113,16 @@ static mt_status open_body(void *context, struct mt_error *err)
     struct opening *o = context;
     o->session = mt_alloc_zero(1, sizeof *o->session);
     o->session->path = mt_strdup(o->path);
+    o->session->place = o->place;
     o->session->set = (struct mt_trace_set){ .traces = &o->session->trace, .count = 1 };
     mt_status status = reopen(o->session, err); /* to fail now rather than at the first snapshot */
     close_trace(o->session);
     return status;
 }
 
-int mt_session_open(const char *path, struct mt_session **ret, struct mt_profile_failure *failure)
+int mt_session_open_place(const char *path, size_t place, struct mt_session **ret, struct mt_profile_failure *failure)
 {
-    struct opening opening = { .path = path };
+    struct opening opening = { .path = path, .place = place };
     int code = mt_failure_guard(open_body, &opening, NULL, failure);
     if (code == MT_PROFILE_OK) {
         *ret = opening.session;
@@ -128,6 +130,11 @@ int mt_session_open(const char *path, struct mt_session **ret, struct mt_profile
         session_fini(opening.session);
     }
     return code;
+}
+
+int mt_session_open(const char *path, struct mt_session **ret, struct mt_profile_failure *failure)
+{
+    return mt_session_open_place(path, 0, ret, failure);
 }
 
 void mt_session_close(struct mt_session *session)

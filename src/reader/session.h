@@ -28,6 +28,7 @@ struct mt_session_identity {
 
 struct mt_session {
     char *path;
+    size_t place;               /* of the trace in that file */
     struct mt_trace *trace;     /* NULL between snapshots */
     struct mt_session_identity identity; /* of the last reading */
     struct mt_trace_set set;    /* traces points at `trace` */

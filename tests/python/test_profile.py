@@ -146,11 +146,11 @@ def test_snapshot_is_what_the_history_leaves_alive(recording, request):
     replay, freed = replay_of(history.events)
     with memtap.open(path) as opened:
         snapshot = opened.snapshot(freed_limit=500)
-    expected = [SAMPLE(e.addr, e.size, weight(e.size, e.rate), e.clock, history.threads[e.stream][0], e.stack)
+    expected = [SAMPLE(e.addr, e.size, weight(e.size, e.rate), e.clock, history.threads[e.stream][0], e.stack, pid=history.pid)
                 for e in sorted(replay.live.values(), key=lambda e: (e.clock, e.addr))]
     assert snapshot.live == expected
     assert snapshot.freed == [SAMPLE(e.addr, e.size, weight(e.size, e.rate), e.clock, history.threads[e.stream][0], e.stack,
-                                     life) for e, life in freed[-500:]]
+                                     life, history.pid) for e, life in freed[-500:]]
     totals = snapshot.totals
     assert totals["total_samples"] == sum(e.kind == "alloc" for e in history.events)
     assert totals["freed_samples"] == len(freed) and totals["live_samples"] == len(expected)
@@ -255,7 +255,7 @@ def test_to_numpy_holds_records_and_samples(trace):
     assert array["thread"].tolist() == [r.thread for r in records]
     assert array["size"].sum() == sum(r.size for r in records)
     live, snapshot = trace.to_numpy("live"), trace.snapshot(freed_limit=99)
-    assert [tuple(row) for row in live.tolist()] == [tuple(s[:6]) for s in snapshot.live]
+    assert [tuple(row) for row in live.tolist()] == [(*s[:6], s.pid) for s in snapshot.live]
     assert trace.to_numpy("freed", freed_limit=99)["lifetime_ns"].tolist() == [s.lifetime_ns for s in snapshot.freed]
     with pytest.raises(ValueError, match="records, live, freed"):
         trace.to_numpy("dead")
