@@ -126,6 +126,8 @@ class HeapSnapshot:
 
         total_samples: taken in between. Memory that was alive then and has been freed is not subtracted.
         """
+        if not isinstance(earlier, HeapSnapshot):
+            raise TypeError(f"diff takes an earlier HeapSnapshot, as get_snapshot() returns, not {earlier!r}")
         known = {(sample.address, sample.timestamp_ns) for sample in earlier.samples}
         new = [sample for sample in self.samples if (sample.address, sample.timestamp_ns) not in known]
         taken, held = self.total_samples - earlier.total_samples, sum(sample.estimated_bytes for sample in new)

@@ -61,6 +61,10 @@ def top(samples: Sequence[Any], n: int, by: str) -> List[Tuple[str, str, int, in
         "leaf": lambda: lambda stack: stack[0] if stack else None,
         "root": lambda: lambda stack: stack[-1] if stack else None,
     }
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"n must be a whole number of places, 0 or more, not {n!r}")
+    if n < 0:
+        raise ValueError(f"n must be a number of places, 0 or more, not {n}")
     if by not in finders:
         raise ValueError(f"by must be one of {', '.join(finders)}, not {by!r}")
     find = finders[by]()
@@ -76,4 +80,4 @@ def top(samples: Sequence[Any], n: int, by: str) -> List[Tuple[str, str, int, in
             site[0] += sample.estimated_bytes
             site[1] += 1
     order = sorted(sites.items(), key=lambda site: (-site[1][0], site[0][0], site[0][2]))
-    return [(*place, size, count) for place, (size, count) in order[: max(n, 0)]]
+    return [(*place, size, count) for place, (size, count) in order[:n]]

@@ -99,12 +99,36 @@ def open(path: Union[Path, Sequence[Path]], *more: Path) -> Trace:  # noqa: A001
     written by a newer memtap. Damage further in is no error: what can be read is, and Trace.stats()["warnings"] says what
     is missing.
     """
-    first = [path] if isinstance(path, (str, bytes, os.PathLike)) else list(path)
-    return Trace([*first, *more])
+    if isinstance(path, (str, bytes, os.PathLike)):
+        paths = [path, *more]
+    elif path is not None and hasattr(path, "__iter__"):
+        paths = [*path, *more]
+    else:
+        raise TypeError(f"which trace? give a path (str, bytes or os.PathLike) or a list of paths, not {_named(path)}")
+    for item in paths:
+        if not isinstance(item, (str, bytes, os.PathLike)):
+            raise TypeError(f"a path is a str, bytes or os.PathLike, not {_named(item)}")
+    return Trace(paths)
+
+
+def _named(value: Any) -> str:
+    return "None" if value is None else f"{value!r} ({type(value).__name__})"
 
 
 def _text_time(value: Time) -> str:
-    return value if isinstance(value, str) else format(value, ".9f")
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f'a time is seconds from the start or text such as "250ms", "50%" or "peak", not {_named(value)}')
+    if not 0 <= value < float("inf"):
+        raise ValueError(f"a time is seconds from the start, 0 or more, not {value}")
+    return format(value, ".9f")
+
+
+def _pair(between: Any) -> str:
+    if isinstance(between, str) or not hasattr(between, "__len__") or len(between) != 2:
+        raise TypeError(f"between is a pair of times such as (1.5, 3) or (0, \"peak\"), not {_named(between)}")
+    return ",".join(_text_time(t) for t in between)
 
 
 def _query(*, selection: Optional[str] = None, at: Optional[Time] = None, between: Optional[Tuple[Time, Time]] = None,
@@ -123,7 +147,7 @@ def _query(*, selection: Optional[str] = None, at: Optional[Time] = None, betwee
     if at is not None:
         query.update(selection="at", time=_text_time(at))
     if between is not None:
-        query.update(selection="between", time=",".join(_text_time(t) for t in between))
+        query.update(selection="between", time=_pair(between))
     if temporary is not None:
         query.update(selection="temporary", temporary_max=_count("temporary", temporary, 1, 2**32 - 1))
     if thread is not None:
@@ -141,6 +165,8 @@ def _places(invert: bool, stacks: bool, wrappers: Sequence[str]) -> Dict[str, An
 
 
 def _count(name: str, value: int, least: int, most: int) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be a whole number from {least} to {most}, not {_named(value)}")
     if not least <= value <= most:
         raise ValueError(f"{name} must be from {least} to {most}, not {value}")
     return int(value)
@@ -261,7 +287,9 @@ class Trace:
         """What is alive at the end, rows as those of table() (`memtap leaks -f json`): function, file, line, bytes, count,
         percent, age_s, score (0 all others from there were freed … 1 none was), growth_bytes_per_s, by, stacks, stack.
         min_age_s leaves out rows whose oldest allocation is younger."""
-        if not min_age_s >= 0:
+        if isinstance(min_age_s, bool) or not isinstance(min_age_s, (int, float)):
+            raise TypeError(f"min_age_s must be a number of seconds, 0 or more, not {_named(min_age_s)}")
+        if not 0 <= min_age_s < float("inf"):
             raise ValueError(f"min_age_s must be 0 or more, not {min_age_s}")
         return self._rows("leaks", by=by, min_age_ns=int(min_age_s * 1e9), **_places(invert, stacks, wrappers),
                           **_query(thread=thread, native=native, all_frames=all_frames, rows=rows))

@@ -1,5 +1,7 @@
 /* doctor.c: `memtap doctor`: what would stop memtap here. */
 #include "cli/command.h"
+#include "export/report.h"
+#include "reader/recording.h"
 #include "symbol/demangle.h"
 #include "symbol/dwarf.h"
 #include "util/findings.h"
@@ -9,6 +11,7 @@
 #include "wire/zstd_codec.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 
 struct values {
     int format;
@@ -25,17 +28,19 @@ static const struct mt_option *const tables[] = { own, NULL };
 static const struct mt_command_doc doc = {
     .name = "doctor",
     .summary = "what would stop memtap here",
-    .synopsis = "memtap doctor [PID]",
+    .synopsis = "memtap doctor [PID | FILE]",
     .description =
         "Checks the agent, the system, Python, shared memory, the current folder and its disk, limits and the ptrace "
-        "scope; with PID also that process: its program, its user, whether something else traces it. Each "
+        "scope; with PID also that process: its program, its user, whether something else traces it. With FILE, that trace "
+        "alone: whether it is one, how much of it is there, and what was not recorded. Each "
         "finding is ok, a note (works, with a limit) or a problem, and says what to do.",
     .exit_codes = "0  no problem\n"
                   "1  a problem was found\n"
                   "2  wrong usage\n"
-                  "3  there is no such process",
+                  "3  there is no such process or file",
     .examples = "memtap doctor\n"
-                "memtap doctor 1234",
+                "memtap doctor 1234\n"
+                "memtap doctor app.mtap",
     .tables = tables,
 };
 
@@ -108,6 +113,69 @@ static void add_abilities(struct mt_findings *findings)
                                    "install libzstd1 (libzstd)");
 }
 
+static void add_warnings(struct mt_findings *findings, const struct mt_trace_set *set)
+{
+    struct mt_strlist warnings = { 0 };
+    mt_report_warnings(set, NULL, NULL, &warnings);
+    for (size_t i = 0; i < warnings.count; i++) {
+        mt_findings_add(findings, MT_FINDING_NOTE, "trace", "%s", warnings.items[i]);
+    }
+    mt_strlist_clear(&warnings);
+}
+
+static void add_process(struct mt_findings *findings, const struct mt_trace *trace)
+{
+    const struct mt_trace_info *info = mt_trace_info(trace);
+    const struct mt_trace_completeness *whole = mt_trace_completeness(trace);
+    bool damaged = whole->truncated_at > 0 || whole->holes > 0 || whole->metadata_broken;
+    bool empty = info->event_bytes == 0 && (info->flags & MT_TRACE_AGGREGATE) == 0;
+    char *command = mt_report_command(info);
+    mt_findings_add(findings, damaged ? MT_FINDING_PROBLEM : empty ? MT_FINDING_NOTE : MT_FINDING_OK, "process",
+                    "%llu, %s: %s in %s, %s%s", (unsigned long long)info->pid, command, mt_report_mode(info),
+                    mt_human_bytes((double)info->file_bytes).text, mt_human_duration(info->duration_ns).text,
+                    empty     ? "; no event of it is there"
+                    : damaged ? "; a part is missing, copy the file again"
+                              : "");
+    free(command);
+}
+
+/* Every process that is not as it should be, and the first few others. */
+static void add_processes(struct mt_findings *findings, const struct mt_trace_set *set)
+{
+    enum { SHOWN = 5 };
+    struct mt_findings all = { 0 };
+    size_t fine = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        add_process(&all, set->traces[i]);
+        bool ok = all.items[i].level == MT_FINDING_OK;
+        if (!ok || fine < SHOWN) {
+            mt_findings_add(findings, all.items[i].level, "process", "%s", all.items[i].text);
+        }
+        fine += ok;
+    }
+    if (fine > SHOWN) {
+        mt_findings_add(findings, MT_FINDING_OK, "process", "and %zu more, as they should be", fine - SHOWN);
+    }
+    mt_findings_clear(&all);
+}
+
+/* What is wrong with a trace; false: there is no such file. */
+static bool examine_trace(struct mt_findings *findings, char *path)
+{
+    struct mt_recording *recording;
+    struct mt_error err = { 0 };
+    mt_status status = mt_recording_make(&path, 1, &recording, &err);
+    if (status != MT_OK) {
+        mt_findings_add(findings, MT_FINDING_PROBLEM, "trace", "%s", mt_error_text(&err));
+        return status != MT_E_NOENT;
+    }
+    const struct mt_trace_set *set = &recording->set;
+    add_processes(findings, set);
+    add_warnings(findings, set);
+    mt_recording_free(recording);
+    return true;
+}
+
 static int doctor_main(int argc, char **argv)
 {
     struct values values = { 0 };
@@ -120,14 +188,17 @@ static int doctor_main(int argc, char **argv)
     if (!mt_command_options(&doc, argc, argv, &values, &operands, &code)) {
         return code;
     }
-    bool wrong = operands.count > 1 ||
-                 (operands.count == 1 && (!mt_parse_count(operands.items[0], &pid) || pid == 0 || pid > INT32_MAX));
-    if (wrong) {
-        (void)mt_error_set(&err, MT_E_INVAL, "give one PID or none");
+    if (operands.count > 1) {
+        (void)mt_error_set(&err, MT_E_INVAL, "give one PID or FILE, or none");
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
-    mt_findings_host(&findings);
-    add_abilities(&findings);
+    bool number = operands.count == 1 && mt_parse_count(operands.items[0], &pid) && pid > 0 && pid <= INT32_MAX;
+    if (operands.count == 1 && !number) {
+        found = examine_trace(&findings, operands.items[0]);
+    } else {
+        mt_findings_host(&findings);
+        add_abilities(&findings);
+    }
     if (pid > 0) {
         found = mt_findings_process(&findings, (pid_t)pid) != 0;
     }

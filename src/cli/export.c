@@ -34,6 +34,7 @@ static const struct mt_command_doc doc = {
                 "memtap export --leaks -o leaks.pb app.mtap && go tool pprof -top leaks.pb\n"
                 "memtap export -f collapsed app.mtap | flamegraph.pl --countname bytes > app.svg",
     .tables = tables,
+    .one_of = mt_select_one_of,
 };
 
 static int export_main(int argc, char **argv)

@@ -67,6 +67,47 @@ static int print_version(void)
     return fflush(stdout) == 0 ? MT_EXIT_OK : MT_EXIT_FAILED;
 }
 
+/* What people look for under names that memtap has not, or not yet. */
+static const struct {
+    const char *word;
+    const char *instead;
+} g_pointers[] = {
+    { "attach", "a running process cannot be joined yet; start it with `memtap run`, or have it import memtap.memprof" },
+    { "inject", "a running process cannot be joined yet; start it with `memtap run`, or have it import memtap.memprof" },
+    { "detach", "nothing is ever attached; `memtap run --duration T` stops recording, memtap.memprof.stop() too" },
+    { "flamegraph", "`memtap export -o app.speedscope.json FILE`, and open that at speedscope.app" },
+    { "report", "`memtap summary FILE` in a terminal; `memtap export -o app.speedscope.json FILE` for speedscope.app" },
+    { "transform", "`memtap export --format FORMAT -o OUT FILE`" },
+    { "convert", "`memtap export --format FORMAT -o OUT FILE`" },
+    { "print", "`memtap summary FILE`" },
+    { "show", "`memtap summary FILE`" },
+    { "view", "`memtap summary FILE`" },
+    { "gui", "`memtap export -o app.speedscope.json FILE`, and open that at speedscope.app" },
+    { "top", "reports read a trace while it is written: `memtap summary FILE` says what it is now" },
+    { "live", "reports read a trace while it is written: `memtap summary FILE` says what it is now" },
+    { "timeline", "`memtap export -o app.trace.json FILE`, and open that at ui.perfetto.dev" },
+    { "query", "`memtap table -f json FILE`, or memtap.open(FILE).to_pandas() in Python" },
+    { "sql", "`memtap table -f json FILE`, or memtap.open(FILE).to_pandas() in Python" },
+    { "snapshot", "`memtap table --at T FILE`; from inside, memtap.memprof.get_snapshot()" },
+    { "record", "`memtap run PROGRAM`" },
+    { "exec", "`memtap run PROGRAM`" },
+    { "start", "`memtap run PROGRAM`" },
+    { "python", "`memtap run app.py`" },
+    { "list", "`memtap doctor PID` looks at one process" },
+    { "merge", "give a report all files: `memtap summary A B`" },
+    { "version", "`memtap --version`" },
+};
+
+static const char *pointer_of(const char *word)
+{
+    for (size_t i = 0; i < MT_COUNTOF(g_pointers); i++) {
+        if (strcmp(g_pointers[i].word, word) == 0) {
+            return g_pointers[i].instead;
+        }
+    }
+    return NULL;
+}
+
 static int unknown(const char *word)
 {
     const char *names[MT_COUNTOF(g_commands) + 2] = { "help" };
@@ -76,6 +117,8 @@ static int unknown(const char *word)
     const char *nearest = mt_text_nearest(word, names);
     if (access(word, F_OK) == 0) {
         mt_say("memtap: what about %s? Name a command, for example: memtap summary %s", word, word);
+    } else if (pointer_of(word) != NULL) {
+        mt_say("memtap: there is no command \"%s\": %s", word, pointer_of(word));
     } else if (nearest != NULL) {
         mt_say("memtap: unknown command \"%s\"; did you mean %s?", word, nearest);
     } else {

@@ -1,16 +1,44 @@
 /* run.c: `memtap run`: options and order of events. The work is done in launch/. */
 #include "cli/command.h"
 #include "launch/launch.h"
+#include "util/human.h"
 #include "util/interrupt.h"
+#include "util/memory.h"
+#include "util/program.h"
 #include "util/say.h"
 
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #define FIELD(name) offsetof(struct mt_run_options, name)
 
 static const char *const modes[] = { "exact", "sample", "aggregate", NULL };
 static const enum mt_engine_mode mode_numbers[] = { MT_MODE_EXACT, MT_MODE_SAMPLE, MT_MODE_AGGREGATE };
+
+static mt_status set_rate(void *values, const char *argument, struct mt_error *err)
+{
+    struct mt_run_options *chosen = values;
+    if (!mt_parse_size(argument, &chosen->rate_bytes) || chosen->rate_bytes == 0) {
+        return mt_error_set(err, MT_E_INVAL,
+                            "--rate: \"%s\" is not a mean number of bytes between samples; give 1 or more, such as 512K, or "
+                            "--mode exact for every allocation",
+                            argument);
+    }
+    return MT_OK;
+}
+
+static mt_status set_duration(void *values, const char *argument, struct mt_error *err)
+{
+    struct mt_run_options *chosen = values;
+    if (!mt_parse_duration(argument, &chosen->duration_ns) || chosen->duration_ns == 0) {
+        return mt_error_set(err, MT_E_INVAL,
+                            "--duration: \"%s\" is not a time to record; give more than 0, such as 10s or 250ms, or leave it "
+                            "out to record to the end",
+                            argument);
+    }
+    return MT_OK;
+}
 
 static const struct mt_option options[] = {
     { "output", 'o', MT_OPTION_TEXT, FIELD(output), NULL, NULL, 0, "FILE",
@@ -20,7 +48,7 @@ static const struct mt_option options[] = {
     { "mode", 0, MT_OPTION_CHOICE, FIELD(mode), modes, NULL, 0, "MODE",
       "exact: every event; sample: one allocation in about every RATE bytes, for long runs; aggregate: as --aggregate. "
       "Default exact" },
-    { "rate", 0, MT_OPTION_SIZE, FIELD(rate_bytes), NULL, NULL, 0, "SIZE",
+    { "rate", 0, MT_OPTION_CALL, 0, NULL, set_rate, MT_ARGUMENT_REQUIRED, "SIZE",
       "mean bytes between samples in sample mode; default 512K" },
     { "native", 0, MT_OPTION_SWITCH, FIELD(native), NULL, NULL, 0, NULL, "record native stacks; default on" },
     { "python-allocators", 0, MT_OPTION_SWITCH, FIELD(python_allocators), NULL, NULL, 0, NULL,
@@ -29,7 +57,7 @@ static const struct mt_option options[] = {
       "record children through fork and exec too; default on" },
     { "aggregate", 0, MT_OPTION_FLAG, FIELD(aggregate), NULL, NULL, 0, NULL,
       "totals a stack, peak and leaks only: the trace stays small however long the program runs" },
-    { "duration", 0, MT_OPTION_DURATION, FIELD(duration_ns), NULL, NULL, 0, "T",
+    { "duration", 0, MT_OPTION_CALL, 0, NULL, set_duration, MT_ARGUMENT_REQUIRED, "T",
       "stop recording after T (10s, 250ms, 2m; no unit: seconds); the program goes on" },
     { "max-file", 0, MT_OPTION_SIZE, FIELD(max_file_bytes), NULL, NULL, 0, "SIZE",
       "stop recording a process when its trace has grown to SIZE; default no limit" },
@@ -100,13 +128,28 @@ static int record(struct mt_run *run, int code)
     return exit_code_of(run->wait_status);
 }
 
-static void settle_mode(struct mt_run_options *chosen)
+static mt_status settle_mode(struct mt_run_options *chosen, struct mt_error *err)
 {
+    if (chosen->aggregate && mode_numbers[chosen->mode] == MT_MODE_SAMPLE) {
+        return mt_error_set(err, MT_E_INVAL, "--aggregate sums up every event and --mode sample takes some; give one of them");
+    }
     chosen->mode = (int)(chosen->aggregate ? MT_MODE_AGGREGATE : mode_numbers[chosen->mode]);
     if (chosen->rate_bytes != 0 && chosen->mode != MT_MODE_SAMPLE && !chosen->quiet) {
         mt_say("memtap run: --rate has no effect without --mode sample");
     }
     chosen->rate_bytes = chosen->rate_bytes != 0 ? chosen->rate_bytes : MT_RATE_DEFAULT;
+    return MT_OK;
+}
+
+/* The notes, with the Python that would be used. */
+static char *notes_here(void)
+{
+    struct mt_error err = { 0 };
+    char *python = NULL;
+    bool found = mt_program_python(&python, NULL, &err) == MT_OK;
+    char *notes = mt_format("Python here: %s\n%s", found ? python : mt_error_text(&err), doc.notes);
+    free(python);
+    return notes;
 }
 
 static int run_main(int argc, char **argv)
@@ -115,10 +158,17 @@ static int run_main(int argc, char **argv)
     struct mt_operands operands;
     struct mt_error err = { 0 };
     int code;
-    if (!mt_command_options(&doc, argc, argv, &run.options, &operands, &code)) {
+    bool shown = argc > 1 && (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0);
+    char *notes = shown ? notes_here() : NULL;
+    struct mt_command_doc here = doc;
+    here.notes = shown ? notes : doc.notes;
+    if (!mt_command_options(&here, argc, argv, &run.options, &operands, &code)) {
+        free(notes);
         return code;
     }
-    settle_mode(&run.options);
+    if (settle_mode(&run.options, &err) != MT_OK) {
+        return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
+    }
     if (mt_run_prepare(&run, operands.items, operands.count, &code, &err) != MT_OK) {
         code = mt_command_fail(&doc, code, &err);
     } else {

@@ -77,6 +77,30 @@ static mt_status write_out(const struct mt_reading *reading, const struct mt_rep
     return mt_out_commit(out, err);
 }
 
+/* A process of which nothing but the beginning of its file is left. */
+static const struct mt_trace_info *stump(const struct mt_trace_set *set)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        const struct mt_trace_info *info = mt_trace_info(set->traces[i]);
+        bool aggregate = (info->flags & MT_TRACE_AGGREGATE) != 0;
+        if (mt_trace_completeness(set->traces[i])->truncated_at > 0 && info->event_bytes == 0 && !aggregate) {
+            return info;
+        }
+    }
+    return NULL;
+}
+
+static int finish(const struct mt_reading *reading, const struct mt_report *report)
+{
+    print_warnings(report);
+    const struct mt_trace_info *lost = stump(report->set);
+    if (lost != NULL) {
+        mt_say("memtap %s: %s was cut, and nothing is left of what process %llu did: copy the file again, or record again",
+               reading->doc->name, lost->path, (unsigned long long)lost->pid);
+    }
+    return lost == NULL ? MT_EXIT_OK : MT_EXIT_FAILED;
+}
+
 static int read_recording(const struct mt_reading *reading, struct mt_recording *recording)
 {
     const struct mt_select *select = reading->select;
@@ -96,8 +120,7 @@ static int read_recording(const struct mt_reading *reading, struct mt_recording 
         status = write_out(reading, &job, &err);
     }
     if (status == MT_OK) {
-        code = MT_EXIT_OK;
-        print_warnings(&job.shown);
+        code = finish(reading, &job.shown);
     } else {
         code = mt_command_fail(reading->doc, code, &err);
     }

@@ -28,6 +28,7 @@ struct mt_select {
         .what = { .temporary_max = 1 }, .details = { .by = MT_BY_LINE }, .rows = UINT64_MAX, .format = -1 })
 
 extern const struct mt_option mt_select_what[];      /* --peak … --thread, --native */
+extern const char *const mt_select_one_of[];         /* of mt_select_what: those that say which memory */
 extern const struct mt_option mt_select_temporary[]; /* --temporary alone */
 extern const struct mt_option mt_select_frames[];    /* --all-frames alone */
 extern const struct mt_option mt_select_places[];    /* --by, --invert, --stacks, --wrapper, --full-paths */

@@ -86,6 +86,8 @@ const struct mt_option mt_select_what[] = {
     { 0 },
 };
 
+const char *const mt_select_one_of[] = { "peak", "leaks", "temporary", "at", "between", NULL };
+
 static mt_status add_wrapper(void *values, const char *argument, struct mt_error *err)
 {
     struct mt_select *select = values;

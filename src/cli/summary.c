@@ -16,6 +16,7 @@ static const struct mt_command_doc doc = {
                 "memtap summary --leaks -n 5 app.mtap\n"
                 "memtap app.mtap summary -f json",
     .tables = tables,
+    .one_of = mt_select_one_of,
 };
 
 static int summary_main(int argc, char **argv)

@@ -21,6 +21,7 @@ static const struct mt_command_doc doc = {
                 "memtap table --invert --wrapper \"pool_*\" app.mtap\n"
                 "memtap table --by thread -f json -o threads.json app.mtap app.*.mtap",
     .tables = tables,
+    .one_of = mt_select_one_of,
 };
 
 static int table_main(int argc, char **argv)

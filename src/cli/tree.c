@@ -33,6 +33,7 @@ static const struct mt_command_doc doc = {
                 "memtap tree --leaks --invert -n 100 app.mtap\n"
                 "memtap tree --at 50% --by function app.mtap",
     .tables = tables,
+    .one_of = mt_select_one_of,
 };
 
 static void settle(void *values)

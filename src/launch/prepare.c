@@ -41,16 +41,11 @@ static void set_argv(struct mt_run *run, const char *const *before, char **opera
 static mt_status use_python(struct mt_run *run, const char *const *before, char **operands, int count,
                             struct mt_error *err)
 {
-    const char *python = getenv("MEMTAP_PYTHON");
-    const char *own = getenv("MEMTAP_OWN_PYTHON"); /* whose package this program came with: python/memtap/_command.py */
-    own = own != NULL && own[0] != '\0' ? own : "python3";
-    python = python != NULL && python[0] != '\0' ? python : own;
-    mt_status status = mt_program_find(python, NULL, &run->program, err);
+    const char *python;
+    mt_status status = mt_program_python(&run->program, &python, err);
     if (status != MT_OK) {
-        (void)mt_error_prefix(err, "no Python (set MEMTAP_PYTHON to one)");
         return status;
     }
-    mt_program_resolve_python(&run->program);
     const char *const head[] = { python, before[0], before[0] != NULL ? before[1] : NULL, NULL };
     set_argv(run, head, operands, count);
     return MT_OK;

@@ -1,8 +1,8 @@
 /* failure.c: see failure.h. Context: [tool]. */
 #include "reader/failure.h"
 
+#include "util/filekind.h"
 #include "util/memory.h"
-#include "util/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,18 +12,20 @@
 mt_status mt_failure_explain_open(mt_status status, const char *path, const struct mt_wire_error *wire,
                                   struct mt_error *err)
 {
-    char *clean = mt_text_clean(path, strlen(path));
+    bool foreign = (status == MT_E_CORRUPT || status == MT_E_TRUNCATED) && wire->offset == 0;
+    const char *kind = foreign ? mt_filekind(path) : "";
     bool in_file = status == MT_E_CORRUPT || status == MT_E_TRUNCATED || status == MT_E_VERSION;
     const char *why = in_file && wire->text != NULL ? wire->text : mt_status_text(status);
-    if (status == MT_E_VERSION) {
-        (void)mt_error_set(err, status, "cannot read %s: %s; a newer memtap wrote it", clean, why);
+    if (kind[0] != '\0') {
+        (void)mt_error_set(err, status, "cannot read %s: it is not a memtap trace (*.mtap) but %s", path, kind);
+    } else if (status == MT_E_VERSION) {
+        (void)mt_error_set(err, status, "cannot read %s: %s; a newer memtap wrote it", path, why);
     } else if (wire->text != NULL && (status == MT_E_CORRUPT || status == MT_E_TRUNCATED)) {
-        (void)mt_error_set(err, status, "cannot read %s: %s, at byte %llu", clean, why,
+        (void)mt_error_set(err, status, "cannot read %s: %s, at byte %llu", path, why,
                            (unsigned long long)wire->offset);
     } else {
-        (void)mt_error_set(err, status, "cannot read %s: %s", clean, why);
+        (void)mt_error_set(err, status, "cannot read %s: %s", path, why);
     }
-    free(clean);
     return status;
 }
 

@@ -75,6 +75,19 @@ static enum mt_measure measure_of(enum mt_selected what)
     return measures[what];
 }
 
+/* A moment after the end is a mistake; a window may be open to the right. A time that was copied from a report is rounded: a
+ * hundredth is let pass. */
+static mt_status refuse_beyond(const struct load *l, uint64_t time_ns, uint64_t duration_ns)
+{
+    enum mt_selected what = l->selection->what;
+    bool timed = what == MT_SELECT_BETWEEN || what == MT_SELECT_AT;
+    return timed && time_ns > duration_ns + duration_ns / 100
+               ? mt_error_set(l->err, MT_E_INVAL, "%s: %s is after the end: the recording is %s long",
+                              what == MT_SELECT_AT ? "--at" : "--between", mt_human_duration(time_ns).text,
+                              mt_human_duration(duration_ns).text)
+               : MT_OK;
+}
+
 static mt_status run_passes(const struct load *l)
 {
     const struct mt_selection *s = l->selection;
@@ -95,15 +108,19 @@ static mt_status run_passes(const struct load *l)
         return mt_error_set(l->err, MT_E_INVAL, "--between: %s is after %s", mt_human_duration(times[0]).text,
                             mt_human_duration(times[1]).text);
     }
+    if (status == MT_OK) {
+        status = refuse_beyond(l, times[0], duration_ns);
+    }
+    if (status != MT_OK) {
+        return status;
+    }
     options.temporary_max = (uint32_t)s->temporary_max;
     options.only_tid = l->options->profile ? 0 : l->loaded->thread_tid; /* a profile shows its share of the whole */
     options.timeline_points = l->options->timeline_points;
     options.totals_only = !l->options->profile;
     options.stop_ns = s->what == MT_SELECT_AT ? times[0] : s->what == MT_SELECT_BETWEEN ? times[1] : UINT64_MAX;
     options.window_start_ns = s->what == MT_SELECT_BETWEEN ? times[0] : 0;
-    if (status == MT_OK) {
-        status = analyze(l, &options);
-    }
+    status = analyze(l, &options);
     if (status == MT_OK) {
         l->loaded->words = describe(s, times, &l->loaded->analysis);
         l->loaded->measure = measure_of(s->what);

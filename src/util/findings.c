@@ -89,11 +89,10 @@ static bool python_version(const char *path, char *ret, size_t capacity)
 
 static void check_python(struct mt_findings *f)
 {
-    const char *wanted = getenv("MEMTAP_PYTHON");
     char version[128] = "";
     int minor = 0;
     char *path = NULL;
-    if (mt_program_find(wanted != NULL && wanted[0] != '\0' ? wanted : "python3", NULL, &path, NULL) != MT_OK) {
+    if (mt_program_python(&path, NULL, NULL) != MT_OK) {
         mt_findings_add(f, MT_FINDING_NOTE, "python",
                         "no python3 on PATH: .py files cannot be run by name (set MEMTAP_PYTHON)");
         return;

@@ -235,9 +235,34 @@ static const struct mt_option *option_of(const struct parser *p, int val, bool *
     return NULL;
 }
 
+static bool is_one_of(const struct mt_command_doc *doc, const char *name)
+{
+    for (const char *const *one = doc->one_of; one != NULL && *one != NULL; one++) {
+        if (strcmp(*one, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* *chosen: the option of doc->one_of that was given before, NULL: none. */
+static mt_status check_only_one(const struct mt_command_doc *doc, const struct mt_option *option, const char **chosen,
+                                struct mt_error *err)
+{
+    if (!is_one_of(doc, option->name)) {
+        return MT_OK;
+    }
+    if (*chosen != NULL && strcmp(*chosen, option->name) != 0) {
+        return mt_error_set(err, MT_E_INVAL, "--%s and --%s say different things; give one of them", *chosen, option->name);
+    }
+    *chosen = option->name;
+    return MT_OK;
+}
+
 static mt_status parse_arguments(const struct parser *p, int argc, char **argv, void *values, struct mt_operands *ret,
                                  struct mt_error *err)
 {
+    const char *chosen = NULL;
     opterr = 0;
     optind = 0; /* glibc: start over, with the flags of this option string */
     for (;;) {
@@ -255,7 +280,8 @@ static mt_status parse_arguments(const struct parser *p, int argc, char **argv, 
             return explain(p, val, optind > 0 && optind <= argc ? argv[optind - 1] : "", err);
         }
         const struct mt_option *option = option_of(p, val, &negated);
-        mt_status status = option == NULL ? MT_E_INVAL : assign(option, negated, optarg, values, err);
+        mt_status status = option == NULL ? MT_E_INVAL : check_only_one(p->doc, option, &chosen, err);
+        status = status == MT_OK ? assign(option, negated, optarg, values, err) : status;
         if (status != MT_OK) {
             return status;
         }

@@ -53,6 +53,7 @@ struct mt_command_doc {
     const char *exit_codes;                /* may be NULL: the common ones */
     const char *examples;                  /* lines */
     const struct mt_option *const *tables; /* NULL-terminated list of option tables */
+    const char *const *one_of;             /* NULL-terminated names of options of which one may be given; may be NULL */
     bool stop_at_operand;                  /* run: what follows the first operand is not ours */
 };
 

@@ -93,6 +93,31 @@ void mt_program_resolve_python(char **program)
     }
 }
 
+static const char *variable(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+mt_status mt_program_python(char **ret, const char **ret_word, struct mt_error *err)
+{
+    const char *chosen = variable("MEMTAP_PYTHON");
+    const char *own = variable("MEMTAP_OWN_PYTHON"); /* python/memtap/_command.py */
+    const char *word = chosen != NULL ? chosen : own != NULL ? own : "python3";
+    mt_status status = mt_program_find(word, NULL, ret, err);
+    if (status != MT_OK) {
+        (void)mt_error_prefix(err, "no Python (set MEMTAP_PYTHON to one)");
+        return status;
+    }
+    char *found = mt_strdup(*ret);
+    mt_program_resolve_python(ret);
+    if (ret_word != NULL) {
+        *ret_word = strcmp(found, *ret) == 0 ? word : *ret; /* sys.executable must not be the launcher */
+    }
+    free(found);
+    return MT_OK;
+}
+
 /* `env NAME` is looked up on PATH. */
 static void follow_interpreter(const struct mt_executable *script, char *ret, size_t capacity)
 {

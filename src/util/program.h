@@ -21,6 +21,11 @@ mt_status mt_program_find(const char *name, const char *search, char **ret, stru
  * stays. */
 void mt_program_resolve_python(char **program);
 
+/* The Python that runs .py files, -m and -c: MEMTAP_PYTHON, else the one whose package this program came with
+ * (MEMTAP_OWN_PYTHON), else python3 on PATH; *ret (malloc'ed) is its program, resolved. *ret_word, when not NULL: how it is
+ * called, borrowed from *ret or the environment. */
+mt_status mt_program_python(char **ret, const char **ret_word, struct mt_error *err) MT_CHECKED;
+
 struct mt_program_info {
     enum mt_program_kind kind;
     char path[512]; /* the file looked at in the end: the interpreter of a script */

@@ -26,7 +26,7 @@ static mt_status read_file_header(struct mt_reader *r, struct mt_wire_error *err
         return mt_wire_fail(error, status, 0, "the file could not be read");
     }
     if (memcmp(h->magic, MT_TRACE_MAGIC, got < sizeof h->magic ? got : sizeof h->magic) != 0) {
-        return mt_wire_fail(error, MT_E_CORRUPT, 0, "not a memtap trace (wrong magic)");
+        return mt_wire_fail(error, MT_E_CORRUPT, 0, "not a memtap trace");
     }
     if (got < MT_TRACE_FIXED_BYTES) {
         return mt_wire_fail(error, MT_E_TRUNCATED, got, "the file ends inside its header");

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import MEMTAP, memtap, run
+from conftest import MEMTAP, memtap, memtap_json, run
 
 COMMANDS = ("run", "summary", "stats", "tree", "table", "leaks", "parse", "export", "pack", "doctor")
 READERS = ("summary", "stats", "tree", "table", "leaks")
@@ -54,13 +54,50 @@ def test_usage_mistakes_give_2_and_name_the_nearest():
         (["export", "x"], "which format"),
         (["parse", "a", "b"], "exactly one"),
         (["run"], "nothing to run"),
-        (["run", "--rate", "x", "ls"], "not a size"),
+        (["run", "--rate", "x", "ls"], "512K"),
+        (["run", "--mode", "sample", "--rate", "0", "ls"], "1 or more"),
+        (["run", "--duration", "0", "ls"], "more than 0"),
+        (["run", "--mode", "sample", "--aggregate", "ls"], "one of them"),
+        (["table", "--peak", "--leaks", "x"], "--peak and --leaks"),
+        (["tree", "--at", "1", "--between", "0,1", "x"], "--at and --between"),
+        (["attach", "1"], "memtap run"),
+        (["flamegraph", "x"], "speedscope"),
         (["-t"], "-t needs"),
-        (["doctor", "abc"], "PID"),
+        (["doctor", "1", "2"], "PID or FILE"),
     ):
         result = memtap(*arguments, check=False)
         assert (result.returncode, result.stdout) == (2, b""), arguments
         assert words in result.stderr.decode(), arguments
+
+
+def test_a_variable_is_no_second_choice(trace):
+    """A flag wins over MEMTAP_PEAK=1, as over every variable."""
+    environment = {**os.environ, "MEMTAP_PEAK": "1"}
+    assert memtap("table", "--leaks", "-f", "json", trace, env=environment).stdout == memtap("table", "--leaks", "-f", "json", trace).stdout
+
+
+def test_a_moment_after_the_end_is_refused_with_the_length(trace):
+    stats = memtap_json("stats", trace)
+    for option, value in (("--at", "99h"), ("--at", f"{stats['duration_s'] * 1.02}"), ("--between", "99h,100h")):
+        result = memtap("table", option, value, trace, check=False)
+        assert (result.returncode, result.stdout) == (2, b""), value
+        assert b"after the end: the recording is" in result.stderr
+    memtap("table", "--at", f"{stats['duration_s'] * 1.005}", trace)  # rounded by whoever copied it
+    memtap("table", "--between", "0,99h", trace)  # open to the right
+
+
+FOREIGN = {
+    "a memray capture": b"memray\0\x0c\0\0\0", "memray capture": b"\x04\x22\x4d\x18@@\xc0\xd2\x09\0\0\xf1\x01memray\0",
+    "(ELF)": b"\x7fELF\x02\x01", "pprof and heaptrack": b"\x1f\x8b\x08\0", "zstd": b"\x28\xb5\x2f\xfd\x04", "JSON": b'{"a": 1}',
+    "heaptrack's raw text": b"v 10400 3\nX ls\n", "but text": b"hello\n", "but empty": b"", "pickle": b"\x80\x04\x95", "zip": b"PK\x03\x04",
+}
+
+
+@pytest.mark.parametrize("words", FOREIGN)
+def test_a_file_of_another_kind_is_called_what_it_is(tmp_path, words):
+    (tmp_path / "x.mtap").write_bytes(FOREIGN[words] + (b"" if words == "but empty" else FOREIGN[words][:4] * 2000))
+    result = memtap("summary", tmp_path / "x.mtap", check=False)
+    assert result.returncode == 1 and words in result.stderr.decode() and result.stderr.count(b"\n") == 1
 
 
 def test_a_file_without_a_command_is_asked_about(trace):
@@ -287,6 +324,39 @@ def test_doctor_reports_in_words_and_json():
     assert len(words.stdout.splitlines()) == len(findings)
     assert {"agent", "libc", "python", "shared memory", "folder"} <= {finding["topic"] for finding in findings}
     assert words.returncode == (1 if any(f["level"] == "problem" for f in findings) else 0)
+
+
+def test_doctor_and_run_name_the_python_that_run_uses(any_python, tmp_path):
+    shim = tmp_path / "python3"
+    shim.write_text(f'#!/bin/sh\nexec "{any_python}" "$@"\n')
+    shim.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    used = run([MEMTAP, "run", "-q", "-o", tmp_path / "x.mtap", "-c", "import sys; print(sys.executable)"], env=environment)
+    path = used.stdout.decode().strip()
+    assert path and path != str(shim)
+    assert path in memtap("doctor", check=False, env=environment).stdout.decode()
+    assert path in memtap("run", "-h", env=environment).stdout.decode().replace("\n    ", " ")
+
+
+def test_doctor_looks_at_a_trace(trace, tmp_path):
+    whole = memtap("doctor", trace)
+    assert b"process" in whole.stdout and b"PROBLEM" not in whole.stdout
+    (tmp_path / "cut.mtap").write_bytes(trace.read_bytes()[:-1000])
+    cut = memtap("doctor", tmp_path / "cut.mtap", check=False)
+    assert cut.returncode == 1 and b"PROBLEM" in cut.stdout and b"ends too early" in cut.stdout
+    (tmp_path / "text").write_text("text")
+    assert memtap("doctor", tmp_path / "text", check=False).returncode == 1
+    assert memtap("doctor", tmp_path / "missing", check=False).returncode == 3
+
+
+def test_a_stump_is_no_success(record, target, tmp_path):
+    path = record(target("threads"), 2, 10, options=["--no-pack"]).path
+    stump = tmp_path / "stump.mtap"
+    for length in (3000, 4096, 4200):
+        stump.write_bytes(path.read_bytes()[:length])
+        for command in READERS:
+            result = memtap(command, stump, check=False)
+            assert result.returncode == 1 and b"stump.mtap" in result.stderr, (command, length)
 
 
 def test_doctor_looks_at_a_process():

@@ -38,7 +38,8 @@ def test_a5_10_a_site_is_named_by_file_line_and_function(tmp_path):
         say(tops={by: snapshot.top_allocators(1, by=by)[0] for by in ("site", "python", "leaf", "root")},
             python=[[f.function, f.file, f.line, f.address] for f in stack if f.is_python],
             native=[[f.function, f.address, f.line] for f in stack if not f.is_python], text=str(stack[-1]),
-            wrong=raised(snapshot.top_allocators, 1, by="age"), none=snapshot.top_allocators(0), few=snapshot.top_allocators(-3))
+            wrong=raised(snapshot.top_allocators, 1, by="age"), none=snapshot.top_allocators(0),
+            few=raised(snapshot.top_allocators, -3), words=raised(snapshot.top_allocators, "3"), nothing=raised(snapshot.diff, None))
         """, tmp_path)
     file = str(tmp_path / "holder.py")
     site = found["tops"]["site"]
@@ -50,7 +51,10 @@ def test_a5_10_a_site_is_named_by_file_line_and_function(tmp_path):
     assert found["python"][-1][0] == "<module>" and all(frame[3] == 0 for frame in found["python"])
     assert len(found["native"]) >= 3 and all(frame[1] > 4096 for frame in found["native"])
     assert found["tops"]["leaf"]["function"] == found["native"][0][0] and found["tops"]["root"]["function"] in found["text"]
-    assert found["wrong"][0] == "ValueError" and found["none"] == found["few"] == []
+    assert found["wrong"][0] == "ValueError" and found["none"] == []
+    assert found["few"][0] == "ValueError" and "0 or more" in found["few"][1]
+    assert found["words"][0] == "TypeError" and "whole number" in found["words"][1]
+    assert found["nothing"][0] == "TypeError" and "get_snapshot()" in found["nothing"][1]
 
 
 @needs_numpy

@@ -334,8 +334,12 @@ def test_errors_say_what_is_wrong(tmp_path, leaky, trace):
                   lambda: trace.export(tmp_path / "x", "morse"), lambda: trace.export(tmp_path / "x.csv", rows=3)):
         with pytest.raises(ValueError):
             wrong()
-    with pytest.raises(TypeError):
-        memtap.open(7)
+    for wrong, words in ((lambda: memtap.open(7), "give a path"), (lambda: memtap.open(None), "not None"),
+                         (lambda: memtap.open([leaky, None]), "not None"), (lambda: trace.leaks(rows="a"), "rows must be a whole number"),
+                         (lambda: trace.leaks(min_age_s="1"), "number of seconds"), (lambda: trace.table(at=None, between=1), "pair of times"),
+                         (lambda: trace.table(at=[1]), "seconds from the start"), (lambda: trace.table(temporary=1.5), "whole number")):
+        with pytest.raises(TypeError, match=words):
+            wrong()
     if os.geteuid() != 0:
         (tmp_path / "text").chmod(0)
         with pytest.raises(PermissionError):

@@ -199,6 +199,26 @@ static void test_inside_a_recorded_program_variables_are_the_agents(void **state
     assert_int_equal(p.values.count, 9);
 }
 
+static void test_of_options_that_say_different_things_one_is_taken(void **state)
+{
+    static const char *const one_of[] = { "flag", "text", NULL };
+    struct mt_command_doc either = doc;
+    struct parsed p;
+    (void)state;
+    either.one_of = one_of;
+    parse(&p, &either, "demo --flag --on --flag");
+    assert_int_equal(p.status, MT_OK);
+    parse(&p, &either, "demo --text a --text b");
+    assert_int_equal(p.status, MT_OK);
+    parse(&p, &either, "demo --flag --on --text a");
+    assert_int_equal(p.status, MT_E_INVAL);
+    assert_non_null(strstr(p.err.text, "--flag and --text"));
+    setenv("MEMTAP_TEXT", "x", 1);
+    parse(&p, &either, "demo --flag");
+    unsetenv("MEMTAP_TEXT");
+    assert_int_equal(p.status, MT_OK);
+}
+
 static void test_the_manual_page_names_every_option(void **state)
 {
     struct mt_out *out = mt_out_open_memory();
@@ -219,6 +239,7 @@ static void test_the_manual_page_names_every_option(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_every_kind_of_option_is_stored),
+    cmocka_unit_test(test_of_options_that_say_different_things_one_is_taken),
     cmocka_unit_test(test_options_may_follow_operands),
     cmocka_unit_test(test_what_follows_the_program_is_not_ours),
     cmocka_unit_test(test_an_optional_argument_needs_an_equals_sign),
