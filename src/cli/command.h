@@ -25,6 +25,7 @@ extern const struct mt_command mt_command_tree;
 extern const struct mt_command mt_command_table;
 extern const struct mt_command mt_command_leaks;
 extern const struct mt_command mt_command_parse;
+extern const struct mt_command mt_command_diff;
 extern const struct mt_command mt_command_export;
 extern const struct mt_command mt_command_pack;
 extern const struct mt_command mt_command_doctor;

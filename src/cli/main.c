@@ -21,6 +21,7 @@ static const struct {
 } g_commands[] = {
     { &mt_command_run, false },    { &mt_command_summary, true }, { &mt_command_stats, true },
     { &mt_command_tree, true },    { &mt_command_table, true },   { &mt_command_leaks, true },
+    { &mt_command_diff, true },
     { &mt_command_parse, true },   { &mt_command_export, true },  { &mt_command_pack, true },
     { &mt_command_doctor, false },
 };
