@@ -188,6 +188,14 @@ static void warn_aggregate(const struct mt_trace_set *set, struct mt_strlist *re
     }
 }
 
+static void warn_shortened(const struct mt_frames *frames, struct mt_strlist *ret)
+{
+    if (mt_frames_shortened(frames) > 0) {
+        mt_strlist_print(ret, "the trace describes more frames than can be shown: the deepest stacks are shown by their inner and "
+                              "outer ends, with <truncated> between");
+    }
+}
+
 static void warn_replaced(const struct mt_frames *frames, struct mt_strlist *ret)
 {
     const struct mt_strlist *replaced = mt_frames_replaced(frames);
@@ -220,6 +228,7 @@ void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis
         warn_pass(analysis, ret);
     }
     if (frames != NULL) {
+        warn_shortened(frames, ret);
         warn_replaced(frames, ret);
     }
 }

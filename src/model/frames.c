@@ -212,6 +212,7 @@ mt_status mt_frames_new(const struct mt_trace_set *set, const struct mt_frames_o
     f->truncated =
         mt_frame_table_add(&f->table, (struct mt_frame){ .function = "<truncated>", .kind = MT_FRAME_MARKER });
     push_spot(f, f->unknown, 0);
+    mt_bound_make(set, &f->bound);
     mt_status status = MT_OK;
     if (!f->options.no_symbols) {
         status = mt_symbolizer_new(f->options.symbol_dirs, &f->symbolizer);
@@ -232,6 +233,7 @@ void mt_frames_free(struct mt_frames *f)
     if (f->symbolizer != NULL) {
         mt_symbolizer_free(f->symbolizer);
     }
+    mt_bound_fini(&f->bound);
     mt_strlist_clear(&f->replaced);
     mt_frame_table_fini(&f->table);
     mt_index_fini(&f->location_index);
@@ -290,6 +292,16 @@ const struct mt_frame *mt_frames_frame(const struct mt_frames *f, uint32_t id)
 const struct mt_strlist *mt_frames_replaced(const struct mt_frames *f)
 {
     return &f->replaced;
+}
+
+uint64_t mt_frames_shortened(const struct mt_frames *f)
+{
+    return f->shortened;
+}
+
+uint64_t mt_frames_visited(const struct mt_frames *f)
+{
+    return f->visited;
 }
 
 size_t mt_frames_count(const struct mt_frames *f)

@@ -82,6 +82,10 @@ size_t mt_frames_below_python(struct mt_frames *frames, size_t trace_idx, uint32
 const struct mt_frame *mt_frames_frame(const struct mt_frames *frames, uint32_t id);
 /* Binaries whose functions have no name because the file was built anew since the recording, as met so far. */
 const struct mt_strlist *mt_frames_replaced(const struct mt_frames *frames);
+/* Lists that had more frames than their share (frames_bound.h) and lack their middle. */
+uint64_t mt_frames_shortened(const struct mt_frames *frames);
+/* Nodes that all lists so far were made of: what looking stacks up has cost. */
+uint64_t mt_frames_visited(const struct mt_frames *frames);
 size_t mt_frames_count(const struct mt_frames *frames);
 /* spot: any number from a list above. */
 struct mt_frame_spot mt_frames_spot(const struct mt_frames *frames, uint32_t spot);

@@ -24,21 +24,51 @@ struct merge {
     bool hide_interpreter;
 };
 
-static void collect_native(struct mt_frames *f, const struct mt_trace *trace, uint32_t node)
+static uint32_t parent_of(const struct mt_trace *trace, uint32_t node, bool python)
 {
-    f->native.count = 0;
-    while (node != 0) {
-        mt_numbers_push(&f->native, node);
-        node = mt_trace_native(trace, node).parent;
+    return python ? mt_trace_python(trace, node).parent : mt_trace_native(trace, node).parent;
+}
+
+/* Appends node and its callers up to the root. */
+static void collect(struct mt_frames *f, struct mt_numbers *out, const struct mt_trace *trace, uint32_t node, bool python)
+{
+    for (; node != 0; node = parent_of(trace, node, python)) {
+        mt_numbers_push(out, node);
+        f->visited++;
     }
 }
 
-static void collect_python(struct mt_frames *f, const struct mt_trace *trace, uint32_t node)
+/* The same of a stack that has more than its share: its innermost frames, node 0 (which is shown as a marker), its outermost
+ * frames. */
+static void collect_ends(struct mt_frames *f, const struct mt_bound_chain *chain, struct mt_numbers *out,
+                         const struct mt_trace *trace, uint32_t node, bool python)
 {
-    f->python.count = 0;
-    while (node != 0) {
-        mt_numbers_push(&f->python, node);
-        node = mt_trace_python(trace, node).parent;
+    uint32_t outer = chain->outer[node];
+    uint64_t all = chain->bytes[node];
+    uint32_t inner = f->bound.frames - MT_BOUND_OUTER;
+    for (; node != outer && inner > 0 && all - chain->bytes[node] <= f->bound.bytes / 4 * 3; inner--) {
+        mt_numbers_push(out, node);
+        f->visited++;
+        node = parent_of(trace, node, python);
+    }
+    if (node != outer) {
+        mt_numbers_push(out, 0);
+        f->shortened++;
+    }
+    collect(f, out, trace, outer, python);
+}
+
+static void collect_bounded(struct mt_frames *f, const struct mt_bound_chain *chains, struct mt_numbers *out,
+                            uint32_t trace_idx, uint32_t node, bool python)
+{
+    const struct mt_trace *trace = f->set->traces[trace_idx];
+    const struct mt_bound_chain *chain = chains != NULL && trace_idx < f->bound.traces ? &chains[trace_idx] : NULL;
+    bool measured = chain != NULL && node < chain->count; /* a trace that is being written may have grown */
+    out->count = 0;
+    if (measured && (chain->depth[node] > f->bound.frames || chain->bytes[node] > f->bound.bytes)) {
+        collect_ends(f, chain, out, trace, node, python);
+    } else {
+        collect(f, out, trace, node, python);
     }
 }
 
@@ -161,8 +191,9 @@ void mt_frames_merge(struct mt_frames *f, uint32_t trace_idx, const struct mt_st
                        .trace_idx = trace_idx,
                        .stack = stack,
                        .out = out };
-    collect_native(f, m.trace, stack->native);
-    collect_python(f, m.trace, stack->python);
+    collect_bounded(f, f->bound.python, &f->python, trace_idx, stack->python, true);
+    bool needs_native = f->python.count == 0 || !f->options.python_only;
+    collect_bounded(f, f->bound.native, &f->native, trace_idx, needs_native ? stack->native : 0, false);
     m.hide_interpreter = f->python.count > 0 && (!f->options.interpreter || f->options.python_only);
     merge_both(&m);
 }

@@ -8,6 +8,7 @@
 
 #include "model/frame_table.h"
 #include "model/frames.h"
+#include "model/frames_bound.h"
 #include "symbol/symbol.h"
 #include "util/strlist.h"
 
@@ -56,6 +57,9 @@ struct mt_frames {
     struct mt_numbers places[MT_LIST_BUFFERS]; /* their spots */
     size_t list_at;
     uint32_t unknown, truncated; /* marker frames */
+    struct mt_bound bound;
+    uint64_t visited;   /* nodes that lists were made of */
+    uint64_t shortened; /* lists that were cut by the bound */
     struct mt_strlist replaced;  /* paths of binaries built anew since */
 };
 
