@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from typing import Any, Callable, Dict, Iterator, Optional
 
@@ -126,9 +125,3 @@ def keep_hooks(keep: bool) -> None:
         _keeps_hooks = keep
         if not keep:
             _remove_hooks()
-
-
-def private_path(purpose: str) -> str:
-    """A file name of our own in the temporary folder; readable after a crash."""
-    token = os.urandom(4).hex()
-    return os.path.join(os.path.realpath(tempfile.gettempdir()), f"memtap-{purpose}-{os.getpid()}-{token}.mtap")

@@ -24,7 +24,7 @@ of these functions is not seen; frees are.
 
 1 KB is 1024 bytes. Times are CLOCK_MONOTONIC in ns, as time.monotonic_ns(). All functions may be called from any thread.
 Samples go to a file memtap-memprof-PID-*.mtap in the temporary folder, which `memtap stats FILE` reads also after a crash; it is
-removed at exit.
+removed at exit, or, where a process could not (`_exit`, SIGKILL), when memprof next starts in another one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ import sys
 import warnings
 from typing import Any, Dict, List, Optional, Tuple
 
-from memtap import _agent, _memtap
+from memtap import _agent, _leftovers, _memtap
 from memtap._heap import AllocationSample, AllocationSite, FramePointerHealth, HeapSnapshot, ProfilerStats, StackFrame
 
 __all__ = [
@@ -70,6 +70,7 @@ _rate_bytes = 0
 _session: Optional[Any] = None  # _memtap.Session of the trace with our samples
 _since = 0  # clock of our first sample
 _own_path: Optional[str] = None  # of a trace of our own
+_swept = False  # what dead processes left
 _joined_path: Optional[str] = None  # of somebody else's that we look at instead
 _parents: List[Any] = []  # sessions a fork child was born with: never touched again
 
@@ -168,9 +169,17 @@ def _go_on_alone() -> None:
         warnings.warn(f"memtap.memprof takes no more samples: {error}", RuntimeWarning, stacklevel=4)
 
 
+def _sweep_once() -> None:
+    global _swept
+    if not _swept:
+        _swept = True
+        _leftovers.sweep("memprof")
+
+
 def _begin_trace(rate: int) -> None:
     global _session, _since, _own_path
-    path = _agent.private_path("memprof")
+    _sweep_once()
+    path = _leftovers.private_path("memprof")
     try:
         _agent.start(path, "sample", 1, True, True, TRACE_BYTES_MAX)
     except _agent.NoHooks:

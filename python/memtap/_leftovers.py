@@ -1,0 +1,76 @@
+"""Files of our own in the temporary folder, and those that earlier processes could not remove.
+
+Decides: a process that ends by `_exit` or SIGKILL leaves its file there, to be read after a crash, until memtap next begins
+one. A file is swept when it is surely ours and surely nobody's: its name says process and pid namespace (containers share
+folders, and a number means another process there), the process is gone, it belongs to this user, has one name, and begins as
+a trace of that process does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import struct
+import tempfile
+
+_NAME = re.compile(r"memtap-(?P<purpose>[a-z]+)-(?P<pid>\d+)-(?P<namespace>\d+)-[0-9a-f]{8}\.mtap")
+_HEADER = struct.Struct("=8sHHIQQ")  # magic, major, minor, header bytes, flags, pid: docs/formats/trace.md
+_MAGIC = b"\x89MTAP\r\n\x1a"
+
+
+def _folder() -> str:
+    return os.path.realpath(tempfile.gettempdir())
+
+
+def _namespace() -> int:
+    """Where pids mean what they mean here; 0 where /proc does not say, and then nothing is swept."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
+def private_path(purpose: str) -> str:
+    """A new file name of our own; readable after a crash."""
+    return os.path.join(_folder(), f"memtap-{purpose}-{os.getpid()}-{_namespace()}-{os.urandom(4).hex()}.mtap")
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # somebody else's
+        return False
+    return False
+
+
+def _is_trace_of(path: str, pid: int) -> bool:
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        info = os.fstat(file)
+        if not stat.S_ISREG(info.st_mode) or info.st_uid != os.geteuid() or info.st_nlink != 1:
+            return False
+        head = os.read(file, _HEADER.size)
+    finally:
+        os.close(file)
+    if len(head) < _HEADER.size:
+        return False
+    magic, _, _, _, _, writer = _HEADER.unpack(head)
+    return bool(magic == _MAGIC and writer == pid)
+
+
+def sweep(purpose: str) -> None:
+    """Removes the files of this purpose that dead processes left. Never raises for what is in the folder."""
+    here = _namespace()
+    with contextlib.suppress(OSError), os.scandir(_folder()) as entries:
+        for entry in entries:
+            match = _NAME.fullmatch(entry.name)
+            if match is None or match["purpose"] != purpose or not here or int(match["namespace"]) != here:
+                continue
+            pid = int(match["pid"])
+            with contextlib.suppress(OSError, OverflowError):
+                if pid > 0 and _is_gone(pid) and _is_trace_of(entry.path, pid):
+                    os.unlink(entry.path)
