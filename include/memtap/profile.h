@@ -119,6 +119,12 @@ struct mt_profile_query {
 int mt_recording_report(struct mt_recording *recording, enum mt_profile_report report,
                         const struct mt_profile_query *query, char **ret_text, size_t *ret_bytes,
                         struct mt_profile_failure *failure);
+/* What changed since an earlier recording, as `memtap diff -f json` has it; before: its paths, opened for this call. query says
+ * which memory of both (by: line, function or file; rows: of each kind of change); before_time: the moment of the earlier one
+ * instead, as text, NULL: the same. */
+int mt_recording_diff(struct mt_recording *recording, const char *const *before, size_t before_count, const char *before_time,
+                      const struct mt_profile_query *query, char **ret_text, size_t *ret_bytes,
+                      struct mt_profile_failure *failure);
 /* Writes a file for other tools, whole or not at all. format: collapsed, speedscope, pprof, csv, json, chrome,
  * heaptrack; NULL: by the suffix of path. */
 int mt_recording_export(struct mt_recording *recording, const char *path, const char *format,

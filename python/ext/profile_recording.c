@@ -7,16 +7,10 @@
  *
  * Everything that reads a trace does so without the GIL.
  */
-#include "profile_parts.h"
+#include "profile_recording.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct recording {
-    PyObject_HEAD
-    pthread_mutex_t turn;
-    struct mt_recording *recording; /* NULL: closed */
-};
 
 struct event_reader {
     PyObject_HEAD
@@ -350,8 +344,7 @@ static PyObject *event_reader_next(PyObject *object, PyObject *args)
 
 /* ---- life ------------------------------------------------------------------------------------------------------ */
 
-/* Paths of a sequence as C strings that borrow from *ret_bytes (a list); the array is malloc'ed. NULL: exception. */
-static const char **paths_of(PyObject *sequence, PyObject **ret_bytes, size_t *ret_count)
+const char **mt_py_paths(PyObject *sequence, PyObject **ret_bytes, size_t *ret_count)
 {
     Py_ssize_t count = PySequence_Size(sequence);
     PyObject *list = count >= 0 ? PyList_New(0) : NULL;
@@ -405,7 +398,7 @@ static PyObject *recording_new(PyTypeObject *type, PyObject *args, PyObject *kwa
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:Recording", MT_PY_NAMES(names), &sequence)) {
         return NULL;
     }
-    const char **paths = paths_of(sequence, &bytes, &count);
+    const char **paths = mt_py_paths(sequence, &bytes, &count);
     if (paths == NULL) {
         return NULL;
     }
@@ -461,6 +454,9 @@ static PyMethodDef g_recording_methods[] = {
     { "report", WITH_KEYWORDS(recording_report),
       "report(name, *, selection, time, temporary_max, thread, by, native, invert, min_age_ns, rows, all_frames, stacks,\n"
       "wrappers, bare) -> str: the JSON of `memtap NAME -f json`; name parse: text." },
+    { "diff", WITH_KEYWORDS(mt_py_recording_diff),
+      "diff(before, before_time, *, selection, time, temporary_max, thread, by, native, all_frames, rows) -> str: the JSON of\n"
+      "`memtap diff -f json`; before: a sequence of paths." },
     { "export", WITH_KEYWORDS(recording_export),
       "export(path, format, *, selection, time, temporary_max, thread, native, all_frames): a file for other tools." },
     { "info", recording_info, METH_NOARGS, "info() -> dict: facts of the process that started the others." },

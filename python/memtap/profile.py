@@ -294,6 +294,23 @@ class Trace:
         return self._rows("leaks", by=by, min_age_ns=int(min_age_s * 1e9), **_places(invert, stacks, wrappers),
                           **_query(thread=thread, native=native, all_frames=all_frames, rows=rows))
 
+    def diff(self, earlier: Union[Trace, Path], *, earlier_at: Optional[Time] = None, by: str = "line", **selection: Any) -> Dict[str, Any]:
+        """What changed since an earlier recording, place by place (`memtap diff -f json`): before, after, bytes, count, rebuilt,
+        and rows with change ("grew", "shrank", "appeared", "vanished", "same"), function, file, line, bytes, count, before_bytes,
+        after_bytes …; bytes and count are after minus before, what changed most comes first.
+
+        earlier: another Trace, or the path of one. by: line, function or file. earlier_at: the moment of the earlier one; with at=T
+        two moments of one recording are compared: trace.diff(trace, earlier_at="10s", at="60s")."""
+        if isinstance(earlier, Trace):
+            paths: Sequence[Path] = earlier.paths
+        elif isinstance(earlier, (str, bytes, os.PathLike)):
+            paths = [earlier]
+        else:
+            raise TypeError(f"diff takes an earlier Trace or the path of one, not {_named(earlier)}")
+        moment = None if earlier_at is None else _text_time(earlier_at)
+        difference: Dict[str, Any] = json.loads(self._recording.diff(paths, moment, by=by, **_query(**selection)))
+        return difference
+
     def peak(self, *, rows: int = 0, **selection: Any) -> Dict[str, Any]:
         """The moment the heap was largest: bytes, count, time_s, and table, the rows of table() at that moment."""
         stats = self.stats()

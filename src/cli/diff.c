@@ -1,8 +1,7 @@
 /* diff.c: `memtap diff`: what changed between two recordings, or two moments of one. */
-#include "analysis/diff.h"
 #include "analysis/estimate.h"
 #include "cli/select.h"
-#include "export/diff_view.h"
+#include "reader/diff_pair.h"
 #include "util/human.h"
 #include "util/memory.h"
 #include "util/progress.h"
@@ -88,15 +87,6 @@ static const struct mt_command_doc doc = {
     .one_of = mt_select_one_of,
 };
 
-/* One side, while it is loaded. */
-struct side {
-    const char *name;
-    char *path;
-    struct mt_recording *recording;
-    struct mt_report_job job;
-    struct mt_table table;
-};
-
 static enum mt_diff_format format_of(const struct values *values)
 {
     const char *output = values->select.output;
@@ -108,15 +98,15 @@ static enum mt_diff_format format_of(const struct values *values)
                                                                : (enum mt_diff_format)mt_select_format(&values->select);
 }
 
-/* FILE@T, unless there is a file of that name. */
-static mt_status take_moment(struct side *side, struct mt_selection *selection, struct mt_error *err)
+/* FILE@T, unless there is a file of that name: path loses the moment. */
+static mt_status take_moment(char *path, struct mt_selection *selection, struct mt_error *err)
 {
-    char *at = strrchr(side->path, '@');
-    if (at == NULL || access(side->path, F_OK) == 0) {
+    char *at = strrchr(path, '@');
+    if (at == NULL || access(path, F_OK) == 0) {
         return MT_OK;
     }
     if (!mt_timepoint_parse(at + 1, strlen(at + 1), &selection->times[0])) {
-        return mt_error_set(err, MT_E_INVAL, "%s: \"%s\" is not a time; use seconds (1.5, 250ms), 50%% or peak", side->name, at + 1);
+        return mt_error_set(err, MT_E_INVAL, "%s: \"%s\" is not a time; use seconds (1.5, 250ms), 50%% or peak", path, at + 1);
     }
     selection->what = MT_SELECT_AT;
     *at = '\0';
@@ -129,44 +119,36 @@ static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_byt
     return true;
 }
 
-static mt_status load_side(struct side *side, const struct values *values, struct mt_error *err)
+static mt_status open_side(struct mt_report_job *job, const char *name, const struct values *values, struct mt_error *err)
 {
-    struct mt_progress progress;
-    side->path = mt_strdup(side->name);
-    side->job.selection = values->select.what;
-    side->job.native = values->select.native;
-    side->job.all_frames = values->select.all_frames;
-    side->job.details = values->select.details;
-    side->job.details.by = by_numbers[values->by];
-    side->job.load.progress = show_progress;
-    side->job.load.context = &progress;
-    mt_status status = take_moment(side, &side->job.selection, err);
+    char *path = mt_strdup(name);
+    *job = (struct mt_report_job){ .selection = values->select.what,
+                                   .details = values->select.details,
+                                   .native = values->select.native,
+                                   .all_frames = values->select.all_frames };
+    mt_status status = take_moment(path, &job->selection, err);
     if (status == MT_OK) {
-        status = mt_recording_make(&side->path, 1, &side->recording, err);
+        status = mt_recording_make(&path, 1, &job->recording, err);
     }
-    if (status != MT_OK) {
-        return status;
-    }
-    side->job.recording = side->recording;
-    mt_progress_begin(&progress, "reading", values->select.quiet_progress);
-    status = mt_report_load(&side->job, MT_PROFILE_TABLE, err);
-    mt_progress_end(&progress);
-    if (status == MT_OK) {
-        struct mt_grouping_options grouping = { .by = by_numbers[values->by] };
-        status = mt_table_make(side->job.shown.set, &side->job.loaded.profile, side->job.shown.places, &grouping, &side->table);
-        status = status == MT_OK ? status : mt_error_set(err, status, "cannot make the table: %s", mt_status_text(status));
-    } else {
-        (void)mt_error_prefix(err, "%s", side->name);
-    }
+    free(path);
     return status;
 }
 
-static void release_side(struct side *side)
+static mt_status load_pair(struct mt_diff_pair *pair, const struct values *values, struct mt_error *err)
 {
-    mt_table_fini(&side->table);
-    mt_report_job_fini(&side->job);
-    mt_recording_free(side->recording);
-    free(side->path);
+    struct mt_progress progress;
+    for (int side = 0; side < MT_DIFF_SIDES; side++) {
+        mt_status status = open_side(&pair->job[side], pair->name[side], values, err);
+        if (status != MT_OK) {
+            return status;
+        }
+        pair->job[side].load.progress = show_progress;
+        pair->job[side].load.context = &progress;
+    }
+    mt_progress_begin(&progress, "reading", values->select.quiet_progress);
+    mt_status status = mt_diff_pair_make(pair, err);
+    mt_progress_end(&progress);
+    return status;
 }
 
 static void say_builds(const struct mt_diff *diff)
@@ -181,10 +163,10 @@ static void say_builds(const struct mt_diff *diff)
     }
 }
 
-static void say_warnings(const struct side *side)
+static void say_warnings(const struct mt_report *shown)
 {
     struct mt_strlist warnings = { 0 };
-    mt_report_warnings(side->job.shown.set, side->job.shown.analysis, side->job.shown.frames, &warnings);
+    mt_report_warnings(shown->set, shown->analysis, shown->frames, &warnings);
     for (size_t i = 0; i < warnings.count; i++) {
         mt_say("memtap: note: %s", warnings.items[i]);
     }
@@ -197,57 +179,38 @@ static bool is_over(const struct values *values, const struct mt_diff *diff)
     return values->limited && (double)diff->bytes - mt_estimate_ci95(diff->bytes_variance) > limit;
 }
 
-static mt_status write_diff(const struct values *values, struct side sides[2], const struct mt_diff *diff, struct mt_error *err)
+static mt_status write_pair(const struct values *values, const struct mt_diff_pair *pair, struct mt_error *err)
 {
     enum mt_diff_format format = format_of(values);
     bool for_people = format == MT_DIFF_TABLE || format == MT_DIFF_MARKDOWN;
-    struct mt_diff_report report = {
-        .diff = diff,
-        .side = { &sides[0].job.shown, &sides[1].job.shown },
-        .name = { sides[0].name, sides[1].name },
-        .table = { &sides[0].table, &sides[1].table },
-        .by = by_numbers[values->by],
-        .format = format,
-        .rows = values->select.rows != UINT64_MAX ? (size_t)values->select.rows : for_people ? 10 : 0,
-    };
     struct mt_out *out;
     mt_status status = mt_out_open(values->select.output, &out, err);
     if (status != MT_OK) {
         return status;
     }
-    mt_diff_write(out, &report);
+    mt_diff_pair_write(out, pair, format, values->select.rows != UINT64_MAX ? (size_t)values->select.rows : for_people ? 10 : 0);
     return mt_out_commit(out, err);
 }
 
-static int compare(const struct values *values, struct side sides[2])
+static int report(const struct values *values, const struct mt_diff_pair *pair)
 {
     struct mt_error err = { 0 };
-    struct mt_diff diff;
-    const struct mt_diff_side both[MT_DIFF_SIDES] = {
-        { &sides[0].table, sides[0].job.shown.frames, sides[0].job.shown.set },
-        { &sides[1].table, sides[1].job.shown.frames, sides[1].job.shown.set },
-    };
-    mt_diff_make(both, by_numbers[values->by], &diff);
-    int code = MT_EXIT_OK;
-    if (write_diff(values, sides, &diff, &err) != MT_OK) {
-        code = mt_command_fail(&doc, MT_EXIT_FAILED, &err);
-    } else {
-        say_builds(&diff);
-        say_warnings(&sides[0]);
-        say_warnings(&sides[1]);
-        if (is_over(values, &diff)) {
-            mt_say("memtap diff: the memory grew by %s, more than --fail-over allows", mt_human_bytes((double)diff.bytes).text);
-            code = MT_EXIT_FAILED;
-        }
+    if (write_pair(values, pair, &err) != MT_OK) {
+        return mt_command_fail(&doc, MT_EXIT_FAILED, &err);
     }
-    mt_diff_fini(&diff);
-    return code;
+    say_builds(&pair->diff);
+    say_warnings(&pair->job[MT_DIFF_BEFORE].shown);
+    say_warnings(&pair->job[MT_DIFF_AFTER].shown);
+    if (is_over(values, &pair->diff)) {
+        mt_say("memtap diff: the memory grew by %s, more than --fail-over allows", mt_human_bytes((double)pair->diff.bytes).text);
+        return MT_EXIT_FAILED;
+    }
+    return MT_EXIT_OK;
 }
 
 static int diff_main(int argc, char **argv)
 {
     struct values values = { .select = MT_SELECT_DEFAULTS, .diff_format = -1 };
-    struct side sides[2] = { 0 };
     struct mt_operands operands;
     struct mt_error err = { 0 };
     int code;
@@ -258,16 +221,14 @@ static int diff_main(int argc, char **argv)
         (void)mt_error_set(&err, MT_E_INVAL, "give two recordings: memtap diff BEFORE AFTER");
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
-    mt_status status = MT_OK;
-    for (int i = 0; i < 2 && status == MT_OK; i++) {
-        sides[i].name = operands.items[i];
-        status = load_side(&sides[i], &values, &err);
-    }
-    code = status == MT_OK        ? compare(&values, sides)
+    struct mt_diff_pair pair = { .name = { operands.items[0], operands.items[1] }, .by = by_numbers[values.by] };
+    mt_status status = load_pair(&pair, &values, &err);
+    code = status == MT_OK        ? report(&values, &pair)
            : status == MT_E_INVAL ? mt_command_fail(&doc, MT_EXIT_USAGE, &err)
                                   : mt_command_fail(&doc, MT_EXIT_FAILED, &err);
-    release_side(&sides[0]);
-    release_side(&sides[1]);
+    mt_diff_pair_fini(&pair);
+    mt_recording_free(pair.job[MT_DIFF_BEFORE].recording);
+    mt_recording_free(pair.job[MT_DIFF_AFTER].recording);
     return code;
 }
 

@@ -1,6 +1,7 @@
 /* library.c: reports and conversions as the library offers them: from a query's texts to a text or a file. Context:
  * [tool]. */
 #include "export/records.h"
+#include "reader/diff_pair.h"
 #include "reader/failure.h"
 #include "reader/reports.h"
 #include "util/memory.h"
@@ -53,6 +54,9 @@ struct call {
     enum mt_profile_report report;
     struct mt_profile_query query;
     const char *path, *format; /* export */
+    const char *const *before; /* diff */
+    size_t before_count;
+    const char *before_time;
     char *text;
     size_t bytes;
 };
@@ -122,6 +126,82 @@ static mt_status report_body(void *context, struct mt_error *err)
     }
     mt_report_job_fini(&job);
     return status;
+}
+
+static mt_status open_before(const struct call *call, struct mt_recording **ret, struct mt_error *err)
+{
+    struct mt_strlist operands = { 0 };
+    for (size_t i = 0; i < call->before_count; i++) {
+        mt_strlist_add(&operands, call->before[i]);
+    }
+    mt_status status = mt_recording_make(operands.items, operands.count, ret, err);
+    mt_strlist_clear(&operands);
+    return status;
+}
+
+static mt_status settle_before(const struct call *call, struct mt_diff_pair *pair, struct mt_error *err)
+{
+    struct mt_report_job *before = &pair->job[MT_DIFF_BEFORE];
+    *before = pair->job[MT_DIFF_AFTER];
+    before->recording = NULL;
+    if (call->before_time != NULL) {
+        struct mt_profile_query moment = { .selection = "at", .time = call->before_time, .thread = call->query.thread };
+        mt_status status = read_selection(&moment, &before->selection, err);
+        if (status != MT_OK) {
+            return status;
+        }
+    }
+    pair->name[MT_DIFF_BEFORE] = call->before[0];
+    pair->name[MT_DIFF_AFTER] = call->recording->paths.items[0];
+    pair->by = pair->job[MT_DIFF_AFTER].details.by;
+    return pair->by == MT_BY_LINE || pair->by == MT_BY_FUNCTION || pair->by == MT_BY_FILE
+               ? MT_OK
+               : mt_error_set(err, MT_E_INVAL, "by \"%s\" is not one of line, function, file", call->query.by);
+}
+
+static mt_status diff_body(void *context, struct mt_error *err)
+{
+    struct call *call = context;
+    struct mt_diff_pair pair = { 0 };
+    mt_status status = begin(call, &pair.job[MT_DIFF_AFTER], err);
+    if (status == MT_OK) {
+        status = settle_before(call, &pair, err);
+    }
+    if (status == MT_OK) {
+        status = open_before(call, &pair.job[MT_DIFF_BEFORE].recording, err);
+    }
+    if (status == MT_OK) {
+        status = mt_diff_pair_make(&pair, err);
+    }
+    if (status == MT_OK) {
+        struct mt_out *out = mt_out_open_memory();
+        mt_diff_pair_write(out, &pair, MT_DIFF_JSON, (size_t)call->query.rows);
+        keep_text(call, out);
+        mt_out_discard(out);
+    }
+    mt_diff_pair_fini(&pair);
+    mt_recording_free(pair.job[MT_DIFF_BEFORE].recording);
+    return status;
+}
+
+int mt_recording_diff(struct mt_recording *recording, const char *const *before, size_t before_count, const char *before_time,
+                      const struct mt_profile_query *query, char **ret_text, size_t *ret_bytes,
+                      struct mt_profile_failure *failure)
+{
+    struct call call = make_call(recording, query);
+    if (before_count == 0) {
+        return mt_failure_usage(failure, "which earlier recording? give its file (*.mtap)");
+    }
+    call.report = MT_PROFILE_TABLE;
+    call.before = before;
+    call.before_count = before_count;
+    call.before_time = before_time;
+    int code = mt_failure_guard(diff_body, &call, &recording->dead, failure);
+    if (code == MT_PROFILE_OK) {
+        *ret_text = call.text;
+        *ret_bytes = call.bytes;
+    }
+    return code;
 }
 
 static mt_status parse_body(void *context, struct mt_error *err)

@@ -346,6 +346,34 @@ def test_errors_say_what_is_wrong(tmp_path, leaky, trace):
             memtap.open(tmp_path / "text")
 
 
+def test_the_difference_of_two_recordings(tmp_path):
+    def hold(count):
+        return [bytearray(100_000) for _ in range(count)]
+
+    for name, count in (("old", 3), ("new", 10)):
+        with memtap.record(tmp_path / f"{name}.mtap"):
+            kept = hold(count)
+    with memtap.open(tmp_path / "old.mtap") as old, memtap.open(tmp_path / "new.mtap") as new:
+        for earlier in (old, tmp_path / "old.mtap"):
+            diff = new.diff(earlier, selection="leaks", by="function")
+            assert diff["bytes"] == sum(row["bytes"] for row in diff["rows"]) == new.stats()["leaked_bytes"] - old.stats()["leaked_bytes"]
+            assert diff["rows"][0]["change"] == "grew" and "hold" in diff["rows"][0]["function"]
+            assert abs(diff["rows"][0]["bytes"] - 700_000) < 7_000 and len(kept) == 10
+        assert {row["change"] for row in new.diff(new)["rows"]} == {"same"}
+        moments = new.diff(new, earlier_at=0, at="100%")
+        assert moments["before"]["bytes"] == 0 and moments["after"]["bytes"] == new.stats()["leaked_bytes"]
+        for wrong in ({"by": "thread"}, {"by": "colour"}, {"earlier_at": "soon"}, {"earlier_at": "99h"}):
+            with pytest.raises(ValueError):
+                new.diff(old, **wrong)
+        for wrong in (None, 7, [old]):
+            with pytest.raises(TypeError, match="earlier Trace"):
+                new.diff(wrong)
+        with pytest.raises(FileNotFoundError):
+            new.diff(tmp_path / "missing.mtap")
+    with pytest.raises(ValueError, match="closed"):
+        new.diff(tmp_path / "old.mtap")
+
+
 def test_aggregate_traces_have_reports_and_no_snapshot(tmp_path):
     path, _ = record(tmp_path, LEAKY, "--aggregate")
     with memtap.open(path) as opened:

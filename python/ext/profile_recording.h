@@ -1,0 +1,19 @@
+/* profile_recording.h: what the methods of memtap._memtap.Recording share. */
+#ifndef MEMTAP_PYTHON_PROFILE_RECORDING_H
+#define MEMTAP_PYTHON_PROFILE_RECORDING_H
+
+#include "profile_parts.h"
+
+struct recording {
+    PyObject_HEAD
+    pthread_mutex_t turn;
+    struct mt_recording *recording; /* NULL: closed */
+};
+
+/* Paths of a sequence as C strings that borrow from *ret_bytes (a list); the array is malloc'ed. NULL: exception. */
+const char **mt_py_paths(PyObject *sequence, PyObject **ret_bytes, size_t *ret_count);
+
+/* diff(before, before_time, *, selection, time, temporary_max, thread, by, native, all_frames, rows): profile_diff.c */
+PyObject *mt_py_recording_diff(PyObject *object, PyObject *args, PyObject *kwargs);
+
+#endif
