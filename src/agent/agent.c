@@ -52,6 +52,15 @@ static void leave_child_alone(char **envp)
     }
 }
 
+/* A filter that nobody has told us of came with exec: any call of ours may be forbidden on pain of death. */
+static void obey_unknown_filters(void)
+{
+    if (g_config.wanted && mt_os_filter_count() > g_config.asked.filters) {
+        g_config.wanted = false;
+        (void)mt_os_filter_add(NULL); /* from here on nothing is called */
+    }
+}
+
 static void start_preloaded(char **envp)
 {
     if (g_config.wanted) {
@@ -85,6 +94,7 @@ static bool start(char **envp)
     mt_engine_enter();
     if (mt_hooks_are_preloaded()) {
         mt_agent_config_read(envp, &g_config);
+        obey_unknown_filters();
         leave_child_alone(envp);
         start_preloaded(envp);
     }

@@ -47,6 +47,7 @@ static void keep_setting(const char *variable)
 void mt_carry_begin(char *const *envp, const struct mt_agent_config *config)
 {
     g_config = config;
+    g_luggage.filters = config->asked.filters;
     mt_ask_configure(config->asked.helper);
     for (; *envp != NULL; envp++) {
         if (mt_config_field_of(*envp) != NULL) {

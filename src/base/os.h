@@ -122,6 +122,14 @@ void mt_os_filter_undo(uint32_t place);
 /* Would that filter let us write to files? Asked before add. */
 bool mt_os_filter_lets_write(const void *program);
 bool mt_os_is_restricted(void);
+/* How many filters are in force in the calling thread; 0 also where that cannot be known (a kernel before 5.9). Makes calls only
+ * that the loader makes for every program. */
+uint64_t mt_os_filter_count(void);
+/* Of these, those that mt_os_filter_add was told of. */
+uint64_t mt_os_filters_added(void);
+/* Do the filters that are known let a program execute another, and the agent start in it? */
+bool mt_os_filters_let_execute(void);
+bool mt_os_filters_let_start(void);
 
 /* Clocks are the kernel's own, whatever the program has put in front of libc's. */
 uint64_t mt_os_monotonic_ns(void);        /* CLOCK_MONOTONIC, precise (reads the time stamp counter); coarse where calls are restricted */

@@ -13,6 +13,7 @@
 #include "base/atomic.h"
 #include "base/rawcall.h"
 
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -211,6 +212,70 @@ bool mt_os_filter_lets_write(const void *program)
         }
     }
     return true;
+}
+
+static bool filters_let(const long *calls, size_t count)
+{
+    static const long none[6];
+    for (size_t i = 0; i < count; i++) {
+        if (mt_os_is_restricted() && !mt_raw_is_allowed(calls[i], none)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool mt_os_filters_let_execute(void)
+{
+    static const long either[] = { SYS_execve, SYS_execveat };
+    return filters_let(&either[0], 1) || filters_let(&either[1], 1);
+}
+
+/* What base/ calls; without a socket nobody is told anything, which is no harm. */
+bool mt_os_filters_let_start(void)
+{
+    static const long needed[] = { SYS_openat,     SYS_read,        SYS_pread64,   SYS_pwrite64,     SYS_close,       SYS_fstat,
+                                   SYS_newfstatat, SYS_ftruncate,   SYS_fallocate, SYS_fcntl,        SYS_readlinkat,  SYS_mmap,
+                                   SYS_munmap,     SYS_mprotect,    SYS_madvise,   SYS_mincore,      SYS_prlimit64,   SYS_prctl,
+                                   SYS_getpid,     SYS_gettid,      SYS_getrandom, SYS_rt_sigprocmask, SYS_sched_yield, SYS_nanosleep,
+                                   SYS_futex,      SYS_clock_gettime };
+    return filters_let(needed, MT_COUNTOF(needed));
+}
+
+/* By the raw call itself: what else opens a file looks at descriptors first, which the loader does not. */
+static size_t read_status(char *text, size_t capacity)
+{
+    long fd = mt_raw4(SYS_openat, AT_FDCWD, (long)"/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
+    long got = fd >= 0 ? mt_raw4(SYS_read, fd, (long)text, (long)capacity - 1, 0) : 0;
+    if (fd >= 0) {
+        (void)mt_raw4(SYS_close, fd, 0, 0, 0);
+    }
+    text[got > 0 ? got : 0] = '\0';
+    return got > 0 ? (size_t)got : 0;
+}
+
+uint64_t mt_os_filter_count(void)
+{
+    static const char name[] = "\nSeccomp_filters:";
+    char text[4096];
+    uint64_t count = 0;
+    const char *at = read_status(text, sizeof text) > 0 ? strstr(text, name) : NULL;
+    for (at = at != NULL ? at + sizeof name - 1 : ""; *at == ' ' || *at == '\t'; at++) {
+    }
+    for (; *at >= '0' && *at <= '9'; at++) {
+        count = count * 10 + (uint64_t)(*at - '0');
+    }
+    return count;
+}
+
+uint64_t mt_os_filters_added(void)
+{
+    uint64_t added = 0;
+    uint32_t count = mt_load_acquire(&g_copy_count);
+    for (uint32_t i = 0; i < count && i < FILTERS_MAX; i++) {
+        added += mt_load_acquire(&g_copies[i].state) != COPY_UNUSED;
+    }
+    return count <= FILTERS_MAX ? added : 0;
 }
 
 /* A copy in memory of ours; NULL: there is none. */

@@ -28,5 +28,8 @@ void mt_engine_filter_end(uint32_t place, bool installed)
         mt_os_filter_undo(place);
     } else if (mt_mode() != MT_MODE_OFF) {
         mt_engine_note("seccomp", "the program restricts its system calls");
+        if (mt_os_filters_let_execute() && !mt_os_filters_let_start()) {
+            mt_engine_note("warning", "the program restricts its system calls: programs that it executes are not recorded");
+        }
     }
 }

@@ -9,6 +9,7 @@
 static const char PRELOAD[] = "LD_PRELOAD=";
 static const char ASAN[] = "ASAN_OPTIONS=";
 static const char OUTPUT[] = MT_CONFIG_PREFIX "OUTPUT=";
+static const char FILTERS[] = MT_CONFIG_PREFIX "FILTERS=";
 static const char ASAN_OURS[] = MT_CONFIG_ASAN_OPTION;
 enum { VARIABLES_MAX = 1 << 16 };
 
@@ -98,7 +99,7 @@ bool mt_env_look(char *const *envp, struct mt_env_change *change)
 
 bool mt_env_is_complete(const struct mt_env_change *change)
 {
-    return change->has_agent && change->has_settings && change->has_asan_option;
+    return change->has_agent && change->has_settings && change->has_asan_option && change->filters == 0;
 }
 
 /* ---- building --------------------------------------------------------------------------------------------------------- */
@@ -188,8 +189,23 @@ static bool is_replaced(const char *variable, const struct mt_env_change *change
     if (is_of(variable, PRELOAD)) {
         return change->drop_agent || !change->has_agent;
     }
+    if (change->filters != 0 && is_of(variable, FILTERS)) {
+        return true;
+    }
     return !change->drop_agent && ((!change->has_asan_option && is_of(variable, ASAN)) ||
                                    (!change->has_settings && mt_config_field_of(variable) != NULL));
+}
+
+static void add_filters(struct building *b, uint64_t filters)
+{
+    char digits[24];
+    size_t from = b->text, at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + filters % 10);
+    } while ((filters /= 10) != 0);
+    add_text(b, FILTERS, sizeof FILTERS - 1);
+    add_text(b, digits + at, sizeof digits - at);
+    end_variable(b, from);
 }
 
 static void add_missing(struct building *b, const struct mt_env_change *change)
@@ -205,7 +221,12 @@ static void add_missing(struct building *b, const struct mt_env_change *change)
             const char *kept;
             char *item; /* the kernel's word for it; nobody writes to it */
         } setting = { change->settings[i] };
-        add_item(b, setting.item);
+        if (change->filters == 0 || !is_of(setting.kept, FILTERS)) {
+            add_item(b, setting.item);
+        }
+    }
+    if (change->filters != 0) {
+        add_filters(b, change->filters);
     }
 }
 

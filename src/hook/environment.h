@@ -9,12 +9,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Fill agent before the look; settings and count before building with them. */
 struct mt_env_change {
     const char *agent;
     const char *const *settings;
     size_t count;
+    uint64_t filters; /* not 0: the setting of that name has this value now */
     bool drop_agent; /* take the agent out, and nothing else; else add what is missing */
     /* What was found. */
     bool has_agent, has_settings, has_asan_option;

@@ -114,6 +114,9 @@ static bool agent_is_there(void)
 /* What keeps the program from being recorded; MT_PROGRAM_DYNAMIC: nothing that is known. */
 static uint32_t obstacle(int folder, const char *path)
 {
+    if (!mt_os_filters_let_start()) {
+        return MT_ASK_WHY_FILTER;
+    }
     uint32_t kind = kind_of(folder, path);
     if (kind == MT_PROGRAM_NOT_ELF || kind == MT_PROGRAM_UNREADABLE) {
         kind = MT_PROGRAM_DYNAMIC; /* it fails, or somebody knows what to do with it */
@@ -121,10 +124,10 @@ static uint32_t obstacle(int folder, const char *path)
     return kind == MT_PROGRAM_DYNAMIC && !agent_is_there() ? (uint32_t)MT_ASK_WHY_NO_AGENT : kind;
 }
 
-/* Its loader would end, or print that it cannot load the agent. */
+/* Its loader would end, or print that it cannot load the agent; or the agent would be its end. */
 static bool loader_minds(uint32_t why)
 {
-    return why == MT_PROGRAM_MUSL || why == MT_PROGRAM_OTHER_ARCH || why == MT_ASK_WHY_NO_AGENT;
+    return why == MT_PROGRAM_MUSL || why == MT_PROGRAM_OTHER_ARCH || why == MT_ASK_WHY_NO_AGENT || why == MT_ASK_WHY_FILTER;
 }
 
 /* ---- with another environment --------------------------------------------------------------------------------------- */
@@ -173,6 +176,9 @@ static int execute_changed(const struct call *call, const struct mt_env_change *
 static int become(const struct call *call, int folder, const char *path)
 {
     struct mt_env_change change = { .agent = g_exec.agent };
+    if (mt_os_filter_count() > g_exec.luggage->filters + mt_os_filters_added()) {
+        return execute(call, call->envp); /* an unknown filter: nothing may be called; what follows finds that out too */
+    }
     bool follows = g_exec.luggage->follows();
     if (!mt_env_look(call->envp, &change) || (!follows && !change.has_agent)) {
         return execute(call, call->envp);
@@ -187,6 +193,7 @@ static int become(const struct call *call, int folder, const char *path)
     change.drop_agent = loader_minds(why);
     change.settings = g_exec.luggage->settings;
     change.count = g_exec.luggage->count;
+    change.filters = mt_os_is_restricted() ? g_exec.luggage->filters + mt_os_filters_added() : 0;
     bool as_it_is = change.drop_agent ? !change.has_agent : !follows || why == MT_PROGRAM_SETID || mt_env_is_complete(&change);
     return as_it_is ? execute(call, call->envp) : execute_changed(call, &change, path);
 }

@@ -20,6 +20,7 @@
 struct mt_exec_luggage {
     const char *const *settings; /* NAME=VALUE */
     size_t count;
+    uint64_t filters; /* config.def: of the calling process, those it has installed not counted */
     bool (*follows)(void); /* is what the calling process executes to be recorded? */
     void (*tell)(uint32_t why, const char *path, char *const *argv); /* it will not be; why: wire/ask.h */
 };

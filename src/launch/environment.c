@@ -1,6 +1,7 @@
 /* environment.c: the environment of the recorded program: its own, and what the agent reads. */
 #include "launch/environment.h"
 
+#include "base/os.h"
 #include "util/memory.h"
 
 #include <stdio.h>
@@ -86,6 +87,7 @@ static void configure(const struct mt_run *run, pid_t pid, struct mt_config *ret
     ret->python_allocators = o->python_allocators;
     ret->follow = o->follow;
     ret->max_file_bytes = o->max_file_bytes;
+    ret->filters = mt_os_filter_count(); /* memtap works under these */
 }
 
 void mt_environment_add_settings(const struct mt_run *run, pid_t pid, struct mt_environment *env)

@@ -60,6 +60,8 @@ static const char *reason(uint32_t why)
                "can be read";
     case MT_ASK_WHY_NO_ROOM:
         return "its environment has no room for the agent's settings";
+    case MT_ASK_WHY_FILTER:
+        return "a seccomp filter that it inherits forbids calls that the agent makes";
     default:
         return why < MT_PROGRAM__COUNT ? mt_program_obstacle((enum mt_program_kind)why) : "the agent cannot be preloaded";
     }

@@ -1,16 +1,17 @@
 """A program that restricts its own system calls lives, and is recorded as far as memory mapped beforehand reaches."""
 
 import pytest
+import tracereplay
 
 NOT_IN_THIS_KERNEL = 77
 
 
 @pytest.fixture
 def filtered(record, target):
-    """filtered(HOW): the target under memtap; skipped where the kernel has no seccomp."""
+    """filtered(HOW…): the target under memtap; skipped where the kernel has no seccomp."""
 
-    def start(how, **options):
-        recording = record(target("filtered"), how, check=False, **options)
+    def start(*how, program="filtered", **options):
+        recording = record(target(program), *how, check=False, **options)
         if recording.returncode == NOT_IN_THIS_KERNEL:
             pytest.skip("no seccomp in this kernel")
         assert recording.returncode == 0, recording.stderr
@@ -36,3 +37,31 @@ def test_what_the_reserve_does_not_hold_is_said(filtered):
 
 def test_the_filter_is_noted(filtered):
     assert any(note.startswith("seccomp") for note in map(str, filtered("prctl").trace.notes))
+
+
+def leaves(recording):
+    found = [tracereplay.by_case(trace).get("case_leaf") for trace in recording.traces]
+    return [(row["allocations"], row["bytes"]) for row in found if row]
+
+
+def test_a_program_executed_under_a_harmless_filter_is_recorded(filtered):
+    assert leaves(filtered("libc", "harmless", program="restricted")) == [(7, 7 * 4444)]
+
+
+def test_a_program_executed_under_a_killing_filter_lives_and_is_named(filtered):
+    recording = filtered("libc", "killing", program="restricted")
+    assert leaves(recording) == []
+    (warning,) = recording.report("stats")["warnings"]
+    assert warning.endswith("the program restricts its system calls: programs that it executes are not recorded")
+
+
+def filters_are_counted():
+    with open("/proc/self/status") as status:
+        return any(line.startswith("Seccomp_filters:") for line in status)
+
+
+@pytest.mark.skipif(not filters_are_counted(), reason="this kernel does not tell how many filters there are (before 5.9)")
+@pytest.mark.parametrize("kind", ["killing", "harmless"])
+def test_a_program_executed_under_an_unknown_filter_lives(filtered, kind):
+    """What it forbids is not known: nothing is called in it, and nothing recorded."""
+    assert leaves(filtered("raw", kind, program="restricted")) == []
