@@ -66,6 +66,9 @@ static void start_preloaded(char **envp)
     if (g_config.wanted) {
         mt_hooks_patch_own_allocators();
         mt_carry_begin(envp, &g_config);
+        if (mt_agent_config_is_carried(envp)) {
+            mt_agent_config_hide(envp);
+        }
     }
     bool hooked = mt_hooks_install(MT_HOOK_PRELOAD, g_config.wanted && g_config.asked.python_allocators) == MT_OK;
     mt_control_set_preloaded(hooked && g_config.wanted);

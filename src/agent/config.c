@@ -9,6 +9,14 @@ void mt_agent_config_read(char *const *envp, struct mt_agent_config *ret)
     ret->wanted = ret->asked.output[0] == '/';
 }
 
+bool mt_agent_config_is_carried(char *const *envp)
+{
+    while (*envp != NULL && strcmp(*envp, MT_CONFIG_CARRIED) != 0) {
+        envp++;
+    }
+    return *envp != NULL;
+}
+
 /* LD_PRELOAD=agent:others becomes LD_PRELOAD=others; false: nothing is left of the variable. */
 static bool drop_first_preload(char *variable)
 {

@@ -20,6 +20,8 @@ struct mt_agent_config {
 
 /* Reads the variables; unknown values mean the default. envp: NULL-terminated NAME=VALUE strings. */
 void mt_agent_config_read(char *const *envp, struct mt_agent_config *ret);
+/* Were they added by the exec hook to what the program was given? */
+bool mt_agent_config_is_carried(char *const *envp);
 /* Takes the agent out of an environment, in place: its variables and its parts of LD_PRELOAD (the first)
  * and ASAN_OPTIONS (the last). */
 void mt_agent_config_hide(char **envp);

@@ -189,7 +189,7 @@ static bool is_replaced(const char *variable, const struct mt_env_change *change
     if (is_of(variable, PRELOAD)) {
         return change->drop_agent || !change->has_agent;
     }
-    if (change->filters != 0 && is_of(variable, FILTERS)) {
+    if ((change->filters != 0 && is_of(variable, FILTERS)) || strcmp(variable, MT_CONFIG_CARRIED) == 0) {
         return true;
     }
     return !change->drop_agent && ((!change->has_asan_option && is_of(variable, ASAN)) ||
@@ -210,6 +210,10 @@ static void add_filters(struct building *b, uint64_t filters)
 
 static void add_missing(struct building *b, const struct mt_env_change *change)
 {
+    static char carried[] = MT_CONFIG_CARRIED;
+    if (!change->has_agent || !change->has_settings) {
+        add_item(b, carried);
+    }
     if (!change->has_agent) {
         add_preload(b, change);
     }

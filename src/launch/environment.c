@@ -19,7 +19,7 @@ static void add_variable(struct mt_environment *env, char *text)
 /* What is said anew to the program, and what is memtap's own affair. */
 static bool is_replaced(const char *variable)
 {
-    static const char *const others[] = { "LD_PRELOAD=", "ASAN_OPTIONS=", "MEMTAP_OWN_PYTHON=" };
+    static const char *const others[] = { "LD_PRELOAD=", "ASAN_OPTIONS=", "MEMTAP_OWN_PYTHON=", MT_CONFIG_CARRIED };
     for (size_t i = 0; i < MT_COUNTOF(others); i++) {
         if (strncmp(variable, others[i], strlen(others[i])) == 0) {
             return true;

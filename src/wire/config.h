@@ -15,6 +15,8 @@
 #define MT_RATE_MAX ((uint64_t)1 << 50)
 /* AddressSanitizer's runtime refuses to start behind a preloaded library, and is recorded well there. */
 #define MT_CONFIG_ASAN_OPTION "verify_asan_link_order=0"
+/* Variables that the program was not given by whoever executed it: the agent takes all of its own out again at the start. */
+#define MT_CONFIG_CARRIED MT_CONFIG_PREFIX "CARRIED=1"
 enum { MT_CONFIG_PATH_BYTES = 4096 };
 
 /* How allocations become records. The numbers are those of include/memtap/agent.h. */

@@ -1,7 +1,8 @@
 /* cleaned.c: executes itself by every function there is, with an environment from which everything was taken.
  *
  * Usage: cleaned HOW. The new program is `cleaned leaf WANTED`: it allocates seven blocks, and fails when its environment
- * has not the one variable of the program's own that it was given (WANTED=1: OWN=kept) or has it without (0). The parent
+ * has not the one variable of the program's own that it was given (WANTED=1: OWN=kept) or has it without (0), or anything
+ * of memtap's. The parent
  * waits for it, and fails when an argument or a variable of its own was changed by the call.
  */
 #define _GNU_SOURCE
@@ -173,6 +174,12 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "leaf") == 0) {
         const char *own = getenv("OWN");
         case_leaf();
+        for (char **variable = environ; *variable != NULL; variable++) {
+            if (strstr(*variable, "libmemtap-agent") != NULL || strncmp(*variable, "MEMTAP_", 7) == 0 || strstr(*variable, "verify_asan") != NULL) {
+                fprintf(stderr, "was not given %s\n", *variable);
+                return 4;
+            }
+        }
         return argc == 3 && (own != NULL && strcmp(own, "kept") == 0) == (argv[2][0] == '1') ? 0 : 3;
     }
     int status = started(argv[1]);

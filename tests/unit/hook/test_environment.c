@@ -56,7 +56,7 @@ static const char *completed(char *const *envp)
 static void test_an_empty_environment_gets_everything(void **state)
 {
     (void)state;
-    static const char all[] = "LD_PRELOAD=/opt/agent.so\nASAN_OPTIONS=" MT_CONFIG_ASAN_OPTION "\n" ALL_SETTINGS;
+    static const char all[] = MT_CONFIG_CARRIED "\nLD_PRELOAD=/opt/agent.so\nASAN_OPTIONS=" MT_CONFIG_ASAN_OPTION "\n" ALL_SETTINGS;
     char *none[] = { NULL };
     assert_string_equal(completed(none), all);
     assert_string_equal(completed(NULL), all);
@@ -67,7 +67,7 @@ static void test_what_the_program_says_is_kept(void **state)
     (void)state;
     char *envp[] = { (char[]){ "A=1" }, (char[]){ "LD_PRELOAD=/own.so" }, (char[]){ "ASAN_OPTIONS=x=1" }, (char[]){ "MEMTAP_PYTHON=p" },
                      (char[]){ "MEMTAP_RATE=5" }, (char[]){ "B=" }, NULL };
-    assert_string_equal(completed(envp), "A=1\nMEMTAP_PYTHON=p\nB=\nLD_PRELOAD=/opt/agent.so:/own.so\n"
+    assert_string_equal(completed(envp), "A=1\nMEMTAP_PYTHON=p\nB=\n" MT_CONFIG_CARRIED "\nLD_PRELOAD=/opt/agent.so:/own.so\n"
                                          "ASAN_OPTIONS=x=1:" MT_CONFIG_ASAN_OPTION "\n" ALL_SETTINGS);
 }
 
@@ -75,7 +75,7 @@ static void test_settings_of_another_run_are_left_alone(void **state)
 {
     (void)state;
     char *envp[] = { (char[]){ "MEMTAP_OUTPUT=/other" }, (char[]){ "MEMTAP_RATE=5" }, NULL };
-    assert_string_equal(completed(envp), "MEMTAP_OUTPUT=/other\nMEMTAP_RATE=5\nLD_PRELOAD=/opt/agent.so\n"
+    assert_string_equal(completed(envp), "MEMTAP_OUTPUT=/other\nMEMTAP_RATE=5\n" MT_CONFIG_CARRIED "\nLD_PRELOAD=/opt/agent.so\n"
                                          "ASAN_OPTIONS=" MT_CONFIG_ASAN_OPTION "\n");
 }
 
@@ -118,7 +118,7 @@ static void test_what_does_not_fit_is_refused(void **state)
     (void)state;
     char *envp[] = { (char[]){ "A=1" }, (char[]){ "LD_PRELOAD=/own.so" }, NULL };
     struct mt_env_change change = look(envp);
-    const size_t items = 1 + 2 + MT_COUNTOF(SETTINGS) + 1;
+    const size_t items = 1 + 3 + MT_COUNTOF(SETTINGS) + 1;
     const size_t text = sizeof "LD_PRELOAD=/opt/agent.so:/own.so" + sizeof "ASAN_OPTIONS=" MT_CONFIG_ASAN_OPTION + 1;
     assert_true(build(envp, &change, items, text));
     for (size_t n = 1; n < items; n++) {
