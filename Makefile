@@ -75,7 +75,7 @@ test-order: $(BUILD)/.tests-configured $(VENV)/.ready ## 1,000 random programs o
 	@$(NINJA) -C $(BUILD)
 	@MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python tests/orders.py 1000
 
-test-peers: $(BUILD)/.tests-configured $(VENV)/.ready ## What memray's and heaptrack's own tests ask, asked of memtap; writes tests/peers/TABLE.md
+test-peers: $(BUILD)/.tests-configured $(VENV)/.ready ## What memray's, pytest-memray's and heaptrack's own tests ask, asked of memtap; writes tests/peers/TABLE.md
 	@$(NINJA) -C $(BUILD) memtap_package
 	@$(VENV)/bin/python -m pip install -q greenlet
 	@PYTHONPATH=$(abspath $(BUILD))/python PEER_TABLE=tests/peers/TABLE.md $(VENV)/bin/python -m pytest -q --timeout=600 tests/peers

@@ -10,7 +10,7 @@ import gc
 import math
 import os
 import re
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
 TABLE_ROWS = 100  # of the peak; leaks are all read, because limits look at each stack
@@ -74,7 +74,7 @@ class Recording:
         """Raises what memtap.record() raises where a recording cannot begin."""
         import memtap  # late: a test run that records nothing pays nothing
 
-        self._old_collections = _old_collections()
+        self._collections = _collections()
         self._context = memtap.record(self.path, **self._options)
         self._context.__enter__()
 
@@ -84,8 +84,9 @@ class Recording:
         thorough: all of it, 10 to 100 ms in a large program. Otherwise only what is young, if everything made since
         start() still is: garbage that hangs together with older objects then counts as held.
         """
+        young, old = (now - before for now, before in zip(_collections(), self._collections))
         try:
-            gc.collect(2 if thorough or _old_collections() != self._old_collections else 1)
+            gc.collect(2 if thorough or old else 1 if young else 0)
         finally:
             self._context.__exit__(None, None, None)
 
@@ -110,9 +111,10 @@ def unseen_in(stats: Dict[str, Any]) -> Optional[str]:
     return next((text for text in stats["warnings"] if _HOOKS_TAKEN in text), None)
 
 
-def _old_collections() -> int:
-    """Collections that can have made young objects old."""
-    return sum(generation["collections"] for generation in gc.get_stats()[1:])
+def _collections() -> Tuple[int, int]:
+    """Collections that can have made young objects middle-aged, and old."""
+    youngest, *others = gc.get_stats()
+    return youngest["collections"], sum(generation["collections"] for generation in others)
 
 
 def stack_of(row: Dict[str, Any]) -> Stack:

@@ -45,6 +45,7 @@ class State(NamedTuple):
     reloading: bool = False
 
 
+_UNSEEN: Any = object()
 PROGRAM = State(False, None)
 RUNNER = State(True, None)
 
@@ -103,10 +104,12 @@ class Origins:
 
     def inner(self, outer: State, function: str, file: Optional[str]) -> Tuple[State, State]:
         """Of a frame called from `outer`: what it allocates itself, and what those it calls begin with."""
-        is_runner = self.is_runner(file)
+        is_runner = self._known.get(file, _UNSEEN)
+        if is_runner is _UNSEEN:
+            is_runner = self.is_runner(file)
+        if is_runner:  # most frames of a short stack
+            return (RUNNER, PROGRAM) if function.endswith(WINDOW) else (RUNNER, RUNNER)
         name = function.rpartition(".")[2]
-        if is_runner and name == WINDOW:
-            return RUNNER, PROGRAM
         runner = outer.runner if is_runner is None else is_runner
         if is_runner is None and name in _LOG_RECORD and (file or "").endswith("logging/__init__.py"):
             runner = True  # pytest keeps every record until the test's report
@@ -167,12 +170,13 @@ def _row(known: Dict[Any, Dict[str, Any]], node: Dict[str, Any], state: State, o
 
 
 def sites(rows: List[Dict[str, Any]], most: int) -> List[Dict[str, Any]]:
-    """The rows by place instead of by stack: function, file, line, owner, bytes, count; the largest `most`."""
+    """The rows by place instead of by stack, the largest `most`: function, file and line of the owner, by (the same of where
+    the memory was asked for), bytes, count."""
     found: Dict[Any, Dict[str, Any]] = {}
     for row in rows:
-        place = {key: row[key] for key in ("function", "file", "line", "owner")}
-        key = (row["file"], row["line"], row["function"], *row["owner"].values())
-        site = found.setdefault(key, {**place, "bytes": 0, "count": 0})
+        by = {key: row[key] for key in ("function", "file", "line")}
+        key = (*row["owner"].values(), *by.values())
+        site = found.setdefault(key, {**row["owner"], "by": by, "bytes": 0, "count": 0})
         site["bytes"] += row["bytes"]
         site["count"] += row["count"]
     return sorted(found.values(), key=lambda site: -site["bytes"])[:most]

@@ -228,6 +228,7 @@ class Call:
     Python objects stayed."""
 
     def __init__(self, path: str, origins: Origins, *, aggregate: bool, native: bool, thread: bool, objects: bool) -> None:
+        self.path = path
         self._recording = Recording(path, self._measurement, mode="aggregate" if aggregate else "exact", overwrite=True,
                                     native=native)
         self._origins = origins
@@ -278,7 +279,7 @@ class Call:
 
     def _rows(self, trace: Any, thread: Optional[int], **question: Any) -> Tuple[List[Dict[str, Any]], int]:
         """The rows without the runner's, and the runner's bytes."""
-        nodes = trace.tree(rows=0, thread=thread, native=self._native, **question)
+        nodes = trace.tree(rows=0, all_frames=True, thread=thread, native=self._native, **question)
         rows = stack_rows(nodes, self._origins)
         return [row for row in rows if not row["runner"]], sum(row["bytes"] for row in rows if row["runner"])
 
@@ -286,7 +287,7 @@ class Call:
         """Blocks and bytes that the runner allocated in all, as far as single allocations are known."""
         count = bytes_ = 0
         for question in ({"selection": "leaks"}, {"temporary": _EVER}) if trace.info["mode"] == "exact" else ():
-            for row in stack_rows(trace.tree(rows=0, thread=thread, native=self._native, **question), self._origins):
+            for row in stack_rows(trace.tree(rows=0, all_frames=True, thread=thread, native=self._native, **question), self._origins):
                 count += row["count"] * row["runner"]
                 bytes_ += row["bytes"] * row["runner"]
         return count, bytes_

@@ -31,18 +31,19 @@ MARKERS = (
 
 
 class Shown:
-    """How much of a stack a message shows: python frames, native ones below them, and where the runner begins."""
+    """How much a message shows: Python frames of a stack, native ones below them or not, the largest stacks or all."""
 
-    def __init__(self, frames: int, native: bool, origins: Origins) -> None:
+    def __init__(self, frames: int, native: bool, all_rows: bool, origins: Origins) -> None:
         self.frames = frames
         self.native = native
+        self.all_rows = all_rows
         self._origins = origins
 
     def rows(self, what: str, rows: List[Dict[str, Any]]) -> List[str]:
         """Lines about the largest rows."""
         lines = []
         least = sum(row["bytes"] for row in rows) / 100
-        shown = [row for row in rows[:ROWS_PER_TEST] if row["bytes"] >= least]
+        shown = rows if self.all_rows else [row for row in rows[:ROWS_PER_TEST] if row["bytes"] >= least]
         for row in shown:
             first_use = f" ({row['first_use']})" if row.get("first_use") else ""
             blocks = "1 block" if row["count"] == 1 else f"{row['count']} blocks"

@@ -111,11 +111,12 @@ class Summary:
 
     def _place(self, row: Dict[str, Any]) -> str:
         """"app.py:31 handle ← json/decoder.py:340 raw_decode": the project's line, and what it called where that asked."""
-        owner = row.get("owner") or row
-        if str(row.get("file")).startswith("<frozen importlib"):
-            return f"{site({**owner, 'file': self._origins.short(owner.get('file') or '?')})} ← import"
-        own, asked = (site({**frame, "file": self._origins.short(frame.get("file") or "?")}) for frame in (owner, row))
-        return own if own == asked else f"{own} ← {asked}"
+        asked = row["by"]
+        own = site({**row, "file": self._origins.short(row["file"] or "?")})
+        if str(asked["file"]).startswith("<frozen importlib"):
+            return f"{own} ← import"
+        by = site({**asked, "file": self._origins.short(asked["file"] or "?")})
+        return own if own == by else f"{own} ← {by}"
 
     def _leaks(self, recorded: Dict[str, Dict[str, Any]]) -> List[str]:
         """What tests that passed left behind, by place; what a failed one holds is its traceback."""
