@@ -25,6 +25,8 @@ from tracecolumns import Cursor, FormatError, join_columns, join_meta_columns
 SLOTS = {"slots": True} if sys.version_info >= (3, 10) else {}
 
 MAGIC = b"\x89MTAP\r\n\x1a"
+JOURNAL_MAGIC = b"\x89MTJL\r\n\x1a"
+HEADER_BYTES = 4096  # of a trace that is not packed, and of a journal
 BLOCK_MAGIC = 0x4B42544D
 EXACT, SAMPLE, AGGREGATE = 1, 2, 4
 STATE_NAMES = {1: "recording", 2: "ended", 3: "stopped", 4: "full", 5: "exec"}
@@ -435,9 +437,39 @@ class StreamReader(Cursor):
     KINDS = {1: alloc, 2: free, 3: realloc_old, 4: realloc_new, 5: map, 6: unmap, 7: extended}
 
 
+def journal_of(path, data):
+    """Beside the trace, under its name or the one it was made with; else where it was made."""
+    (number,) = struct.unpack_from("<Q", data, 424)
+    made = data[3520:4032].split(b"\0")[0].decode("utf-8", "surrogateescape")
+    folder, name = os.path.split(os.fspath(path))
+    for beside in (os.path.join(folder, f".{name[:200]}.{number:016x}.journal"), os.path.join(folder, os.path.basename(made)), made):
+        if number != 0 and os.path.isfile(beside):
+            return beside
+    return None
+
+
+def with_journal(path, data):
+    """The trace with what its journal has behind it, if it has one: as one file."""
+    beside = journal_of(path, data) if data[:8] == MAGIC and len(data) >= HEADER_BYTES and not data[16] & PACKED else None
+    if beside is None:
+        return data
+    with open(beside, "rb") as file:
+        journal = file.read()
+    if journal[:8] != JOURNAL_MAGIC or journal[24:40] != data[24:40] or journal[424:432] != data[424:432]:
+        raise FormatError(f"{beside} is not the journal of {path}")
+    head = bytearray(MAGIC + journal[8:HEADER_BYTES])
+    head[88:96] = data[88:96]  # the exit status
+    if head[80:84] == b"\1\0\0\0":  # the state
+        head[80:84] = data[80:84]
+    if not any(head[72:80]):  # the end
+        head[72:80], head[416:424] = data[72:80], data[416:424]
+    body = data[HEADER_BYTES:]
+    return bytes(head) + body + bytes(-len(body) % 64) + journal[HEADER_BYTES:]
+
+
 def load(path):
     with open(path, "rb") as file:
-        return Trace(file.read())
+        return Trace(with_journal(path, file.read()))
 
 
 def load_run(path):
@@ -445,7 +477,7 @@ def load_run(path):
     first = load(path)
     found = {(trace.pid, trace.start_realtime): trace for trace in (first, *first.processes)}
     folder = f"{os.fspath(path)}.d"
-    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+    for name in sorted(n for n in os.listdir(folder) if n[0] != ".") if os.path.isdir(folder) else []:
         trace = load(os.path.join(folder, name))
         found[trace.pid, trace.start_realtime] = trace
     return list(found.values())

@@ -1,6 +1,7 @@
 /* ask.c: see ask.h. */
 #include "agent/ask.h"
 
+#include "agent/recording.h"
 #include "wire/ask.h"
 
 #include <string.h>
@@ -59,10 +60,10 @@ static mt_status ask(const struct mt_ask_request *request, uint64_t timeout_ns, 
     return reply.status < MT_STATUS__COUNT ? (mt_status)reply.status : MT_E_IO;
 }
 
-static mt_status ask_about(enum mt_ask_kind kind, const char *path, const struct mt_os_file *wanted, uint64_t timeout_ns,
-                           int *ret_fd)
+static mt_status ask_about(enum mt_ask_kind kind, uint64_t journal, const struct mt_os_file *file, uint64_t timeout_ns, int *ret_fd)
 {
     static struct mt_ask_request request; /* too large for a small stack; one question at a time: callers hold a lock or are alone */
+    const char *path = mt_recording_path();
     size_t length = strlen(path);
     if (g_ask.name_bytes == 0 || length >= sizeof request.path) {
         return MT_E_UNSUPPORTED;
@@ -71,20 +72,26 @@ static mt_status ask_about(enum mt_ask_kind kind, const char *path, const struct
     request.magic = MT_ASK_MAGIC;
     request.kind = (uint32_t)kind;
     request.token = g_ask.token;
-    request.device = wanted != NULL ? wanted->device : 0;
-    request.inode = wanted != NULL ? wanted->inode : 0;
+    request.device = file != NULL ? file->device : 0;
+    request.inode = file != NULL ? file->inode : 0;
+    request.journal = journal;
     memcpy(request.path, path, length + 1);
     return ask(&request, timeout_ns, ret_fd);
 }
 
-mt_status mt_ask_for_new(const char *path, int *ret_fd)
+mt_status mt_ask_for_new(int *ret_fd)
 {
-    return ask_about(MT_ASK_NEW, path, NULL, NEW_WAIT_NS, ret_fd);
+    return ask_about(MT_ASK_NEW, 0, NULL, NEW_WAIT_NS, ret_fd);
 }
 
-mt_status mt_ask_for_again(const char *path, const struct mt_os_file *wanted, int *ret_fd)
+mt_status mt_ask_for_journal(uint64_t journal, const struct mt_os_file *trace, int *ret_fd)
 {
-    return ask_about(MT_ASK_AGAIN, path, wanted, AGAIN_WAIT_NS, ret_fd);
+    return ask_about(MT_ASK_JOURNAL, journal, trace, NEW_WAIT_NS, ret_fd);
+}
+
+mt_status mt_ask_for_again(uint64_t journal, const struct mt_os_file *wanted, int *ret_fd)
+{
+    return ask_about(MT_ASK_AGAIN, journal, wanted, AGAIN_WAIT_NS, ret_fd);
 }
 
 /* As much of it as there is room for; returns the end. */

@@ -10,10 +10,12 @@
 
 /* helper: MEMTAP_HELPER; empty: there is nobody to ask. */
 void mt_ask_configure(const char *helper);
-/* A new file at path, made by the tool. */
-mt_status mt_ask_for_new(const char *path, int *ret_fd) MT_CHECKED;
-/* The file at path again, if it is this one. */
-mt_status mt_ask_for_again(const char *path, const struct mt_os_file *wanted, int *ret_fd) MT_CHECKED;
+/* A new file at the recording's path, made by the tool. */
+mt_status mt_ask_for_new(int *ret_fd) MT_CHECKED;
+/* The journal of that number, made beside this trace. */
+mt_status mt_ask_for_journal(uint64_t journal, const struct mt_os_file *trace, int *ret_fd) MT_CHECKED;
+/* The trace (journal 0) or its journal again, if it is this file. */
+mt_status mt_ask_for_again(uint64_t journal, const struct mt_os_file *wanted, int *ret_fd) MT_CHECKED;
 /* path is about to be executed and cannot be recorded, for that reason (wire/ask.h). Waits for nothing; nobody may be there to
  * hear it. Context: any, also a vfork child: writes no memory of the process. */
 void mt_ask_tell(uint32_t why, const char *path, char *const *argv);

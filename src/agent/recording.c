@@ -7,6 +7,7 @@
 #include "base/tick.h"
 #include "hook/hook.h"
 #include "pystack/pystack.h"
+#include "wire/journal_path.h"
 
 #include <string.h>
 
@@ -37,26 +38,48 @@ static void read_command(void)
     }
 }
 
+/* How the events of the trace open at fd are ordered, as its journal says. MT_CLOCK_UNKNOWN: that cannot be read. */
+static uint32_t clock_kind_of(const char *path, int fd)
+{
+    static char journal[MT_CONFIG_PATH_BYTES + 128]; /* too large for a small stack; one start at a time */
+    uint64_t number = 0;
+    uint32_t kind = MT_CLOCK_UNKNOWN;
+    size_t got = 0;
+    int live = fd;
+    if (mt_os_read_at(fd, &number, sizeof number, offsetof(struct mt_trace_header, journal), &got) != MT_OK ||
+        (number != 0 && (!mt_journal_path(path, number, journal, sizeof journal) ||
+                         mt_os_open(journal, MT_OPEN_READ_WRITE, &live) != MT_OK))) {
+        return MT_CLOCK_UNKNOWN;
+    }
+    if (mt_os_read_at(live, &kind, sizeof kind, offsetof(struct mt_trace_header, clock_kind), &got) != MT_OK) {
+        kind = MT_CLOCK_UNKNOWN;
+    }
+    if (live != fd) {
+        mt_os_close(live);
+    }
+    return kind;
+}
+
 /* A trace with our name was written by an earlier image of this process (exec) or, long ago, by another process with this
  * pid. The earlier image is marked as ended by exec. True when its events had to be ordered: it may have left children. */
 static bool end_earlier_image(const char *path)
 {
     int fd = -1;
     uint64_t pid = 0;
-    uint32_t state = 0, clock_kind = MT_CLOCK_TICK;
+    uint32_t state = 0;
     size_t got = 0;
     if (mt_os_open(path, MT_OPEN_READ_WRITE, &fd) != MT_OK) {
         return true;
     }
     bool readable = mt_os_read_at(fd, &pid, sizeof pid, offsetof(struct mt_trace_header, pid), &got) == MT_OK &&
-                    mt_os_read_at(fd, &state, sizeof state, offsetof(struct mt_trace_header, state), &got) == MT_OK &&
-                    mt_os_read_at(fd, &clock_kind, sizeof clock_kind, offsetof(struct mt_trace_header, clock_kind), &got) == MT_OK;
+                    mt_os_read_at(fd, &state, sizeof state, offsetof(struct mt_trace_header, state), &got) == MT_OK;
     if (readable && pid == g_recording.pid && state == MT_STATE_RECORDING) {
         state = MT_STATE_EXEC;
         (void)(mt_os_write_at(fd, &state, sizeof state, offsetof(struct mt_trace_header, state)) == MT_OK);
     }
+    uint32_t kind = clock_kind_of(path, fd);
     mt_os_close(fd);
-    return clock_kind != MT_CLOCK_TICK;
+    return kind != MT_CLOCK_TICK;
 }
 
 static const volatile uint64_t *map_tick(const char *path)
@@ -121,6 +144,7 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
         .among_others = g_recording.pid != config->asked.root_pid,
         .seed = config->asked.seed,
         .open_again = mt_ask_for_again,
+        .make_journal = mt_ask_for_journal,
     };
     mt_status status = MT_E_EXIST;
     for (unsigned n = 0; status == MT_E_EXIST && n < IMAGES_MAX; n++) {
@@ -130,7 +154,7 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
             engine.among_others = end_earlier_image(g_recording.path) || engine.among_others;
         }
     }
-    if (may_be_helped(status) && mt_ask_for_new(g_recording.path, &engine.fd) == MT_OK) {
+    if (may_be_helped(status) && mt_ask_for_new(&engine.fd) == MT_OK) {
         status = start_engine(&engine);
     }
     if (status == MT_OK) {

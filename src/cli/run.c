@@ -154,7 +154,7 @@ static char *notes_here(void)
 
 static int run_main(int argc, char **argv)
 {
-    struct mt_run run = { .others_fd = -1, .trace_fd = -1, .watch = MT_WATCH_CLOSED, .options = { .native = true, .python_allocators = true, .follow = true, .pack = true } };
+    struct mt_run run = { .others_fd = -1, .trace_fd = -1, .journal_fd = -1, .watch = MT_WATCH_CLOSED, .options = { .native = true, .python_allocators = true, .follow = true, .pack = true } };
     struct mt_operands operands;
     struct mt_error err = { 0 };
     int code;

@@ -31,7 +31,8 @@ static void add_trace(struct mt_facts *f, const struct mt_trace_set *set, size_t
     f->processes += !later;
     f->threads += later && threads > 0 ? threads - 1 : threads; /* the thread that called exec goes on */
     f->dropped_events += info->counters[MT_COUNTER_DROPPED_EVENTS];
-    f->ended_early = f->ended_early || info->state == MT_STATE_FILE_FULL;
+    f->ended_early = f->ended_early || info->state == MT_STATE_FILE_FULL ||
+                     mt_trace_completeness(set->traces[at])->journal_missing;
     f->truncated_stacks += info->counters[MT_COUNTER_TRUNCATED_STACKS];
     f->trace_bytes += info->file_bytes;
 }

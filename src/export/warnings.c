@@ -151,6 +151,12 @@ static void warn_damage(const struct mt_trace *trace, struct mt_strlist *ret)
         mt_strlist_print(ret, "%s: %s missing", path,
                          mt_human_counted((double)c->lost_blocks, "block of events is", "blocks of events are").text);
     }
+    if (c->journal_missing) {
+        mt_strlist_print(ret,
+                         "%s: the last events of each thread are missing: they were in a hidden journal beside the trace, which is "
+                         "not there any more; copy a trace that is still written with its \".*.journal\"",
+                         path);
+    }
     if (c->metadata_broken) {
         mt_strlist_print(ret, "%s: stacks described after byte %llu are unknown (%s)", path,
                          (unsigned long long)c->metadata_error.offset,

@@ -59,7 +59,7 @@ static struct mt_aggregate_row *row_at(uint32_t number)
 static bool add_extent_locked(void)
 {
     void *base = NULL;
-    if (g_agg.extent_count == EXTENTS_MAX || mt_tracefile_map_extent(EXTENT_BYTES, &base) != MT_OK) {
+    if (g_agg.extent_count == EXTENTS_MAX || mt_slots_map_extent(EXTENT_BYTES, &base) != MT_OK) {
         return false;
     }
     struct mt_block_header *block = base;
@@ -302,6 +302,9 @@ mt_status mt_aggregate_init(void)
 void mt_aggregate_close(void)
 {
     for (uint32_t i = 0; i < g_agg.extent_count; i++) {
+        if (mt_tracefile_append_extent((const void *)g_agg.extents[i]) != MT_OK) {
+            mt_slots_note_taken();
+        }
         mt_os_unmap(g_agg.extents[i], EXTENT_BYTES);
     }
     g_agg.extent_count = 0;

@@ -14,14 +14,16 @@ enum {
     LIMIT_PASSED_MAX = 4096, /* the kernel's table grows with the largest number and is copied by fork */
 };
 
-static struct {
+static struct kept {
     char path[MT_PATH_MAX];
     struct mt_os_file file;
     mt_descriptor_opener *open_again;
     int fd;  /* shared; -1: none. Writers: under the lock */
     int pid; /* whose table it is in: a vfork child has another one and the same memory */
-    struct mt_spinlock lock;
-} g_kept = { .fd = -1, .lock = MT_SPINLOCK_INIT(MT_RANK_DESCRIPTOR) };
+    uint64_t journal;
+} g_kept[MT_KEPT__COUNT] = { [MT_KEPT_TRACE] = { .fd = -1 }, [MT_KEPT_JOURNAL] = { .fd = -1 } };
+
+static struct mt_spinlock g_opening = MT_SPINLOCK_INIT(MT_RANK_DESCRIPTOR);
 
 /* A number the program's own calls never yield: those end at the soft limit, which is moved for the one call. */
 static bool move_above_limit(int fd, uint64_t soft, uint64_t hard, int *ret_fd)
@@ -56,15 +58,20 @@ static int out_of_the_way(int fd, bool alone)
     return better;
 }
 
+static bool is_same(const struct mt_os_file *a, const struct mt_os_file *b)
+{
+    return a->device == b->device && a->inode == b->inode;
+}
+
 /* Is it the kept file, and whole? A file that is shorter than its header has been emptied by somebody. */
-static mt_status check(int fd)
+static mt_status check(const struct kept *k, int fd)
 {
     struct mt_os_file now;
     mt_status status = mt_os_identify(fd, &now);
     if (status != MT_OK) {
         return status;
     }
-    if (now.device != g_kept.file.device || now.inode != g_kept.file.inode) {
+    if (!is_same(&now, &k->file)) {
         return MT_E_REPLACED;
     }
     return now.names == 0 ? MT_E_NOENT : now.bytes < MT_TRACE_HEADER_BYTES ? MT_E_TRUNCATED : MT_OK;
@@ -76,25 +83,27 @@ static bool is_kept_file(mt_status checked)
     return checked == MT_OK || checked == MT_E_NOENT || checked == MT_E_TRUNCATED;
 }
 
-mt_status mt_descriptor_keep(int fd, const char *path, bool alone, mt_descriptor_opener *open_again)
+mt_status mt_descriptor_keep(enum mt_kept which, int fd, const struct mt_keep *how)
 {
-    size_t length = strlen(path);
-    mt_status status = length < MT_PATH_MAX ? mt_os_identify(fd, &g_kept.file) : MT_E_INVAL;
+    struct kept *k = &g_kept[which];
+    size_t length = strlen(how->path);
+    mt_status status = length < MT_PATH_MAX ? mt_os_identify(fd, &k->file) : MT_E_INVAL;
     if (status != MT_OK) {
         mt_os_close(fd);
         return status;
     }
-    memcpy(g_kept.path, path, length + 1);
-    g_kept.open_again = open_again;
-    g_kept.pid = mt_os_pid();
-    mt_store_release(&g_kept.fd, out_of_the_way(fd, alone));
+    memcpy(k->path, how->path, length + 1);
+    k->open_again = how->open_again;
+    k->journal = how->journal;
+    k->pid = mt_os_pid();
+    mt_store_release(&k->fd, out_of_the_way(fd, how->alone));
     return MT_OK;
 }
 
 /* fd, if it leads to the file; else it is closed. */
-static mt_status checked(mt_status opened, int fd)
+static mt_status checked(const struct kept *k, mt_status opened, int fd)
 {
-    mt_status status = opened == MT_OK ? check(fd) : opened;
+    mt_status status = opened == MT_OK ? check(k, fd) : opened;
     if (opened == MT_OK && status != MT_OK) {
         mt_os_close(fd);
     }
@@ -102,65 +111,87 @@ static mt_status checked(mt_status opened, int fd)
 }
 
 /* By its path, or with help. In a vfork child the descriptor is for this one use. */
-static mt_status open_again_locked(int *ret_fd)
+static mt_status open_again_locked(struct kept *k, int *ret_fd)
 {
     int fd = -1;
-    mt_status status = checked(mt_os_open(g_kept.path, MT_OPEN_READ_WRITE, &fd), fd);
-    if (status != MT_OK && g_kept.open_again != NULL &&
-        checked(g_kept.open_again(g_kept.path, &g_kept.file, &fd), fd) == MT_OK) {
+    mt_status status = checked(k, mt_os_open(k->path, MT_OPEN_READ_WRITE, &fd), fd);
+    if (status != MT_OK && k->open_again != NULL && checked(k, k->open_again(k->journal, &k->file, &fd), fd) == MT_OK) {
         status = MT_OK;
     }
     if (status != MT_OK) {
         return status; /* of our own try: what the tool cannot do either is no news */
     }
-    if (g_kept.pid == mt_os_pid()) {
+    if (k->pid == mt_os_pid()) {
         fd = out_of_the_way(fd, false);
-        mt_store_release(&g_kept.fd, fd);
+        mt_store_release(&k->fd, fd);
     }
     *ret_fd = fd;
     return MT_OK;
 }
 
-mt_status mt_descriptor_use(int *ret_fd)
+mt_status mt_descriptor_use(enum mt_kept which, int *ret_fd)
 {
-    int fd = mt_load_acquire(&g_kept.fd);
-    mt_status status = check(fd);
+    struct kept *k = &g_kept[which];
+    int fd = mt_load_acquire(&k->fd);
+    mt_status status = check(k, fd);
     if (is_kept_file(status)) {
         *ret_fd = fd;
         return status;
     }
-    if (!mt_spinlock_lock(&g_kept.lock)) {
+    if (!mt_spinlock_lock(&g_opening)) {
         return MT_E_BUSY;
     }
-    fd = mt_load_relaxed(&g_kept.fd); /* another thread may have been first */
-    status = check(fd);
+    fd = mt_load_relaxed(&k->fd); /* another thread may have been first */
+    status = check(k, fd);
     if (is_kept_file(status)) {
         *ret_fd = fd;
     } else {
-        status = open_again_locked(ret_fd);
+        status = open_again_locked(k, ret_fd);
     }
-    mt_spinlock_unlock(&g_kept.lock);
+    mt_spinlock_unlock(&g_opening);
     return status;
 }
 
-void mt_descriptor_done(int fd)
+void mt_descriptor_done(enum mt_kept which, int fd)
 {
-    if (fd != mt_load_relaxed(&g_kept.fd)) {
+    if (fd != mt_load_relaxed(&g_kept[which].fd)) {
         mt_os_close(fd);
     }
 }
 
-void mt_descriptor_close(void)
+const struct mt_os_file *mt_descriptor_file(enum mt_kept which)
 {
-    int fd = g_kept.fd;
-    g_kept.fd = -1;
-    if (fd >= 0 && is_kept_file(check(fd))) {
+    return &g_kept[which].file;
+}
+
+void mt_descriptor_remove(enum mt_kept which)
+{
+    const struct kept *k = &g_kept[which];
+    struct mt_os_file now;
+    int fd = -1;
+    if (mt_os_open(k->path, MT_OPEN_READ_WRITE, &fd) != MT_OK) {
+        return;
+    }
+    if (mt_os_identify(fd, &now) == MT_OK && is_same(&now, &k->file)) {
+        (void)(mt_os_unlink(k->path) == MT_OK);
+    }
+    mt_os_close(fd);
+}
+
+void mt_descriptor_close(enum mt_kept which)
+{
+    struct kept *k = &g_kept[which];
+    int fd = k->fd;
+    k->fd = -1;
+    if (fd >= 0 && is_kept_file(check(k, fd))) {
         mt_os_close(fd);
     }
 }
 
 void mt_descriptor_after_fork(void)
 {
-    mt_spinlock_reset(&g_kept.lock);
-    mt_descriptor_close();
+    mt_spinlock_reset(&g_opening);
+    for (int i = 0; i < MT_KEPT__COUNT; i++) {
+        mt_descriptor_close((enum mt_kept)i);
+    }
 }

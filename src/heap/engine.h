@@ -197,8 +197,10 @@ struct mt_engine_config {
     uint64_t max_file_bytes;      /* 0: no limit */
     const char *path;             /* absolute path of the trace to create */
     int fd;                       /* of a new, empty file at path that somebody else made, taken over; 0: none */
-    /* Opens the trace at path again where this process cannot; NULL: nobody does. */
-    mt_status (*open_again)(const char *path, const struct mt_os_file *wanted, int *ret_fd);
+    /* Where this process cannot: open the trace (journal 0) or its journal again; make the journal of this trace. NULL: nobody
+     * does. */
+    mt_status (*open_again)(uint64_t journal, const struct mt_os_file *wanted, int *ret_fd);
+    mt_status (*make_journal)(uint64_t journal, const struct mt_os_file *trace, int *ret_fd);
     const char *command;          /* NUL-separated arguments */
     size_t command_bytes;
     const volatile uint64_t *tick; /* the tool's page (base/tick.h), NULL: none */
@@ -248,10 +250,11 @@ uint32_t mt_engine_filter_begin(const void *program);
 void mt_engine_filter_end(uint32_t place, bool installed);
 /* The program is about to forbid itself the time stamp counter: from here on nothing of ours reads it. Context: [hook]. */
 void mt_engine_forbid_tsc(void);
-/* The tool-visible end: marks the header, keeps recording late frees. atexit. */
+/* The tool-visible end: marks the header, keeps recording late frees; without a tool the recording ends there. atexit. */
 void mt_engine_exit_seen(void);
 /* The process ends without exit handlers (_exit): notes when, so that what it holds is known to be held until then. Leaves
- * the state as it is. Does nothing in a vfork child, whose parent goes on. Context: any, also a signal handler. */
+ * the state as it is. Does nothing in a vfork child, whose parent goes on. Without a tool the recording ends there. Context: any, also
+ * a signal handler. */
 void mt_engine_end_seen(void);
 /* The process is about to become another program, by exec: notes when, so that what it holds is known to be held until then. In a
  * vfork child (which shares this memory) the parent gets a companion: from here on its events are ordered, as before a fork.

@@ -114,7 +114,10 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     g_mt.seed = config->seed != 0 ? config->seed : mt_os_random();
     g_mt.key_salt = mt_hash_pair(g_mt.seed, header->start_realtime_ns);
     mt_intern_clear();
-    status = prepare_tables(config);
+    status = mt_tracefile_show();
+    if (status == MT_OK) {
+        status = prepare_tables(config);
+    }
     if (status != MT_OK) {
         mt_store_release(&header->state, (uint32_t)MT_STATE_FILE_FULL);
         mt_state_set_header(NULL);
@@ -185,9 +188,18 @@ uint64_t mt_engine_live_samples(void)
     return mt_livetab_count();
 }
 
+/* Without a tool nobody else puts the journal into the trace; what comes now would not be in it. */
+static void end_without_tool(enum mt_trace_state state)
+{
+    if (g_mt.config.open_again == NULL) {
+        mt_engine_stop(state);
+        mt_tracefile_end();
+    }
+}
+
 void mt_engine_exit_seen(void)
 {
-    if (mt_mode() == MT_MODE_OFF || g_mt.header == NULL) {
+    if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child() || g_mt.header == NULL) {
         return;
     }
     mt_touch_ends();
@@ -197,6 +209,7 @@ void mt_engine_exit_seen(void)
     mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
     mt_store_release(&g_mt.header->state, (uint32_t)MT_STATE_ENDED);
     mt_journal_settle();
+    end_without_tool(MT_STATE_ENDED);
 }
 
 /* While nobody else is there the clock of events may be behind the time: the last event is then as good an end. */
@@ -229,4 +242,5 @@ void mt_engine_end_seen(void)
     }
     mt_touch_ends();
     mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
+    end_without_tool((enum mt_trace_state)g_mt.header->state);
 }

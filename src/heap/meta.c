@@ -94,7 +94,7 @@ void mt_meta_close(void)
     if (g_meta.slot.header != NULL && flush_locked()) {
         mt_slot_release(&g_meta.slot);
     }
-    g_meta.slot.header = NULL; /* else its content is in the file as it is */
+    g_meta.slot.header = NULL; /* else its content is in the journal as it is */
 }
 
 void mt_meta_settle(void)

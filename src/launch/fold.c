@@ -6,6 +6,7 @@
 #include "util/tracepath.h"
 #include "wire/append.h"
 #include "wire/decode_file.h"
+#include "wire/journal_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,6 +61,7 @@ static mt_status finish_rewriting(const char *file, const char *aside, struct mt
     if (to >= 0 && from >= 0 && is_same(&header, &packed)) {
         status = mt_rewrite_trace(to, from);
         if (status == MT_OK) {
+            mt_journal_remove(file, &header);
             (void)unlink(aside);
         } else {
             status = mt_error_set(err, status, "%s could not be written (%s); its trace is whole in %s", file,
@@ -134,8 +136,12 @@ static mt_status append_packed(int to, const char *other, const char *packed, co
     gone.writer_is_gone = true;
     bytes->before_bytes += size_of(other);
     bool made = mt_pack(other, packed, &gone, NULL, NULL) == MT_OK && packed != NULL;
-    int fd = mt_runfiles_open(made ? packed : other, false, &header);
-    mt_status status = fd >= 0 ? mt_append_trace(to, fd) : MT_E_NOENT;
+    int fd = mt_runfiles_open(made ? packed : other, packed == NULL, &header);
+    mt_status status = fd >= 0 ? MT_OK : MT_E_NOENT;
+    if (status == MT_OK && packed == NULL) {
+        status = mt_journal_fold(fd, other); /* what could not be packed */
+    }
+    status = status == MT_OK ? mt_append_trace(to, fd) : status;
     if (fd >= 0) {
         (void)close(fd);
     }
@@ -159,6 +165,7 @@ static mt_status fold_one(int to, const char *file, const char *output, const ch
     char *packed = output != NULL ? mt_format("%s.pack-%d", output, (int)getpid()) : NULL;
     mt_status status = is_inside(file, &header) ? MT_OK : append_packed(to, other, packed, options, bytes);
     if (status == MT_OK && output == NULL) {
+        mt_journal_remove(other, &header);
         (void)unlink(other);
     }
     free(packed);

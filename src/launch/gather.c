@@ -8,12 +8,16 @@
 #include "util/progress.h"
 #include "util/say.h"
 #include "wire/append.h"
+#include "wire/journal_file.h"
+#include "wire/journal_path.h"
 #include "wire/pack.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- packing ----------------------------------------------------------------------------------------------------------- */
@@ -109,6 +113,49 @@ static void list_ended(struct mt_run *run, struct others *ret, struct mt_gathere
     mt_strlist_clear(&paths);
 }
 
+static bool is_of_run(const struct mt_run *run, const char *path)
+{
+    size_t bytes = strlen(run->others);
+    return strcmp(path, run->output) == 0 || (strncmp(path, run->others, bytes) == 0 && path[bytes] == '/');
+}
+
+/* Puts back what is left of a trace of this run that somebody has emptied: its header, and what was in its journal. */
+static void mend_emptied(const struct mt_run *run, const char *journal_path)
+{
+    struct mt_trace_header header;
+    struct stat info;
+    char path[PATH_MAX];
+    int journal = open(journal_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+    bool ended = journal >= 0 && pread(journal, &header, sizeof header, 0) == (ssize_t)sizeof header &&
+                 header.start_realtime_ns >= run->started_realtime_ns && !mt_runfiles_is_live(&header);
+    int fd = ended && mt_journal_trace_path(journal_path, path, sizeof path) && is_of_run(run, path)
+                 ? open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW)
+                 : -1;
+    if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size < MT_TRACE_HEADER_BYTES) {
+        (void)(mt_journal_fold_held(fd, journal, journal_path) == MT_OK);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    if (journal >= 0) {
+        (void)close(journal);
+    }
+}
+
+static void mend_all_emptied(struct mt_run *run)
+{
+    struct mt_strlist journals = { 0 };
+    mt_tracepath_journals(run->others, &journals);
+    if (run->trace_fd < 0) { /* it may have been too soon for us to see it */
+        mt_tracepath_journals(run->folder, &journals);
+    }
+    for (size_t i = 0; i < journals.count; i++) {
+        mend_emptied(run, journals.items[i]);
+    }
+    mt_strlist_clear(&journals);
+    mt_runfiles_find(run);
+}
+
 static int by_start(const void *a, const void *b)
 {
     const struct other *x = a, *y = b;
@@ -138,6 +185,30 @@ static void complete_header(const struct mt_run *run, int fd)
     ssize_t wrote = pwrite(fd, &status, sizeof status, offsetof(struct mt_trace_header, tool_exit_status));
     if (wrote == (ssize_t)sizeof status) {
         wrote = pwrite(fd, &rss, sizeof rss, offsetof(struct mt_trace_header, rss_peak_bytes));
+    }
+}
+
+static void say_if_not_folded(const char *path, mt_status status)
+{
+    if (status != MT_OK) {
+        mt_say("memtap run: %s stays beside its hidden journal (%s): keep them together", path, mt_status_text(status));
+    }
+}
+
+/* The processes have ended: what their journals have comes into the traces. The first one's may have lost its name, and the trace
+ * its content: both are held. */
+static void fold_journals(struct mt_run *run, const struct others *others)
+{
+    struct mt_trace_header header;
+    for (size_t i = 0; i < others->count; i++) {
+        int fd = mt_runfiles_open(others->items[i].path, true, &header);
+        if (fd >= 0) {
+            say_if_not_folded(others->items[i].path, mt_journal_fold(fd, others->items[i].path));
+            (void)close(fd);
+        }
+    }
+    if (run->journal_fd >= 0) {
+        say_if_not_folded(run->output, mt_journal_fold_held(run->trace_fd, run->journal_fd, run->journal));
     }
 }
 
@@ -206,10 +277,12 @@ void mt_gather(struct mt_run *run, struct mt_gathered *ret)
     mt_runfiles_search(run);
     mt_watch_settle(&run->watch, &run->tick, run->others);
     mt_watch_close(&run->watch);
+    mend_all_emptied(run);
     list_ended(run, &others, ret);
     if (others.count > 0) {
         qsort(others.items, others.count, sizeof *others.items, by_start);
     }
+    fold_journals(run, &others);
     complete_program(run, &others);
     if (run->trace_fd < 0) {
         adopt(run, &others);

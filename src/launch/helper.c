@@ -5,6 +5,7 @@
 #include "util/memory.h"
 #include "wire/ask.h"
 #include "wire/format.h"
+#include "wire/journal_path.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -75,17 +76,20 @@ static int make_new(const struct mt_helper_place *place, pid_t pid)
     return fd;
 }
 
-/* The process may not know the number of its image: it could not see the others. */
-static int open_again(const struct mt_helper_place *place, pid_t pid, const struct mt_ask_request *request)
+/* The file of the request: the trace of one of the process's images, or the journal beside one. The process may not know the number
+ * of its image: it could not see the others. *ret_trace: that trace's path, of its capacity. */
+static int open_again(const struct mt_helper_place *place, pid_t pid, const struct mt_ask_request *request, uint64_t journal,
+                      char *ret_trace, size_t capacity)
 {
-    char path[MT_ASK_PATH_BYTES + 32];
+    char beside[MT_ASK_PATH_BYTES + 64];
     struct stat info;
-    for (int n = 0; n < IMAGES_MAX && image_path(place, pid, n, path, sizeof path); n++) {
+    for (int n = 0; n < IMAGES_MAX && image_path(place, pid, n, ret_trace, capacity); n++) {
+        const char *path = journal != 0 && mt_journal_path(ret_trace, journal, beside, sizeof beside) ? beside : ret_trace;
         int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
         if (fd >= 0 && fstat(fd, &info) == 0 && info.st_dev == request->device && info.st_ino == request->inode) {
             return fd;
         }
-        if (fd < 0 && n > 0) {
+        if (fd < 0 && n > 0 && access(ret_trace, F_OK) != 0) {
             return -1;
         }
         if (fd >= 0) {
@@ -94,6 +98,35 @@ static int open_again(const struct mt_helper_place *place, pid_t pid, const stru
         }
     }
     return -1;
+}
+
+/* Beside the trace of the request, which is its process's own. */
+static int make_journal(const struct mt_helper_place *place, pid_t pid, const struct mt_ask_request *request)
+{
+    char path[MT_ASK_PATH_BYTES + 32], beside[MT_ASK_PATH_BYTES + 64];
+    int trace = open_again(place, pid, request, 0, path, sizeof path);
+    int fd = -1;
+    if (trace >= 0 && request->journal != 0 && mt_journal_path(path, request->journal, beside, sizeof beside)) {
+        fd = open(beside, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+    }
+    if (trace >= 0) {
+        (void)close(trace);
+    }
+    return fd;
+}
+
+static int find_or_make(const struct mt_helper_place *place, pid_t pid, const struct mt_ask_request *request)
+{
+    char path[MT_ASK_PATH_BYTES + 32];
+    switch (request->kind) {
+    case MT_ASK_NEW:
+        return make_new(place, pid);
+    case MT_ASK_JOURNAL:
+        return make_journal(place, pid, request);
+    case MT_ASK_AGAIN:
+    default:
+        return open_again(place, pid, request, request->journal, path, sizeof path);
+    }
 }
 
 /* ---- one guest -------------------------------------------------------------------------------------------------- */
@@ -132,11 +165,11 @@ static void help(struct mt_helper *helper, const struct mt_helper_place *place, 
         answer(guest, MT_E_PERM, -1);
         return;
     }
-    int fd = request->kind == MT_ASK_NEW ? make_new(place, peer.pid) : open_again(place, peer.pid, request);
+    int fd = find_or_make(place, peer.pid, request);
     if (fd >= 0) {
         answer(guest, MT_OK, fd);
         (void)close(fd);
-    } else if (request->kind == MT_ASK_NEW) {
+    } else if (request->kind != MT_ASK_AGAIN) {
         refuse(helper, guest, peer.pid, errno);
     } else {
         answer(guest, mt_status_from_errno(errno), -1);

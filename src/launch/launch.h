@@ -61,6 +61,8 @@ struct mt_run {
     char *others;          /* FILE.d: where the other processes write, malloc'ed; NULL until started */
     int others_fd;         /* of FILE.d, held with an exclusive flock: this run is not over; -1: none */
     int trace_fd;          /* of the first process's trace, whatever becomes of its name; -1: not seen yet */
+    int journal_fd;        /* of its journal; -1: not seen, or there is none */
+    char *journal;         /* where that lies, malloc'ed */
     struct mt_tick tick;
     struct mt_helper helper;
     struct mt_watch watch;

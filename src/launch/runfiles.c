@@ -3,6 +3,7 @@
 
 #include "util/memory.h"
 #include "util/tracepath.h"
+#include "wire/journal_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -28,6 +29,9 @@ int mt_runfiles_open(const char *path, bool writable, struct mt_trace_header *re
     if (fd >= 0 && !read_header(fd, ret)) {
         (void)close(fd);
         fd = -1;
+    }
+    if (fd >= 0) {
+        mt_journal_complete_header(path, ret);
     }
     return fd;
 }
@@ -72,16 +76,16 @@ static bool has_agent(pid_t pid)
 }
 
 /* By inode and suffix: the device in maps is not that of stat on some file systems. */
-static bool is_trace_at(const char *line, const void *inode)
+static bool is_journal_at(const char *line, const void *inode)
 {
     unsigned long long number;
     return sscanf(line, "%*s %*s %*s %*s %llu", &number) == 1 && number == (unsigned long long)*(const ino_t *)inode &&
-           strstr(line, ".mtap") != NULL;
+           strstr(line, ".journal") != NULL;
 }
 
 bool mt_runfiles_maps(pid_t pid, ino_t inode)
 {
-    return has_map(pid, is_trace_at, &inode, false);
+    return has_map(pid, is_journal_at, &inode, false);
 }
 
 bool mt_runfiles_is_live(const struct mt_trace_header *header)
@@ -171,18 +175,26 @@ mt_status mt_runfiles_check(const struct mt_run *run, struct mt_error *err)
     return status;
 }
 
+/* A trace and its journal. */
+static void remove_trace(const char *path)
+{
+    struct mt_trace_header header;
+    if (read_header_of(path, &header)) {
+        mt_journal_remove(path, &header);
+        (void)unlink(path);
+    }
+}
+
 void mt_runfiles_remove_old(const struct mt_run *run)
 {
     struct mt_strlist others = { 0 };
     char *folder = mt_tracepath_folder(run->output);
     mt_tracepath_others(run->output, &others);
     for (size_t i = 0; i < others.count; i++) {
-        struct mt_trace_header header;
-        if (read_header_of(others.items[i], &header)) {
-            (void)unlink(others.items[i]);
-        }
+        remove_trace(others.items[i]);
     }
     (void)rmdir(folder);
+    remove_trace(run->output);
     (void)unlink(run->output);
     mt_strlist_clear(&others);
     free(folder);
@@ -211,14 +223,17 @@ void mt_runfiles_hold(struct mt_run *run)
     }
 }
 
-/* -1: it is not the trace that the program began with. */
-static int open_first(const struct mt_run *run, const char *path)
+/* Its journal is held as well. -1: it is not the trace that the program began with. */
+static int open_first(struct mt_run *run, const char *path)
 {
     struct mt_trace_header header;
     int fd = mt_runfiles_open(path, true, &header);
     if (fd >= 0 && (header.pid != (uint64_t)run->pid || header.start_realtime_ns < run->started_realtime_ns)) {
         (void)close(fd);
         fd = -1;
+    }
+    if (fd >= 0 && header.journal != 0) {
+        run->journal_fd = mt_journal_open(path, &header, &header, &run->journal);
     }
     return fd;
 }
@@ -271,7 +286,11 @@ void mt_runfiles_release(struct mt_run *run)
     if (run->trace_fd >= 0) {
         (void)close(run->trace_fd);
     }
+    if (run->journal_fd >= 0) {
+        (void)close(run->journal_fd);
+    }
     free(run->others);
-    run->others = NULL;
-    run->others_fd = run->trace_fd = -1;
+    free(run->journal);
+    run->others = run->journal = NULL;
+    run->others_fd = run->trace_fd = run->journal_fd = -1;
 }

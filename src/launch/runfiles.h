@@ -12,7 +12,7 @@
 
 /* Opens a regular file that begins like a trace; -1: it is none. */
 int mt_runfiles_open(const char *path, bool writable, struct mt_trace_header *ret);
-/* The process maps the file with this inode, which is a trace. */
+/* The process maps the file with this inode, which is a journal. */
 bool mt_runfiles_maps(pid_t pid, ino_t inode);
 /* Its process lives and has the agent in it. */
 bool mt_runfiles_is_live(const struct mt_trace_header *header);

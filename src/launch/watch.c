@@ -7,6 +7,7 @@
 #include "util/memory.h"
 #include "util/tracepath.h"
 #include "wire/format.h"
+#include "wire/journal_file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -31,6 +32,7 @@ struct mt_watched {
     unsigned tries;
     uint64_t alive_clock; /* when it was found alive first */
     ino_t inode;          /* of its trace */
+    ino_t mapped;         /* of what it maps of it: the journal */
     dev_t program_device; /* what it runs; another one: exec put that in the place of who writes the trace */
     ino_t program_inode;
     char name[32];        /* of its trace in the folder */
@@ -128,15 +130,33 @@ static int open_pidfd(pid_t pid)
     return fd;
 }
 
+/* What a process maps that writes this trace; 0: it is not there, or not yet. */
+static ino_t mapped_of(const char *path)
+{
+    struct mt_trace_header header, now;
+    struct stat info = { 0 };
+    int fd = mt_runfiles_open(path, false, &header);
+    int journal = fd >= 0 && header.journal != 0 ? mt_journal_open(path, &header, &now, NULL) : -1;
+    bool there = journal >= 0 && fstat(journal, &info) == 0;
+    if (journal >= 0) {
+        (void)close(journal);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return there ? info.st_ino : 0;
+}
+
 /* False: not, or not yet. Looked at after the pidfd was opened: then the pidfd is that process's too. */
 static bool writes_there(struct mt_watched *process, const char *folder)
 {
     struct stat info;
     char *path = mt_format("%s/%s", folder, process->name);
     bool there = lstat(path, &info) == 0 && S_ISREG(info.st_mode);
-    free(path);
     process->inode = there ? info.st_ino : 0;
-    return there && mt_runfiles_maps(process->pid, info.st_ino);
+    process->mapped = there ? mapped_of(path) : 0;
+    free(path);
+    return process->mapped != 0 && mt_runfiles_maps(process->pid, process->mapped);
 }
 
 static bool find_program(pid_t pid, struct stat *ret)
@@ -299,7 +319,7 @@ void mt_watch_settle(struct mt_watch *watch, const struct mt_tick *tick, const c
     mt_watch_look(watch, tick, folder);
     for (struct mt_watched *p = watch->processes, *next; p != NULL; p = next) {
         next = p->next;
-        if (p->pidfd < 0 || mt_runfiles_maps(p->pid, p->inode)) {
+        if (p->pidfd < 0 || mt_runfiles_maps(p->pid, p->mapped)) {
             continue; /* a stranger, or alive: it goes on without us */
         }
         uint64_t before_ns = mt_os_monotonic_ns();

@@ -93,6 +93,7 @@ static void fill_completeness(struct mt_trace *t)
         .first_hole = report->first_hole,
         .truncated_at = report->truncated_at,
         .lost_blocks = report->lost_blocks,
+        .journal_missing = report->journal_missing,
         .dropped_events = t->info.counters[MT_COUNTER_DROPPED_EVENTS],
     };
 }

@@ -57,6 +57,7 @@ struct mt_trace_completeness {
     uint64_t holes, hole_bytes, first_hole;
     uint64_t truncated_at;      /* file ends here too early; 0 no */
     uint64_t lost_blocks;       /* gaps in streams */
+    bool journal_missing;       /* the last events of each thread are lost with it */
     uint64_t dropped_events;    /* header counter */
     bool metadata_broken;       /* numbered records ignored from metadata_error on */
     struct mt_wire_error metadata_error;

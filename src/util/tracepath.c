@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #define SUFFIX ".mtap"
+#define JOURNAL_SUFFIX ".journal"
 enum { SUFFIX_BYTES = 5 };
 
 static bool has_suffix(const char *name)
@@ -82,6 +83,17 @@ void mt_tracepath_others(const char *file, struct mt_strlist *paths)
     char *folder = mt_tracepath_folder(file);
     list_folder(folder, mt_tracepath_is_other, paths);
     free(folder);
+}
+
+static bool is_journal(const char *name)
+{
+    size_t bytes = strlen(name);
+    return name[0] == '.' && bytes > sizeof JOURNAL_SUFFIX && strcmp(name + bytes - sizeof JOURNAL_SUFFIX + 1, JOURNAL_SUFFIX) == 0;
+}
+
+void mt_tracepath_journals(const char *folder, struct mt_strlist *paths)
+{
+    list_folder(folder, is_journal, paths);
 }
 
 static char *folder_of(const char *file)

@@ -18,6 +18,8 @@ char *mt_tracepath_folder(const char *file);
 bool mt_tracepath_is_other(const char *name);
 /* Appends the files in FILE.d that exist now, in order of name. */
 void mt_tracepath_others(const char *file, struct mt_strlist *paths);
+/* Appends the journals in a folder (wire/journal_path.h), alike. */
+void mt_tracepath_journals(const char *folder, struct mt_strlist *paths);
 /* Default output of run: memtap-NAME.PID.mtap with NAME made from a program name (last component, no ".py"). malloc'ed.
  */
 char *mt_tracepath_default(const char *program, long pid);

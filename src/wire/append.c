@@ -1,6 +1,7 @@
 /* append.c: see append.h. */
 #include "wire/append.h"
 
+#include "wire/copy.h"
 #include "wire/encode.h"
 #include "wire/format.h"
 
@@ -10,46 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-enum { COPY_BYTES = 1 << 20 };
-
-static mt_status write_at(int fd, const void *data, size_t bytes, uint64_t offset)
-{
-    const char *at = data;
-    while (bytes > 0) {
-        ssize_t wrote = pwrite(fd, at, bytes, (off_t)offset);
-        if (wrote < 0 && errno != EINTR) {
-            return mt_status_from_errno(errno);
-        }
-        size_t done = wrote > 0 ? (size_t)wrote : 0;
-        at += done;
-        bytes -= done;
-        offset += done;
-    }
-    return MT_OK;
-}
-
-/* bytes from one file to the other; a source that ends early leaves zeros. */
-static mt_status copy(int to, uint64_t to_offset, int from, uint64_t from_offset, uint64_t bytes)
-{
-    char *buffer = malloc(COPY_BYTES);
-    mt_status status = buffer != NULL ? MT_OK : MT_E_NOMEM;
-    while (status == MT_OK && bytes > 0) {
-        ssize_t got = pread(from, buffer, bytes < COPY_BYTES ? bytes : COPY_BYTES, (off_t)from_offset);
-        if (got < 0 && errno != EINTR) {
-            status = mt_status_from_errno(errno);
-        } else if (got == 0) {
-            break;
-        } else if (got > 0) {
-            status = write_at(to, buffer, (size_t)got, to_offset);
-            to_offset += (uint64_t)got;
-            from_offset += (uint64_t)got;
-            bytes -= (uint64_t)got;
-        }
-    }
-    free(buffer);
-    return status;
-}
 
 struct fixed {
     struct mt_trace_header header; /* as much as there is of it */
@@ -86,7 +47,7 @@ static uint64_t aligned(uint64_t offset)
 static mt_status raise_version(int fd, const struct mt_trace_header *header)
 {
     uint16_t major = MT_TRACE_MAJOR;
-    return header->major >= major ? MT_OK : write_at(fd, &major, sizeof major, offsetof(struct mt_trace_header, major));
+    return header->major >= major ? MT_OK : mt_copy_bytes(fd, &major, sizeof major, offsetof(struct mt_trace_header, major));
 }
 
 mt_status mt_append_trace(int to, int from)
@@ -104,14 +65,14 @@ mt_status mt_append_trace(int to, int from)
     uint64_t bytes = tail_of(&inner) < inner.file_bytes ? tail_of(&inner) : inner.file_bytes;
     uint64_t tail = at + sizeof block + bytes;
     mt_process_seal(&block, inner.header.header_bytes, bytes);
-    status = copy(to, at + sizeof block, from, 0, bytes);
+    status = mt_copy_range(to, at + sizeof block, from, 0, bytes);
     if (status == MT_OK) {
-        status = write_at(to, &block, sizeof block, at);
+        status = mt_copy_bytes(to, &block, sizeof block, at);
     }
     if (status == MT_OK) {
         status = raise_version(to, &outer.header);
     }
-    return status == MT_OK ? write_at(to, &tail, sizeof tail, offsetof(struct mt_trace_header, file_tail)) : status;
+    return status == MT_OK ? mt_copy_bytes(to, &tail, sizeof tail, offsetof(struct mt_trace_header, file_tail)) : status;
 }
 
 mt_status mt_rewrite_trace(int to, int from)
@@ -121,13 +82,13 @@ mt_status mt_rewrite_trace(int to, int from)
     uint64_t head = sizeof wanted.header < wanted.header.header_bytes ? sizeof wanted.header : wanted.header.header_bytes;
     uint32_t state = MT_STATE_REWRITING;
     if (status == MT_OK) { /* first of all: whoever reads the old form finds out */
-        status = write_at(to, &state, sizeof state, offsetof(struct mt_trace_header, state));
+        status = mt_copy_bytes(to, &state, sizeof state, offsetof(struct mt_trace_header, state));
     }
     if (status == MT_OK) {
-        status = copy(to, head, from, head, wanted.file_bytes - head);
+        status = mt_copy_range(to, head, from, head, wanted.file_bytes - head);
     }
     if (status == MT_OK) {
-        status = write_at(to, &wanted.header, (size_t)head, 0);
+        status = mt_copy_bytes(to, &wanted.header, (size_t)head, 0);
     }
     if (status == MT_OK && ftruncate(to, (off_t)wanted.file_bytes) != 0) {
         status = mt_status_from_errno(errno);

@@ -1,5 +1,5 @@
-/* ask.h: what a recorded process asks of its tool, over a socket: a trace it cannot make or open itself; and what it tells it: a
- * program it starts that will not be recorded.
+/* ask.h: what a recorded process asks of its tool, over a socket: a trace, or the journal beside it, that it cannot make or open
+ * itself; and what it tells it: a program it starts that will not be recorded.
  *
  * Decides: the messages. The process connects to an abstract SOCK_SEQPACKET socket whose name is in its environment
  * (config.def: helper, NAME.TOKEN with the token in hex), sends one request and gets one reply, which carries a descriptor
@@ -17,9 +17,10 @@
 enum { MT_ASK_PATH_BYTES = MT_CONFIG_PATH_BYTES + 64 };
 
 enum mt_ask_kind {
-    MT_ASK_NEW = 1,   /* make the trace of this process at path */
-    MT_ASK_AGAIN = 2, /* open it once more: it has this device and inode */
-    MT_ASK_TOLD = 3,  /* struct mt_ask_told: the sender is about to execute what cannot be recorded */
+    MT_ASK_NEW = 1,     /* make the trace of this process at path */
+    MT_ASK_AGAIN = 2,   /* open it, or the journal of this number, once more: the file has this device and inode */
+    MT_ASK_TOLD = 3,    /* struct mt_ask_told: the sender is about to execute what cannot be recorded */
+    MT_ASK_JOURNAL = 4, /* make the journal of this number for the trace of this device and inode */
 };
 
 /* Why it cannot: an enum mt_program_kind, or one of these. */
@@ -45,6 +46,7 @@ struct mt_ask_request {
     uint64_t token;
     uint64_t device;
     uint64_t inode;
+    uint64_t journal; /* 0: the trace itself */
     char path[MT_ASK_PATH_BYTES];
 };
 

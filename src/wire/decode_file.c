@@ -4,11 +4,14 @@
 #include "base/hash.h"
 #include "wire/columns.h"
 #include "wire/decode_source.h"
+#include "wire/journal_file.h"
 #include "wire/meta_columns.h"
 #include "wire/zstd_codec.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { JOURNAL_TRIES = 3 };
 
 /* A packed trace's header ends where its command line does. */
 static bool header_size_is_possible(const struct mt_trace_header *h)
@@ -56,8 +59,31 @@ static mt_status read_file_header(struct mt_reader *r, struct mt_wire_error *err
     return MT_OK;
 }
 
-/* Closes take_source on failure. inside: it is a trace inside another. */
-static mt_status open_source(struct mt_source take_source, bool inside, struct mt_reader **ret,
+/* The journal of the trace, and its header as it is now. A writer that just ends puts all into the trace and takes the journal
+ * away: then the trace's header has changed. */
+static mt_status open_journal(struct mt_reader *r, const char *path, struct mt_wire_error *error)
+{
+    for (int tries = 0; r->header.journal != 0 && tries < JOURNAL_TRIES; tries++) {
+        struct mt_trace_header now;
+        int fd = path != NULL ? mt_journal_open(path, &r->header, &now, NULL) : -1;
+        if (fd >= 0) {
+            mt_journal_update_header(&r->header, &now);
+            mt_status status = mt_source_of_file(&r->journal, fd);
+            r->has_journal = status == MT_OK;
+            return status == MT_OK ? MT_OK : mt_wire_fail(error, status, 0, "the trace's journal could not be read");
+        }
+        mt_source_refresh(&r->source);
+        mt_status status = read_file_header(r, error);
+        if (status != MT_OK) {
+            return status;
+        }
+    }
+    r->report.journal_missing = r->header.journal != 0;
+    return MT_OK;
+}
+
+/* Closes take_source on failure. path: of the file; NULL: it is none, or a trace inside another. */
+static mt_status open_source(struct mt_source take_source, const char *path, bool inside, struct mt_reader **ret,
                              struct mt_wire_error *error)
 {
     struct mt_reader *r = calloc(1, sizeof *r);
@@ -68,6 +94,9 @@ static mt_status open_source(struct mt_source take_source, bool inside, struct m
     r->source = take_source;
     r->inside = inside;
     mt_status status = read_file_header(r, error);
+    if (status == MT_OK) {
+        status = open_journal(r, path, error);
+    }
     if (status == MT_OK) {
         status = mt_reader_scan(r, error);
     }
@@ -86,19 +115,19 @@ mt_status mt_reader_open(const char *path, struct mt_reader **ret, struct mt_wir
     if (status != MT_OK) {
         return mt_wire_fail(ret_error, status, 0, "the file could not be opened");
     }
-    return open_source(source, false, ret, ret_error);
+    return open_source(source, path, false, ret, ret_error);
 }
 
 mt_status mt_reader_open_memory(const void *data, size_t bytes, struct mt_reader **ret, struct mt_wire_error *ret_error)
 {
-    return open_source(mt_source_of_memory(data, bytes), false, ret, ret_error);
+    return open_source(mt_source_of_memory(data, bytes), NULL, false, ret, ret_error);
 }
 
 mt_status mt_reader_open_nested(const struct mt_reader *outer, size_t index, struct mt_reader **ret,
                                 struct mt_wire_error *ret_error)
 {
     const struct mt_nested *nested = &outer->nested[index];
-    return open_source(mt_source_window(&outer->source, nested->offset, nested->bytes), true, ret, ret_error);
+    return open_source(mt_source_window(&outer->source, nested->offset, nested->bytes), NULL, true, ret, ret_error);
 }
 
 void mt_reader_close(struct mt_reader *r)
@@ -107,6 +136,7 @@ void mt_reader_close(struct mt_reader *r)
         return;
     }
     mt_source_close(&r->source);
+    mt_source_close(&r->journal);
     for (size_t i = 0; i < r->copy_count; i++) {
         free(r->copies[i].data);
     }
@@ -145,7 +175,17 @@ const struct mt_nested *mt_reader_nested(const struct mt_reader *reader, size_t 
 
 mt_status mt_reader_read(const struct mt_reader *reader, uint64_t offset, void *data, size_t bytes, size_t *ret_bytes)
 {
-    return mt_source_read(&reader->source, offset, data, bytes, ret_bytes);
+    const struct mt_source *source = mt_reader_source(reader, &offset);
+    return mt_source_read(source, offset, data, bytes, ret_bytes);
+}
+
+const struct mt_source *mt_reader_source(const struct mt_reader *reader, uint64_t *offset)
+{
+    if (!reader->has_journal || *offset < MT_JOURNAL_OFFSET) {
+        return &reader->source;
+    }
+    *offset -= MT_JOURNAL_OFFSET;
+    return &reader->journal;
 }
 
 void mt_payload_fini(struct mt_payload *p)
@@ -175,7 +215,7 @@ static mt_status load_stored(const struct mt_reader *r, const struct mt_extent *
     }
     uint64_t offset = e->offset + sizeof(struct mt_block_header);
     size_t got;
-    mt_status status = mt_source_read(&r->source, offset, to, e->stored_bytes, &got);
+    mt_status status = mt_reader_read(r, offset, to, e->stored_bytes, &got);
     if (status != MT_OK) {
         return mt_wire_fail(error, status, offset, "the file could not be read");
     }

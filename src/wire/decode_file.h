@@ -7,6 +7,7 @@
  * so that every stack an event names is already there; blocks that a slot was flushed to meanwhile are picked up.
  * A file cut anywhere opens: the last block is delivered up to its last whole record, without its checksum (one of columns, in
  * a packed file: not at all).
+ * A trace that is still written has its slots in a journal beside it (journal_file.h), which is read along.
  * Reads with pread, never maps: a file truncated under a mapping is a SIGBUS. Context: [tool].
  */
 #ifndef MT_WIRE_DECODE_FILE_H
@@ -28,7 +29,7 @@ enum {
 
 /* One block or live slot. */
 struct mt_extent {
-    uint64_t offset;       /* of its header in the file */
+    uint64_t offset;       /* of its header in the file; in its journal: from MT_JOURNAL_OFFSET on (journal_file.h) */
     uint64_t clock_first;
     uint64_t clock_last;   /* slot: 0, unknown */
     uint32_t stream;
@@ -55,6 +56,7 @@ struct mt_reader_report {
     uint64_t truncated_at;    /* file size when it ends before file_tail or inside an extent; 0: whole */
     uint64_t lost_blocks;     /* gaps in the sequence numbers of streams */
     uint64_t duplicate_blocks; /* same stream and seq twice: the later one ignored */
+    bool journal_missing;      /* the header names a journal that is not there: the last events of each thread are lost */
 };
 
 /* The trace of another process inside the file. */

@@ -13,6 +13,7 @@
 #include "wire/decode_source.h"
 
 #include "base/hash.h"
+#include "wire/journal_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static mt_status window_get(struct mt_reader *r, struct window *w, uint64_t offs
 {
     if (offset < w->offset || offset + need > w->offset + w->bytes) {
         size_t got;
-        mt_status status = mt_source_read(&r->source, offset, w->data, WINDOW_BYTES, &got);
+        mt_status status = mt_reader_read(r, offset, w->data, WINDOW_BYTES, &got);
         if (status != MT_OK) {
             return status;
         }
@@ -116,7 +117,9 @@ static mt_status take_extent(struct mt_reader *r, uint64_t offset, const struct 
                              .type = h->type,
                              .codec = h->codec,
                              .slot = h->type == MT_BLOCK_SLOT };
-    uint64_t there = r->source.bytes - offset - sizeof *h;
+    uint64_t at = offset;
+    const struct mt_source *source = mt_reader_source(r, &at);
+    uint64_t there = source->bytes - at - sizeof *h;
     if (e->stored_bytes > there) {
         e->stored_bytes = (uint32_t)there;
         e->cut = true;
@@ -145,7 +148,9 @@ static bool all_zero(const uint8_t *data, size_t bytes)
 static uint64_t step_over(struct mt_reader *r, const struct window *w, uint64_t offset)
 {
     if (offset == w->offset && w->bytes == WINDOW_BYTES && all_zero(w->data, WINDOW_BYTES)) {
-        uint64_t data = mt_source_next_data(&r->source, offset + WINDOW_BYTES);
+        uint64_t at = offset;
+        const struct mt_source *source = mt_reader_source(r, &at);
+        uint64_t data = offset - at + mt_source_next_data(source, at + WINDOW_BYTES);
         return (data & ~(uint64_t)(MT_EXTENT_ALIGN - 1)) > offset ? data & ~(uint64_t)(MT_EXTENT_ALIGN - 1)
                                                                   : offset + WINDOW_BYTES;
     }
@@ -208,10 +213,24 @@ static mt_status scan_range(struct mt_reader *r, uint64_t from, uint64_t to, uns
     return MT_OK;
 }
 
+/* The same in the whole trace, its journal included. A slot there that was just claimed is no damage. */
+static mt_status scan_both(struct mt_reader *r, uint64_t from, uint64_t to, unsigned take)
+{
+    mt_status status = scan_range(r, from, to, take);
+    if (status != MT_OK || !r->has_journal) {
+        return status;
+    }
+    struct mt_reader_report report = r->report;
+    mt_source_refresh(&r->journal);
+    status = scan_range(r, MT_JOURNAL_OFFSET + MT_TRACE_HEADER_BYTES, MT_JOURNAL_OFFSET + r->journal.bytes, take);
+    r->report = report;
+    return status;
+}
+
 static bool read_header(struct mt_reader *r, uint64_t offset, struct mt_block_header *ret)
 {
     size_t got;
-    return mt_source_read(&r->source, offset, ret, sizeof *ret, &got) == MT_OK && got == sizeof *ret;
+    return mt_reader_read(r, offset, ret, sizeof *ret, &got) == MT_OK && got == sizeof *ret;
 }
 
 /* Drops an extent in place: the sort puts it last, the cleaning removes it. */
@@ -282,7 +301,7 @@ static mt_status slot_copy(struct mt_reader *r, struct mt_extent *e)
         if (data == NULL) {
             return MT_E_NOMEM;
         }
-        mt_status status = mt_source_read(&r->source, e->offset + sizeof before, data, committed, &got);
+        mt_status status = mt_reader_read(r, e->offset + sizeof before, data, committed, &got);
         if (status == MT_OK && slot_facts(r, e, &after) && after.seq_committed >> 32 == before.seq_committed >> 32) {
             slot_adopt(e, &before, (uint32_t)got);
             status = push_copy(r, data, got, e);
@@ -320,7 +339,8 @@ static uint64_t tail_now(struct mt_reader *r)
 {
     uint64_t tail;
     size_t got;
-    if (mt_source_read(&r->source, offsetof(struct mt_trace_header, file_tail), &tail, sizeof tail, &got) != MT_OK ||
+    uint64_t header = r->has_journal ? MT_JOURNAL_OFFSET : 0;
+    if (mt_reader_read(r, header + offsetof(struct mt_trace_header, file_tail), &tail, sizeof tail, &got) != MT_OK ||
         got != sizeof tail) {
         return 0;
     }
@@ -340,13 +360,13 @@ static void drop_slots(struct mt_reader *r)
 /* Scans of a file that may be written to meanwhile: see the header comment. */
 static mt_status scan_live(struct mt_reader *r, uint64_t start, uint64_t tail)
 {
-    mt_status status = scan_range(r, start, tail, TAKE_SLOTS);
+    mt_status status = scan_both(r, start, tail, TAKE_SLOTS);
     if (status == MT_OK) {
         status = copy_slots(r, false);
     }
     uint64_t later = tail_now(r);
     if (status == MT_OK) {
-        status = scan_range(r, start, later > tail ? later : tail, TAKE_OTHERS);
+        status = scan_both(r, start, later > tail ? later : tail, TAKE_OTHERS);
     }
     struct mt_reader_report report = r->report;
     if (status == MT_OK) {
@@ -355,7 +375,7 @@ static mt_status scan_live(struct mt_reader *r, uint64_t start, uint64_t tail)
     drop_slots(r);
     later = tail_now(r);
     if (status == MT_OK) {
-        status = scan_range(r, start, later > tail ? later : tail, TAKE_METADATA);
+        status = scan_both(r, start, later > tail ? later : tail, TAKE_METADATA);
     }
     r->report = report;
     return status;
@@ -364,7 +384,7 @@ static mt_status scan_live(struct mt_reader *r, uint64_t start, uint64_t tail)
 /* The one scan of a finished file. */
 static mt_status scan_finished(struct mt_reader *r, uint64_t start, uint64_t tail)
 {
-    mt_status status = scan_range(r, start, tail, TAKE_ALL);
+    mt_status status = scan_both(r, start, tail, TAKE_ALL);
     for (size_t i = 0; i < r->count; i++) {
         if (r->extents[i].type == MT_BLOCK_SLOT) {
             slot_settle(r, &r->extents[i]);
@@ -426,7 +446,7 @@ mt_status mt_reader_scan(struct mt_reader *r, struct mt_wire_error *error)
 {
     uint64_t start = r->header.header_bytes;
     uint64_t tail = r->header.file_tail;
-    if (tail < start) {
+    if (tail < start || r->report.journal_missing) { /* the tail is in the journal */
         tail = r->source.bytes;
     }
     if (tail > r->source.bytes) {

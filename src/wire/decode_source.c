@@ -29,17 +29,19 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 mt_status mt_source_open(struct mt_source *source, const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0) {
-        return mt_status_from_errno(errno);
-    }
+    return fd >= 0 ? mt_source_of_file(source, fd) : mt_status_from_errno(errno);
+}
+
+mt_status mt_source_of_file(struct mt_source *source, int take_fd)
+{
     struct stat st;
-    mt_status status = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? MT_OK : MT_E_INVAL;
+    mt_status status = fstat(take_fd, &st) == 0 && S_ISREG(st.st_mode) ? MT_OK : MT_E_INVAL;
     struct mt_source_file *file = status == MT_OK ? malloc(sizeof *file) : NULL;
     if (file == NULL) {
-        close(fd);
+        close(take_fd);
         return status != MT_OK ? status : MT_E_NOMEM;
     }
-    *file = (struct mt_source_file){ .fd = fd, .users = 1 };
+    *file = (struct mt_source_file){ .fd = take_fd, .users = 1 };
     *source = (struct mt_source){ .file = file, .limit = UINT64_MAX, .bytes = (uint64_t)st.st_size };
     return MT_OK;
 }

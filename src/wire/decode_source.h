@@ -23,6 +23,8 @@ struct mt_source {
 };
 
 mt_status mt_source_open(struct mt_source *source, const char *path) MT_CHECKED;
+/* Takes over fd, a regular file's. */
+mt_status mt_source_of_file(struct mt_source *source, int take_fd) MT_CHECKED;
 struct mt_source mt_source_of_memory(const void *data, size_t bytes);
 /* `bytes` of a source from `offset` on; less where it ends before. To be closed like any other. */
 struct mt_source mt_source_window(const struct mt_source *source, uint64_t offset, uint64_t bytes);
@@ -41,6 +43,8 @@ struct mt_slot_copy {
 
 struct mt_reader {
     struct mt_source source;
+    struct mt_source journal; /* of a trace that is written or whose tool died: offsets from MT_JOURNAL_OFFSET on */
+    bool has_journal;
     struct mt_trace_header header;
     struct mt_reader_report report;
     struct mt_extent *extents;
@@ -51,6 +55,9 @@ struct mt_reader {
     struct mt_slot_copy *copies;
     size_t copy_count, copy_capacity;
 };
+
+/* Which source an offset of the reader is in, and where there. */
+const struct mt_source *mt_reader_source(const struct mt_reader *reader, uint64_t *offset);
 
 /* decode_scan.c: fills extents, copies and report of a reader whose source and header are set. */
 mt_status mt_reader_scan(struct mt_reader *reader, struct mt_wire_error *error) MT_CHECKED;

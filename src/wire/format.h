@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define MT_TRACE_MAGIC "\x89MTAP\r\n\x1a"
+#define MT_JOURNAL_MAGIC "\x89MTJL\r\n\x1a" /* of the file beside a trace that has its header and slots while it is written */
 enum {
     MT_TRACE_MAJOR = 3,       /* written now; the newest a reader knows. 1 and 2 (packed) came before */
     MT_TRACE_MAJOR_SHORT = 2, /* from here on a packed trace's header is as short as its command line */
@@ -18,6 +19,7 @@ enum {
     MT_TRACE_HEADER_BYTES = 4096,
     MT_TRACE_FIXED_BYTES = 512, /* of the header, before the command line */
     MT_TRACE_COMMAND_MAX = 3000,
+    MT_JOURNAL_PATH_MAX = 512,
     MT_EXTENT_ALIGN = 64,
     MT_SLOT_BYTES = 64 * 1024,      /* extent of a full-size journal slot, header included */
     MT_SLOT_SMALL_BYTES = 8 * 1024, /* sample mode, and threads beyond the first MT_SLOT_LARGE_COUNT */
@@ -143,9 +145,13 @@ struct mt_trace_header {
     uint64_t line_ns;
     uint64_t line_scale; /* 0: there is no such line */
     uint64_t end_within_ns; /* of a process that did not write its end itself: it was at end_clock or up to this much earlier */
-    uint8_t reserved3[512 - 128 - 256 - 40];
+    uint64_t journal;      /* number of the journal that has the header as it is now, and the slots; 0: they are here */
+    uint64_t journal_tail; /* in the journal: its first unclaimed byte; atomic add */
+    uint8_t reserved3[512 - 128 - 256 - 56];
     uint16_t command_bytes;
     uint8_t command[MT_TRACE_COMMAND_MAX];
+    uint8_t reserved4[6];
+    char journal_path[MT_JOURNAL_PATH_MAX]; /* where the journal was made; empty: too long, or packed */
 };
 static_assert(offsetof(struct mt_trace_header, file_tail) == 64, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, state) == 80, "docs/formats/trace.md 1.1");
@@ -154,7 +160,9 @@ static_assert(offsetof(struct mt_trace_header, counters) == 128, "docs/formats/t
 static_assert(offsetof(struct mt_trace_header, end_reason) == 384, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, line_ticks) == 392, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, end_within_ns) == 416, "docs/formats/trace.md 1.1");
+static_assert(offsetof(struct mt_trace_header, journal) == 424, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, command_bytes) == 512, "docs/formats/trace.md 1.1");
+static_assert(offsetof(struct mt_trace_header, journal_path) == 3520, "docs/formats/trace.md 1.1");
 static_assert(sizeof(struct mt_trace_header) <= MT_TRACE_HEADER_BYTES, "one page");
 
 enum mt_block_type {

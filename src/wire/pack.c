@@ -9,6 +9,7 @@
 #include "wire/decode_file.h"
 #include "wire/decode_source.h"
 #include "wire/encode.h"
+#include "wire/journal_file.h"
 #include "wire/pack_lines.h"
 #include "wire/pack_writer.h"
 #include "wire/records.h"
@@ -313,6 +314,9 @@ static mt_status replace(const char *path, const char *output, const struct mt_r
     }
     if (status == MT_OK && rename(temporary, output) != 0) {
         status = mt_wire_fail(error, mt_status_from_errno(errno), 0, "the packed trace could not be put in place");
+    }
+    if (status == MT_OK && output == path) {
+        mt_journal_remove(path, mt_reader_header(reader));
     }
     if (status != MT_OK) {
         (void)unlink(temporary);

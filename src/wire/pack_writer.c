@@ -65,6 +65,8 @@ mt_status mt_packer_new(int fd, int level, bool quick, uint32_t raw_bytes, const
     p->small_level = quick ? SMALL_QUICK_LEVEL : SMALL_LEVEL;
     p->raw_bytes = raw_bytes;
     p->file = *original;
+    p->file.journal = p->file.journal_tail = 0; /* its slots become blocks */
+    memset(p->file.journal_path, 0, sizeof p->file.journal_path);
     size_t used = offsetof(struct mt_trace_header, command) + original->command_bytes;
     p->file.header_bytes = (uint32_t)((used + MT_EXTENT_ALIGN - 1) & ~(size_t)(MT_EXTENT_ALIGN - 1));
     p->tail = p->file.header_bytes;

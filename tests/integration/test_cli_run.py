@@ -48,14 +48,14 @@ def test_streams_folder_and_limits_are_the_programs(tape, tmp_path):
     assert (taped.stdout, taped.stderr) == (bare.stdout, bare.stderr)
 
 
-def test_one_descriptor_of_the_agents_is_in_the_program_and_no_program_it_starts_sees_it(tape):
-    """The trace's own, where programs do not look: not among the first numbers, and closed on exec."""
+def test_two_descriptors_of_the_agents_are_in_the_program_and_no_program_it_starts_sees_them(tape):
+    """The trace's and its journal's, where programs do not look: not among the first numbers, and closed on exec."""
     listing = "import fcntl, json, os; print(json.dumps([(f, fcntl.fcntl(f, fcntl.F_GETFD)) for f in range(2000) if os.path.exists(f'/proc/self/fd/{f}')]))"
     bare = json.loads(run([sys.executable, "-c", listing]).stdout)
     seen = json.loads(tape(sys.executable, "-c", listing).stdout)
     extra = [row for row in seen if row not in bare]
     assert [row for row in seen if row in bare] == bare
-    assert len(extra) <= 1 and all(fd >= 100 and flags == 1 for fd, flags in extra), extra
+    assert len(extra) <= 2 and all(fd >= 100 and flags == 1 for fd, flags in extra), extra
 
 
 def test_signal_dispositions_and_mask_are_the_programs(tape):

@@ -118,7 +118,30 @@ def test_a_process_that_ends_inside_leaves_a_readable_trace(tmp_path, end):
     found = stats(tmp_path / "a")
     assert 5 * MIB <= found["peak_bytes"] < 5.5 * MIB
     assert (found["leaked_bytes"] >= 5 * MIB) == ("os." in end)  # an interpreter that ends frees its globals
-    assert os.listdir(tmp_path) == ["a"]
+    assert len(list(tmp_path.glob(".a.*.journal"))) == ("kill" in end)  # nobody was left to put it into the trace
+    assert [name for name in os.listdir(tmp_path) if name[0] != "."] == ["a"]
+
+
+def test_an_emptied_trace_ends_the_recording_and_not_the_program(tmp_path):
+    """What was in the file is gone; a program that goes on records on elsewhere."""
+    found = answer("""
+        keep = []
+        try:
+            with memtap.record(sys.argv[1] + "/a"):
+                keep += [bytearray(600) for _ in range(50_000)]
+                os.truncate(sys.argv[1] + "/a", 0)
+                keep += [bytearray(600) for _ in range(50_000)]
+        except OSError:
+            pass
+        with memtap.record(sys.argv[1] + "/b"):
+            more = bytearray(5 << 20)
+        say(kept=len(keep))
+        """, tmp_path)
+    assert found["kept"] == 100_000
+    assert stats(tmp_path / "b")["peak_bytes"] >= 5 * MIB
+    emptied = stats(tmp_path / "a")
+    assert emptied["dropped_events"] is None and any("emptied" in warning for warning in emptied["warnings"])
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
 def test_recordings_leave_no_hooks_behind(tmp_path):

@@ -5,6 +5,7 @@
  */
 #include "truth.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
@@ -64,6 +65,33 @@ static int link_elsewhere(const char *trace)
     snprintf(notes, sizeof notes, "%s.notes", trace);
     write_notes(notes);
     return move(trace) | symlink(notes, trace);
+}
+
+static int empty(const char *trace)
+{
+    return truncate(trace, 0);
+}
+
+/* To about the half of what it has. */
+static int cut(const char *trace)
+{
+    struct stat info;
+    return stat(trace, &info) != 0 || truncate(trace, info.st_size / 2) != 0;
+}
+
+/* The traces of the run's other processes, this one's among them. */
+static int empty_others(const char *trace)
+{
+    char others[4096], path[8192];
+    int emptied = 0;
+    snprintf(others, sizeof others, "%s.d", trace);
+    DIR *folder = opendir(others);
+    for (struct dirent *entry = folder != NULL ? readdir(folder) : NULL; entry != NULL; entry = readdir(folder)) {
+        snprintf(path, sizeof path, "%s/%s", others, entry->d_name);
+        emptied += entry->d_name[0] != '.' && truncate(path, 0) == 0;
+    }
+    closedir(folder);
+    return emptied == 0;
 }
 
 static int become_nobody(const char *trace)
@@ -156,6 +184,9 @@ static const struct {
     { "replace", replace },
     { "replace_by_move", replace_by_move },
     { "link_elsewhere", link_elsewhere },
+    { "empty", empty },
+    { "cut", cut },
+    { "empty_others", empty_others },
     { "become_nobody", become_nobody },
     { "change_root", change_root },
     { "close_all", close_all },

@@ -4,6 +4,7 @@
 #include "launch/helper.h"
 #include "wire/ask.h"
 #include "wire/format.h"
+#include "wire/journal_path.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -177,6 +178,35 @@ static void test_a_trace_is_opened_again_only_if_it_is_that_file(void **state)
     close(g_fd);
 }
 
+static void test_a_journal_is_made_beside_the_process_s_own_trace(void **state)
+{
+    (void)state;
+    struct stat trace, made, again;
+    char journal[256];
+    const char *path = path_of("x.mtap.d/", ".mtap");
+    assert_int_equal(new_at(path, 1), MT_OK);
+    assert_int_equal(fstat(g_fd, &trace), 0);
+    close(g_fd);
+    assert_int_not_equal(asked_for(MT_ASK_JOURNAL, path, g_helper.token, 1), MT_OK); /* of no number, for no trace */
+    g_request.journal = 0xabc;
+    assert_int_not_equal(answered(1), MT_OK);
+    g_request.device = trace.st_dev;
+    g_request.inode = trace.st_ino;
+    assert_int_equal(answered(1), MT_OK);
+    assert_int_equal(fstat(g_fd, &made), 0);
+    close(g_fd);
+    assert_true(mt_journal_path(path, 0xabc, journal, sizeof journal));
+    assert_int_equal(stat(journal, &again), 0);
+    assert_int_equal(again.st_ino, made.st_ino);
+    assert_int_equal(made.st_mode & 0777, 0600);
+    assert_int_equal(answered(1), MT_E_EXIST);
+    g_request.kind = MT_ASK_AGAIN;
+    assert_int_not_equal(answered(1), MT_OK); /* that is the trace's inode */
+    g_request.inode = made.st_ino;
+    assert_int_equal(answered(1), MT_OK);
+    close(g_fd);
+}
+
 static void test_a_folder_that_is_gone_is_said(void **state)
 {
     (void)state;
@@ -214,6 +244,7 @@ static const struct CMUnitTest tests[] = {
     HELPER_TEST(test_without_the_token_there_is_no_answer),
     HELPER_TEST(test_an_earlier_image_s_trace_is_ended_and_kept),
     HELPER_TEST(test_a_trace_is_opened_again_only_if_it_is_that_file),
+    HELPER_TEST(test_a_journal_is_made_beside_the_process_s_own_trace),
     HELPER_TEST(test_a_folder_that_is_gone_is_said),
     HELPER_TEST(test_what_is_told_is_heard_without_an_answer),
 };
