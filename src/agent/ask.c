@@ -84,6 +84,11 @@ mt_status mt_ask_for_new(int *ret_fd)
     return ask_about(MT_ASK_NEW, 0, NULL, NEW_WAIT_NS, ret_fd);
 }
 
+mt_status mt_ask_for_tick(int *ret_fd)
+{
+    return ask_about(MT_ASK_TICK, 0, NULL, AGAIN_WAIT_NS, ret_fd);
+}
+
 mt_status mt_ask_for_journal(uint64_t journal, const struct mt_os_file *trace, int *ret_fd)
 {
     return ask_about(MT_ASK_JOURNAL, journal, trace, NEW_WAIT_NS, ret_fd);

@@ -12,6 +12,8 @@
 void mt_ask_configure(const char *helper);
 /* A new file at the recording's path, made by the tool. */
 mt_status mt_ask_for_new(int *ret_fd) MT_CHECKED;
+/* The tool's clock page. */
+mt_status mt_ask_for_tick(int *ret_fd) MT_CHECKED;
 /* The journal of that number, made beside this trace. */
 mt_status mt_ask_for_journal(uint64_t journal, const struct mt_os_file *trace, int *ret_fd) MT_CHECKED;
 /* The trace (journal 0) or its journal again, if it is this file. */

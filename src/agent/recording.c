@@ -82,21 +82,37 @@ static bool end_earlier_image(const char *path)
     return kind != MT_CLOCK_TICK;
 }
 
+/* The tool's memfd and nothing else: what the path of a process leads to may be a pipe that never answers, and an ordinary file may
+ * become shorter while it is mapped. */
+static mt_status open_tick(const char *path, int *ret_fd)
+{
+    static const char wanted[] = "/memfd:" MT_TICK_NAME " ";
+    char target[64];
+    mt_status status = MT_E_REPLACED;
+    if (path[0] == '\0') {
+        return MT_E_NOENT; /* there is no tool */
+    }
+    if (mt_os_readlink(path, target, sizeof target) >= sizeof wanted - 1 && memcmp(target, wanted, sizeof wanted - 1) == 0) {
+        status = mt_os_open(path, MT_OPEN_READ, ret_fd);
+    }
+    return status == MT_OK ? MT_OK : mt_ask_for_tick(ret_fd); /* another user, root or /proc */
+}
+
 static const volatile uint64_t *map_tick(const char *path)
 {
     int fd = -1;
     void *page = NULL;
-    if (path[0] == '\0' || mt_os_open(path, MT_OPEN_READ, &fd) != MT_OK) {
+    if (open_tick(path, &fd) != MT_OK) {
         return NULL;
     }
-    mt_status status = mt_os_map_file(fd, 0, mt_os_page_bytes(), false, &page);
+    mt_status status = mt_os_is_sealed(fd, MT_TICK_BYTES) ? mt_os_map_file(fd, 0, MT_TICK_BYTES, false, &page) : MT_E_REPLACED;
     mt_os_close(fd);
     if (status != MT_OK) {
         return NULL;
     }
     const volatile uint64_t *tick = page;
     if (tick[MT_TICK_CLOCK] == 0) {
-        mt_os_unmap(page, mt_os_page_bytes());
+        mt_os_unmap(page, MT_TICK_BYTES);
         return NULL;
     }
     return tick;
@@ -128,6 +144,7 @@ static bool may_be_helped(mt_status status)
 
 void mt_recording_start_configured(const struct mt_agent_config *config, bool fork_child, uint64_t parent_pid)
 {
+    mt_ask_configure(config->asked.helper);
     if (g_recording.tick == NULL) {
         g_recording.tick = map_tick(config->asked.tick);
     }

@@ -126,6 +126,13 @@ mt_status mt_os_identify(int fd, struct mt_os_file *ret)
     return MT_OK;
 }
 
+bool mt_os_is_sealed(int fd, uint64_t bytes)
+{
+    struct mt_os_file file;
+    long seals = mt_raw4(SYS_fcntl, fd, F_GET_SEALS, 0, 0);
+    return seals > 0 && (seals & F_SEAL_SHRINK) != 0 && mt_os_identify(fd, &file) == MT_OK && file.bytes >= bytes;
+}
+
 mt_status mt_os_duplicate_above(int fd, int least, int *ret_fd)
 {
     long result = mt_raw4(SYS_fcntl, fd, F_DUPFD_CLOEXEC, least, 0);

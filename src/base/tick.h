@@ -1,4 +1,5 @@
-/* tick.h: the page that `memtap run` shares with the programs it records: u64 words.
+/* tick.h: the page that `memtap run` shares with the programs it records: u64 words in a memfd
+ * that cannot become shorter (sealed).
  *
  * The tool writes the time every few milliseconds; a program with one thread reads it there, at the price of a load. Where
  * the processor's counter is a clock, the time of a run is a line over it (base/tsc.h), drawn once before the first program
@@ -15,6 +16,7 @@ enum mt_tick_word {
     MT_TICK_LINE_NS = 4,
     MT_TICK_LINE_SCALE = 5, /* 0: the counter is no clock here, times are CLOCK_MONOTONIC */
 };
+#define MT_TICK_NAME "memtap-tick" /* of the memfd */
 enum { MT_TICK_BYTES = 4096, MT_TICK_PERIOD_NS = 4000000 };
 
 #endif

@@ -161,6 +161,10 @@ static void help(struct mt_helper *helper, const struct mt_helper_place *place, 
 {
     struct ucred peer;
     socklen_t bytes = sizeof peer;
+    if (request->kind == MT_ASK_TICK) {
+        answer(guest, place->tick_fd > 0 ? MT_OK : MT_E_UNSUPPORTED, place->tick_fd);
+        return;
+    }
     if (getsockopt(guest, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0 || !is_its_trace(place, request->path, peer.pid)) {
         answer(guest, MT_E_PERM, -1);
         return;

@@ -31,10 +31,11 @@ struct mt_helper {
     struct mt_unrecorded unrecorded; /* what was told of others */
 };
 
-/* Where the traces of a run lie, and whose is the first. */
+/* What a run's processes may be given: where the traces lie, and whose is the first; the clock. */
 struct mt_helper_place {
     const char *output; /* absolute */
     uint64_t root_pid;
+    int tick_fd; /* the clock page; 0: there is none */
 };
 
 /* Without a socket nobody is helped: no error. */

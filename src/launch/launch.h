@@ -40,13 +40,13 @@ struct mt_run_options {
     bool pack;
 };
 
-/* The clock page shared with the agent (base/tick.h), in a file. */
+/* The clock page shared with the agent (base/tick.h). */
 struct mt_tick {
     uint64_t *words; /* NULL: not open */
     struct mt_tsc_moment first; /* where the line of this run's time begins; ticks 0: the counter is no clock here */
     struct mt_tsc_line line;
-    int fd;          /* held with an exclusive flock: a tick file that can be locked is a dead tool's */
-    char path[PATH_MAX];
+    int fd;          /* of the memfd */
+    char path[64];   /* where the programs open it */
 };
 
 struct mt_run {
@@ -86,8 +86,8 @@ void mt_run_release(struct mt_run *run);
 
 /* Takes the first look at the clocks: the longer before mt_tick_open, the better. */
 void mt_tick_begin(struct mt_tick *tick);
-/* Creates the tick file in /dev/shm, else in fallback_folder; the time of the run is settled then. */
-mt_status mt_tick_open(struct mt_tick *tick, const char *fallback_folder, struct mt_error *err) MT_CHECKED;
+/* Makes the page; the time of the run is settled then. */
+mt_status mt_tick_open(struct mt_tick *tick, struct mt_error *err) MT_CHECKED;
 void mt_tick_close(struct mt_tick *tick);
 /* The present time of the run, of which the clocks of its events are made; also after mt_tick_close. */
 uint64_t mt_tick_read(const struct mt_tick *tick);

@@ -136,7 +136,7 @@ mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err)
 {
     struct mt_environment env = { 0 };
     *ret_code = MT_EXIT_USAGE;
-    mt_status status = mt_tick_open(&run->tick, run->folder, err);
+    mt_status status = mt_tick_open(&run->tick, err);
     if (status != MT_OK) {
         return status;
     }

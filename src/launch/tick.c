@@ -1,67 +1,48 @@
-/* tick.c: the clock page: made, mapped, and removed; those of killed tools are swept. */
+/* tick.c: the clock page: made, sealed, mapped, and let go.
+ *
+ * Decides: that the page is memory and no file. What programs map must not become shorter, or they die of a SIGBUS; a memfd can be
+ * sealed against that, and against anybody else's writing, and is gone when the last process that has it is. Programs open it as a
+ * descriptor of the tool's (/proc/PID/fd/N); where they cannot, they ask for it (helper.h).
+ */
 #include "launch/launch.h"
 
 #include "base/atomic.h"
 #include "base/os.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-static const time_t STALE_S = 60; /* younger files may belong to a tool that has not locked its file yet */
-#define TICK_FOLDER "/dev/shm"
-#define TICK_PREFIX "memtap-tick."
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 8u /* Linux 6.3 */
+#endif
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 16 /* Linux 5.1 */
+#endif
 
-/* Removes the file of a tool that was killed. */
-static void remove_if_stale(const char *name)
+static int create_page(void)
 {
-    char path[PATH_MAX];
-    struct stat info;
-    (void)snprintf(path, sizeof path, TICK_FOLDER "/%s", name);
-    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) {
-        return;
+    int fd = memfd_create(MT_TICK_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+    if (fd < 0 && errno == EINVAL) {
+        fd = memfd_create(MT_TICK_NAME, MFD_CLOEXEC | MFD_ALLOW_SEALING);
     }
-    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_ctime + STALE_S < time(NULL) &&
-        flock(fd, LOCK_EX | LOCK_NB) == 0) {
-        (void)unlink(path);
-    }
-    (void)close(fd);
-}
-
-static void remove_stale(void)
-{
-    DIR *dir = opendir(TICK_FOLDER);
-    for (struct dirent *entry = dir != NULL ? readdir(dir) : NULL; entry != NULL; entry = readdir(dir)) {
-        if (strncmp(entry->d_name, TICK_PREFIX, sizeof TICK_PREFIX - 1) == 0) {
-            remove_if_stale(entry->d_name);
-        }
-    }
-    if (dir != NULL) {
-        (void)closedir(dir);
-    }
-}
-
-static int create_tick(struct mt_tick *tick, const char *folder)
-{
-    (void)snprintf(tick->path, sizeof tick->path, "%s/" TICK_PREFIX "%d.%08x", folder, (int)getpid(),
-                   (unsigned)mt_os_random());
-    int fd = open(tick->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    int error = fd >= 0 ? posix_fallocate(fd, 0, MT_TICK_BYTES) : 0; /* a full tmpfs would be a SIGBUS later */
+    int error = fd >= 0 ? posix_fallocate(fd, 0, MT_TICK_BYTES) : 0; /* no memory would be a SIGBUS later */
     if (error != 0) {
         (void)close(fd);
-        (void)unlink(tick->path);
         errno = error;
         return -1;
     }
     return fd;
+}
+
+/* After it is mapped here: nobody else will write to it, where the kernel can see to that. */
+static bool seal(int fd)
+{
+    const int size = F_SEAL_SHRINK | F_SEAL_GROW;
+    return fcntl(fd, F_ADD_SEALS, size | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL) == 0 ||
+           fcntl(fd, F_ADD_SEALS, size | F_SEAL_SEAL) == 0;
 }
 
 void mt_tick_begin(struct mt_tick *tick)
@@ -81,23 +62,21 @@ static void draw_line(struct mt_tick *tick)
     }
 }
 
-mt_status mt_tick_open(struct mt_tick *tick, const char *fallback_folder, struct mt_error *err)
+mt_status mt_tick_open(struct mt_tick *tick, struct mt_error *err)
 {
-    remove_stale();
-    int fd = create_tick(tick, TICK_FOLDER);
-    if (fd < 0) {
-        fd = create_tick(tick, fallback_folder);
+    int fd = create_page();
+    void *words = fd >= 0 ? mmap(NULL, MT_TICK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
+    if (words == MAP_FAILED || !seal(fd)) {
+        int error = errno;
+        if (words != MAP_FAILED) {
+            (void)munmap(words, MT_TICK_BYTES);
+        }
+        if (fd >= 0) {
+            (void)close(fd);
+        }
+        return mt_error_set_errno(err, error, "cannot make the clock page (memfd_create)");
     }
-    if (fd < 0) {
-        return mt_error_set_errno(err, errno, "cannot create the clock file in " TICK_FOLDER " or %s", fallback_folder);
-    }
-    void *words = mmap(NULL, MT_TICK_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    int map_errno = errno;
-    if (words == MAP_FAILED) {
-        (void)close(fd);
-        (void)unlink(tick->path);
-        return mt_error_set_errno(err, map_errno, "cannot map %s", tick->path);
-    }
+    (void)snprintf(tick->path, sizeof tick->path, "/proc/%d/fd/%d", (int)getpid(), fd);
     tick->words = words;
     tick->fd = fd;
     mt_store_relaxed(&tick->words[MT_TICK_TOOL_PID], (uint64_t)getpid());
@@ -121,7 +100,6 @@ void mt_tick_close(struct mt_tick *tick)
 {
     if (tick->words != NULL) {
         (void)munmap(tick->words, MT_TICK_BYTES);
-        (void)unlink(tick->path);
         (void)close(tick->fd);
         tick->words = NULL;
     }

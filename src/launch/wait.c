@@ -51,7 +51,7 @@ static void tick_once(struct mt_run *run, uint64_t now, uint64_t stop_at)
 mt_status mt_run_wait(struct mt_run *run, struct mt_error *err)
 {
     mt_status status = MT_OK;
-    const struct mt_helper_place place = { .output = run->output, .root_pid = (uint64_t)run->pid };
+    const struct mt_helper_place place = { .output = run->output, .root_pid = (uint64_t)run->pid, .tick_fd = run->tick.fd };
     uint64_t now = mt_os_monotonic_ns();
     uint64_t next = now;
     uint64_t stop_at = run->options.duration_ns > 0 ? now + run->options.duration_ns : UINT64_MAX;

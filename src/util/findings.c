@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
@@ -136,7 +137,7 @@ static void check_folder(struct mt_findings *f, const char *topic, const char *f
         return;
     }
     double available = statvfs(folder, &disk) == 0 ? (double)disk.f_bavail * (double)disk.f_frsize : 0;
-    bool small = available < SMALL_DISK_BYTES && strcmp(folder, "/dev/shm") != 0;
+    bool small = available < SMALL_DISK_BYTES;
     mt_findings_add(f, small ? MT_FINDING_NOTE : MT_FINDING_OK, topic, "%s is writable, %s available%s", folder,
                     mt_human_bytes(available).text,
                     small ? "; an exact trace may fill it (--max-file, --aggregate)" : "");
@@ -179,13 +180,25 @@ static void check_ptrace(struct mt_findings *f)
     }
 }
 
+/* The clock page of `memtap run`. */
+static void check_shared_memory(struct mt_findings *f)
+{
+    int fd = memfd_create("memtap-doctor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    bool sealed = fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    mt_findings_add(f, sealed ? MT_FINDING_OK : MT_FINDING_PROBLEM, "shared memory", "%s",
+                    sealed ? "can be made and sealed (memfd_create)"
+                           : "cannot be made (memfd_create): memtap run needs it for its clock; a security policy may forbid the call");
+}
+
 void mt_findings_host(struct mt_findings *findings)
 {
     check_agent(findings);
     check_system(findings);
     check_python(findings);
-    check_folder(findings, "shared memory", "/dev/shm", MT_FINDING_NOTE,
-                 "the clock file goes beside the trace instead");
+    check_shared_memory(findings);
     check_folder(findings, "folder", ".", MT_FINDING_PROBLEM, "choose another place with -o");
     check_limits(findings);
     check_ptrace(findings);

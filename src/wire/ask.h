@@ -21,6 +21,7 @@ enum mt_ask_kind {
     MT_ASK_AGAIN = 2,   /* open it, or the journal of this number, once more: the file has this device and inode */
     MT_ASK_TOLD = 3,    /* struct mt_ask_told: the sender is about to execute what cannot be recorded */
     MT_ASK_JOURNAL = 4, /* make the journal of this number for the trace of this device and inode */
+    MT_ASK_TICK = 5,    /* the clock page */
 };
 
 /* Why it cannot: an enum mt_program_kind, or one of these. */

@@ -18,6 +18,7 @@ static char g_folder[64];
 static char g_others[160];
 static char g_output[128];
 static struct mt_helper g_helper;
+static int g_tick_fd;
 
 static int open_helper(void **state)
 {
@@ -71,7 +72,7 @@ static void *ask_and_tell(void *done)
 /* Asks g_request, and is served until there is an answer. */
 static mt_status answered(uint64_t root_pid)
 {
-    const struct mt_helper_place place = { .output = g_output, .root_pid = root_pid };
+    const struct mt_helper_place place = { .output = g_output, .root_pid = root_pid, .tick_fd = g_tick_fd };
     pthread_t thread;
     int done = 0;
     assert_int_equal(pthread_create(&thread, NULL, ask_and_tell, &done), 0);
@@ -207,6 +208,23 @@ static void test_a_journal_is_made_beside_the_process_s_own_trace(void **state)
     close(g_fd);
 }
 
+static void test_the_clock_is_given_to_whoever_has_the_token(void **state)
+{
+    (void)state;
+    struct stat clock, got;
+    assert_int_equal(asked_for(MT_ASK_TICK, "", g_helper.token, 1), MT_E_UNSUPPORTED); /* there is none */
+    g_tick_fd = open(g_folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(fstat(g_tick_fd, &clock), 0);
+    assert_int_equal(asked_for(MT_ASK_TICK, "", g_helper.token, 1), MT_OK);
+    assert_int_equal(fstat(g_fd, &got), 0);
+    assert_int_equal(got.st_ino, clock.st_ino);
+    close(g_fd);
+    assert_int_not_equal(asked_for(MT_ASK_TICK, "", g_helper.token + 1, 1), MT_OK);
+    assert_int_equal(fstat(g_tick_fd, &clock), 0); /* the tool keeps its own */
+    close(g_tick_fd);
+    g_tick_fd = 0;
+}
+
 static void test_a_folder_that_is_gone_is_said(void **state)
 {
     (void)state;
@@ -245,6 +263,7 @@ static const struct CMUnitTest tests[] = {
     HELPER_TEST(test_an_earlier_image_s_trace_is_ended_and_kept),
     HELPER_TEST(test_a_trace_is_opened_again_only_if_it_is_that_file),
     HELPER_TEST(test_a_journal_is_made_beside_the_process_s_own_trace),
+    HELPER_TEST(test_the_clock_is_given_to_whoever_has_the_token),
     HELPER_TEST(test_a_folder_that_is_gone_is_said),
     HELPER_TEST(test_what_is_told_is_heard_without_an_answer),
 };
