@@ -183,9 +183,9 @@ class Recording:
         return self.report("stats")
 
     def live_by_case(self):
-        """{case: (count, bytes)} from `memtap leaks`."""
+        """{case: (count, bytes)} from `memtap leaks --stacks`."""
         rows = {}
-        for row in self.report("leaks"):
+        for row in self.report("leaks", "--stacks"):
             case = case_of(row)
             if case is not None:
                 count, size = rows.get(case, (0, 0))

@@ -102,7 +102,7 @@ def mixed_frames(row):
 def test_c_frames_stand_between_python_frames(record, python, truth_file, extension):
     recording = record(python, PYTHON_TARGETS / "py_extension.py", extension(python))
     recording.assert_exact()
-    found = blocks_by_size(recording.report("leaks", "--native"))
+    found = blocks_by_size(recording.report("leaks", "--native", "--stacks"))
     outer = ["again", "case_call", "again", "case_call", "again", "case_call", "again", "case_call", "main", "<module>"]
     for size in (60_011, 60_013, 60_015, 60_017):
         assert mixed_frames(found[size][0]) == ["case_allocate", "below", *outer], size
