@@ -4,6 +4,7 @@
 #include "analysis/table.h"
 #include "export/behind.h"
 #include "export/processes.h"
+#include "util/grid.h"
 #include "util/human.h"
 #include "util/memory.h"
 #include "util/text.h"
@@ -15,6 +16,8 @@
 static const uint64_t WORTH_NAMES_BYTES = 4 << 20;
 /* Over less time the slope of a line through the heap says how the program begins and ends, not whether it grows. */
 static const uint64_t TREND_LEAST_NS = 10000000000;
+
+enum { LABEL_COLUMNS = 11 };
 
 static void begin(struct mt_out *out, const char *label)
 {
@@ -168,12 +171,18 @@ static void put_place(struct mt_out *out, const struct mt_report *report, const 
     char *line = mt_behind_line(frame, MT_BY_LINE, false, paths);
     char *by = behind_row(report, table, row, paths);
     char *text = mt_format("%s%s", line, by);
-    char *shown = mt_text_clean(text, strlen(text));
+    char *clean = mt_text_clean(text, strlen(text));
+    char *amount = mt_format("%s in %s, %.0f %% of %s", mt_report_bytes(&row->self).text,
+                             mt_human_counted((double)row->self.count, "block", "blocks").text,
+                             100 * (double)row->self.bytes / (double)table->sum.bytes, of);
+    size_t columns = mt_terminal_columns(out), taken = LABEL_COLUMNS + strlen(amount) + 2;
+    char *shown = columns > 0 ? mt_text_fit(clean, columns > taken + 20 ? columns - taken : 20, MT_CUT_PLACE)
+                              : mt_strdup(clean);
     begin(out, "biggest");
-    mt_out_print(out, "%s: %s in %s, %.0f %% of %s\n", shown, mt_report_bytes(&row->self).text,
-                 mt_human_counted((double)row->self.count, "block", "blocks").text,
-                 100 * (double)row->self.bytes / (double)table->sum.bytes, of);
+    mt_out_print(out, "%s: %s\n", shown, amount);
     free(shown);
+    free(amount);
+    free(clean);
     free(text);
     free(by);
     free(line);
