@@ -282,13 +282,8 @@ static mt_status write_packed(const char *path, const struct mt_reader *reader, 
     mt_used_lines_fini(&j.used);
     mt_payload_fini(&j.payload);
     mt_packer_free(j.packer);
-    if (status == MT_OK && fsync(fd) != 0) {
-        status = mt_status_from_errno(errno);
-    }
-    if (status != MT_OK) {
-        return mt_wire_fail(error, status, result->after_bytes, "the packed trace could not be written");
-    }
-    return MT_OK;
+    return status == MT_OK ? MT_OK
+                           : mt_wire_fail(error, status, result->after_bytes, "the packed trace could not be written");
 }
 
 static mt_status replace(const char *path, const char *output, const struct mt_reader *reader,
@@ -306,6 +301,9 @@ static mt_status replace(const char *path, const char *output, const struct mt_r
     }
     struct stat st;
     mt_status status = write_packed(path, reader, fd, options, result, error);
+    if (status == MT_OK && fsync(fd) != 0) {
+        status = mt_wire_fail(error, mt_status_from_errno(errno), result->after_bytes, "the packed trace could not be written");
+    }
     if (status == MT_OK && stat(path, &st) == 0) {
         (void)fchmod(fd, st.st_mode & 07777);
     }
@@ -324,25 +322,58 @@ static mt_status replace(const char *path, const char *output, const struct mt_r
     return status;
 }
 
+static mt_status open_packable(const char *path, const struct mt_pack_options *options, struct mt_reader **ret,
+                               struct mt_pack_result *ret_result, struct mt_wire_error *error)
+{
+    struct mt_reader *reader;
+    mt_status status = mt_reader_open(path, &reader, error);
+    if (status != MT_OK) {
+        return status;
+    }
+    status = check_packable(reader, options != NULL && options->writer_is_gone, error);
+    if (status != MT_OK) {
+        mt_reader_close(reader);
+        return status;
+    }
+    *ret_result = (struct mt_pack_result){ .before_bytes = mt_reader_file_bytes(reader),
+                                           .after_bytes = mt_reader_file_bytes(reader) };
+    *ret = reader;
+    return MT_OK;
+}
+
 mt_status mt_pack(const char *path, const char *output, const struct mt_pack_options *options,
                   struct mt_pack_result *ret, struct mt_wire_error *ret_error)
 {
     struct mt_reader *reader;
-    struct mt_pack_result result = { 0 };
-    mt_status status = mt_reader_open(path, &reader, ret_error);
+    struct mt_pack_result result;
+    mt_status status = open_packable(path, options, &reader, &result, ret_error);
     if (status != MT_OK) {
         return status;
     }
-    result.before_bytes = mt_reader_file_bytes(reader);
-    result.after_bytes = result.before_bytes;
-    status = check_packable(reader, options != NULL && options->writer_is_gone, ret_error);
     bool packed = (mt_reader_header(reader)->flags & MT_TRACE_PACKED) != 0;
-    if (status == MT_OK && !(packed && output == NULL)) {
+    if (!packed || output != NULL) {
         status = replace(path, output != NULL ? output : path, reader, options, &result, ret_error);
     }
     mt_reader_close(reader);
     if (status == MT_OK && ret != NULL) {
         *ret = result;
     }
+    return status;
+}
+
+mt_status mt_pack_into(const char *path, int fd, const struct mt_pack_options *options, struct mt_wire_error *ret_error)
+{
+    struct mt_reader *reader;
+    struct mt_pack_result result;
+    mt_status status = open_packable(path, options, &reader, &result, ret_error);
+    if (status != MT_OK) {
+        return status;
+    }
+    if (ftruncate(fd, 0) != 0) {
+        status = mt_wire_fail(ret_error, mt_status_from_errno(errno), 0, "the packed trace could not be written");
+    } else {
+        status = write_packed(path, reader, fd, options, &result, ret_error);
+    }
+    mt_reader_close(reader);
     return status;
 }

@@ -52,5 +52,9 @@ struct mt_pack_result {
  * as it was and no temporary file is left. options, ret and ret_error may be NULL. */
 mt_status mt_pack(const char *path, const char *output, const struct mt_pack_options *options,
                   struct mt_pack_result *ret, struct mt_wire_error *ret_error) MT_CHECKED;
+/* The same into a file that is open for reading and writing and whose content goes first: something passing, which is not
+ * flushed. The original is only read. */
+mt_status mt_pack_into(const char *path, int fd, const struct mt_pack_options *options,
+                       struct mt_wire_error *ret_error) MT_CHECKED;
 
 #endif

@@ -279,6 +279,40 @@ static void test_every_failure_keeps_the_original(void **state)
     builder_fini(&b);
 }
 
+/* One file serves for many traces: nothing of an earlier, longer one is left. */
+static void test_a_passing_file_holds_what_the_lasting_one_does(void **state)
+{
+    (void)state;
+    uint64_t seed = 7;
+    FILE *passing = tmpfile();
+    for (size_t events = 3000; events > 10; events /= 3) {
+        struct builder b;
+        uint8_t *want = NULL, *got = NULL;
+        build(&b, &seed, events);
+        write_file(&b);
+        assert_int_equal(mt_pack(g_path, g_packed, NULL, NULL, NULL), MT_OK);
+        assert_int_equal(mt_pack_into(g_path, fileno(passing), NULL, NULL), MT_OK);
+        struct stat st;
+        assert_int_equal(fstat(fileno(passing), &st), 0);
+        assert_int_equal(st.st_size, size_of(g_packed));
+        want = malloc((size_t)st.st_size);
+        got = malloc((size_t)st.st_size);
+        FILE *lasting = fopen(g_packed, "rb");
+        assert_int_equal(fread(want, 1, (size_t)st.st_size, lasting), st.st_size);
+        assert_int_equal(pread(fileno(passing), got, (size_t)st.st_size, 0), st.st_size);
+        assert_memory_equal(want, got, (size_t)st.st_size);
+        assert_int_equal(size_of(g_path), b.file_bytes);
+        fclose(lasting);
+        free(want);
+        free(got);
+        builder_fini(&b);
+    }
+    fclose(passing);
+    unlink(g_path);
+    unlink(g_packed);
+    assert_int_equal(mt_pack_into(g_path, 0, NULL, NULL), MT_E_NOENT);
+}
+
 static void test_a_trace_in_use_or_cut_is_left_alone(void **state)
 {
     (void)state;
@@ -381,6 +415,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_lost_block_stays_lost),
     cmocka_unit_test(test_repetitive_events_are_readable_after_packing),
     cmocka_unit_test(test_every_failure_keeps_the_original),
+    cmocka_unit_test(test_a_passing_file_holds_what_the_lasting_one_does),
     cmocka_unit_test(test_a_trace_in_use_or_cut_is_left_alone),
     cmocka_unit_test(test_a_packed_trace_cut_anywhere_gives_prefixes),
     cmocka_unit_test(test_the_index_lists_every_event_block),
