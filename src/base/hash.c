@@ -1,6 +1,11 @@
-/* hash.c: byte hashing and CRC-32C. Any context; the CRC table is constant-initialised on first use per call path. */
+/* hash.c: byte hashing and CRC-32C. Any context. */
 #include "base/hash.h"
 
+#include "base/atomic.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <string.h>
 
 uint64_t mt_hash_bytes(const void *data, size_t bytes)
@@ -36,6 +41,22 @@ __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, con
     }
     return narrow;
 }
+
+/* Asked once, of a leaf that every x86-64 has. Under a hypervisor each CPUID takes microseconds, and the compiler's own look at
+ * the processor, at the start of every program, is many. */
+static bool has_sse42(void)
+{
+    enum { UNKNOWN, NO, YES };
+    static uint32_t answer;
+    uint32_t known = mt_load_relaxed(&answer);
+    if (MT_UNLIKELY(known == UNKNOWN)) {
+        unsigned a, b, c, d;
+        __cpuid(1, a, b, c, d);
+        known = (c & bit_SSE4_2) != 0 ? YES : NO;
+        mt_store_relaxed(&answer, known);
+    }
+    return known == YES;
+}
 #endif
 
 static uint32_t crc32c_portable(uint32_t crc, const uint8_t *from, size_t bytes)
@@ -53,7 +74,7 @@ uint32_t mt_crc32c(uint32_t seed, const void *data, size_t bytes)
 {
     uint32_t crc = ~seed;
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("sse4.2")) {
+    if (has_sse42()) {
         return ~crc32c_sse42(crc, data, bytes);
     }
 #endif
