@@ -62,7 +62,6 @@ static void prepare_locked(void)
     g_main_header_count = getauxval(AT_PHNUM);
     errno = saved_errno;
     (void)mt_os_readlink("/proc/self/exe", g_exe, sizeof g_exe);
-    (void)mt_os_readlink("/proc/self/cwd", g_cwd, sizeof g_cwd);
     g_prepared = true;
 }
 
@@ -108,6 +107,15 @@ static void append_path(struct mt_module *module, const char *text)
     module->path[module->path_bytes] = '\0';
 }
 
+/* Where the program was when the first object with such a name was met. */
+static const char *folder_of_relative_names(void)
+{
+    if (g_cwd[0] == '\0') {
+        (void)mt_os_readlink("/proc/self/cwd", g_cwd, sizeof g_cwd);
+    }
+    return g_cwd;
+}
+
 static void set_path_locked(struct mt_module *module, const char *name)
 {
     module->path_bytes = 0;
@@ -117,7 +125,7 @@ static void set_path_locked(struct mt_module *module, const char *name)
         append_path(module, g_exe);
     } else {
         if (name[0] != '/') {
-            append_path(module, g_cwd);
+            append_path(module, folder_of_relative_names());
             append_path(module, "/");
         }
         append_path(module, name);

@@ -201,7 +201,7 @@ void mt_modulemap_remove_locked(struct mt_module_record *record)
 static void add_records_locked(void)
 {
     void *memory;
-    if (mt_os_map_anonymous(RECORDS_A_CHUNK * sizeof(struct mt_module_record), &memory) != MT_OK) {
+    if (mt_os_map_anonymous_now(RECORDS_A_CHUNK * sizeof(struct mt_module_record), &memory) != MT_OK) {
         return;
     }
     struct mt_module_record *records = memory;

@@ -40,7 +40,7 @@ static struct {
 
 /* One walk. Static memory of it is used under the loader's lock. */
 struct walk {
-    bool nobody_runs_new_code;
+    bool came_alone;
     uint32_t index;
 };
 static struct mt_own_scan g_scan;
@@ -191,6 +191,12 @@ static bool was_seen(uint64_t identity, uint32_t hint)
     return false;
 }
 
+/* Asked for objects with an allocator only, of which most programs have none. */
+static bool nobody_runs_new_code(const struct walk *walk)
+{
+    return walk->came_alone || mt_os_has_one_thread();
+}
+
 static int visit(struct dl_phdr_info *info, size_t bytes, void *context)
 {
     (void)bytes;
@@ -207,7 +213,7 @@ static int visit(struct dl_phdr_info *info, size_t bytes, void *context)
     }
     bool executable = index == 0;
     mt_own_scan(info, executable, &g_scan);
-    bool patched = g_scan.count > 0 && walk->nobody_runs_new_code && patch_object(info, &g_scan);
+    bool patched = g_scan.count > 0 && nobody_runs_new_code(walk) && patch_object(info, &g_scan);
     if (g_scan.nameless || (g_scan.count > 0 && !patched)) {
         remember_unseen(info, executable);
     }
@@ -236,12 +242,11 @@ bool mt_own_has_seen(uint64_t pc)
 
 void mt_own_rescan(bool came_alone)
 {
-    struct walk walk = { .index = 0 };
+    struct walk walk = { .came_alone = came_alone };
     if (!g_own.installed) {
         return;
     }
     uint32_t said = mt_load_acquire(&g_own.unseen_count);
-    walk.nobody_runs_new_code = came_alone || mt_os_has_one_thread();
     if (mt_objects_walk(visit, &walk)) {
         (void)mt_objects_walk(end, NULL);
     }
