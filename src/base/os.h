@@ -147,6 +147,10 @@ int mt_os_tid(void);
 bool mt_os_has_one_thread(void);
 void mt_os_yield(void);
 void mt_os_pause_ns(uint64_t ns); /* nanosleep, cut short by a signal */
+/* Asks the kernel for mt_os_try_barrier; takes milliseconds in a process that has several threads. False: it refuses. */
+bool mt_os_prepare_barrier(void);
+/* When it returns true, every thread of the process has passed a full memory barrier (membarrier). */
+bool mt_os_try_barrier(void);
 /* When it returns, every thread of the process has passed a full memory barrier (membarrier; where the kernel refuses, two
  * milliseconds, in which every store buffer drains). */
 void mt_os_barrier_all_threads(void);

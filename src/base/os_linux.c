@@ -259,10 +259,19 @@ void mt_os_pause_ns(uint64_t ns)
     (void)mt_raw4(SYS_nanosleep, (long)&pause, 0, 0, 0);
 }
 
+bool mt_os_prepare_barrier(void)
+{
+    return mt_raw4(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0) == 0;
+}
+
+bool mt_os_try_barrier(void)
+{
+    return mt_raw4(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0) == 0;
+}
+
 void mt_os_barrier_all_threads(void)
 {
-    if (mt_raw4(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0, 0) != 0 ||
-        mt_raw4(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0, 0) != 0) {
+    if (!mt_os_prepare_barrier() || !mt_os_try_barrier()) {
         mt_os_pause_ns(2000000);
     }
 }

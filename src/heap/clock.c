@@ -91,7 +91,7 @@ static uint64_t count_on(void)
 }
 
 /* The order is looked at again after the reading: one made while another thread forbids the counter is not used. */
-static uint64_t ordered_time(void)
+uint64_t mt_clock_ordered_time(void)
 {
     if (mt_load_acquire(&g_mt_clock.order) == MT_ORDER_TSC) {
         uint64_t ticks = mt_tsc_read();
@@ -102,27 +102,43 @@ static uint64_t ordered_time(void)
     return count_on();
 }
 
-uint64_t mt_clock_ordered(uint64_t clock)
+/* The only thread: it counts. */
+static uint64_t begin_counting(struct mt_thread *t, uint64_t clock)
 {
-    uint64_t now = ordered_time();
+    mt_store_relaxed(&g_mt_clock.alone, t);
+    return mt_clock_look(t, clock);
+}
+
+uint64_t mt_clock_ordered(struct mt_thread *t, uint64_t clock)
+{
+    if (MT_UNLIKELY(mt_load_relaxed(&g_mt_clock.order) == MT_ORDER_NONE)) {
+        return begin_counting(t, clock);
+    }
+    if (MT_UNLIKELY(mt_load_relaxed(&g_mt_clock.alone) != NULL)) {
+        mt_store_release(&g_mt_clock.alone, NULL); /* before the reading, and so before anybody can know of this event: C4 */
+    }
+    uint64_t now = mt_clock_ordered_time();
     if (MT_LIKELY(now > clock)) {
         clock = now;
     }
     if (MT_UNLIKELY(clock >= mt_load_relaxed(&g_mt_clock.next_chores))) {
         do_chores(clock);
     }
+    if (MT_UNLIKELY(clock - t->noted_clock >= MT_CLOCK_NOTE_NS)) {
+        clock = mt_clock_note(t, clock);
+    }
     return clock;
 }
 
 uint64_t mt_clock_of_new_thread(void)
 {
-    return mt_load_relaxed(&g_mt_clock.order) != MT_ORDER_NONE ? ordered_time() : tick_or_own();
+    return mt_load_relaxed(&g_mt_clock.order) != MT_ORDER_NONE ? mt_clock_ordered_time() : tick_or_own();
 }
 
 uint64_t mt_clock_now(void)
 {
     if (mt_load_relaxed(&g_mt_clock.order) != MT_ORDER_NONE) {
-        return ordered_time();
+        return mt_clock_ordered_time();
     }
     uint64_t tick = *g_mt_clock.tick, own = own_time();
     return own > tick ? own : tick;
@@ -148,6 +164,7 @@ static void publish_line(struct mt_trace_header *header)
 static void publish_order(enum mt_clock_order order)
 {
     mt_store_release(&g_mt_clock.order, order);
+    mt_store_release(&g_mt_clock.alone, NULL);
     if (g_mt_clock.header != NULL) {
         mt_store_relaxed(&g_mt_clock.header->clock_kind, g_kinds[order]);
     }
@@ -236,6 +253,7 @@ bool mt_clock_is_common(void)
 void mt_clock_after_fork(void)
 {
     g_mt_clock.header = NULL;
+    g_mt_clock.alone = NULL;
     if (g_mt_clock.order != MT_ORDER_TSC) { /* a counter in memory is not the parent's any more */
         g_mt_clock.order = MT_ORDER_NONE;
     }

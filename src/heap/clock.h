@@ -6,7 +6,8 @@
  *   One thread: nothing has to be ordered. The tick is read (a load) and events are counted between its steps.
  *   More: an ordered reading of the time stamp counter, or, where that is no clock or may not be read, a counter in memory
  *   that every event of every thread adds to. docs/decisions/0011 has the prices and what was rejected.
- * The switch is made by the thread that starts the second one, or another process, before it does. Clocks are ns; all but those that count
+ * The switch is made by the thread that starts the second one, or another process, before it does. A thread that has been the only
+ * one to record for a while counts again until another one comes (clock_alone.c). Clocks are ns; all but those that count
  * between ticks are multiples of 8, which is what a journal writes (MT_CLOCK_SHIFT): the shortest handover ever seen took 13.
  * Internal to heap/. Contexts: [hook] with the guard set unless said otherwise.
  */
@@ -27,6 +28,10 @@ enum mt_clock_order {
 
 struct mt_clock {
     const volatile uint64_t *tick; /* the tool's word, or one of ours that is always 0: then every stamp looks */
+    const struct mt_thread *alone; /* shared: the thread that counts between ticks; NULL: nobody does. Pairing C4 */
+    const struct mt_thread *noted; /* shared: the last of the threads whose events are ordered to note that it records */
+    bool may_be_alone;             /* shared: there is a barrier for it, and no other process to be in order with */
+    bool is_shared;                /* shared: there is one, or was */
     enum mt_clock_order order;     /* shared; leaves NONE before a second thread or process starts, and TSC for COUNTER;
                                       a fork child keeps TSC only. Pairing C3 */
     bool tsc_is_forbidden;         /* shared */
@@ -64,14 +69,28 @@ uint64_t mt_clock_now(void);
 
 /* The slow halves of a stamp: the tick has moved, or stood still for long; events are ordered. clock: the least it may be. */
 uint64_t mt_clock_look(struct mt_thread *t, uint64_t clock);
-uint64_t mt_clock_ordered(uint64_t clock);
+uint64_t mt_clock_ordered(struct mt_thread *t, uint64_t clock);
 
-/* Stamps an event of the calling thread: later than everything it did. */
+/* ---- clock_alone.c ------------------------------------------------------------------------------------------------ */
+
+/* There may be phases with one recording thread: asks the kernel for what their beginning needs. While the process has one
+ * thread: with several it would take milliseconds. */
+void mt_clock_allow_alone(void);
+/* Other processes are to be in order with this one: no more such phases. */
+void mt_clock_forbid_alone(void);
+/* An ordered event of t at this time, the first in a while: may be the first of such a phase. Returns the time. */
+MT_COLD uint64_t mt_clock_note(struct mt_thread *t, uint64_t clock);
+enum { MT_CLOCK_NOTE_NS = MT_TICK_PERIOD_NS };
+
+/* What time it is, in order: no smaller than that of any event this one comes after. */
+uint64_t mt_clock_ordered_time(void);
+
+/* Stamps an event of the calling thread, in its recording section: later than everything it did. */
 MT_INLINE uint64_t mt_clock_stamp(struct mt_thread *t)
 {
     uint64_t clock = mt_load_relaxed(&t->clock) + 1;
-    if (MT_UNLIKELY(mt_load_relaxed(&g_mt_clock.order) != MT_ORDER_NONE)) {
-        clock = mt_clock_ordered(clock);
+    if (MT_UNLIKELY(mt_load_relaxed(&g_mt_clock.alone) != t)) {
+        clock = mt_clock_ordered(t, clock);
     } else if (MT_UNLIKELY(clock - *g_mt_clock.tick >= t->patience)) { /* also when the tick is ahead: the difference wraps */
         clock = mt_clock_look(t, clock);
     }

@@ -29,7 +29,10 @@ bool mt_fork_begin_trace(void)
 void mt_engine_threads_begin(void)
 {
     (void)mt_fork_begin_trace();
-    mt_thread_begin_order();
+    if (!mt_clock_is_ordered()) {
+        mt_thread_begin_order();
+        mt_clock_allow_alone();
+    }
 }
 
 void mt_engine_before_fork(void)
@@ -37,6 +40,7 @@ void mt_engine_before_fork(void)
     if (mt_mode() != MT_MODE_OFF && !mt_is_unnoticed_child() && mt_clock_is_common()) {
         mt_engine_enter();
         mt_thread_begin_order();
+        mt_clock_forbid_alone();
         mt_engine_leave();
     }
 }

@@ -125,7 +125,11 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
         return status;
     }
     g_mt.unfinished = true;
-    if (config->late || (config->among_others && mt_clock_is_common())) {
+    bool among_others = config->among_others && mt_clock_is_common();
+    if (among_others) {
+        mt_clock_forbid_alone();
+    }
+    if (config->late || among_others) {
         mt_thread_begin_order();
     }
     mt_state_make_mode_page();

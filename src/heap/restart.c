@@ -16,23 +16,10 @@
 
 enum { POLL_NS = 50 * 1000, POLLS_MAX = 20000 }; /* a second in all */
 
-static bool somebody_records(void)
-{
-    bool found = true;
-    if (mt_spinlock_lock(&g_mt.threads_lock)) {
-        found = g_mt.orphan != NULL && mt_load_acquire(&g_mt.orphan->recording) != 0;
-        for (struct mt_thread *t = g_mt.threads; t != NULL && !found; t = t->next) {
-            found = mt_load_acquire(&t->recording) != 0;
-        }
-        mt_spinlock_unlock(&g_mt.threads_lock);
-    }
-    return found;
-}
-
 static bool wait_until_nobody_records(void)
 {
     mt_os_barrier_all_threads();
-    for (int polls = 0; somebody_records(); polls++) {
+    for (int polls = 0; mt_thread_others_record(NULL); polls++) {
         if (polls == POLLS_MAX) {
             return false;
         }

@@ -146,6 +146,19 @@ void mt_thread_begin_order(void)
     }
 }
 
+bool mt_thread_others_record(const struct mt_thread *self)
+{
+    bool found = true;
+    if (mt_spinlock_lock(&g_mt.threads_lock)) {
+        found = g_mt.orphan != NULL && mt_load_acquire(&g_mt.orphan->recording) != 0;
+        for (struct mt_thread *t = g_mt.threads; t != NULL && !found; t = t->next) {
+            found = t != self && mt_load_acquire(&t->recording) != 0;
+        }
+        mt_spinlock_unlock(&g_mt.threads_lock);
+    }
+    return found;
+}
+
 /* Will this thread's TLS outlive its place in the list? The main thread's is never unmapped; others must have announced
  * their end before their first allocation. */
 static bool announce_end(void)

@@ -40,6 +40,7 @@ struct mt_journal {
 struct mt_thread {
     struct mt_journal journal;
     uint64_t clock; /* shared, read by threads that start (racy by design: see docs/concurrency.md C2) */
+    uint64_t noted_clock; /* when it last noted that it records (clock_alone.c) */
     uint64_t patience; /* how far the clock may be ahead of the tick before that is looked at (clock.c) */
     uint64_t rate;  /* in force for the current countdown */
     uint32_t rate_generation;
@@ -76,6 +77,8 @@ struct mt_thread *mt_thread_new_block(void);
 void mt_thread_forget_all_but(struct mt_thread *self); /* fork child */
 /* A second thread may exist from here on: events are ordered between threads. Idempotent. */
 void mt_thread_begin_order(void);
+/* Is any block but this one in a recording section? NULL: any at all. Also when nobody can tell. */
+bool mt_thread_others_record(const struct mt_thread *self);
 
 /* The depth, if the thread is inside mt_engine_enter_own and in no hook; else 0. */
 MT_INLINE uint32_t mt_own_depth(void)

@@ -56,7 +56,9 @@ static void fill_info(struct mt_trace *t, const char *path)
         .rate_bytes = h->rate_bytes,
         .clock_kind = (enum mt_clock_kind)h->clock_kind,
         .clock_line = { .origin = { .ticks = h->line_ticks, .ns = h->line_ns }, .scale = h->line_scale },
-        .clock_resolution_ns = h->clock_kind == MT_CLOCK_TSC ? (uint64_t)1 << h->clock_shift : h->clock_tick_ns,
+        .clock_resolution_ns = h->clock_kind == MT_CLOCK_TSC && h->counters[MT_COUNTER_TIMES_ALONE] == 0
+                                   ? (uint64_t)1 << h->clock_shift
+                                   : h->clock_tick_ns,
         .python_version = h->python_version,
         .exit_known = h->tool_exit_status != 0,
         .exit_status = (int)(h->tool_exit_status != 0 ? h->tool_exit_status - 1 : 0),

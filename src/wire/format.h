@@ -107,7 +107,8 @@ enum { MT_CLOCK_SHIFT = 3, MT_CLOCK_SHIFT_MAX = 20 }; /* what the agent writes; 
     X(PEAK_NUMBER, "peak_number", "aggregate mode: number of peaks so far")                                            \
     X(ALLOCATIONS, "allocations", "aggregate mode: allocations seen")                                                  \
     X(DEALLOCATIONS, "deallocations", "aggregate mode: deallocations seen")                                            \
-    X(LAST_CLOCK, "last_clock", "aggregate mode: clock of the last event")
+    X(LAST_CLOCK, "last_clock", "aggregate mode: clock of the last event")                                             \
+    X(TIMES_ALONE, "times_alone", "phases in which one thread of several recorded, and counted between ticks")
 
 enum mt_counter {
 #define MT_COUNTER_ENUM(name, key, text) MT_COUNTER_##name,

@@ -39,4 +39,4 @@ def test_stats_say_what_orders_the_events(record, target):
     alone = record(target("empty"), name="alone.mtap").stats
     assert (alone["clock"], alone["clock_resolution_ns"]) == ("tick", 4_000_000)
     threaded = record(target("threads"), 4, 10).stats
-    assert (threaded["clock"], threaded["clock_resolution_ns"]) in (("tsc", 8), ("counter", 4_000_000))
+    assert (threaded["clock"], threaded["clock_resolution_ns"]) in (("tsc", 8), ("tsc", 4_000_000), ("counter", 4_000_000))

@@ -215,6 +215,133 @@ static void test_turns_are_in_order_by_the_time_stamp_counter(void **state)
     check_turns();
 }
 
+/* ---- one of two threads works for a while --------------------------------------------------------------------------- */
+
+enum { SHIFTS = 40, EVENTS_A_TICK = 100, EVENTS_MAX = 50 * 1000 * 1000 };
+static uint64_t g_first[2][SHIFTS], g_last[2][SHIFTS];
+static bool g_was_alone[2][SHIFTS];
+
+/* The tool's part, by whoever works: the tick is never ahead of the time. */
+static void tick(void)
+{
+    mt_store_relaxed(&g_page[MT_TICK_CLOCK], mt_tsc_to_ns(&g_mt_clock.line, mt_tsc_read()) / UNIT * UNIT);
+}
+
+static uint64_t stamp_in_section(struct mt_thread *t)
+{
+    mt_store_relaxed(&t->recording, (uint64_t)1);
+    mt_fence_compiler();
+    uint64_t clock = mt_clock_stamp(t);
+    mt_store_release(&t->recording, (uint64_t)0);
+    return clock;
+}
+
+/* Events until the thread counts; every third time one event only. Each later than the one before. */
+static void work_a_shift(int self, int shift)
+{
+    struct mt_thread *t = &g_threads[self];
+    uint64_t last = g_first[self][shift] = stamp_in_section(t);
+    for (int i = 1; shift % 3 != 0 && i < EVENTS_MAX && !g_was_alone[self][shift]; i++) {
+        g_was_alone[self][shift] = mt_load_relaxed(&g_mt_clock.alone) == t;
+        for (int more = 0; more < EVENTS_A_TICK; more++) {
+            uint64_t clock = stamp_in_section(t);
+            assert_true(clock > last);
+            last = clock;
+        }
+        tick();
+    }
+    g_last[self][shift] = last;
+}
+
+static void *work_in_shifts(void *argument)
+{
+    int self = *(int *)argument;
+    for (int i = 0; i < SHIFTS; i++) {
+        while (mt_load_acquire(&g_turn) != self) {
+            mt_os_yield();
+        }
+        work_a_shift(self, i);
+        mt_store_release(&g_turn, 1 - self);
+    }
+    return NULL;
+}
+
+static void list_threads(void)
+{
+    g_threads[0].next = &g_threads[1];
+    g_mt.threads = &g_threads[0];
+}
+
+static void test_a_thread_that_is_alone_counts_until_another_one_comes(void **state)
+{
+    (void)state;
+    pthread_t threads[2];
+    int selves[2] = { 0, 1 };
+    if (!counter_is_a_clock() || !mt_os_prepare_barrier()) {
+        skip(); /* events are then ordered one by one */
+    }
+    list_threads();
+    draw_line_on_page();
+    start_at(0);
+    mt_clock_begin_order(mt_clock_stamp(&g_threads[0]));
+    mt_clock_allow_alone();
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, work_in_shifts, &selves[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    for (int i = 0; i < SHIFTS; i++) {
+        assert_true(g_last[0][i] < g_first[1][i]);
+        assert_true(i == 0 || g_last[1][i - 1] < g_first[0][i]);
+        assert_true(i % 3 == 0 || (g_was_alone[0][i] && g_was_alone[1][i]));
+    }
+}
+
+static void test_nobody_is_alone_where_other_processes_are_to_be_in_order(void **state)
+{
+    (void)state;
+    list_threads();
+    if (counter_is_a_clock()) {
+        draw_line_on_page();
+    }
+    start_at(0);
+    mt_clock_begin_order(mt_clock_stamp(&g_threads[0]));
+    mt_clock_forbid_alone();
+    mt_clock_allow_alone();
+    uint64_t clock = 0;
+    for (int i = 0; i < 10; i++) {
+        clock = mt_clock_note(&g_threads[0], clock + FAR_NS);
+        assert_null(g_mt_clock.alone);
+    }
+}
+
+static void test_nobody_is_alone_while_another_one_records(void **state)
+{
+    (void)state;
+    if (!counter_is_a_clock() || !mt_os_prepare_barrier()) {
+        skip(); /* nobody ever is */
+    }
+    list_threads();
+    draw_line_on_page();
+    start_at(0);
+    mt_clock_begin_order(mt_clock_stamp(&g_threads[0]));
+    mt_clock_allow_alone();
+    g_threads[1].recording = 1;
+    for (int i = 0; i < 3; i++) {
+        (void)mt_clock_note(&g_threads[0], mt_clock_now());
+        assert_null(g_mt_clock.alone);
+    }
+    g_threads[1].recording = 0;
+    (void)mt_clock_note(&g_threads[1], mt_clock_now()); /* it was there */
+    (void)mt_clock_note(&g_threads[0], mt_clock_now());
+    assert_null(g_mt_clock.alone);
+    (void)mt_clock_note(&g_threads[0], mt_clock_now());
+    assert_ptr_equal(g_mt_clock.alone, &g_threads[0]);
+    (void)mt_clock_stamp(&g_threads[1]);
+    assert_null(g_mt_clock.alone);
+}
+
 static void test_turns_are_in_order_by_the_shared_counter(void **state)
 {
     (void)state;
@@ -235,6 +362,9 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_without_a_tool_the_line_is_drawn_when_it_is_needed),
     cmocka_unit_test(test_a_fork_child_begins_with_one_thread),
     cmocka_unit_test(test_turns_are_in_order_by_the_time_stamp_counter),
+    cmocka_unit_test(test_a_thread_that_is_alone_counts_until_another_one_comes),
+    cmocka_unit_test(test_nobody_is_alone_where_other_processes_are_to_be_in_order),
+    cmocka_unit_test(test_nobody_is_alone_while_another_one_records),
     cmocka_unit_test(test_turns_are_in_order_by_the_shared_counter),
 };
 MT_TEST_MAIN(tests)
