@@ -234,8 +234,7 @@ void mt_engine_may_restart(void);
 void mt_engine_note(const char *key, const char *value);
 /* Python was found: version and evaluation range go to the trace. */
 void mt_engine_python_found(void);
-void mt_engine_thread_name(const char *name); /* calling thread; NULL: read it */
-void mt_engine_thread_exit(void);             /* TSD destructor, last round: gives the block back */
+void mt_engine_thread_exit(void); /* TSD destructor, last round: gives the block back */
 /* TSD destructor, any round: no call of the thread's is under way, so a guard that is set was left (cancellation). */
 void mt_engine_end_guard(void);
 /* announce: sees to it that mt_engine_thread_exit is called by the calling thread; true when that was arranged before its

@@ -114,13 +114,3 @@ void mt_notes_thread(struct mt_thread *t)
     mt_record_put_thread(record, &put);
     append_and_unlock(MT_META_THREAD, record);
 }
-
-void mt_engine_thread_name(const char *name)
-{
-    (void)name;
-    if (t_mt.thread != NULL && t_mt.depth == 0) {
-        t_mt.depth++;
-        mt_notes_thread(t_mt.thread);
-        t_mt.depth--;
-    }
-}
