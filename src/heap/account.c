@@ -18,6 +18,11 @@ void mt_engine_count(enum mt_counter counter, uint64_t amount)
     mt_fetch_add_relaxed(&mt_load_relaxed(&g_counters)[counter], amount);
 }
 
+void mt_account_set(enum mt_counter counter, uint64_t value)
+{
+    mt_store_relaxed(&mt_load_relaxed(&g_counters)[counter], value);
+}
+
 uint64_t mt_engine_counter(enum mt_counter counter)
 {
     return mt_load_relaxed(&mt_load_relaxed(&g_counters)[counter]);

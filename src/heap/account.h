@@ -16,6 +16,8 @@
 void mt_account_move_to(struct mt_trace_header *header);
 /* Adds to / reads a counter. */
 void mt_engine_count(enum mt_counter counter, uint64_t amount);
+/* For what is measured and not counted. */
+void mt_account_set(enum mt_counter counter, uint64_t value);
 uint64_t mt_engine_counter(enum mt_counter counter);
 /* Counts a sample; alone: the process has one thread, which makes it cheaper. */
 void mt_account_add_sample(bool alone);

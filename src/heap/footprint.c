@@ -2,6 +2,7 @@
 #include "heap/footprint.h"
 
 #include "base/os.h"
+#include "heap/account.h"
 #include "heap/meta.h"
 #include "heap/state.h"
 
@@ -61,6 +62,7 @@ void mt_footprint_sample(uint64_t clock, bool last)
         rss.parted = true;
         rss.file = now.shared_bytes;
         rss.own = mt_os_own_resident_bytes();
+        mt_account_set(MT_COUNTER_AGENT_BYTES, rss.own);
     }
     mt_record_put_rss(record, &rss);
     if (mt_meta_append_locked(MT_META_RSS, record) && now.resident_bytes > g_mt.header->rss_peak_bytes) {

@@ -37,7 +37,6 @@ static struct mt_thread *map_block(void)
     t->unwinder.frames = NULL;
     mt_unwinder_init(&t->unwinder, at + cache_bytes());
     mt_pystack_init(&t->python, at + cache_bytes() + unwinder);
-    mt_engine_count(MT_COUNTER_AGENT_BYTES, round_up(sizeof(struct mt_thread)) + 2 * mt_os_page_bytes());
     return t;
 }
 

@@ -98,7 +98,7 @@ enum { MT_CLOCK_SHIFT = 3, MT_CLOCK_SHIFT_MAX = 20 }; /* what the agent writes; 
     X(NATIVE_NODES, "native_nodes", "distinct native frames in context")                                               \
     X(PYTHON_NODES, "python_nodes", "distinct Python frames in context")                                               \
     X(STACKS, "stacks", "distinct stacks")                                                                             \
-    X(AGENT_BYTES, "agent_bytes", "anonymous memory mapped by the agent")                                              \
+    X(AGENT_BYTES, "agent_bytes", "memory of the agent that was resident when it was last measured")                 \
     X(AGENT_NS, "agent_ns", "time spent flushing and interning, ns")                                                   \
     X(FLUSHES, "flushes", "blocks written")                                                                            \
     X(CURRENT_BYTES, "current_bytes", "aggregate mode: live bytes")                                                    \

@@ -43,3 +43,11 @@ def test_the_pages_of_children_are_their_parents(record, target):
     assert "pages that children have from their parents" in stats["rss_note"] and "4 processes together" in stats["rss_note"]
     parts = ("rss_file_bytes", "rss_own_bytes", "rss_inherited_bytes", "rss_unmeasured_bytes", "rss_slack_bytes", "peak_bytes")
     assert sum(stats[part] for part in parts) - stats["untouched_bytes"] == stats["rss_peak_bytes"]
+
+
+def test_own_memory_is_one_number(record, target):
+    recording = record(target("footprint"), "same", BYTES)
+    lines = [line.split() for line in memtap("parse", recording.path).stdout.decode().splitlines()]
+    counted = next(int(words[2]) for words in lines if words[:2] == ["header", "agent_bytes"])
+    measured = [int(words[6]) for words in lines if words[:1] == ["rss"] and "own" in words]
+    assert measured and counted == measured[-1]
