@@ -1,24 +1,22 @@
-/* engine.c: the hot half of the engine: decides and records one allocator call. See engine.h for the contract.
+/* engine.c: the hot half of the engine: decides and records one allocator call. See engine.h for the contract. Address ranges:
+ * engine_ranges.c.
  *
  * Order of every function here: guard first (t_mt.depth), then state, then the thread's own memory only. Shared state is
  * reached through the clock, the live table, stack interning (first sight only) and slot flushes.
  */
 #include "heap/engine.h"
 
-#include "base/hash.h"
 #include "heap/aggregate.h"
 #include "heap/clock.h"
 #include "heap/countdown.h"
+#include "heap/engine_stack.h"
 #include "heap/gate.h"
-#include "heap/intern.h"
 #include "heap/livetab.h"
-#include "heap/rangelog.h"
 #include "heap/thread.h"
-#include "heap/touch.h"
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
 
-static MT_COLD uint32_t new_stack(struct mt_thread *t, uint64_t key, const struct mt_capture *capture)
+uint32_t mt_engine_new_stack(struct mt_thread *t, uint64_t key, const struct mt_capture *capture)
 {
     uint32_t stack = mt_intern_stack(key, capture);
     if (stack != 0) {
@@ -27,46 +25,11 @@ static MT_COLD uint32_t new_stack(struct mt_thread *t, uint64_t key, const struc
     return stack;
 }
 
-static MT_COLD void count_trouble(enum mt_unwind_result native, enum mt_pystack_result python)
+void mt_engine_count_trouble(enum mt_unwind_result native, enum mt_pystack_result python)
 {
     mt_engine_count(MT_COUNTER_BROKEN_STACKS, native == MT_UNWIND_BROKEN);
     mt_engine_count(MT_COUNTER_TRUNCATED_STACKS, native == MT_UNWIND_TRUNCATED || python == MT_PYSTACK_TRUNCATED);
     mt_engine_count(MT_COUNTER_PYTHON_WALK_ERRORS, python == MT_PYSTACK_BROKEN);
-}
-
-/* Number of the present stack. Both hashes are well mixed, so adding them apart keeps them so. */
-MT_INLINE uint32_t capture_stack(struct mt_thread *t, const struct mt_frame_regs *regs)
-{
-    enum mt_unwind_result native = MT_UNWIND_COMPLETE;
-    enum mt_pystack_result python = MT_PYSTACK_NONE;
-    uint64_t hash = 0;
-    if (g_mt.native) {
-        native = mt_unwind_capture(&t->unwinder, regs);
-        hash = t->unwinder.hash;
-    }
-    if (g_mt.python) {
-        python = mt_pystack_capture(&t->python);
-        hash += t->python.leaf->hash * MT_FILTER_MULTIPLIER; /* 0 without frames */
-    }
-    if (MT_UNLIKELY(native != MT_UNWIND_COMPLETE || python > MT_PYSTACK_COMPLETE)) {
-        count_trouble(native, python);
-    }
-    if (MT_UNLIKELY(hash == 0)) {
-        return 0;
-    }
-    uint64_t key = (hash ^ g_mt.key_salt) | 1;
-    const struct mt_stack_cache_entry *entry = &t->stack_cache[key >> MT_STACK_CACHE_SHIFT];
-    if (MT_LIKELY(entry->key == key)) {
-        return entry->stack;
-    }
-    const struct mt_capture capture = {
-        .native = g_mt.native ? &t->unwinder : NULL,
-        .python = g_mt.python ? &t->python : NULL,
-        .innermost_sp = regs->sp,
-        .native_truncated = native == MT_UNWIND_TRUNCATED,
-        .python_truncated = python == MT_PYSTACK_TRUNCATED,
-    };
-    return new_stack(t, key, &capture);
 }
 
 /* ---- deciding ------------------------------------------------------------------------------------------------------ */
@@ -169,7 +132,7 @@ static MT_NOINLINE void end_alloc_carefully(void *ptr, size_t size, enum mt_allo
     if (mt_mode() == MT_MODE_SAMPLE && t->sampled_in != t->generation) {
         return; /* begun when another trace was recorded: not a sample of this one */
     }
-    uint32_t stack = capture_stack(t, regs);
+    uint32_t stack = mt_engine_capture_stack(t, regs);
     if (mt_mode() == MT_MODE_AGGREGATE) {
         mt_aggregate_alloc(mt_clock_stamp(t), (uint64_t)(uintptr_t)ptr, size, allocator,
                            stack);
@@ -188,7 +151,7 @@ void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, co
     struct mt_thread *t = t_mt.thread;
     bool begun = mt_section_begins(t);
     if (MT_LIKELY(begun && mt_gate_mode() == MT_MODE_EXACT)) {
-        record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, capture_stack(t, regs));
+        record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, mt_engine_capture_stack(t, regs));
     } else {
         if (begun) {
             end_alloc_carefully(ptr, size, allocator, regs);
@@ -374,7 +337,7 @@ static void finish_realloc(struct mt_thread *t, void *old, void *new_ptr, size_t
         record_realloc_outcome(t, MT_EXT_REALLOC_GONE); /* the old sample ends; the new block is not one */
         return;
     }
-    uint32_t stack = capture_stack(t, regs);
+    uint32_t stack = mt_engine_capture_stack(t, regs);
     if (mt_mode() == MT_MODE_AGGREGATE) {
         uint64_t clock = mt_clock_stamp(t);
         mt_aggregate_free(clock, (uint64_t)(uintptr_t)old);
@@ -412,130 +375,4 @@ void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_alloca
     t_mt.ending = 0;
     mt_countdown_settle();
     mt_section_ends(t, 0);
-}
-
-/* ---- address ranges ------------------------------------------------------------------------------------------------- */
-
-enum mt_verdict mt_engine_begin_range(void)
-{
-    if (!mt_gate_enter(mt_engine_frame_of_caller())) {
-        return MT_SKIP;
-    }
-    t_mt.guard = mt_engine_frame();
-    t_mt.depth = 1;
-    return MT_RECORD;
-}
-
-static void record_map(struct mt_thread *t, void *addr, size_t bytes, enum mt_map_kind kind, uint32_t stack)
-{
-    uint64_t clock = mt_clock_stamp(t);
-    mt_rangelog_map(t, clock, (uint64_t)(uintptr_t)addr, bytes, kind, stack);
-}
-
-static void record_unmap(struct mt_thread *t, void *addr, size_t bytes, enum mt_map_kind kind)
-{
-    uint64_t clock = mt_clock_stamp(t);
-    mt_rangelog_unmap(t, clock, (uint64_t)(uintptr_t)addr, bytes, kind);
-}
-
-struct remap {
-    void *old;
-    size_t old_bytes;
-    void *addr;
-    size_t bytes;
-};
-
-/* Reserved; and whatever of it is touched from here on is heap. */
-static void record_untouched(struct mt_thread *t, void *addr, size_t bytes, uint32_t stack)
-{
-    bool watched = mt_touch_watch((uint64_t)(uintptr_t)addr, bytes, stack);
-    record_map(t, addr, bytes, watched ? MT_MAP_RESERVED : MT_MAP_ANONYMOUS, stack);
-}
-
-/* A watched mapping moves with what is touched of it. */
-static void record_watched_remap(struct mt_thread *t, const struct remap *r)
-{
-    uint32_t stack = mt_touch_stack((uint64_t)(uintptr_t)r->old);
-    mt_touch_forget((uint64_t)(uintptr_t)r->old, r->old_bytes);
-    record_unmap(t, r->old, r->old_bytes, MT_MAP_ANONYMOUS);
-    record_untouched(t, r->addr, r->bytes, stack);
-    mt_touch_look(t, (uint64_t)(uintptr_t)r->addr, r->bytes);
-}
-
-static void record_remap(struct mt_thread *t, const struct remap *r, uint32_t stack)
-{
-    if (mt_touch_watches((uint64_t)(uintptr_t)r->old, r->old_bytes)) {
-        record_watched_remap(t, r);
-        return;
-    }
-    if (mt_mode() == MT_MODE_AGGREGATE) {
-        uint64_t addr = (uint64_t)(uintptr_t)r->addr;
-        mt_aggregate_remap(mt_clock_stamp(t), (uint64_t)(uintptr_t)r->old, r->old_bytes, addr, r->bytes, stack);
-        return;
-    }
-    record_unmap(t, r->old, r->old_bytes, MT_MAP_MREMAP);
-    record_map(t, r->addr, r->bytes, MT_MAP_MREMAP, stack);
-}
-
-void mt_engine_end_map(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs)
-{
-    struct mt_thread *t = t_mt.thread;
-    if (mt_section_begins(t)) {
-        mt_touch_forget((uint64_t)(uintptr_t)addr, bytes); /* a fixed map over it */
-        record_map(t, addr, bytes, kind, capture_stack(t, regs));
-    }
-    mt_section_ends(t, 0);
-}
-
-void mt_engine_end_map_untouched(void *addr, size_t bytes, const struct mt_frame_regs *regs)
-{
-    struct mt_thread *t = t_mt.thread;
-    if (mt_section_begins(t)) {
-        mt_touch_forget((uint64_t)(uintptr_t)addr, bytes);
-        record_untouched(t, addr, bytes, capture_stack(t, regs));
-    }
-    mt_section_ends(t, 0);
-}
-
-void mt_engine_end_access(void *addr, size_t bytes, enum mt_map_kind kind, const struct mt_frame_regs *regs)
-{
-    struct mt_thread *t = t_mt.thread;
-    if (mt_section_begins(t)) {
-        if (kind != MT_MAP_OPENED || !mt_touch_watches((uint64_t)(uintptr_t)addr, bytes)) {
-            record_map(t, addr, bytes, kind, capture_stack(t, regs));
-        }
-        if (kind == MT_MAP_EMPTIED) {
-            mt_touch_emptied(t, (uint64_t)(uintptr_t)addr, bytes);
-        }
-    }
-    mt_section_ends(t, 0);
-}
-
-void mt_engine_note_pages(void *addr, size_t bytes)
-{
-    struct mt_thread *t = t_mt.thread;
-    if (mt_section_begins(t)) {
-        mt_touch_look(t, (uint64_t)(uintptr_t)addr, bytes);
-    }
-    mt_section_ends(t, 1);
-}
-
-void mt_engine_end_remap(void *old_addr, size_t old_bytes, void *addr, size_t bytes, const struct mt_frame_regs *regs)
-{
-    struct mt_thread *t = t_mt.thread;
-    if (mt_section_begins(t)) {
-        record_remap(t, &(struct remap){ old_addr, old_bytes, addr, bytes }, capture_stack(t, regs));
-    }
-    mt_section_ends(t, 0);
-}
-
-void mt_engine_note_unmap(void *addr, size_t bytes)
-{
-    struct mt_thread *t = t_mt.thread;
-    if (mt_section_begins(t)) {
-        mt_touch_look(t, (uint64_t)(uintptr_t)addr, bytes);
-        mt_touch_forget((uint64_t)(uintptr_t)addr, bytes);
-        record_unmap(t, addr, bytes, MT_MAP_ANONYMOUS);
-    }
-    mt_section_ends(t, 1);
 }
