@@ -70,7 +70,7 @@ bool mt_countdown_ended(struct mt_thread *t, size_t size)
 void mt_engine_leave_own(void)
 {
     t_mt.depth -= MT_DEPTH_OWN;
-    if (t_mt.depth == 0 && t_mt.state == MT_THREAD_READY && mt_mode() == MT_MODE_SAMPLE) {
+    if (t_mt.depth == 0 && (t_mt.state & MT_THREAD_HAS_BLOCK) != 0 && mt_mode() == MT_MODE_SAMPLE) {
         t_mt.thread->rate_generation = 0;
         t_mt.left = 0;
     }

@@ -43,7 +43,7 @@ static bool records_all(void)
  * of the outer one; in exact mode and in threads without a block the countdown stays 0. */
 static void restore_countdown(bool exact, size_t size)
 {
-    if (exact || t_mt.state != MT_THREAD_READY) {
+    if (exact || (t_mt.state & MT_THREAD_HAS_BLOCK) == 0) {
         t_mt.left = 0;
     } else if (t_mt.depth != 0) {
         t_mt.left += size;
@@ -204,7 +204,7 @@ static MT_COLD void orphan_free(void *ptr)
 static bool ends_beside(const void *ptr)
 {
     bool guarded = (t_mt.depth & (MT_DEPTH_OWN - 1)) != 0 && (t_mt.depth & (uint32_t)MT_DEPTH_RECORDING) == 0;
-    return guarded && t_mt.state == MT_THREAD_READY && mt_gate_mode() != MT_MODE_OFF && !mt_engine_is_ending(ptr);
+    return guarded && (t_mt.state & MT_THREAD_HAS_BLOCK) != 0 && mt_gate_mode() != MT_MODE_OFF && !mt_engine_is_ending(ptr);
 }
 
 /* Records the end of a block; the depth is left as it was. */

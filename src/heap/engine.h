@@ -33,7 +33,9 @@ enum mt_thread_state {
     MT_THREAD_NEW = 0, /* zero-initialised TLS: no block yet */
     MT_THREAD_READY = 1,
     MT_THREAD_DEAD = 2, /* block given back; late frees go to the orphan stream */
-    MT_THREAD_IGNORED = 3, /* our own threads */
+    MT_THREAD_ENDING = 3, /* as READY, but every call first looks whether the program's code has ended (ending.c) */
+    MT_THREAD_IGNORED = 4, /* our own threads */
+    MT_THREAD_HAS_BLOCK = 1, /* a bit that READY and ENDING have */
 };
 
 /* All the TLS the agent has (initial-exec; a dlopen'ed library gets about 1.5 KB at most, shared). */
@@ -249,6 +251,13 @@ uint32_t mt_engine_filter_begin(const void *program);
 void mt_engine_filter_end(uint32_t place, bool installed);
 /* The program is about to forbid itself the time stamp counter: from here on nothing of ours reads it. Context: [hook]. */
 void mt_engine_forbid_tsc(void);
+/* Python's main program begins in this process: when Python ends, the process does. Context: [hook], as the next two. */
+void mt_engine_python_begins(void);
+/* The calling thread begins to end Python: threads are still waited for and functions of atexit called. From here on it
+ * looks for the moment behind that, and leaves a mark before the first event after it (ending.c). */
+void mt_engine_python_ends(void);
+/* exit was called, by main's return or otherwise: leaves a mark. */
+void mt_engine_main_ends(int status);
 /* The tool-visible end: marks the header, keeps recording late frees; without a tool the recording ends there. atexit. */
 void mt_engine_exit_seen(void);
 /* The process ends without exit handlers (_exit): notes when, so that what it holds is known to be held until then. Leaves

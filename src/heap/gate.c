@@ -3,6 +3,7 @@
 #include "heap/gate.h"
 
 #include "heap/countdown.h"
+#include "heap/ending.h"
 #include "heap/fork.h"
 
 /* Gives the thread its block, again after its end, if it may have one; true when it is ready. */
@@ -16,6 +17,9 @@ static bool become_ready(void)
     }
     if (t_mt.state == MT_THREAD_IGNORED) {
         t_mt.left = MT_COUNTDOWN_FAR;
+    }
+    if (t_mt.state == MT_THREAD_ENDING) {
+        return mt_ending_look();
     }
     return t_mt.state == MT_THREAD_READY;
 }

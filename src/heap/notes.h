@@ -17,6 +17,8 @@ void mt_notes_thread(struct mt_thread *t);
 void mt_notes_eval_range(const struct mt_python_info *info);
 /* Why the stacks are native only. */
 void mt_notes_unknown_python(const struct mt_python_info *info);
+/* Something happened once. stream: of the thread, 0: none. */
+void mt_notes_mark(uint64_t clock, uint32_t stream, enum mt_mark_kind kind, uint64_t value);
 /* A new sampling rate. */
 void mt_notes_rate(uint64_t rate_bytes);
 

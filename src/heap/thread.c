@@ -237,7 +237,7 @@ void mt_engine_thread_exit(void)
 {
     struct mt_thread *t = t_mt.thread;
     t_mt.depth++;
-    if (t != NULL && t_mt.state == MT_THREAD_READY) {
+    if (t != NULL && (t_mt.state & MT_THREAD_HAS_BLOCK) != 0) {
         uint32_t depth = t_mt.depth;
         if (mt_section_begins_as_is(t)) {
             mt_notes_thread(t);

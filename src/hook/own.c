@@ -12,6 +12,7 @@
 #include "base/os.h"
 #include "heap/engine.h"
 #include "hook/gotload.h"
+#include "hook/moments.h"
 #include "hook/owncall.h"
 #include "hook/owner.h"
 #include "hook/ownscan.h"
@@ -41,6 +42,7 @@ static struct {
 /* One walk. Static memory of it is used under the loader's lock. */
 struct walk {
     bool came_alone;
+    bool asked, one_thread; /* asked the kernel, which is not free, and what it said */
     uint32_t index;
 };
 static struct mt_own_scan g_scan;
@@ -191,10 +193,14 @@ static bool was_seen(uint64_t identity, uint32_t hint)
     return false;
 }
 
-/* Asked for objects with an allocator only, of which most programs have none. */
-static bool nobody_runs_new_code(const struct walk *walk)
+/* Asked only when there is something new to patch. */
+static bool nobody_runs_new_code(struct walk *walk)
 {
-    return walk->came_alone || mt_os_has_one_thread();
+    if (!walk->came_alone && !walk->asked) {
+        walk->one_thread = mt_os_has_one_thread();
+        walk->asked = true;
+    }
+    return walk->came_alone || walk->one_thread;
 }
 
 static int visit(struct dl_phdr_info *info, size_t bytes, void *context)
@@ -212,6 +218,9 @@ static int visit(struct dl_phdr_info *info, size_t bytes, void *context)
         return 0;
     }
     bool executable = index == 0;
+    if (nobody_runs_new_code(walk)) {
+        mt_moments_patch(info);
+    }
     mt_own_scan(info, executable, &g_scan);
     bool patched = g_scan.count > 0 && nobody_runs_new_code(walk) && patch_object(info, &g_scan);
     if (g_scan.nameless || (g_scan.count > 0 && !patched)) {

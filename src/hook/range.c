@@ -71,7 +71,7 @@ struct guard {
 static struct guard step_out(uint64_t pc)
 {
     struct guard guard = { t_mt.guard, 0 };
-    if (t_mt.depth == 1 && t_mt.state == MT_THREAD_READY && mt_owner_kind(pc) == MT_MAP_ALLOCATOR) {
+    if (t_mt.depth == 1 && (t_mt.state & MT_THREAD_HAS_BLOCK) != 0 && mt_owner_kind(pc) == MT_MAP_ALLOCATOR) {
         guard.depth = t_mt.depth;
         t_mt.depth = 0;
     }

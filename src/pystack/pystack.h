@@ -43,6 +43,9 @@ bool mt_pystack_detect(mt_symbol_lookup lookup, struct mt_python_info *ret);
 /* Makes info the one all captures use (a copy is kept). Until then captures find no frames. */
 void mt_pystack_enable(const struct mt_python_info *info);
 const struct mt_python_info *mt_pystack_info(void); /* NULL while not enabled */
+/* The interpreter is past the end of the program's code: threads were joined and functions of atexit called, modules are
+ * taken down next. False where that cannot be known. Context: any. */
+bool mt_pystack_is_finalizing(void);
 
 /* One frame of the last captured stack, stored base first (outermost at index 0). */
 struct mt_py_frame {

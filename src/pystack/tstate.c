@@ -44,6 +44,13 @@ static bool is_finalized_by_another(const struct mt_py_enabled *e, uint64_t own)
     return finalizing != 0 && finalizing != own;
 }
 
+bool mt_pystack_is_finalizing(void)
+{
+    const struct mt_py_enabled *e = mt_py_enabled();
+    return e != NULL && e->info.frames_supported && e->info.runtime != NULL &&
+           mt_py_load_u64((uint64_t)(uintptr_t)e->info.runtime, e->offsets.runtime.finalizing) != 0;
+}
+
 uint64_t mt_py_find_tstate(const struct mt_py_enabled *e)
 {
     uint64_t own = (uint64_t)(uintptr_t)e->info.get_tstate();

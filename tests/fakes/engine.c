@@ -306,6 +306,19 @@ void mt_engine_end_seen(void)
 {
 }
 
+void mt_engine_python_begins(void)
+{
+}
+
+void mt_engine_python_ends(void)
+{
+}
+
+void mt_engine_main_ends(int status)
+{
+    (void)status;
+}
+
 void mt_engine_before_fork(void)
 {
 }
