@@ -43,6 +43,7 @@ ALLOCATORS = (
     "mmap,sbrk,pymem raw,pymem mem,pymem object"
 ).split(",")
 RESTART = 0xB7  # the tag of EXT 11, which is no event
+PROGRAM_END = 3  # of MARK
 
 
 def allocator_name(number):
@@ -290,6 +291,11 @@ class Trace:
             if row["used"]:
                 row["allocator"] = allocator_name(row["allocator"])
                 self.aggregate.append(row)
+
+    def events_to_the_end(self):
+        """The events before the last mark that says that the program's code is done; without one, all."""
+        ends = [clock for clock, _, kind, _, _ in self.marks if kind == PROGRAM_END]
+        return [event for event in self.events if event.clock <= ends[-1]] if ends else self.events
 
     # ---- questions -----------------------------------------------------------------------------------------------
 

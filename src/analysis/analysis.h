@@ -1,7 +1,7 @@
 /* analysis.h: one pass over a trace that answers every question about amounts.
  *
  * Decides: what is counted as what. A site is (stack, thread, allocator); every site gets five measures at once: what
- * it holds at the peak, alive at the end, in total, temporarily, and in a window. Peak by lazy rebase: the number of
+ * it holds at the peak, alive when its program ended (model/moment.h), in total, temporarily, and in a window. Peak by lazy rebase: the number of
  * the current peak goes up on the first decrease after a new maximum; a site that changes remembers its amount under
  * the number it was last changed at, so a pass needs no copy of the world and no second pass (analysis/pass.h).
  *
@@ -24,6 +24,7 @@
 #include "base/status.h"
 #include "model/axis.h"
 #include "model/cursor.h"
+#include "model/moment.h"
 #include "model/trace.h"
 
 #include <stdbool.h>
@@ -32,10 +33,10 @@
 
 enum mt_measure {
     MT_MEASURE_PEAK,      /* alive when all processes together held most (first time, if equal) */
-    MT_MEASURE_LIVE,      /* alive at the end of its process: leaks; with stop_ns: alive at that time */
+    MT_MEASURE_LIVE,      /* alive at a moment of its process (options' live_at): leaks; with stop_ns: alive at that time */
     MT_MEASURE_TOTAL,     /* everything ever allocated up to the end */
     MT_MEASURE_TEMPORARY, /* freed after at most temporary_max further allocations of the allocating thread */
-    MT_MEASURE_WINDOW,    /* allocated at or after window_start_ns and alive at the end, as LIVE */
+    MT_MEASURE_WINDOW,    /* allocated in the window and alive, as LIVE */
     MT_MEASURE__COUNT
 };
 
@@ -65,7 +66,7 @@ struct mt_site {
     uint8_t allocator;  /* enum mt_allocator; maps: MMAP or SBRK */
     uint8_t storage;    /* enum mt_storage */
     struct mt_amount amount[MT_MEASURE__COUNT];
-    uint64_t oldest_ns; /* time of the oldest allocation alive at the end; UINT64_MAX none, or not known (aggregate) */
+    uint64_t oldest_ns; /* time of the oldest allocation of LIVE; UINT64_MAX none, or not known (aggregate) */
     double growth_bytes_per_s; /* least-squares slope of live bytes over the whole run; 0 in aggregate traces */
     double lifetime_s;  /* mean lifetime of its allocations, alive ones up to the end; by count */
 };
@@ -105,7 +106,10 @@ struct mt_totals {
 
 struct mt_analysis_options {
     uint64_t stop_ns;         /* end here (inclusive), on the run's axis; UINT64_MAX: the end of each process */
+    enum mt_moment live_at;   /* of each process, for LIVE and WINDOW; with stop_ns: nothing */
     uint64_t window_start_ns; /* for MT_MEASURE_WINDOW */
+    bool window_from_moment;  /* the window begins behind window_from of each process instead */
+    enum mt_moment window_from;
     uint32_t temporary_max;   /* N of "temporary"; default 1 */
     size_t timeline_points;   /* 0: no timeline */
     bool totals_only;         /* nobody looks at stacks: exact amounts are not told apart by them, which takes half the time */
@@ -116,6 +120,12 @@ struct mt_analysis_options {
 };
 #define MT_ANALYSIS_DEFAULTS ((struct mt_analysis_options){ .stop_ns = UINT64_MAX, .temporary_max = 1 })
 
+/* The moment of a process that LIVE is of. */
+struct mt_live_at {
+    uint64_t time_ns;
+    enum mt_moment moment; /* EXIT where it has no other */
+};
+
 struct mt_analysis {
     struct mt_site *sites; /* unordered; sites with the same (trace, stack, stream, allocator, storage) appear once; stack is 0
                               where totals_only was asked for */
@@ -125,6 +135,7 @@ struct mt_analysis {
     struct mt_timeline_point *timeline; /* of all processes together */
     size_t timeline_count;
     struct mt_axis axis; /* of all times here; ends are those of what was looked at */
+    struct mt_live_at *live_at; /* of each trace */
     bool sampled;  /* some amounts are estimates */
     bool aggregate; /* some trace is an aggregate: no temporaries, no window, no histogram, no ages of it */
     bool peak_is_bound; /* the peak is at most what is said: an aggregate process lived beside others */
@@ -136,5 +147,7 @@ struct mt_analysis {
 mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_options *options,
                      struct mt_analysis *ret) MT_CHECKED;
 void mt_analysis_fini(struct mt_analysis *a);
+/* The last clock before the END of a trace (model/moment.h); UINT64_MAX: its last event. */
+uint64_t mt_analysis_end_clock(struct mt_trace *trace);
 
 #endif

@@ -63,6 +63,7 @@ static mt_status collect_lane(struct collection *c, uint32_t trace_idx)
 {
     struct mt_lane *lane = &c->merge.lanes[trace_idx];
     struct mt_analysis *a = c->analysis;
+    a->live_at[trace_idx] = lane->live_at;
     if (lane->aggregate) {
         return mt_analyze_aggregate(lane->trace, trace_idx, lived_at_peak(lane, &c->merge.heap), a, &c->site_capacity);
     }
@@ -126,6 +127,14 @@ static mt_status read_events(const struct mt_trace_set *set, const struct mt_ana
     return status;
 }
 
+/* Of a trace whose moment is certain. */
+static struct mt_live_at live_at(const struct mt_trace *trace, enum mt_moment moment, const struct mt_span *span)
+{
+    uint64_t clock = mt_moment_find(trace, moment).clock;
+    return clock != UINT64_MAX ? (struct mt_live_at){ mt_span_time(span, clock), moment }
+                               : (struct mt_live_at){ span->end_ns, MT_MOMENT_EXIT };
+}
+
 mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_options *options,
                      struct mt_analysis *ret)
 {
@@ -134,10 +143,13 @@ mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_op
     mt_status status = MT_OK;
     *ret = (struct mt_analysis){ 0 };
     mt_axis_make(set, &ret->axis);
+    ret->live_at = mt_alloc_zero(set->count + 1, sizeof *ret->live_at);
     for (size_t i = 0; i < set->count; i++) {
         total_bytes += mt_trace_info(set->traces[i])->event_bytes;
     }
-    if (set->count != 1 || used.only_tid != 0 || !mt_summary_read(set->traces[0], &used, ret)) {
+    if (set->count == 1 && used.only_tid == 0 && mt_summary_read(set->traces[0], &used, ret)) {
+        ret->live_at[0] = live_at(set->traces[0], used.live_at, &ret->axis.spans[0]);
+    } else {
         status = read_events(set, &used, ret);
     }
     mt_analysis_sum_sites(ret, 0);
@@ -152,6 +164,21 @@ void mt_analysis_fini(struct mt_analysis *a)
     free(a->sites);
     free(a->threads);
     free(a->timeline);
+    free(a->live_at);
     mt_axis_fini(&a->axis);
     *a = (struct mt_analysis){ 0 };
+}
+
+/* Only where Python may have been ended by a program that went on, what that one did has to be read. */
+uint64_t mt_analysis_end_clock(struct mt_trace *trace)
+{
+    struct mt_moment_mark end = mt_moment_find(trace, MT_MOMENT_END);
+    if (end.certain) {
+        return end.clock;
+    }
+    struct mt_analysis analysis;
+    struct mt_trace_set set = { &trace, 1 };
+    bool ended = mt_analyze(&set, NULL, &analysis) == MT_OK && analysis.live_at[0].moment == MT_MOMENT_END;
+    mt_analysis_fini(&analysis);
+    return ended ? end.clock : UINT64_MAX;
 }

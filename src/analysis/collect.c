@@ -88,10 +88,17 @@ static int compare_places(const void *a, const void *b)
     return x->storage < y->storage ? -1 : x->storage > y->storage;
 }
 
-static struct place place_of(const struct mt_pass *p, size_t i)
+static struct place place_of(const struct mt_pass *p, size_t site)
 {
-    struct place place = { p->sites[i], p->rest[i] };
-    if (p->sites[i].peak_number != p->heap->peak_number) { /* the process had ended before the peak */
+    struct place place = { p->sites[site], p->rest[site] };
+    struct mt_held held = mt_pass_held(p, site);
+    place.site.live_bytes = held.live.bytes;
+    place.site.live_count = held.live.count;
+    place.site.window = held.window;
+    place.rest.live = held.live_variances;
+    place.rest.window = held.window_variances;
+    place.rest.oldest_ns = held.oldest_ns;
+    if (p->sites[site].peak_number != p->heap->peak_number) { /* the process had ended before the peak */
         place.site.peak_bytes = place.site.peak_count = 0;
         place.rest.peak = (struct mt_variances){ 0 };
     }
@@ -143,7 +150,7 @@ static struct mt_site site_of(const struct mt_pass *p, const struct place *place
     site.amount[MT_MEASURE_TOTAL] = amount_of(s->total, rest->total, bits);
     site.amount[MT_MEASURE_TEMPORARY] = amount_of(s->temporary, rest->temporary, bits);
     site.amount[MT_MEASURE_WINDOW] =
-        p->windowed ? amount_of(s->window, rest->window, bits) : site.amount[MT_MEASURE_LIVE];
+        p->window_start_ns > 0 ? amount_of(s->window, rest->window, bits) : site.amount[MT_MEASURE_LIVE];
     site.oldest_ns = rest->oldest_ns;
     if (as->gone) {
         site.amount[MT_MEASURE_LIVE] = site.amount[MT_MEASURE_WINDOW] = (struct mt_amount){ 0 };

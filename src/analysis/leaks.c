@@ -78,9 +78,9 @@ static void add_site(struct row *row, const struct mt_site *site)
 
 /* ---- rows of the report ------------------------------------------------------------------------------------------ */
 
-static double age_of(const struct row *row, const struct mt_axis *axis)
+static double age_of(const struct row *row, const struct mt_live_at *live_at)
 {
-    uint64_t end_ns = axis->spans[row->leak.trace_idx].end_ns;
+    uint64_t end_ns = live_at[row->leak.trace_idx].time_ns;
     return row->oldest_ns < end_ns ? (double)(end_ns - row->oldest_ns) * 1e-9 : 0;
 }
 
@@ -180,12 +180,12 @@ static int compare_leaks(const void *a, const void *b)
 }
 
 /* Keeps the stacks of which something is alive. */
-static void drop_freed(struct maker *m, const struct mt_trace_set *set, const struct mt_axis *axis)
+static void drop_freed(struct maker *m, const struct mt_trace_set *set, const struct mt_live_at *live_at)
 {
     size_t kept = 0;
     for (size_t i = 0; i < m->count; i++) {
         struct row *row = &m->rows[i];
-        row->leak.age_s = age_of(row, axis);
+        row->leak.age_s = age_of(row, live_at);
         row->leak.timed = is_timed(set->traces[row->leak.trace_idx]);
         if (row->leak.live.count > 0) {
             m->rows[kept++] = *row;
@@ -219,7 +219,7 @@ mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis
             add_site(row_of(&m, site), site);
         }
     }
-    drop_freed(&m, set, &analysis->axis);
+    drop_freed(&m, set, analysis->live_at);
     if (grouping != NULL) {
         group_rows(&m, grouping, mt_grouping_frames(grouping), &ret->stacks);
         describe(&m, grouping, ret);

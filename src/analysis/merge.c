@@ -48,9 +48,35 @@ static uint64_t run_limit(const struct mt_merge *m)
 
 /* ---- the ends ----------------------------------------------------------------------------------------------------- */
 
+/* All events up to the moment that LIVE is of have been applied. */
+static void hold(struct mt_merge *m, struct mt_lane *lane)
+{
+    uint64_t time_ns = mt_span_time(&lane->span, lane->moment.clock);
+    lane->live_at = (struct mt_live_at){ time_ns, m->options->live_at };
+    lane->moment.clock = UINT64_MAX;
+    if (!lane->aggregate) {
+        mt_pass_hold(&lane->pass, time_ns);
+    }
+}
+
+static void end_moment(struct mt_merge *m, struct mt_lane *lane)
+{
+    if (lane->moment.clock != UINT64_MAX) {
+        hold(m, lane);
+    }
+    if (!lane->moment.certain && !lane->aggregate) {
+        mt_pass_hold_unless_it_went_on(&lane->pass);
+    }
+    bool held = lane->aggregate ? lane->live_at.moment != MT_MOMENT_EXIT : lane->pass.held != NULL;
+    if (!held) {
+        lane->live_at = (struct mt_live_at){ lane->end_ns, MT_MOMENT_EXIT };
+    }
+}
+
 static void end_lane(struct mt_merge *m, struct mt_lane *lane)
 {
     lane->end_ns = lane->span.live ? m->end_ns : lane->end_ns;
+    end_moment(m, lane);
     if (lane->aggregate) {
         mt_run_heap_fall(&m->heap, mt_aggregate_peak(lane->trace) << m->heap.scale_bits, 0, m->ending_ns);
         lane->died_number = m->heap.peak_number;
@@ -112,6 +138,15 @@ static mt_status fetch(const struct mt_merge *m, struct mt_lane *lane)
     return MT_OK;
 }
 
+/* Behind a moment of the process. */
+static void begin_window(const struct mt_merge *m, struct mt_lane *lane)
+{
+    if (m->options->window_from_moment) {
+        struct mt_moment_mark from = mt_moment_find(lane->trace, m->options->window_from);
+        lane->pass.window_start_ns = from.clock != UINT64_MAX ? mt_span_time(&lane->span, from.clock) + 1 : UINT64_MAX;
+    }
+}
+
 static mt_status open_lane(struct mt_merge *m, struct mt_lane *lane)
 {
     if (lane->aggregate) {
@@ -127,17 +162,19 @@ static mt_status open_lane(struct mt_merge *m, struct mt_lane *lane)
     lane->state = MT_LANE_READING;
     lane->opened = true;
     mt_pass_init(&lane->pass, lane->trace, m->options, &m->heap, &lane->span);
+    begin_window(m, lane);
     return fetch(m, lane);
 }
 
-/* How many events of the batch are not after the limit; at least one. */
+/* How many events of the batch are not after the limit, nor behind the moment to be held; at least one. */
 static size_t run_length(const struct mt_lane *lane, uint64_t limit)
 {
     size_t at = lane->at + 1;
-    if (limit == UINT64_MAX) {
+    if (limit == UINT64_MAX && lane->batch[lane->count - 1].clock <= lane->moment.clock) {
         return lane->count - lane->at;
     }
-    while (at < lane->count && mt_span_time(&lane->span, lane->batch[at].clock) <= limit) {
+    while (at < lane->count && mt_span_time(&lane->span, lane->batch[at].clock) <= limit &&
+           lane->batch[at].clock <= lane->moment.clock) {
         at++;
     }
     return at - lane->at;
@@ -145,6 +182,9 @@ static size_t run_length(const struct mt_lane *lane, uint64_t limit)
 
 static mt_status read_lane(struct mt_merge *m, struct mt_lane *lane)
 {
+    if (lane->batch[lane->at].clock > lane->moment.clock) {
+        hold(m, lane);
+    }
     size_t count = run_length(lane, run_limit(m));
     mt_pass_apply(&lane->pass, lane->batch + lane->at, count);
     lane->at += count;
@@ -199,6 +239,15 @@ static unsigned scale_of(const struct mt_trace_set *set)
     return sampled ? MT_SAMPLE_SCALE_BITS : 0;
 }
 
+/* Of an aggregate trace, only one that is certain: the table was left alone from then on. */
+static struct mt_moment_mark moment_of(const struct mt_trace *trace, const struct mt_analysis_options *options)
+{
+    const struct mt_moment_mark none = { UINT64_MAX, true };
+    bool aggregate = (mt_trace_info(trace)->flags & MT_TRACE_AGGREGATE) != 0;
+    struct mt_moment_mark found = options->stop_ns == UINT64_MAX ? mt_moment_find(trace, options->live_at) : none;
+    return aggregate && !found.certain ? none : found;
+}
+
 void mt_merge_init(struct mt_merge *m, const struct mt_trace_set *set, const struct mt_axis *axis,
                    const struct mt_analysis_options *options)
 {
@@ -215,6 +264,8 @@ void mt_merge_init(struct mt_merge *m, const struct mt_trace_set *set, const str
                                   .span = axis->spans[i],
                                   .due_ns = axis->spans[i].start_ns,
                                   .end_ns = axis->spans[i].start_ns,
+                                  .moment = moment_of(set->traces[i], options),
+                                  .live_at = { axis->spans[i].end_ns, MT_MOMENT_EXIT },
                                   .aggregate = (info->flags & MT_TRACE_AGGREGATE) != 0 };
         m->total_bytes += info->event_bytes;
         if (lane->due_ns <= options->stop_ns) {

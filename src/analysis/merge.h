@@ -24,6 +24,8 @@ struct mt_lane {
     uint64_t due_ns;        /* the next event, or the end */
     uint64_t end_ns;        /* last thing known of the process */
     enum mt_lane_state state;
+    struct mt_moment_mark moment; /* to be held when events come behind it; clock UINT64_MAX: not, or done */
+    struct mt_live_at live_at;
     bool opened;            /* the pass is in use */
     bool aggregate;
     uint64_t born_number, died_number; /* aggregate: peaks of the heap before its life, and at its end */

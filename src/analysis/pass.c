@@ -37,7 +37,7 @@ void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct 
     p->heap = heap;
     p->span = *span;
     p->now_ns = span->start_ns;
-    p->windowed = options->window_start_ns > 0;
+    p->window_start_ns = options->window_start_ns;
     p->scale_bits = heap->scale_bits;
     p->arenas_counted = (info->flags & MT_TRACE_PYTHON_ALLOCATORS) == 0;
     /* Estimates are rounded a site: totals are the same whatever was asked for only if the sites are. */
@@ -58,6 +58,7 @@ void mt_pass_fini(struct mt_pass *p)
     free(p->threads);
     free(p->rates);
     free(p->weights);
+    free(p->held);
 }
 
 static MT_NOINLINE void grow_variances(struct mt_pass *p, struct mt_pass_site *s, const struct mt_unit_weight *w,
@@ -358,7 +359,7 @@ static void note_mapping_age(void *context, const struct mt_mapping *m)
     note_age(&p->rest[m->site], m->clock);
 }
 
-static void note_ages(struct mt_pass *p)
+void mt_pass_note_ages(struct mt_pass *p)
 {
     for (size_t i = 0; i <= p->live.mask; i++) {
         if (p->live.entries[i].addr != 0) {
@@ -372,7 +373,7 @@ void mt_pass_finish(struct mt_pass *p, uint64_t end_ns)
 {
     struct mt_units held = { 0 };
     double end = mt_pass_seconds(end_ns);
-    note_ages(p);
+    mt_pass_note_ages(p);
     mt_run_heap_before_fall(p->heap);
     for (size_t i = 0; i < p->site_count; i++) {
         struct mt_pass_site *s = &p->sites[i];

@@ -53,6 +53,13 @@ struct mt_pass_rest {
     struct mt_variances live, peak, total, temporary, window;
 };
 
+/* What a site held at a moment, see pass_moment.c. */
+struct mt_held {
+    struct mt_units live, window;
+    struct mt_variances live_variances, window_variances;
+    uint64_t oldest_ns;
+};
+
 struct mt_pass_thread {
     uint32_t stream;
     uint32_t ordinal; /* allocations so far, modulo 2^32 */
@@ -88,7 +95,7 @@ struct mt_pass {
     struct mt_run_heap *heap;
     struct mt_span span;      /* the process's life */
     unsigned scale_bits;      /* the heap's */
-    bool windowed;            /* else the window is everything: what is alive at the end */
+    uint64_t window_start_ns; /* what is born then or later is in the window; 0: everything is */
     bool arenas_counted;      /* ARENA maps are heap: their objects are not recorded */
 
     struct mt_liveset live;
@@ -107,6 +114,10 @@ struct mt_pass {
     size_t rate_count, rate_capacity;
     struct mt_unit_weight *weights; /* of sampled sizes, direct mapped */
     uint32_t stack_count;           /* stack numbers from here on are unknown */
+
+    struct mt_held *held; /* of each site there was at held_ns; NULL: what is alive at the end counts */
+    size_t held_count;
+    uint64_t held_ns;
 
     uint8_t gone_storage; /* of the piece of a mapping that went last */
 
@@ -129,6 +140,15 @@ void mt_pass_apply(struct mt_pass *p, const struct mt_event *events, size_t coun
 /* After the last event: the process ends, or is looked at, at end_ns; this closes integrals and ages. From here on it
  * holds nothing; only sites, threads and sums are left of the pass. */
 void mt_pass_finish(struct mt_pass *p, uint64_t end_ns);
+
+/* pass.c: notes how old what is alive is, in the rest of each site. */
+void mt_pass_note_ages(struct mt_pass *p);
+/* pass_moment.c. Everything up to the moment has been applied, and nothing later: LIVE and WINDOW are of now. time_ns: of it. */
+void mt_pass_hold(struct mt_pass *p, uint64_t time_ns);
+/* All has been applied: forgets that again when the process still holds what it allocated since. Before finish. */
+void mt_pass_hold_unless_it_went_on(struct mt_pass *p);
+/* What counts as held by a site. */
+struct mt_held mt_pass_held(const struct mt_pass *p, size_t site);
 
 /* pass_sites.c */
 struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *event, uint8_t allocator, uint8_t storage,

@@ -14,7 +14,7 @@ MT_INLINE double mt_pass_seconds(uint64_t time_ns)
 
 MT_INLINE bool mt_pass_in_window(const struct mt_pass *p, uint64_t born_ns)
 {
-    return born_ns >= p->options->window_start_ns;
+    return born_ns >= p->window_start_ns;
 }
 
 /* The amount a site had at the current peak must be kept before it changes. */
@@ -45,7 +45,7 @@ MT_INLINE void mt_pass_grow_life(struct mt_pass *p, struct mt_pass_site *s, stru
     s->live_count += units.count;
     s->total.bytes += units.bytes;
     s->total.count += units.count;
-    if (p->windowed && mt_pass_in_window(p, born_ns)) {
+    if (p->window_start_ns > 0 && mt_pass_in_window(p, born_ns)) {
         s->window.bytes += units.bytes;
         s->window.count += units.count;
     }
@@ -85,7 +85,7 @@ MT_INLINE void mt_pass_shrink_life(struct mt_pass *p, struct mt_pass_site *s, st
     mt_pass_rebase(p, s);
     s->live_bytes -= units.bytes;
     s->live_count -= units.count;
-    if (p->windowed && mt_pass_in_window(p, born_ns)) {
+    if (p->window_start_ns > 0 && mt_pass_in_window(p, born_ns)) {
         s->window.bytes -= units.bytes;
         s->window.count -= units.count;
     }

@@ -12,7 +12,7 @@
 
 enum { VERSION = 2, VERSION_OF_NIBBLES = 1, LEAST_EVENTS = 500000, EVENTS_A_SITE = 64, FLAG_ESTIMATES = 1, SITE_LEAST_BYTES = 20 };
 
-/* The measures that are kept; the window of a whole run is what is alive at its end. */
+/* The measures that are kept; the window of a whole run is what is alive when the program ended. */
 static const enum mt_measure KEPT[] = { MT_MEASURE_PEAK, MT_MEASURE_LIVE, MT_MEASURE_TOTAL, MT_MEASURE_TEMPORARY };
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -147,7 +147,8 @@ mt_status mt_summary_make(const char *path, uint64_t events, uint8_t **ret_data,
     struct mt_trace_set set = { &trace, 1 };
     status = mt_analyze(&set, NULL, &analysis);
     events = analysis.totals.events;
-    bool worth = !analysis.aggregate && events >= LEAST_EVENTS && events / EVENTS_A_SITE >= analysis.site_count;
+    bool settled = !analysis.aggregate && mt_moment_find(trace, MT_MOMENT_END).certain;
+    bool worth = settled && events >= LEAST_EVENTS && events / EVENTS_A_SITE >= analysis.site_count;
     if (status == MT_OK && worth) {
         mt_summary_encode(&analysis, MT_ANALYSIS_DEFAULTS.temporary_max, ret_data, ret_bytes);
     }
@@ -328,15 +329,17 @@ static void take_summary(struct summary *s, struct mt_analysis *a)
     s->threads = NULL;
 }
 
-static bool options_match(const struct mt_analysis_options *o)
+/* What is kept as alive is so at END. */
+static bool options_match(const struct mt_trace *trace, const struct mt_analysis_options *o)
 {
-    return o->stop_ns == UINT64_MAX && o->window_start_ns == 0 && o->timeline_points == 0;
+    struct mt_moment_mark end = mt_moment_find(trace, MT_MOMENT_END), wanted = mt_moment_find(trace, o->live_at);
+    return end.certain && wanted.clock == end.clock && o->stop_ns == UINT64_MAX && o->window_start_ns == 0 && !o->window_from_moment && o->timeline_points == 0;
 }
 
 bool mt_summary_read(const struct mt_trace *trace, const struct mt_analysis_options *options, struct mt_analysis *a)
 {
     struct mt_payload p = { 0 };
-    const struct mt_extent *e = options_match(options) ? find_block(trace) : NULL;
+    const struct mt_extent *e = options_match(trace, options) ? find_block(trace) : NULL;
     if (e == NULL || mt_reader_load(mt_trace_reader(trace), e, &p, NULL) != MT_OK) {
         mt_payload_fini(&p);
         return false;

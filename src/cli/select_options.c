@@ -37,8 +37,7 @@ static mt_status select_at(void *values, const char *argument, struct mt_error *
 {
     struct mt_select *select = values;
     if (!mt_timepoint_parse(argument, strlen(argument), &select->what.times[0])) {
-        return mt_error_set(err, MT_E_INVAL, "--at: \"%s\" is not a time; use seconds (1.5, 250ms), 50%% or peak",
-                            argument);
+        return mt_error_set(err, MT_E_INVAL, "--at: \"%s\" is not a time; use %s", argument, MT_TIMEPOINT_FORMS);
     }
     select->what.what = MT_SELECT_AT;
     return MT_OK;
@@ -48,8 +47,7 @@ static mt_status select_between(void *values, const char *argument, struct mt_er
 {
     struct mt_select *select = values;
     if (!mt_timepoint_parse_pair(argument, select->what.times)) {
-        return mt_error_set(err, MT_E_INVAL,
-                            "--between: \"%s\" is not T0,T1; each is seconds (1.5, 250ms), 50%% or peak", argument);
+        return mt_error_set(err, MT_E_INVAL, "--between: \"%s\" is not T0,T1; each is %s", argument, MT_TIMEPOINT_FORMS);
     }
     select->what.what = MT_SELECT_BETWEEN;
     return MT_OK;
@@ -69,7 +67,7 @@ const struct mt_option mt_select_frames[] = { ALL_FRAMES, { 0 } };
 const struct mt_option mt_select_what[] = {
     { "peak", 0, MT_OPTION_CALL, 0, NULL, select_peak, MT_ARGUMENT_NONE, NULL,
       "what was alive when the heap was largest (default)" },
-    { "leaks", 0, MT_OPTION_CALL, 0, NULL, select_leaks, MT_ARGUMENT_NONE, NULL, "what is alive at the end" },
+    { "leaks", 0, MT_OPTION_CALL, 0, NULL, select_leaks, MT_ARGUMENT_NONE, NULL, "what was alive when each program ended: --at end" },
     { "temporary", 0, MT_OPTION_CALL, 0, NULL, select_temporary, MT_ARGUMENT_OPTIONAL, "N",
       "what was freed after at most N further allocations of its thread; default 1" },
     { "at", 0, MT_OPTION_CALL, 0, NULL, select_at, MT_ARGUMENT_REQUIRED, "T", "what was alive at time T" },
@@ -161,7 +159,9 @@ const struct mt_option mt_select_output[] = {
 };
 
 const char mt_select_notes[] =
-    "T is seconds from the start (1.5, or with a unit: 250ms, 2m), a share of the recording (50%) or the word peak.\n"
+    "T is seconds from the start (1.5, or with a unit: 250ms, 2m), a share of the recording (50%), peak, or a moment of "
+    "each process: end (a Python program's code is done; of any other the last event), exit (the last event) or main-end "
+    "(main returned or exit was called).\n"
     "FILE may be a folder, which stands for all *.mtap in it; several are merged, as the processes of one run.\n"
     "In sample mode amounts are estimates; ± and _ci95 give the half width of the 95 % interval.\n"
     "Whatever could not be recorded or read is said on standard error.";

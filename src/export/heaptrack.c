@@ -184,7 +184,7 @@ static mt_status put_events(struct writer *w)
     struct mt_cursor *cursor;
     struct mt_event events[EVENTS_BATCH];
     size_t count;
-    mt_status status = mt_cursor_new(w->trace, UINT64_MAX, &cursor);
+    mt_status status = mt_cursor_new(w->trace, mt_analysis_end_clock(w->report->set->traces[0]), &cursor);
     if (status != MT_OK) {
         return status;
     }

@@ -149,10 +149,23 @@ void mt_processes_csv(struct mt_out *out, const struct mt_report *report)
     free(p.items);
 }
 
+/* The moment that what is alive is of: of the process of that image, NULL: of all, where END is that of each that has one. */
+static enum mt_moment leaks_at(const struct mt_report *report, const struct mt_trace_info *only)
+{
+    enum mt_moment found = MT_MOMENT_EXIT;
+    for (size_t i = 0; i < report->set->count; i++) {
+        enum mt_moment moment = report->analysis->live_at[i].moment;
+        bool asked = only == NULL || mt_trace_info(report->set->traces[i]) == only;
+        found = asked && moment != MT_MOMENT_EXIT ? moment : found;
+    }
+    return found;
+}
+
 void mt_processes_put(struct mt_json *json, const struct mt_report *report)
 {
     struct processes p;
     collect(report, &p);
+    mt_json_put_text(json, "leaks_at", mt_moment_word(leaks_at(report, NULL)));
     mt_json_key(json, "by_process");
     mt_json_array(json);
     for (size_t i = 0; i < p.shown && !report->analysis->peak_is_bound; i++) {
@@ -161,6 +174,7 @@ void mt_processes_put(struct mt_json *json, const struct mt_report *report)
         mt_json_put_u64(json, "pid", p.items[i].pid);
         mt_json_put_text(json, "command", command);
         mt_json_put_u64(json, "peak_bytes", p.items[i].bytes);
+        mt_json_put_text(json, "leaks_at", mt_moment_word(leaks_at(report, p.items[i].last)));
         mt_json_object_end(json);
         free(command);
     }

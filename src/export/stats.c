@@ -217,7 +217,7 @@ static void write_amount_lines(struct mt_out *out, const struct mt_facts *f)
     } rows[] = {
         { "allocated in total", MT_MEASURE_TOTAL },
         { "at the peak", MT_MEASURE_PEAK },
-        { "alive at the end", MT_MEASURE_LIVE },
+        { "alive when it ended", MT_MEASURE_LIVE },
         { "temporary", MT_MEASURE_TEMPORARY },
     };
     for (size_t i = 0; i < MT_COUNTOF(rows) - (f->aggregate ? 1 : 0); i++) { /* the last: temporary */

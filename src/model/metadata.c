@@ -284,6 +284,7 @@ static bool load_mark(struct mt_trace *t, struct mt_bytes *b)
     }
     t->marks = mt_alloc_grow(t->marks, &t->mark_capacity, t->mark_count + 1, sizeof *t->marks);
     t->marks[t->mark_count++] = (struct mt_trace_mark){ .time_ns = mt_trace_time(t, r.clock),
+                                                        .clock = r.clock,
                                                         .value = r.value,
                                                         .stream = r.stream,
                                                         .kind = r.kind,

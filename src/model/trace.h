@@ -92,6 +92,7 @@ struct mt_trace_rate {
 /* Something that happened once (trace.md section 2, MARK). */
 struct mt_trace_mark {
     uint64_t time_ns;
+    uint64_t clock;      /* events up to it lie before the mark */
     uint64_t value;      /* what the kind says */
     uint32_t stream;     /* the thread; 0 none */
     uint32_t kind;       /* enum mt_mark_kind, or one not known yet */

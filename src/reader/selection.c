@@ -45,19 +45,61 @@ static bool needs_peak(const struct mt_selection *s)
             (s->what == MT_SELECT_BETWEEN && s->times[1].kind == MT_TIMEPOINT_PEAK));
 }
 
+/* A moment that each process has of its own; false: a time of the run. */
+static bool is_moment(const struct mt_timepoint *point, enum mt_moment *ret)
+{
+    static const enum mt_moment moments[] = { [MT_TIMEPOINT_END] = MT_MOMENT_END,
+                                              [MT_TIMEPOINT_EXIT] = MT_MOMENT_EXIT,
+                                              [MT_TIMEPOINT_MAIN_END] = MT_MOMENT_MAIN_END };
+    if (point->kind < MT_TIMEPOINT_END) {
+        return false;
+    }
+    *ret = moments[point->kind];
+    return true;
+}
+
+/* "at 1.5 s", "when the program ended". */
+static char *describe_time(const struct mt_timepoint *point, uint64_t time_ns)
+{
+    static const char *const texts[] = { [MT_MOMENT_END] = "when the program ended",
+                                         [MT_MOMENT_EXIT] = "at the last event",
+                                         [MT_MOMENT_MAIN_END] = "when main returned" };
+    enum mt_moment moment;
+    return is_moment(point, &moment) ? mt_strdup(texts[moment])
+                                     : mt_format("at %s", mt_human_duration(time_ns).text);
+}
+
+static char *describe_window(const struct mt_selection *s, const uint64_t times[2])
+{
+    enum mt_moment moment;
+    char *from = describe_time(&s->times[0], times[0]);
+    char *to = describe_time(&s->times[1], times[1]);
+    const char *shown = is_moment(&s->times[0], &moment) ? from : from + strlen("at ");
+    char *text = mt_format("allocated from %s on and alive %s", shown, to);
+    free(to);
+    free(from);
+    return text;
+}
+
+static char *describe_at(const struct mt_selection *s, const uint64_t times[2])
+{
+    char *at = describe_time(&s->times[0], times[0]);
+    char *text = mt_format("alive %s", at);
+    free(at);
+    return text;
+}
+
 static char *describe(const struct mt_selection *s, const uint64_t times[2], const struct mt_analysis *a)
 {
-    struct mt_human first = mt_human_duration(times[0]);
-    struct mt_human second = mt_human_duration(times[1]);
     switch (s->what) {
     case MT_SELECT_LEAKS:
-        return mt_strdup("alive at the end");
+        return mt_strdup("alive when the program ended");
     case MT_SELECT_TEMPORARY:
         return mt_format("freed after at most %llu further allocations", (unsigned long long)s->temporary_max);
     case MT_SELECT_AT:
-        return mt_format("alive at %s", first.text);
+        return describe_at(s, times);
     case MT_SELECT_BETWEEN:
-        return mt_format("allocated from %s on and alive at %s", first.text, second.text);
+        return describe_window(s, times);
     case MT_SELECT_PEAK:
     default:
         return a->peak_is_bound ? mt_strdup("each process at its own peak")
@@ -88,6 +130,25 @@ static mt_status refuse_beyond(const struct load *l, uint64_t time_ns, uint64_t 
                : MT_OK;
 }
 
+static bool are_reversed(const struct mt_selection *s, const uint64_t times[2])
+{
+    enum mt_moment moment;
+    return s->what == MT_SELECT_BETWEEN && !is_moment(&s->times[0], &moment) && !is_moment(&s->times[1], &moment) &&
+           times[0] > times[1];
+}
+
+static void settle_times(const struct mt_selection *s, const uint64_t times[2], struct mt_analysis_options *options)
+{
+    bool between = s->what == MT_SELECT_BETWEEN;
+    if ((between || s->what == MT_SELECT_AT) && !is_moment(&s->times[between], &options->live_at)) {
+        options->stop_ns = times[between];
+    }
+    if (between) {
+        options->window_from_moment = is_moment(&s->times[0], &options->window_from);
+        options->window_start_ns = times[0];
+    }
+}
+
 static mt_status run_passes(const struct load *l)
 {
     const struct mt_selection *s = l->selection;
@@ -104,7 +165,7 @@ static mt_status run_passes(const struct load *l)
     for (int i = 0; i < 2; i++) {
         times[i] = mt_timepoint_resolve(&s->times[i], duration_ns, peak_ns);
     }
-    if (s->what == MT_SELECT_BETWEEN && times[0] > times[1]) {
+    if (are_reversed(s, times)) {
         return mt_error_set(l->err, MT_E_INVAL, "--between: %s is after %s", mt_human_duration(times[0]).text,
                             mt_human_duration(times[1]).text);
     }
@@ -118,8 +179,7 @@ static mt_status run_passes(const struct load *l)
     options.only_tid = l->options->profile ? 0 : l->loaded->thread_tid; /* a profile shows its share of the whole */
     options.timeline_points = l->options->timeline_points;
     options.totals_only = !l->options->profile;
-    options.stop_ns = s->what == MT_SELECT_AT ? times[0] : s->what == MT_SELECT_BETWEEN ? times[1] : UINT64_MAX;
-    options.window_start_ns = s->what == MT_SELECT_BETWEEN ? times[0] : 0;
+    settle_times(s, times, &options);
     status = analyze(l, &options);
     if (status == MT_OK) {
         l->loaded->words = describe(s, times, &l->loaded->analysis);
@@ -185,11 +245,28 @@ static mt_status refuse_unknown(const struct load *l)
         [MT_SELECT_BETWEEN] = "what was allocated from a time on (--between)",
     };
     const struct mt_selection *s = l->selection;
-    const char *question = s->what < MT_COUNTOF(questions) ? questions[s->what] : NULL;
+    bool at_end = s->what == MT_SELECT_AT && s->times[0].kind == MT_TIMEPOINT_END;
+    const char *question = s->what < MT_COUNTOF(questions) && !at_end ? questions[s->what] : NULL;
     question = s->storage != MT_STORAGE_HEAP ? "what is mapped and not held (--storage)" : question;
     question = s->thread != NULL ? "what one thread allocated (--thread)" : question;
     question = l->options->timeline_points > 0 ? "the heap over time" : question;
     return question != NULL ? mt_refuse_aggregate(l->set, question, l->err) : MT_OK;
+}
+
+/* The return of main, where no process came to it. */
+static mt_status refuse_moment(const struct load *l)
+{
+    const struct mt_selection *s = l->selection;
+    bool at = s->what == MT_SELECT_AT || s->what == MT_SELECT_BETWEEN;
+    bool asked = at && (s->times[0].kind == MT_TIMEPOINT_MAIN_END ||
+                        (s->what == MT_SELECT_BETWEEN && s->times[1].kind == MT_TIMEPOINT_MAIN_END));
+    for (size_t i = 0; i < l->set->count && asked; i++) {
+        asked = mt_moment_find(l->set->traces[i], MT_MOMENT_MAIN_END).clock == UINT64_MAX;
+    }
+    return !asked ? MT_OK
+                  : mt_error_set(l->err, MT_E_INVAL,
+                                 "main-end is not known: no main of this run returned or called exit while it was recorded "
+                                 "(killed, _exit, exec, or recorded from inside); use exit, the last event");
 }
 
 /* What several processes held at one moment. */
@@ -222,6 +299,9 @@ mt_status mt_selection_load(const struct mt_trace_set *set, const struct mt_sele
     struct load load = { .set = set, .selection = selection, .options = options, .loaded = ret, .err = err };
     *ret = (struct mt_loaded){ 0 };
     mt_status status = refuse_unknown(&load);
+    if (status == MT_OK) {
+        status = refuse_moment(&load);
+    }
     if (status == MT_OK) {
         status = resolve_thread(&load);
     }

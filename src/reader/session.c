@@ -3,12 +3,14 @@
  * The cut: a live trace is read up to the moment the snapshot was asked for, by the clock of its events. Everything the asking thread
  * did before is older; so is everything other threads had written down. Their later records are left for the next
  * snapshot, except those of the few ms that the recorder's clock lags behind (sampleset.h says why these do no harm).
- * A trace whose process is gone, or of another machine or boot, whose clock is another, is read to its end.
+ * A trace whose process is gone, or of another machine or boot, whose clock is another, is read to the END of its program
+ * (model/moment.h).
  * Names are kept between readings: numbers in a trace only ever grow. They are made anew when an earlier reading had
  * damaged metadata and this one has not, because module numbers may then mean other modules. Context: [tool].
  */
 #include "reader/session.h"
 
+#include "analysis/analysis.h"
 #include "base/os.h"
 #include "reader/failure.h"
 #include "util/memory.h"
@@ -158,7 +160,7 @@ static mt_status take_once(struct taking *t, struct mt_error *err)
         return status;
     }
     const struct mt_trace_info *info = mt_trace_info(t->session->trace);
-    uint64_t cut_clock = mt_trace_is_live(info, asked.ns) ? mt_trace_clock_at(info, &asked) : UINT64_MAX;
+    uint64_t cut_clock = mt_trace_is_live(info, asked.ns) ? mt_trace_clock_at(info, &asked) : mt_analysis_end_clock(t->session->trace);
     t->snapshot = mt_alloc_zero(1, sizeof *t->snapshot);
     status = mt_snapshot_take(t->session, &t->options, cut_clock, t->snapshot, err);
     close_trace(t->session);

@@ -22,18 +22,36 @@ static bool parse_share(char *text, struct mt_timepoint *ret)
     return true;
 }
 
+static bool parse_word(const char *text, struct mt_timepoint *ret)
+{
+    static const struct {
+        const char *word;
+        enum mt_timepoint_kind kind;
+    } words[] = {
+        { "peak", MT_TIMEPOINT_PEAK },
+        { "end", MT_TIMEPOINT_END },
+        { "exit", MT_TIMEPOINT_EXIT },
+        { "main-end", MT_TIMEPOINT_MAIN_END },
+    };
+    for (size_t i = 0; i < MT_COUNTOF(words); i++) {
+        if (strcmp(text, words[i].word) == 0) {
+            *ret = (struct mt_timepoint){ .kind = words[i].kind };
+            return true;
+        }
+    }
+    return false;
+}
+
 bool mt_timepoint_parse(const char *text, size_t bytes, struct mt_timepoint *ret)
 {
     uint64_t ns;
-    bool ok = true;
     char *copy = mt_strndup(text, bytes);
-    if (strcmp(copy, "peak") == 0) {
-        *ret = (struct mt_timepoint){ .kind = MT_TIMEPOINT_PEAK };
-    } else if (mt_parse_duration(copy, &ns)) {
+    bool ok = parse_word(copy, ret);
+    if (!ok && mt_parse_duration(copy, &ns)) {
         *ret = (struct mt_timepoint){ .kind = MT_TIMEPOINT_NS, .ns = ns };
-    } else {
-        ok = parse_share(copy, ret);
+        ok = true;
     }
+    ok = ok || parse_share(copy, ret);
     free(copy);
     return ok;
 }
@@ -58,6 +76,10 @@ uint64_t mt_timepoint_resolve(const struct mt_timepoint *point, uint64_t duratio
         return peak_ns;
     case MT_TIMEPOINT_SHARE:
         return (uint64_t)(point->share * (double)duration_ns);
+    case MT_TIMEPOINT_END:
+    case MT_TIMEPOINT_EXIT:
+    case MT_TIMEPOINT_MAIN_END:
+        return 0;
     case MT_TIMEPOINT_NS:
     default:
         return point->ns;

@@ -115,7 +115,7 @@ static void test_absolute_paths_need_their_folder(void **state)
     assert_int_equal(mt_tracepath_absolute("/tmp/", &path, &err), MT_E_INVAL);
 }
 
-static void test_moments_are_seconds_shares_or_the_peak(void **state)
+static void test_moments_are_seconds_shares_or_words(void **state)
 {
     struct mt_timepoint point;
     struct mt_timepoint pair[2];
@@ -129,11 +129,16 @@ static void test_moments_are_seconds_shares_or_the_peak(void **state)
     assert_true(mt_timepoint_parse_pair("250ms,100%", pair));
     assert_int_equal(mt_timepoint_resolve(&pair[0], 1000, 7), 250000000);
     assert_int_equal(mt_timepoint_resolve(&pair[1], 1000, 7), 1000);
+    assert_true(mt_timepoint_parse_pair("end,exit", pair));
+    assert_int_equal(pair[0].kind, MT_TIMEPOINT_END);
+    assert_int_equal(pair[1].kind, MT_TIMEPOINT_EXIT);
+    assert_true(mt_timepoint_parse("main-end", 8, &point));
+    assert_int_equal(point.kind, MT_TIMEPOINT_MAIN_END);
 }
 
 static void test_other_moments_are_refused(void **state)
 {
-    static const char *const wrong[] = { "", "x", "101%", "%", "-1", "1s%", "peaks", "1,2" };
+    static const char *const wrong[] = { "", "x", "101%", "%", "-1", "1s%", "peaks", "ends", "main", "1,2" };
     struct mt_timepoint point;
     struct mt_timepoint pair[2];
     (void)state;
@@ -171,7 +176,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_the_default_name_tells_program_and_pid),
     cmocka_unit_test(test_a_folder_stands_for_its_traces),
     cmocka_unit_test(test_absolute_paths_need_their_folder),
-    cmocka_unit_test(test_moments_are_seconds_shares_or_the_peak),
+    cmocka_unit_test(test_moments_are_seconds_shares_or_words),
     cmocka_unit_test(test_other_moments_are_refused),
     cmocka_unit_test(test_equal_names_have_equal_numbers),
 };
