@@ -25,6 +25,7 @@
 #include "model/axis.h"
 #include "model/cursor.h"
 #include "model/moment.h"
+#include "model/own_stacks.h"
 #include "model/trace.h"
 
 #include <stdbool.h>
@@ -65,6 +66,7 @@ struct mt_site {
     uint32_t stream;    /* thread; 0 in aggregate traces */
     uint8_t allocator;  /* enum mt_allocator; maps: MMAP or SBRK */
     uint8_t storage;    /* enum mt_storage */
+    bool own;           /* of own_stacks, told apart where stacks are not */
     struct mt_amount amount[MT_MEASURE__COUNT];
     uint64_t oldest_ns; /* time of the oldest allocation of LIVE; UINT64_MAX none, or not known (aggregate) */
     double growth_bytes_per_s; /* least-squares slope of live bytes over the whole run; 0 in aggregate traces */
@@ -110,6 +112,10 @@ struct mt_analysis_options {
     uint64_t window_start_ns; /* for MT_MEASURE_WINDOW */
     bool window_from_moment;  /* the window begins behind window_from of each process instead */
     enum mt_moment window_from;
+    uint8_t *const *own_stacks; /* of each trace (model/own_stacks.h): LIVE leaves them out; NULL: none */
+    /* Asked of each place that holds something at live_at: is it left out as well? NULL: no. With totals_only, never. */
+    bool (*suppressed)(void *context, uint32_t trace_idx, uint32_t stack, const struct mt_amount *live);
+    void *suppress_context;
     uint32_t temporary_max;   /* N of "temporary"; default 1 */
     size_t timeline_points;   /* 0: no timeline */
     bool totals_only;         /* nobody looks at stacks: exact amounts are not told apart by them, which takes half the time */
@@ -136,6 +142,7 @@ struct mt_analysis {
     size_t timeline_count;
     struct mt_axis axis; /* of all times here; ends are those of what was looked at */
     struct mt_live_at *live_at; /* of each trace */
+    struct mt_amount own_live, suppressed_live; /* alive in the heap and left out of LIVE */
     bool sampled;  /* some amounts are estimates */
     bool aggregate; /* some trace is an aggregate: no temporaries, no window, no histogram, no ages of it */
     bool peak_is_bound; /* the peak is at most what is said: an aggregate process lived beside others */

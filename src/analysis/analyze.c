@@ -135,6 +135,38 @@ static struct mt_live_at live_at(const struct mt_trace *trace, enum mt_moment mo
                                : (struct mt_live_at){ span->end_ns, MT_MOMENT_EXIT };
 }
 
+static void move_live(struct mt_site *site, struct mt_amount *to)
+{
+    mt_amount_add(to, &site->amount[MT_MEASURE_LIVE]);
+    site->amount[MT_MEASURE_LIVE] = site->amount[MT_MEASURE_WINDOW] = (struct mt_amount){ 0 };
+    site->oldest_ns = UINT64_MAX;
+}
+
+static bool is_own(const struct mt_trace_set *set, const struct mt_analysis_options *options, const struct mt_site *site)
+{
+    const uint8_t *own = options->own_stacks != NULL ? options->own_stacks[site->trace_idx] : NULL;
+    size_t stacks = mt_trace_stack_count(set->traces[site->trace_idx]);
+    return site->own || (own != NULL && site->stack < stacks && mt_own_stacks_has(own, site->stack));
+}
+
+/* What nobody looks for is not LIVE. */
+static void leave_out(const struct mt_trace_set *set, const struct mt_analysis_options *options, struct mt_analysis *a)
+{
+    for (size_t i = 0; i < a->site_count; i++) {
+        struct mt_site *site = &a->sites[i];
+        const struct mt_amount *live = &site->amount[MT_MEASURE_LIVE];
+        if (site->storage != MT_STORAGE_HEAP || live->count == 0) {
+            continue;
+        }
+        if (is_own(set, options, site)) {
+            move_live(site, &a->own_live);
+        } else if (options->suppressed != NULL &&
+                   options->suppressed(options->suppress_context, site->trace_idx, site->stack, live)) {
+            move_live(site, &a->suppressed_live);
+        }
+    }
+}
+
 mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_options *options,
                      struct mt_analysis *ret)
 {
@@ -152,6 +184,7 @@ mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_op
     } else {
         status = read_events(set, &used, ret);
     }
+    leave_out(set, &used, ret);
     mt_analysis_sum_sites(ret, 0);
     if (status == MT_OK && used.progress != NULL && !used.progress(used.context, total_bytes, total_bytes)) {
         status = MT_E_INTERRUPTED;

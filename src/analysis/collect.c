@@ -140,8 +140,10 @@ static struct mt_site site_of(const struct mt_pass *p, const struct place *place
     struct mt_units live = { s->live_bytes, s->live_count };
     struct mt_units peak = { s->peak_bytes, s->peak_count };
     double unit = (double)((uint64_t)1 << bits);
+    bool told_apart = p->own_stacks != NULL;
     struct mt_site site = { .trace_idx = as->trace_idx,
-                            .stack = s->stack,
+                            .stack = told_apart ? 0 : s->stack,
+                            .own = told_apart && s->stack == 1,
                             .stream = s->stream,
                             .allocator = s->allocator,
                             .storage = s->storage };

@@ -147,6 +147,16 @@ static void begin_window(const struct mt_merge *m, struct mt_lane *lane)
     }
 }
 
+static void tell_own_apart(const struct mt_merge *m, struct mt_lane *lane)
+{
+    uint8_t *const *own = m->options->own_stacks;
+    const uint8_t *stacks = own != NULL ? own[lane - m->lanes] : NULL;
+    if (lane->pass.stack_count == 0 && stacks != NULL) {
+        lane->pass.own_stacks = stacks;
+        lane->pass.own_count = (uint32_t)mt_trace_stack_count(lane->trace);
+    }
+}
+
 static mt_status open_lane(struct mt_merge *m, struct mt_lane *lane)
 {
     if (lane->aggregate) {
@@ -163,6 +173,7 @@ static mt_status open_lane(struct mt_merge *m, struct mt_lane *lane)
     lane->opened = true;
     mt_pass_init(&lane->pass, lane->trace, m->options, &m->heap, &lane->span);
     begin_window(m, lane);
+    tell_own_apart(m, lane);
     return fetch(m, lane);
 }
 

@@ -114,6 +114,8 @@ struct mt_pass {
     size_t rate_count, rate_capacity;
     struct mt_unit_weight *weights; /* of sampled sizes, direct mapped */
     uint32_t stack_count;           /* stack numbers from here on are unknown */
+    const uint8_t *own_stacks;      /* these are told apart where stacks are not: as number 1; NULL: none */
+    uint32_t own_count;
 
     struct mt_held *held; /* of each site there was at held_ns; NULL: what is alive at the end counts */
     size_t held_count;

@@ -58,11 +58,16 @@ static bool is_site(const struct mt_pass_site *s, uint32_t stack, uint32_t strea
            s->rate == rate;
 }
 
+static bool is_own(const struct mt_pass *p, uint32_t stack)
+{
+    return stack < p->own_count && mt_own_stacks_has(p->own_stacks, stack);
+}
+
 struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *event, uint8_t allocator, uint8_t storage,
                                   uint64_t rate_bytes)
 {
     uint16_t rate = rate_number(p, rate_bytes);
-    uint32_t stack = event->stack < p->stack_count ? event->stack : 0;
+    uint32_t stack = event->stack < p->stack_count ? event->stack : is_own(p, event->stack);
     if (p->site_count > 0 && is_site(&p->sites[p->last_site], stack, event->stream, allocator, storage, rate)) {
         return &p->sites[p->last_site];
     }

@@ -13,7 +13,7 @@ static const struct mt_option own[] = {
       "write to OUT, whole or not at all; -: standard output (default)" },
     { 0 },
 };
-static const struct mt_option *const tables[] = { own, mt_select_what, NULL };
+static const struct mt_option *const tables[] = { own, mt_select_what, mt_select_leaks, NULL };
 
 static const struct mt_command_doc doc = {
     .name = "export",

@@ -10,7 +10,7 @@ static const struct mt_option own[] = {
       "show native frames in Python stacks too; default: Python frames only where there are any" },
     { 0 },
 };
-static const struct mt_option *const tables[] = { own, mt_select_places, mt_select_frames, mt_select_rows, mt_select_output, NULL };
+static const struct mt_option *const tables[] = { own, mt_select_places, mt_select_frames, mt_select_rows, mt_select_leaks, mt_select_output, NULL };
 
 static const struct mt_command_doc doc = {
     .name = "leaks",

@@ -1,10 +1,12 @@
 /* select.c: what reading commands do with their options: open, load, write. */
 #include "cli/select.h"
 
+#include "util/memory.h"
 #include "util/progress.h"
 #include "util/say.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum mt_format mt_select_format(const struct mt_select *select)
@@ -39,6 +41,15 @@ static void print_warnings(const struct mt_report *report)
         mt_say("memtap: note: %s", warnings.items[i]);
     }
     mt_strlist_clear(&warnings);
+}
+
+/* Of reports on leaks: something that the program asks for is not done. */
+static void note_suppressions(const struct mt_report_job *job)
+{
+    if (job->shown.unknown_suppressions && job->loaded.measure == MT_MEASURE_LIVE) {
+        (void)fprintf(stderr, "memtap: note: the program's __lsan_default_suppressions is not honoured: what it returns is not "
+                              "known without running it; give its lines with --suppressions FILE\n");
+    }
 }
 
 static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
@@ -90,6 +101,22 @@ static const struct mt_trace_info *stump(const struct mt_trace_set *set)
     return NULL;
 }
 
+/* The value of suppressions= in LSAN_OPTIONS, whose parts stand between colons, commas or blanks; NULL: none. Malloc'ed. */
+static char *sanitizer_suppressions(void)
+{
+    static const char key[] = "suppressions=";
+    const char *options = getenv("LSAN_OPTIONS");
+    for (const char *at = options; at != NULL && *at != '\0';) {
+        at += strspn(at, ":, \t\n");
+        size_t length = strcspn(at, ":, \t\n");
+        if (length > sizeof key - 1 && strncmp(at, key, sizeof key - 1) == 0) {
+            return mt_strndup(at + sizeof key - 1, length - (sizeof key - 1));
+        }
+        at += length;
+    }
+    return NULL;
+}
+
 static int finish(const struct mt_reading *reading, const struct mt_report *report)
 {
     print_warnings(report);
@@ -104,9 +131,11 @@ static int finish(const struct mt_reading *reading, const struct mt_report *repo
 static int read_recording(const struct mt_reading *reading, struct mt_recording *recording)
 {
     const struct mt_select *select = reading->select;
+    char *suppressions = sanitizer_suppressions();
     struct mt_report_job job = {
         .recording = recording,
         .selection = select->what,
+        .suppressions_path = select->suppressions != NULL ? select->suppressions : suppressions,
         .details = select->details,
         .native = select->native,
         .all_frames = select->all_frames,
@@ -121,10 +150,12 @@ static int read_recording(const struct mt_reading *reading, struct mt_recording 
     }
     if (status == MT_OK) {
         code = finish(reading, &job.shown);
+        note_suppressions(&job);
     } else {
         code = mt_command_fail(reading->doc, code, &err);
     }
     mt_report_job_fini(&job);
+    free(suppressions);
     return code;
 }
 

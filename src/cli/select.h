@@ -15,6 +15,7 @@ enum { MT_SELECT_WRAPPERS_MAX = 64 };
 struct mt_select {
     struct mt_selection what;
     struct mt_report_details details;
+    const char *suppressions; /* NULL: those of LSAN_OPTIONS, if any */
     const char *output; /* NULL: standard output */
     uint64_t rows;      /* UINT64_MAX: not given */
     int format;         /* enum mt_format; -1: not given */
@@ -33,6 +34,7 @@ extern const struct mt_option mt_select_temporary[]; /* --temporary alone */
 extern const struct mt_option mt_select_frames[];    /* --all-frames alone */
 extern const struct mt_option mt_select_places[];    /* --by, --invert, --stacks, --wrapper, --full-paths */
 extern const struct mt_option mt_select_shown[];     /* --wrapper, --full-paths */
+extern const struct mt_option mt_select_leaks[];     /* --all, --suppressions */
 extern const struct mt_option mt_select_rows[];      /* -n */
 extern const struct mt_option mt_select_output[];    /* -f, -o */
 extern const char mt_select_notes[];                 /* what T means, for help pages */

@@ -140,6 +140,16 @@ const struct mt_option mt_select_temporary[] = {
     { 0 },
 };
 
+const struct mt_option mt_select_leaks[] = {
+    { "all", 0, MT_OPTION_FLAG, FIELD(what.all), NULL, NULL, 0, NULL,
+      "count as leaked also what the C library keeps for itself until the process is gone, and what is suppressed" },
+    { "suppressions", 0, MT_OPTION_TEXT, FIELD(suppressions), NULL, NULL, 0, "FILE",
+      "leave out leaks whose stack has a function, file or binary that fits a line leak:PATTERN of FILE, as LeakSanitizer "
+      "does; default: the file that suppressions= of LSAN_OPTIONS names. What a program returns from "
+      "__lsan_default_suppressions counts too" },
+    { 0 },
+};
+
 const struct mt_option mt_select_rows[] = {
     { "rows", 'n', MT_OPTION_COUNT, FIELD(rows), NULL, NULL, 0, "ROWS",
       "show at most ROWS; 0: all; data formats show all "

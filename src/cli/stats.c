@@ -1,7 +1,7 @@
 /* stats.c: `memtap stats`: the numbers of a recording as a whole. */
 #include "cli/select.h"
 
-static const struct mt_option *const tables[] = { mt_select_temporary, mt_select_output, NULL };
+static const struct mt_option *const tables[] = { mt_select_temporary, mt_select_leaks, mt_select_output, NULL };
 
 static const struct mt_command_doc doc = {
     .name = "stats",

@@ -2,7 +2,7 @@
  * callees. */
 #include "cli/select.h"
 
-static const struct mt_option *const tables[] = { mt_select_what, mt_select_shown, mt_select_rows, mt_select_output, NULL };
+static const struct mt_option *const tables[] = { mt_select_what, mt_select_shown, mt_select_rows, mt_select_leaks, mt_select_output, NULL };
 
 static const struct mt_command_doc doc = {
     .name = "summary",

@@ -1,7 +1,7 @@
 /* table.c: `memtap table`: allocations as a flat list, by place, type, thread or module. */
 #include "cli/select.h"
 
-static const struct mt_option *const tables[] = { mt_select_what, mt_select_places, mt_select_rows, mt_select_output, NULL };
+static const struct mt_option *const tables[] = { mt_select_what, mt_select_places, mt_select_rows, mt_select_leaks, mt_select_output, NULL };
 
 static const struct mt_command_doc doc = {
     .name = "table",

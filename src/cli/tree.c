@@ -16,7 +16,7 @@ static const struct mt_option own[] = {
       "whole paths; they are shortened to what tells them apart" },
     { 0 },
 };
-static const struct mt_option *const tables[] = { mt_select_what, own, mt_select_rows, mt_select_output, NULL };
+static const struct mt_option *const tables[] = { mt_select_what, own, mt_select_rows, mt_select_leaks, mt_select_output, NULL };
 
 static const struct mt_command_doc doc = {
     .name = "tree",

@@ -22,12 +22,21 @@
 
 enum mt_format { MT_FORMAT_TABLE, MT_FORMAT_JSON, MT_FORMAT_CSV, MT_FORMAT_NDJSON };
 
+/* Leaks that are not wanted in a report, by a part of a name in their stack. */
+struct mt_suppression {
+    char *pattern;
+    uint64_t bytes, count; /* left out by it */
+};
+
 /* Borrowed. */
 struct mt_report {
     const struct mt_trace_set *set;
     const struct mt_analysis *analysis;
     struct mt_frames *frames;
     const char *selection; /* "at the peak (1.20 s)" */
+    const struct mt_suppression *suppressions; /* of leaks, with what each left out */
+    size_t suppression_count;
+    bool unknown_suppressions; /* a program has some that cannot be read (symbol/lsan.h) */
     enum mt_format format;
     size_t rows; /* at most this many; 0: all */
     struct mt_places *places; /* whose memory it is; NULL where no rows are shown */

@@ -18,8 +18,8 @@ static mt_status read_times(const struct mt_profile_query *q, struct mt_selectio
                                         : mt_timepoint_parse_pair(q->time, ret->times));
     return good ? MT_OK
                 : mt_error_set(err, MT_E_INVAL,
-                               "\"%s\" is not %s; a time is seconds (1.5, 250ms), 50%% or peak",
-                               q->time != NULL ? q->time : "", ret->what == MT_SELECT_AT ? "a time" : "T0,T1");
+                               "\"%s\" is not %s; a time is %s", q->time != NULL ? q->time : "",
+                               ret->what == MT_SELECT_AT ? "a time" : "T0,T1", MT_TIMEPOINT_FORMS);
 }
 
 static mt_status read_selection(const struct mt_profile_query *q, struct mt_selection *ret, struct mt_error *err)

@@ -4,6 +4,7 @@
 #include "analysis/leaks.h"
 #include "analysis/tree.h"
 #include "export/brief.h"
+#include "export/left_out.h"
 #include "export/processes.h"
 #include "export/rows.h"
 #include "export/stats.h"
@@ -78,15 +79,43 @@ static mt_status write_leaks(struct mt_out *out, const struct mt_report_job *job
         return mt_error_set(err, status, "cannot list the leaks: %s", mt_status_text(status));
     }
     mt_rows_write_leaks(out, &job->shown, &leaks);
+    if (job->shown.format == MT_FORMAT_TABLE) {
+        mt_left_out_write(out, &job->shown);
+    }
     mt_leaks_fini(&leaks);
     return MT_OK;
 }
 
 /* ---- loading --------------------------------------------------------------------------------------------------- */
 
+/* Names are looked up only where there is a pattern to compare them with. */
+static mt_status read_suppressions(struct mt_report_job *job, struct mt_error *err)
+{
+    struct mt_suppressions *s = &job->suppressions;
+    mt_status status = MT_OK;
+    if (job->suppressions_path != NULL) {
+        status = mt_suppressions_read(s, job->suppressions_path, err);
+    }
+    if (status == MT_OK && !job->selection.all) {
+        mt_suppressions_of_programs(s, &job->recording->set);
+        job->shown.unknown_suppressions = s->unknown_default;
+    }
+    if (status != MT_OK || s->count == 0) {
+        return status;
+    }
+    job->load.suppressions = s;
+    job->shown.suppressions = s->items;
+    job->shown.suppression_count = s->count;
+    return mt_recording_frames(job->recording, true, true, &s->frames, err);
+}
+
 static mt_status load(struct mt_report_job *job, struct mt_error *err)
 {
-    mt_status status = mt_selection_load(&job->recording->set, &job->selection, &job->load, &job->loaded, err);
+    mt_status status = read_suppressions(job, err);
+    if (status != MT_OK) {
+        return status;
+    }
+    status = mt_selection_load(&job->recording->set, &job->selection, &job->load, &job->loaded, err);
     if (status == MT_OK && job->load.profile) {
         status = mt_recording_frames(job->recording, job->native, job->all_frames, &job->shown.frames, err);
     }
@@ -106,6 +135,7 @@ void mt_report_job_fini(struct mt_report_job *job)
 {
     mt_loaded_fini(&job->loaded);
     mt_places_free(job->places);
+    mt_suppressions_fini(&job->suppressions);
 }
 
 static mt_status refuse_details(const struct mt_report_job *job, enum mt_profile_report report, struct mt_error *err)

@@ -26,6 +26,8 @@ struct mt_report_details {
 struct mt_report_job {
     struct mt_recording *recording;
     struct mt_selection selection;
+    const char *suppressions_path; /* NULL: only those of the program */
+    struct mt_suppressions suppressions;
     struct mt_report_details details;
     bool native, all_frames;
     struct mt_load_options load; /* progress only; the rest is settled by what is made */

@@ -180,7 +180,16 @@ static mt_status run_passes(const struct load *l)
     options.timeline_points = l->options->timeline_points;
     options.totals_only = !l->options->profile;
     settle_times(s, times, &options);
+    bool leaks = options.stop_ns == UINT64_MAX && options.live_at == MT_MOMENT_END && s->what != MT_SELECT_BETWEEN;
+    uint8_t **own = leaks && !s->all ? mt_own_stacks_find(l->set) : NULL;
+    options.own_stacks = own;
+    if (leaks && !s->all && l->options->suppressions != NULL) {
+        options.totals_only = false;
+        options.suppressed = mt_suppressions_fit;
+        options.suppress_context = l->options->suppressions;
+    }
     status = analyze(l, &options);
+    mt_own_stacks_free(own, l->set->count);
     if (status == MT_OK) {
         l->loaded->words = describe(s, times, &l->loaded->analysis);
         l->loaded->measure = measure_of(s->what);

@@ -11,6 +11,7 @@
 #include "analysis/profile.h"
 #include "model/frames.h"
 #include "model/trace.h"
+#include "reader/suppress.h"
 #include "util/error.h"
 #include "util/timepoint.h"
 
@@ -22,6 +23,7 @@ struct mt_selection {
     struct mt_timepoint times[2];
     const char *thread;           /* number or name; NULL: all */
     int storage;                  /* enum mt_storage; 0: the heap */
+    bool all;                     /* leaks include what the C library keeps for itself, and what is suppressed */
 };
 
 struct mt_load_options {
@@ -29,6 +31,7 @@ struct mt_load_options {
     bool by_thread, by_allocator;
     bool bound_will_do; /* a peak that is only known to be at most something is shown as such */
     size_t timeline_points;
+    struct mt_suppressions *suppressions; /* of leaks, with frames; NULL: none */
     bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* as in analysis.h */
     void *context;
 };

@@ -298,7 +298,7 @@ def test_chrome_counters_end_at_what_is_alive(trace):
     events = json.loads(memtap("export", "-f", "chrome", trace).stdout)["traceEvents"]
     heap = [event for event in events if event["ph"] == "C" and event["name"] == "heap"]
     assert heap and [event["ts"] for event in heap] == sorted(event["ts"] for event in heap)
-    assert heap[-1]["args"]["bytes"] == json.loads(memtap("stats", "-f", "json", trace).stdout)["leaked_bytes"]
+    assert heap[-1]["args"]["bytes"] == json.loads(memtap("stats", "--all", "-f", "json", trace).stdout)["leaked_bytes"]
 
 
 def test_heaptrack_reads_its_export(trace, tmp_path):
@@ -307,7 +307,7 @@ def test_heaptrack_reads_its_export(trace, tmp_path):
     out = tmp_path / "x.heaptrack"
     memtap("export", "-o", out, trace)
     text = run(["heaptrack_print", out]).stdout.decode()
-    stats = json.loads(memtap("stats", "-f", "json", trace).stdout)
+    stats = json.loads(memtap("stats", "--all", "-f", "json", trace).stdout)
     assert set(stats["by_allocator"]) <= {"malloc", "calloc", "realloc"}  # no maps: the format cannot say them
     assert f"calls to allocation functions: {stats['allocations']} (" in text
     assert f"total memory leaked: {stats['leaked_bytes'] / 1000:.2f}K" in text

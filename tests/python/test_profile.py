@@ -203,8 +203,8 @@ def test_stacks_are_the_recorded_frames(trace, oracle):
 
 
 def test_stacks_are_the_paths_of_the_native_tree(leaky, trace):
-    nodes = {node["id"]: node for node in json.loads(run_memtap("tree", "--native", "--all-frames", "--leaks", "-f", "json",
-                                                                leaky).stdout)}
+    nodes = {node["id"]: node for node in json.loads(run_memtap("tree", "--native", "--all-frames", "--leaks", "--all", "-f",
+                                                                "json", leaky).stdout)}
     children = collections.defaultdict(set)
     for node in nodes.values():
         if node["parent"] is not None:
