@@ -88,6 +88,13 @@ static void add_number(struct text *t, uint64_t value)
     add(t, digits + at, sizeof digits - at);
 }
 
+void mt_agent_folder_path(const struct mt_agent_config *config, char *ret_path, size_t capacity)
+{
+    struct text path = { ret_path, capacity, 0 };
+    add(&path, config->asked.output, strlen(config->asked.output));
+    add(&path, ".d", 2);
+}
+
 void mt_agent_trace_path(const struct mt_agent_config *config, uint64_t pid, unsigned n, char *ret_path, size_t capacity)
 {
     struct text path = { ret_path, capacity, 0 };

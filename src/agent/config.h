@@ -27,6 +27,8 @@ bool mt_agent_config_is_carried(char *const *envp);
 void mt_agent_config_hide(char **envp);
 /* Path of a trace of this process: of the image that follows the n-th exec that was recorded. capacity at least
  * MT_CONFIG_PATH_BYTES + 64. */
+/* FILE.d: the folder of the other processes' traces. */
+void mt_agent_folder_path(const struct mt_agent_config *config, char *ret_path, size_t capacity);
 void mt_agent_trace_path(const struct mt_agent_config *config, uint64_t pid, unsigned n, char *ret_path, size_t capacity);
 
 #endif

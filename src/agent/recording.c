@@ -142,6 +142,33 @@ static bool may_be_helped(mt_status status)
     return status == MT_E_PERM || status == MT_E_NOENT || status == MT_E_READONLY || status == MT_E_EXIST || status == MT_E_IO;
 }
 
+/* In another root, or behind another mount, the path of the trace may lead to a stranger's folder. FILE.d, which the tool made and
+ * names by its inode, tells. */
+static bool is_where_the_tool_is(const struct mt_agent_config *config)
+{
+    struct mt_os_file folder;
+    if (config->asked.folder_inode == 0) {
+        return true;
+    }
+    mt_agent_folder_path(config, g_recording.path, sizeof g_recording.path);
+    return mt_os_identify_folder(g_recording.path, &folder) == MT_OK && folder.inode == config->asked.folder_inode &&
+           folder.device == config->asked.folder_device;
+}
+
+/* By its path, under the first name that is free. */
+static mt_status start_by_path(const struct mt_agent_config *config, struct mt_engine_config *engine)
+{
+    mt_status status = MT_E_EXIST;
+    for (unsigned n = 0; status == MT_E_EXIST && n < IMAGES_MAX; n++) {
+        mt_agent_trace_path(config, g_recording.pid, n, g_recording.path, sizeof g_recording.path);
+        status = start_engine(engine);
+        if (status == MT_E_EXIST) {
+            engine->among_others = end_earlier_image(g_recording.path) || engine->among_others;
+        }
+    }
+    return status;
+}
+
 void mt_recording_start_configured(const struct mt_agent_config *config, bool fork_child, uint64_t parent_pid)
 {
     mt_ask_configure(config->asked.helper);
@@ -163,13 +190,11 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
         .open_again = mt_ask_for_again,
         .make_journal = mt_ask_for_journal,
     };
-    mt_status status = MT_E_EXIST;
-    for (unsigned n = 0; status == MT_E_EXIST && n < IMAGES_MAX; n++) {
-        mt_agent_trace_path(config, g_recording.pid, n, g_recording.path, sizeof g_recording.path);
-        status = start_engine(&engine);
-        if (status == MT_E_EXIST) {
-            engine.among_others = end_earlier_image(g_recording.path) || engine.among_others;
-        }
+    mt_status status = MT_E_NOENT;
+    if (is_where_the_tool_is(config)) {
+        status = start_by_path(config, &engine);
+    } else {
+        mt_agent_trace_path(config, g_recording.pid, 0, g_recording.path, sizeof g_recording.path);
     }
     if (may_be_helped(status) && mt_ask_for_new(&engine.fd) == MT_OK) {
         status = start_engine(&engine);

@@ -98,6 +98,8 @@ mt_status mt_os_ask(const struct mt_os_question *question, int *ret_fd) MT_CHECK
 mt_status mt_os_tell(const char *name, size_t name_bytes, const void *message, size_t bytes) MT_CHECKED;
 /* The file behind a descriptor. MT_E_REPLACED: it is not a regular one. */
 mt_status mt_os_identify(int fd, struct mt_os_file *ret) MT_CHECKED;
+/* The same for a folder by its path; `bytes` means nothing. MT_E_REPLACED: it is none. */
+mt_status mt_os_identify_folder(const char *path, struct mt_os_file *ret) MT_CHECKED;
 /* Has that file at least so many bytes, and can never have fewer (a memfd that is sealed)? */
 bool mt_os_is_sealed(int fd, uint64_t bytes);
 /* A second descriptor of the same open file, close-on-exec, the first free one from `least` on. */

@@ -107,6 +107,20 @@ void mt_os_close(int fd)
     }
 }
 
+mt_status mt_os_identify_folder(const char *path, struct mt_os_file *ret)
+{
+    struct stat info;
+    long result = mt_raw4(SYS_newfstatat, AT_FDCWD, (long)path, (long)&info, 0);
+    if (result < 0) {
+        return mt_status_from_errno((int)-result);
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        return MT_E_REPLACED;
+    }
+    *ret = (struct mt_os_file){ .device = info.st_dev, .inode = info.st_ino, .names = info.st_nlink };
+    return MT_OK;
+}
+
 mt_status mt_os_identify(int fd, struct mt_os_file *ret)
 {
     struct stat info;

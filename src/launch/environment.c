@@ -3,10 +3,12 @@
 
 #include "base/os.h"
 #include "util/memory.h"
+#include "util/tracepath.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void add_variable(struct mt_environment *env, char *text)
@@ -72,6 +74,18 @@ void mt_environment_build(const struct mt_run *run, struct mt_environment *env)
     add_variable(env, asan_variable());
 }
 
+/* Names FILE.d by its inode: a path leads elsewhere in another root. */
+static void name_folder(const struct mt_run *run, struct mt_config *ret)
+{
+    struct stat info;
+    char *folder = mt_tracepath_folder(run->output);
+    if (lstat(folder, &info) == 0 && S_ISDIR(info.st_mode)) {
+        ret->folder_device = info.st_dev;
+        ret->folder_inode = info.st_ino;
+    }
+    free(folder);
+}
+
 /* run's options in the agent's words. */
 static void configure(const struct mt_run *run, pid_t pid, struct mt_config *ret)
 {
@@ -80,6 +94,7 @@ static void configure(const struct mt_run *run, pid_t pid, struct mt_config *ret
     (void)snprintf(ret->output, sizeof ret->output, "%s", run->output);
     (void)snprintf(ret->tick, sizeof ret->tick, "%s", run->tick.path);
     mt_helper_text(&run->helper, ret->helper, sizeof ret->helper);
+    name_folder(run, ret);
     ret->root_pid = (uint64_t)pid;
     ret->mode = (enum mt_engine_mode)o->mode;
     ret->rate_bytes = o->rate_bytes;

@@ -60,8 +60,8 @@ static MT_NORETURN void become_program(struct mt_run *run, struct mt_environment
 {
     struct failure failure = { 0 };
     settle_output(run, getpid());
-    mt_environment_add_settings(run, getpid(), env);
     failure.err = mt_runfiles_begin(run->output);
+    mt_environment_add_settings(run, getpid(), env); /* they name the folder that was made */
     failure.of_output = failure.err != 0;
     if (failure.err == 0) {
         (void)sigprocmask(SIG_SETMASK, &run->before, NULL);
