@@ -15,7 +15,7 @@ SERVER_PACKAGES := nginx-light apache2-utils postgresql redis-server redis-tools
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-servers check asan tsan ubsan fuzz \
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-suites test-servers check asan tsan ubsan fuzz \
     stress cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
@@ -115,6 +115,10 @@ cpython-suite: $(BUILD)/.tests-configured $(VENV)/.ready ## CPython's own tests 
 third-party: $(BUILD)/.tests-configured ## Tests of numpy, pandas and scikit-learn with memprof at 64 KiB and without (minutes)
 	@$(NINJA) -C $(BUILD)
 	@$(PYTHON) tests/stress/third_party.py --venv $(BUILD)/third-party --package-path $(BUILD)/python
+
+test-suites: $(BUILD)/.tests-configured ## Tests of attrs, jinja2, click, more-itertools, networkx under pytest --memtap and without (minutes)
+	@$(NINJA) -C $(BUILD) memtap_package
+	@$(PYTHON) tests/stress/suites.py --venv $(BUILD)/suites --package-path $(BUILD)/python
 
 bench-build: all ## What the benches need: peers, their Pythons, the package
 	@$(MAKE) --no-print-directory deps-bench
