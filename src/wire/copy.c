@@ -25,7 +25,7 @@ mt_status mt_copy_bytes(int fd, const void *data, size_t bytes, uint64_t offset)
 
 mt_status mt_copy_range(int to, uint64_t to_offset, int from, uint64_t from_offset, uint64_t bytes)
 {
-    char *buffer = malloc(COPY_BYTES);
+    char *buffer = malloc(bytes < COPY_BYTES ? (size_t)bytes + 1 : COPY_BYTES);
     mt_status status = buffer != NULL ? MT_OK : MT_E_NOMEM;
     while (status == MT_OK && bytes > 0) {
         ssize_t got = pread(from, buffer, bytes < COPY_BYTES ? bytes : COPY_BYTES, (off_t)from_offset);
