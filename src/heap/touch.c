@@ -352,6 +352,17 @@ static void look_in_section(struct mt_thread *t, uint64_t clock, uint64_t chunks
     look_on_locked(chunks, &log);
 }
 
+/* A new stream begins with this look: at a tick that came while it was made, it would be behind what the thread that
+ * looks records next. */
+static struct mt_thread *new_orphan(uint64_t clock)
+{
+    struct mt_thread *t = mt_thread_new_block();
+    if (t != NULL) {
+        mt_store_relaxed(&t->clock, clock);
+    }
+    return t;
+}
+
 /* In the stream of threads past their end: the thread that ticks is in the middle of a record of its own, perhaps one of
  * that stream, and then the lock is its own. */
 static void look_in_orphan_locked(uint64_t clock, uint64_t chunks)
@@ -361,7 +372,7 @@ static void look_in_orphan_locked(uint64_t clock, uint64_t chunks)
         return;
     }
     if (g_mt.orphan == NULL) {
-        g_mt.orphan = mt_thread_new_block();
+        g_mt.orphan = new_orphan(clock);
     }
     if (g_mt.orphan != NULL) {
         if (mt_section_begins(g_mt.orphan)) {

@@ -4,6 +4,8 @@
 #include "made_up.h"
 
 #include "base/os.h"
+#include "heap/clock.h"
+#include "heap/touch.h"
 #include "model/cursor.h"
 #include "model/trace.h"
 
@@ -372,6 +374,29 @@ static void test_an_existing_file_is_not_touched(void **state)
     assert_string_equal(text, "mine");
 }
 
+/* What is found touched belongs before whatever the thread that looks records next, also if time has gone on meanwhile. */
+static void test_what_a_look_finds_has_the_time_of_the_look(void **state)
+{
+    (void)state;
+    assert_int_equal(start(MT_MODE_EXACT, 1, 0), MT_OK);
+    void *low = NULL;
+    assert_int_equal(mt_os_map_anonymous(4096, &low), MT_OK);
+    *(char *)low = 1;
+    assert_true(mt_touch_watch((uint64_t)(uintptr_t)low, 4096, 0));
+    uint64_t clock = mt_clock_now() - 1000 * 1000;
+    mt_touch_ticked(clock);
+    mt_engine_stop(MT_STATE_STOPPED);
+    size_t count = 0;
+    struct mt_event *events = read_events(g_path, &count, NULL);
+    assert_int_equal(count, 1);
+    assert_int_equal(events[0].kind, MT_EVENT_MAP);
+    assert_int_equal(events[0].allocator, MT_MAP_OPENED);
+    assert_int_equal(events[0].clock, clock);
+    free(events);
+    mt_touch_forget((uint64_t)(uintptr_t)low, 4096);
+    mt_os_unmap(low, 4096);
+}
+
 /* Threads hand addresses round a ring: each address is allocated by one thread and freed by the next, and reused. Merged
  * by clock no address may be freed before it is allocated, or allocated twice. */
 enum { RING = 4, HANDOFFS = 20000, SLOTS = 8 };
@@ -497,6 +522,7 @@ static const struct CMUnitTest tests[] = {
     ENGINE_TEST(test_blocks_of_the_program_end_under_the_guard_of_our_own_work),
     ENGINE_TEST(test_a_full_file_stops_recording_and_says_so),
     ENGINE_TEST(test_an_existing_file_is_not_touched),
+    ENGINE_TEST(test_what_a_look_finds_has_the_time_of_the_look),
     ENGINE_TEST(test_addresses_reused_across_threads_stay_in_order),
     ENGINE_TEST(test_a_fork_child_leaves_the_parents_trace_alone),
     ENGINE_TEST(test_ranges_come_back_as_given),
