@@ -98,4 +98,11 @@ MT_INLINE uint64_t mt_clock_stamp(struct mt_thread *t)
     return clock;
 }
 
+/* The next event of the thread gets a clock that is no smaller when it is written: clocks that jump are written in whole units,
+ * rounded down, and could be equal to one that another stream has from this stamp. */
+MT_INLINE void mt_clock_close_unit(struct mt_thread *t)
+{
+    mt_store_relaxed(&t->clock, mt_load_relaxed(&t->clock) | ((1u << MT_CLOCK_SHIFT) - 1));
+}
+
 #endif

@@ -175,6 +175,7 @@ void mt_touch_look(struct mt_thread *t, uint64_t low, uint64_t bytes)
         return;
     }
     struct log log = { t, mt_clock_stamp(t) };
+    mt_clock_close_unit(t); /* it may have been the tick that looks, into another stream: then nothing is left for this one */
     if (!mt_spinlock_lock(&g_touch.lock)) {
         return;
     }

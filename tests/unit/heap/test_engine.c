@@ -20,6 +20,8 @@
 
 static char g_directory[64];
 static char g_path[96];
+static uint64_t g_tick[8];
+static const uint64_t *g_tick_page; /* NULL: no tool */
 
 static int make_directory(void **state)
 {
@@ -51,6 +53,7 @@ static mt_status start(enum mt_engine_mode mode, uint64_t rate, uint64_t max_fil
         .command = command,
         .command_bytes = sizeof command,
         .seed = 11,
+        .tick = g_tick_page,
     };
     return mt_engine_start(&config);
 }
@@ -397,6 +400,36 @@ static void test_what_a_look_finds_has_the_time_of_the_look(void **state)
     mt_os_unmap(low, 4096);
 }
 
+/* The look of a tick, into a stream of its own, is before the record that waits for it, within one tick. */
+static void test_what_is_mapped_over_a_touched_page_comes_after_the_touch(void **state)
+{
+    (void)state;
+    void *low = NULL;
+    assert_int_equal(mt_os_map_anonymous(4096, &low), MT_OK);
+    *(char *)low = 1;
+    g_tick[MT_TICK_CLOCK] = (mt_os_monotonic_ns() / 4096 + 1000 * 1000) * 4096; /* ahead: never old */
+    g_tick_page = g_tick;
+    assert_int_equal(start(MT_MODE_EXACT, 1, 0), MT_OK);
+    MT_CAPTURE_CALLER(regs);
+    assert_int_equal(mt_engine_begin_range(), MT_RECORD);
+    mt_engine_end_map((void *)0x40000000, 4096, MT_MAP_ANONYMOUS, &regs);
+    assert_true(mt_touch_watch((uint64_t)(uintptr_t)low, 4096, 0));
+    g_tick[MT_TICK_CLOCK] += 60 * 1000 * 1000; /* long enough for a tick to look */
+    assert_int_equal(mt_engine_begin_range(), MT_RECORD);
+    mt_engine_note_pages(low, 4096);
+    mt_engine_end_map(low, 4096, MT_MAP_RESERVED, &regs);
+    mt_engine_stop(MT_STATE_STOPPED);
+    size_t count = 0;
+    struct mt_event *events = read_events(g_path, &count, NULL);
+    assert_int_equal(count, 3);
+    assert_int_equal(events[1].allocator, MT_MAP_OPENED);
+    assert_int_equal(events[2].allocator, MT_MAP_RESERVED);
+    assert_int_not_equal(events[1].stream, events[2].stream);
+    free(events);
+    mt_touch_forget((uint64_t)(uintptr_t)low, 4096);
+    mt_os_unmap(low, 4096);
+}
+
 /* Threads hand addresses round a ring: each address is allocated by one thread and freed by the next, and reused. Merged
  * by clock no address may be freed before it is allocated, or allocated twice. */
 enum { RING = 4, HANDOFFS = 20000, SLOTS = 8 };
@@ -523,6 +556,7 @@ static const struct CMUnitTest tests[] = {
     ENGINE_TEST(test_a_full_file_stops_recording_and_says_so),
     ENGINE_TEST(test_an_existing_file_is_not_touched),
     ENGINE_TEST(test_what_a_look_finds_has_the_time_of_the_look),
+    ENGINE_TEST(test_what_is_mapped_over_a_touched_page_comes_after_the_touch),
     ENGINE_TEST(test_addresses_reused_across_threads_stay_in_order),
     ENGINE_TEST(test_a_fork_child_leaves_the_parents_trace_alone),
     ENGINE_TEST(test_ranges_come_back_as_given),
