@@ -164,18 +164,24 @@ const struct mt_os_file *mt_descriptor_file(enum mt_kept which)
     return &g_kept[which].file;
 }
 
-void mt_descriptor_remove(enum mt_kept which)
+bool mt_descriptor_is_at_its_path(enum mt_kept which)
 {
     const struct kept *k = &g_kept[which];
     struct mt_os_file now;
     int fd = -1;
     if (mt_os_open(k->path, MT_OPEN_READ_WRITE, &fd) != MT_OK) {
-        return;
+        return false;
     }
-    if (mt_os_identify(fd, &now) == MT_OK && is_same(&now, &k->file)) {
-        (void)(mt_os_unlink(k->path) == MT_OK);
-    }
+    bool same = mt_os_identify(fd, &now) == MT_OK && is_same(&now, &k->file);
     mt_os_close(fd);
+    return same;
+}
+
+void mt_descriptor_remove(enum mt_kept which)
+{
+    if (mt_descriptor_is_at_its_path(which)) {
+        (void)(mt_os_unlink(g_kept[which].path) == MT_OK);
+    }
 }
 
 void mt_descriptor_close(enum mt_kept which)

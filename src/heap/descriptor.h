@@ -34,6 +34,8 @@ mt_status mt_descriptor_use(enum mt_kept which, int *ret_fd) MT_CHECKED;
 void mt_descriptor_done(enum mt_kept which, int fd);
 /* Which file that is. */
 const struct mt_os_file *mt_descriptor_file(enum mt_kept which);
+/* Does its path lead to it, for this process? */
+bool mt_descriptor_is_at_its_path(enum mt_kept which);
 /* Removes its name, if that still leads to it. */
 void mt_descriptor_remove(enum mt_kept which);
 void mt_descriptor_close(enum mt_kept which);

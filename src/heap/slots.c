@@ -36,18 +36,21 @@ bool mt_slots_within_limit(uint64_t trace_bytes, uint64_t journal_bytes)
 
 /* ---- the journal ----------------------------------------------------------------------------------------------------- */
 
-/* A new file; its number and path. */
+/* A new file; its number and path. Beside a trace that was given and is not what its path leads to (another root, a folder that may
+ * not be searched) there is somebody else's folder. */
 static mt_status make(const struct mt_engine_config *config, uint64_t *ret_number, char *ret_path, size_t capacity, int *ret_fd)
 {
+    bool given = config->fd > 0 && config->make_journal != NULL;
     mt_status status = MT_E_EXIST;
     for (int i = 0; i < NUMBERS_TRIED && status == MT_E_EXIST; i++) {
         *ret_number = mt_os_random() | 1;
         if (!mt_journal_path(config->path, *ret_number, ret_path, capacity)) {
             return MT_E_INVAL;
         }
-        status = mt_os_open(ret_path, MT_OPEN_CREATE_NEW, ret_fd);
+        status = given && !mt_descriptor_is_at_its_path(MT_KEPT_TRACE) ? MT_E_NOENT
+                                                                       : mt_os_open(ret_path, MT_OPEN_CREATE_NEW, ret_fd);
     }
-    if (status == MT_OK || config->fd <= 0 || config->make_journal == NULL) {
+    if (status == MT_OK || !given) {
         return status;
     }
     return config->make_journal(*ret_number, mt_descriptor_file(MT_KEPT_TRACE), ret_fd); /* who made the trace can make this */
