@@ -29,8 +29,6 @@ static void add_trace(struct mt_facts *f, const struct mt_trace_set *set, size_t
         f->program = info;
     }
     f->processes += !later;
-    bool known = (info->flags & MT_TRACE_AGGREGATE) == 0;
-    threads = threads == 0 && known ? 1 : threads; /* one that allocated nothing */
     f->threads += later && threads > 0 ? threads - 1 : threads; /* the thread that called exec goes on */
     f->dropped_events += info->counters[MT_COUNTER_DROPPED_EVENTS];
     f->ended_early = f->ended_early || info->state == MT_STATE_FILE_FULL ||
