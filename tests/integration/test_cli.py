@@ -352,7 +352,7 @@ def test_doctor_looks_at_a_trace(trace, tmp_path):
 def test_a_stump_is_no_success(record, target, tmp_path):
     path = record(target("threads"), 2, 10, options=["--no-pack"]).path
     stump = tmp_path / "stump.mtap"
-    for length in (3000, 4096, 4200):
+    for length in (3000, 4096, 4150):
         stump.write_bytes(path.read_bytes()[:length])
         for command in READERS:
             result = memtap(command, stump, check=False)
