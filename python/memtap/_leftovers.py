@@ -3,7 +3,7 @@
 Decides: a process that ends by `_exit` or SIGKILL leaves its file there, to be read after a crash, until memtap next begins
 one. A file is swept when it is surely ours and surely nobody's: its name says process and pid namespace (containers share
 folders, and a number means another process there), the process is gone, it belongs to this user, has one name, and begins as
-a trace of that process does.
+a trace of that process does. Its journal (docs/formats/trace.md 1.4), which a killed process leaves beside it, goes with it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ import tempfile
 
 _NAME = re.compile(r"memtap-(?P<purpose>[a-z]+)-(?P<pid>\d+)-(?P<namespace>\d+)-[0-9a-f]{8}\.mtap")
 _HEADER = struct.Struct("=8sHHIQQ")  # magic, major, minor, header bytes, flags, pid: docs/formats/trace.md
-_MAGIC = b"\x89MTAP\r\n\x1a"
+_TRACE = b"\x89MTAP\r\n\x1a"
+_JOURNAL = b"\x89MTJL\r\n\x1a"
 
 
 def _folder() -> str:
@@ -47,7 +48,8 @@ def _is_gone(pid: int) -> bool:
     return False
 
 
-def _is_trace_of(path: str, pid: int) -> bool:
+def _is_of(path: str, pid: int, wanted: bytes) -> bool:
+    """Is it an unshared file of this user that begins as one that this process wrote?"""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         info = os.fstat(file)
@@ -59,7 +61,12 @@ def _is_trace_of(path: str, pid: int) -> bool:
     if len(head) < _HEADER.size:
         return False
     magic, _, _, _, _, writer = _HEADER.unpack(head)
-    return bool(magic == _MAGIC and writer == pid)
+    return bool(magic == wanted and writer == pid)
+
+
+def _journals_of(name: str) -> list[str]:
+    wanted = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{16}}\.journal")
+    return [os.path.join(_folder(), other) for other in os.listdir(_folder()) if wanted.fullmatch(other)]
 
 
 def sweep(purpose: str) -> None:
@@ -72,5 +79,8 @@ def sweep(purpose: str) -> None:
                 continue
             pid = int(match["pid"])
             with contextlib.suppress(OSError, OverflowError):
-                if pid > 0 and _is_gone(pid) and _is_trace_of(entry.path, pid):
+                if pid > 0 and _is_gone(pid) and _is_of(entry.path, pid, _TRACE):
+                    for journal in _journals_of(entry.name):
+                        if _is_of(journal, pid, _JOURNAL):
+                            os.unlink(journal)
                     os.unlink(entry.path)

@@ -166,7 +166,7 @@ def test_installed_wheel_profiles_its_own_interpreter(wheel, version, tmp_path):
         stats = json.loads(run(folder / "memtap", "stats", "-f", "json", tmp_path / trace).stdout)
         assert LIVE_BYTES < stats["peak_bytes"] < LIVE_BYTES + (16 << 20)
     tree = run(folder / "memtap", "tree", tmp_path / "a.mtap").stdout
-    assert f"{app}:2" in tree  # the Python line that holds the memory: the interpreter's frames were read
+    assert "<module>  app.py:2" in tree  # the Python line that holds the memory: the interpreter's frames were read
 
 
 def test_command_gives_back_the_exit_code_and_the_environment(installed, tmp_path):
@@ -220,7 +220,7 @@ def test_wheel_brings_lines_names_and_compression(installed, tmp_path):
     run(installed / "memtap", "run", "-q", "-o", tmp_path / "x.mtap", tmp_path / "shelf")
     rows = json.loads(run(installed / "memtap", "leaks", "-f", "json", tmp_path / "x.mtap").stdout)
     largest = max(rows, key=lambda row: row["bytes"])
-    assert largest["bytes"] == 8 << 20
+    assert largest["bytes"] == (8 << 20) + 24  # the vector and what is in it: one line
     frames = [(frame["function"], frame["file"], frame["line"]) for frame in largest["stack"]]
     assert ("shelf::Box<long>::keep", str(source), line) in frames
     assert any(function.startswith("std::vector<long") for function, _, _ in frames)  # inlined calls

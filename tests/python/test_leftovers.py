@@ -9,7 +9,11 @@ from childprogram import answer, run, start
 from memtap import _leftovers
 
 STARTED = "m.start(512); say(pid=os.getpid(), files=sorted(os.listdir(tempfile.gettempdir())))"
-KILLED = STARTED + "; os._exit(0)"
+KILLED = STARTED + "; os.kill(os.getpid(), 9)"
+
+
+def is_journal_of(name, trace):
+    return name.startswith(f".{trace}.") and name.endswith(".journal")
 
 
 @pytest.fixture
@@ -21,19 +25,26 @@ def folder(tmp_path):
 
 
 def test_the_file_of_a_killed_process_goes_at_the_next_start(folder):
-    left = answer(KILLED, env={"TMPDIR": str(folder)})["files"]
-    assert len(left) == 1 and sorted(os.listdir(folder)) == left
+    left = answer(KILLED, status=-9, env={"TMPDIR": str(folder)})["files"]
+    assert is_journal_of(*left) and sorted(os.listdir(folder)) == left
     found = answer(STARTED, env={"TMPDIR": str(folder)})
-    assert len(found["files"]) == 1 and not set(found["files"]) & set(left)
+    assert is_journal_of(*found["files"]) and not set(found["files"]) & set(left)
+    assert os.listdir(folder) == []
+
+
+def test_the_file_of_a_process_that_ended_is_whole_and_goes_too(folder):
+    _, trace = answer(STARTED + "; os._exit(0)", env={"TMPDIR": str(folder)})["files"]
+    assert os.listdir(folder) == [trace]
+    answer(STARTED, env={"TMPDIR": str(folder)})
     assert os.listdir(folder) == []
 
 
 def test_the_file_of_a_live_process_stays(folder):
     child = start(STARTED + "; sys.stdin.read()", stdin=-1, env={"TMPDIR": str(folder)})
     assert child.stdout.readline()
-    (mine,) = os.listdir(folder)
-    assert mine in answer(STARTED, env={"TMPDIR": str(folder)})["files"]
-    assert os.listdir(folder) == [mine]
+    mine = set(os.listdir(folder))
+    assert len(mine) == 2 and mine < set(answer(STARTED, env={"TMPDIR": str(folder)})["files"])
+    assert set(os.listdir(folder)) == mine
     child.stdin.close()
     child.stdin = None  # communicate() would flush it
     child.communicate(timeout=300)
@@ -42,7 +53,7 @@ def test_the_file_of_a_live_process_stays(folder):
 
 def test_only_what_is_surely_ours_is_swept(folder):
     """A dead process's file under other names, of another namespace, with another content, twice linked, behind a link."""
-    (name,) = answer(KILLED, env={"TMPDIR": str(folder)})["files"]
+    journal, name = answer(KILLED, status=-9, env={"TMPDIR": str(folder)})["files"]
     _, purpose, pid, namespace, token = name.split("-")
     data = (folder / name).read_bytes()
     others = {
@@ -53,6 +64,8 @@ def test_only_what_is_surely_ours_is_swept(folder):
         f"memtap-{purpose}-{os.getpid()}-{namespace}-00000002.mtap": data,
         f"memtap-{purpose}-{pid}-{namespace}-00000003.mtap": data[:20],
         f"x{name}": data,
+        f"{journal[:-24]}{'0' * 16}.journal": b"a person's notes" * 100,
+        f".x{name}.{'0' * 16}.journal": (folder / journal).read_bytes(),
     }
     for other, content in others.items():
         (folder / other).write_bytes(content)
@@ -62,7 +75,7 @@ def test_only_what_is_surely_ours_is_swept(folder):
     os.link(folder / f"memtap-record-{pid}-{namespace}-{token}", folder / f"memtap-{purpose}-{pid}-{namespace}-00000007.mtap")
     before = set(os.listdir(folder))
     run(STARTED, env={"TMPDIR": str(folder)})
-    assert set(os.listdir(folder)) == before - {name}
+    assert set(os.listdir(folder)) == before - {name, journal}
 
 
 def test_a_folder_that_cannot_be_read_is_left(folder, monkeypatch):

@@ -38,7 +38,7 @@ CASES = [
      ["--by", "function", "--invert", "--leaks", "-n", "30"]),
     ("tree", {"native": True, "rows": 200}, ["--native", "-n", "200"]),
     ("table", {"by": "function"}, ["--by", "function"]),
-    ("table", {"by": "file", "at": 0.05}, ["--by", "file", "--at", "0.05"]),
+    ("table", {"by": "file", "at": 0.005}, ["--by", "file", "--at", "0.005"]),
     ("table", {"by": "line", "at": "50%"}, ["--by", "line", "--at", "50%"]),
     ("table", {"by": "type", "between": (0, "peak")}, ["--by", "type", "--between", "0,peak"]),
     ("table", {"by": "thread"}, ["--by", "thread"]),
