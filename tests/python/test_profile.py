@@ -348,7 +348,7 @@ def test_errors_say_what_is_wrong(tmp_path, leaky, trace):
 
 def test_the_difference_of_two_recordings(tmp_path):
     def hold(count):
-        return [bytearray(100_000) for _ in range(count)]
+        return list(map(bytearray, [100_000] * count))
 
     for name, count in (("old", 3), ("new", 10)):
         with memtap.record(tmp_path / f"{name}.mtap"):
