@@ -4,7 +4,7 @@
  * Python's), LD_PRELOAD merged with the program's own value; a program whose loader would end or complain because of the agent
  * is not shown it; what will not be recorded is told. Every exec of libc (execv and the like, posix_spawn, system, popen) comes
  * through three functions, whose entries are patched: symbol order would not reach system and popen. See
- * docs/decisions/0021.
+ * docs/decisions/0025.
  * Invariants: argv, envp and what they point to are never written; the new environment lies on the stack of the caller, which
  * may be a vfork child that runs on its parent's memory, so nothing else is written, but the engine's order of events (mt_engine_exec_seen). Where something does not fit,
  * the program's own environment goes as it is.
