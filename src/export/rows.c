@@ -15,15 +15,53 @@ char *mt_rows_place(const struct mt_frame *frame)
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------ */
 
-static void put_row_frame(struct mt_json *json, const struct mt_row_writer *w, const struct mt_row *row)
+/* The frame of the stack that the import ran: code of what was imported. NULL: the import system itself allocated. */
+static const struct mt_frame *imported(const struct mt_row_writer *w, const struct mt_row *row)
+{
+    struct mt_frame_list list = mt_frames_stack(w->report->frames, row->trace_idx, row->stack);
+    const struct mt_frame *inner = NULL;
+    for (size_t i = 0; i < list.count; i++) {
+        const struct mt_frame *frame = mt_frames_frame(w->report->frames, list.ids[i]);
+        if (frame == row->frame) {
+            return inner;
+        }
+        inner = frame;
+    }
+    return NULL;
+}
+
+/* What programs get to read: the place by itself. An import's is what was imported; who imported it is said beside it. */
+static struct mt_frame frame_of(const struct mt_row_writer *w, const struct mt_row *row)
 {
     struct mt_frame shown = { .function = "", .file = "", .module = "" };
-    if (row->frame != NULL) {
-        shown.file = row->frame->file[0] != '\0' ? row->frame->file : row->frame->module;
-        shown.function = w->function ? row->frame->function : "";
-        shown.line = w->line ? row->frame->line : 0;
+    if (row->frame == NULL) {
+        return shown;
     }
+    const struct mt_frame *from = row->import ? imported(w, row) : row->frame;
+    if (from != NULL) {
+        shown.file = from->file[0] != '\0' ? from->file : from->module;
+    }
+    shown.function = w->function ? row->frame->function : "";
+    shown.line = w->line && !row->import ? row->frame->line : 0;
+    return shown;
+}
+
+static void put_importer(struct mt_json *json, const struct mt_row *row)
+{
+    mt_json_key(json, "imported_by");
+    mt_json_object(json);
+    mt_json_put_text(json, "file", row->frame->file);
+    mt_json_put_u64(json, "line", row->frame->line);
+    mt_json_object_end(json);
+}
+
+static void put_row_frame(struct mt_json *json, const struct mt_row_writer *w, const struct mt_row *row)
+{
+    struct mt_frame shown = frame_of(w, row);
     mt_report_put_frame(json, &shown);
+    if (row->import && row->frame != NULL && row->frame->line > 0) {
+        put_importer(json, row);
+    }
     if (w->label_key != NULL) {
         mt_json_put_text(json, w->label_key, row->label);
     }
@@ -149,10 +187,11 @@ static void put_csv_row(const struct mt_row_writer *w, const struct mt_row *row)
         mt_csv_field(w->out, row->label != NULL ? row->label : "");
         mt_out_byte(w->out, ',');
     }
-    mt_csv_field(w->out, row->frame != NULL && w->function ? row->frame->function : "");
+    struct mt_frame shown = frame_of(w, row);
+    mt_csv_field(w->out, shown.function);
     mt_out_byte(w->out, ',');
-    mt_csv_field(w->out, row->frame == NULL ? "" : row->frame->file[0] != '\0' ? row->frame->file : row->frame->module);
-    mt_out_print(w->out, ",%u,%llu,%llu,%.4f,", row->frame != NULL && w->line ? row->frame->line : 0,
+    mt_csv_field(w->out, shown.file);
+    mt_out_print(w->out, ",%u,%llu,%llu,%.4f,", shown.line,
                  (unsigned long long)row->self->bytes, (unsigned long long)row->self->count, percent);
     if (row->leak != NULL) {
         put_csv_leak(w->out, row->leak);
