@@ -199,7 +199,8 @@ static bool find_cfa(struct walk *w, const struct mt_cfi_row *row, uint64_t *ret
 
 static bool find_bp(struct walk *w, const struct mt_cfi_row *row, uint64_t cfa, uint64_t *ret_bp)
 {
-    bool popped = row->bp_rule == MT_BP_AT_BP && w->exact && w->bp >= cfa; /* and the rule is stale */
+    /* Restored already: not in the frame that it would be the base of; and the rule is stale. */
+    bool popped = row->bp_rule == MT_BP_AT_BP && w->exact && (w->bp >= cfa || w->bp < w->sp);
     if (row->bp_rule == MT_BP_SAME || popped) {
         *ret_bp = w->bp;
         return true;

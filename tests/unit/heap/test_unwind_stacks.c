@@ -125,6 +125,48 @@ static void test_any_interrupted_instruction_is_unwound(void **state)
     settle();
 }
 
+/* Compilers leave the rule of rbp as it was until the return, also behind the pop. The caller's rbp is no address here. */
+__asm__(".text\n"
+        ".type stop_behind_the_pop, @function\n"
+        "stop_behind_the_pop:\n"
+        ".cfi_startproc\n"
+        "push %rbp\n"
+        ".cfi_adjust_cfa_offset 8\n"
+        "mov %rsp, %rbp\n"
+        ".cfi_escape 0x10, 6, 2, 0x76, 0\n" /* rbp is at rbp + 0 */
+        "pop %rbp\n"
+        ".cfi_adjust_cfa_offset -8\n"
+        "int3\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        ".size stop_behind_the_pop, .-stop_behind_the_pop\n"
+        ".type with_three_in_rbp, @function\n"
+        "with_three_in_rbp:\n"
+        ".cfi_startproc\n"
+        "push %rbp\n"
+        ".cfi_adjust_cfa_offset 8\n"
+        ".cfi_offset rbp, -16\n"
+        "mov $3, %ebp\n"
+        "call stop_behind_the_pop\n"
+        "pop %rbp\n"
+        ".cfi_adjust_cfa_offset -8\n"
+        ".cfi_restore rbp\n"
+        "ret\n"
+        ".cfi_endproc\n"
+        ".size with_three_in_rbp, .-with_three_in_rbp\n");
+void with_three_in_rbp(void);
+
+static void test_a_frame_interrupted_behind_its_pop_is_unwound(void **state)
+{
+    (void)state;
+    struct sigaction action = { .sa_handler = on_tick };
+    oracle_init(&g_oracle);
+    sigemptyset(&action.sa_mask);
+    assert_int_equal(sigaction(SIGTRAP, &action, NULL), 0);
+    with_three_in_rbp();
+    settle();
+}
+
 /* ---- coroutines -------------------------------------------------------------------------------------------------- */
 
 enum { COROUTINES = 5, STACK_BYTES = 128 << 10 };
@@ -393,6 +435,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_signal_handlers_are_walked_through),
     cmocka_unit_test(test_handlers_on_an_alternate_stack_are_walked_through),
     cmocka_unit_test(test_any_interrupted_instruction_is_unwound),
+    cmocka_unit_test(test_a_frame_interrupted_behind_its_pop_is_unwound),
     cmocka_unit_test(test_coroutine_stacks_are_walked_to_their_base),
     cmocka_unit_test(test_a_stack_without_a_base_ends_at_unreadable_memory),
     cmocka_unit_test(test_rubbish_registers_do_no_harm),
