@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import MEMTAP, TIMEOUT_S, memtap, run
+from conftest import MEMTAP, TIMEOUT_S, memtap, memtap_json, run
 
 SH = "/bin/sh"
 
@@ -233,6 +233,16 @@ def test_a_static_program_is_named_as_such(tmp_path, tape):
     result = tape(tmp_path / "s")
     assert result.returncode == 4
     assert b"statically linked" in result.stderr
+
+
+def test_a_line_that_holds_much_is_bigger_than_an_import(tape, tmp_path):
+    program = tmp_path / "app.py"
+    program.write_text("import asyncio, xml.dom.minidom\nkept = bytearray(2 << 20)\n")
+    lines = tape(program, options=()).stderr.decode().splitlines()
+    (biggest,) = (line for line in lines if line.split()[0] == "biggest")
+    assert "app.py:2 <module>" in biggest and "2.00 MiB in " in biggest
+    first = memtap_json("table", "--leaks", tmp_path / "out.mtap")[0]
+    assert first["function"] == "import asyncio" and first["bytes"] > 2 << 20
 
 
 def test_the_closing_lines_tell_of_the_run_and_of_the_next_command(tape, target, tmp_path):
