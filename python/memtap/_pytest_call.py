@@ -105,6 +105,7 @@ class Window:
             finally:
                 enter()
                 window._is_open = False
+                own_records()
 
         return recorded_call
 
@@ -121,6 +122,7 @@ class Window:
             finally:
                 enter()
                 window._is_open = False
+                own_records()
 
         return recorded_call
 
@@ -196,6 +198,26 @@ def own_words(context: Any) -> None:
     with contextlib.suppress(AttributeError, TypeError):
         object.__setattr__(context, "msg", _copied(context.msg))
         object.__setattr__(context, "kwargs", {key: _copied(value) for key, value in context.kwargs.items()})
+
+
+_TUPLES_KEPT = 2001  # more than any CPython keeps of one length
+
+
+def own_records() -> None:
+    """What log records were given, which the test made and the runner keeps until its report, likewise."""
+    logging = sys.modules.get("logging")
+    given = []
+    for handler in logging.root.handlers if logging is not None else ():
+        for record in getattr(handler, "records", ()) if type(handler).__module__ == "_pytest.logging" else ():
+            with contextlib.suppress(AttributeError, TypeError):
+                record.msg = _copied(record.msg)
+                if type(record.args) is tuple and record.args:
+                    given.append(record.args)
+                    record.args = tuple([_copied(value) for value in record.args])
+    for length in {len(args) for args in given}:  # the interpreter has no room then to keep the test's own for itself
+        kept = [tuple(range(length)) for _ in range(_TUPLES_KEPT)]
+        del kept
+    given.clear()
 
 
 def _copied(value: Any) -> Any:
