@@ -219,11 +219,10 @@ void mt_engine_exit_seen(void)
 /* While nobody else is there the clock of events may be behind the time: the last event is then as good an end. */
 void mt_engine_exec_seen(void)
 {
-    if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child() || g_mt.header == NULL ||
-        g_mt.header->pid != (uint64_t)mt_os_pid()) { /* a vfork child: the process goes on */
+    if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child() || g_mt.header == NULL) {
         return;
     }
-    if (g_mt.header->pid != (uint64_t)mt_os_pid()) {
+    if (g_mt.header->pid != (uint64_t)mt_os_pid()) { /* a vfork child: the process goes on */
         mt_engine_before_fork();
     } else if (mt_clock_is_ordered()) {
         mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());

@@ -5,6 +5,7 @@
 
 #include "base/os.h"
 #include "heap/clock.h"
+#include "heap/state.h"
 #include "heap/touch.h"
 #include "model/cursor.h"
 #include "model/trace.h"
@@ -400,6 +401,29 @@ static void test_what_a_look_finds_has_the_time_of_the_look(void **state)
     mt_os_unmap(low, 4096);
 }
 
+/* A vfork child that becomes a program is a companion of its parent, and not its end. */
+static void test_an_exec_of_a_vfork_child_begins_the_order_of_events(void **state)
+{
+    (void)state;
+    if (!mt_os_tsc_is_allowed() || !mt_tsc_is_a_clock()) {
+        skip(); /* processes have no clock in common */
+    }
+    struct mt_tsc_moment first = mt_tsc_now();
+    struct mt_tsc_line line = mt_tsc_line_since(&first);
+    g_tick[MT_TICK_CLOCK] = (mt_os_monotonic_ns() / 4096 + 1) * 4096;
+    g_tick[MT_TICK_LINE_TICKS] = line.origin.ticks;
+    g_tick[MT_TICK_LINE_NS] = line.origin.ns;
+    g_tick[MT_TICK_LINE_SCALE] = line.scale;
+    g_tick_page = g_tick;
+    assert_int_equal(start(MT_MODE_EXACT, 1, 0), MT_OK);
+    assert_false(mt_clock_is_ordered());
+    g_mt.header->pid++; /* as a child sees it */
+    mt_engine_exec_seen();
+    g_mt.header->pid--;
+    assert_true(mt_clock_is_ordered());
+    assert_int_equal(g_mt.header->end_clock, 0);
+}
+
 /* The look of a tick, into a stream of its own, is before the record that waits for it, within one tick. */
 static void test_what_is_mapped_over_a_touched_page_comes_after_the_touch(void **state)
 {
@@ -557,6 +581,7 @@ static const struct CMUnitTest tests[] = {
     ENGINE_TEST(test_an_existing_file_is_not_touched),
     ENGINE_TEST(test_what_a_look_finds_has_the_time_of_the_look),
     ENGINE_TEST(test_what_is_mapped_over_a_touched_page_comes_after_the_touch),
+    ENGINE_TEST(test_an_exec_of_a_vfork_child_begins_the_order_of_events),
     ENGINE_TEST(test_addresses_reused_across_threads_stay_in_order),
     ENGINE_TEST(test_a_fork_child_leaves_the_parents_trace_alone),
     ENGINE_TEST(test_ranges_come_back_as_given),
