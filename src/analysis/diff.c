@@ -6,6 +6,7 @@
 #include "analysis/diff.h"
 
 #include "util/memory.h"
+#include "util/text.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -51,12 +52,6 @@ const char *mt_change_word(enum mt_change change)
 
 /* ---- builds ----------------------------------------------------------------------------------------------------- */
 
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static void hex_of(const struct mt_trace_module *module, char ret[41])
 {
     size_t bytes = module->build_id_bytes < 20 ? module->build_id_bytes : 20;
@@ -73,7 +68,7 @@ static const struct mt_trace_module *module_named(const struct mt_trace_set *set
         size_t count = mt_trace_module_count(set->traces[i]);
         for (size_t m = 1; m < count; m++) { /* 0: no module */
             const struct mt_trace_module *module = mt_trace_module(set->traces[i], (uint32_t)m);
-            if (strcmp(name_of(module->path.data), name) == 0) {
+            if (strcmp(mt_text_base_name(module->path.data), name) == 0) {
                 return module;
             }
         }
@@ -84,7 +79,7 @@ static const struct mt_trace_module *module_named(const struct mt_trace_set *set
 static const struct mt_diff_build *build_of(const struct mt_diff *diff, const char *module)
 {
     for (size_t i = 0; i < diff->build_count; i++) {
-        if (strcmp(name_of(diff->builds[i].module), name_of(module)) == 0) {
+        if (strcmp(mt_text_base_name(diff->builds[i].module), mt_text_base_name(module)) == 0) {
             return &diff->builds[i];
         }
     }
@@ -98,8 +93,8 @@ static void note_build(struct maker *m, const struct mt_frame *frame)
     if (frame->module[0] == '\0' || build_of(diff, frame->module) != NULL) {
         return;
     }
-    const struct mt_trace_module *before = module_named(m->sides[MT_DIFF_BEFORE].set, name_of(frame->module));
-    const struct mt_trace_module *after = module_named(m->sides[MT_DIFF_AFTER].set, name_of(frame->module));
+    const struct mt_trace_module *before = module_named(m->sides[MT_DIFF_BEFORE].set, mt_text_base_name(frame->module));
+    const struct mt_trace_module *after = module_named(m->sides[MT_DIFF_AFTER].set, mt_text_base_name(frame->module));
     struct mt_diff_build build = { .module = frame->module };
     if (before != NULL && after != NULL) {
         hex_of(before, build.before);
@@ -172,7 +167,7 @@ static void add_function(struct maker *m, const struct mt_frame *frame)
 static void add_file(struct maker *m, const struct mt_frame *frame, enum file_part part)
 {
     const char *path = frame->file[0] != '\0' ? frame->file : frame->module;
-    const char *name = name_of(path);
+    const char *name = mt_text_base_name(path);
     if (part == PART_WHOLE) {
         key_add(m, path, strlen(path));
         return;

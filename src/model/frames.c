@@ -5,6 +5,7 @@
 #include "model/frames_private.h"
 #include "symbol/pyline.h"
 #include "util/memory.h"
+#include "util/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -79,18 +80,12 @@ static bool is_eval_name(const char *name)
            (name[sizeof eval - 1] == '\0' || name[sizeof eval - 1] == '.');
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static void push_address(struct mt_frames *f, struct mt_location *l, const struct mt_trace_module *module)
 {
     char text[ADDRESS_TEXT];
     bool known = module->number != 0;
     (void)snprintf(text, sizeof text, known ? "0x%" PRIx64 " (%s)" : "0x%" PRIx64 "%s",
-                   known ? l->address - module->bias : l->address, known ? base_name(module->path.data) : "");
+                   known ? l->address - module->bias : l->address, known ? mt_text_base_name(module->path.data) : "");
     push_frame(f, l, (struct mt_frame){ .function = text, .module = module->path.data, .kind = MT_FRAME_NATIVE });
 }
 

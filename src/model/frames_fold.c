@@ -13,6 +13,7 @@
 #include "model/frames_private.h"
 #include "model/role.h"
 #include "util/memory.h"
+#include "util/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -194,16 +195,10 @@ static void emit_import(const struct folding *w, size_t from, size_t end)
     free(name);
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static void emit_runpy(const struct folding *w, size_t from)
 {
     const struct mt_frame *inner = from > 0 ? mt_frames_frame(w->f, frame_at(w, from - 1)) : NULL;
-    char *text = mt_format("run %s", inner != NULL ? base_name(inner->file) : "a program");
+    char *text = mt_format("run %s", inner != NULL ? mt_text_base_name(inner->file) : "a program");
     emit_made(w, (struct mt_frame){ .function = text, .file = "", .module = "", .kind = MT_FRAME_STARTER });
     free(text);
 }

@@ -10,6 +10,7 @@
  * [tool].
  */
 #include "model/frames_private.h"
+#include "util/text.h"
 
 #include <string.h>
 
@@ -108,8 +109,7 @@ static bool begins_with(const char *text, const char *prefix)
 /* Code that only starts a program or a thread. */
 static bool is_startup_module(const struct mt_trace_module *module)
 {
-    const char *slash = strrchr(module->path.data, '/');
-    const char *name = slash != NULL ? slash + 1 : module->path.data;
+    const char *name = mt_text_base_name(module->path.data);
     return module->interpreter || begins_with(name, "libc.so") || begins_with(name, "libc-2") ||
            begins_with(name, "libpthread") || begins_with(name, "ld-linux") || begins_with(name, "ld-musl");
 }

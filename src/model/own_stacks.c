@@ -3,6 +3,7 @@
 
 #include "symbol/module_files.h"
 #include "util/memory.h"
+#include "util/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,12 +55,6 @@ struct module {
     struct library *library; /* of libc */
 };
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 static bool begins(const char *text, const char *start)
 {
     return strncmp(text, start, strlen(start)) == 0;
@@ -67,7 +62,7 @@ static bool begins(const char *text, const char *start)
 
 static enum kind kind_of(const struct mt_trace_module *module)
 {
-    const char *name = base_name(module->path.data);
+    const char *name = mt_text_base_name(module->path.data);
     if (begins(name, "ld-linux") || begins(name, "ld-2.") || begins(name, "ld64.so")) {
         return LOADER;
     }

@@ -3,6 +3,7 @@
 
 #include "model/role.h"
 #include "util/memory.h"
+#include "util/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,8 +95,7 @@ static bool is_made_by_library(struct mt_places *p, const struct mt_frame_list *
 
 static bool is_interpreter(const struct mt_frame *frame)
 {
-    const char *slash = strrchr(frame->module, '/');
-    const char *name = slash != NULL ? slash + 1 : frame->module;
+    const char *name = mt_text_base_name(frame->module);
     return strncmp(name, "python3", 7) == 0 || strncmp(name, "libpython3", 10) == 0;
 }
 
@@ -179,16 +179,14 @@ const char *mt_place_object(const char *function)
 
 static bool is_c_library(const struct mt_frame *frame)
 {
-    const char *slash = strrchr(frame->module, '/');
-    const char *name = slash != NULL ? slash + 1 : frame->module;
+    const char *name = mt_text_base_name(frame->module);
     return strncmp(name, "libc.so", 7) == 0 || strncmp(name, "libc-2", 6) == 0 || strncmp(name, "ld-", 3) == 0;
 }
 
 /* What a C extension is called: "_multiarray_umath" of ".../_multiarray_umath.cpython-311-x86_64-linux-gnu.so". */
 static char *extension_call(const struct mt_frame *frame)
 {
-    const char *slash = strrchr(frame->module, '/');
-    const char *name = slash != NULL ? slash + 1 : frame->module;
+    const char *name = mt_text_base_name(frame->module);
     bool named = strncmp(frame->function, "0x", 2) != 0;
     return named ? mt_format("%.*s.%s", (int)strcspn(name, "."), name, frame->function)
                  : mt_format("%.*s", (int)strcspn(name, "."), name);

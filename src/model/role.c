@@ -2,6 +2,7 @@
 #include "model/role.h"
 
 #include "util/memory.h"
+#include "util/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -382,17 +383,11 @@ char *mt_role_module_name(const char *file)
 
 /* ---- native code ------------------------------------------------------------------------------------------------- */
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
-}
-
 /* A shared library of the system; programs lie there too (/usr/lib/postgresql/15/bin/postgres). */
 static bool is_system_library(const char *path)
 {
     static const char *const roots[] = { "/lib/", "/lib64/", "/lib32/", "/usr/lib/", "/usr/lib64/", "/usr/lib32/" };
-    bool shared = strstr(base_name(path), ".so") != NULL;
+    bool shared = strstr(mt_text_base_name(path), ".so") != NULL;
     for (size_t i = 0; i < MT_COUNTOF(roots) && shared; i++) {
         if (begins_with(path, roots[i])) {
             return true;
@@ -410,7 +405,7 @@ static bool is_library_source(const char *file)
 
 static bool is_library_module(const char *module)
 {
-    const char *name = base_name(module);
+    const char *name = mt_text_base_name(module);
     bool python = begins_with(name, "libpython3") || (begins_with(name, "python3") && strspn(name + 6, "0123456789.") > 0);
     return python || is_system_library(module) || mt_role_library_path(module) != NULL;
 }
@@ -419,7 +414,7 @@ static enum mt_role native_role(const struct mt_frame *f)
 {
     const char *name = name_start(f->function);
     size_t bytes = plain_bytes(name);
-    if (begins_with(base_name(f->module), "libmemtap-agent")) {
+    if (begins_with(mt_text_base_name(f->module), "libmemtap-agent")) {
         return MT_ROLE_MEMTAP;
     }
     if (is_listed(name, bytes, g_process_starts, MT_COUNTOF(g_process_starts))) {

@@ -299,3 +299,9 @@ const char *mt_text_nearest(const char *word, const char *const *candidates)
     }
     return best;
 }
+
+const char *mt_text_base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}

@@ -49,6 +49,8 @@ char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut);
 /* Columns that the file's own name of a place needs, with its line. */
 size_t mt_text_place_columns(const char *text);
 
+/* What follows the last slash; all of it where there is none. Borrows. */
+const char *mt_text_base_name(const char *path);
 /* The candidate nearest to word by Damerau-Levenshtein distance, NULL when none is near (more than a third of the
  * letters wrong). candidates: NULL-terminated. */
 const char *mt_text_nearest(const char *word, const char *const *candidates);
