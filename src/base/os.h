@@ -38,7 +38,10 @@ struct mt_os_file {
 };
 
 /* Page size in bytes; constant for the life of the process. */
-size_t mt_os_page_bytes(void);
+MT_INLINE size_t mt_os_page_bytes(void)
+{
+    return 4096;
+}
 
 /* Private anonymous zero pages, NORESERVE; length is rounded up to pages. */
 mt_status mt_os_map_anonymous(size_t bytes, void **ret_base) MT_CHECKED;

@@ -22,11 +22,6 @@
 #include <time.h>
 #include <unistd.h>
 
-size_t mt_os_page_bytes(void)
-{
-    return 4096;
-}
-
 static mt_status map(size_t bytes, int protection, int flags, int fd, uint64_t offset, void **ret_base)
 {
     size_t page = mt_os_page_bytes();

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* os_filter.c: the program has restricted its system calls; may this one be made? */
+/* filter_copies.c: the program has restricted its system calls; may this one be made? */
 extern uint32_t g_mt_restricted MT_HIDDEN;
 MT_COLD bool mt_raw_is_allowed(long number, const long arguments[6]);
 
