@@ -1,7 +1,6 @@
 /* ask.c: see ask.h. */
 #include "agent/ask.h"
 
-#include "agent/recording.h"
 #include "wire/ask.h"
 
 #include <string.h>
@@ -15,7 +14,8 @@ static struct {
     char name[108];
     size_t name_bytes;
     uint64_t token;
-} g_ask;
+    const char *path; /* of the recording */
+} g_ask = { .path = "" };
 
 static uint64_t hex_of(const char *text)
 {
@@ -35,6 +35,11 @@ void mt_ask_configure(const char *helper)
         memcpy(g_ask.name, helper, g_ask.name_bytes);
         g_ask.token = hex_of(dot + 1);
     }
+}
+
+void mt_ask_about(const char *path)
+{
+    g_ask.path = path;
 }
 
 static mt_status ask(const struct mt_ask_request *request, uint64_t timeout_ns, int *ret_fd)
@@ -63,8 +68,7 @@ static mt_status ask(const struct mt_ask_request *request, uint64_t timeout_ns, 
 static mt_status ask_about(enum mt_ask_kind kind, uint64_t journal, const struct mt_os_file *file, uint64_t timeout_ns, int *ret_fd)
 {
     static struct mt_ask_request request; /* too large for a small stack; one question at a time: callers hold a lock or are alone */
-    const char *path = mt_recording_path();
-    size_t length = strlen(path);
+    size_t length = strlen(g_ask.path);
     if (g_ask.name_bytes == 0 || length >= sizeof request.path) {
         return MT_E_UNSUPPORTED;
     }
@@ -75,7 +79,7 @@ static mt_status ask_about(enum mt_ask_kind kind, uint64_t journal, const struct
     request.device = file != NULL ? file->device : 0;
     request.inode = file != NULL ? file->inode : 0;
     request.journal = journal;
-    memcpy(request.path, path, length + 1);
+    memcpy(request.path, g_ask.path, length + 1);
     return ask(&request, timeout_ns, ret_fd);
 }
 

@@ -10,6 +10,8 @@
 
 /* helper: MEMTAP_HELPER; empty: there is nobody to ask. */
 void mt_ask_configure(const char *helper);
+/* Which recording later questions are about. path stays valid; its text may change with the recording. */
+void mt_ask_about(const char *path);
 /* A new file at the recording's path, made by the tool. */
 mt_status mt_ask_for_new(int *ret_fd) MT_CHECKED;
 /* The tool's clock page. */

@@ -172,6 +172,7 @@ static mt_status start_by_path(const struct mt_agent_config *config, struct mt_e
 void mt_recording_start_configured(const struct mt_agent_config *config, bool fork_child, uint64_t parent_pid)
 {
     mt_ask_configure(config->asked.helper);
+    mt_ask_about(g_recording.path);
     if (g_recording.tick == NULL) {
         g_recording.tick = map_tick(config->asked.tick);
     }

@@ -17,7 +17,6 @@ enum { FINAL = 0xF0 };
 
 static struct mt_py_enabled g_slots[MT_PY_MAX_ENABLED];
 static unsigned g_slots_used;
-const struct mt_py_enabled *mt_g_py_enabled;
 
 const struct mt_python_info *mt_pystack_info(void)
 {
