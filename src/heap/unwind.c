@@ -130,7 +130,8 @@ static void expect(struct walk *w, const struct mt_native_frame *inner)
     w->limit = is_worth_it ? inner->cfa : UINT64_MAX;
 }
 
-void mt_unwind_expect(struct walk *w)
+/* Looks which part of the previous stack the walk, now at sp in span, may meet. */
+static void expect_any(struct walk *w)
 {
     const struct mt_unwinder *u = w->u;
     const struct mt_native_frame *end = u->frames + u->count;
@@ -266,6 +267,10 @@ static enum progress walk(struct walk *w)
             (void)mt_unwind_bp(w, w->out);
             progress = mt_unwind_step_rare(w);
             w->bp_from = w->out;
+            if (progress == PROGRESS_MOVED) {
+                expect_any(w);
+                progress = PROGRESS_RARE;
+            }
         }
     } while (progress == PROGRESS_PLAIN);
     return progress;
@@ -404,7 +409,7 @@ static MT_NOINLINE enum mt_unwind_result capture_anew(struct mt_unwinder *u, con
     if (unchanged != NULL) {
         expect(&w, unchanged);
     } else {
-        mt_unwind_expect(&w);
+        expect_any(&w);
     }
     w.state->first_sp = regs->sp;
     enum progress progress = walk(&w);
@@ -412,7 +417,7 @@ static MT_NOINLINE enum mt_unwind_result capture_anew(struct mt_unwinder *u, con
         (w.out - w.scratch->frames) + (u->frames + u->count - w.inner - 1) > MT_UNWIND_MAX_FRAMES) {
         w.state->usable = 0; /* too deep together: what is kept are the innermost frames */
         (void)begin(&w, u, regs);
-        mt_unwind_expect(&w);
+        expect_any(&w);
         progress = walk(&w);
     }
     return finish(&w, progress);

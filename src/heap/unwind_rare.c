@@ -267,8 +267,7 @@ static enum progress step_signal(struct walk *w, const struct mt_cfi_row *row, u
     if (!mt_stackbounds_enter(w->u, sp, &w->span)) {
         return PROGRESS_BROKEN;
     }
-    mt_unwind_expect(w);
-    return PROGRESS_RARE;
+    return PROGRESS_MOVED;
 }
 
 enum progress mt_unwind_step_rare(struct walk *w)

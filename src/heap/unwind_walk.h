@@ -15,6 +15,7 @@
 enum progress {
     PROGRESS_PLAIN,     /* go on with plain frames */
     PROGRESS_RARE,      /* the next frame needs mt_unwind_step_rare */
+    PROGRESS_MOVED,     /* so does the next one, which is on another stack or behind a signal */
     PROGRESS_MATCHED,   /* the callers of `inner` in the previous stack come next */
     PROGRESS_COMPLETE,  /* base of the stack */
     PROGRESS_TRUNCATED, /* scratch is full */
@@ -88,7 +89,5 @@ static inline void mt_unwind_need_bp(const struct walk *w, struct mt_native_fram
 /* Walks one frame of any kind; w->bp and w->bp_from are up to date. PROGRESS_RARE when the next one must be walked here
  * as well. */
 enum progress mt_unwind_step_rare(struct walk *w);
-/* Looks which part of the previous stack the walk, now at sp in span, may meet. */
-void mt_unwind_expect(struct walk *w);
 
 #endif
