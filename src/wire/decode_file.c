@@ -173,21 +173,6 @@ const struct mt_nested *mt_reader_nested(const struct mt_reader *reader, size_t 
     return reader->nested;
 }
 
-mt_status mt_reader_read(const struct mt_reader *reader, uint64_t offset, void *data, size_t bytes, size_t *ret_bytes)
-{
-    const struct mt_source *source = mt_reader_source(reader, &offset);
-    return mt_source_read(source, offset, data, bytes, ret_bytes);
-}
-
-const struct mt_source *mt_reader_source(const struct mt_reader *reader, uint64_t *offset)
-{
-    if (!reader->has_journal || *offset < MT_JOURNAL_OFFSET) {
-        return &reader->source;
-    }
-    *offset -= MT_JOURNAL_OFFSET;
-    return &reader->journal;
-}
-
 void mt_payload_fini(struct mt_payload *p)
 {
     free(p->data);

@@ -2,6 +2,7 @@
 #include "wire/decode_source.h"
 
 #include "base/atomic.h"
+#include "wire/journal_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -131,4 +132,19 @@ uint64_t mt_source_next_data(const struct mt_source *source, uint64_t offset)
         return errno == ENXIO ? source->bytes : offset;
     }
     return smaller(bytes_from((uint64_t)next, source->start), source->bytes);
+}
+
+mt_status mt_reader_read(const struct mt_reader *reader, uint64_t offset, void *data, size_t bytes, size_t *ret_bytes)
+{
+    const struct mt_source *source = mt_reader_source(reader, &offset);
+    return mt_source_read(source, offset, data, bytes, ret_bytes);
+}
+
+const struct mt_source *mt_reader_source(const struct mt_reader *reader, uint64_t *offset)
+{
+    if (!reader->has_journal || *offset < MT_JOURNAL_OFFSET) {
+        return &reader->source;
+    }
+    *offset -= MT_JOURNAL_OFFSET;
+    return &reader->journal;
 }
