@@ -179,7 +179,7 @@ uint32_t mt_tracker_native_stack(struct mt_tracker *tracker, const void *first, 
     walk.frames.count = 0;
     walk.frames.fixed = 0;
     walk.bp = 0;
-    walk.depth = mt_tracker_stack_depth(tracker);
+    walk.depth = mt_load_relaxed(&tracker->stack_depth);
     walk.met = 0;
     if (tracker->frame_pointers) {
         walk_frame_pointers(&walk, (uint64_t)(uintptr_t)frame);

@@ -45,6 +45,7 @@ struct mt_shard {
 
 /* The thread that takes snapshots. */
 struct mt_snapshot_timer {
+    int (*take)(struct mt_tracker *tracker);
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     pthread_t thread;
@@ -95,7 +96,9 @@ int mt_tracker_code_of(mt_status status);
  * address; frame: its frame, __builtin_frame_address(0). */
 uint32_t mt_tracker_native_stack(struct mt_tracker *tracker, const void *first, const void *frame);
 
-mt_status mt_snapshot_timer_init(struct mt_snapshot_timer *timer, uint32_t interval_ms) MT_CHECKED;
+/* take: what the thread does when it is due. */
+mt_status mt_snapshot_timer_init(struct mt_snapshot_timer *timer, uint32_t interval_ms,
+                                 int (*take)(struct mt_tracker *tracker)) MT_CHECKED;
 /* Ends the thread, if any, and waits for it. */
 void mt_snapshot_timer_fini(struct mt_snapshot_timer *timer);
 /* In a fork child: there is no thread, and nobody waits or holds anything. */

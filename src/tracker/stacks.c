@@ -2,6 +2,7 @@
 #include "tracker/stacks.h"
 
 #include "base/hash.h"
+#include "tracker/private.h"
 
 #include <string.h>
 
@@ -178,4 +179,42 @@ uint32_t mt_stacks_intern(struct mt_stacks *stacks, const uint64_t *words, size_
     }
     mt_spinlock_unlock(&part->lock);
     return found == 0 ? 0 : (((found - 1) << MT_STACK_PARTS_LOG2) | part_idx) + 1;
+}
+
+/* ---- the public face ---------------------------------------------------------------------------------------------- */
+
+uint32_t mt_tracker_stack(struct mt_tracker *tracker, const uint64_t *words, size_t count, bool *ret_new)
+{
+    bool is_new = false;
+    uint32_t number = 0;
+    if (count > 0 && count <= MT_TRACKER_STACK_MAX_WORDS) {
+        number = mt_stacks_intern(&tracker->stacks, words, count, &is_new);
+    }
+    if (number == 0) {
+        mt_fetch_add_relaxed(&tracker->stacks_dropped, 1u);
+    }
+    if (ret_new != NULL) {
+        *ret_new = is_new && number != 0;
+    }
+    return number;
+}
+
+const uint64_t *mt_tracker_stack_words(const struct mt_tracker *tracker, uint32_t stack, size_t *ret_count)
+{
+    const struct mt_stack_entry *entry = mt_stacks_entry(&tracker->stacks, stack);
+    *ret_count = entry == NULL ? 0 : entry->count;
+    return entry == NULL ? NULL : entry->words;
+}
+
+void mt_tracker_visit_stacks(const struct mt_tracker *tracker,
+                             void (*visit)(void *context, const uint64_t *words, size_t count), void *context)
+{
+    for (uint32_t part = 0; part < MT_STACK_PARTS; part++) {
+        uint32_t count = mt_load_acquire(&tracker->stacks.parts[part].entries.count);
+        for (uint32_t index = 0; index < count; index++) {
+            const struct mt_stack_entry *entry =
+                mt_stacks_entry(&tracker->stacks, ((index << MT_STACK_PARTS_LOG2) | part) + 1);
+            visit(context, entry->words, entry->count);
+        }
+    }
 }

@@ -25,8 +25,9 @@ static bool make_sync(struct mt_snapshot_timer *timer)
     return is_made;
 }
 
-mt_status mt_snapshot_timer_init(struct mt_snapshot_timer *timer, uint32_t interval_ms)
+mt_status mt_snapshot_timer_init(struct mt_snapshot_timer *timer, uint32_t interval_ms, int (*take)(struct mt_tracker *tracker))
 {
+    timer->take = take;
     timer->interval_ms = interval_ms;
     return make_sync(timer) ? MT_OK : MT_E_NOMEM;
 }
@@ -44,7 +45,7 @@ static bool wait_for_turn_locked(struct mt_tracker *tracker, uint64_t *due_ns)
     uint32_t interval_ms = 0;
     while (!timer->quit) {
         uint64_t now = mt_os_monotonic_ns();
-        if (!timer->on || !mt_tracker_is_enabled(tracker)) {
+        if (!timer->on || !mt_load_relaxed(&tracker->enabled)) {
             (void)pthread_cond_wait(&timer->changed, &timer->mutex);
             interval_ms = 0;
             *due_ns = 0;
@@ -71,7 +72,7 @@ static void *run(void *context)
     (void)pthread_mutex_lock(&tracker->timer.mutex);
     while (wait_for_turn_locked(tracker, &due_ns)) {
         (void)pthread_mutex_unlock(&tracker->timer.mutex);
-        (void)mt_track_snapshot(tracker);
+        (void)tracker->timer.take(tracker);
         (void)pthread_mutex_lock(&tracker->timer.mutex);
     }
     (void)pthread_mutex_unlock(&tracker->timer.mutex);

@@ -46,7 +46,7 @@ static void flush(struct mt_trace_writer *writer, struct mt_trace_stream *stream
     stream->events = 0;
 }
 
-void mt_trace_writer_put_meta(struct mt_trace_writer *writer, enum mt_meta_tag tag, const struct mt_meta_builder *record)
+static void put_meta(struct mt_trace_writer *writer, enum mt_meta_tag tag, const struct mt_meta_builder *record)
 {
     struct mt_trace_stream *meta = &writer->meta;
     if (record->overflow) {
@@ -77,7 +77,7 @@ uint32_t mt_trace_writer_text(struct mt_trace_writer *writer, const char *text, 
     if (is_new) {
         mt_meta_begin(&record, buffer, sizeof buffer);
         mt_record_put_string(&record, &(struct mt_record_string){ { text, bytes } });
-        mt_trace_writer_put_meta(writer, MT_META_STRING, &record);
+        put_meta(writer, MT_META_STRING, &record);
     }
     return number;
 }
@@ -100,7 +100,7 @@ static uint32_t code_of(struct mt_trace_writer *writer, const struct mt_tracker_
                                              .first_line = frame->line,
                                              .linetable_kind = LINE_TABLE_NONE };
         mt_record_put_code(&record, &code);
-        mt_trace_writer_put_meta(writer, MT_META_CODE, &record);
+        put_meta(writer, MT_META_CODE, &record);
     }
     return number;
 }
@@ -114,7 +114,7 @@ static uint32_t python_node(struct mt_trace_writer *writer, uint32_t parent, uin
     if (is_new) {
         mt_meta_begin(&record, buffer, sizeof buffer);
         mt_record_put_python(&record, &(struct mt_record_python){ .parent = parent, .code = code });
-        mt_trace_writer_put_meta(writer, MT_META_PYTHON_NODE, &record);
+        put_meta(writer, MT_META_PYTHON_NODE, &record);
     }
     return number;
 }
@@ -128,7 +128,7 @@ static uint32_t native_node(struct mt_trace_writer *writer, uint32_t parent, uin
     if (is_new) {
         mt_meta_begin(&record, buffer, sizeof buffer);
         mt_record_put_native(&record, &(struct mt_record_native){ .parent = parent, .pc = pc });
-        mt_trace_writer_put_meta(writer, MT_META_NATIVE_NODE, &record);
+        put_meta(writer, MT_META_NATIVE_NODE, &record);
     }
     return number;
 }
@@ -151,7 +151,7 @@ uint32_t mt_trace_writer_stack(struct mt_trace_writer *writer, const struct mt_t
     if (is_new) {
         mt_meta_begin(&record, buffer, sizeof buffer);
         mt_record_put_stack(&record, &(struct mt_record_stack){ .native = native, .python = python });
-        mt_trace_writer_put_meta(writer, MT_META_STACK, &record);
+        put_meta(writer, MT_META_STACK, &record);
     }
     return number;
 }
@@ -231,7 +231,7 @@ static void put_thread(struct mt_trace_writer *writer)
                                              .name = { name, sizeof name - 1 },
                                              .clock = writer->header.start_clock };
     mt_record_put_thread(&record, &thread);
-    mt_trace_writer_put_meta(writer, MT_META_THREAD, &record);
+    put_meta(writer, MT_META_THREAD, &record);
 }
 
 static void write_header(struct mt_trace_writer *writer)
@@ -319,6 +319,11 @@ static uint32_t stack_of(struct mt_trace_writer *writer, const struct mt_tracker
     return mt_trace_writer_stack(writer, &root, count == 0 ? 1 : 0, words, count);
 }
 
+static void put_module(void *writer, const struct mt_meta_builder *record)
+{
+    put_meta(writer, MT_META_MODULE, record);
+}
+
 int mt_tracker_write_trace(struct mt_tracker *tracker, const char *path, bool native_stacks)
 {
     struct mt_trace_writer *writer = NULL;
@@ -331,7 +336,7 @@ int mt_tracker_write_trace(struct mt_tracker *tracker, const char *path, bool na
     if (code == MT_TRACKER_OK) {
         if (native_stacks) {
             writer->header.flags |= MT_TRACE_NATIVE;
-            mt_trace_writer_put_modules(writer);
+            mt_describe_modules(put_module, writer);
         }
         for (size_t i = 0; i < events.count; i++) {
             (void)mt_trace_writer_put(writer, &events.items[i], stack_of(writer, tracker, &events.items[i], native_stacks));

@@ -45,10 +45,9 @@ void mt_tracenames_fini(struct mt_trace_names *names);
 /* The number of (what, a, b); *ret_new: it was given now. 0: no memory. */
 uint32_t mt_tracenames_number(struct mt_trace_names *names, enum mt_meta_tag what, uint64_t a, uint64_t b, bool *ret_new);
 
-/* Appends one metadata record. */
-void mt_trace_writer_put_meta(struct mt_trace_writer *writer, enum mt_meta_tag tag, const struct mt_meta_builder *record);
 uint32_t mt_trace_writer_text(struct mt_trace_writer *writer, const char *text, size_t bytes);
-/* Describes the objects that are loaded in this process, for native stacks. */
-void mt_trace_writer_put_modules(struct mt_trace_writer *writer);
+/* Hands put a MODULE record (wire/records.def) of each object that is loaded in this process, for native stacks. */
+typedef void mt_put_module(void *context, const struct mt_meta_builder *record);
+void mt_describe_modules(mt_put_module *put, void *context);
 
 #endif

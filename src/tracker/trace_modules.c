@@ -10,7 +10,8 @@
 enum { PATH_BYTES = 4096, RECORD_BYTES = 3 * PATH_BYTES, NOTE_ALIGN = 4 };
 
 struct modules {
-    struct mt_trace_writer *writer;
+    mt_put_module *put;
+    void *context;
     uint32_t count;
 };
 
@@ -103,12 +104,12 @@ static int put_module(struct dl_phdr_info *info, size_t bytes, void *context)
                                              .segments = count_segments(info) };
     mt_record_put_module(&record, &module);
     put_segments(&record, info);
-    mt_trace_writer_put_meta(modules->writer, MT_META_MODULE, &record);
+    modules->put(modules->context, &record);
     return 0;
 }
 
-void mt_trace_writer_put_modules(struct mt_trace_writer *writer)
+void mt_describe_modules(mt_put_module *put, void *context)
 {
-    struct modules modules = { .writer = writer };
+    struct modules modules = { .put = put, .context = context };
     (void)mt_objects_walk(put_module, &modules);
 }

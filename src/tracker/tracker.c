@@ -93,7 +93,7 @@ static mt_status init_tables(struct mt_tracker *tracker, const struct mt_tracker
     }
     status = mt_kinds_init(&tracker->kinds);
     if (status == MT_OK) {
-        status = mt_snapshot_timer_init(&tracker->timer, options->snapshot_interval_ms);
+        status = mt_snapshot_timer_init(&tracker->timer, options->snapshot_interval_ms, mt_track_snapshot);
         if (status != MT_OK) {
             mt_kinds_fini(&tracker->kinds);
         }
@@ -160,7 +160,7 @@ void mt_tracker_free(struct mt_tracker *tracker)
     mt_os_unmap(tracker, sizeof *tracker);
 }
 
-/* ---- kinds and stacks --------------------------------------------------------------------------------------------- */
+/* ---- kinds -------------------------------------------------------------------------------------------------------- */
 
 int mt_tracker_kind(struct mt_tracker *tracker, const char *name, size_t bytes, uint32_t *ret)
 {
@@ -179,42 +179,6 @@ const char *mt_tracker_kind_name(const struct mt_tracker *tracker, uint32_t kind
 uint32_t mt_tracker_kind_count(const struct mt_tracker *tracker)
 {
     return mt_load_acquire(&tracker->kinds.count);
-}
-
-uint32_t mt_tracker_stack(struct mt_tracker *tracker, const uint64_t *words, size_t count, bool *ret_new)
-{
-    bool is_new = false;
-    uint32_t number = 0;
-    if (count > 0 && count <= MT_TRACKER_STACK_MAX_WORDS) {
-        number = mt_stacks_intern(&tracker->stacks, words, count, &is_new);
-    }
-    if (number == 0) {
-        mt_fetch_add_relaxed(&tracker->stacks_dropped, 1u);
-    }
-    if (ret_new != NULL) {
-        *ret_new = is_new && number != 0;
-    }
-    return number;
-}
-
-const uint64_t *mt_tracker_stack_words(const struct mt_tracker *tracker, uint32_t stack, size_t *ret_count)
-{
-    const struct mt_stack_entry *entry = mt_stacks_entry(&tracker->stacks, stack);
-    *ret_count = entry == NULL ? 0 : entry->count;
-    return entry == NULL ? NULL : entry->words;
-}
-
-void mt_tracker_visit_stacks(const struct mt_tracker *tracker,
-                             void (*visit)(void *context, const uint64_t *words, size_t count), void *context)
-{
-    for (uint32_t part = 0; part < MT_STACK_PARTS; part++) {
-        uint32_t count = mt_load_acquire(&tracker->stacks.parts[part].entries.count);
-        for (uint32_t index = 0; index < count; index++) {
-            const struct mt_stack_entry *entry =
-                mt_stacks_entry(&tracker->stacks, ((index << MT_STACK_PARTS_LOG2) | part) + 1);
-            visit(context, entry->words, entry->count);
-        }
-    }
 }
 
 /* ---- settings ------------------------------------------------------------------------------------------------------ */
