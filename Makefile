@@ -86,9 +86,10 @@ test-servers: $(BUILD)/.tests-configured $(VENV)/.ready ## nginx, PostgreSQL, re
 	@PYTHONPATH=$(abspath $(BUILD))/python MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap \
 	    $(VENV)/bin/python -m pytest -q -rP --timeout=1800 tests/servers
 
-check: $(BUILD)/.tests-configured ## Layer rule, format's document, exported symbols, imports, TLS, relocations
+check: $(BUILD)/.tests-configured ## Layer rule, circles between files, format's document, exported symbols, imports, TLS, relocations
 	@$(NINJA) -C $(BUILD)
 	@tools/check-layers
+	@tools/check-circles $(BUILD)
 	@tools/check-format
 	@tools/check-artefacts $(BUILD)/bin/libmemtap-agent.so
 
