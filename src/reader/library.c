@@ -26,7 +26,9 @@ static mt_status read_selection(const struct mt_profile_query *q, struct mt_sele
 {
     static const char *const words[] = { "peak", "leaks", "temporary", "at", "between" };
     const char *word = q->selection != NULL ? q->selection : words[0];
-    *ret = (struct mt_selection){ .temporary_max = q->temporary_max > 0 ? q->temporary_max : 1, .thread = q->thread };
+    *ret = (struct mt_selection){ .temporary_max = q->temporary_max > 0 ? q->temporary_max : 1,
+                                  .thread = q->thread,
+                                  .all = q->all };
     for (size_t i = 0; i < MT_COUNTOF(words); i++) {
         if (strcmp(word, words[i]) == 0) {
             ret->what = (enum mt_selected)i;
@@ -84,6 +86,7 @@ static mt_status begin(struct call *call, struct mt_report_job *job, struct mt_e
     const struct mt_profile_query *q = &call->query;
     *job = (struct mt_report_job){
         .recording = call->recording,
+        .suppressions_path = q->suppressions,
         .details = { .invert = q->invert,
                      .stacks = q->stacks,
                      .min_age_ns = q->min_age_ns,
@@ -145,7 +148,8 @@ static mt_status settle_before(const struct call *call, struct mt_diff_pair *pai
     *before = pair->job[MT_DIFF_AFTER];
     before->recording = NULL;
     if (call->before_time != NULL) {
-        struct mt_profile_query moment = { .selection = "at", .time = call->before_time, .thread = call->query.thread };
+        struct mt_profile_query moment = { .selection = "at", .time = call->before_time, .thread = call->query.thread,
+                                           .all = call->query.all };
         mt_status status = read_selection(&moment, &before->selection, err);
         if (status != MT_OK) {
             return status;

@@ -162,6 +162,64 @@ static void test_wrong_queries_are_usage_failures(void **state)
     mt_recording_close(r);
 }
 
+/* 300 bytes of a program, 50 of the loader. */
+static void write_loader_trace(void)
+{
+    struct builder b;
+    builder_init(&b);
+    builder_module(&b, 1, 0, "/bin/work", 0x0, 0x2000);
+    builder_module(&b, 2, 0, "/lib/ld-linux-x86-64.so.2", 0x2000, 0x10000);
+    builder_plain_stacks(&b, 3); /* they return to 0x1000, 0x2000 and 0x3000 */
+    builder_alloc(&b, 1, 10, 0x5000, 300, 1);
+    builder_alloc(&b, 1, 20, 0x6000, 50, 3);
+    builder_finish(&b);
+    write_trace(g_path, &b);
+    builder_fini(&b);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_TRUNC | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
+}
+
+static void test_leaks_leave_out_what_a_query_says(void **state)
+{
+    (void)state;
+    write_loader_trace();
+    write_text(g_out, "leak:^0x1000\n");
+    struct mt_recording *r = open_path(g_path);
+    const struct mt_profile_query all = { .all = true }, suppressed = { .suppressions = g_out };
+    assert_says(r, MT_PROFILE_STATS, (struct mt_profile_query){ 0 }, "\"leaked_bytes\": 300");
+    assert_says(r, MT_PROFILE_STATS, (struct mt_profile_query){ 0 }, "\"libc_bytes\": 50");
+    assert_says(r, MT_PROFILE_STATS, all, "\"leaked_bytes\": 350");
+    assert_says(r, MT_PROFILE_LEAKS, all, "\"bytes\": 50");
+    assert_says(r, MT_PROFILE_STATS, suppressed, "\"leaked_bytes\": 0");
+    assert_says(r, MT_PROFILE_STATS, suppressed, "\"suppressed_bytes\": 300");
+    assert_says(r, MT_PROFILE_LEAKS, suppressed, "[]");
+    assert_says(r, MT_PROFILE_TABLE, (struct mt_profile_query){ .selection = "leaks", .suppressions = g_out }, "[]");
+    assert_says(r, MT_PROFILE_TABLE, suppressed, "\"bytes\": 300"); /* of the peak nothing is left out */
+    mt_recording_close(r);
+}
+
+static void test_suppressions_that_cannot_be_read_are_a_failure(void **state)
+{
+    (void)state;
+    struct mt_recording *r = open_path(g_path);
+    struct mt_profile_query query = { .struct_bytes = sizeof query, .suppressions = "/nonexistent/list" };
+    struct mt_profile_failure failure = { 0 };
+    char *text = NULL;
+    size_t bytes;
+    assert_int_equal(mt_recording_report(r, MT_PROFILE_LEAKS, &query, &text, &bytes, &failure), MT_PROFILE_NO_FILE);
+    write_text(g_out, "leak:one\nrace:two\n");
+    query.suppressions = g_out;
+    assert_int_equal(mt_recording_report(r, MT_PROFILE_LEAKS, &query, &text, &bytes, &failure), MT_PROFILE_USAGE);
+    assert_non_null(strstr(failure.text, "line 2"));
+    mt_recording_close(r);
+}
+
 static void test_events_are_those_recorded(void **state)
 {
     (void)state;
@@ -285,6 +343,8 @@ static const struct CMUnitTest tests[] = {
     TEST(test_reports_say_what_was_built),
     TEST(test_rows_keep_the_largest),
     TEST(test_wrong_queries_are_usage_failures),
+    TEST(test_leaks_leave_out_what_a_query_says),
+    TEST(test_suppressions_that_cannot_be_read_are_a_failure),
     TEST(test_events_are_those_recorded),
     TEST(test_stack_by_number),
     TEST(test_export_writes_a_file_or_nothing),
