@@ -116,6 +116,7 @@ struct mt_profile_query {
     const char *suppressions; /* path of a file of LeakSanitizer's lines leak:PATTERN: such leaks are left out, and counted in
                                  MT_PROFILE_STATS; NULL: only those of the programs (__lsan_default_suppressions). The
                                  environment is not asked: LSAN_OPTIONS is the command's */
+    bool temporary_at_once; /* temporary_max 0 means 0: freed before its thread allocated anything else */
 };
 
 /* A report as text, NUL-terminated; release with mt_profile_release. query may be NULL. A trace that is still being

@@ -116,7 +116,7 @@ struct mt_analysis_options {
     /* Asked of each place that holds something at live_at: is it left out as well? NULL: no. With totals_only, never. */
     bool (*suppressed)(void *context, uint32_t trace_idx, uint32_t stack, const struct mt_amount *live);
     void *suppress_context;
-    uint32_t temporary_max;   /* N of "temporary"; default 1 */
+    uint32_t temporary_max;   /* N of "temporary"; default 1, 0: freed before its thread allocated anything else */
     size_t timeline_points;   /* 0: no timeline */
     bool totals_only;         /* nobody looks at stacks: exact amounts are not told apart by them, which takes half the time */
     uint64_t only_tid;        /* what this thread allocates is all there is, whoever frees it; 0: all threads */
@@ -143,6 +143,7 @@ struct mt_analysis {
     struct mt_axis axis; /* of all times here; ends are those of what was looked at */
     struct mt_live_at *live_at; /* of each trace */
     struct mt_amount own_live, suppressed_live; /* alive in the heap and left out of LIVE */
+    uint32_t temporary_max; /* the options', which TEMPORARY is of */
     bool sampled;  /* some amounts are estimates */
     bool aggregate; /* some trace is an aggregate: no temporaries, no window, no histogram, no ages of it */
     bool peak_is_bound; /* the peak is at most what is said: an aggregate process lived beside others */

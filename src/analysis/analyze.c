@@ -184,6 +184,7 @@ mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_op
     } else {
         status = read_events(set, &used, ret);
     }
+    ret->temporary_max = used.temporary_max;
     leave_out(set, &used, ret);
     mt_analysis_sum_sites(ret, 0);
     if (status == MT_OK && used.progress != NULL && !used.progress(used.context, total_bytes, total_bytes)) {

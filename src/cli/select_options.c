@@ -69,7 +69,7 @@ const struct mt_option mt_select_what[] = {
       "what was alive when the heap was largest (default)" },
     { "leaks", 0, MT_OPTION_CALL, 0, NULL, select_leaks, MT_ARGUMENT_NONE, NULL, "what was alive when each program ended: --at end" },
     { "temporary", 0, MT_OPTION_CALL, 0, NULL, select_temporary, MT_ARGUMENT_OPTIONAL, "N",
-      "what was freed after at most N further allocations of its thread; default 1" },
+      "what was freed after at most N further allocations of its thread; 0: before any; default 1" },
     { "at", 0, MT_OPTION_CALL, 0, NULL, select_at, MT_ARGUMENT_REQUIRED, "T", "what was alive at time T" },
     { "between", 0, MT_OPTION_CALL, 0, NULL, select_between, MT_ARGUMENT_REQUIRED, "T0,T1",
       "what was allocated from T0 on and alive at T1" },
@@ -136,7 +136,7 @@ const struct mt_option mt_select_places[] = {
 
 const struct mt_option mt_select_temporary[] = {
     { "temporary", 0, MT_OPTION_CALL, 0, NULL, select_temporary, MT_ARGUMENT_OPTIONAL, "N",
-      "count as temporary what was freed after at most N further allocations of its thread; default 1" },
+      "count as temporary what was freed after at most N further allocations of its thread; 0: before any; default 1" },
     { 0 },
 };
 

@@ -135,19 +135,21 @@ static void put_peak(struct mt_json *json, const struct mt_facts *f)
 }
 
 /* Aggregate traces do not know what was temporary: null, not 0. */
-static void put_temporary(struct mt_json *json, const struct mt_facts *f)
+static void put_temporary(struct mt_json *json, const struct mt_report *report, const struct mt_facts *f)
 {
     const struct mt_amount *temporary = &f->totals->heap[MT_MEASURE_TEMPORARY];
     if (f->aggregate) {
         mt_json_put_text(json, "temporary_allocations", NULL);
         mt_json_put_text(json, "temporary_bytes", NULL);
+        mt_json_put_text(json, "temporary_max", NULL);
         return;
     }
     put_estimate(json, "temporary_allocations", temporary->count, temporary->count_variance, f->sampled);
     put_estimate(json, "temporary_bytes", temporary->bytes, temporary->bytes_variance, f->sampled);
+    mt_json_put_u64(json, "temporary_max", report->analysis->temporary_max);
 }
 
-static void put_amounts(struct mt_json *json, const struct mt_facts *f)
+static void put_amounts(struct mt_json *json, const struct mt_report *report, const struct mt_facts *f)
 {
     const struct mt_amount *heap = f->totals->heap;
     const struct mt_amount *total = &heap[MT_MEASURE_TOTAL];
@@ -158,7 +160,7 @@ static void put_amounts(struct mt_json *json, const struct mt_facts *f)
     put_peak(json, f);
     put_estimate(json, "leaked_bytes", live->bytes, live->bytes_variance, f->sampled);
     put_estimate(json, "leaked_allocations", live->count, live->count_variance, f->sampled);
-    put_temporary(json, f);
+    put_temporary(json, report, f);
 }
 
 static void put_account(struct mt_json *json, const struct mt_report *report, const struct mt_facts *f)
@@ -196,7 +198,7 @@ static void write_json(struct mt_out *out, const struct mt_report *report, const
     mt_json_init(&json, out, broken_lines);
     mt_json_object(&json);
     put_identity(&json, report, f);
-    put_amounts(&json, f);
+    put_amounts(&json, report, f);
     put_account(&json, report, f);
     mt_json_object_end(&json);
     mt_out_byte(out, '\n');
@@ -209,7 +211,7 @@ static void line(struct mt_out *out, const char *label, const char *value)
     mt_out_print(out, "%-22s %s\n", label, value);
 }
 
-static void write_amount_lines(struct mt_out *out, const struct mt_facts *f)
+static void write_amount_lines(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f)
 {
     static const struct {
         const char *label;
@@ -231,6 +233,8 @@ static void write_amount_lines(struct mt_out *out, const struct mt_facts *f)
                      mt_report_count(amount).text);
         if (rows[i].measure == MT_MEASURE_PEAK) {
             mt_out_print(out, ", at %s", mt_human_duration(f->totals->peak_time_ns).text);
+        } else if (rows[i].measure == MT_MEASURE_TEMPORARY) {
+            mt_out_print(out, ", freed with at most %u in between", report->analysis->temporary_max);
         }
         mt_out_byte(out, '\n');
     }
@@ -337,7 +341,7 @@ static void write_storages(struct mt_out *out, const struct mt_facts *f)
 static void write_text(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f)
 {
     write_identity_lines(out, f);
-    write_amount_lines(out, f);
+    write_amount_lines(out, report, f);
     mt_out_print(out, "%-22s %s\n", "deallocations", mt_human_count((double)f->totals->deallocations).text);
     mt_out_print(out, "%-22s %s in %s\n", "trace", mt_human_counted((double)f->totals->events, "event", "events").text,
                  mt_human_bytes((double)f->trace_bytes).text);

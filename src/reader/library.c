@@ -26,7 +26,7 @@ static mt_status read_selection(const struct mt_profile_query *q, struct mt_sele
 {
     static const char *const words[] = { "peak", "leaks", "temporary", "at", "between" };
     const char *word = q->selection != NULL ? q->selection : words[0];
-    *ret = (struct mt_selection){ .temporary_max = q->temporary_max > 0 ? q->temporary_max : 1,
+    *ret = (struct mt_selection){ .temporary_max = q->temporary_max > 0 || q->temporary_at_once ? q->temporary_max : 1,
                                   .thread = q->thread,
                                   .all = q->all };
     for (size_t i = 0; i < MT_COUNTOF(words); i++) {

@@ -95,7 +95,10 @@ static char *describe(const struct mt_selection *s, const uint64_t times[2], con
     case MT_SELECT_LEAKS:
         return mt_strdup("alive when the program ended");
     case MT_SELECT_TEMPORARY:
-        return mt_format("freed after at most %llu further allocations", (unsigned long long)s->temporary_max);
+        return s->temporary_max == 0 ? mt_strdup("freed before any further allocation")
+                                     : mt_format("freed after at most %s",
+                                                 mt_human_counted((double)s->temporary_max, "further allocation",
+                                                                  "further allocations").text);
     case MT_SELECT_AT:
         return describe_at(s, times);
     case MT_SELECT_BETWEEN:

@@ -19,7 +19,7 @@ enum mt_selected { MT_SELECT_PEAK, MT_SELECT_LEAKS, MT_SELECT_TEMPORARY, MT_SELE
 
 struct mt_selection {
     enum mt_selected what;
-    uint64_t temporary_max;       /* 1 unless asked for more */
+    uint64_t temporary_max;       /* 1 unless asked for another */
     struct mt_timepoint times[2];
     const char *thread;           /* number or name; NULL: all */
     int storage;                  /* enum mt_storage; 0: the heap */

@@ -220,6 +220,36 @@ static void test_suppressions_that_cannot_be_read_are_a_failure(void **state)
     mt_recording_close(r);
 }
 
+/* Of one thread: 100 bytes are freed after another allocation, 7 at once. */
+static void write_temporaries(void)
+{
+    struct builder b;
+    builder_init(&b);
+    builder_plain_stacks(&b, 1);
+    builder_alloc(&b, 1, 10, 0x5000, 100, 1);
+    builder_alloc(&b, 1, 20, 0x6000, 7, 1);
+    builder_alloc(&b, 2, 25, 0x7000, 9000, 1);
+    builder_free(&b, 1, 30, 0x6000);
+    builder_free(&b, 2, 40, 0x5000);
+    builder_finish(&b);
+    write_trace(g_path, &b);
+    builder_fini(&b);
+}
+
+static void test_temporaries_are_those_of_the_limit(void **state)
+{
+    (void)state;
+    write_temporaries();
+    struct mt_recording *r = open_path(g_path);
+    const struct mt_profile_query one = { .temporary_max = 1 }, none = { .temporary_at_once = true };
+    assert_says(r, MT_PROFILE_STATS, (struct mt_profile_query){ 0 }, "\"temporary_bytes\": 107");
+    assert_says(r, MT_PROFILE_STATS, one, "\"temporary_bytes\": 107");
+    assert_says(r, MT_PROFILE_STATS, none, "\"temporary_bytes\": 7");
+    assert_says(r, MT_PROFILE_STATS, (struct mt_profile_query){ 0 }, "\"temporary_max\": 1");
+    assert_says(r, MT_PROFILE_STATS, none, "\"temporary_max\": 0");
+    mt_recording_close(r);
+}
+
 static void test_events_are_those_recorded(void **state)
 {
     (void)state;
@@ -345,6 +375,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_wrong_queries_are_usage_failures),
     TEST(test_leaks_leave_out_what_a_query_says),
     TEST(test_suppressions_that_cannot_be_read_are_a_failure),
+    TEST(test_temporaries_are_those_of_the_limit),
     TEST(test_events_are_those_recorded),
     TEST(test_stack_by_number),
     TEST(test_export_writes_a_file_or_nothing),
