@@ -172,26 +172,26 @@ void mt_footprint_put(struct mt_json *json, const struct mt_footprint *f, uint64
     free(note);
 }
 
-/* How much of the text fits a line: up to the last space that does, or all of a long word. */
-static size_t line_length(const char *text)
+/* How much of the text fits so many columns: up to the last space that does, or all of a long word. */
+static size_t line_length(const char *text, size_t columns)
 {
-    enum { COLUMNS = 76 };
-    size_t all = strlen(text), at = COLUMNS;
-    if (all <= COLUMNS) {
+    size_t all = strlen(text), at = columns;
+    if (all <= columns) {
         return all;
     }
     while (at > 0 && text[at] != ' ') {
         at--;
     }
-    return at > 0 ? at : COLUMNS;
+    return at > 0 ? at : strcspn(text, " ");
 }
 
 void mt_footprint_write(struct mt_out *out, const struct mt_footprint *f, const char *label)
 {
+    enum { COLUMNS = 80 };
     char *note = mt_footprint_note(f);
     int indent = (int)strlen(label);
     for (const char *at = note; at != NULL && *at != '\0'; label = "") {
-        size_t bytes = line_length(at);
+        size_t bytes = line_length(at, (size_t)(COLUMNS - indent - 1));
         mt_out_print(out, "%-*s %.*s\n", indent, label, (int)bytes, at);
         at += bytes + (at[bytes] == ' ');
     }

@@ -18,8 +18,11 @@ def test_the_cause_of_the_difference_is_named_with_its_bytes(record, target, cau
     assert stats[CAUSES[cause]] >= 0.9 * apart
     assert WORDS[cause] in stats["rss_note"]
     for command in ("stats", "summary"):
-        text = b" ".join(memtap(command, recording.path).stdout.split()).decode()
-        assert stats["rss_note"] in text
+        text = memtap(command, recording.path).stdout.decode()
+        assert stats["rss_note"] in " ".join(text.split())
+        indent = {"stats": 23, "summary": 11}[command]
+        note = [line for line in text.splitlines() if line[indent:] and line[indent:] in stats["rss_note"]]
+        assert len(note) > 1 and max(map(len, note)) <= 80
 
 
 def test_the_parts_add_up(record, target):
