@@ -28,7 +28,8 @@ const char mt_records_wording[] =
     "event TIME STREAM resized ADDR FROM TO\n"
     "event TIME STREAM realloc-failed | realloc-gone | dropped N | rate N | label N (of those that follow)\n"
     "row stack N ALLOCATOR allocated N BYTES live N BYTES peak N BYTES of PEAK\n"
-    "bad OFFSET WHY                                    damage; what follows in that block is skipped";
+    "bad OFFSET WHY                                    damage; what follows in that block is skipped\n"
+    "In TEXT, \\\" and \\\\ are a quote and a backslash.";
 
 enum { BATCH = 256 };
 
@@ -45,11 +46,25 @@ static double seconds(const struct writer *w, uint64_t clock)
     return clock >= w->start_clock ? (double)(clock - w->start_clock) / 1e9 : -(double)(w->start_clock - clock) / 1e9;
 }
 
+/* Nothing in a name ends the text, and no name is written as another one: a quote and a backslash have a backslash before them. */
 static void put_quoted(struct mt_out *out, const uint8_t *text, size_t bytes)
 {
-    char *clean = mt_text_clean((const char *)text, bytes);
-    mt_out_print(out, "\"%s\"", clean);
-    free(clean);
+    const char *at = (const char *)text, *end = at + bytes;
+    mt_out_byte(out, '"');
+    while (at < end) {
+        const char *plain = at;
+        while (at < end && *at != '"' && *at != '\\') {
+            at++;
+        }
+        char *clean = mt_text_clean(plain, (size_t)(at - plain));
+        mt_out_string(out, clean);
+        free(clean);
+        if (at < end) {
+            mt_out_byte(out, '\\');
+            mt_out_byte(out, *at++);
+        }
+    }
+    mt_out_byte(out, '"');
 }
 
 static void put_bad(struct writer *w, uint64_t offset, const char *why)

@@ -1,12 +1,13 @@
 """Names from a program are data: shown escaped, quoted for spreadsheets, and given back whole by JSON."""
 
+import ast
 import csv
 import io
 import json
 import unicodedata
 
 import pytest
-from conftest import MEMTAP, PYTHON_TARGETS, memtap, memtap_json, run
+from conftest import MEMTAP, PYTHON_TARGETS, find_interpreter, memtap, memtap_json, run
 
 FORMULA_STARTS = tuple("=+-@\t\r")
 
@@ -20,8 +21,6 @@ def names():
 
 @pytest.fixture(scope="module")
 def trace(tmp_path_factory):
-    from conftest import find_interpreter
-
     python = find_interpreter("3.12") or find_interpreter("3.11") or find_interpreter("debian")
     path = tmp_path_factory.mktemp("names") / "x\x1b[31m.mtap"
     program = path.parent / "app\u202e.py"
@@ -94,3 +93,15 @@ def test_mistakes_are_told_without_repeating_escapes(tmp_path):
         result = memtap(*arguments, check=False, cwd=tmp_path)
         assert result.returncode != 0 and result.stderr
         assert_harmless(result.stderr)
+
+
+def test_parse_quotes_so_that_a_name_ends_where_it_ends(record):
+    """Each quoted text is read back as a Python literal: quotes and backslashes in a name are not those of the quoting."""
+    python = find_interpreter("debian")
+    said = 'C:\\new "x" \\" end'
+    recording = record(python, "-c", f"data = {said!r}")
+    lines = memtap("parse", recording.path).stdout.decode().splitlines()
+    command = next(line for line in lines if line.startswith("header command "))
+    assert ast.literal_eval(command.removeprefix("header command ").replace("\\x00", "\\0")).rstrip("\0").split("\0") == \
+        recording.trace.command
+    assert said.replace("\\", "\\\\") in recording.trace.command[2]

@@ -278,7 +278,7 @@ static void test_every_record_is_a_line(void **state)
     const char *text = mt_out_text(out, NULL);
     static const char *const wanted[] = {
         "\nstring 2 \"f\\x1b[2J\\xff\\n\"\n",
-        "\nthread 1 tid 77 name \"wor,ker\"\" at 0.000000000\n",
+        "\nthread 1 tid 77 name \"wor,ker\\\"\" at 0.000000000\n",
         "\ncode 1 file 1 name 2 qualname 0 line 10 kind 3 table 0\n",
         "\npython 2 parent 1 code 1 offset -1 flags 0\n",
         "\nstack 1 native 0 python 2 anchors\n",
