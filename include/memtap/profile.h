@@ -112,7 +112,7 @@ struct mt_profile_query {
     bool bare;             /* table, leaks: without by and stacks of rows, for which binaries are opened */
     const char *const *wrappers; /* NULL-terminated: names of more functions whose memory is their caller's ('*' at the end:
                                     all that begin so); NULL: none */
-    bool all;              /* leaked is also what the C library keeps for itself and what is suppressed */
+    bool all;              /* leaked is also what the C and C++ libraries keep for themselves and what is suppressed */
     const char *suppressions; /* path of a file of LeakSanitizer's lines leak:PATTERN: such leaks are left out, and counted in
                                  MT_PROFILE_STATS; NULL: only those of the programs (__lsan_default_suppressions). The
                                  environment is not asked: LSAN_OPTIONS is the command's */

@@ -142,7 +142,7 @@ const struct mt_option mt_select_temporary[] = {
 
 const struct mt_option mt_select_leaks[] = {
     { "all", 0, MT_OPTION_FLAG, FIELD(what.all), NULL, NULL, 0, NULL,
-      "count as leaked also what the C library keeps for itself until the process is gone, and what is suppressed" },
+      "count as leaked also what the C and C++ libraries keep for themselves until the process is gone, and what is suppressed" },
     { "suppressions", 0, MT_OPTION_TEXT, FIELD(suppressions), NULL, NULL, 0, "FILE",
       "leave out leaks whose stack has a function, file or binary that fits a line leak:PATTERN of FILE, as LeakSanitizer "
       "does; default: the file that suppressions= of LSAN_OPTIONS names. What a program returns from "

@@ -3,6 +3,7 @@
 
 #include "analysis/estimate.h"
 #include "export/facts.h"
+#include "export/left_out.h"
 #include "export/processes.h"
 #include "util/grid.h"
 #include "util/human.h"
@@ -229,14 +230,17 @@ static void write_amount_lines(struct mt_out *out, const struct mt_report *repor
                          mt_report_bytes(amount).text);
             continue;
         }
-        mt_out_print(out, "%-22s %s in %s allocations", rows[i].label, mt_report_bytes(amount).text,
-                     mt_report_count(amount).text);
+        mt_out_print(out, "%-22s %s in %s allocation%s", rows[i].label, mt_report_bytes(amount).text,
+                     mt_report_count(amount).text, amount->count == 1 ? "" : "s");
         if (rows[i].measure == MT_MEASURE_PEAK) {
             mt_out_print(out, ", at %s", mt_human_duration(f->totals->peak_time_ns).text);
         } else if (rows[i].measure == MT_MEASURE_TEMPORARY) {
             mt_out_print(out, ", freed with at most %u in between", report->analysis->temporary_max);
         }
         mt_out_byte(out, '\n');
+        if (rows[i].measure == MT_MEASURE_LIVE) {
+            mt_left_out_rows(out, report);
+        }
     }
 }
 

@@ -23,6 +23,14 @@ static mt_status write_stats(struct mt_out *out, const struct mt_report_job *job
     return MT_OK;
 }
 
+/* Behind rows of what was alive when the program ended, for people. */
+static void write_left_out(struct mt_out *out, const struct mt_report_job *job)
+{
+    if (job->shown.format == MT_FORMAT_TABLE && job->loaded.measure == MT_MEASURE_LIVE) {
+        mt_left_out_write(out, &job->shown);
+    }
+}
+
 static mt_status write_tree(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
 {
     struct mt_tree tree = { 0 };
@@ -33,6 +41,7 @@ static mt_status write_tree(struct mt_out *out, const struct mt_report_job *job,
         return mt_error_set(err, status, "cannot make the tree: %s", mt_status_text(status));
     }
     mt_tree_view_write(out, &job->shown, &tree);
+    write_left_out(out, job);
     mt_tree_fini(&tree);
     return MT_OK;
 }
@@ -45,6 +54,7 @@ static mt_status write_table(struct mt_out *out, const struct mt_report_job *job
         return mt_error_set(err, status, "cannot make the table: %s", mt_status_text(status));
     }
     mt_rows_write_table(out, &job->shown, &table);
+    write_left_out(out, job);
     mt_table_fini(&table);
     return MT_OK;
 }
@@ -79,9 +89,7 @@ static mt_status write_leaks(struct mt_out *out, const struct mt_report_job *job
         return mt_error_set(err, status, "cannot list the leaks: %s", mt_status_text(status));
     }
     mt_rows_write_leaks(out, &job->shown, &leaks);
-    if (job->shown.format == MT_FORMAT_TABLE) {
-        mt_left_out_write(out, &job->shown);
-    }
+    write_left_out(out, job);
     mt_leaks_fini(&leaks);
     return MT_OK;
 }

@@ -23,7 +23,7 @@ struct mt_selection {
     struct mt_timepoint times[2];
     const char *thread;           /* number or name; NULL: all */
     int storage;                  /* enum mt_storage; 0: the heap */
-    bool all;                     /* leaks include what the C library keeps for itself, and what is suppressed */
+    bool all;                     /* leaks include what the C and C++ libraries keep for themselves, and what is suppressed */
 };
 
 struct mt_load_options {

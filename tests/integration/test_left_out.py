@@ -74,8 +74,21 @@ def test_what_libc_keeps_for_itself_is_no_leak(record, build):
     assert stats["leaked_bytes"] + stats["libc_bytes"] == recording.replay.current
     everything = leaks(recording, "--all")
     assert sum(everything.values()) == recording.replay.current
-    assert b"that the C library keeps for itself (--all)" in memtap("leaks", recording.path).stdout
-    assert b"--all)" not in memtap("leaks", "--all", recording.path).stdout
+
+
+@pytest.mark.parametrize("report", ["leaks", "stats", "table --leaks", "tree --leaks"])
+def test_every_report_on_what_is_alive_says_what_it_leaves_out(record, build, tmp_path, report):
+    recording = record(build())
+    file = tmp_path / "known"
+    file.write_text("leak:case_accept\n")
+    said = memtap(*report.split(), "--suppressions", file, recording.path).stdout.decode()
+    stats = recording.report("stats", "--suppressions", file)
+    blocks = f"{stats['libc_allocations']} block" + "s" * (stats["libc_allocations"] > 1)
+    assert f" in {blocks} of the C and C++ libraries (--all)\n" in said and " 19.5 KiB in 1 block by leak:case_accept\n" in said
+    everything = memtap(*report.split(), "--all", recording.path).stdout.decode()
+    assert "libraries (--all)" not in everything and "leak:" not in everything
+    if report.endswith("--leaks"):
+        assert "libraries (--all)" not in memtap(report.split()[0], recording.path).stdout.decode()  # of the peak nothing is left out
 
 
 @pytest.mark.parametrize("how", ["option", "environment"])
