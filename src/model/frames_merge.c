@@ -10,9 +10,7 @@
  * [tool].
  */
 #include "model/frames_private.h"
-#include "util/text.h"
-
-#include <string.h>
+#include "util/syslib.h"
 
 struct merge {
     struct mt_frames *f;
@@ -101,17 +99,11 @@ static void emit_group(struct merge *m)
     }
 }
 
-static bool begins_with(const char *text, const char *prefix)
-{
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
 /* Code that only starts a program or a thread. */
 static bool is_startup_module(const struct mt_trace_module *module)
 {
-    const char *name = mt_text_base_name(module->path.data);
-    return module->interpreter || begins_with(name, "libc.so") || begins_with(name, "libc-2") ||
-           begins_with(name, "libpthread") || begins_with(name, "ld-linux") || begins_with(name, "ld-musl");
+    enum mt_syslib library = mt_syslib_of(module->path.data);
+    return module->interpreter || library == MT_SYSLIB_C || library == MT_SYSLIB_LOADER;
 }
 
 static const struct mt_trace_module *module_of(const struct merge *m, size_t native_idx)

@@ -3,7 +3,7 @@
 
 #include "symbol/module_files.h"
 #include "util/memory.h"
-#include "util/text.h"
+#include "util/syslib.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,9 +33,14 @@ static const char *const LIBC_KEEPS[] = {
     "dlopen", "dlmopen", "dlsym", "dlvsym", "dladdr", "dlinfo", "_dl_*", "__libc_dlopen*", "pthread_create", "__tls_get_addr",
 };
 
-enum kind { ELSEWHERE, LIBC, LOADER };
+/* The constructor of the C++ library's pool for exceptions, where that library is linked into something else; by the file it is
+ * in, or by the first function of that file. */
+static const char *const CXX_KEEPS[] = { "_GLOBAL__sub_I_eh_alloc.cc", "_GLOBAL__sub_I__ZN9__gnu_cxx9__freeresEv" };
 
-/* The names of one libc; most processes of a run have the same. */
+/* Who calls constructors, in libc. */
+static const char *const LIBC_CONSTRUCTS[] = { "call_init*", "__libc_start_main*", "__libc_csu_init" };
+
+/* The names of one library; most processes of a run have the same. */
 struct library {
     struct mt_module_ref module;
     struct mt_module_files files;
@@ -51,25 +56,9 @@ struct finder {
 
 /* A module, as far as it matters. */
 struct module {
-    enum kind kind;
-    struct library *library; /* of libc */
+    enum mt_syslib kind;
+    struct library *library; /* NULL: not asked yet */
 };
-
-static bool begins(const char *text, const char *start)
-{
-    return strncmp(text, start, strlen(start)) == 0;
-}
-
-static enum kind kind_of(const struct mt_trace_module *module)
-{
-    const char *name = mt_text_base_name(module->path.data);
-    if (begins(name, "ld-linux") || begins(name, "ld-2.") || begins(name, "ld64.so")) {
-        return LOADER;
-    }
-    bool libc = begins(name, "libc.so.6") || begins(name, "libc-2.") || begins(name, "libpthread.so.0") ||
-                begins(name, "libpthread-2.") || begins(name, "libdl.so.2") || begins(name, "libdl-2.");
-    return libc ? LIBC : ELSEWHERE;
-}
 
 /* Tables of symbols are enough: what is listed is never inlined elsewhere, and debug information takes long to read. */
 static void read_names(struct finder *f, struct library *l)
@@ -119,37 +108,70 @@ static void finder_fini(struct finder *f)
     mt_locator_free(f->locator);
 }
 
-static bool is_listed(const char *name)
+static bool is_listed(const char *name, const char *const *list, size_t count)
 {
-    for (size_t i = 0; i < MT_COUNTOF(LIBC_KEEPS); i++) {
-        size_t length = strlen(LIBC_KEEPS[i]);
-        bool all = LIBC_KEEPS[i][length - 1] == '*';
-        if (all ? strncmp(name, LIBC_KEEPS[i], length - 1) == 0 : strcmp(name, LIBC_KEEPS[i]) == 0) {
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strlen(list[i]);
+        bool all = list[i][length - 1] == '*';
+        if (all ? strncmp(name, list[i], length - 1) == 0 : strcmp(name, list[i]) == 0) {
             return true;
         }
     }
     return false;
 }
 
-/* Is the node a place of libc's that keeps what it allocates? */
-static bool keeps(struct library *l, const struct mt_trace_module *module, const struct mt_native_node *node)
+/* One trace, while its nodes are decided. */
+struct search {
+    struct finder *finder;
+    const struct mt_trace *trace;
+    struct module *modules;
+    bool *innermost; /* by node: some stack ends in it */
+    bool *own;
+};
+
+/* Is the node in a function of the list? */
+static bool is_in(struct search *s, const struct mt_native_node *node, const char *const *list, size_t count)
 {
+    struct module *m = &s->modules[node->module_idx];
+    const struct mt_trace_module *module = mt_trace_module(s->trace, node->module_idx);
+    if (m->library == NULL) {
+        m->library = library_of(s->finder, module);
+    }
+    struct library *l = m->library;
     const char *name =
         l->symbols.count > 0 ? mt_symtab_find(&l->symbols, node->pc - 1 - module->bias, &l->names) : NULL;
-    return name != NULL && is_listed(name);
+    return name != NULL && is_listed(name, list, count);
 }
 
-static void decide_nodes(const struct mt_trace *trace, const struct module *modules, bool *own)
+/* Is the node a constructor? */
+static bool is_constructor(struct search *s, const struct mt_native_node *node)
 {
-    size_t count = mt_trace_native_count(trace);
-    for (uint32_t i = 1; i < count; i++) {
-        struct mt_native_node node = mt_trace_native(trace, i);
-        const struct module *m = &modules[node.module_idx];
-        if (m->kind == LIBC) {
-            own[i] = own[node.parent] || keeps(m->library, mt_trace_module(trace, node.module_idx), &node);
-        } else {
-            own[i] = m->kind == LOADER;
-        }
+    struct mt_native_node caller = mt_trace_native(s->trace, node->parent);
+    enum mt_syslib kind = s->modules[caller.module_idx].kind;
+    return node->parent != 0 && (kind == MT_SYSLIB_LOADER || (kind == MT_SYSLIB_C && is_in(s, &caller, LIBC_CONSTRUCTS,
+                                                                                           MT_COUNTOF(LIBC_CONSTRUCTS))));
+}
+
+/* Only what allocates in a constructor itself is asked for its name: most programs then have their symbols left alone. */
+static bool is_pool_inside(struct search *s, uint32_t number, const struct mt_native_node *node)
+{
+    return s->innermost[number] && node->module_idx != 0 && is_constructor(s, node) &&
+           is_in(s, node, CXX_KEEPS, MT_COUNTOF(CXX_KEEPS));
+}
+
+static bool is_own(struct search *s, uint32_t number)
+{
+    struct mt_native_node node = mt_trace_native(s->trace, number);
+    switch (s->modules[node.module_idx].kind) {
+    case MT_SYSLIB_C:
+        return s->own[node.parent] || is_in(s, &node, LIBC_KEEPS, MT_COUNTOF(LIBC_KEEPS));
+    case MT_SYSLIB_LOADER:
+        return true;
+    case MT_SYSLIB_CXX:
+        return s->own[node.parent];
+    case MT_SYSLIB_NONE:
+    default:
+        return is_pool_inside(s, number, &node);
     }
 }
 
@@ -173,19 +195,26 @@ static uint8_t *mark_stacks(const struct mt_trace *trace, const bool *own)
 
 static uint8_t *find(struct finder *f, const struct mt_trace *trace)
 {
-    size_t count = mt_trace_module_count(trace);
-    struct module *modules = mt_alloc_zero(count + 1, sizeof *modules);
-    bool *own = mt_alloc_zero(mt_trace_native_count(trace) + 1, sizeof *own);
-    for (uint32_t i = 1; i < count; i++) {
-        const struct mt_trace_module *module = mt_trace_module(trace, i);
-        modules[i].kind = kind_of(module);
-        modules[i].library = modules[i].kind == LIBC ? library_of(f, module) : NULL;
+    size_t modules = mt_trace_module_count(trace), nodes = mt_trace_native_count(trace), stacks = mt_trace_stack_count(trace);
+    struct search s = { .finder = f,
+                        .trace = trace,
+                        .modules = mt_alloc_zero(modules + 1, sizeof *s.modules),
+                        .innermost = mt_alloc_zero(nodes + 1, sizeof *s.innermost),
+                        .own = mt_alloc_zero(nodes + 1, sizeof *s.own) };
+    for (uint32_t i = 1; i < modules; i++) {
+        s.modules[i].kind = mt_syslib_of(mt_trace_module(trace, i)->path.data);
     }
-    decide_nodes(trace, modules, own);
-    uint8_t *stacks = mark_stacks(trace, own);
-    free(own);
-    free(modules);
-    return stacks;
+    for (uint32_t i = 0; i < stacks; i++) {
+        s.innermost[mt_trace_stack(trace, i).native] = true;
+    }
+    for (uint32_t i = 1; i < nodes; i++) {
+        s.own[i] = is_own(&s, i);
+    }
+    uint8_t *marks = mark_stacks(trace, s.own);
+    free(s.own);
+    free(s.innermost);
+    free(s.modules);
+    return marks;
 }
 
 uint8_t **mt_own_stacks_find(const struct mt_trace_set *set)

@@ -1,10 +1,12 @@
-/* own_stacks.h: stacks whose memory is the C library's or the dynamic loader's own: caches, buffers and tables that they keep
+/* own_stacks.h: stacks whose memory is that of the C and C++ libraries or the dynamic loader themselves: caches, buffers and tables that they keep
  * until the process is gone, whatever the program does.
  *
  * Decides: by the allocating function's name. Innermost frames that lie in libc or the loader are looked at, outwards to the
  * first that lies elsewhere: memory is the loader's when one of them is the loader's code, and libc's when one is a function
- * of the list in own_stacks.c. Functions that give memory to their caller (strdup, fopen, getline) are not in it: that is the
- * program's. Names are those of the file's own symbol tables; where the file is gone or another one, only the loader is known.
+ * of the list in own_stacks.c. What constructors of the C++ library allocate is its own too (a pool for exceptions), known by who
+ * calls them, and where that library is linked into something else by the constructor's name. Functions that give memory to their caller (strdup, fopen, getline) are not in it: that is the
+ * program's. Names are those of the file's own symbol tables; where the file is gone or another one, only the loader and
+ * libstdc++.so are known.
  * Context: [tool].
  */
 #ifndef MT_MODEL_OWN_STACKS_H

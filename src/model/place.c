@@ -3,6 +3,7 @@
 
 #include "model/role.h"
 #include "util/memory.h"
+#include "util/syslib.h"
 #include "util/text.h"
 
 #include <stdlib.h>
@@ -179,8 +180,8 @@ const char *mt_place_object(const char *function)
 
 static bool is_c_library(const struct mt_frame *frame)
 {
-    const char *name = mt_text_base_name(frame->module);
-    return strncmp(name, "libc.so", 7) == 0 || strncmp(name, "libc-2", 6) == 0 || strncmp(name, "ld-", 3) == 0;
+    enum mt_syslib library = mt_syslib_of(frame->module);
+    return library == MT_SYSLIB_C || library == MT_SYSLIB_LOADER;
 }
 
 /* What a C extension is called: "_multiarray_umath" of ".../_multiarray_umath.cpython-311-x86_64-linux-gnu.so". */

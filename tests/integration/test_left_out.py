@@ -91,6 +91,18 @@ def test_every_report_on_what_is_alive_says_what_it_leaves_out(record, build, tm
         assert "libraries (--all)" not in memtap(report.split()[0], recording.path).stdout.decode()  # of the peak nothing is left out
 
 
+@pytest.mark.parametrize("flags", [[], ["-static-libstdc++", "-static-libgcc"]], ids=["shared", "inside"])
+def test_the_pool_for_exceptions_is_no_leak(record, tmp_path, flags):
+    (tmp_path / "pool.cpp").write_text("#include <cstdlib>\nvoid *kept, *before = malloc(30011);\n"
+                                       "__attribute__((noinline)) void case_keep() { kept = malloc(10007); }\n"
+                                       "int main() { case_keep(); try { throw 1; } catch (int) { } }\n")
+    subprocess.run(["c++", "-g", "-O1", "-fno-builtin", *flags, tmp_path / "pool.cpp", "-o", tmp_path / "pool"], check=True)
+    recording = record(tmp_path / "pool")
+    assert by_case(recording.report("leaks", "--stacks")) == {"case_keep": (1, 10_007), "other": (1, 30_011)}
+    assert recording.stats["libc_bytes"] == recording.replay.current - 10_007 - 30_011 > 0
+    assert by_case(recording.report("leaks", "--stacks", "--all"))["other"][0] > 1
+
+
 @pytest.mark.parametrize("how", ["option", "environment"])
 def test_suppressions_leave_out_what_they_name(record, build, tmp_path, monkeypatch, how):
     recording = record(build())
