@@ -1,7 +1,7 @@
 """One measured piece of work: recorded into a trace, then read back as the few numbers a person asks for.
 
 Decides: what pytest's plugin and the notebook magic have in common: a trace of its own for each piece of work, garbage
-collected before the end (so that cycles do not count as held), the same rows in both. Sizes in text: 1 KB = 1 KiB = 1024.
+collected before the end (so that cycles do not count as held). Sizes in text: 1 KB = 1 KiB = 1024.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", re.IGNORECASE)
-TABLE_ROWS = 100  # of the peak; leaks are all read, because limits look at each stack
 _HOOKS_TAKEN = "took memtap's hooks out"
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
@@ -40,34 +39,15 @@ class Stack(NamedTuple):
     frames: List[Frame]
 
 
-class Measurement(NamedTuple):
-    """What one piece of work did with memory; bytes and counts.
-
-    peak_bytes: highest sum of blocks allocated in it and alive. leaked_bytes, leaked_allocations: of those, alive at its
-    end. table: rows {function, file, line, bytes, count, stack} at the peak, leaks: at the end; largest first. unseen: the
-    sentence of the trace's warnings that says that another tool took the hooks out meanwhile, None when none did.
-    """
-
-    peak_bytes: int
-    leaked_bytes: int
-    leaked_allocations: int
-    allocations: int
-    total_allocated_bytes: int
-    dropped_events: Optional[int]  # None: the recording ended early, nobody knows how much is missing
-    table: List[Dict[str, Any]]
-    leaks: List[Dict[str, Any]]
-    unseen: Optional[str] = None
-
-
 class Recording:
     """Records from start() to stop() into the file `path`; options are those of memtap.record().
 
-    measure: what read() makes of the open trace; None: a Measurement.
+    measure: what read() makes of the open trace.
     """
 
-    def __init__(self, path: Union[str, "os.PathLike[str]"], measure: Optional[Callable[[Any], Any]] = None, **options: Any) -> None:
+    def __init__(self, path: Union[str, "os.PathLike[str]"], measure: Callable[[Any], Any], **options: Any) -> None:
         self.path = os.fspath(path)
-        self._measure = measure or _measurement
+        self._measure = measure
         self._options = options
 
     def start(self) -> None:
@@ -96,14 +76,6 @@ class Recording:
 
         with memtap.open(self.path) as trace:
             return self._measure(trace)
-
-
-def _measurement(trace: Any) -> Measurement:
-    stats = trace.stats()
-    keys = ("peak_bytes", "leaked_bytes", "leaked_allocations", "allocations", "total_allocated_bytes", "dropped_events")
-    return Measurement(**{key: stats[key] for key in keys}, table=trace._bare_rows("table", rows=TABLE_ROWS),
-                       leaks=trace._bare_rows("leaks", stacks=True),
-                       unseen=unseen_in(stats))
 
 
 def unseen_in(stats: Dict[str, Any]) -> Optional[str]:

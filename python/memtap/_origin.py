@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 RUNNER_MODULES = ("pytest", "_pytest", "pluggy", "xdist", "execnet", "hypothesis", "_hypothesis_pytestplugin", "pytest_timeout",
                   "pytest_asyncio", "pytest_subtests", "anyio.pytest_plugin")
@@ -59,14 +59,15 @@ def _folder_of(name: str) -> Optional[str]:
 
 
 class Origins:
-    """Tells the frames of this process apart; root: the project under test, whose own files are never the runner's."""
+    """Tells the frames of this process apart; root: the project under test, whose own files are never the runner's; modules: what
+    the runner consists of, beside memtap."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, modules: Sequence[str] = RUNNER_MODULES) -> None:
         self._root = os.path.join(os.path.realpath(root), "")
         import sysconfig  # late: a test run that records nothing pays nothing
 
         own = os.path.dirname(os.path.abspath(__file__)) + os.sep
-        folders = [folder for folder in map(_folder_of, RUNNER_MODULES) if folder and not self._is_tested(folder)]
+        folders = [folder for folder in map(_folder_of, modules) if folder and not self._is_tested(folder)]
         self._runner = tuple({own, os.path.join(os.path.realpath(own), ""), *folders})
         paths = {sysconfig.get_paths()[key] for key in ("stdlib", "platstdlib")} | {os.path.dirname(os.__file__)}
         self._library = tuple(os.path.join(path, "") for path in paths)

@@ -6,28 +6,34 @@
 
 Decides: the cell runs in the user's namespace exactly as without the magic (its own %magics, `!commands`, the value of its
 last line, errors with their traceback and the cell marked as failed), recorded by memtap.record(); under it come peak,
-what is still held at its end, and the largest sites, as HTML in a notebook and as text in a terminal. Lines of the cell are
-named "cell, line N", the line of the magic being line 1. The report comes also when the cell failed; when nothing could be
-recorded, the cell has run all the same and the report says why.
+what is still held at its end, and the largest sites, as HTML in a notebook and as text in a terminal. This thread is on the
+program's account only while the cell's own code runs, so that nothing of the shell or of memtap is recorded on it. Lines of the cell are
+named "cell, line N", the line of the magic being line 1, those of an earlier cell "cell [3], line N". The report comes also when
+the cell failed; when nothing could be recorded, the cell has run all the same and the report says why. A cell that is run again
+gives another result; a trace that is to be kept (-o) gets a number in its name then.
 """
 
 from __future__ import annotations
 
 import ast
-import functools
+import contextlib
 import html
 import inspect
+import itertools
 import os
 import shutil
+import sys
 import tempfile
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
-from memtap._measure import Measurement, Recording, format_size, parse_size
+from memtap import _agent, _memtap
+from memtap._cell import Amount, CellReader, Findings, Row
+from memtap._measure import Recording, format_size, parse_size
 from memtap._text import shown
 
 CELL = "cell"
@@ -36,46 +42,71 @@ STYLE = ("border-collapse:collapse;font-family:monospace;font-size:90%", "text-a
 
 
 class CellReport:
-    """What is shown under the cell: Jupyter takes the HTML, a terminal the text."""
+    """What is shown under the cell: Jupyter takes the HTML, a terminal the text.
 
-    def __init__(self, measurement: Optional[Measurement], reason: str, cell_file: str, rows: int) -> None:
-        self.measurement = measurement
+    cells: name of each cell's file, "cell" and "cell [3]". kept: where the trace stays; None: nowhere.
+    """
+
+    def __init__(self, findings: Optional[Findings], reason: str, cells: Dict[str, str], rows: int, kept: Optional[str]) -> None:
+        self.findings = findings
         self.reason = reason
-        self._cell_file = cell_file
+        self._cells = cells
         self._rows = rows
+        self._kept = kept
 
     def lines(self) -> List[Tuple[str, str]]:
         """The totals as (name, value)."""
-        if self.measurement is None:
+        found = self.findings
+        if found is None:
             return [("memtap", shown(f"this cell was not recorded: {self.reason}"))]
-        found = self.measurement
-        lines = [("peak", format_size(found.peak_bytes)),
-                 ("held at the end", f"{format_size(found.leaked_bytes)} in {found.leaked_allocations} blocks"),
-                 ("allocated in all", f"{format_size(found.total_allocated_bytes)} in {found.allocations} blocks")]
+        lines = [("peak", self._size(found.peak)), ("held at the end", self._blocks(found.held)),
+                 ("allocated in all", self._blocks(found.allocated))]
         if found.dropped_events is None:
             lines.append(("lost", "what came after the recording's early end: these numbers are lower bounds"))
         elif found.dropped_events:
             lines.append(("lost", f"{found.dropped_events} events: these numbers are lower bounds"))
+        if self._kept:
+            lines.append(("trace", shown(self._kept)))
         return lines
 
-    def tables(self) -> List[Tuple[str, List[Dict[str, Any]]]]:
+    def _size(self, amount: Amount) -> str:
+        margin = f" ± {format_size(amount.bytes_ci95)}" if self._is_sampled() else ""
+        return format_size(amount.bytes) + margin
+
+    def _blocks(self, amount: Amount) -> str:
+        margin = f" ± {amount.count_ci95:.0f}" if self._is_sampled() else ""
+        return f"{self._size(amount)} in {amount.count:.0f}{margin} block{'' if round(amount.count) == 1 and not margin else 's'}"
+
+    def _is_sampled(self) -> bool:
+        return self.findings is not None and self.findings.sampled
+
+    def tables(self) -> List[Tuple[str, List[Row]]]:
         """The tables as (title, rows)."""
-        if self.measurement is None:
+        if self.findings is None:
             return []
-        tables = [("at the peak", self.measurement.table), ("held at the end", self.measurement.leaks)]
+        tables = [("at the peak", self.findings.at_peak), ("held at the end", self.findings.at_end)]
         return [(title, rows[:self._rows]) for title, rows in tables if rows]
 
-    def site(self, row: Dict[str, Any]) -> str:
-        """Where a row's memory comes from; the cell's own lines by number."""
-        file = row.get("file") or "?"
-        place = f"{CELL}, line {row.get('line') or 0}" if file == self._cell_file else f"{file}:{row.get('line') or 0}"
-        return shown(f"{place} {row.get('function') or ''}".strip())
+    def site(self, row: Row) -> str:
+        """Where a row's memory comes from, a cell's own lines by number, and what it called."""
+        file, line, function = row["file"] or "?", row["line"] or 0, row["function"] or ""
+        cell = self._cells.get(file)
+        place = f"{cell}, line {line}" if cell else f"{file}:{line}"
+        name = "" if cell and function == "<module>" else f" {function}"
+        return shown(place + name + (" ← " + ", ".join(row["by"]) if row["by"] else ""))
+
+    def _cells_of(self, row: Row) -> List[str]:
+        """What stands before the site: bytes, what they may be off by if they are an estimate, blocks."""
+        margin = [f"± {format_size(row['bytes_ci95'])}"] if self._is_sampled() else []
+        return [format_size(row["bytes"]), *margin, f"{row['count']:.0f}"]
 
     def __repr__(self) -> str:
         lines = [f"{name}: {value}" for name, value in self.lines()]
         for title, rows in self.tables():
             lines.append(f"{title}:")
-            lines.extend(f"{format_size(row['bytes']):>12} {row['count']:>8}  {self.site(row)}" for row in rows)
+            for row in rows:
+                size, *others = self._cells_of(row)
+                lines.append(f"{size:>12}" + "".join(f" {other:>{8 + 4 * ('±' in other)}}" for other in others) + f"  {self.site(row)}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -84,11 +115,11 @@ class CellReport:
             parts.append(self._table_html(title, rows))
         return "".join([*parts, "</div>"])
 
-    def _table_html(self, title: str, rows: List[Dict[str, Any]]) -> str:
+    def _table_html(self, title: str, rows: List[Row]) -> str:
         table, right, left = STYLE
-        head = "".join(f'<th style="{style}">{name}</th>' for style, name in
-                       ((right, "bytes"), (right, "blocks"), (left, html.escape(title))))
-        body = "".join(f'<tr><td style="{right}">{format_size(row["bytes"])}</td><td style="{right}">{row["count"]}</td>'
+        names = ["bytes", *(["± 95 %"] if self._is_sampled() else []), "blocks"]
+        head = "".join(f'<th style="{right}">{name}</th>' for name in names) + f'<th style="{left}">{html.escape(title)}</th>'
+        body = "".join("<tr>" + "".join(f'<td style="{right}">{value}</td>' for value in self._cells_of(row)) +
                        f'<td style="{left}">{html.escape(self.site(row))}</td></tr>' for row in rows)
         return f'<table style="{table}"><tr>{head}</tr>{body}</table>'
 
@@ -108,22 +139,34 @@ class MemtapMagics(Magics):
         """Run the cell and show what it did with memory."""
         __tracebackhide__ = True
         arguments = parse_argstring(self.memtap, line)
-        run, cell_file = self._compile(cell)
+        steps, cell_file = self._compile(cell)
+        cells = {**self._earlier_cells(), cell_file: CELL}
         folder = tempfile.mkdtemp(prefix="memtap-cell-")
         try:
-            path = os.path.expanduser(arguments.output) if arguments.output else os.path.join(folder, "cell.mtap")
-            recording, reason = _begin(path, arguments)
-            try:
-                value = run()
-                return None if self._is_quiet(cell) else value
-            finally:
-                measurement, reason = _end(recording, reason)
-                display(CellReport(measurement, reason, cell_file, arguments.rows))
+            with _unrecorded() as is_muted:
+                path = os.path.abspath(os.path.expanduser(arguments.output or os.path.join(folder, "cell.mtap")))
+                recording, reason = _begin(path, arguments, CellReader(cells, os.getcwd()))
+                try:
+                    value = self._run(steps, is_muted)
+                    return None if self._is_quiet(cell) else value
+                finally:
+                    findings, reason = _end(recording, reason)
+                    kept = recording.path if recording is not None and arguments.output else None
+                    display(CellReport(findings, reason, cells, arguments.rows, kept))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _compile(self, cell: str) -> Tuple[Callable[[], Any], str]:
-        """The cell as a function that runs it and returns the value of its last line, and the name its lines go by."""
+    def _earlier_cells(self) -> Dict[str, str]:
+        """By file. The call of this magic, which to the shell is a cell by itself, is none."""
+        numbers = dict(getattr(self.shell.compile, "_filename_map", {}))  # IPython 7.30 and later
+        caller = sys._getframe(1)
+        while caller.f_back is not None and caller.f_code.co_filename not in numbers:
+            caller = caller.f_back
+        numbers.pop(caller.f_code.co_filename, None)
+        return {file: f"{CELL} [{number}]" for file, number in numbers.items()}
+
+    def _compile(self, cell: str) -> Tuple[List[Any], str]:
+        """The cell as code objects, the last of which may have a value, and the name its lines go by."""
         shell = self.shell
         source = "\n" + shell.transform_cell(cell)  # the magic's own line
         name = shell.compile.cache(source, shell.execution_count)
@@ -133,15 +176,22 @@ class MemtapMagics(Magics):
         steps = [compile(tree, name, "exec", flags, dont_inherit=True)]
         if last is not None:
             steps.append(compile(ast.Expression(last.value), name, "eval", flags, dont_inherit=True))
-        return functools.partial(self._run, steps), name
+        return steps, name
 
-    def _run(self, steps: List[Any]) -> Any:
+    def _run(self, steps: List[Any], is_muted: bool) -> Any:
+        """Runs them, and nothing else, on the program's account."""
         __tracebackhide__ = True
         value = None
         for step in steps:
-            value = eval(step, self.shell.user_ns)  # of an "exec" step: None, or its coroutine
-            if step.co_flags & inspect.CO_COROUTINE:  # the cell awaits
-                value = self._await(value)
+            if is_muted:
+                _memtap.agent_leave()
+            try:
+                value = eval(step, self.shell.user_ns)  # of an "exec" step: None, or its coroutine
+                if step.co_flags & inspect.CO_COROUTINE:  # the cell awaits
+                    value = self._await(value)
+            finally:
+                if is_muted:
+                    _memtap.agent_enter()
         return value
 
     def _is_quiet(self, cell: str) -> bool:
@@ -162,24 +212,45 @@ class MemtapMagics(Magics):
                          "and call asyncio.run() on it in a thread, or record it with memtap.record()")
 
 
-def _begin(path: str, arguments: Any) -> Tuple[Optional[Recording], str]:
+@contextlib.contextmanager
+def _unrecorded() -> Iterator[bool]:
+    """This thread is on memtap's account inside. False: there is no agent here, and nothing will be recorded."""
+    try:
+        _agent.load()
+    except Exception:  # starting says why
+        yield False
+        return
+    with _agent.unrecorded():
+        yield True
+
+
+def _begin(path: str, arguments: Any, reader: CellReader) -> Tuple[Optional[Recording], str]:
     options: Dict[str, Any] = {"mode": arguments.mode, "native": arguments.native}
     if arguments.rate:
         try:
             options["rate"] = parse_size(arguments.rate)
         except ValueError as error:
             raise UsageError(f"--rate: {error}") from None
-    if arguments.output and os.path.exists(path):
-        raise UsageError(f"{path} is there already")
-    recording = Recording(path, **options)
     try:
-        recording.start()
+        return _started(path, reader, options), ""
     except Exception as error:  # the cell runs all the same
         return None, f"{type(error).__name__}: {error}"
-    return recording, ""
 
 
-def _end(recording: Optional[Recording], reason: str) -> Tuple[Optional[Measurement], str]:
+def _started(path: str, reader: CellReader, options: Dict[str, Any]) -> Recording:
+    """A recording into path or, as that is there from the last time, into kept-2.mtap, kept-3.mtap …"""
+    stem, suffix = os.path.splitext(path)
+    for number in itertools.count(2):
+        recording = Recording(path, reader.read, **options)
+        try:
+            recording.start()
+            break
+        except FileExistsError:
+            path = f"{stem}-{number}{suffix}"
+    return recording
+
+
+def _end(recording: Optional[Recording], reason: str) -> Tuple[Optional[Findings], str]:
     if recording is None:
         return None, reason
     try:
