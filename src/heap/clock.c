@@ -22,11 +22,6 @@ static struct {
     _Alignas(64) uint64_t clock;
 } g_counter;
 
-static uint64_t whole_units(uint64_t ns)
-{
-    return ns & ~(uint64_t)(UNIT_NS - 1);
-}
-
 /* ---- what time it is ------------------------------------------------------------------------------------------------ */
 
 /* By a clock that needs nobody. */
@@ -68,7 +63,7 @@ uint64_t mt_clock_look(struct mt_thread *t, uint64_t clock)
 {
     uint64_t tick = *g_mt_clock.tick, own = own_time();
     bool stale = is_stale(tick, own);
-    uint64_t now = whole_units(stale ? own : tick);
+    uint64_t now = mt_clock_whole_units(stale ? own : tick);
     uint64_t ahead = clock > tick ? clock - tick : 0;
     t->patience = stale ? 0 : 2 * ahead + 1;
     if (now > clock) {
@@ -82,7 +77,7 @@ uint64_t mt_clock_look(struct mt_thread *t, uint64_t clock)
 
 static uint64_t count_on(void)
 {
-    uint64_t now = whole_units(tick_or_own());
+    uint64_t now = mt_clock_whole_units(tick_or_own());
     uint64_t last = mt_load_relaxed(&g_counter.clock);
     if (now > last) {
         (void)mt_cas_acq_rel(&g_counter.clock, &last, now); /* or somebody else took it on */
@@ -90,16 +85,10 @@ static uint64_t count_on(void)
     return mt_fetch_add_acq_rel(&g_counter.clock, (uint64_t)UNIT_NS) + UNIT_NS;
 }
 
-/* The order is looked at again after the reading: one made while another thread forbids the counter is not used. */
 uint64_t mt_clock_ordered_time(void)
 {
-    if (mt_load_acquire(&g_mt_clock.order) == MT_ORDER_TSC) {
-        uint64_t ticks = mt_tsc_read();
-        if (MT_LIKELY(mt_load_relaxed(&g_mt_clock.order) == MT_ORDER_TSC)) {
-            return whole_units(mt_tsc_to_ns(&g_mt_clock.line, ticks));
-        }
-    }
-    return count_on();
+    uint64_t now;
+    return mt_clock_read_ordered(&now) ? now : count_on();
 }
 
 /* The only thread: it counts. */
@@ -228,7 +217,7 @@ static bool line_is_drawn(uint64_t least)
 
 void mt_clock_begin_order(uint64_t latest)
 {
-    uint64_t least = whole_units(latest) + 2 * UNIT_NS;
+    uint64_t least = mt_clock_whole_units(latest) + 2 * UNIT_NS;
     bool by_tsc = line_is_drawn(least);
     mt_store_relaxed(&g_counter.clock, least);
     publish_order(by_tsc ? MT_ORDER_TSC : MT_ORDER_COUNTER);
@@ -238,7 +227,7 @@ void mt_clock_forbid_tsc(void)
 {
     if (mt_load_relaxed(&g_mt_clock.order) == MT_ORDER_TSC) {
         uint64_t now = mt_tsc_to_ns(&g_mt_clock.line, mt_tsc_read());
-        mt_store_relaxed(&g_counter.clock, whole_units(now + IN_FLIGHT_NS));
+        mt_store_relaxed(&g_counter.clock, mt_clock_whole_units(now + IN_FLIGHT_NS));
         publish_order(MT_ORDER_COUNTER);
     }
     mt_store_relaxed(&g_mt_clock.tsc_is_forbidden, true);

@@ -85,14 +85,36 @@ enum { MT_CLOCK_NOTE_NS = MT_TICK_PERIOD_NS };
 /* What time it is, in order: no smaller than that of any event this one comes after. */
 uint64_t mt_clock_ordered_time(void);
 
+MT_INLINE uint64_t mt_clock_whole_units(uint64_t ns)
+{
+    return ns & ~(uint64_t)((1u << MT_CLOCK_SHIFT) - 1);
+}
+
+/* The reading of the counter in order; false: it is not what orders. That is looked at again after the reading: one made while
+ * another thread forbids the counter is not used. */
+MT_INLINE bool mt_clock_read_ordered(uint64_t *ret_ns)
+{
+    if (MT_UNLIKELY(mt_load_acquire(&g_mt_clock.order) != MT_ORDER_TSC)) {
+        return false;
+    }
+    *ret_ns = mt_clock_whole_units(mt_tsc_to_ns(&g_mt_clock.line, mt_tsc_read()));
+    return MT_LIKELY(mt_load_relaxed(&g_mt_clock.order) == MT_ORDER_TSC);
+}
+
 /* Stamps an event of the calling thread, in its recording section: later than everything it did. */
 MT_INLINE uint64_t mt_clock_stamp(struct mt_thread *t)
 {
-    uint64_t clock = mt_load_relaxed(&t->clock) + 1;
-    if (MT_UNLIKELY(mt_load_relaxed(&g_mt_clock.alone) != t)) {
+    uint64_t now, clock = mt_load_relaxed(&t->clock) + 1;
+    const struct mt_thread *alone = mt_load_relaxed(&g_mt_clock.alone);
+    if (MT_LIKELY(alone == t)) {
+        if (MT_UNLIKELY(clock - *g_mt_clock.tick >= t->patience)) { /* also when the tick is ahead: the difference wraps */
+            clock = mt_clock_look(t, clock);
+        }
+    } else if (MT_LIKELY(alone == NULL && mt_clock_read_ordered(&now) && now > clock &&
+                         now - t->noted_clock < MT_CLOCK_NOTE_NS)) {
+        clock = now;
+    } else {
         clock = mt_clock_ordered(t, clock);
-    } else if (MT_UNLIKELY(clock - *g_mt_clock.tick >= t->patience)) { /* also when the tick is ahead: the difference wraps */
-        clock = mt_clock_look(t, clock);
     }
     mt_store_relaxed(&t->clock, clock);
     return clock;
