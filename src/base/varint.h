@@ -23,15 +23,18 @@ MT_INLINE int64_t mt_unzigzag(uint64_t value)
     return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
 }
 
-/* Writes value at to; returns one past the last byte written. */
+/* Writes value at to; returns one past its last byte. What lies behind that, up to MT_VARINT_MAX, may be overwritten: whether
+ * one byte or two are needed cannot be foretold for sizes and addresses, so both are written, without a branch. */
 MT_INLINE uint8_t *mt_varint_put(uint8_t *to, uint64_t value)
 {
-    while (value >= 0x80) {
+    while (value >= 0x4000) {
         *to++ = (uint8_t)(value | 0x80);
         value >>= 7;
     }
-    *to++ = (uint8_t)value;
-    return to;
+    uint8_t more = value > 0x7F;
+    to[0] = (uint8_t)((value & 0x7F) | (uint8_t)(more << 7));
+    to[1] = (uint8_t)(value >> 7);
+    return to + 1 + more;
 }
 
 /* Reads one varint from [*from, end); false (and *from untouched) when cut off or longer than 64 bits. */

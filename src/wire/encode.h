@@ -60,6 +60,10 @@ MT_INLINE uint8_t *mt_put_tag(struct mt_event_encoder *e, uint8_t *at, unsigned 
     }
     e->clock = units != 0 ? clock >> e->clock_shift << e->clock_shift : clock;
     *at = (uint8_t)(tag | MT_TAG_CLOCK);
+    if (MT_LIKELY(units < 0x80)) {
+        at[1] = (uint8_t)units;
+        return at + 2;
+    }
     return mt_varint_put(at + 1, units);
 }
 

@@ -24,6 +24,11 @@ static void test_varint_round_trips_at_every_length_border(void **state)
             assert_true(mt_varint_get(&at, end, &back));
             assert_ptr_equal(at, end);
             assert_int_equal(back, value);
+            size_t least = 1;
+            for (uint64_t rest = value >> 7; rest != 0; rest >>= 7) {
+                least++;
+            }
+            assert_int_equal(end - text, least);
         }
     }
 }
