@@ -88,6 +88,30 @@ def _exact_bars(workload, name):
     return bars
 
 
+def _reads():
+    """The program alone, reading the time stamp counter in order twice a pair: what ordering two threads by it costs at least."""
+    return peers.Config("two ordered reads", lambda work, _out: ([*work.full_argv(), "1"], {}))
+
+
+def _threads_bars(result):
+    ours, theirs, floor = (result.added(config, "ns_per_op") for config in ("memtap exact", "heaptrack (in process)", "two ordered reads"))
+    lowest = [result.lowest_added(config, "ns_per_op") for config in ("memtap exact", "heaptrack (in process)")]
+    limit = 40 / 145
+    return [core.Bar("exact-pairs-threads", "exact mode in two threads at once, as a share of what heaptrack adds (40/145)",
+                     _quotient(ours, theirs), limit, "x", fastest=_quotient(*lowest)),
+            core.Bar("exact-pairs-threads", "of that, two ordered reads of the counter alone", _quotient(floor, theirs), limit, "x")]
+
+
+def _threads_bench():
+    def run_one(config):
+        count = max(1000, int(EXACT_OPS["pairs"] * config.scale))
+        return core.run_work(config, peers.Work([str(env.BIN / "pairs"), str(count), "2"]))
+
+    configs = [peers.plain(), peers.plain("plain again"), _reads(), peers.memtap_exact(), peers.heaptrack_raw()]
+    return core.Bench("exact-pairs-threads", "micro, exact mode", "the same in two threads at once", configs, "ns_per_op", "ns",
+                      run_one, _threads_bars, repeat=3)
+
+
 def _bench(mode, workload, operations):
     name = f"{mode}-{workload}"
     configs = _sample_configs() if mode == "sample" else _exact_configs()
@@ -100,4 +124,4 @@ def _bench(mode, workload, operations):
 def benches():
     """All micro benches."""
     found = [_bench("sample", workload, operations) for workload, operations in SAMPLE_OPS.items()]
-    return found + [_bench("exact", workload, operations) for workload, operations in EXACT_OPS.items()]
+    return found + [_bench("exact", workload, operations) for workload, operations in EXACT_OPS.items()] + [_threads_bench()]
