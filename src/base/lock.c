@@ -12,21 +12,44 @@ enum { SPINS_BEFORE_YIELD = 200, YIELDS_BEFORE_SLEEP = 2000, SLEEPS_BEFORE_GIVIN
  * Python's extension must not take any of the little static TLS there is. */
 static __thread struct mt_spinlock *t_innermost;
 
-bool mt_spinlock_try(struct mt_spinlock *lock)
+static bool take(struct mt_spinlock *lock)
 {
     uint32_t expected = 0;
-    if (!mt_cas_acq_rel(&lock->held, &expected, 1u)) {
-        return false;
-    }
+    return mt_cas_acq_rel(&lock->held, &expected, 1u);
+}
+
+static void enlist(struct mt_spinlock *lock)
+{
     lock->outer = t_innermost;
     t_innermost = lock;
+}
+
+bool mt_spinlock_try(struct mt_spinlock *lock)
+{
+    if (!take(lock)) {
+        return false;
+    }
+    enlist(lock);
     return true;
 }
+
+#ifdef MT_CHECKS
+static void check_rank(const struct mt_spinlock *wanted)
+{
+    for (const struct mt_spinlock *held = t_innermost; held != NULL; held = held->outer) {
+        if (held->rank > wanted->rank || held == wanted) {
+            __builtin_trap();
+        }
+    }
+}
+#else
+#define check_rank(wanted) ((void)(wanted))
+#endif
 
 static bool spin(struct mt_spinlock *lock)
 {
     for (int spins = 0; spins < SPINS_BEFORE_YIELD; spins++) {
-        if (mt_load_relaxed(&lock->held) == 0 && mt_spinlock_try(lock)) {
+        if (mt_load_relaxed(&lock->held) == 0 && take(lock)) {
             return true;
         }
         mt_cpu_relax();
@@ -34,8 +57,9 @@ static bool spin(struct mt_spinlock *lock)
     return false;
 }
 
-bool mt_spinlock_lock(struct mt_spinlock *lock)
+bool mt_spinlock_take_unlisted(struct mt_spinlock *lock)
 {
+    check_rank(lock);
     for (int yields = 0; yields < YIELDS_BEFORE_SLEEP; yields++) {
         if (spin(lock)) {
             return true;
@@ -49,6 +73,15 @@ bool mt_spinlock_lock(struct mt_spinlock *lock)
         mt_os_pause_ns(SLEEP_NS);
     }
     return false;
+}
+
+bool mt_spinlock_lock(struct mt_spinlock *lock)
+{
+    if (!mt_spinlock_take_unlisted(lock)) {
+        return false;
+    }
+    enlist(lock);
+    return true;
 }
 
 /* Takes it out of the holder's list; mostly it is the first there. */

@@ -1,7 +1,8 @@
 /* lock.h: a spin lock with a rank, for the agent's few rare critical sections.
  *
  * Decides: which locks exist in the agent and in which order they may nest (ranks, outer lower than inner). A thread
- * may only take a lock of a higher rank than any it holds. Never held across user code, dlopen, Python or malloc.
+ * may only wait for a lock of a higher rank than any it holds, or of the same rank where the table says so; builds with
+ * MT_CHECKS (unit tests, sanitizers) stop where it does not. Never held across user code, dlopen, Python or malloc.
  * Spinning is bounded: a lock that cannot be had within a quarter of a second returns false and the caller drops and counts,
  * because waiting for ever in a foreign malloc would be worse than a lost record. After fork the child re-initialises.
  */
@@ -14,13 +15,13 @@
 #include <stdint.h>
 
 enum mt_lock_rank {
-    MT_RANK_AGENT = 10,  /* agent state machine */
+    MT_RANK_TOUCH = 5,   /* watched reservations */
+    MT_RANK_ORPHAN = 7,  /* stream shared by threads that are past their end */
+    MT_RANK_AGENT = 10,  /* agent state machine, blocks of threads */
     MT_RANK_MODULES = 20, /* module map rebuild */
-    MT_RANK_TOUCH = 25, /* watched reservations */
     MT_RANK_AGGREGATE = 30,
     MT_RANK_LIVE = 40,  /* sampled-pointer table writers */
     MT_RANK_META = 50,  /* stack interning and the metadata stream */
-    MT_RANK_ORPHAN = 60, /* stream shared by threads that are past their end */
     MT_RANK_FILE = 70,  /* slot pool */
     MT_RANK_WAITING = 72, /* blocks that could not be written yet */
     MT_RANK_DESCRIPTOR = 75, /* opening the trace again */
@@ -39,6 +40,9 @@ struct mt_spinlock {
 /* Takes the lock; false when it could not be had within the bound. Context: [hook], guard set. */
 bool mt_spinlock_lock(struct mt_spinlock *lock) MT_CHECKED;
 bool mt_spinlock_try(struct mt_spinlock *lock) MT_CHECKED;
+/* The same for a lock whose holder gives it back with a store of its own (tracker/private.h): it is not among those that
+ * mt_spinlock_release_all frees. A listed lock must be given back by mt_spinlock_unlock, or the list would go on with it. */
+bool mt_spinlock_take_unlisted(struct mt_spinlock *lock) MT_CHECKED;
 void mt_spinlock_unlock(struct mt_spinlock *lock);
 /* Frees all locks the calling thread holds and says how many: it was interrupted while it held them and does not come back.
  * What they guard may be half done. */

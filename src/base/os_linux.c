@@ -106,11 +106,6 @@ bool mt_os_advise_nohugepage(void *base, size_t bytes)
     return mt_raw4(SYS_madvise, (long)base, (long)bytes, MADV_NOHUGEPAGE, 0) == 0;
 }
 
-void mt_os_discard(void *base, size_t bytes)
-{
-    (void)mt_raw4(SYS_madvise, (long)base, (long)bytes, MADV_DONTNEED, 0);
-}
-
 mt_status mt_os_resident(void *base, size_t bytes, unsigned char *ret_pages)
 {
     long result = mt_raw4(SYS_mincore, (long)base, (long)bytes, (long)ret_pages, 0);

@@ -7,16 +7,7 @@
 #ifndef MT_BASE_STATUS_H
 #define MT_BASE_STATUS_H
 
-#define MT_CHECKED __attribute__((warn_unused_result))
-#define MT_NORETURN __attribute__((noreturn))
-#define MT_INLINE static inline __attribute__((always_inline))
-#define MT_NOINLINE __attribute__((noinline))
-#define MT_COLD __attribute__((noinline, cold))
-#define MT_HIDDEN __attribute__((visibility("hidden")))
-#define MT_EXPORT __attribute__((visibility("default")))
-#define MT_LIKELY(x) __builtin_expect(!!(x), 1)
-#define MT_UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define MT_COUNTOF(a) (sizeof(a) / sizeof((a)[0]))
+#include "base/compiler.h"
 
 #define MT_STATUS_TABLE(X)                                                                                             \
     X(MT_OK, "ok")                                                                                                     \

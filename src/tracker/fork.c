@@ -2,7 +2,7 @@
  *
  * Decides: the forking thread takes every lock of every tracker first, so that the child gets tables nobody was writing, and
  * gives them back on both sides. A lock that cannot be had within its bound is left alone: the parent goes on, the child
- * makes it free. Order: list, then of each tracker timer, shards by number, pool, names, stacks (ranks of base/lock.h).
+ * makes it free. Order: list, timers, then the shards of all trackers, their pools, names, stacks (ranks of base/lock.h).
  * The child has no timer thread: automatic snapshots are off there until they are set again.
  * Context: pthread_atfork handlers; the list also [tool].
  */
@@ -31,7 +31,9 @@ static void before_fork(void)
     (void)pthread_mutex_lock(&g_mutex);
     for (struct mt_tracker *tracker = g_first; tracker != NULL; tracker = tracker->next) {
         (void)pthread_mutex_lock(&tracker->timer.mutex);
-        for (size_t i = 0; i < MT_TRACKER_LOCKS; i++) {
+    }
+    for (size_t i = 0; i < MT_TRACKER_LOCKS; i++) {
+        for (struct mt_tracker *tracker = g_first; tracker != NULL; tracker = tracker->next) {
             tracker->held_at_fork[i] = mt_spinlock_lock(lock_at(tracker, i));
         }
     }

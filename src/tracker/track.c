@@ -14,7 +14,7 @@ enum { LOCK_ATTEMPTS = 4 /* each a quarter of a second */, REGION_LOG2 = 16 };
 bool mt_shard_wait(struct mt_tracker *tracker, struct mt_shard *shard)
 {
     for (int attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
-        if (mt_spinlock_lock(&shard->lock)) {
+        if (mt_spinlock_take_unlisted(&shard->lock)) {
             return true;
         }
     }
@@ -27,7 +27,7 @@ void mt_tracker_trim(struct mt_tracker *tracker)
     uint16_t shard_idx = 0;
     while (mt_load_relaxed(&tracker->pool.evict) && mt_chunk_pool_oldest(&tracker->pool, &shard_idx)) {
         struct mt_shard *shard = &tracker->shards[shard_idx];
-        if (!mt_spinlock_lock(&shard->lock)) {
+        if (!mt_spinlock_take_unlisted(&shard->lock)) {
             return;
         }
         mt_history_evict(&shard->history, &tracker->pool);

@@ -8,7 +8,10 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void test_varint_round_trips_at_every_length_border(void **state)
 {
@@ -138,6 +141,29 @@ static void test_a_held_spinlock_cannot_be_tried(void **state)
     assert_true(mt_spinlock_try(&lock));
 }
 
+/* In a child: how it ended. */
+static int status_of_taking(struct mt_spinlock *first, struct mt_spinlock *second)
+{
+    int status = -1;
+    pid_t child = fork();
+    if (child == 0) {
+        (void)signal(SIGILL, SIG_DFL); /* the harness catches it */
+        _exit(mt_spinlock_lock(first) && mt_spinlock_lock(second) ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static void test_a_lock_taken_against_the_order_of_ranks_stops_a_checked_build(void **state)
+{
+    (void)state;
+    struct mt_spinlock outer = MT_SPINLOCK_INIT(MT_RANK_LIVE);
+    struct mt_spinlock inner = MT_SPINLOCK_INIT(MT_RANK_META);
+    assert_int_equal(status_of_taking(&outer, &inner), 0);
+    assert_true(WIFSIGNALED(status_of_taking(&inner, &outer)));
+    assert_true(WIFSIGNALED(status_of_taking(&inner, &inner)));
+}
+
 static void test_system_calls_leave_errno_alone(void **state)
 {
     (void)state;
@@ -194,6 +220,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_errno_values_map_to_what_they_mean),
     cmocka_unit_test(test_spinlock_excludes),
     cmocka_unit_test(test_a_held_spinlock_cannot_be_tried),
+    cmocka_unit_test(test_a_lock_taken_against_the_order_of_ranks_stops_a_checked_build),
     cmocka_unit_test(test_system_calls_leave_errno_alone),
     cmocka_unit_test(test_own_memory_is_what_was_touched_of_it),
     cmocka_unit_test(test_mappings_beyond_the_table_count_whole),
