@@ -176,7 +176,7 @@ static uint32_t row_of_key(struct mt_grouping *g, uint32_t frame)
 
 bool mt_grouping_has_callers(const struct mt_grouping *g)
 {
-    return !g->options.stacks && !g->options.invert && g->options.by != MT_BY_TYPE && g->options.by != MT_BY_THREAD &&
+    return !g->options.stacks && !g->options.invert && !g->options.self_only && g->options.by != MT_BY_TYPE && g->options.by != MT_BY_THREAD &&
            g->options.by != MT_BY_PROCESS;
 }
 

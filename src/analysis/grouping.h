@@ -27,6 +27,7 @@ struct mt_grouping_options {
     enum mt_table_by by;
     bool stacks; /* a row a stack as it is shown, whatever by (but MT_BY_PROCESS keeps processes apart) */
     bool invert; /* a row a function that allocated; by line, function and file only */
+    bool self_only; /* nobody asks what was allocated below a row */
 };
 
 /* Memory of one stack. */

@@ -1,7 +1,7 @@
 /* brief.c: see brief.h. */
 #include "export/brief.h"
 
-#include "analysis/table.h"
+#include "analysis/biggest.h"
 #include "export/behind.h"
 #include "export/processes.h"
 #include "util/grid.h"
@@ -147,12 +147,13 @@ static void write_alive(struct mt_out *out, const struct mt_report *report, cons
 
 /* ---- the biggest place -------------------------------------------------------------------------------------------- */
 
-/* What allocated at a row, most bytes first; "" where it is not to be looked up: that opens binaries. malloc'ed. */
+/* What allocated at a row, most bytes first; "" where it is not to be looked up, which opens binaries, or nothing stands behind
+ * it: an import. malloc'ed. */
 static char *behind_row(const struct mt_report *report, const struct mt_table *table, const struct mt_table_row *row,
                         const struct mt_paths *paths)
 {
     struct mt_behind behind;
-    if (report->places == NULL) {
+    if (report->places == NULL || row->import) {
         return mt_strdup("");
     }
     mt_behind_make(report, &table->stacks, &row->stacks, paths, &behind);
@@ -161,21 +162,10 @@ static char *behind_row(const struct mt_report *report, const struct mt_table *t
     return text;
 }
 
-/* Modules are there to stay: an import is the biggest only where no line of the program holds a tenth. */
-static const struct mt_table_row *biggest_row(const struct mt_table *table)
-{
-    size_t i = 0;
-    while (i < table->count && table->rows[i].import) {
-        i++;
-    }
-    bool much = i < table->count && table->rows[i].self.bytes * 10 >= table->sum.bytes;
-    return &table->rows[much ? i : 0];
-}
-
 /* "cache.py:31 handle ← bytearray: 161 MiB in 16,512 blocks, 86 % of what is alive". */
-static void put_place(struct mt_out *out, const struct mt_report *report, const struct mt_table *table, const char *of)
+static void put_place(struct mt_out *out, const struct mt_report *report, const struct mt_table *table,
+                      const struct mt_table_row *row, uint64_t sum_bytes, const char *of)
 {
-    const struct mt_table_row *row = biggest_row(table);
     const struct mt_frame *frame = mt_frames_frame(report->frames, row->frame);
     struct mt_paths *paths = mt_paths_new(report->full_paths);
     mt_paths_add(paths, frame->file[0] != '\0' ? frame->file : frame->module);
@@ -185,7 +175,7 @@ static void put_place(struct mt_out *out, const struct mt_report *report, const 
     char *clean = mt_text_clean(text, strlen(text));
     char *amount = mt_format("%s in %s, %.0f %% of %s", mt_report_bytes(&row->self).text,
                              mt_human_counted((double)row->self.count, "block", "blocks").text,
-                             100 * (double)row->self.bytes / (double)table->sum.bytes, of);
+                             100 * (double)row->self.bytes / (double)sum_bytes, of);
     size_t columns = mt_terminal_columns(out), taken = LABEL_COLUMNS + strlen(amount) + 2;
     char *shown = columns > 0 ? mt_text_fit(clean, columns > taken + 20 ? columns - taken : 20, MT_CUT_PLACE)
                               : mt_strdup(clean);
@@ -217,9 +207,11 @@ static void write_biggest(struct mt_out *out, const struct mt_report *report, co
     struct mt_profile profile = { 0 };
     struct mt_places *own = report->places == NULL ? mt_places_new(report->frames, NULL) : NULL;
     struct mt_table table = { 0 };
+    const struct mt_table_row *row = NULL;
     if (mt_profile_make(report->set, report->analysis, &options, &profile) == MT_OK &&
-        mt_table_make(report->set, &profile, own != NULL ? own : report->places, NULL, &table) == MT_OK && table.count > 0 && table.sum.bytes > 0) {
-        put_place(out, report, &table, stays ? "what is alive" : "the peak");
+        mt_biggest_make(report->set, &profile, own != NULL ? own : report->places, &table, &row) == MT_OK && row != NULL &&
+        profile.sum.bytes > 0) {
+        put_place(out, report, &table, row, profile.sum.bytes, stays ? "what is alive" : "the peak");
     }
     mt_places_free(own);
     mt_table_fini(&table);

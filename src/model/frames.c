@@ -14,12 +14,6 @@
 
 enum { ADDRESS_TEXT = 320, SPOT_UNKNOWN = 0 };
 
-void mt_numbers_push(struct mt_numbers *n, uint32_t value)
-{
-    n->data = mt_alloc_grow(n->data, &n->capacity, n->count + 1, sizeof *n->data);
-    n->data[n->count++] = value;
-}
-
 static uint64_t location_hash(const struct mt_location *l)
 {
     return mt_hash_pair(l->address, (uint64_t)l->trace_idx << 33 ^ (uint64_t)l->owner << 1 ^ (uint64_t)l->python);
@@ -247,12 +241,22 @@ void mt_frames_free(struct mt_frames *f)
     free(f);
 }
 
+/* Frames of a stack that are all Python's depend on nothing else: where a line allocates in several ways, its stacks, asked one
+ * after the other, have one list. */
+static bool is_last(const struct mt_frames *f, size_t trace_idx, const struct mt_stack *row)
+{
+    return f->options.python_only && row->python != 0 && row->python == f->last_python && trace_idx == f->last_trace_idx;
+}
+
 struct mt_frame_list mt_frames_stack(struct mt_frames *f, size_t trace_idx, uint32_t stack)
 {
     const struct mt_trace *trace = f->set->traces[trace_idx];
+    struct mt_stack row = mt_trace_stack(trace, stack);
+    if (is_last(f, trace_idx, &row)) {
+        return f->last;
+    }
     struct mt_numbers *ids = &f->lists[f->list_at % MT_LIST_BUFFERS];
     struct mt_numbers *spots = &f->places[f->list_at++ % MT_LIST_BUFFERS];
-    struct mt_stack row = mt_trace_stack(trace, stack);
     spots->count = 0;
     f->origins.count = 0;
     mt_frames_merge(f, (uint32_t)trace_idx, &row, spots);
@@ -266,7 +270,15 @@ struct mt_frame_list mt_frames_stack(struct mt_frames *f, size_t trace_idx, uint
     for (size_t i = 0; i < spots->count; i++) {
         mt_numbers_push(ids, f->spots[spots->data[i]].id);
     }
-    return (struct mt_frame_list){ ids->data, spots->data, ids->count };
+    f->last = (struct mt_frame_list){ ids->data, spots->data, ids->count };
+    f->last_trace_idx = trace_idx;
+    f->last_python = row.python;
+    return f->last;
+}
+
+bool mt_frames_need_symbols(const struct mt_frames *f, size_t trace_idx, uint32_t stack)
+{
+    return f->symbolizer != NULL && !(f->options.python_only && mt_trace_stack(f->set->traces[trace_idx], stack).python != 0);
 }
 
 struct mt_frame_spot mt_frames_spot(const struct mt_frames *f, uint32_t spot)

@@ -74,6 +74,8 @@ void mt_frames_free(struct mt_frames *frames);
 /* The frames of a stack of set->traces[trace_idx]. Unknown stacks give one marker frame. Out of memory gives the marker
  * "<unknown>" too. */
 struct mt_frame_list mt_frames_stack(struct mt_frames *frames, size_t trace_idx, uint32_t stack);
+/* Are frames of a stack looked up in binaries? False: they are all Python's. */
+bool mt_frames_need_symbols(const struct mt_frames *frames, size_t trace_idx, uint32_t stack);
 /* The frames of the native functions that the innermost Python frame of a stack called, innermost first, at most capacity of
  * them; whatever is shown of stacks. Returns how many; 0 where the stack has no Python frames or none was recorded. */
 size_t mt_frames_below_python(struct mt_frames *frames, size_t trace_idx, uint32_t stack, uint32_t *ret_ids,

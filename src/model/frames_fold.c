@@ -11,6 +11,8 @@
  * it. Context: [tool].
  */
 #include "model/frames_private.h"
+
+#include "base/hash.h"
 #include "model/role.h"
 #include "util/memory.h"
 #include "util/text.h"
@@ -111,6 +113,8 @@ void mt_frames_fold_fini(struct mt_frames *f)
     }
     free(f->imports);
     f->imports = NULL;
+    free(f->made);
+    mt_index_fini(&f->made_index);
 }
 
 /* ---- one stack -------------------------------------------------------------------------------------------------- */
@@ -155,13 +159,14 @@ static void emit(const struct folding *w, uint32_t spot)
     mt_numbers_push(&w->f->folded, spot);
 }
 
-static void emit_made(const struct folding *w, struct mt_frame frame)
+/* The spot of a frame that stands for others. */
+static uint32_t made_spot(const struct folding *w, struct mt_frame frame)
 {
     struct mt_frame_note *note = note_of(w->f, mt_frame_table_add(&w->f->table, frame));
     if (note->made_spot == 0) {
         note->made_spot = mt_frames_add_spot(w->f, (uint32_t)(note - w->f->notes), 0);
     }
-    emit(w, note->made_spot);
+    return note->made_spot;
 }
 
 /* The module whose code ran inside the run that begins at `from`; NULL: none is to be seen. malloc'ed. */
@@ -178,7 +183,7 @@ static char *module_inside(const struct folding *w, size_t from)
     return extension ? mt_strdup(inner->function + 7) : NULL;
 }
 
-static void emit_import(const struct folding *w, size_t from, size_t end)
+static uint32_t make_import(const struct folding *w, size_t from, size_t end)
 {
     struct mt_frame frame = { .file = "", .module = "", .kind = MT_FRAME_IMPORT };
     char *name = module_inside(w, from);
@@ -190,16 +195,55 @@ static void emit_import(const struct folding *w, size_t from, size_t end)
     }
     char *text = name != NULL ? mt_format("import %s", name) : mt_strdup("import");
     frame.function = text;
-    emit_made(w, frame);
+    uint32_t spot = made_spot(w, frame);
     free(text);
     free(name);
+    return spot;
+}
+
+static uint64_t import_hash(const struct mt_import_made *import)
+{
+    return mt_hash_pair((uint64_t)import->inner << 32 | import->importer, (uint64_t)import->trace_idx << 32 | import->node);
+}
+
+static uint64_t rehash_import(const void *context, uint32_t position)
+{
+    const struct mt_frames *f = context;
+    return import_hash(&f->made[position]);
+}
+
+/* The same imports are in thousands of stacks. */
+static void emit_import(const struct folding *w, size_t from, size_t end)
+{
+    struct mt_frames *f = w->f;
+    bool imported = end < w->spots->count;
+    struct mt_import_made import = { .inner = from > 0 ? frame_at(w, from - 1) + 1 : 0,
+                                     .importer = imported ? frame_at(w, end) + 1 : 0,
+                                     .trace_idx = w->trace_idx,
+                                     .node = imported ? f->origins.data[end] : 0 };
+    uint64_t hash = import_hash(&import);
+    size_t probe = 0;
+    uint32_t at;
+    while ((at = mt_index_next(&f->made_index, hash, &probe)) != MT_INDEX_NONE) {
+        const struct mt_import_made *made = &f->made[at];
+        if (made->inner == import.inner && made->importer == import.importer && made->trace_idx == import.trace_idx &&
+            made->node == import.node) {
+            emit(w, made->spot);
+            return;
+        }
+    }
+    import.spot = make_import(w, from, end);
+    f->made = mt_alloc_grow(f->made, &f->made_capacity, f->made_count + 1, sizeof *f->made);
+    f->made[f->made_count] = import;
+    mt_index_add(&f->made_index, hash, (uint32_t)f->made_count++, rehash_import, f);
+    emit(w, import.spot);
 }
 
 static void emit_runpy(const struct folding *w, size_t from)
 {
     const struct mt_frame *inner = from > 0 ? mt_frames_frame(w->f, frame_at(w, from - 1)) : NULL;
     char *text = mt_format("run %s", inner != NULL ? mt_text_base_name(inner->file) : "a program");
-    emit_made(w, (struct mt_frame){ .function = text, .file = "", .module = "", .kind = MT_FRAME_STARTER });
+    emit(w, made_spot(w, (struct mt_frame){ .function = text, .file = "", .module = "", .kind = MT_FRAME_STARTER }));
     free(text);
 }
 
@@ -227,7 +271,7 @@ static size_t fold_run(const struct folding *w, size_t from)
         emit_import(w, from, end);
         return end;
     case MT_ROLE_THREAD:
-        emit_made(w, (struct mt_frame){ .function = "thread", .file = "", .module = "", .kind = MT_FRAME_STARTER });
+        emit(w, made_spot(w, (struct mt_frame){ .function = "thread", .file = "", .module = "", .kind = MT_FRAME_STARTER }));
         return end;
     case MT_ROLE_RUNPY:
         if (!starts_all) {

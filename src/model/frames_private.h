@@ -10,6 +10,7 @@
 #include "model/frames.h"
 #include "model/frames_bound.h"
 #include "symbol/symbol.h"
+#include "util/memory.h"
 #include "util/strlist.h"
 
 /* Frames of one code location: a native pc (with inlines) or a Python instruction. */
@@ -35,6 +36,21 @@ struct mt_numbers {
     size_t count, capacity;
 };
 
+MT_INLINE void mt_numbers_push(struct mt_numbers *n, uint32_t value)
+{
+    if (n->count == n->capacity) {
+        n->data = mt_alloc_grow(n->data, &n->capacity, n->count + 1, sizeof *n->data);
+    }
+    n->data[n->count++] = value;
+}
+
+/* The frame that stands for an import was made for what it was made of. */
+struct mt_import_made {
+    uint32_t inner, importer; /* frame ids + 1; 0 none */
+    uint32_t trace_idx, node; /* the importer's Python node */
+    uint32_t spot;
+};
+
 enum { MT_LIST_BUFFERS = 4 }; /* slack for callers that hold on to a list a little too long */
 
 struct mt_frames {
@@ -53,17 +69,21 @@ struct mt_frames {
     struct mt_frame_note *notes; /* by frame id */
     size_t note_count, note_capacity;
     struct mt_imports *imports; /* by trace; made when first needed */
+    struct mt_import_made *made; /* by mt_frames_fold: imports so far */
+    size_t made_count, made_capacity;
+    struct mt_index made_index;
     struct mt_numbers lists[MT_LIST_BUFFERS];  /* frame ids */
     struct mt_numbers places[MT_LIST_BUFFERS]; /* their spots */
     size_t list_at;
+    struct mt_frame_list last; /* the list that was asked for last, of */
+    size_t last_trace_idx;
+    uint32_t last_python;
     uint32_t unknown, truncated; /* marker frames */
     struct mt_bound bound;
     uint64_t visited;   /* nodes that lists were made of */
     uint64_t shortened; /* lists that were cut by the bound */
     struct mt_strlist replaced;  /* paths of binaries built anew since */
 };
-
-void mt_numbers_push(struct mt_numbers *n, uint32_t value);
 
 /* frames.c; valid until the next call of either. */
 const struct mt_location *mt_frames_native(struct mt_frames *f, uint32_t trace_idx, const struct mt_native_node *node);
