@@ -18,6 +18,7 @@ cat >"$out/offsets.c" <<'EOF'
 #if PY_VERSION_HEX >= 0x030B0000
 #include <internal/pycore_code.h>
 #include <internal/pycore_frame.h>
+#include <internal/pycore_dict.h>
 #else
 #include <frameobject.h>
 #endif
@@ -76,6 +77,24 @@ int main(void)
     P("code.linetable", PyCodeObject, co_lnotab);
 #else
     P("code.linetable", PyCodeObject, co_linetable);
+#endif
+#ifndef Py_GIL_DISABLED
+    P("instance.type_size", PyTypeObject, tp_basicsize);
+    P("instance.type_flags", PyTypeObject, tp_flags);
+    P("instance.type_dict", PyTypeObject, tp_dictoffset);
+    P("instance.type_keys", PyHeapTypeObject, ht_cached_keys);
+    P("instance.dict_keys", PyDictObject, ma_keys);
+    P("instance.dict_values", PyDictObject, ma_values);
+#if PY_VERSION_HEX < 0x030B0000 /* keys are in no header: Objects/dict-common.h */
+    P("instance.frame_locals", PyFrameObject, f_localsplus);
+#else
+    P("instance.frame_locals", _PyInterpreterFrame, localsplus);
+    P("instance.keys_size", PyDictKeysObject, dk_log2_index_bytes);
+    P("instance.keys_kind", PyDictKeysObject, dk_kind);
+    P("instance.keys_count", PyDictKeysObject, dk_nentries);
+    P("instance.keys_index", PyDictKeysObject, dk_indices);
+    P("instance.values_first", PyDictValues, values);
+#endif
 #endif
     P("code.filename", PyCodeObject, co_filename);
     P("code.name", PyCodeObject, co_name);

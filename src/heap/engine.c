@@ -12,6 +12,7 @@
 #include "heap/engine_stack.h"
 #include "heap/gate.h"
 #include "heap/livetab.h"
+#include "heap/notes.h"
 #include "heap/thread.h"
 
 /* ---- stacks ------------------------------------------------------------------------------------------------------ */
@@ -21,6 +22,9 @@ uint32_t mt_engine_new_stack(struct mt_thread *t, uint64_t key, const struct mt_
     uint32_t stack = mt_intern_stack(key, capture);
     if (stack != 0) {
         t->stack_cache[key >> MT_STACK_CACHE_SHIFT] = (struct mt_stack_cache_entry){ .key = key, .stack = stack };
+    }
+    if (capture->python != NULL) {
+        mt_notes_thread_within(t);
     }
     return stack;
 }

@@ -106,15 +106,11 @@ void mt_notes_unknown_python(const struct mt_python_info *info)
     mt_engine_note("warning", text);
 }
 
-void mt_notes_thread(struct mt_thread *t)
+/* The thread is called so from now on. */
+static void rename_thread(struct mt_thread *t, const char *name, size_t bytes)
 {
-    char name[16] = "";
-    mt_os_thread_name(name);
-    bool unknown = name[0] == '\0' && mt_os_is_restricted();
-    if (t->renamed_clock != 0 && (unknown || strcmp(name, t->name) == 0)) {
-        return;
-    }
-    memcpy(t->name, name, sizeof name);
+    memcpy(t->name, name, bytes);
+    t->name_bytes = (uint8_t)bytes;
     t->renamed_clock = mt_load_relaxed(&t->clock) | 1;
     if (!mt_meta_lock()) {
         return;
@@ -122,8 +118,41 @@ void mt_notes_thread(struct mt_thread *t)
     struct mt_meta_builder *record = mt_meta_new_locked();
     const struct mt_record_thread put = { .stream = t->journal.stream,
                                           .tid = (uint64_t)mt_os_tid(),
-                                          .name = { name, strlen(name) },
+                                          .name = { t->name, bytes },
                                           .clock = mt_load_relaxed(&t->clock) };
     mt_record_put_thread(record, &put);
     append_and_unlock(MT_META_THREAD, record);
+}
+
+static bool is_called(const struct mt_thread *t, const char *name, size_t bytes)
+{
+    return t->renamed_clock != 0 && t->name_bytes == bytes && memcmp(t->name, name, bytes) == 0;
+}
+
+void mt_notes_thread(struct mt_thread *t)
+{
+    char name[16] = "";
+    if (t->renamed_clock != 0 && t->named_within) {
+        return;
+    }
+    if (t->named_within) { /* in the trace before */
+        rename_thread(t, t->name, t->name_bytes);
+        return;
+    }
+    t->is_first = t->renamed_clock != 0 ? t->is_first : mt_os_tid() == mt_os_pid();
+    mt_os_thread_name(name);
+    bool unknown = name[0] == '\0' && mt_os_is_restricted();
+    if ((t->renamed_clock == 0 || !unknown) && !is_called(t, name, strlen(name))) {
+        rename_thread(t, name, strlen(name));
+    }
+}
+
+void mt_notes_thread_within(struct mt_thread *t)
+{
+    char name[MT_THREAD_NAME_BYTES];
+    size_t bytes = t->is_first ? 0 : mt_pystack_thread_name(&t->python, &t->known, name, sizeof name);
+    if (bytes > 0 && !is_called(t, name, bytes)) {
+        t->named_within = true;
+        rename_thread(t, name, bytes);
+    }
 }

@@ -11,8 +11,12 @@
 
 /* Modules that come and go. */
 extern const struct mt_module_sink mt_notes_of_modules MT_HIDDEN;
-/* Writes a THREAD record with the present name when it is new or changed. Calling thread's block. */
+/* Writes a THREAD record with the present name when it is new or changed: the kernel's, where the program has no own.
+ * Calling thread's block. */
 void mt_notes_thread(struct mt_thread *t);
+/* The same with the name that the program itself has for it, if it is a thread of Python's; its frames were captured in this
+ * hook. Called when it records from a place that is new to it. */
+void mt_notes_thread_within(struct mt_thread *t);
 /* Where the evaluation loop lies. */
 void mt_notes_eval_range(const struct mt_python_info *info);
 /* Why the stacks are native only. */

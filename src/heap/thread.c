@@ -61,13 +61,18 @@ static void renew_walkers(struct mt_thread *t)
     mt_pystack_init(&t->python, python_memory);
 }
 
-/* Makes a used block as good as new for the calling thread; caches stay (stack numbers are global). */
+/* Makes a used block as good as new for the calling thread; native stacks stay in its cache (their numbers are global). */
 static void recycle(struct mt_thread *t)
 {
     memset(&t->journal, 0, sizeof t->journal);
     t->rate = 0;
-    t->name[0] = '\0';
+    t->name_bytes = 0;
+    t->named_within = false;
+    t->known = (struct mt_py_thread){ 0 };
     t->renamed_clock = 0;
+    if (g_mt.python) {
+        memset(t->stack_cache, 0, cache_bytes()); /* its first stacks are new again: then its name is looked at */
+    }
     renew_walkers(t);
 }
 

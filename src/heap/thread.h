@@ -16,6 +16,7 @@
 #include "pystack/pystack.h"
 #include "wire/encode.h"
 
+enum { MT_THREAD_NAME_BYTES = 120 }; /* of a name, more are cut; the kernel has 15 */
 enum { MT_STACK_CACHE_ENTRIES = 4096, MT_STACK_CACHE_SHIFT = 64 - 12 };
 
 struct mt_stack_cache_entry {
@@ -57,7 +58,11 @@ struct mt_thread {
     uint32_t sampled_in;    /* the trace whose countdown chose the present allocation */
     bool in_sample;         /* the call under way is a sample: its end draws the next step */
     uint64_t recording;     /* shared: the frame of the recording section, 0 outside; pairing R1 (restart.c) */
-    char name[16];
+    struct mt_py_thread known; /* to Python's threading */
+    bool is_first;     /* the process's main thread */
+    bool named_within; /* name is the program's own word, not the kernel's */
+    uint8_t name_bytes;
+    char name[MT_THREAD_NAME_BYTES];
 };
 
 /* Gives the calling thread its block; false when there is no memory (counted once a try). */

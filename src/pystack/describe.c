@@ -125,6 +125,13 @@ static bool read_string(const struct mt_py_offsets *o, uint64_t object, struct t
     return true;
 }
 
+size_t mt_py_text(const struct mt_py_offsets *o, uint64_t object, char *to, size_t bytes)
+{
+    struct characters c;
+    struct text_buffer buffer = { to, bytes };
+    return read_string_header(o, object, &c) ? transcode(&c, &buffer).bytes : 0;
+}
+
 static bool read_bytes(const struct mt_py_offsets *o, uint64_t object, struct text *ret)
 {
     if (!mt_py_plausible(object)) {

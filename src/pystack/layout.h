@@ -42,6 +42,9 @@ mt_py_walk mt_py_find_walk(const struct mt_py_offsets *offsets);
 /* The calling thread's state; 0 when it has none or it must not be touched now. Context: [hook]. */
 uint64_t mt_py_find_tstate(const struct mt_py_enabled *e);
 
+/* The text of a str as UTF-8 into to, as many whole characters as fit; its bytes. 0: empty, or a check failed. */
+size_t mt_py_text(const struct mt_py_offsets *o, uint64_t object, char *to, size_t bytes);
+
 /* Makes the deaths of this interpreter's code objects be counted, if they can be. Returns the value of dealloc_slot.
  * Context: [agent], one caller at a time. */
 const uint64_t *mt_py_watch_codes(const struct mt_py_enabled *e);

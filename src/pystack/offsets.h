@@ -54,13 +54,23 @@ struct mt_py_offsets {
     struct {
         uint16_t type, bytes_size, bytes_data, unicode_length, unicode_state, unicode_ascii_data, unicode_compact_data;
     } object;
+    struct { /* attributes of an instance, for thread_name.c; all 0: not read */
+        uint16_t frame_locals;                               /* of a frame: its arguments */
+        uint16_t type_size, type_flags, type_dict, type_keys; /* of a type; type_keys: ht_cached_keys */
+        uint16_t dict_keys, dict_values;
+        uint16_t keys_size;  /* dk_size, from 3.11 dk_log2_index_bytes */
+        uint16_t keys_kind;  /* dk_kind; 3.11+ */
+        uint16_t keys_count; /* dk_nentries */
+        uint16_t keys_index;
+        uint16_t values_first;
+    } instance;
     struct {
         uint16_t finalizing, interpreters_head; /* of _PyRuntime */
         uint16_t interpreter_next;              /* of PyInterpreterState */
     } runtime;
 };
 
-static_assert(sizeof(struct mt_py_offsets) == 10 + 2 * 31, "no padding");
+static_assert(sizeof(struct mt_py_offsets) == 10 + 2 * 43, "no padding");
 
 /* Finds the layout of an interpreter. version_hex: PY_VERSION_HEX. runtime: &_PyRuntime or NULL; from 3.13 on its own
  * description overrides the row. False: not a version that can be walked (unknown minor, or the interpreter's own

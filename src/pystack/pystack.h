@@ -90,6 +90,18 @@ enum mt_pystack_result {
 /* Captures the calling thread's frames; reuses the verified outer part of the previous capture. */
 enum mt_pystack_result mt_pystack_capture(struct mt_pystack *p);
 
+/* ---- the thread's name ------------------------------------------------------------------------------------------- */
+
+/* Who the calling thread is to Python's threading; zeros at first. */
+struct mt_py_thread {
+    uint64_t frame;  /* that started it */
+    uint64_t object; /* its threading.Thread */
+};
+
+/* The name threading has for the calling thread, whose frames were captured in this hook: bytes of UTF-8 in text, as many whole
+ * characters as fit. 0: it was not started by threading, has no name, or the name must not be read now. */
+size_t mt_pystack_thread_name(const struct mt_pystack *p, struct mt_py_thread *known, char *text, size_t text_bytes);
+
 /* ---- describing code objects ------------------------------------------------------------------------------------- */
 
 /* Everything the trace wants to know of a code object. Pointers are into the interpreter's memory or the caller's text

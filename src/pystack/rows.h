@@ -28,6 +28,8 @@ static const struct mt_py_offsets g_row_3_8 = {
     .code = { .first_line = 40, .filename = 104, .name = 112, .linetable = 120 },
     .object = { .type = 8, .bytes_size = 16, .bytes_data = 32, .unicode_length = 16, .unicode_state = 32,
                 .unicode_ascii_data = 48, .unicode_compact_data = 72 },
+    .instance = { .frame_locals = 360, .type_size = 32, .type_flags = 168, .type_dict = 288, .type_keys = 872,
+                  .dict_keys = 32, .dict_values = 40, .keys_size = 8, .keys_count = 32, .keys_index = 40 },
     .runtime = { .finalizing = 16, .interpreters_head = 32, .interpreter_next = 0 },
 };
 
@@ -40,6 +42,8 @@ static const struct mt_py_offsets g_row_3_9 = {
     .code = { .first_line = 40, .filename = 104, .name = 112, .linetable = 120 },
     .object = { .type = 8, .bytes_size = 16, .bytes_data = 32, .unicode_length = 16, .unicode_state = 32,
                 .unicode_ascii_data = 48, .unicode_compact_data = 72 },
+    .instance = { .frame_locals = 360, .type_size = 32, .type_flags = 168, .type_dict = 288, .type_keys = 864,
+                  .dict_keys = 32, .dict_values = 40, .keys_size = 8, .keys_count = 32, .keys_index = 40 },
     .runtime = { .finalizing = 16, .interpreters_head = 32, .interpreter_next = 0 },
 };
 
@@ -52,6 +56,8 @@ static const struct mt_py_offsets g_row_3_10 = {
     .code = { .first_line = 40, .filename = 104, .name = 112, .linetable = 120 },
     .object = { .type = 8, .bytes_size = 16, .bytes_data = 32, .unicode_length = 16, .unicode_state = 32,
                 .unicode_ascii_data = 48, .unicode_compact_data = 72 },
+    .instance = { .frame_locals = 352, .type_size = 32, .type_flags = 168, .type_dict = 288, .type_keys = 872,
+                  .dict_keys = 32, .dict_values = 40, .keys_size = 8, .keys_count = 32, .keys_index = 40 },
     .runtime = { .finalizing = 16, .interpreters_head = 32, .interpreter_next = 0 },
 };
 
@@ -65,6 +71,8 @@ static const struct mt_py_offsets g_row_3_11 = {
     .code = { .first_line = 72, .filename = 112, .name = 120, .qualname = 128, .linetable = 136, .bytecode = 184 },
     .object = { .type = 8, .bytes_size = 16, .bytes_data = 32, .unicode_length = 16, .unicode_state = 32,
                 .unicode_ascii_data = 48, .unicode_compact_data = 72 },
+    .instance = { .frame_locals = 72, .type_size = 32, .type_flags = 168, .type_dict = 288, .type_keys = 872,
+                  .dict_keys = 32, .dict_values = 40, .keys_size = 9, .keys_kind = 10, .keys_count = 24, .keys_index = 32 },
     .runtime = { .finalizing = 24, .interpreters_head = 40, .interpreter_next = 0 },
 };
 
@@ -78,6 +86,8 @@ static const struct mt_py_offsets g_row_3_12 = {
               .version = 92, .first_traceable = 176 },
     .object = { .type = 8, .bytes_size = 16, .bytes_data = 32, .unicode_length = 16, .unicode_state = 32,
                 .unicode_ascii_data = 40, .unicode_compact_data = 56 },
+    .instance = { .frame_locals = 72, .type_size = 32, .type_flags = 168, .type_dict = 288, .type_keys = 880,
+                  .dict_keys = 32, .dict_values = 40, .keys_size = 9, .keys_kind = 10, .keys_count = 24, .keys_index = 32 },
     .runtime = { .finalizing = 24, .interpreters_head = 40, .interpreter_next = 0 },
 };
 
@@ -90,6 +100,8 @@ static const struct mt_py_offsets g_row_3_13 = {
               .version = 92, .first_traceable = 184 },
     .object = { .type = 8, .bytes_size = 16, .bytes_data = 32, .unicode_length = 16, .unicode_state = 32,
                 .unicode_ascii_data = 40, .unicode_compact_data = 56 },
+    .instance = { .frame_locals = 72, .type_size = 32, .type_flags = 168, .type_dict = 288, .type_keys = 880,
+                  .dict_keys = 32, .dict_values = 40, .keys_size = 9, .keys_kind = 10, .keys_count = 24, .keys_index = 32, .values_first = 8 },
     .runtime = { .finalizing = 608, .interpreters_head = 632, .interpreter_next = 7264 },
 };
 
@@ -116,6 +128,8 @@ static const struct mt_py_offsets g_row_3_14 = {
               .version = 92, .first_traceable = 192 },
     .object = { .type = 8, .bytes_size = 16, .bytes_data = 32, .unicode_length = 16, .unicode_state = 32,
                 .unicode_ascii_data = 40, .unicode_compact_data = 56 },
+    .instance = { .frame_locals = 80, .type_size = 32, .type_flags = 168, .type_dict = 288, .type_keys = 880,
+                  .dict_keys = 32, .dict_values = 40, .keys_size = 9, .keys_kind = 10, .keys_count = 24, .keys_index = 32, .values_first = 8 },
     .runtime = { .finalizing = 784, .interpreters_head = 808, .interpreter_next = 7272 },
 };
 

@@ -21,7 +21,8 @@ FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O2", "-g", "-fno-omit-frame-pointer", 
          f"-I{SOURCES}"]  # fmt: skip
 EXTRA = [line for line in os.environ.get("MEMTAP_EXTRA_PYTHONS", "").splitlines() if line.strip()]
 SCENARIOS = ["nested", "recursion", "generators", "coroutines", "callbacks", "constructors", "threads", "tracing",
-             "signals", "unicode", "reused_code", "subinterpreters", "truncated", "fork"]  # fmt: skip
+             "signals", "unicode", "reused_code", "subinterpreters", "truncated", "fork",
+             "thread_names"]  # fmt: skip
 STORMS = ["everything", "finalization", "threads", "subinterpreters", "fork", "reused_code"]
 
 

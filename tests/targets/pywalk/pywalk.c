@@ -30,6 +30,7 @@ int pywalk_open(void);
 const char *pywalk_info(void);
 const char *pywalk_offsets(void);
 const char *pywalk_capture(void);
+const char *pywalk_thread_name(void);
 const char *pywalk_check_anchors(int strict);
 double pywalk_bench(int rounds, int cold);
 
@@ -80,12 +81,25 @@ const char *pywalk_offsets(void)
         ROW(code.copies), ROW(object.type), ROW(object.bytes_size), ROW(object.bytes_data), ROW(object.unicode_length),
         ROW(object.unicode_state), ROW(object.unicode_ascii_data), ROW(object.unicode_compact_data),
         ROW(runtime.finalizing), ROW(runtime.interpreters_head), ROW(runtime.interpreter_next),
+        ROW(instance.frame_locals), ROW(instance.type_size), ROW(instance.type_flags), ROW(instance.type_dict),
+        ROW(instance.type_keys), ROW(instance.dict_keys), ROW(instance.dict_values), ROW(instance.keys_size),
+        ROW(instance.keys_kind), ROW(instance.keys_count), ROW(instance.keys_index), ROW(instance.values_first),
 #undef ROW
     };
     int used = 0;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         used += snprintf(t_text + used, (size_t)(TEXT_BYTES - used), "%s %u\n", rows[i].name, rows[i].value);
     }
+    return t_text;
+}
+
+/* What threading calls the calling thread; "" where that is not known. */
+const char *pywalk_thread_name(void)
+{
+    static __thread struct mt_py_thread known;
+    open_thread();
+    (void)mt_pystack_capture(&t_memo);
+    t_text[mt_pystack_thread_name(&t_memo, &known, t_text, 120)] = '\0';
     return t_text;
 }
 

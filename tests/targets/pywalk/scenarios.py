@@ -25,7 +25,7 @@ MAX_FRAMES = 8192
 def open_library(path):
     held, released = ctypes.PyDLL(path), ctypes.CDLL(path)
     for library in (held, released):
-        library.pywalk_capture.restype = ctypes.c_char_p
+        library.pywalk_capture.restype = library.pywalk_thread_name.restype = ctypes.c_char_p
         library.pywalk_check_anchors.restype = ctypes.c_char_p
         library.pywalk_info.restype = library.pywalk_offsets.restype = ctypes.c_char_p
         library.pywalk_bench.restype = ctypes.c_double
@@ -333,6 +333,106 @@ def run_greenlets():
             snap()
 
 
+KEEP = object()
+
+
+def thread_name(library=held):
+    return library.pywalk_thread_name().decode("utf-8")
+
+
+class Grown(threading.Thread):
+    """Has more attributes than instances of a class share keys for."""
+
+    def __init__(self, name):
+        for i in range(60):
+            setattr(self, "before%d" % i, i)
+        super().__init__(name=name)
+        self.after = []
+
+
+class Bare(threading.Thread):
+    __slots__ = ("mine",)
+
+
+class Named(str):
+    """Not a str exactly: its text may be anywhere."""
+
+
+def in_named_thread(thread, expected=None, odd=KEEP):
+    """Runs it; it must find its own name, cut as a name is. odd: what stands there instead of a name meanwhile."""
+    global checks
+    seen = []
+
+    def body():
+        own = thread.name
+        thread._name = own if odd is KEEP else odd
+        seen.append((thread_name(), own))
+        thread._name = own
+
+    thread.run = body
+    thread.start()
+    thread.join()
+    (got, own), = seen
+    wanted = own if expected is None else expected
+    assert got == ("" if NO_LOCK else wanted), (got, wanted)
+    checks += 1
+
+
+NO_LOCK = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
+def run_thread_names():
+    global checks
+    Thread = threading.Thread
+    assert thread_name() == ""  # nothing started this thread
+    for thread in (Thread(name="given"), Thread(), Thread(name="more than fifteen bytes long"), Grown("grown"), Bare(name="bare"),
+                   Thread(name="h\u00e9 \u4e2d \U0001F600"), Thread(name="")):
+        in_named_thread(thread)
+    in_named_thread(Thread(name="x" * 300), "x" * 120)
+    in_named_thread(Thread(name="\u4e2d" * 100), "\u4e2d" * 40)
+    early = Thread(name="first")
+    early.name = "second"
+    in_named_thread(early)
+    with_dictionary = Thread(name="has a dictionary")
+    vars(with_dictionary)["more"] = 1
+    in_named_thread(with_dictionary)
+    many = Thread(name="many attributes")
+    vars(many).update(("key%d" % i, i) for i in range(1000))
+    in_named_thread(many, "")
+    numbered = Thread(name="other keys")
+    vars(numbered)[1] = 2
+    in_named_thread(numbered)
+    for odd in (5, None, b"bytes", Named("odd")):
+        in_named_thread(Thread(name="odd"), "", odd)
+    nameless = Thread(name="nameless")
+    names = []
+
+    def body():
+        names.append(thread_name())
+        threading.current_thread().name = "renamed within"
+        names.append(thread_name())
+        names.append(thread_name(released))
+        asked.set()
+        renamed.wait()
+        names.append(thread_name())
+        del nameless._name
+        names.append(thread_name())
+        done.set()
+
+    asked, renamed, done = threading.Event(), threading.Event(), threading.Event()
+    nameless.run = body
+    nameless.start()
+    asked.wait()
+    nameless.name = "renamed from outside"
+    renamed.set()
+    done.wait()
+    wanted = ["nameless", "renamed within", "", "renamed from outside", ""]
+    assert names == ([""] * 5 if NO_LOCK else wanted), names
+    nameless._name = "to end with"
+    nameless.join()
+    checks += 5
+
+
 def run_bench():
     def go(n):
         if n:
@@ -363,6 +463,7 @@ SCENARIOS = {
     "fork": run_fork,
     "finalization": run_finalization,
     "greenlets": run_greenlets,
+    "thread_names": run_thread_names,
     "offsets": lambda: print(held.pywalk_offsets().decode()),
     "bench": run_bench,
 }
