@@ -195,6 +195,17 @@ bool mt_brief_wants_names(const struct mt_report *report)
     return !report->analysis->peak_is_bound && report->analysis->totals.heap[MT_MEASURE_PEAK].bytes >= WORTH_NAMES_BYTES;
 }
 
+bool mt_brief_may_want_names(const struct mt_trace_set *set)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct mt_trace_info *info = mt_trace_info(set->traces[i]);
+        uint64_t other = info->rss_parted ? info->rss_file_bytes + info->rss_own_bytes : 0;
+        bytes += info->rss_peak_bytes > other ? info->rss_peak_bytes - other : 0;
+    }
+    return bytes >= WORTH_NAMES_BYTES;
+}
+
 /* Of what is alive, where that is most of the peak; else of the peak. */
 static void write_biggest(struct mt_out *out, const struct mt_report *report, const struct mt_facts *facts)
 {

@@ -12,6 +12,8 @@
 void mt_brief_extent(struct mt_out *out, const struct mt_facts *facts);
 /* Worth the time of looking stacks up, which the line "biggest" needs. */
 bool mt_brief_wants_names(const struct mt_report *report);
+/* The same before anything was analysed: a guess, by what the processes had resident. */
+bool mt_brief_may_want_names(const struct mt_trace_set *set);
 /* Lines "  peak …", "  held by …" (several processes), "  alive …", "  biggest …" (with frames, and where they are wanted), "  reserved …". */
 void mt_brief_write(struct mt_out *out, const struct mt_report *report, const struct mt_facts *facts);
 

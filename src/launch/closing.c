@@ -133,7 +133,13 @@ static mt_status load(const struct mt_run *run, struct mt_report_job *job, struc
         mt_progress_begin(&progress, "reading", false);
         job->load.progress = show_reading;
         job->load.context = &progress;
-        status = mt_report_load(job, MT_PROFILE_SUMMARY, err);
+        bool names = mt_brief_may_want_names(&job->recording->set);
+        status = mt_report_load(job, names ? MT_PROFILE_SUMMARY : MT_PROFILE_STATS, err);
+        if (status == MT_OK && !names && mt_brief_wants_names(&job->shown)) {
+            mt_report_job_fini(job);
+            job->loaded = (struct mt_loaded){ 0 };
+            status = mt_report_load(job, MT_PROFILE_SUMMARY, err);
+        }
         mt_progress_end(&progress);
     }
     return status;
