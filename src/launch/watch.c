@@ -105,6 +105,16 @@ static bool is_listed(const struct mt_watch *watch, const char *name)
     return false;
 }
 
+/* An earlier image of a process that executes one program after the other, and was never seen to map its trace: it will not be. */
+static void give_up_earlier(struct mt_watch *watch, const struct mt_watched *newest)
+{
+    for (struct mt_watched *p = watch->processes; p != NULL; p = p->next) {
+        if (p != newest && p->pid == newest->pid && p->pidfd < 0) {
+            p->tries = TRIES_MAX;
+        }
+    }
+}
+
 static void list(struct mt_watch *watch, const char *name)
 {
     if (!mt_tracepath_is_other(name) || strlen(name) >= sizeof watch->processes->name || is_listed(watch, name)) {
@@ -116,6 +126,7 @@ static void list(struct mt_watch *watch, const char *name)
     process->pidfd = -1;
     process->next = watch->processes;
     watch->processes = process;
+    give_up_earlier(watch, process);
 }
 
 /* Descriptors are the tool's, but not without end. */
@@ -196,7 +207,7 @@ static void recognize_new(struct mt_watch *watch, const struct mt_tick *tick, co
 {
     for (struct mt_watched *p = watch->processes, *next; p != NULL; p = next) {
         next = p->next;
-        if (p->pidfd < 0) {
+        if (p->pidfd < 0 && p->tries < TRIES_MAX) {
             recognize(watch, p, tick, folder);
         }
         if (p->tries >= TRIES_MAX) {
@@ -279,7 +290,7 @@ void mt_watch_open(struct mt_watch *watch, const char *folder)
     watch->fd = epoll_create1(EPOLL_CLOEXEC);
     watch->folder_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
     watch->signals_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (watch->fd < 0 || !add(watch, &watch->signals_fd) || !add(watch, &watch->folder_fd) ||
+    if (watch->fd < 0 || !add(watch, &watch->signals_fd) || watch->folder_fd < 0 ||
         inotify_add_watch(watch->folder_fd, folder, IN_CREATE | IN_ONLYDIR) < 0) {
         mt_watch_close(watch);
         return;
@@ -302,13 +313,12 @@ void mt_watch_look(struct mt_watch *watch, const struct mt_tick *tick, const cha
     int count = watch->fd >= 0 ? epoll_wait(watch->fd, events, EVENTS_MAX, 0) : -1;
     for (int i = 0; i < count; i++) {
         void *what = events[i].data.ptr;
-        if (what == &watch->folder_fd) {
-            read_names(watch);
-        } else if (what != &watch->signals_fd) { /* that one only wakes */
+        if (what != &watch->signals_fd) { /* that one only wakes */
             write_down(what, tick, folder);
             drop(watch, what);
         }
     }
+    read_names(watch);
     recognize_new(watch, tick, folder);
     find_replaced(watch, tick, folder);
 }

@@ -1,6 +1,7 @@
 /* watch.h: when the other processes of a run end, so that one that was killed ends in the reports when it died.
  *
- * Decides: a process that has a trace in FILE.d is watched through a pidfd from the moment its trace appears (inotify),
+ * Decides: a process that has a trace in FILE.d is watched through a pidfd from the tick (4 ms) in which its trace appears (inotify; a trace
+ * that appears does not wake the tool: most processes of a build or a script end before the next tick, and cost it nothing),
  * once its maps show that it is the one that writes there: a number in another namespace, or used again, is somebody
  * else's. When it is gone and its trace does not say when it ended, the tool writes it there: the present time, and how much earlier it
  * may have been, which is the time since it was last seen alive. A death wakes the
@@ -20,7 +21,7 @@ struct mt_tick;
 struct mt_watched;
 
 struct mt_watch {
-    int fd;                    /* epoll: of the processes, the folder and the tool's signals; -1: not open */
+    int fd;                    /* epoll: of the processes and the tool's signals; -1: not open */
     int folder_fd, signals_fd; /* inotify, signalfd; -1: none */
     struct mt_watched *processes, *next; /* next: whose program is looked at next */
 };
@@ -28,7 +29,7 @@ struct mt_watch {
 
 /* folder: FILE.d, there already. No error: then nobody is watched. */
 void mt_watch_open(struct mt_watch *watch, const char *folder);
-/* Sleeps until somebody has died, a trace has appeared, a signal has come, or deadline_ns has passed. False: it cannot. */
+/* Sleeps until somebody has died, a signal has come, or deadline_ns has passed. False: it cannot. */
 bool mt_watch_sleep(const struct mt_watch *watch, uint64_t deadline_ns);
 /* Takes in who is new and writes down who is gone. tick: the clock of the run. */
 void mt_watch_look(struct mt_watch *watch, const struct mt_tick *tick, const char *folder);
