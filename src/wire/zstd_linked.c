@@ -1,21 +1,27 @@
 /* zstd_linked.c: zstd_codec.h over the library this program is linked with.
  *
  * In a build when CMake found zstd (MEMTAP_LIBRARIES); zstd_found.c otherwise. Nothing is decided here: each function is
- * one call, and the compiler holds it against zstd's own header. Context: [tool].
+ * one call, and the compiler holds it against zstd's own header. One context of each kind that is no longer used is kept for
+ * who asks next: a run of many processes packs a trace for each. Context: [tool], any thread.
  */
 #include "wire/zstd_codec.h"
+
+#include "base/atomic.h"
 
 #include <stdint.h>
 #include <zstd.h>
 
+static void *g_spare_compressor, *g_spare_decompressor;
+
 static void *compressor_new(void)
 {
-    return ZSTD_createCCtx();
+    void *spare = mt_exchange_acq_rel(&g_spare_compressor, NULL);
+    return spare != NULL ? spare : ZSTD_createCCtx();
 }
 
 static void compressor_free(void *compressor)
 {
-    (void)ZSTD_freeCCtx(compressor);
+    (void)ZSTD_freeCCtx(compressor != NULL ? mt_exchange_acq_rel(&g_spare_compressor, compressor) : NULL);
 }
 
 static size_t compress(void *compressor, void *out, size_t capacity, const void *raw, size_t n, int level)
@@ -26,12 +32,16 @@ static size_t compress(void *compressor, void *out, size_t capacity, const void 
 
 static void *decompressor_new(void)
 {
-    return ZSTD_createDCtx();
+    void *spare = mt_exchange_acq_rel(&g_spare_decompressor, NULL);
+    if (spare != NULL) {
+        (void)ZSTD_DCtx_reset(spare, ZSTD_reset_session_only); /* it may have been left within a frame */
+    }
+    return spare != NULL ? spare : ZSTD_createDCtx();
 }
 
 static void decompressor_free(void *decompressor)
 {
-    (void)ZSTD_freeDCtx(decompressor);
+    (void)ZSTD_freeDCtx(decompressor != NULL ? mt_exchange_acq_rel(&g_spare_decompressor, decompressor) : NULL);
 }
 
 static size_t decompress(void *decompressor, void *out, size_t capacity, const void *stored, size_t n)
