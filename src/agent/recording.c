@@ -120,7 +120,6 @@ static const volatile uint64_t *map_tick(const char *path)
 
 static mt_status start_engine(struct mt_engine_config *engine)
 {
-    read_command();
     engine->python_frames = true;
     engine->path = g_recording.path;
     engine->command = g_recording.command;
@@ -155,16 +154,46 @@ static bool is_where_the_tool_is(const struct mt_agent_config *config)
            folder.device == config->asked.folder_device;
 }
 
-/* By its path, under the first name that is free. */
+static bool is_taken(const struct mt_agent_config *config, unsigned n)
+{
+    mt_agent_trace_path(config, g_recording.pid, n, g_recording.path, sizeof g_recording.path);
+    return mt_os_exists(g_recording.path);
+}
+
+/* Images of one process take their names in order, so the first free one is searched for: a shell that executes itself
+ * a thousand times does not look at the traces of all its earlier images each time. */
+static unsigned first_free_name(const struct mt_agent_config *config)
+{
+    unsigned free = 0, taken, step = 1;
+    if (!is_taken(config, 0)) {
+        return 0;
+    }
+    for (taken = 0, free = 1; free < IMAGES_MAX && is_taken(config, free); free += step) {
+        taken = free;
+        step *= 2;
+    }
+    while (free - taken > 1) {
+        unsigned middle = taken + (free - taken) / 2;
+        if (is_taken(config, middle)) {
+            taken = middle;
+        } else {
+            free = middle;
+        }
+    }
+    return free;
+}
+
+/* By its path, under the first name that is free. Had an earlier image ordered its events, so has the one before us. */
 static mt_status start_by_path(const struct mt_agent_config *config, struct mt_engine_config *engine)
 {
     mt_status status = MT_E_EXIST;
-    for (unsigned n = 0; status == MT_E_EXIST && n < IMAGES_MAX; n++) {
-        mt_agent_trace_path(config, g_recording.pid, n, g_recording.path, sizeof g_recording.path);
-        status = start_engine(engine);
-        if (status == MT_E_EXIST) {
+    for (unsigned n = first_free_name(config); status == MT_E_EXIST && n < IMAGES_MAX; n++) {
+        if (n > 0) {
+            mt_agent_trace_path(config, g_recording.pid, n - 1, g_recording.path, sizeof g_recording.path);
             engine->among_others = end_earlier_image(g_recording.path) || engine->among_others;
         }
+        mt_agent_trace_path(config, g_recording.pid, n, g_recording.path, sizeof g_recording.path);
+        status = start_engine(engine);
     }
     return status;
 }
@@ -192,6 +221,7 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
         .make_journal = mt_ask_for_journal,
     };
     mt_status status = MT_E_NOENT;
+    read_command();
     if (is_where_the_tool_is(config)) {
         status = start_by_path(config, &engine);
     } else {
@@ -213,6 +243,7 @@ mt_status mt_recording_start(struct mt_engine_config wanted)
     }
     g_recording.pid = (uint64_t)mt_os_pid();
     memcpy(g_recording.path, wanted.path, length + 1);
+    read_command();
     mt_status status = start_engine(&wanted);
     if (status == MT_OK) {
         note_process();

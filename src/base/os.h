@@ -101,6 +101,8 @@ mt_status mt_os_tell(const char *name, size_t name_bytes, const void *message, s
 mt_status mt_os_identify(int fd, struct mt_os_file *ret) MT_CHECKED;
 /* The same for a folder by its path; `bytes` means nothing. MT_E_REPLACED: it is none. */
 mt_status mt_os_identify_folder(const char *path, struct mt_os_file *ret) MT_CHECKED;
+/* Does a path lead to anything, a link to nothing included? */
+bool mt_os_exists(const char *path);
 /* Has that file at least so many bytes, and can never have fewer (a memfd that is sealed)? */
 bool mt_os_is_sealed(int fd, uint64_t bytes);
 /* A second descriptor of the same open file, close-on-exec, the first free one from `least` on. */

@@ -121,6 +121,12 @@ mt_status mt_os_identify_folder(const char *path, struct mt_os_file *ret)
     return MT_OK;
 }
 
+bool mt_os_exists(const char *path)
+{
+    struct stat info;
+    return mt_raw4(SYS_newfstatat, AT_FDCWD, (long)path, (long)&info, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 mt_status mt_os_identify(int fd, struct mt_os_file *ret)
 {
     struct stat info;

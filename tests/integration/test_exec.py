@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 
 import pytest
+import tracefile
 import tracereplay
 from conftest import MEMTAP, case_of, memtap, memtap_json, run
 
@@ -46,6 +47,15 @@ def test_what_the_first_process_becomes_is_followed_without_follow(record, targe
 def test_children_of_python_without_an_environment(record, any_python, target):
     program = f"import subprocess; subprocess.run([{target('cleaned')!r}, 'leaf', '0'], env={{}}, check=True)"
     assert leaves(record(any_python, "-c", program)) == [(7, 7 * 4444)]
+
+
+def test_every_image_of_a_process_has_a_trace(record):
+    """A shell that executes itself 40 times in its own place: the names are taken in order, none twice and none left out."""
+    again = 'test "$1" -eq 0 || exec /bin/sh -c "$0" "$0" $(($1 - 1))'
+    traces = record("/bin/sh", "-c", again, again, "40").traces
+    assert [int(trace.command[-1]) for trace in traces] == list(range(40, -1, -1))
+    assert {trace.pid for trace in traces} == {traces[0].pid}
+    assert [tracefile.STATE_NAMES[trace.state] for trace in traces[:40]] == ["exec"] * 40
 
 
 def test_a_program_sees_the_environment_it_was_given(record, target):
