@@ -11,13 +11,16 @@
 #include "util/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct mt_cursor {
     const struct mt_reader *reader;
     uint64_t stop_clock;
-    struct mt_stream *streams;
+    bool follows;
+    struct mt_stream *streams; /* follows: by id */
+    size_t stream_count, stream_capacity;
     struct mt_stream **heap;
-    size_t heap_count;
+    size_t heap_count, heap_capacity;
     struct mt_cursor_losses losses;
     uint64_t done_bytes;
     mt_status status;
@@ -73,8 +76,22 @@ static void find_streams(struct mt_cursor *c)
         c->streams = mt_alloc_grow(c->streams, &capacity, used + 1, sizeof *c->streams);
         c->streams[used++] = (struct mt_stream){ .id = e->stream, .due = e->clock_first, .extents = e, .count = 1 };
     }
-    c->heap = mt_alloc(used * sizeof(struct mt_stream *));
-    c->heap_count = used;
+    c->stream_count = used;
+}
+
+/* Puts all streams that have something into the heap. */
+static void fill_heap(struct mt_cursor *c)
+{
+    c->heap = mt_alloc_grow(c->heap, &c->heap_capacity, c->stream_count, sizeof(struct mt_stream *));
+    c->heap_count = 0;
+    for (size_t i = 0; i < c->stream_count; i++) {
+        if (!c->follows || mt_stream_has_more(&c->streams[i])) {
+            c->heap[c->heap_count++] = &c->streams[i];
+        }
+    }
+    for (size_t i = c->heap_count / 2; i-- > 0;) {
+        sift_down(c, i);
+    }
 }
 
 mt_status mt_cursor_new(const struct mt_trace *trace, uint64_t stop_clock, struct mt_cursor **ret)
@@ -83,14 +100,58 @@ mt_status mt_cursor_new(const struct mt_trace *trace, uint64_t stop_clock, struc
     c->reader = mt_trace_reader(trace);
     c->stop_clock = stop_clock;
     find_streams(c);
-    for (size_t i = 0; i < c->heap_count; i++) {
-        c->heap[i] = &c->streams[i];
-    }
-    for (size_t i = c->heap_count / 2; i-- > 0;) {
-        sift_down(c, i);
-    }
+    fill_heap(c);
     *ret = c;
     return MT_OK;
+}
+
+struct mt_cursor *mt_cursor_follow(const struct mt_trace *trace)
+{
+    struct mt_cursor *c = mt_alloc_zero(1, sizeof *c);
+    c->reader = mt_trace_reader(trace);
+    c->follows = true;
+    return c;
+}
+
+/* The stream of an id, made if there is none. */
+static struct mt_stream *stream_of(struct mt_cursor *c, uint32_t id)
+{
+    size_t low = 0, high = c->stream_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (c->streams[middle].id < id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (low == c->stream_count || c->streams[low].id != id) {
+        c->streams = mt_alloc_grow(c->streams, &c->stream_capacity, c->stream_count + 1, sizeof *c->streams);
+        memmove(&c->streams[low + 1], &c->streams[low], (c->stream_count - low) * sizeof *c->streams);
+        c->streams[low] = (struct mt_stream){ .id = id, .follows = true };
+        c->stream_count++;
+    }
+    return &c->streams[low];
+}
+
+bool mt_cursor_feed(struct mt_cursor *c)
+{
+    size_t count, end;
+    const struct mt_extent *extents = mt_reader_extents(c->reader, &count);
+    bool in_time = true;
+    for (size_t i = 0; i < count; i = end) {
+        for (end = i + 1; end < count && extents[end].stream == extents[i].stream; end++) {}
+        if (extents[i].stream != MT_STREAM_META && extents[i].stream != MT_STREAM_NONE) {
+            in_time = mt_stream_feed(stream_of(c, extents[i].stream), &extents[i], end - i) && in_time;
+        }
+    }
+    return in_time;
+}
+
+void mt_cursor_resume(struct mt_cursor *c, uint64_t stop_clock)
+{
+    c->stop_clock = stop_clock;
+    fill_heap(c);
 }
 
 void mt_cursor_free(struct mt_cursor *c)
@@ -98,8 +159,9 @@ void mt_cursor_free(struct mt_cursor *c)
     if (c == NULL) {
         return;
     }
-    for (size_t i = 0; i < c->heap_count; i++) {
-        mt_stream_fini(c->heap[i]);
+    for (size_t i = 0; i < c->stream_count; i++) {
+        mt_stream_fini(&c->streams[i]);
+        free(c->streams[i].own);
     }
     free(c->heap);
     free(c->streams);
@@ -115,7 +177,9 @@ static bool settle_top(struct mt_cursor *c)
             return false;
         }
         uint64_t due = top->due;
-        if (!mt_stream_advance(top, c->reader, &c->losses, &c->done_bytes, &c->status)) {
+        if (top->held) {
+            c->heap[0] = c->heap[--c->heap_count];
+        } else if (!mt_stream_advance(top, c->reader, &c->losses, &c->done_bytes, &c->status)) {
             if (c->status == MT_OK) {
                 c->heap[0] = c->heap[--c->heap_count];
             }
@@ -158,7 +222,7 @@ static enum mt_realloc_outcome outcome_of(struct mt_cursor *c, struct mt_stream 
     return mt_stream_outcome(s, c->reader, depth);
 }
 
-/* What a special record is for the consumer; false: nothing. */
+/* What a special record is for the consumer; false: nothing. The stream is then held at a realloc that has no outcome yet. */
 static bool resolve_one(struct mt_cursor *c, struct mt_stream *s, struct mt_event *event, size_t later)
 {
     if (event->kind == MT_EVENT_REALLOC_NEW) {
@@ -169,6 +233,7 @@ static bool resolve_one(struct mt_cursor *c, struct mt_stream *s, struct mt_even
     if (event->kind == MT_EVENT_REALLOC_OLD) {
         enum mt_realloc_outcome outcome = outcome_of(c, s, event + 1, later);
         c->losses.unfinished_reallocs += outcome == MT_REALLOC_UNKNOWN;
+        s->held = outcome == MT_REALLOC_PENDING;
         event->kind = MT_EVENT_FREE;
         event->flags = MT_EVENT_OF_REALLOC;
         return outcome == MT_REALLOC_DONE;
@@ -177,13 +242,19 @@ static bool resolve_one(struct mt_cursor *c, struct mt_stream *s, struct mt_even
     return false;
 }
 
-/* Replaces special records by what they mean, in place; returns how many events remain. */
-static size_t resolve(struct mt_cursor *c, struct mt_stream *s, struct mt_event *run, size_t count)
+/* Replaces special records by what they mean, in place; returns how many events remain. *ret_done: of how many records: up to
+ * the one that the stream is held at. */
+static size_t resolve(struct mt_cursor *c, struct mt_stream *s, struct mt_event *run, size_t count, size_t *ret_done)
 {
     size_t kept = 0;
+    *ret_done = count;
     for (size_t i = 0; i < count; i++) {
         bool special = (1u << run[i].kind & SPECIAL_KINDS) != 0;
         if (special && !resolve_one(c, s, &run[i], count - i - 1)) {
+            if (s->held) {
+                *ret_done = i;
+                break;
+            }
             continue;
         }
         if (kept != i) {
@@ -194,13 +265,39 @@ static size_t resolve(struct mt_cursor *c, struct mt_stream *s, struct mt_event 
     return kept;
 }
 
-static size_t run_top(struct mt_cursor *c, struct mt_event *out, size_t capacity)
+/* run_top where streams follow: one that is held is put back to there. */
+static size_t run_following(struct mt_cursor *c, struct mt_event *out, size_t capacity)
 {
     struct mt_stream *top = c->heap[0];
     top->decoder.seen = 0;
+    struct mt_event_decoder before = top->decoder;
+    size_t count = mt_decode_events(&top->decoder, run_limit(c), out, capacity), done;
+    if ((top->decoder.seen & SPECIAL_KINDS) == 0) {
+        return count;
+    }
+    size_t kept = resolve(c, top, out, count, &done);
+    if (top->held) {
+        struct mt_event skipped;
+        top->decoder = before;
+        for (size_t i = 0; i < done; i++) {
+            (void)mt_decode_events(&top->decoder, UINT64_MAX, &skipped, 1);
+        }
+    }
+    return kept;
+}
+
+/* Lets the top of the heap run until another stream is due; returns how many events that gave. */
+static size_t run_top(struct mt_cursor *c, struct mt_event *out, size_t capacity)
+{
+    struct mt_stream *top = c->heap[0];
+    size_t done;
+    if (c->follows) {
+        return run_following(c, out, capacity);
+    }
+    top->decoder.seen = 0;
     size_t count = mt_decode_events(&top->decoder, run_limit(c), out, capacity);
     if (top->decoder.seen & SPECIAL_KINDS) {
-        count = resolve(c, top, out, count);
+        count = resolve(c, top, out, count, &done);
     }
     return count;
 }

@@ -6,6 +6,8 @@
  * array. Reallocs are resolved: REALLOC_OLD becomes a FREE at its own clock when its NEW follows, and nothing when it
  * FAILED or the stream ends (bounded look-ahead: 4,096 records or to the end of the next block). Consumers only see
  * ALLOC, FREE, MAP, UNMAP and RESIZED.
+ * A cursor that follows a trace which is polled (follow.h) goes on with what was found since, and stops in front of a
+ * REALLOC_OLD whose outcome may still be written.
  * Context: [tool]; one thread a cursor.
  */
 #ifndef MT_MODEL_CURSOR_H
@@ -31,6 +33,13 @@ struct mt_cursor_losses {
 
 /* Events from the beginning up to and including stop_clock (UINT64_MAX: all). The trace must outlive the cursor. */
 mt_status mt_cursor_new(const struct mt_trace *trace, uint64_t stop_clock, struct mt_cursor **ret) MT_CHECKED;
+/* A cursor over nothing yet. */
+struct mt_cursor *mt_cursor_follow(const struct mt_trace *trace);
+/* Takes in what the trace's reader found when it was opened or polled last: once each time. False: some of it belongs before what
+ * has been delivered. */
+bool mt_cursor_feed(struct mt_cursor *cursor);
+/* The next events are those up to and including stop_clock. */
+void mt_cursor_resume(struct mt_cursor *cursor, uint64_t stop_clock);
 void mt_cursor_free(struct mt_cursor *cursor);
 
 /* The next events into out[0..capacity), capacity >= 1; returns how many, 0 at the end. MT_E_NOMEM and I/O errors end

@@ -337,9 +337,10 @@ static const struct {
     [MT_META_LABEL] = { load_label, false },
 };
 
-static void load_payload(struct loader *l, const struct mt_payload *p)
+/* The records of a payload from a byte on; returns where they end. */
+static size_t load_payload(struct loader *l, const struct mt_payload *p, size_t from)
 {
-    struct mt_bytes b = mt_bytes_of(p->data, p->bytes);
+    struct mt_bytes b = mt_bytes_of(p->data + from, p->bytes - from);
     struct mt_bytes record;
     uint8_t tag;
     for (;;) {
@@ -357,26 +358,40 @@ static void load_payload(struct loader *l, const struct mt_payload *p)
     if (b.bad && !l->extent->cut) {
         break_at(l, b.at, "metadata record is cut off: later names and stacks are not used");
     }
+    return (size_t)(b.at - p->data);
 }
 
-static mt_status load_extent(struct loader *l, uint64_t expected_seq, struct mt_payload *p)
+/* An extent that goes on where the last one was read to, or comes after it. */
+static mt_status load_extent(struct loader *l, struct mt_payload *p)
 {
+    struct mt_trace *t = l->trace;
     struct mt_wire_error error = { 0 };
+    bool more = t->meta_begun && l->extent->seq == t->meta_seq; /* of what is read already */
     l->payload = p->data;
-    if (l->extent->seq != expected_seq) {
+    if (!more && l->extent->seq != (t->meta_begun ? t->meta_seq + 1 : 0)) {
         break_at(l, l->payload, "metadata block is missing before this one: later names and stacks are not used");
     }
-    mt_status status = mt_reader_load(l->trace->reader, l->extent, p, &error);
+    mt_status status = mt_reader_load(t->reader, l->extent, p, &error);
     if (status == MT_E_NOMEM || status == MT_E_IO || status == MT_E_BUSY) {
         return status;
     }
     l->payload = p->data;
     if (status != MT_OK) {
         break_at(l, l->payload, error.text != NULL ? error.text : "metadata block cannot be read");
-        return MT_OK;
+        p->bytes = 0;
     }
-    load_payload(l, p);
+    size_t from = more ? t->meta_bytes : 0;
+    t->meta_begun = true;
+    t->meta_seq = l->extent->seq;
+    t->meta_bytes = from < p->bytes ? load_payload(l, p, from) : from;
     return MT_OK;
+}
+
+/* Is there anything in it that has not been read? */
+static bool is_news(const struct mt_trace *t, const struct mt_extent *e)
+{
+    return e->type == MT_BLOCK_META && e->stored_bytes > 0 && /* index and aggregate blocks carry stream 0 too */
+           (!t->meta_begun || e->seq > t->meta_seq || (e->seq == t->meta_seq && e->raw_bytes > t->meta_bytes));
 }
 
 /* Row 0 of every column. */
@@ -396,24 +411,30 @@ static void begin_columns(struct mt_trace *t)
     t->stacks[t->stack_count++] = (struct mt_stack_row){ 0 };
 }
 
-mt_status mt_trace_read_metadata(struct mt_trace *trace)
+mt_status mt_trace_load_metadata(struct mt_trace *trace)
 {
-    begin_columns(trace);
-    struct loader l = { .trace = trace };
+    struct loader l = { .trace = trace, .broken = trace->completeness.metadata_broken };
     struct mt_payload p = { 0 };
     size_t count;
     const struct mt_extent *extents = mt_reader_extents(trace->reader, &count);
-    uint64_t expected = 0;
     mt_status status = MT_OK;
+    bool loaded = false;
     for (size_t i = 0; i < count && status == MT_OK && extents[i].stream == MT_STREAM_META; i++) {
-        if (extents[i].type != MT_BLOCK_META) {
-            continue; /* index and aggregate blocks carry stream 0 too */
-        }
         l.extent = &extents[i];
-        status = load_extent(&l, expected, &p);
-        expected = (uint64_t)extents[i].seq + 1;
+        if (is_news(trace, l.extent)) {
+            status = load_extent(&l, &p);
+            loaded = true;
+        }
     }
     mt_payload_fini(&p);
-    mt_trace_mark_interpreters(trace);
+    if (loaded) {
+        mt_trace_mark_interpreters(trace);
+    }
     return status;
+}
+
+mt_status mt_trace_read_metadata(struct mt_trace *trace)
+{
+    begin_columns(trace);
+    return mt_trace_load_metadata(trace);
 }

@@ -2,7 +2,10 @@
  *
  * Decides: when a payload is loaded (when its first clock is due) and what becomes of a bad one (skipped and counted).
  * A second payload is only held while a realloc's outcome is searched in the next block; it becomes the current one
- * when the stream gets there. Context: [tool].
+ * when the stream gets there.
+ * A stream that follows is fed what is found of it while the trace is written: its list of extents is its own, the slot at its
+ * end is waited at rather than finished, and goes on where it was left when the slot, or the block that became of it, has more.
+ * Context: [tool].
  */
 #ifndef MT_MODEL_STREAM_H
 #define MT_MODEL_STREAM_H
@@ -15,15 +18,20 @@ struct mt_stream {
     uint32_t id;
     bool loaded;          /* payload of extents[next - 1] is being decoded */
     bool ahead_valid;     /* ahead holds extents[next] */
+    bool follows;
+    bool grown;           /* extents[next - 1] has more than payload */
+    bool held;            /* at a REALLOC_OLD whose outcome is not written yet */
     const struct mt_extent *extents;
     size_t count, next;
+    struct mt_extent *own; /* follows: the extents */
+    size_t own_capacity;
     struct mt_event_decoder decoder;
     struct mt_payload payload;
     struct mt_payload ahead;
 };
 
-/* What a REALLOC_OLD led to. */
-enum mt_realloc_outcome { MT_REALLOC_DONE, MT_REALLOC_FAILED, MT_REALLOC_UNKNOWN };
+/* What a REALLOC_OLD led to. PENDING: a stream that follows may still say. */
+enum mt_realloc_outcome { MT_REALLOC_DONE, MT_REALLOC_FAILED, MT_REALLOC_UNKNOWN, MT_REALLOC_PENDING };
 
 /* True for the records that end a realloc; *ret_outcome is set then. */
 MT_INLINE bool mt_realloc_ends(unsigned kind, enum mt_realloc_outcome *ret_outcome)
@@ -36,7 +44,7 @@ MT_INLINE bool mt_realloc_ends(unsigned kind, enum mt_realloc_outcome *ret_outco
     return kind == MT_EVENT_REALLOC_FAILED;
 }
 
-/* Makes `due` exact: loads blocks until there is a record. False at the end of the stream (payloads released).
+/* Makes `due` exact: loads blocks until there is a record. False at the end of the stream (payloads released), or of what there is.
  * *ret_status: MT_E_NOMEM or MT_E_IO end everything. */
 bool mt_stream_advance(struct mt_stream *s, const struct mt_reader *reader, struct mt_cursor_losses *losses,
                        uint64_t *done_bytes, mt_status *ret_status);
@@ -49,5 +57,10 @@ static inline bool mt_stream_closes_realloc(unsigned kind)
 /* The outcome of a REALLOC_OLD, searched from the decoder's place on; nothing is consumed. */
 enum mt_realloc_outcome mt_stream_outcome(struct mt_stream *s, const struct mt_reader *reader, unsigned depth);
 void mt_stream_fini(struct mt_stream *s);
+
+/* Follows: takes in extents found since, by seq. False: one of them belongs before what has been read. */
+bool mt_stream_feed(struct mt_stream *s, const struct mt_extent *found, size_t count);
+/* Follows: is there anything to decode? */
+bool mt_stream_has_more(const struct mt_stream *s);
 
 #endif

@@ -13,17 +13,24 @@
 
 enum { PACKING_TRIES = 100 };
 
-/* The last clock any block header speaks of. Live slots do not say; their first clock is the best there is. */
-static uint64_t last_clock(const struct mt_extent *extents, size_t count, uint64_t start)
+/* Adds up what the reader has found. Live slots do not say their last clock; the first is the best there is. Returns the bytes
+ * of events in slots. */
+static uint64_t sum_extents(struct mt_trace *t)
 {
-    uint64_t last = start;
+    size_t count;
+    const struct mt_extent *extents = mt_reader_extents(t->reader, &count);
+    uint64_t in_slots = 0;
     for (size_t i = 0; i < count; i++) {
-        if (extents[i].type == MT_BLOCK_EVENTS) {
-            uint64_t clock = extents[i].slot ? extents[i].clock_first : extents[i].clock_last;
-            last = clock > last ? clock : last;
+        const struct mt_extent *e = &extents[i];
+        if (e->type == MT_BLOCK_EVENTS && e->stored_bytes > 0) {
+            uint64_t clock = e->slot ? e->clock_first : e->clock_last;
+            t->seen_clock = clock > t->seen_clock ? clock : t->seen_clock;
+            in_slots += e->slot ? e->stored_bytes : 0;
+            t->block_bytes += e->slot ? 0 : e->stored_bytes;
+            t->block_events += e->events;
         }
     }
-    return last;
+    return in_slots;
 }
 
 /* Of this process: the others in its file have sizes of their own. */
@@ -38,14 +45,14 @@ static uint64_t own_bytes(const struct mt_reader *reader)
     return bytes;
 }
 
-static void fill_info(struct mt_trace *t, const char *path)
+/* path, command: texts of the trace. */
+static void fill_info(struct mt_trace *t, const char *path, const char *command)
 {
     const struct mt_trace_header *h = mt_reader_header(t->reader);
     struct mt_trace_info *info = &t->info;
-    size_t count;
-    const struct mt_extent *extents = mt_reader_extents(t->reader, &count);
+    uint64_t in_slots = sum_extents(t);
     *info = (struct mt_trace_info){
-        .path = mt_pool_text(&t->pool, path, strlen(path)),
+        .path = path,
         .pid = h->pid,
         .parent_pid = h->parent_pid,
         .flags = h->flags,
@@ -63,23 +70,19 @@ static void fill_info(struct mt_trace *t, const char *path)
         .exit_known = h->tool_exit_status != 0,
         .exit_status = (int)(h->tool_exit_status != 0 ? h->tool_exit_status - 1 : 0),
         .rss_peak_bytes = h->rss_peak_bytes,
-        .command = mt_pool_text(&t->pool, h->command, h->command_bytes),
+        .command = command,
         .command_bytes = h->command_bytes,
         .file_bytes = own_bytes(t->reader),
+        .event_bytes = t->block_bytes + in_slots,
+        .events_known = t->block_events,
     };
     while (info->command_bytes > 0 && info->command[info->command_bytes - 1] == '\0') {
         info->command_bytes--;
     }
     memcpy(info->counters, h->counters, sizeof info->counters);
-    for (size_t i = 0; i < count; i++) {
-        if (extents[i].type == MT_BLOCK_EVENTS) {
-            info->event_bytes += extents[i].stored_bytes;
-            info->events_known += extents[i].events;
-        }
-    }
     uint64_t last = h->counters[MT_COUNTER_LAST_CLOCK];
-    uint64_t seen = last_clock(extents, count, h->start_clock);
-    last = seen > last ? seen : last;
+    last = t->seen_clock > last ? t->seen_clock : last;
+    last = h->start_clock > last ? h->start_clock : last;
     info->ended = h->end_clock != 0;
     info->end_within_ns = h->end_clock <= last ? 0 : h->end_clock - last < h->end_within_ns ? h->end_clock - last : h->end_within_ns;
     last = h->end_clock > last ? h->end_clock : last;
@@ -103,27 +106,28 @@ static void fill_completeness(struct mt_trace *t)
 /* RSS samples may say more than the header. */
 static void settle_rss_peak(struct mt_trace *t)
 {
-    uint64_t parted_bytes = 0;
-    for (size_t i = 0; i < t->rss_count; i++) {
-        const struct mt_trace_rss *rss = &t->rss[i];
-        if (rss->bytes > t->info.rss_peak_bytes) {
-            t->info.rss_peak_bytes = rss->bytes;
-        }
-        if (rss->parted && rss->bytes >= parted_bytes) {
-            parted_bytes = rss->bytes;
-            t->info.rss_parted = true;
-            t->info.rss_file_bytes = rss->file_bytes;
-            t->info.rss_own_bytes = rss->own_bytes;
+    for (; t->rss_settled < t->rss_count; t->rss_settled++) {
+        const struct mt_trace_rss *rss = &t->rss[t->rss_settled];
+        t->rss_most = rss->bytes > t->rss_most ? rss->bytes : t->rss_most;
+        if (rss->parted && rss->bytes >= t->rss_parted.bytes) {
+            t->rss_parted = *rss;
         }
     }
+    if (t->rss_most > t->info.rss_peak_bytes) {
+        t->info.rss_peak_bytes = t->rss_most;
+    }
+    t->info.rss_parted = t->rss_parted.parted;
+    t->info.rss_file_bytes = t->rss_parted.file_bytes;
+    t->info.rss_own_bytes = t->rss_parted.own_bytes;
 }
 
 static mt_status open_reader(struct mt_reader *reader, const char *path, struct mt_trace **ret,
                              struct mt_wire_error *error)
 {
     struct mt_trace *t = mt_alloc_zero(1, sizeof *t);
+    const struct mt_trace_header *h = mt_reader_header(reader);
     t->reader = reader;
-    fill_info(t, path);
+    fill_info(t, mt_pool_text(&t->pool, path, strlen(path)), mt_pool_text(&t->pool, h->command, h->command_bytes));
     fill_completeness(t);
     mt_status status = mt_trace_read_metadata(t);
     if (status != MT_OK) {
@@ -232,6 +236,32 @@ mt_status mt_trace_open_place(const char *path, size_t place, struct mt_trace **
 mt_status mt_trace_open_again(const struct mt_trace *trace, struct mt_trace **ret, struct mt_wire_error *ret_error)
 {
     return mt_trace_open_place(trace->info.path, trace->nested, ret, ret_error);
+}
+
+bool mt_trace_can_poll(const struct mt_trace *t)
+{
+    return mt_reader_can_poll(t->reader) && t->nested == 0;
+}
+
+mt_status mt_trace_poll(struct mt_trace *t)
+{
+    if (t->completeness.metadata_broken) { /* what is missing may be there now */
+        return MT_E_BUSY;
+    }
+    mt_status status = mt_reader_poll(t->reader, t->info.path);
+    if (status != MT_OK) {
+        return status;
+    }
+    fill_info(t, t->info.path, t->info.command);
+    fill_completeness(t);
+    status = mt_trace_load_metadata(t);
+    settle_rss_peak(t);
+    return status;
+}
+
+void mt_trace_rest(struct mt_trace *t)
+{
+    mt_reader_rest(t->reader);
 }
 
 void mt_trace_close(struct mt_trace *t)

@@ -3,8 +3,8 @@
  * Decides: what a reader knows before it reads the first event: header facts, dictionaries (stacks.h), threads, notes,
  * RSS samples, rate changes, and how complete the file is. Opening costs the block headers and the metadata stream;
  * events stay in the file until a cursor (cursor.h) reads them, one block a stream at a time.
- * A live trace (state RECORDING) is a snapshot of the moment it was opened; open it again for a newer one.
- * Context: [tool]; const once open, so any number of threads may read with a cursor each.
+ * A live trace (state RECORDING) is a snapshot of the moment it was opened or polled (follow.h does that): numbers and texts stay
+ * as they are, columns may move. Context: [tool]; const until it is polled, so any number of threads may read with a cursor each.
  */
 #ifndef MT_MODEL_TRACE_H
 #define MT_MODEL_TRACE_H
@@ -128,6 +128,13 @@ mt_status mt_trace_open_place(const char *path, size_t place, struct mt_trace **
 mt_status mt_trace_open_again(const struct mt_trace *trace, struct mt_trace **ret,
                               struct mt_wire_error *ret_error) MT_CHECKED;
 void mt_trace_close(struct mt_trace *trace);
+
+/* For follow.h. Can the trace be polled? */
+bool mt_trace_can_poll(const struct mt_trace *trace);
+/* Takes in what was written since it was opened or polled. MT_E_BUSY: it has to be opened anew. After any error it is to be closed. */
+mt_status mt_trace_poll(struct mt_trace *trace) MT_CHECKED;
+/* Closes its files until it is polled. */
+void mt_trace_rest(struct mt_trace *trace);
 
 const struct mt_trace_info *mt_trace_info(const struct mt_trace *trace);
 const struct mt_trace_completeness *mt_trace_completeness(const struct mt_trace *trace);

@@ -32,6 +32,10 @@ struct mt_trace {
     struct mt_trace_info info;
     struct mt_trace_completeness completeness;
     struct mt_pool pool;
+    uint64_t seen_clock, block_bytes, block_events; /* of all extents so far */
+    bool meta_begun;      /* the next two are set */
+    uint64_t meta_seq;    /* of the metadata payload that was read last */
+    size_t meta_bytes;    /* of it that were read */
 
     struct mt_text *strings;
     size_t string_count, string_capacity;
@@ -56,6 +60,9 @@ struct mt_trace {
     size_t note_count, note_capacity;
     struct mt_trace_rss *rss;
     size_t rss_count, rss_capacity;
+    size_t rss_settled; /* how many the next two are of */
+    uint64_t rss_most;
+    struct mt_trace_rss rss_parted; /* the largest that was measured in parts */
     struct mt_trace_rate *rates;
     size_t rate_count, rate_capacity;
     struct mt_trace_mark *marks;
@@ -70,8 +77,9 @@ struct mt_trace {
     uint64_t eval_low, eval_high;
 };
 
-/* metadata.c: reads stream 0 into the columns. */
+/* metadata.c: reads stream 0 into the columns; load: once more, what the reader has found since. */
 mt_status mt_trace_read_metadata(struct mt_trace *trace) MT_CHECKED;
+mt_status mt_trace_load_metadata(struct mt_trace *trace) MT_CHECKED;
 
 /* modules.c: what is where while the metadata is read. */
 void mt_trace_place_module(struct mt_trace *trace, uint32_t module_idx);

@@ -1,4 +1,4 @@
-/* decode_file.c: header check and payload loading; the scan is decode_scan.c. Context: [tool]. */
+/* decode_file.c: header check and payload loading; the scan is decode_extents.c. Context: [tool]. */
 #include "wire/decode_file.h"
 
 #include "base/hash.h"
@@ -141,6 +141,9 @@ void mt_reader_close(struct mt_reader *r)
         free(r->copies[i].data);
     }
     free(r->copies);
+    free(r->places);
+    free(r->scanned[0].gaps.items);
+    free(r->scanned[1].gaps.items);
     free(r->nested);
     free(r->extents);
     free(r);

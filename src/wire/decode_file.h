@@ -4,7 +4,8 @@
  * header checksum; where there is none, the search goes on in 64-byte steps (holes of a sparse file are skipped by
  * SEEK_DATA). Opening reads headers only: memory is one mt_extent (64 bytes) for every extent (>= 64 bytes of file).
  * A live file: file_tail is read once and extents beyond it do not exist; live slots are copied at once, metadata last,
- * so that every stack an event names is already there; blocks that a slot was flushed to meanwhile are picked up.
+ * so that every stack an event names is already there; blocks that a slot was flushed to meanwhile are picked up. It can be
+ * polled: then only what was written since is looked at.
  * A file cut anywhere opens: the last block is delivered up to its last whole record, without its checksum (one of columns, in
  * a packed file: not at all).
  * A trace that is still written has its slots in a journal beside it (journal_file.h), which is read along.
@@ -88,6 +89,16 @@ const struct mt_nested *mt_reader_nested(const struct mt_reader *reader, size_t 
  * It does not need `outer` afterwards. */
 mt_status mt_reader_open_nested(const struct mt_reader *outer, size_t index, struct mt_reader **ret,
                                 struct mt_wire_error *ret_error) MT_CHECKED;
+
+/* Can it be polled? A trace that is recorded, in a file of its own. */
+bool mt_reader_can_poll(const struct mt_reader *reader);
+/* What has been written since the trace was opened or polled: header and report are as they are now, and the extents are the
+ * blocks found since, and all slots as they are now, by stream and seq; a block may be there beside the slot it was, a
+ * metadata block twice. path: of the file. MT_E_BUSY: it is another file now, or the trace has ended or was packed: open it
+ * again. After any error the reader is to be closed. */
+mt_status mt_reader_poll(struct mt_reader *reader, const char *path) MT_CHECKED;
+/* Closes its files until it is polled: who keeps a descriptor for long in another's process may find something else there. */
+void mt_reader_rest(struct mt_reader *reader);
 
 /* A payload buffer to be reused over many loads; all zero at first. */
 struct mt_payload {

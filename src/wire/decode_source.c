@@ -43,7 +43,8 @@ mt_status mt_source_of_file(struct mt_source *source, int take_fd)
         return status != MT_OK ? status : MT_E_NOMEM;
     }
     *file = (struct mt_source_file){ .fd = take_fd, .users = 1 };
-    *source = (struct mt_source){ .file = file, .limit = UINT64_MAX, .bytes = (uint64_t)st.st_size };
+    *source = (struct mt_source){ .file = file, .limit = UINT64_MAX, .bytes = (uint64_t)st.st_size,
+                                   .device = st.st_dev, .inode = st.st_ino };
     return MT_OK;
 }
 

@@ -20,6 +20,7 @@ struct mt_source {
     uint64_t start;              /* of the source in the file */
     uint64_t limit;              /* it never has more bytes than this, however the file grows */
     uint64_t bytes;              /* size when it was opened */
+    uint64_t device, inode;      /* of the file */
 };
 
 mt_status mt_source_open(struct mt_source *source, const char *path) MT_CHECKED;
@@ -28,7 +29,7 @@ mt_status mt_source_of_file(struct mt_source *source, int take_fd) MT_CHECKED;
 struct mt_source mt_source_of_memory(const void *data, size_t bytes);
 /* `bytes` of a source from `offset` on; less where it ends before. To be closed like any other. */
 struct mt_source mt_source_window(const struct mt_source *source, uint64_t offset, uint64_t bytes);
-void mt_source_close(struct mt_source *source);
+void mt_source_close(struct mt_source *source); /* the numbers stay */
 mt_status mt_source_read(const struct mt_source *source, uint64_t offset, void *data, size_t bytes,
                          size_t *ret_bytes) MT_CHECKED;
 /* The size as it is now. */
@@ -39,6 +40,28 @@ uint64_t mt_source_next_data(const struct mt_source *source, uint64_t offset);
 struct mt_slot_copy {
     uint8_t *data; /* malloc'ed */
     size_t bytes;
+};
+
+/* Where a slot is that a live trace had at some moment, used or not. */
+struct mt_slot_place {
+    uint64_t offset;
+    uint32_t bytes; /* its room */
+};
+
+/* A piece without an extent: claimed and not written yet, or damage. */
+struct mt_gap {
+    uint64_t from, to;
+};
+
+struct mt_gaps {
+    struct mt_gap *items;
+    size_t count, capacity;
+};
+
+/* How far a live trace has been scanned: up to end, except for the gaps. Offsets are the reader's. */
+struct mt_scanned {
+    uint64_t end; /* where the next extent begins, if the last gap does not reach to there; 0: nothing was scanned */
+    struct mt_gaps gaps;
 };
 
 struct mt_reader {
@@ -54,13 +77,36 @@ struct mt_reader {
     bool inside; /* is a nested trace itself: none is looked for in it */
     struct mt_slot_copy *copies;
     size_t copy_count, copy_capacity;
+    /* a live trace */
+    struct mt_slot_place *places;
+    size_t place_count, place_capacity;
+    struct mt_scanned scanned[2]; /* trace, journal */
+    struct mt_gaps *gaps;         /* where the scan under way notes them; NULL: only counted */
 };
 
 /* Which source an offset of the reader is in, and where there. */
 const struct mt_source *mt_reader_source(const struct mt_reader *reader, uint64_t *offset);
 
-/* decode_scan.c: fills extents, copies and report of a reader whose source and header are set. */
+/* What a scan takes: places notes where slots are, used or not, instead of taking those in use. */
+enum { MT_TAKE_SLOTS = 1, MT_TAKE_METADATA = 2, MT_TAKE_OTHERS = 4, MT_TAKE_ALL = 7, MT_TAKE_PLACES = 8 };
+
+/* decode_extents.c: fills extents, copies and report of a reader whose source and header are set. */
 mt_status mt_reader_scan(struct mt_reader *reader, struct mt_wire_error *error) MT_CHECKED;
+/* decode_scan.c. Takes the wanted extents with a header in [from, to); counts holes. *ret_end: `to` behind a hole, else behind
+ * the last extent, which may go beyond it. */
+mt_status mt_scan_range(struct mt_reader *reader, uint64_t from, uint64_t to, unsigned take, uint64_t *ret_end) MT_CHECKED;
+/* By stream, then seq, then blocks before slots. */
+void mt_scan_sort(struct mt_reader *reader);
+/* What a slot's header says now; *ret_used: it is a slot and some stream's. */
+mt_status mt_scan_slot_header(struct mt_reader *reader, uint64_t offset, struct mt_block_header *ret, bool *ret_used) MT_CHECKED;
+/* Makes e the extent of a slot of which `bytes` bytes were read when its header was *h. */
+void mt_scan_adopt_slot(struct mt_extent *e, const struct mt_block_header *h, uint32_t bytes);
+/* The extent of a slot that was read into take_data (malloc'ed) when its header was *h. */
+mt_status mt_scan_add_copy(struct mt_reader *reader, uint8_t *take_data, size_t bytes, const struct mt_slot_place *place,
+                           const struct mt_block_header *h) MT_CHECKED;
+
+/* decode_live.c: what was written since the last call, or all there is. tail: as far as the header says now. */
+mt_status mt_scan_live(struct mt_reader *reader, uint64_t start, uint64_t tail) MT_CHECKED;
 
 /* decode_nested.c: traces inside this one; *ret_next: where the next extent begins. wanted: note it, else step over it.
  * mt_nested_take: behind the PROCESS block at offset. mt_nested_adopt: at offset itself, where its block is damaged and
