@@ -192,7 +192,9 @@ void mt_event_reader_close(struct mt_event_reader *reader);
 struct mt_session;
 struct mt_snapshot;
 
-/* Opens one trace, finished or not. Its file is opened again for every snapshot, so the path must stay good. */
+/* Opens one trace, finished or not. Its file is opened again for every snapshot, so the path must stay good. What was read of it is
+ * kept: a further snapshot reads what is new. One that counts from another since_ns than the one before, or keeps more freed samples
+ * than any before, reads everything. */
 int mt_session_open(const char *path, struct mt_session **ret, struct mt_profile_failure *failure);
 /* The same for another trace of a file that holds those of several processes; place: of struct mt_recording_process. */
 int mt_session_open_place(const char *path, size_t place, struct mt_session **ret, struct mt_profile_failure *failure);
@@ -235,7 +237,7 @@ struct mt_snapshot_totals {
     uint64_t last_ns;            /* clock of the last event that is in; 0 none */
     uint64_t start_ns;           /* beginning of the trace */
     uint64_t start_realtime_ns;  /* the same since the epoch */
-    uint64_t events;             /* read */
+    uint64_t events;             /* up to the cut */
     uint64_t unknown_frees;      /* frees of what was never seen allocated */
     uint64_t double_allocations; /* addresses allocated while alive: the older one counts as freed then */
     uint64_t dropped_events;     /* what the recorder could not write down */
@@ -248,6 +250,7 @@ struct mt_snapshot_totals {
     uint64_t trace_bytes;        /* size of the file */
     bool recording;              /* the trace is not marked as ended: it is being written to, or its process was killed */
     bool exact;                  /* every allocation is recorded, not a sample */
+    uint64_t events_read;        /* by this call: those that no earlier one had read */
 };
 
 /* Frames of one stack, innermost first: native and Python frames merged as by `memtap tree --native`. Never empty. */

@@ -13,9 +13,19 @@ enum { AHEAD = 12, FIRST_FREED = 1024 };
 
 void mt_sampleset_init(struct mt_sampleset *set, uint64_t since_clock, size_t freed_limit, size_t stack_count)
 {
-    *set = (struct mt_sampleset){ .since_clock = since_clock, .freed_limit = freed_limit, .stack_count = stack_count };
-    set->stack_seen = mt_alloc_zero(stack_count, sizeof *set->stack_seen);
+    *set = (struct mt_sampleset){ .since_clock = since_clock, .freed_limit = freed_limit };
+    mt_sampleset_grow(set, stack_count);
     mt_liveset_init(&set->live);
+}
+
+void mt_sampleset_grow(struct mt_sampleset *set, size_t stack_count)
+{
+    if (stack_count <= set->stack_count) {
+        return;
+    }
+    set->stack_seen = mt_alloc_grow(set->stack_seen, &set->stack_capacity, stack_count, sizeof *set->stack_seen);
+    memset(set->stack_seen + set->stack_count, 0, stack_count - set->stack_count);
+    set->stack_count = stack_count;
 }
 
 void mt_sampleset_fini(struct mt_sampleset *set)
@@ -101,9 +111,13 @@ static struct mt_freed_sample *next_freed(struct mt_sampleset *set)
 
 static void end_sample(struct mt_sampleset *set, const struct mt_live *entry, uint64_t clock)
 {
-    if (!set->origins[entry->ordinal].counted) {
+    const struct mt_origin *origin = &set->origins[entry->ordinal];
+    if (!origin->counted) {
         return;
     }
+    set->live_count--;
+    set->live_size -= entry->size;
+    set->live_weight -= mt_sampleset_weight(entry->size, origin->rate_bytes);
     if (set->freed_limit > 0) {
         *next_freed(set) = (struct mt_freed_sample){ *entry, clock };
     }
@@ -112,8 +126,12 @@ static void end_sample(struct mt_sampleset *set, const struct mt_live *entry, ui
 
 static void count_sample(struct mt_sampleset *set, const struct mt_live *entry, uint64_t rate_bytes)
 {
+    uint64_t weight = mt_sampleset_weight(entry->size, rate_bytes);
+    set->live_count++;
+    set->live_size += entry->size;
+    set->live_weight += weight;
     set->total_count++;
-    set->total_weight += (double)mt_sampleset_weight(entry->size, rate_bytes);
+    set->total_weight += (double)weight;
     if (entry->site != 0 && set->stack_seen[entry->site] == 0) {
         set->stack_seen[entry->site] = 1;
         set->unique_stacks++;
@@ -157,9 +175,15 @@ static void apply_free(struct mt_sampleset *set, const struct mt_event *e)
 static void apply_resized(struct mt_sampleset *set, const struct mt_event *e)
 {
     struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&set->live, e->addr) : NULL;
-    if (entry != NULL) {
-        entry->size = e->size;
+    if (entry == NULL) {
+        return;
     }
+    const struct mt_origin *origin = &set->origins[entry->ordinal];
+    if (origin->counted) {
+        set->live_size += e->size - entry->size;
+        set->live_weight += mt_sampleset_weight(e->size, origin->rate_bytes) - mt_sampleset_weight(entry->size, origin->rate_bytes);
+    }
+    entry->size = e->size;
 }
 
 void mt_sampleset_apply(struct mt_sampleset *set, const struct mt_event *events, size_t count)

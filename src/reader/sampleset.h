@@ -5,6 +5,7 @@
  * counted and changes nothing (it began before the recording, or its alloc is in a part not yet read). So amounts never
  * go below zero, whatever the order, and total = live + freed always. Allocations before `since` are followed too, so
  * that their frees are known, but not counted. Rejected: the sites of analysis/pass.h, which forget addresses.
+ * It can be looked at between events as often as one likes: sums are kept, so that they cost nothing.
  * Memory: 32 bytes a live sample at most 5/8 full, 40 a kept freed one. Context: [tool].
  */
 #ifndef MT_READER_SAMPLESET_H
@@ -33,7 +34,7 @@ struct mt_freed_sample {
 struct mt_sampleset {
     uint64_t since_clock;
     uint8_t *stack_seen; /* of each stack number: a counted sample had it */
-    size_t stack_count;
+    size_t stack_count, stack_capacity;
     uint64_t unique_stacks;
     struct mt_liveset live; /* entry.site: stack, entry.ordinal: origin */
     struct mt_origin *origins;
@@ -43,6 +44,7 @@ struct mt_sampleset {
     struct mt_freed_sample *freed; /* ring */
     size_t freed_limit, freed_capacity;
     uint64_t freed_count; /* ever, counted ones */
+    uint64_t live_count, live_size, live_weight; /* counted ones, bytes */
     uint64_t total_count; /* counted ones */
     double total_weight;
     uint64_t events, unknown_frees, double_allocations;
@@ -53,6 +55,8 @@ struct mt_sampleset {
 
 /* stack_count: numbers from there on are the unknown stack 0. */
 void mt_sampleset_init(struct mt_sampleset *set, uint64_t since_clock, size_t freed_limit, size_t stack_count);
+/* The trace has more stacks now. */
+void mt_sampleset_grow(struct mt_sampleset *set, size_t stack_count);
 void mt_sampleset_apply(struct mt_sampleset *set, const struct mt_event *events, size_t count);
 void mt_sampleset_fini(struct mt_sampleset *set);
 

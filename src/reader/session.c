@@ -5,6 +5,8 @@
  * snapshot, except those of the few ms that the recorder's clock lags behind (sampleset.h says why these do no harm).
  * A trace whose process is gone, or of another machine or boot, whose clock is another, is read to the END of its program
  * (model/moment.h).
+ * What was read is kept between readings. All is read again when the follow began anew (model/follow.h), and when other samples are
+ * counted or more freed ones kept than before.
  * Names are kept between readings: numbers in a trace only ever grow. They are made anew when an earlier reading had
  * damaged metadata and this one has not, because module numbers may then mean other modules. Context: [tool].
  */
@@ -18,10 +20,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void close_trace(struct mt_session *s)
+enum { ANEW_TRIES = 3 };
+
+static void drop_samples(struct mt_session *s)
 {
-    mt_trace_close(s->trace);
-    s->trace = NULL;
+    if (s->generation != 0) {
+        mt_sampleset_fini(&s->samples);
+        s->generation = 0;
+    }
 }
 
 static void session_fini(struct mt_session *s)
@@ -31,7 +37,8 @@ static void session_fini(struct mt_session *s)
     }
     mt_frames_free(s->names.frames[0]);
     mt_frames_free(s->names.frames[1]);
-    close_trace(s);
+    drop_samples(s);
+    mt_follow_free(s->follow);
     free(s->retired);
     free(s->path);
     free(s);
@@ -63,27 +70,53 @@ static bool numbered_alike(const struct mt_session_identity *a, const struct mt_
            a->start_clock == b->start_clock;
 }
 
-/* Opens the trace as it is now. */
-static mt_status reopen(struct mt_session *s, struct mt_error *err)
+/* The trace as it is now. */
+static mt_status poll_trace(struct mt_session *s, struct mt_error *err)
 {
     struct mt_wire_error wire = { 0 };
-    struct mt_trace *trace;
-    mt_status status = mt_trace_open_place(s->path, s->place, &trace, &wire);
+    mt_status status = mt_follow_poll(s->follow, &wire);
+    s->trace = mt_follow_trace(s->follow);
     if (status != MT_OK) {
         return mt_failure_explain_open(status, s->path, &wire, err);
     }
-    if ((mt_trace_info(trace)->flags & MT_TRACE_AGGREGATE) != 0) {
-        mt_trace_close(trace);
+    if ((mt_trace_info(s->trace)->flags & MT_TRACE_AGGREGATE) != 0) {
         return mt_error_set(err, MT_E_UNSUPPORTED, "%s was recorded with --aggregate: it holds sums, no single allocations; "
                             "use the reports, or record without --aggregate", s->path);
     }
-    struct mt_session_identity identity = identity_of(trace);
+    struct mt_session_identity identity = identity_of(s->trace);
     if (!numbered_alike(&s->identity, &identity)) {
         retire_names(s);
     }
     s->identity = identity;
-    s->trace = trace;
     return MT_OK;
+}
+
+/* Can what is asked for be seen in the samples there are? */
+static bool samples_serve(const struct mt_session *s, const struct mt_snapshot_options *options)
+{
+    return s->samples.since_clock == options->since_ns && s->samples.freed_limit >= options->freed_limit;
+}
+
+/* Samples that are of the events delivered so far, and serve. */
+static mt_status ready_samples(struct mt_session *s, const struct mt_snapshot_options *options, struct mt_error *err)
+{
+    mt_status status = MT_OK;
+    bool present = s->generation != 0 && s->generation == mt_follow_generation(s->follow);
+    if (present && !samples_serve(s, options)) {
+        mt_follow_restart(s->follow);
+        status = poll_trace(s, err);
+        present = false;
+    }
+    if (status == MT_OK && !present) {
+        drop_samples(s);
+        mt_sampleset_init(&s->samples, options->since_ns, options->freed_limit, mt_trace_stack_count(s->trace));
+        s->generation = mt_follow_generation(s->follow);
+    }
+    if (status == MT_OK) {
+        mt_sampleset_grow(&s->samples, mt_trace_stack_count(s->trace));
+        s->events_before = s->samples.events;
+    }
+    return status;
 }
 
 mt_status mt_session_names(struct mt_session *s, bool addresses_only, struct mt_snapshot *snapshot,
@@ -115,10 +148,10 @@ static mt_status open_body(void *context, struct mt_error *err)
     struct opening *o = context;
     o->session = mt_alloc_zero(1, sizeof *o->session);
     o->session->path = mt_strdup(o->path);
-    o->session->place = o->place;
+    o->session->follow = mt_follow_new(o->path, o->place);
     o->session->set = (struct mt_trace_set){ .traces = &o->session->trace, .count = 1 };
-    mt_status status = reopen(o->session, err); /* to fail now rather than at the first snapshot */
-    close_trace(o->session);
+    mt_status status = poll_trace(o->session, err); /* to fail now rather than at the first snapshot */
+    mt_follow_rest(o->session->follow);
     return status;
 }
 
@@ -154,30 +187,33 @@ struct taking {
 
 static mt_status take_once(struct taking *t, struct mt_error *err)
 {
+    struct mt_session *s = t->session;
     struct mt_tsc_moment asked = mt_trace_moment();
-    mt_status status = reopen(t->session, err);
+    mt_status status = poll_trace(s, err);
+    if (status == MT_OK) {
+        status = ready_samples(s, &t->options, err);
+    }
     if (status != MT_OK) {
         return status;
     }
-    const struct mt_trace_info *info = mt_trace_info(t->session->trace);
-    uint64_t cut_clock = mt_trace_is_live(info, asked.ns) ? mt_trace_clock_at(info, &asked) : mt_analysis_end_clock(t->session->trace);
+    const struct mt_trace_info *info = mt_trace_info(s->trace);
+    uint64_t cut_clock = mt_trace_is_live(info, asked.ns) ? mt_trace_clock_at(info, &asked) : mt_analysis_end_clock(s->trace);
     t->snapshot = mt_alloc_zero(1, sizeof *t->snapshot);
-    status = mt_snapshot_take(t->session, &t->options, cut_clock, t->snapshot, err);
-    close_trace(t->session);
-    return status;
+    return mt_snapshot_take(s, &t->options, cut_clock, t->snapshot, err);
 }
 
-/* A trace is packed once in its life: one that was, while it was read, is read again. */
+/* What has to be read anew (model/follow.h) is; while it is, the trace may be packed, which happens once in its life. */
 static mt_status snapshot_body(void *context, struct mt_error *err)
 {
     struct taking *t = context;
     mt_status status = take_once(t, err);
-    if (status == MT_E_BUSY) {
+    for (unsigned tries = 0; status == MT_E_BUSY && tries < ANEW_TRIES; tries++) {
         mt_snapshot_free(t->snapshot);
         t->snapshot = NULL;
         *err = (struct mt_error){ 0 };
         status = take_once(t, err);
     }
+    mt_follow_rest(t->session->follow);
     return status;
 }
 

@@ -1,13 +1,14 @@
 /* session.h: the state of a session and of a snapshot. Private to reader/session.c and snapshot.c.
  *
- * session.c opens the trace for every snapshot and closes it after (in a process that profiles itself what is kept is
- * in the profile); it keeps the resolvers, so that a name is looked up once. What snapshot.c hands out is its own copy,
- * except the texts of frames. Context: [tool], one thread at a time.
+ * session.c follows the trace (model/follow.h) and keeps what is alive in it and the resolvers, so that an event is read once and
+ * a name is looked up once. What snapshot.c hands out is its own copy, except the texts of frames. Context: [tool], one
+ * thread at a time.
  */
 #ifndef MT_READER_SESSION_H
 #define MT_READER_SESSION_H
 
 #include "memtap/profile.h"
+#include "model/follow.h"
 #include "model/frames.h"
 #include "model/pool.h"
 #include "model/trace.h"
@@ -28,9 +29,12 @@ struct mt_session_identity {
 
 struct mt_session {
     char *path;
-    size_t place;               /* of the trace in that file */
-    struct mt_trace *trace;     /* NULL between snapshots */
+    struct mt_follow *follow;
+    struct mt_trace *trace;     /* the follow's; NULL after a failure */
     struct mt_session_identity identity; /* of the last reading */
+    struct mt_sampleset samples; /* of all events delivered in `generation` */
+    uint64_t generation;        /* 0: there are no samples yet */
+    uint64_t events_before;     /* of samples, when the snapshot under way was asked for */
     struct mt_trace_set set;    /* traces points at `trace` */
     struct mt_session_names names;
     struct mt_frames **retired; /* of readings that numbered modules otherwise; texts must stay good */
@@ -50,7 +54,7 @@ struct mt_snapshot {
     uint32_t frame_set;
 };
 
-/* snapshot.c: fills a zeroed snapshot from session->trace, up to and including cut_clock. */
+/* snapshot.c: reads what is new up to and including cut_clock into session->samples, and fills a zeroed snapshot from these. */
 mt_status mt_snapshot_take(struct mt_session *session, const struct mt_snapshot_options *options, uint64_t cut_clock,
                            struct mt_snapshot *snapshot, struct mt_error *err) MT_CHECKED;
 

@@ -1,7 +1,6 @@
 /* snapshot.c: a reading of a trace as samples, stacks and totals. Context: [tool]. */
 #include "reader/session.h"
 
-#include "model/cursor.h"
 #include "util/memory.h"
 
 #include <stdlib.h>
@@ -9,26 +8,22 @@
 
 enum { BATCH_EVENTS = 4096, ASK_BATCHES = 16 };
 
-static mt_status read_events(const struct mt_trace *trace, const struct mt_snapshot_options *options,
-                             uint64_t cut_clock, struct mt_sampleset *set)
+/* What is new, into the session's samples. */
+static mt_status read_events(struct mt_session *session, const struct mt_snapshot_options *options, uint64_t cut_clock)
 {
-    struct mt_cursor *cursor;
-    mt_status status = mt_cursor_new(trace, cut_clock, &cursor);
-    if (status != MT_OK) {
-        return status;
-    }
+    mt_status status = mt_follow_begin(session->follow, cut_clock);
     struct mt_event *batch = mt_alloc(BATCH_EVENTS * sizeof *batch);
-    size_t count;
-    for (unsigned batches = 1; (count = mt_cursor_next(cursor, batch, BATCH_EVENTS)) > 0; batches++) {
-        mt_sampleset_apply(set, batch, count);
+    size_t count = status == MT_OK;
+    for (unsigned batches = 1; status == MT_OK && count > 0; batches++) {
+        status = mt_follow_next(session->follow, batch, BATCH_EVENTS, &count);
+        if (status == MT_OK) {
+            mt_sampleset_apply(&session->samples, batch, count);
+        }
         if (batches % ASK_BATCHES == 0 && options->interrupted != NULL && options->interrupted(options->context)) {
             status = MT_E_INTERRUPTED;
-            break;
         }
     }
-    status = status == MT_OK ? mt_cursor_status(cursor) : status;
     free(batch);
-    mt_cursor_free(cursor);
     return status;
 }
 
@@ -68,19 +63,6 @@ static bool is_counted(const struct mt_sampleset *set, const struct mt_live *ent
     return entry->addr != 0 && set->origins[entry->ordinal].counted;
 }
 
-static void sum_live(struct mt_snapshot_totals *totals, const struct mt_sampleset *set)
-{
-    for (size_t i = 0; i <= set->live.mask; i++) {
-        const struct mt_live *entry = &set->live.entries[i];
-        if (is_counted(set, entry)) {
-            totals->live_weight_bytes +=
-                mt_sampleset_weight(entry->size, set->origins[entry->ordinal].rate_bytes);
-            totals->live_size_bytes += entry->size;
-            totals->live_samples++;
-        }
-    }
-}
-
 static void collect_live(struct mt_snapshot *snapshot, const struct mt_trace *trace, const struct mt_sampleset *set)
 {
     size_t count = 0;
@@ -99,12 +81,14 @@ static void collect_live(struct mt_snapshot *snapshot, const struct mt_trace *tr
     free(places);
 }
 
-static void collect_freed(struct mt_snapshot *snapshot, const struct mt_trace *trace, const struct mt_sampleset *set)
+static void collect_freed(struct mt_snapshot *snapshot, const struct mt_trace *trace, const struct mt_sampleset *set,
+                          size_t limit)
 {
-    size_t count = mt_sampleset_freed_kept(set);
+    size_t kept = mt_sampleset_freed_kept(set);
+    size_t count = kept < limit ? kept : limit;
     snapshot->freed = mt_alloc(count * sizeof *snapshot->freed);
     for (size_t i = 0; i < count; i++) {
-        const struct mt_freed_sample *freed = mt_sampleset_freed(set, i);
+        const struct mt_freed_sample *freed = mt_sampleset_freed(set, kept - count + i);
         struct mt_snapshot_sample sample = sample_of(trace, set, &freed->sample);
         sample.lifetime_ns = freed->freed_clock > sample.timestamp_ns ? freed->freed_clock - sample.timestamp_ns : 0;
         snapshot->freed[i] = sample;
@@ -120,6 +104,9 @@ static void fill_totals(struct mt_snapshot_totals *t, const struct mt_trace *tra
     const struct mt_trace_rate *rate = mt_trace_rates(trace, &rates);
     uint64_t announced = rates > 0 ? rate[rates - 1].rate_bytes : info->rate_bytes;
     t->total_samples = set->total_count;
+    t->live_samples = set->live_count;
+    t->live_size_bytes = set->live_size;
+    t->live_weight_bytes = set->live_weight;
     t->freed_samples = set->freed_count;
     t->unique_stacks = set->unique_stacks;
     t->total_weight_bytes = set->total_weight < 0x1p64 ? (uint64_t)set->total_weight : UINT64_MAX;
@@ -194,18 +181,16 @@ mt_status mt_snapshot_take(struct mt_session *session, const struct mt_snapshot_
                            struct mt_snapshot *snapshot, struct mt_error *err)
 {
     const struct mt_trace *trace = session->trace;
-    struct mt_sampleset set;
-    mt_sampleset_init(&set, options->since_ns, options->freed_limit, mt_trace_stack_count(trace));
-    mt_status status = read_events(trace, options, cut_clock, &set);
+    const struct mt_sampleset *set = &session->samples;
+    mt_status status = read_events(session, options, cut_clock);
     if (status == MT_OK) {
-        fill_totals(&snapshot->totals, trace, &set, cut_clock);
-        sum_live(&snapshot->totals, &set);
+        fill_totals(&snapshot->totals, trace, set, cut_clock);
+        snapshot->totals.events_read = set->events - session->events_before;
     }
     if (status == MT_OK && !options->totals_only) {
-        collect_live(snapshot, trace, &set);
-        collect_freed(snapshot, trace, &set);
+        collect_live(snapshot, trace, set);
+        collect_freed(snapshot, trace, set, options->freed_limit);
     }
-    mt_sampleset_fini(&set);
     if (status == MT_OK && !options->no_stacks && !options->totals_only) {
         status = collect_stacks(session, options, snapshot);
     }
