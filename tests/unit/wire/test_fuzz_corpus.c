@@ -18,20 +18,18 @@ static size_t read_file(const char *path, uint8_t **ret)
     return bytes;
 }
 
-/* Calls each with every file of the corpus, which lies beside this source; returns how many. */
+/* Calls each with every file of the corpus; returns how many. */
 static size_t for_each_input(void (*each)(const uint8_t *, size_t))
 {
-    char dir[512], path[1024];
-    (void)snprintf(dir, sizeof dir, "%.*s/../../../fuzz/corpus/decode",
-                   (int)(strrchr(__FILE__, '/') - __FILE__), __FILE__);
-    DIR *d = opendir(dir);
+    char path[1024];
+    DIR *d = opendir(MT_TEST_CORPUS);
     assert_non_null(d);
     size_t count = 0;
     for (struct dirent *entry; (entry = readdir(d)) != NULL;) {
         if (entry->d_name[0] == '.') {
             continue;
         }
-        (void)snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        (void)snprintf(path, sizeof path, "%s/%s", MT_TEST_CORPUS, entry->d_name);
         uint8_t *data;
         size_t bytes = read_file(path, &data);
         each(data, bytes);
@@ -58,8 +56,7 @@ static size_t read_events(const char *name, struct mt_event *out, size_t capacit
     char path[1024];
     struct mt_trace *trace;
     struct mt_cursor *cursor;
-    (void)snprintf(path, sizeof path, "%.*s/../../../fuzz/corpus/decode/%s", (int)(strrchr(__FILE__, '/') - __FILE__),
-                   __FILE__, name);
+    (void)snprintf(path, sizeof path, "%s/%s", MT_TEST_CORPUS, name);
     assert_int_equal(mt_trace_open(path, &trace, NULL), MT_OK);
     assert_int_equal(mt_cursor_new(trace, UINT64_MAX, &cursor), MT_OK);
     size_t count = 0, got;
