@@ -13,6 +13,7 @@
 #include "base/tsc.h"
 #include "launch/helper.h"
 #include "launch/watch.h"
+#include "launch/witness.h"
 #include "util/error.h"
 #include "util/tracepath.h"
 #include "wire/config.h"
@@ -66,6 +67,7 @@ struct mt_run {
     struct mt_tick tick;
     struct mt_helper helper;
     struct mt_watch watch;
+    struct mt_witness witness;
     uint64_t alive_clock; /* the program was seen alive then */
     uint64_t ended_clock; /* and found dead then */
     pid_t pid;

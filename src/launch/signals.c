@@ -74,10 +74,13 @@ static bool is_for_memtap_alone(int number)
     return number == SIGALRM || number == SIGVTALRM || number == SIGPROF || (number == SIGHUP && getsid(0) == getpid());
 }
 
-static bool is_to_pass(const struct mt_run *run, const siginfo_t *info)
+static bool is_to_pass(struct mt_run *run, const siginfo_t *info)
 {
     if (info->si_code > 0) {
         return info->si_code == SI_KERNEL && is_for_memtap_alone(info->si_signo);
+    }
+    if (mt_witness_saw(&run->witness, info) && getpgid(run->pid) == getpgrp()) {
+        return false; /* the program is in the group it was sent to */
     }
     bool has_sender = info->si_code == SI_USER || info->si_code == SI_TKILL || info->si_code == SI_QUEUE;
     return !has_sender || !is_of_program(run->pid, info->si_pid);

@@ -115,6 +115,7 @@ static mt_status fork_program(struct mt_run *run, struct mt_environment *env, in
         return mt_error_set_errno(err, errno, "cannot start %s", run->program);
     }
     mt_signals_block(run);
+    mt_witness_begin(&run->witness);
     run->pid = fork();
     if (run->pid == 0) {
         become_program(run, env, report[1]);
@@ -129,6 +130,9 @@ static mt_status fork_program(struct mt_run *run, struct mt_environment *env, in
         mt_watch_open(&run->watch, run->others);
     }
     (void)close(report[0]);
+    if (status != MT_OK) {
+        mt_witness_end(&run->witness);
+    }
     return status;
 }
 

@@ -73,6 +73,7 @@ mt_status mt_run_wait(struct mt_run *run, struct mt_error *err)
     mt_helper_serve(&run->helper, &place); /* what was told before the program ended */
     mt_helper_close(&run->helper);
     mt_tick_close(&run->tick);
+    mt_witness_end(&run->witness);
     mt_signals_release(run);
     return status;
 }

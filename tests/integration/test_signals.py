@@ -70,6 +70,43 @@ def test_what_the_program_sends_to_its_group_does_not_come_back(start, target):
     assert process.wait(TIMEOUT_S) == 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGRTMIN + 3, signal.SIGUSR1, signal.SIGINT, signal.SIGHUP])
+def test_what_is_sent_to_the_group_arrives_once(start, target, number):
+    """The last number comes last: memtap takes and passes on the lower ones first."""
+    process = start(target("signal_log"))
+    for _ in range(20):
+        os.killpg(process.pid, number)
+        assert log_line(process) == (number, SI_USER, 0)
+        process.send_signal(signal.SIGRTMAX - 1)
+        assert log_line(process) == (signal.SIGRTMAX - 1, SI_USER, 0)
+        process.send_signal(number)
+        assert log_line(process) == (number, SI_USER, 0)
+    os.killpg(process.pid, signal.SIGTERM)
+    assert log_line(process) == (signal.SIGTERM, SI_USER, 0)
+    assert process.wait(TIMEOUT_S) == 0
+
+
+def test_a_burst_to_the_group_arrives_once(start, target):
+    """The program is done with each before memtap is."""
+    process = start(target("signal_log"))
+    for _ in range(1000):
+        os.killpg(process.pid, signal.SIGRTMIN + 3)
+        assert log_line(process) == (signal.SIGRTMIN + 3, SI_USER, 0)
+    process.send_signal(signal.SIGRTMAX - 1)
+    assert log_line(process) == (signal.SIGRTMAX - 1, SI_USER, 0)
+    process.terminate()
+    assert log_line(process) == (signal.SIGTERM, SI_USER, 0)
+    assert process.wait(TIMEOUT_S) == 0
+
+
+def test_a_program_that_left_the_group_gets_what_was_sent_to_it(start, target):
+    process = start(target("signal_log"), "own-group")
+    for number in (signal.SIGRTMIN + 3, signal.SIGUSR1, signal.SIGTERM):
+        os.killpg(process.pid, number)
+        assert log_line(process) == (number, SI_USER, 0)
+    assert process.wait(TIMEOUT_S) == 0
+
+
 def test_ctrl_c_is_not_doubled(tmp_path, target):
     pid, terminal = pty.fork()
     if pid == 0:

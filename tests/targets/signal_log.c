@@ -1,9 +1,12 @@
 /* signal_log.c: prints a line for every signal it gets, taken synchronously: number, si_code, queued value. Ends on SIGTERM.
- * With an argument it first sends that signal to its own process group.
+ * With a number it first sends that signal to its own process group; with `own-group` it first makes itself another one.
  */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 int main(int argc, char **argv)
 {
@@ -11,9 +14,13 @@ int main(int argc, char **argv)
     siginfo_t info = { 0 };
     sigfillset(&all);
     sigprocmask(SIG_BLOCK, &all, NULL);
+    bool leaves = argc > 1 && strcmp(argv[1], "own-group") == 0;
+    if (leaves && setpgid(0, 0) != 0) {
+        return 1;
+    }
     printf("ready\n");
     fflush(stdout);
-    if (argc > 1 && kill(0, atoi(argv[1])) != 0) {
+    if (argc > 1 && !leaves && kill(0, atoi(argv[1])) != 0) {
         return 1;
     }
     while (info.si_signo != SIGTERM) {
