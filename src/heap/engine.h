@@ -249,6 +249,9 @@ void mt_engine_threads_begin(void);
  * recording in; after it, no system call is made that the filter might kill for. Context: [hook], guard set. */
 uint32_t mt_engine_filter_begin(const void *program);
 void mt_engine_filter_end(uint32_t place, bool installed);
+/* The process turns out to have a filter that nobody told of: from here on no system call of ours is made, this one included,
+ * and the trace says that what it executes is not recorded. Context: any, the guard need not be set. */
+void mt_engine_filter_unknown(void);
 /* The program is about to forbid itself the time stamp counter: from here on nothing of ours reads it. Context: [hook]. */
 void mt_engine_forbid_tsc(void);
 /* Python's main program begins in this process: when Python ends, the process does. Context: [hook], as the next two. */

@@ -17,6 +17,20 @@ uint32_t mt_engine_filter_begin(const void *program)
     return mt_os_filter_add(program);
 }
 
+/* It may be a vfork child that finds it: then its parent, whose trace this is, has the filter too. */
+void mt_engine_filter_unknown(void)
+{
+    static uint32_t said;
+    if (mt_exchange_acq_rel(&said, 1u) != 0 || mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child()) {
+        return;
+    }
+    (void)mt_os_filter_add(NULL); /* forbids everything */
+    mt_engine_enter();
+    mt_engine_note("warning", "the program has a seccomp filter that memtap did not see being installed: programs that it executes "
+                              "are not recorded");
+    mt_engine_leave();
+}
+
 void mt_engine_forbid_tsc(void)
 {
     mt_clock_forbid_tsc();

@@ -177,7 +177,8 @@ static int become(const struct call *call, int folder, const char *path)
 {
     struct mt_env_change change = { .agent = g_exec.agent };
     if (mt_os_filter_count() > g_exec.luggage->filters + mt_os_filters_added()) {
-        return execute(call, call->envp); /* an unknown filter: nothing may be called; what follows finds that out too */
+        mt_engine_filter_unknown(); /* nothing may be called; what follows finds that out too */
+        return execute(call, call->envp);
     }
     bool follows = g_exec.luggage->follows();
     if (!mt_env_look(call->envp, &change) || (!follows && !change.has_agent)) {

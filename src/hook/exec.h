@@ -6,7 +6,8 @@
  * through three functions, whose entries are patched: symbol order would not reach system and popen. See
  * docs/decisions/0025.
  * Invariants: argv, envp and what they point to are never written; the new environment lies on the stack of the caller, which
- * may be a vfork child that runs on its parent's memory, so nothing else is written, but the engine's order of events (mt_engine_exec_seen). Where something does not fit,
+ * may be a vfork child that runs on its parent's memory, so nothing else is written, but the engine's order of events (mt_engine_exec_seen)
+ * and a note of a filter nobody told of. Where something does not fit,
  * the program's own environment goes as it is.
  * Context: any, async-signal safe.
  */

@@ -353,6 +353,10 @@ uint32_t mt_engine_filter_begin(const void *program)
     return 0;
 }
 
+void mt_engine_filter_unknown(void)
+{
+}
+
 void mt_engine_forbid_tsc(void)
 {
 }
