@@ -186,17 +186,16 @@ MT_NOINLINE void *mt_loader_open(const char *file, int mode, const struct mt_ori
 }
 
 /* Its libc is a second one, whose functions no hook of ours precedes. */
-static void note_namespace(const char *file)
+static void note_namespace(const char *file, const char *what)
 {
-    static const char rest[] = " was loaded into a namespace of its own (dlmopen): what is allocated there is not recorded";
-    char text[128 + sizeof rest];
+    char text[256] = "";
     const char *slash = strrchr(file, '/');
     const char *name = slash != NULL ? slash + 1 : file;
     size_t length = strlen(name);
-    if (length < sizeof text - sizeof rest) {
+    if (length + strlen(what) < sizeof text) {
         int saved = errno;
         memcpy(text, name, length);
-        memcpy(text + length, rest, sizeof rest);
+        memcpy(text + length, what, strlen(what));
         mt_engine_enter();
         mt_engine_note("warning", text);
         mt_engine_leave();
@@ -206,13 +205,17 @@ static void note_namespace(const char *file)
 
 MT_NOINLINE void *mt_loader_open_in(long space, const char *file, int mode, const struct mt_originals *real)
 {
+    bool elsewhere = file != NULL && space != LM_ID_BASE;
     mt_loader_safe_point();
     if (caller_matters(file, address_of(__builtin_return_address(0)))) {
+        if (elsewhere) { /* whether it is found is not seen from here: if not, nothing is allocated there either */
+            note_namespace(file, " was asked for in a namespace of its own (dlmopen): what is allocated there is not recorded");
+        }
         return real->dlmopen(space, file, mode);
     }
     void *handle = real->dlmopen(space, file, mode);
-    if (handle != NULL && file != NULL && space != LM_ID_BASE) {
-        note_namespace(file);
+    if (handle != NULL && elsewhere) {
+        note_namespace(file, " was loaded into a namespace of its own (dlmopen): what is allocated there is not recorded");
     }
     mt_loader_safe_point();
     return handle;

@@ -24,7 +24,7 @@ def test_malloc_found_by_dlsym_is_recorded(record, target):
     record(target("dlopen"), "symbols").assert_truth()
 
 
-@pytest.mark.parametrize("case", ["missing", "namespace"])
+@pytest.mark.parametrize("case", ["missing", "namespace", "namespace-runpath"])
 def test_the_loader_answers_as_it_does_alone(record, target, case):
     program = [target("dlopen"), case]
     alone = run(program)
@@ -38,6 +38,12 @@ def test_a_namespace_of_its_own_is_named(record, target):
     assert [warning.split(": ", 1)[1] for warning in warnings] == [
         "libplugin_a.so was loaded into a namespace of its own (dlmopen): what is allocated there is not recorded"]
     assert record(target("dlopen"), "reopen").report("stats")["warnings"] == []
+
+
+def test_a_namespace_of_its_own_found_by_runpath_is_named(record, target):
+    warnings = record(target("dlopen"), "namespace-runpath").report("stats")["warnings"]
+    assert [warning.split(": ", 1)[1] for warning in warnings] == [
+        "libplugin_inner.so was asked for in a namespace of its own (dlmopen): what is allocated there is not recorded"]
 
 
 def test_modules_carry_path_and_build_id(record, target):

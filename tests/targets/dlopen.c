@@ -4,7 +4,8 @@
  * deepbind: RTLD_DEEPBIND makes the plugin bind to libc's malloc, past any LD_PRELOAD. Its constructor runs inside dlopen,
  * before anybody can redirect its calls, so that one block is not part of the truth.
  * runpath: a library loads another by its own RUNPATH. symbols: malloc found by dlsym.
- * missing: a failing dlopen must fail with the loader's own message. namespace: dlmopen, a second libc.
+ * missing: a failing dlopen must fail with the loader's own message. namespace: dlmopen, a second libc; namespace-runpath:
+ * by a library that finds it by its own RUNPATH.
  */
 #include "truth.h"
 
@@ -135,12 +136,21 @@ static void run_namespace(void)
     }
 }
 
+static void run_namespace_by_runpath(void)
+{
+    int (*opens)(void) = (int (*)(void))dlsym(open_plugin("libouter.so", RTLD_NOW), "outer_opens_apart");
+    if (opens == NULL || !opens()) {
+        abort();
+    }
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } g_cases[] = {
     { "reopen", run_reopen },   { "deepbind", run_deepbind }, { "runpath", run_runpath },
     { "symbols", run_symbols }, { "missing", run_missing },   { "namespace", run_namespace },
+    { "namespace-runpath", run_namespace_by_runpath },
 };
 
 int main(int argc, char **argv)
