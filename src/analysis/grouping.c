@@ -228,11 +228,25 @@ static uint32_t row_of_allocating(struct mt_grouping *g, const struct mt_groupin
     return row;
 }
 
+/* A thread has another stream where it allocates after its end (a destructor of thread-specific data), or a recording began anew;
+ * a thread id that is used again comes with another name, as a rule. */
+static uint32_t row_of_thread(struct mt_grouping *g, const struct mt_grouping_item *item, uint32_t frame)
+{
+    const struct mt_trace_thread *thread = mt_trace_thread(g->set->traces[item->trace_idx], item->stream);
+    const uint64_t numbers[] = { item->trace_idx, thread != NULL ? thread->tid : item->stream, thread != NULL };
+    key_begin(g);
+    key_add(g, numbers, sizeof numbers);
+    if (thread != NULL) {
+        key_add(g, thread->name.data, thread->name.bytes);
+    }
+    return row_of_key(g, frame);
+}
+
 uint32_t mt_grouping_row(struct mt_grouping *g, const struct mt_grouping_item *item, const struct mt_frame_list *list)
 {
     struct mt_place place = mt_places_find(g->places, list);
     uint32_t frame = list->ids[place.at];
-    uint64_t number = (uint64_t)item->trace_idx << 32 | item->stream;
+    uint64_t number = 0;
     if (g->options.stacks) {
         return row_of_stack(g, item, list, frame);
     }
@@ -244,7 +258,7 @@ uint32_t mt_grouping_row(struct mt_grouping *g, const struct mt_grouping_item *i
         number = item->allocator;
         break;
     case MT_BY_THREAD:
-        break;
+        return row_of_thread(g, item, frame);
     case MT_BY_PROCESS:
         number = pid_of(g, item->trace_idx);
         break;

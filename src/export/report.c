@@ -127,7 +127,7 @@ char *mt_report_thread(const struct mt_trace_set *set, size_t trace_idx, uint32_
     const struct mt_trace *trace = set->traces[trace_idx];
     const struct mt_trace_thread *thread = mt_trace_thread(trace, stream);
     if (thread == NULL) {
-        return mt_format("thread %u", stream);
+        return mt_format("no thread (stream %u)", stream); /* reserved memory that was found touched */
     }
     return set->count == 1 ? mt_format("%.*s (%llu)", (int)thread->name.bytes, thread->name.data,
                                        (unsigned long long)thread->tid)

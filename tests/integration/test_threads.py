@@ -63,3 +63,14 @@ def test_five_hundred_threads_at_once_lose_nothing(record, target):
     recording = record(target("threads"), 500, 40, "keep")
     assert json.loads(recording.stdout)["case_worker"]["live"] == 20_000
     recording.assert_truth()
+
+
+def test_a_thread_that_allocates_after_its_end_is_one_row(record, target):
+    rows = record(target("thread_end")).report("table", "--leaks", "--by", "thread", "-n", 100)
+    names = [row["thread"] for row in rows]
+    assert len(names) == 6 and len(set(names)) == 6
+
+
+def test_memory_found_touched_is_of_no_thread(record, target):
+    rows = record(target("touched"), "kept").report("table", "--leaks", "--by", "thread")
+    assert "no thread" in {row["thread"].partition(" (")[0] for row in rows}
