@@ -9,6 +9,7 @@
 #include "base/objects.h"
 #include "heap/engine.h"
 #include "hook/got.h"
+#include "hook/protect.h"
 #include "hook/pymem.h"
 
 extern int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *dso_handle);
@@ -25,6 +26,7 @@ static void in_child(void)
     mt_objects_after_fork();
     mt_got_after_fork();
     mt_pymem_after_fork();
+    mt_protect_after_fork();
     mt_engine_fork_child();
 }
 

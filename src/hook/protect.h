@@ -40,6 +40,9 @@ MT_INLINE bool mt_protect_matters(const void *addr, size_t bytes, int protection
     return !mt_protect_is_usable(protection) || mt_protect_meets_reserved((uint64_t)(uintptr_t)addr, bytes);
 }
 
+/* In a fork child, from the atfork handler: what was reserved so far is in the parent's trace only. Context: [fork-child]. */
+void mt_protect_after_fork(void);
+
 /* Does this advice give pages back? */
 bool mt_protect_empties(int advice);
 

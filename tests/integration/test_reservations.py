@@ -56,6 +56,16 @@ def test_a_fork_child_goes_on_in_its_own_window(record, target):
         assert replay.range_bytes("reserved") == truth["reserved_pages"] * PAGE
 
 
+def test_a_fork_child_holds_what_it_makes_usable_of_its_parents(record, target):
+    recording = record(target("reservations"), "inherit", 0, 0)
+    child, parent = (json.loads(line) for line in recording.stdout.splitlines())
+    assert (child["held_pages"], child["peak_pages"], parent["held_pages"]) == (25, 35, 10)
+    for trace, truth in zip(recording.traces, (parent, child), strict=True):
+        replay = tracereplay.Replay(trace.events)
+        assert (replay.peak, replay.current) == (truth["peak_pages"] * PAGE, truth["held_pages"] * PAGE)
+    assert recording.stats["peak_bytes"] == (parent["held_pages"] + child["peak_pages"]) * PAGE
+
+
 def test_a_reservation_does_not_decide_the_peak(record, target):
     """The row of the reservation is not in the tables either."""
     recording = record(target("reservations"), "random", 51, 3)

@@ -2,6 +2,7 @@
  *
  *     reservations random SEED STEPS [THREADS]     each thread in a window of its own
  *     reservations fork SEED STEPS                 a child goes on in a window of its own
+ *     reservations inherit 0 0                     a child makes usable what its parent reserved
  *
  * Prints {"peak_pages": P, "held_pages": H, "reserved_pages": R}: the largest number of pages held at one time (one thread only,
  * else 0), and what is held and reserved at the end. A page is held once it was made usable, until it is unmapped, replaced by
@@ -245,6 +246,30 @@ static void run_and_fork(uint64_t seed, unsigned steps)
     print_windows(g_windows, 1);
 }
 
+/* The parent holds pages 0 to 9. The child makes usable 20 to 49, and 5 to 14, which closes a gap; opens 0 to 4 anew, which are its
+ * parent's; gives up 40 to 49. To the child, what it made usable is held: 10 to 14 and 20 to 39. */
+static void run_and_inherit(void)
+{
+    struct window *w = &g_windows[0];
+    open_window(w, 0, 0);
+    step_protect(w, 0, 10, PROT_READ | PROT_WRITE);
+    w->peak = w->held;
+    pid_t child = fork();
+    if (child == 0) {
+        step_protect(w, 20, 30, PROT_READ | PROT_WRITE);
+        step_protect(w, 5, 10, PROT_READ | PROT_WRITE);
+        step_protect(w, 0, 5, PROT_READ);
+        w->peak = w->held - 10; /* without the parent's */
+        step_protect(w, 40, 10, PROT_NONE);
+        step_give_back(w, 40, 10);
+        w->held -= 10;
+        print_windows(w, 1);
+        _exit(0);
+    }
+    (void)waitpid(child, NULL, 0);
+    print_windows(w, 1);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 4) {
@@ -255,6 +280,8 @@ int main(int argc, char **argv)
     unsigned threads = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 1;
     if (strcmp(argv[1], "fork") == 0) {
         run_and_fork(seed, steps);
+    } else if (strcmp(argv[1], "inherit") == 0) {
+        run_and_inherit();
     } else {
         run_threads(threads < THREADS_MAX ? threads : THREADS_MAX, seed, steps);
     }
