@@ -97,7 +97,7 @@ class Trace:
         self.stacks = [(0, 0, [])]
         self.notes = collections.defaultdict(list)
         self.rss = []
-        self.marks = []  # (clock, stream, kind, value, text)
+        self.marks = []  # (clock, stream, kind, value, text, stack)
         self.labels = {}
         self.events = []
         self.aggregate = []
@@ -273,7 +273,8 @@ class Trace:
 
     def meta_mark(self, record):
         numbers = [record.varint() for _ in range(4)]
-        self.marks.append((*numbers, record.string().decode("utf-8", "replace")))
+        text = record.string().decode("utf-8", "replace")
+        self.marks.append((*numbers, text, 0 if record.done() else record.varint()))
 
     def meta_label(self, record):
         number, kind = record.varint(), record.varint()
@@ -294,7 +295,7 @@ class Trace:
 
     def events_to_the_end(self):
         """The events before the last mark that says that the program's code is done; without one, all."""
-        ends = [clock for clock, _, kind, _, _ in self.marks if kind == PROGRAM_END]
+        ends = [clock for clock, _, kind, *_ in self.marks if kind == PROGRAM_END]
         return [event for event in self.events if event.clock <= ends[-1]] if ends else self.events
 
     # ---- questions -----------------------------------------------------------------------------------------------

@@ -12,29 +12,8 @@
 #include "heap/engine_stack.h"
 #include "heap/gate.h"
 #include "heap/livetab.h"
-#include "heap/notes.h"
+#include "heap/shortage.h"
 #include "heap/thread.h"
-
-/* ---- stacks ------------------------------------------------------------------------------------------------------ */
-
-uint32_t mt_engine_new_stack(struct mt_thread *t, uint64_t key, const struct mt_capture *capture)
-{
-    uint32_t stack = mt_intern_stack(key, capture);
-    if (stack != 0) {
-        t->stack_cache[key >> MT_STACK_CACHE_SHIFT] = (struct mt_stack_cache_entry){ .key = key, .stack = stack };
-    }
-    if (capture->python != NULL) {
-        mt_notes_thread_within(t);
-    }
-    return stack;
-}
-
-void mt_engine_count_trouble(enum mt_unwind_result native, enum mt_pystack_result python)
-{
-    mt_engine_count(MT_COUNTER_BROKEN_STACKS, native == MT_UNWIND_BROKEN);
-    mt_engine_count(MT_COUNTER_TRUNCATED_STACKS, native == MT_UNWIND_TRUNCATED || python == MT_PYSTACK_TRUNCATED);
-    mt_engine_count(MT_COUNTER_PYTHON_WALK_ERRORS, python == MT_PYSTACK_BROKEN);
-}
 
 /* ---- deciding ------------------------------------------------------------------------------------------------------ */
 
@@ -149,7 +128,7 @@ static MT_NOINLINE void end_alloc_carefully(void *ptr, size_t size, enum mt_allo
 void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs)
 {
     if (MT_UNLIKELY(ptr == NULL)) {
-        mt_engine_abandon();
+        mt_engine_failed(size, allocator, regs);
         return;
     }
     struct mt_thread *t = t_mt.thread;
@@ -372,6 +351,7 @@ void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_alloca
     bool begun = mt_section_begins(t) && t->generation == planned_in; /* else the plan was for another trace */
     if (begun && new_ptr == NULL) {
         undo_realloc(t, old);
+        mt_shortage_note(t, size, allocator, regs);
     } else if (begun) {
         finish_realloc(t, old, new_ptr, size, allocator, regs);
     }

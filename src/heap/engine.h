@@ -104,8 +104,11 @@ enum mt_verdict {
 
 /* After mt_engine_counts said true. MT_RECORD sets the guard until end. size: requested bytes (calloc: the product). */
 MT_NOINLINE enum mt_verdict mt_engine_begin(size_t size);
-/* ptr may be NULL (the real call failed): then nothing is recorded. regs: caller of the hook. Clears the guard. */
+/* ptr may be NULL: mt_engine_failed. regs: caller of the hook. Clears the guard. */
 void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs);
+/* The real call failed for want of memory: nothing is recorded but a mark, of the first one. size 0: it did not fail. Clears
+ * the guard. */
+MT_COLD void mt_engine_failed(size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs);
 /* Leaves without recording. */
 void mt_engine_abandon(void);
 
@@ -261,6 +264,9 @@ void mt_engine_python_begins(void);
 void mt_engine_python_ends(void);
 /* exit was called, by main's return or otherwise: leaves a mark. */
 void mt_engine_main_ends(int status);
+/* Python is about to raise MemoryError: a mark, unless an allocation failed before. regs: caller of the hooked function. Context:
+ * [hook], no guard set. */
+void mt_engine_memory_error(const struct mt_frame_regs *regs);
 /* The tool-visible end: marks the header, keeps recording late frees; without a tool the recording ends there. atexit. */
 void mt_engine_exit_seen(void);
 /* The process ends without exit handlers (_exit): notes when, so that what it holds is known to be held until then. Leaves

@@ -1,7 +1,7 @@
 /* engine_stack.h: the number of the stack that the present event is recorded with.
  *
  * Decides: which parts a stack has (native, Python), and that a stack met before costs its walks and one look into the thread's
- * own cache. Internal to engine*.c. Context: [hook] in a recording section.
+ * own cache. Internal to heap/. Context: [hook] in a recording section.
  */
 #ifndef MT_HEAP_ENGINE_STACK_H
 #define MT_HEAP_ENGINE_STACK_H

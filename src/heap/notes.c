@@ -79,16 +79,13 @@ void mt_notes_eval_range(const struct mt_python_info *info)
     append_and_unlock(MT_META_EVAL_RANGE, record);
 }
 
-void mt_notes_mark(uint64_t clock, uint32_t stream, enum mt_mark_kind kind, uint64_t value)
+void mt_notes_mark(const struct mt_record_mark *mark)
 {
     if (!mt_meta_lock()) {
         return;
     }
     struct mt_meta_builder *record = mt_meta_new_locked();
-    const struct mt_record_mark put = {
-        .clock = clock, .stream = stream, .kind = (uint32_t)kind, .value = value, .text = { "", 0 }
-    };
-    mt_record_put_mark(record, &put);
+    mt_record_put_mark(record, mark);
     append_and_unlock(MT_META_MARK, record);
 }
 

@@ -8,6 +8,7 @@
 
 #include "heap/modules.h"
 #include "heap/thread.h"
+#include "wire/records.h"
 
 /* Modules that come and go. */
 extern const struct mt_module_sink mt_notes_of_modules MT_HIDDEN;
@@ -21,8 +22,8 @@ void mt_notes_thread_within(struct mt_thread *t);
 void mt_notes_eval_range(const struct mt_python_info *info);
 /* Why the stacks are native only. */
 void mt_notes_unknown_python(const struct mt_python_info *info);
-/* Something happened once. stream: of the thread, 0: none. */
-void mt_notes_mark(uint64_t clock, uint32_t stream, enum mt_mark_kind kind, uint64_t value);
+/* Something happened once; see marks.h. */
+void mt_notes_mark(const struct mt_record_mark *mark);
 /* A new sampling rate. */
 void mt_notes_rate(uint64_t rate_bytes);
 

@@ -3,6 +3,8 @@
 
 #include "heap/engine.h"
 
+#include <errno.h>
+
 MT_NOINLINE void *mt_alloc_malloc(size_t size, const struct mt_originals *real)
 {
     MT_CAPTURE_CALLER(regs);
@@ -109,6 +111,16 @@ MT_NOINLINE void mt_alloc_free_aligned_sized(void *ptr, size_t alignment, size_t
     mt_engine_leave_end();
 }
 
+/* An alignment that cannot be is a mistake, and no want of memory. */
+static void end_aligned(void *ptr, int error, size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs)
+{
+    if (ptr == NULL && error == EINVAL) {
+        mt_engine_abandon();
+    } else {
+        mt_engine_end_alloc(ptr, size, allocator, regs);
+    }
+}
+
 MT_NOINLINE int mt_alloc_posix_memalign(void **ret_ptr, size_t alignment, size_t size, const struct mt_originals *real)
 {
     MT_CAPTURE_CALLER(regs);
@@ -116,7 +128,7 @@ MT_NOINLINE int mt_alloc_posix_memalign(void **ret_ptr, size_t alignment, size_t
         return real->posix_memalign(ret_ptr, alignment, size);
     }
     int error = real->posix_memalign(ret_ptr, alignment, size);
-    mt_engine_end_alloc(error == 0 ? *ret_ptr : NULL, size, MT_ALLOCATOR_POSIX_MEMALIGN, &regs);
+    end_aligned(error == 0 ? *ret_ptr : NULL, error, size, MT_ALLOCATOR_POSIX_MEMALIGN, &regs);
     return error;
 }
 
@@ -127,7 +139,7 @@ MT_NOINLINE void *mt_alloc_aligned_alloc(size_t alignment, size_t size, const st
         return real->aligned_alloc(alignment, size);
     }
     void *ptr = real->aligned_alloc(alignment, size);
-    mt_engine_end_alloc(ptr, size, MT_ALLOCATOR_ALIGNED_ALLOC, &regs);
+    end_aligned(ptr, errno, size, MT_ALLOCATOR_ALIGNED_ALLOC, &regs);
     return ptr;
 }
 
@@ -138,7 +150,7 @@ MT_NOINLINE void *mt_alloc_memalign(size_t alignment, size_t size, const struct 
         return real->memalign(alignment, size);
     }
     void *ptr = real->memalign(alignment, size);
-    mt_engine_end_alloc(ptr, size, MT_ALLOCATOR_MEMALIGN, &regs);
+    end_aligned(ptr, errno, size, MT_ALLOCATOR_MEMALIGN, &regs);
     return ptr;
 }
 

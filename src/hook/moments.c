@@ -10,7 +10,7 @@
 
 enum { MOMENTS_MAX = 32 };
 
-enum moment { MAIN_ENDS, PYTHON_BEGINS, PYTHON_ENDS, PYTHON_ENDS_FOR_GOOD };
+enum moment { MAIN_ENDS, PYTHON_BEGINS, PYTHON_ENDS, PYTHON_ENDS_FOR_GOOD, PYTHON_LACKS_MEMORY };
 
 /* beside: what else the object must define: others may have functions of these names. */
 static const struct {
@@ -24,6 +24,7 @@ static const struct {
     { "Py_FinalizeEx", "_PyRuntime", PYTHON_ENDS },
     { "Py_Finalize", "_PyRuntime", PYTHON_ENDS },
     { "Py_Exit", "_PyRuntime", PYTHON_ENDS_FOR_GOOD },
+    { "PyErr_NoMemory", "_PyRuntime", PYTHON_LACKS_MEMORY },
 };
 enum { FUNCTIONS = sizeof g_functions / sizeof g_functions[0], SLOTS_BYTES = FUNCTIONS * MT_PATCH_SLOT_BYTES };
 
@@ -34,7 +35,15 @@ static struct {
 } g_moments[MOMENTS_MAX];
 static uint32_t g_count;
 
-uint64_t mt_moment_reached(uint64_t number, uint64_t argument) MT_HIDDEN;
+/* What mt_moment_entry leaves on the stack. */
+struct entry_frame {
+    uint64_t bp; /* the caller's */
+    uint64_t number;
+    uint64_t return_address;
+    uint64_t above[]; /* the caller's frame */
+};
+
+uint64_t mt_moment_reached(uint64_t number, uint64_t argument, const struct entry_frame *frame) MT_HIDDEN;
 extern char mt_moment_entry[] MT_HIDDEN;
 
 /* Entered by a jump in the place of a call, with a number pushed. Registers that may hold arguments are kept (none of these
@@ -54,6 +63,7 @@ __asm__(".text\n"
         "push %rax; push %rcx; push %rdx; push %rsi; push %rdi; push %r8; push %r9; push %r10\n"
         "mov %rdi, %rsi\n"
         "mov 8(%rbp), %rdi\n"
+        "mov %rbp, %rdx\n"
         "and $-16, %rsp\n"
         "call mt_moment_reached\n"
         "mov %rax, %r11\n"
@@ -68,7 +78,15 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size mt_moment_entry, .-mt_moment_entry\n");
 
-__attribute__((used)) uint64_t mt_moment_reached(uint64_t number, uint64_t argument)
+static void memory_error(const struct entry_frame *frame)
+{
+    const struct mt_frame_regs caller = {
+        .pc = frame->return_address, .sp = (uint64_t)(uintptr_t)frame->above, .bp = frame->bp
+    };
+    mt_engine_memory_error(&caller);
+}
+
+__attribute__((used)) uint64_t mt_moment_reached(uint64_t number, uint64_t argument, const struct entry_frame *frame)
 {
     switch (g_moments[number].moment) {
     case MAIN_ENDS:
@@ -80,6 +98,9 @@ __attribute__((used)) uint64_t mt_moment_reached(uint64_t number, uint64_t argum
     case PYTHON_ENDS_FOR_GOOD:
         mt_engine_python_begins();
         mt_engine_python_ends();
+        break;
+    case PYTHON_LACKS_MEMORY:
+        memory_error(frame);
         break;
     case PYTHON_ENDS:
     default:

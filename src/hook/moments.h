@@ -1,7 +1,7 @@
 /* moments.h: entry points whose call is a moment in the life of the program.
  *
- * Decides: which functions those are: libc's exit, which main returns into, and where Python begins its main program and
- * where it begins to end. They are patched (patch.h) one by one: one that cannot be is a moment not known, no more.
+ * Decides: which functions those are: libc's exit, which main returns into, where Python begins its main program, where it
+ * begins to end, and where it raises MemoryError. They are patched (patch.h) one by one: one that cannot be is a moment not known, no more.
  * Nothing of ours is on the stack while the real function runs.
  */
 #ifndef MT_HOOK_MOMENTS_H

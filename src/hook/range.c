@@ -13,6 +13,7 @@
 #include "hook/owner.h"
 #include "hook/protect.h"
 
+#include <errno.h>
 #include <linux/mman.h>
 
 static bool is_page_aligned(const void *addr)
@@ -60,6 +61,14 @@ static void record_map(const struct mt_map_call *call, void *addr, const struct 
     mt_engine_end_map(addr, bytes, kind, regs);
 }
 
+/* Was it memory that the program cannot do without? Huge pages, places below 2 GiB and reservations are tried for; what an
+ * allocator does not get fails the call it is for. */
+static bool is_shortage(const struct mt_map_call *call, const struct mt_frame_regs *regs)
+{
+    return errno == ENOMEM && (call->flags & (MAP_HUGETLB | MAP_32BIT)) == 0 && kind_of(call, regs) == MT_MAP_ANONYMOUS &&
+           !is_untouched(call);
+}
+
 /* A guard that was stepped out of; depth 0: none was. */
 struct guard {
     uint64_t frame;
@@ -100,10 +109,12 @@ static void *map(const struct mt_map_call *call, const struct mt_frame_regs *reg
     if (verdict == MT_SKIP) {
         return addr;
     }
-    if (failed(addr)) {
-        mt_engine_abandon();
-    } else {
+    if (!failed(addr)) {
         record_map(call, addr, regs);
+    } else if (is_shortage(call, regs)) {
+        mt_engine_failed(mt_range_pages(call->bytes), MT_ALLOCATOR_MMAP, regs);
+    } else {
+        mt_engine_abandon();
     }
     return addr;
 }
@@ -165,6 +176,17 @@ static void record_move(const struct remap_call *call, void *addr, const struct 
     mt_engine_end_remap(call->old, old_bytes, addr, bytes, regs);
 }
 
+/* Growing in place is tried for. */
+static void end_failed_remap(const struct remap_call *call, const struct mt_frame_regs *regs)
+{
+    if (errno == ENOMEM && (call->flags & MREMAP_MAYMOVE) != 0 && call->bytes > call->old_bytes &&
+        mt_owner_kind(regs->pc) == MT_MAP_ANONYMOUS) {
+        mt_engine_failed(mt_range_pages(call->bytes), MT_ALLOCATOR_MMAP, regs);
+    } else {
+        mt_engine_abandon();
+    }
+}
+
 /* old_bytes 0 duplicates a shared mapping, MREMAP_DONTUNMAP leaves the old range mapped: only the new one is recorded. */
 static void *remap(const struct remap_call *call, const struct mt_frame_regs *regs)
 {
@@ -180,7 +202,7 @@ static void *remap(const struct remap_call *call, const struct mt_frame_regs *re
         return result;
     }
     if (failed(result)) {
-        mt_engine_abandon();
+        end_failed_remap(call, regs);
     } else if (call->old_bytes == 0 || (call->flags & MREMAP_DONTUNMAP) != 0) {
         mt_engine_end_map(result, mt_range_pages(call->bytes), MT_MAP_MREMAP, regs);
     } else {

@@ -288,6 +288,7 @@ static bool load_mark(struct mt_trace *t, struct mt_bytes *b)
                                                         .value = r.value,
                                                         .stream = r.stream,
                                                         .kind = r.kind,
+                                                        .stack = r.placed ? r.stack : 0,
                                                         .text = keep_text(t, r.text) };
     return true;
 }

@@ -96,6 +96,7 @@ struct mt_trace_mark {
     uint64_t value;      /* what the kind says */
     uint32_t stream;     /* the thread; 0 none */
     uint32_t kind;       /* enum mt_mark_kind, or one not known yet */
+    uint32_t stack;      /* where it happened; 0 unknown */
     struct mt_text text;
 };
 

@@ -218,7 +218,8 @@ enum mt_meta_tag {
     X(MAIN_RETURNED, 4, "main-returned")       /* value: what it returned */                                          \
     X(MEMORY_LOW, 5, "memory-low")             /* value: bytes left */                                                \
     X(RECORDING_ENDED, 6, "recording-ended")   /* before the program did; value: errno or 0, text: what was done */   \
-    X(CLOCK_CHANGED, 7, "clock-changed")       /* value: resolution in ns from here on */
+    X(CLOCK_CHANGED, 7, "clock-changed")       /* value: resolution in ns from here on */                              \
+    X(OUT_OF_MEMORY, 8, "out-of-memory")       /* value: bytes asked for, 0 not known, text: of whom */
 
 enum mt_mark_kind {
 #define MT_MARK_ENUM(name, value, text) MT_MARK_##name = (value),

@@ -129,14 +129,30 @@ static void note_caller(const struct mt_frame_regs *regs)
     }
 }
 
-void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs)
+void mt_engine_failed(size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs)
 {
-    if (ptr != NULL) {
-        add(&mt_g_fake.allocations[allocator], 1);
-        add(&mt_g_fake.bytes[allocator], size);
-        insert_block(ptr, size);
+    if (size > 0) {
+        add(&mt_g_fake.failed[allocator], 1);
         note_caller(regs);
     }
+    leave();
+}
+
+void mt_engine_memory_error(const struct mt_frame_regs *regs)
+{
+    note_caller(regs);
+}
+
+void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs)
+{
+    if (ptr == NULL) {
+        mt_engine_failed(size, allocator, regs);
+        return;
+    }
+    add(&mt_g_fake.allocations[allocator], 1);
+    add(&mt_g_fake.bytes[allocator], size);
+    insert_block(ptr, size);
+    note_caller(regs);
     leave();
 }
 

@@ -14,6 +14,7 @@ struct fake_books {
     uint64_t unbalanced;    /* ends that did not match a begin */
     uint64_t bad_caller;    /* registers that cannot be a caller's */
     uint64_t abandoned;
+    uint64_t failed[MT_ALLOCATOR__COUNT]; /* for want of memory */
     uint64_t live;
     uint64_t live_bytes;
     uint64_t maps[MT_MAP_EMPTIED + 1];

@@ -157,6 +157,80 @@ static void test_nested_calls_are_part_of_the_outer_one(void **state)
     free(events);
 }
 
+static MT_NOINLINE void lack(size_t size)
+{
+    MT_CAPTURE_CALLER(regs);
+    if (mt_engine_counts(size) && mt_engine_begin(size) == MT_RECORD) {
+        mt_engine_end_alloc(NULL, size, MT_ALLOCATOR_CALLOC, &regs);
+    }
+}
+
+/* What came before the mark has its clock or less. */
+static void assert_one_shortage(size_t before, uint64_t size, const char *what)
+{
+    struct mt_trace *trace;
+    assert_int_equal(mt_trace_open(g_path, &trace, NULL), MT_OK);
+    size_t count = 0, events = 0;
+    const struct mt_trace_mark *marks = mt_trace_marks(trace, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(marks[0].kind, MT_MARK_OUT_OF_MEMORY);
+    assert_int_equal(marks[0].value, size);
+    assert_string_equal(marks[0].text.data, what);
+    assert_int_not_equal(marks[0].stack, 0);
+    uint64_t clock = marks[0].clock;
+    mt_trace_close(trace);
+    struct mt_event *read = read_events(g_path, &events, NULL);
+    for (size_t i = 0; i < events; i++) {
+        assert_int_equal(read[i].clock <= clock, i < before);
+    }
+    free(read);
+}
+
+static void test_the_first_failure_of_a_trace_is_a_mark(void **state)
+{
+    static const enum mt_engine_mode modes[] = { MT_MODE_EXACT, MT_MODE_SAMPLE, MT_MODE_AGGREGATE };
+    (void)state;
+    for (size_t i = 0; i < MT_COUNTOF(modes); i++) {
+        assert_int_equal(start(modes[i], 1, 0), MT_OK);
+        lack(0); /* nothing asked for */
+        record(0x5000, 10);
+        record(0x6000, 10);
+        lack(1000 + i);
+        record(0x7000, 10);
+        lack(77);
+        assert_int_equal(t_mt.depth, 0);
+        assert_int_equal(mt_engine_finish(MT_STATE_STOPPED), MT_OK);
+        assert_one_shortage(2, 1000 + i, "calloc");
+        unlink(g_path);
+    }
+}
+
+static void test_a_failed_realloc_is_one_as_well(void **state)
+{
+    (void)state;
+    assert_int_equal(start(MT_MODE_EXACT, 1, 0), MT_OK);
+    record(0x5000, 10);
+    MT_CAPTURE_CALLER(regs);
+    bool counted = mt_engine_counts(900);
+    assert_int_equal(mt_engine_begin_realloc((void *)0x5000, 900, counted), MT_RECORD);
+    mt_engine_end_realloc((void *)0x5000, NULL, 900, MT_ALLOCATOR_REALLOC, &regs);
+    mt_engine_memory_error(&regs); /* says of the same one */
+    assert_int_equal(mt_engine_finish(MT_STATE_STOPPED), MT_OK);
+    assert_one_shortage(1, 900, "realloc");
+}
+
+static void test_an_error_of_python_alone_is_one_of_unknown_size(void **state)
+{
+    (void)state;
+    assert_int_equal(start(MT_MODE_EXACT, 1, 0), MT_OK);
+    record(0x5000, 10);
+    MT_CAPTURE_CALLER(regs);
+    mt_engine_memory_error(&regs);
+    assert_int_equal(t_mt.depth, 0);
+    assert_int_equal(mt_engine_finish(MT_STATE_STOPPED), MT_OK);
+    assert_one_shortage(1, 0, "MemoryError");
+}
+
 static void end_guarded(uint64_t addr, unsigned headers, uint64_t beside)
 {
     mt_engine_free((void *)(uintptr_t)addr);
@@ -569,6 +643,9 @@ static const struct CMUnitTest tests[] = {
     ENGINE_TEST(test_exact_mode_records_every_call_in_order),
     ENGINE_TEST(test_a_trace_is_complete_without_being_stopped),
     ENGINE_TEST(test_nested_calls_are_part_of_the_outer_one),
+    ENGINE_TEST(test_the_first_failure_of_a_trace_is_a_mark),
+    ENGINE_TEST(test_a_failed_realloc_is_one_as_well),
+    ENGINE_TEST(test_an_error_of_python_alone_is_one_of_unknown_size),
     ENGINE_TEST(test_other_blocks_end_inside_a_guarded_free_and_realloc),
     ENGINE_TEST(test_a_sample_ends_inside_a_guarded_call),
     ENGINE_TEST(test_a_failed_realloc_leaves_the_old_block_alive),

@@ -102,6 +102,7 @@ static void test_a_failed_malloc_records_nothing_and_keeps_errno(void **state)
     assert_null(mt_bank0_malloc((size_t)1 << 62));
     assert_int_equal(errno, ENOMEM);
     assert_int_equal(mt_g_fake.allocations[MT_ALLOCATOR_MALLOC], 0);
+    assert_int_equal(mt_g_fake.failed[MT_ALLOCATOR_MALLOC], 1);
 }
 
 static void test_errno_is_what_the_real_function_left(void **state)
@@ -212,6 +213,7 @@ static void test_a_failed_posix_memalign_leaves_the_pointer_alone(void **state)
     g_fail = true;
     assert_int_equal(mt_bank0_posix_memalign(&ptr, 3, 10), EINVAL);
     assert_ptr_equal(ptr, &g_fail);
+    assert_int_equal(mt_g_fake.failed[MT_ALLOCATOR_POSIX_MEMALIGN], 0); /* an alignment that cannot be is no want of memory */
     g_fail = false;
     assert_int_equal(mt_bank0_posix_memalign(&ptr, 64, 10), 0);
     assert_int_equal(mt_g_fake.allocations[MT_ALLOCATOR_POSIX_MEMALIGN], 1);

@@ -3,6 +3,7 @@
  */
 #include "harness.h"
 
+#include "base/status.h"
 #include "fakes/engine.h"
 #include "hook/originals.h"
 #include "hook/owner.h"
@@ -154,7 +155,33 @@ static void test_a_failed_mapping_records_nothing(void **state)
     assert_int_equal(errno, EINVAL);
     assert_ptr_equal(map((size_t)1 << 60), MAP_FAILED);
     assert_int_equal(mt_g_fake.mapped_bytes, 0);
-    assert_int_equal(mt_g_fake.abandoned, 2);
+    assert_int_equal(mt_g_fake.abandoned, 1);
+    assert_int_equal(mt_g_fake.failed[MT_ALLOCATOR_MMAP], 1);
+}
+
+/* What is tried for and done without is no want of memory. */
+static void test_only_memory_that_would_be_held_is_missed(void **state)
+{
+    static const struct {
+        int protection, flags;
+    } tried[] = {
+        { PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS },
+        { PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE },
+        { PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB },
+        { PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT },
+        { PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK },
+    };
+    (void)state;
+    for (size_t i = 0; i < MT_COUNTOF(tried); i++) {
+        assert_ptr_equal(mt_bank0_mmap(NULL, (size_t)1 << 60, tried[i].protection, tried[i].flags, -1, 0), MAP_FAILED);
+        assert_int_equal(errno, ENOMEM);
+    }
+    char *addr = map(2 * PAGE);
+    assert_ptr_equal(mt_bank0_mremap(addr, 2 * PAGE, (size_t)1 << 46, 0, NULL), MAP_FAILED);
+    assert_int_equal(mt_g_fake.failed[MT_ALLOCATOR_MMAP], 0);
+    assert_ptr_equal(mt_bank0_mremap(addr, 2 * PAGE, (size_t)1 << 46, MREMAP_MAYMOVE, NULL), MAP_FAILED);
+    assert_int_equal(mt_g_fake.failed[MT_ALLOCATOR_MMAP], 1);
+    munmap(addr, 2 * PAGE);
 }
 
 static void test_an_invalid_unmapping_fails_unrecorded(void **state)
@@ -221,6 +248,7 @@ static const struct CMUnitTest tests[] = {
     HOOK_TEST(test_mprotect_far_from_reservations_is_not_recorded),
     HOOK_TEST(test_a_failed_change_records_nothing),
     HOOK_TEST(test_a_failed_mapping_records_nothing),
+    HOOK_TEST(test_only_memory_that_would_be_held_is_missed),
     HOOK_TEST(test_an_invalid_unmapping_fails_unrecorded),
     HOOK_TEST(test_mremap_moves_and_grows),
     HOOK_TEST(test_a_failed_mremap_leaves_the_books),

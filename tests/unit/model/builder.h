@@ -194,8 +194,9 @@ UNUSED static void builder_note(struct builder *b, const char *key, const char *
     builder_record(b, MT_META_NOTE, buf, m.bytes);
 }
 
-UNUSED static void builder_mark(struct builder *b, uint64_t clock, uint32_t stream, uint32_t kind, uint64_t value,
-                                const char *text)
+/* stack 0: none. */
+UNUSED static void builder_mark_at(struct builder *b, uint64_t clock, uint32_t stream, uint32_t kind, uint64_t value,
+                                   const char *text, uint32_t stack)
 {
     uint8_t buf[256];
     struct mt_meta_builder m;
@@ -205,7 +206,16 @@ UNUSED static void builder_mark(struct builder *b, uint64_t clock, uint32_t stre
     mt_meta_u64(&m, kind);
     mt_meta_u64(&m, value);
     mt_meta_string(&m, text, strlen(text));
+    if (stack != 0) {
+        mt_meta_u64(&m, stack);
+    }
     builder_record(b, MT_META_MARK, buf, m.bytes);
+}
+
+UNUSED static void builder_mark(struct builder *b, uint64_t clock, uint32_t stream, uint32_t kind, uint64_t value,
+                                const char *text)
+{
+    builder_mark_at(b, clock, stream, kind, value, text, 0);
 }
 
 UNUSED static void builder_label(struct builder *b, uint32_t number, uint32_t kind, const char *text)

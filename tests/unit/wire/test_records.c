@@ -236,7 +236,7 @@ static void test_metadata_records_come_back(void **state)
     PUT_AND_GET(rate, { 1, 2 });
     PUT_AND_GET(note, { { "key", 3 }, { "value", 5 } });
     PUT_AND_GET(label, { 1, 2, { "text", 4 } });
-    const struct mt_record_mark mark = { 1000, 2, MT_MARK_PHASE, 4, { "text", 4 } };
+    const struct mt_record_mark mark = { 1000, 2, MT_MARK_PHASE, 4, { "text", 4 }, false, 0 };
     mt_meta_begin(&record, buffer, sizeof buffer);
     mt_record_put_mark(&record, &mark);
     static const uint8_t wanted[] = { 0xE8, 7, 2, 1, 4, 4, 't', 'e', 'x', 't' };
@@ -248,8 +248,16 @@ static void test_metadata_records_come_back(void **state)
     assert_int_equal(again.clock, 1000);
     assert_int_equal(again.text.bytes, 4);
     assert_memory_equal(again.text.data, "text", 4);
+    assert_false(again.placed);
     b = mt_bytes_of(buffer, record.bytes - 1);
     assert_false(mt_record_get_mark(&b, &again));
+    const struct mt_record_mark placed = { 1000, 2, MT_MARK_OUT_OF_MEMORY, 4, { "text", 4 }, true, 300 };
+    mt_meta_begin(&record, buffer, sizeof buffer);
+    mt_record_put_mark(&record, &placed);
+    b = mt_bytes_of(buffer, record.bytes);
+    assert_true(mt_record_get_mark(&b, &again));
+    assert_true(again.placed);
+    assert_int_equal(again.stack, 300);
 }
 
 static void test_a_list_is_a_count_and_its_items(void **state)
