@@ -26,6 +26,7 @@
 #include "model/cursor.h"
 #include "model/moment.h"
 #include "model/own_stacks.h"
+#include "model/run_marks.h"
 #include "model/trace.h"
 
 #include <stdbool.h>
@@ -132,6 +133,12 @@ struct mt_live_at {
     enum mt_moment moment; /* EXIT where it has no other */
 };
 
+/* What the processes of the run held together at a mark. */
+struct mt_mark_held {
+    uint64_t bytes, count; /* of the heap; estimates when sampled */
+    bool known;            /* false: what was looked at ends before, or an aggregate is among it */
+};
+
 struct mt_analysis {
     struct mt_site *sites; /* unordered; sites with the same (trace, stack, stream, allocator, storage) appear once; stack is 0
                               where totals_only was asked for */
@@ -142,6 +149,8 @@ struct mt_analysis {
     size_t timeline_count;
     struct mt_axis axis; /* of all times here; ends are those of what was looked at */
     struct mt_live_at *live_at; /* of each trace */
+    struct mt_run_marks marks;
+    struct mt_mark_held *held; /* of each of the marks */
     struct mt_amount own_live, suppressed_live; /* alive in the heap and left out of LIVE */
     uint32_t temporary_max; /* the options', which TEMPORARY is of */
     bool sampled;  /* some amounts are estimates */

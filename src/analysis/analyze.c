@@ -119,6 +119,7 @@ static mt_status read_events(const struct mt_trace_set *set, const struct mt_ana
     struct collection c = { .analysis = a };
     mt_merge_init(&c.merge, set, &a->axis, options);
     prepare_timeline(&c);
+    mt_run_heap_watch(&c.merge.heap, &a->marks, a->held);
     mt_status status = mt_merge_run(&c.merge);
     if (status == MT_OK) {
         status = collect(&c);
@@ -140,6 +141,14 @@ static void move_live(struct mt_site *site, struct mt_amount *to)
     mt_amount_add(to, &site->amount[MT_MEASURE_LIVE]);
     site->amount[MT_MEASURE_LIVE] = site->amount[MT_MEASURE_WINDOW] = (struct mt_amount){ 0 };
     site->oldest_ns = UINT64_MAX;
+}
+
+/* An aggregate has what it held at its peak alone. */
+static void forget_held(struct mt_analysis *a)
+{
+    for (size_t i = 0; i < a->marks.count && a->aggregate; i++) {
+        a->held[i].known = false;
+    }
 }
 
 static bool is_own(const struct mt_trace_set *set, const struct mt_analysis_options *options, const struct mt_site *site)
@@ -176,15 +185,18 @@ mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_op
     *ret = (struct mt_analysis){ 0 };
     mt_axis_make(set, &ret->axis);
     ret->live_at = mt_alloc_zero(set->count + 1, sizeof *ret->live_at);
+    mt_run_marks_find(set, &ret->axis, &ret->marks);
+    ret->held = mt_alloc_zero(ret->marks.count + 1, sizeof *ret->held);
     for (size_t i = 0; i < set->count; i++) {
         total_bytes += mt_trace_info(set->traces[i])->event_bytes;
     }
-    if (set->count == 1 && used.only_tid == 0 && mt_summary_read(set->traces[0], &used, ret)) {
+    if (set->count == 1 && used.only_tid == 0 && ret->marks.count == 0 && mt_summary_read(set->traces[0], &used, ret)) {
         ret->live_at[0] = live_at(set->traces[0], used.live_at, &ret->axis.spans[0]);
     } else {
         status = read_events(set, &used, ret);
     }
     ret->temporary_max = used.temporary_max;
+    forget_held(ret);
     leave_out(set, &used, ret);
     mt_analysis_sum_sites(ret, 0);
     if (status == MT_OK && used.progress != NULL && !used.progress(used.context, total_bytes, total_bytes)) {
@@ -199,6 +211,8 @@ void mt_analysis_fini(struct mt_analysis *a)
     free(a->threads);
     free(a->timeline);
     free(a->live_at);
+    free(a->held);
+    mt_run_marks_fini(&a->marks);
     mt_axis_fini(&a->axis);
     *a = (struct mt_analysis){ 0 };
 }

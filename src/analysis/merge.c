@@ -302,7 +302,7 @@ mt_status mt_merge_run(struct mt_merge *m)
             status = status == MT_OK && !report_progress(m) ? MT_E_INTERRUPTED : status;
         }
     }
-    mt_run_heap_finish(&m->heap, m->end_ns);
+    mt_run_heap_finish(&m->heap, m->end_ns, m->options->stop_ns);
     end_all(m);
     return status;
 }

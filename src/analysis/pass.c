@@ -302,7 +302,7 @@ MT_INLINE void apply_one(struct mt_pass *p, const struct mt_event *e)
     if (MT_UNLIKELY(p->options->only_tid != 0) && is_anothers(p, e)) {
         return;
     }
-    if (MT_UNLIKELY(p->now_ns > p->heap->timeline_due_ns)) {
+    if (MT_UNLIKELY(p->now_ns > p->heap->due_ns)) {
         mt_run_heap_pass_time(p->heap, p->now_ns);
     }
     if (e->kind == MT_EVENT_ALLOC) {

@@ -85,8 +85,13 @@ struct mt_run_heap {
     size_t timeline_count;
     size_t timeline_at;
     uint64_t timeline_step_ns;
-    uint64_t timeline_due_ns; /* close an interval when an event is later than this */
+    uint64_t timeline_due_ns; /* the end of the present interval */
     uint64_t timeline_max;
+
+    const struct mt_run_marks *marks; /* borrowed; NULL: none */
+    struct mt_mark_held *held;        /* of each mark */
+    size_t mark_at;                   /* the next one */
+    uint64_t due_ns; /* something is noted when an event is later than this: an interval or a mark */
 };
 
 struct mt_pass {
@@ -170,12 +175,14 @@ void mt_run_heap_init(struct mt_run_heap *h, unsigned scale_bits, struct mt_time
                       uint64_t step_ns);
 /* Timeline: closes intervals that end before now_ns. */
 void mt_run_heap_pass_time(struct mt_run_heap *h, uint64_t now_ns);
+/* Notes what is held at each mark. */
+void mt_run_heap_watch(struct mt_run_heap *h, const struct mt_run_marks *marks, struct mt_mark_held *held);
 /* What a process holds all its life, where no more is known of it. */
 void mt_run_heap_rise(struct mt_run_heap *h, uint64_t bytes, uint64_t now_ns);
 /* What a process held to its end. */
 void mt_run_heap_fall(struct mt_run_heap *h, uint64_t bytes, uint64_t count, uint64_t now_ns);
-/* Ends the last rise and the timeline. */
-void mt_run_heap_finish(struct mt_run_heap *h, uint64_t end_ns);
+/* Ends the last rise and the timeline; marks up to stop_ns have what is held now. */
+void mt_run_heap_finish(struct mt_run_heap *h, uint64_t end_ns, uint64_t stop_ns);
 
 /* Before anything goes away, a rise has ended: if it went higher than ever, that was a new peak. */
 MT_INLINE void mt_run_heap_before_fall(struct mt_run_heap *h)

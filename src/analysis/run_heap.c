@@ -8,7 +8,26 @@ void mt_run_heap_init(struct mt_run_heap *h, unsigned scale_bits, struct mt_time
                                .timeline = timeline,
                                .timeline_count = count,
                                .timeline_step_ns = step_ns,
-                               .timeline_due_ns = count > 0 ? step_ns : UINT64_MAX };
+                               .timeline_due_ns = count > 1 ? step_ns : UINT64_MAX };
+    h->due_ns = h->timeline_due_ns;
+}
+
+static uint64_t mark_due(const struct mt_run_heap *h)
+{
+    return h->marks != NULL && h->mark_at < h->marks->count ? h->marks->items[h->mark_at].time_ns : UINT64_MAX;
+}
+
+static void settle_due(struct mt_run_heap *h)
+{
+    uint64_t mark_ns = mark_due(h);
+    h->due_ns = mark_ns < h->timeline_due_ns ? mark_ns : h->timeline_due_ns;
+}
+
+void mt_run_heap_watch(struct mt_run_heap *h, const struct mt_run_marks *marks, struct mt_mark_held *held)
+{
+    h->marks = marks;
+    h->held = held;
+    settle_due(h);
 }
 
 static void close_interval(struct mt_run_heap *h)
@@ -20,14 +39,22 @@ static void close_interval(struct mt_run_heap *h)
     h->timeline_max = h->current;
 }
 
+static void note_mark(struct mt_run_heap *h)
+{
+    h->held[h->mark_at++] = (struct mt_mark_held){ h->current >> h->scale_bits, h->current_count >> h->scale_bits, true };
+}
+
 void mt_run_heap_pass_time(struct mt_run_heap *h, uint64_t now_ns)
 {
-    while (now_ns > h->timeline_due_ns && h->timeline_at + 1 < h->timeline_count) {
-        close_interval(h);
-        h->timeline_due_ns += h->timeline_step_ns;
-    }
-    if (h->timeline_at + 1 >= h->timeline_count) {
-        h->timeline_due_ns = UINT64_MAX; /* the last interval takes the rest */
+    while (now_ns > h->due_ns) {
+        if (mark_due(h) == h->due_ns) {
+            note_mark(h);
+        } else {
+            close_interval(h);
+            bool last = h->timeline_at + 1 >= h->timeline_count; /* it takes the rest */
+            h->timeline_due_ns = last ? UINT64_MAX : h->timeline_due_ns + h->timeline_step_ns;
+        }
+        settle_due(h);
     }
 }
 
@@ -47,13 +74,17 @@ void mt_run_heap_fall(struct mt_run_heap *h, uint64_t bytes, uint64_t count, uin
     h->current_count -= count;
 }
 
-void mt_run_heap_finish(struct mt_run_heap *h, uint64_t end_ns)
+void mt_run_heap_finish(struct mt_run_heap *h, uint64_t end_ns, uint64_t stop_ns)
 {
     mt_run_heap_pass_time(h, end_ns);
+    while (mark_due(h) != UINT64_MAX && mark_due(h) <= stop_ns) {
+        note_mark(h);
+    }
     mt_run_heap_before_fall(h);
     if (h->timeline_at < h->timeline_count) {
         close_interval(h);
     }
     h->timeline_count = h->timeline_at; /* no interval begins any more */
     h->timeline_due_ns = UINT64_MAX;
+    settle_due(h);
 }

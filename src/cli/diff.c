@@ -98,21 +98,6 @@ static enum mt_diff_format format_of(const struct values *values)
                                                                : (enum mt_diff_format)mt_select_format(&values->select);
 }
 
-/* FILE@T, unless there is a file of that name: path loses the moment. */
-static mt_status take_moment(char *path, struct mt_selection *selection, struct mt_error *err)
-{
-    char *at = strrchr(path, '@');
-    if (at == NULL || access(path, F_OK) == 0) {
-        return MT_OK;
-    }
-    if (!mt_timepoint_parse(at + 1, strlen(at + 1), &selection->times[0])) {
-        return mt_error_set(err, MT_E_INVAL, "%s: \"%s\" is not a time; use seconds (1.5, 250ms), 50%% or peak", path, at + 1);
-    }
-    selection->what = MT_SELECT_AT;
-    *at = '\0';
-    return MT_OK;
-}
-
 static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_bytes)
 {
     mt_progress_update(context, done_bytes, total_bytes);
@@ -126,7 +111,7 @@ static mt_status open_side(struct mt_report_job *job, const char *name, const st
                                    .details = values->select.details,
                                    .native = values->select.native,
                                    .all_frames = values->select.all_frames };
-    mt_status status = take_moment(path, &job->selection, err);
+    mt_status status = mt_select_take_moment(path, &job->selection, err);
     if (status == MT_OK) {
         status = mt_recording_make(&path, 1, &job->recording, err);
     }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum mt_format mt_select_format(const struct mt_select *select)
 {
@@ -23,6 +24,20 @@ enum mt_format mt_select_format(const struct mt_select *select)
         }
     }
     return MT_FORMAT_TABLE;
+}
+
+mt_status mt_select_take_moment(char *path, struct mt_selection *selection, struct mt_error *err)
+{
+    char *at = strrchr(path, '@');
+    if (at == NULL || access(path, F_OK) == 0) {
+        return MT_OK;
+    }
+    if (!mt_timepoint_parse(at + 1, strlen(at + 1), &selection->times[0])) {
+        return mt_error_set(err, MT_E_INVAL, "%s: \"%s\" is not a time; use %s", path, at + 1, MT_TIMEPOINT_FORMS);
+    }
+    selection->what = MT_SELECT_AT;
+    *at = '\0';
+    return MT_OK;
 }
 
 static size_t row_limit(const struct mt_select *select, size_t default_rows)
@@ -128,13 +143,13 @@ static int finish(const struct mt_reading *reading, const struct mt_report *repo
     return lost == NULL ? MT_EXIT_OK : MT_EXIT_FAILED;
 }
 
-static int read_recording(const struct mt_reading *reading, struct mt_recording *recording)
+static int read_recording(const struct mt_reading *reading, const struct mt_selection *selection, struct mt_recording *recording)
 {
     const struct mt_select *select = reading->select;
     char *suppressions = sanitizer_suppressions();
     struct mt_report_job job = {
         .recording = recording,
-        .selection = select->what,
+        .selection = *selection,
         .suppressions_path = select->suppressions != NULL ? select->suppressions : suppressions,
         .details = select->details,
         .native = select->native,
@@ -159,6 +174,26 @@ static int read_recording(const struct mt_reading *reading, struct mt_recording 
     return code;
 }
 
+/* Reports on what is alive at one moment. */
+static bool has_moment(const struct mt_reading *reading)
+{
+    return reading->exporter != NULL || reading->report == MT_PROFILE_TABLE || reading->report == MT_PROFILE_TREE ||
+           reading->report == MT_PROFILE_LEAKS;
+}
+
+static mt_status make_recording(const struct mt_reading *reading, const struct mt_operands *operands,
+                                struct mt_selection *selection, struct mt_recording **ret, struct mt_error *err)
+{
+    if (operands->count != 1 || !has_moment(reading)) {
+        return mt_recording_make(operands->items, (size_t)operands->count, ret, err);
+    }
+    char *path = mt_strdup(operands->items[0]);
+    mt_status status = mt_select_take_moment(path, selection, err);
+    status = status == MT_OK ? mt_recording_make(&path, 1, ret, err) : status;
+    free(path);
+    return status;
+}
+
 int mt_select_read(const struct mt_reading *reading, const struct mt_operands *operands)
 {
     struct mt_recording *recording;
@@ -167,10 +202,12 @@ int mt_select_read(const struct mt_reading *reading, const struct mt_operands *o
         (void)mt_error_set(&err, MT_E_INVAL, "which trace? give a FILE (*.mtap), several, or a folder");
         return mt_command_fail(reading->doc, MT_EXIT_USAGE, &err);
     }
-    if (mt_recording_make(operands->items, (size_t)operands->count, &recording, &err) != MT_OK) {
-        return mt_command_fail(reading->doc, MT_EXIT_FAILED, &err);
+    struct mt_selection selection = reading->select->what;
+    mt_status status = make_recording(reading, operands, &selection, &recording, &err);
+    if (status != MT_OK) {
+        return mt_command_fail(reading->doc, status == MT_E_INVAL ? MT_EXIT_USAGE : MT_EXIT_FAILED, &err);
     }
-    int code = read_recording(reading, recording);
+    int code = read_recording(reading, &selection, recording);
     mt_recording_free(recording);
     return code;
 }

@@ -39,6 +39,9 @@ extern const struct mt_option mt_select_rows[];      /* -n */
 extern const struct mt_option mt_select_output[];    /* -f, -o */
 extern const char mt_select_notes[];                 /* what T means, for help pages */
 
+/* FILE@T, unless there is a file of that name: path loses the moment, which becomes the selection. MT_E_INVAL: T is no time. */
+mt_status mt_select_take_moment(char *path, struct mt_selection *selection, struct mt_error *err) MT_CHECKED;
+
 /* Format asked for, else by the suffix of -o, else a table. */
 enum mt_format mt_select_format(const struct mt_select *select);
 

@@ -169,9 +169,10 @@ const struct mt_option mt_select_output[] = {
 };
 
 const char mt_select_notes[] =
-    "T is seconds from the start (1.5, or with a unit: 250ms, 2m), a share of the recording (50%), peak, or a moment of "
+    "T is seconds from the start (1.5, or with a unit: 250ms, 2m), a share of the recording (50%), peak, oom (the first "
+    "allocation that failed), mark (the last snapshot; mark:N the N-th, memtap stats lists them), or a moment of "
     "each process: end (a Python program's code is done; of any other the last event), exit (the last event) or main-end "
     "(main returned or exit was called).\n"
-    "FILE may be a folder, which stands for all *.mtap in it; several are merged, as the processes of one run.\n"
+    "FILE@T is --at T for one FILE. FILE may be a folder, which stands for all *.mtap in it; several are merged, as the processes of one run.\n"
     "In sample mode amounts are estimates; ± and _ci95 give the half width of the 95 % interval.\n"
     "Whatever could not be recorded or read is said on standard error.";

@@ -3,6 +3,7 @@
 
 #include "analysis/biggest.h"
 #include "export/behind.h"
+#include "export/marks.h"
 #include "export/processes.h"
 #include "util/grid.h"
 #include "util/human.h"
@@ -190,6 +191,17 @@ static void put_place(struct mt_out *out, const struct mt_report *report, const 
     mt_paths_free(paths);
 }
 
+/* The first allocation that failed. */
+static void write_failed(struct mt_out *out, const struct mt_report *report)
+{
+    char *text = mt_marks_failure(report);
+    if (text != NULL) {
+        begin(out, "failure");
+        mt_out_print(out, "%s\n", text);
+        free(text);
+    }
+}
+
 bool mt_brief_wants_names(const struct mt_report *report)
 {
     return !report->analysis->peak_is_bound && report->analysis->totals.heap[MT_MEASURE_PEAK].bytes >= WORTH_NAMES_BYTES;
@@ -234,5 +246,6 @@ void mt_brief_write(struct mt_out *out, const struct mt_report *report, const st
     write_peak(out, facts);
     write_holders(out, report, facts);
     write_alive(out, report, facts);
+    write_failed(out, report);
     write_biggest(out, report, facts);
 }

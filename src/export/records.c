@@ -3,6 +3,7 @@
 #include "export/records.h"
 
 #include "export/report.h"
+#include "model/run_marks.h"
 #include "util/text.h"
 #include "wire/records.h"
 
@@ -144,13 +145,9 @@ static void put_hex(struct writer *w, struct mt_piece bytes)
 
 static void put_mark_kind(struct writer *w, uint64_t kind)
 {
-    static const char *const kinds[] = {
-#define MARK_NAME(name, value, text) [value] = text,
-        MT_MARK_TABLE(MARK_NAME)
-#undef MARK_NAME
-    };
-    if (kind < MT_COUNTOF(kinds) && kinds[kind] != NULL) {
-        mt_out_string(w->out, kinds[kind]);
+    const char *word = kind <= UINT32_MAX ? mt_mark_word((uint32_t)kind) : NULL;
+    if (word != NULL) {
+        mt_out_string(w->out, word);
     } else {
         mt_out_print(w->out, "%llu", (unsigned long long)kind);
     }

@@ -4,6 +4,7 @@
 #include "analysis/estimate.h"
 #include "export/facts.h"
 #include "export/left_out.h"
+#include "export/marks.h"
 #include "export/processes.h"
 #include "util/grid.h"
 #include "util/human.h"
@@ -182,6 +183,7 @@ static void put_account(struct mt_json *json, const struct mt_report *report, co
     put_histogram(json, f);
     put_by_allocator(json, f);
     put_by_storage(json, f);
+    mt_marks_put(json, report);
     mt_processes_put(json, report);
     mt_report_warnings(report->set, report->analysis, report->frames, &warnings);
     mt_json_key(json, "warnings");
@@ -349,6 +351,7 @@ static void write_text(struct mt_out *out, const struct mt_report *report, const
     mt_out_print(out, "%-22s %s\n", "deallocations", mt_human_count((double)f->totals->deallocations).text);
     mt_out_print(out, "%-22s %s in %s\n", "trace", mt_human_counted((double)f->totals->events, "event", "events").text,
                  mt_human_bytes((double)f->trace_bytes).text);
+    mt_marks_write(out, report);
     mt_footprint_write(out, &f->footprint, "peak and RSS          ");
     write_histogram(out, f->totals);
     write_allocators(out, f);

@@ -124,10 +124,11 @@ static mt_status load(struct mt_report_job *job, struct mt_error *err)
         return status;
     }
     status = mt_selection_load(&job->recording->set, &job->selection, &job->load, &job->loaded, err);
-    if (status == MT_OK && job->load.profile) {
+    bool names = job->load.profile || mt_run_marks_oom(&job->loaded.analysis.marks) != NULL; /* which is shown with its line */
+    if (status == MT_OK && names) {
         status = mt_recording_frames(job->recording, job->native, job->all_frames, &job->shown.frames, err);
     }
-    if (status == MT_OK && job->load.profile) {
+    if (status == MT_OK && names) {
         struct mt_places_options options = { .wrappers = job->details.wrappers, .all_frames = job->all_frames };
         job->shown.places = job->places = mt_places_new(job->shown.frames, &options);
     }
@@ -161,7 +162,7 @@ static mt_status refuse_details(const struct mt_report_job *job, enum mt_profile
 mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report report, struct mt_error *err)
 {
     bool table = report == MT_PROFILE_TABLE;
-    if (report == MT_PROFILE_LEAKS) {
+    if (report == MT_PROFILE_LEAKS && job->selection.what != MT_SELECT_AT) {
         job->selection.what = MT_SELECT_LEAKS;
     }
     mt_status status = refuse_details(job, report, err);

@@ -29,13 +29,56 @@ static mt_status analyze(const struct load *l, struct mt_analysis_options *optio
                            : mt_error_set(l->err, status, "cannot read the events: %s", mt_status_text(status));
 }
 
-static uint64_t run_duration(const struct mt_trace_set *set)
+/* What times are resolved with. */
+struct clockwork {
+    uint64_t duration_ns, peak_ns;
+    struct mt_run_marks marks;
+};
+
+static struct clockwork make_clockwork(const struct mt_trace_set *set, uint64_t peak_ns)
 {
+    struct clockwork clockwork = { .peak_ns = peak_ns };
     struct mt_axis axis;
     mt_axis_make(set, &axis);
-    uint64_t duration_ns = axis.duration_ns;
+    clockwork.duration_ns = axis.duration_ns;
+    mt_run_marks_find(set, &axis, &clockwork.marks);
     mt_axis_fini(&axis);
-    return duration_ns;
+    return clockwork;
+}
+
+static mt_status resolve_mark(const struct load *l, const struct mt_timepoint *point, const struct mt_run_marks *marks,
+                              uint64_t *ret_ns)
+{
+    bool oom = point->kind == MT_TIMEPOINT_OOM;
+    const struct mt_run_mark *mark = oom ? mt_run_marks_oom(marks) : mt_run_marks_snapshot(marks, point->ns);
+    if (mark != NULL) {
+        *ret_ns = mark->time_ns;
+        return MT_OK;
+    }
+    return oom ? mt_error_set(l->err, MT_E_INVAL, "oom: no allocation failed while it was recorded")
+               : mt_error_set(l->err, MT_E_INVAL, "mark: there is no such snapshot, the recording has %s (`memtap stats` lists them)",
+                              mt_human_counted((double)mt_run_marks_snapshots(marks), "snapshot", "snapshots").text);
+}
+
+static mt_status resolve_time(const struct load *l, const struct mt_timepoint *point, const struct clockwork *with, uint64_t *ret_ns)
+{
+    if (point->kind == MT_TIMEPOINT_OOM || point->kind == MT_TIMEPOINT_MARK) {
+        return resolve_mark(l, point, &with->marks, ret_ns);
+    }
+    *ret_ns = mt_timepoint_resolve(point, with->duration_ns, with->peak_ns);
+    return MT_OK;
+}
+
+static mt_status resolve_times(const struct load *l, uint64_t peak_ns, uint64_t times[2], uint64_t *ret_duration_ns)
+{
+    struct clockwork with = make_clockwork(l->set, peak_ns);
+    mt_status status = MT_OK;
+    for (int i = 0; i < 2 && status == MT_OK; i++) {
+        status = resolve_time(l, &l->selection->times[i], &with, &times[i]);
+    }
+    *ret_duration_ns = with.duration_ns;
+    mt_run_marks_fini(&with.marks);
+    return status;
 }
 
 static bool needs_peak(const struct mt_selection *s)
@@ -65,8 +108,13 @@ static char *describe_time(const struct mt_timepoint *point, uint64_t time_ns)
                                          [MT_MOMENT_EXIT] = "at the last event",
                                          [MT_MOMENT_MAIN_END] = "when main returned" };
     enum mt_moment moment;
-    return is_moment(point, &moment) ? mt_strdup(texts[moment])
-                                     : mt_format("at %s", mt_human_duration(time_ns).text);
+    if (is_moment(point, &moment)) {
+        return mt_strdup(texts[moment]);
+    }
+    const char *what = point->kind == MT_TIMEPOINT_OOM    ? "the first failed allocation, "
+                       : point->kind == MT_TIMEPOINT_MARK ? "the mark, "
+                                                          : "";
+    return mt_format("at %s%s", what, mt_human_duration(time_ns).text);
 }
 
 static char *describe_window(const struct mt_selection *s, const uint64_t times[2])
@@ -125,7 +173,8 @@ static enum mt_measure measure_of(enum mt_selected what)
 static mt_status refuse_beyond(const struct load *l, uint64_t time_ns, uint64_t duration_ns)
 {
     enum mt_selected what = l->selection->what;
-    bool timed = what == MT_SELECT_BETWEEN || what == MT_SELECT_AT;
+    enum mt_timepoint_kind kind = l->selection->times[0].kind; /* a mark may be the last thing known of a process */
+    bool timed = (what == MT_SELECT_BETWEEN || what == MT_SELECT_AT) && kind != MT_TIMEPOINT_OOM && kind != MT_TIMEPOINT_MARK;
     return timed && time_ns > duration_ns + duration_ns / 100
                ? mt_error_set(l->err, MT_E_INVAL, "%s: %s is after the end: the recording is %s long",
                               what == MT_SELECT_AT ? "--at" : "--between", mt_human_duration(time_ns).text,
@@ -164,17 +213,16 @@ static mt_status run_passes(const struct load *l)
         status = analyze(l, &options);
         peak_ns = l->loaded->analysis.totals.peak_time_ns;
     }
-    uint64_t duration_ns = run_duration(l->set);
-    for (int i = 0; i < 2; i++) {
-        times[i] = mt_timepoint_resolve(&s->times[i], duration_ns, peak_ns);
+    uint64_t duration_ns = 0;
+    status = status == MT_OK ? resolve_times(l, peak_ns, times, &duration_ns) : status;
+    if (status != MT_OK) {
+        return status;
     }
     if (are_reversed(s, times)) {
         return mt_error_set(l->err, MT_E_INVAL, "--between: %s is after %s", mt_human_duration(times[0]).text,
                             mt_human_duration(times[1]).text);
     }
-    if (status == MT_OK) {
-        status = refuse_beyond(l, times[0], duration_ns);
-    }
+    status = refuse_beyond(l, times[0], duration_ns);
     if (status != MT_OK) {
         return status;
     }

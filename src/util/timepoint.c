@@ -29,6 +29,8 @@ static bool parse_word(const char *text, struct mt_timepoint *ret)
         enum mt_timepoint_kind kind;
     } words[] = {
         { "peak", MT_TIMEPOINT_PEAK },
+        { "oom", MT_TIMEPOINT_OOM },
+        { "mark", MT_TIMEPOINT_MARK },
         { "end", MT_TIMEPOINT_END },
         { "exit", MT_TIMEPOINT_EXIT },
         { "main-end", MT_TIMEPOINT_MAIN_END },
@@ -42,11 +44,22 @@ static bool parse_word(const char *text, struct mt_timepoint *ret)
     return false;
 }
 
+static bool parse_mark(const char *text, struct mt_timepoint *ret)
+{
+    static const char start[] = "mark:";
+    uint64_t number;
+    if (strncmp(text, start, sizeof start - 1) != 0 || !mt_parse_count(text + sizeof start - 1, &number) || number == 0) {
+        return false;
+    }
+    *ret = (struct mt_timepoint){ .kind = MT_TIMEPOINT_MARK, .ns = number };
+    return true;
+}
+
 bool mt_timepoint_parse(const char *text, size_t bytes, struct mt_timepoint *ret)
 {
     uint64_t ns;
     char *copy = mt_strndup(text, bytes);
-    bool ok = parse_word(copy, ret);
+    bool ok = parse_word(copy, ret) || parse_mark(copy, ret);
     if (!ok && mt_parse_duration(copy, &ns)) {
         *ret = (struct mt_timepoint){ .kind = MT_TIMEPOINT_NS, .ns = ns };
         ok = true;
@@ -76,6 +89,8 @@ uint64_t mt_timepoint_resolve(const struct mt_timepoint *point, uint64_t duratio
         return peak_ns;
     case MT_TIMEPOINT_SHARE:
         return (uint64_t)(point->share * (double)duration_ns);
+    case MT_TIMEPOINT_OOM:
+    case MT_TIMEPOINT_MARK:
     case MT_TIMEPOINT_END:
     case MT_TIMEPOINT_EXIT:
     case MT_TIMEPOINT_MAIN_END:

@@ -132,6 +132,15 @@ static void test_moments_are_seconds_shares_or_words(void **state)
     assert_true(mt_timepoint_parse_pair("end,exit", pair));
     assert_int_equal(pair[0].kind, MT_TIMEPOINT_END);
     assert_int_equal(pair[1].kind, MT_TIMEPOINT_EXIT);
+    assert_true(mt_timepoint_parse("oom", 3, &point));
+    assert_int_equal(point.kind, MT_TIMEPOINT_OOM);
+    assert_true(mt_timepoint_parse("mark", 4, &point));
+    assert_int_equal(point.kind, MT_TIMEPOINT_MARK);
+    assert_int_equal(point.ns, 0);
+    assert_true(mt_timepoint_parse("mark:12", 7, &point));
+    assert_int_equal(point.ns, 12);
+    assert_false(mt_timepoint_parse("mark:0", 6, &point));
+    assert_false(mt_timepoint_parse("mark:", 5, &point));
     assert_true(mt_timepoint_parse("main-end", 8, &point));
     assert_int_equal(point.kind, MT_TIMEPOINT_MAIN_END);
 }
