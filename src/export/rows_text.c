@@ -248,8 +248,8 @@ static void write_rest(const struct text *t, const struct mt_row *rows, size_t s
                      mt_human_bytes((double)sum_bytes(rows, shown, listed)).text, of > listed ? " · " : "\n");
     }
     if (of > listed) {
-        mt_out_print(t->w->out, "%s%s in imports (--all-frames)\n", listed > shown ? "" : "… ",
-                     mt_human_bytes((double)sum_bytes(rows, listed, of)).text);
+        mt_out_print(t->w->out, "%s%s in start-up%s (--all-frames)\n", listed > shown ? "" : "… ",
+                     mt_human_bytes((double)sum_bytes(rows, listed, of)).text, t->w->leaks ? " and imports" : "");
     }
 }
 
@@ -310,22 +310,28 @@ static size_t drop_empty(struct mt_row *rows, size_t count)
     return kept;
 }
 
-/* Rows of imports behind the others; returns how many others. */
-static size_t set_imports_apart(const struct mt_row_writer *w, struct mt_row *rows, size_t count)
+/* What nobody can edit: what Python and libraries do before the program begins. Of leaks also imports: modules stay on purpose. */
+static bool is_apart(const struct mt_row_writer *w, const struct mt_row *row)
+{
+    return row->import && (w->leaks || (row->frame != NULL && row->frame->file[0] == '\0'));
+}
+
+/* Rows that are apart behind the others; returns how many others. */
+static size_t set_apart(const struct mt_row_writer *w, struct mt_row *rows, size_t count)
 {
     const struct mt_grouping_options *grouping = &w->report->grouping;
-    bool apart = w->leaks && w->label_key == NULL && !grouping->stacks && !grouping->invert;
-    struct mt_row *imports = mt_alloc_zero(count, sizeof *imports);
+    bool apart = w->label_key == NULL && !grouping->stacks && !grouping->invert;
+    struct mt_row *behind = mt_alloc_zero(count, sizeof *behind);
     size_t kept = 0, moved = 0;
     for (size_t i = 0; i < count; i++) {
-        if (apart && rows[i].import) {
-            imports[moved++] = rows[i];
+        if (apart && is_apart(w, &rows[i])) {
+            behind[moved++] = rows[i];
         } else {
             rows[kept++] = rows[i];
         }
     }
-    memcpy(rows + kept, imports, moved * sizeof *rows);
-    free(imports);
+    memcpy(rows + kept, behind, moved * sizeof *rows);
+    free(behind);
     return kept > 0 ? kept : count;
 }
 
@@ -335,7 +341,7 @@ void mt_rows_write_text(const struct mt_row_writer *w, const struct mt_row *give
     struct mt_row *rows = mt_alloc_zero(of, sizeof *rows);
     memcpy(rows, given, of * sizeof *rows);
     of = drop_empty(rows, of);
-    size_t listed = set_imports_apart(w, rows, of);
+    size_t listed = set_apart(w, rows, of);
     size_t limit = w->report->rows;
     size_t shown = limit > 0 && limit < listed ? limit : listed;
     t.bars = mt_terminal_columns(w->out) >= BAR_TERMINAL;

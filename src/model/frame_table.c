@@ -39,7 +39,7 @@ static uint64_t frame_hash(const struct mt_frame *f)
 {
     uint64_t hash = mt_hash_pair((uint64_t)(uintptr_t)f->function, (uint64_t)(uintptr_t)f->file);
     hash = mt_hash_step(hash, (uint64_t)(uintptr_t)f->module);
-    return mt_hash_step(hash, (uint64_t)f->line << 16 | (uint64_t)f->kind << 8 | f->inlined);
+    return mt_hash_step(hash, (uint64_t)f->line << 16 | (uint64_t)f->kind << 8 | (uint64_t)f->made << 1 | f->inlined);
 }
 
 static uint64_t rehash_frame(const void *context, uint32_t position)
@@ -51,7 +51,7 @@ static uint64_t rehash_frame(const void *context, uint32_t position)
 static bool same_frame(const struct mt_frame *a, const struct mt_frame *b)
 {
     return a->function == b->function && a->file == b->file && a->module == b->module && a->line == b->line &&
-           a->kind == b->kind && a->inlined == b->inlined;
+           a->kind == b->kind && a->inlined == b->inlined && a->made == b->made;
 }
 
 const struct mt_frame *mt_frame_table_frame(const struct mt_frame_table *t, uint32_t id)

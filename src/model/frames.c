@@ -133,7 +133,8 @@ static void push_symbols(struct mt_frames *f, struct mt_location *l, const struc
                                             .module = module->path.data,
                                             .line = s->line,
                                             .kind = MT_FRAME_NATIVE,
-                                            .inlined = s->inlined });
+                                            .inlined = s->inlined,
+                                            .made = s->made });
     }
     if (l->count == 0) {
         push_address(f, l, module);

@@ -41,6 +41,7 @@ struct mt_frame {
     uint32_t line;        /* 0 unknown */
     uint8_t kind;         /* enum mt_frame_kind */
     bool inlined;
+    bool made; /* native: a member function that the compiler made (symbol.h) */
 };
 
 /* Frame ids, innermost first; never empty. Borrowed from the resolver, valid until the next list is asked for. */

@@ -8,13 +8,15 @@
  * the stack; then it is the first module that the same import ran in any recorded stack: an import is one instruction of
  * one call, which is one Python node, and its modules' nodes are below it. Frames that start a thread become "thread";
  * those that start the program are left out where they are outermost. Native frames between two frames of a run belong to
- * it. Context: [tool].
+ * it. What Python does before it runs any code of the program (its types, its paths, site) is below "Python itself", and what
+ * a library's constructor does before main below "load NAME". Context: [tool].
  */
 #include "model/frames_private.h"
 
 #include "base/hash.h"
 #include "model/role.h"
 #include "util/memory.h"
+#include "util/syslib.h"
 #include "util/text.h"
 
 #include <stdlib.h>
@@ -183,15 +185,49 @@ static char *module_inside(const struct folding *w, size_t from)
     return extension ? mt_strdup(inner->function + 7) : NULL;
 }
 
-static uint32_t make_import(const struct folding *w, size_t from, size_t end)
+/* What Python does between two frames of code, what it does before a program, and all else. */
+enum part_of_python { PART_UNKNOWN, PART_BETWEEN, PART_BEFORE, PART_OTHER };
+
+static enum part_of_python find_part(struct mt_frames *f, uint32_t id)
+{
+    const struct mt_frame *frame = mt_frames_frame(f, id);
+    bool imported = frame->kind == MT_FRAME_IMPORT && frame->file[0] == '\0' && strncmp(frame->function, "import", 6) == 0;
+    if (mt_role_is_interpreter(frame) || mt_role_is_c_library(frame) || mt_frames_role(f, id) == MT_ROLE_WRAPPER) {
+        return PART_BETWEEN;
+    }
+    return imported || mt_role_starts_python(frame) ? PART_BEFORE : PART_OTHER;
+}
+
+/* Remembered by frame. */
+static enum part_of_python python_part(struct mt_frames *f, uint32_t id)
+{
+    struct mt_frame_note *note = note_of(f, id);
+    if (note->part == PART_UNKNOWN) {
+        enum part_of_python part = find_part(f, id);
+        note = note_of(f, id);
+        note->part = (uint8_t)part;
+    }
+    return (enum part_of_python)note->part;
+}
+
+/* Who imports: the first frame of code from `end` outwards; the number of frames where there is none. */
+static size_t importer_at(const struct folding *w, size_t end)
+{
+    while (end < w->spots->count && python_part(w->f, frame_at(w, end)) == PART_BETWEEN) {
+        end++;
+    }
+    return end;
+}
+
+static uint32_t make_import(const struct folding *w, size_t from, size_t importer)
 {
     struct mt_frame frame = { .file = "", .module = "", .kind = MT_FRAME_IMPORT };
     char *name = module_inside(w, from);
-    if (end < w->spots->count) {
-        const struct mt_frame *importer = mt_frames_frame(w->f, frame_at(w, end));
-        frame.file = importer->file;
-        frame.line = importer->line;
-        name = name != NULL ? name : mt_role_module_name(imported_file(w->f, w->trace_idx, w->f->origins.data[end]));
+    if (importer < w->spots->count) {
+        const struct mt_frame *code = mt_frames_frame(w->f, frame_at(w, importer));
+        frame.file = code->file;
+        frame.line = code->line;
+        name = name != NULL ? name : mt_role_module_name(imported_file(w->f, w->trace_idx, w->f->origins.data[importer]));
     }
     char *text = name != NULL ? mt_format("import %s", name) : mt_strdup("import");
     frame.function = text;
@@ -216,11 +252,12 @@ static uint64_t rehash_import(const void *context, uint32_t position)
 static void emit_import(const struct folding *w, size_t from, size_t end)
 {
     struct mt_frames *f = w->f;
-    bool imported = end < w->spots->count;
+    size_t importer = importer_at(w, end);
+    bool imported = importer < w->spots->count;
     struct mt_import_made import = { .inner = from > 0 ? frame_at(w, from - 1) + 1 : 0,
-                                     .importer = imported ? frame_at(w, end) + 1 : 0,
+                                     .importer = imported ? frame_at(w, importer) + 1 : 0,
                                      .trace_idx = w->trace_idx,
-                                     .node = imported ? f->origins.data[end] : 0 };
+                                     .node = imported ? f->origins.data[importer] : 0 };
     uint64_t hash = import_hash(&import);
     size_t probe = 0;
     uint32_t at;
@@ -232,7 +269,7 @@ static void emit_import(const struct folding *w, size_t from, size_t end)
             return;
         }
     }
-    import.spot = make_import(w, from, end);
+    import.spot = make_import(w, from, importer);
     f->made = mt_alloc_grow(f->made, &f->made_capacity, f->made_count + 1, sizeof *f->made);
     f->made[f->made_count] = import;
     mt_index_add(&f->made_index, hash, (uint32_t)f->made_count++, rehash_import, f);
@@ -245,6 +282,37 @@ static void emit_runpy(const struct folding *w, size_t from)
     char *text = mt_format("run %s", inner != NULL ? mt_text_base_name(inner->file) : "a program");
     emit(w, made_spot(w, (struct mt_frame){ .function = text, .file = "", .module = "", .kind = MT_FRAME_STARTER }));
     free(text);
+}
+
+/* Does the stack end outside all code of a program, in what Python does by itself? Read from the outermost frame inwards. */
+static bool is_python_itself(const struct folding *w)
+{
+    struct mt_frames *f = w->f;
+    size_t i = f->folded.count;
+    while (i > 0 && python_part(f, f->spots[f->folded.data[i - 1]].id) == PART_BETWEEN) {
+        i--;
+    }
+    if (i > 0) {
+        return python_part(f, f->spots[f->folded.data[i - 1]].id) == PART_BEFORE;
+    }
+    return f->folded.count > 0 && mt_role_is_interpreter(mt_frames_frame(f, f->spots[f->folded.data[f->folded.count - 1]].id));
+}
+
+static void emit_load(const struct folding *w, const struct mt_frame *library)
+{
+    char *text = mt_format("load %s", mt_text_base_name(library->module));
+    emit(w, made_spot(w, (struct mt_frame){ .function = text, .file = "", .module = "", .kind = MT_FRAME_IMPORT }));
+    free(text);
+}
+
+/* What starts the program is outermost: only a library's constructor is worth a frame. */
+static void drop_start(const struct folding *w, size_t from)
+{
+    const struct mt_frame *start = mt_frames_frame(w->f, frame_at(w, from));
+    bool loader = mt_syslib_of(start->module) == MT_SYSLIB_LOADER;
+    if (loader && from > 0 && role_at(w, from - 1) == MT_ROLE_LIBRARY) {
+        emit_load(w, mt_frames_frame(w->f, frame_at(w, from - 1)));
+    }
 }
 
 static void keep(const struct folding *w, size_t from, size_t end)
@@ -279,7 +347,9 @@ static size_t fold_run(const struct folding *w, size_t from)
         }
         return end;
     case MT_ROLE_START:
-        if (!starts_all) {
+        if (starts_all) {
+            drop_start(w, from);
+        } else {
             keep(w, from, end);
         }
         return end;
@@ -298,6 +368,10 @@ void mt_frames_fold(struct mt_frames *f, uint32_t trace_idx, struct mt_numbers *
     f->folded.count = 0;
     for (size_t i = 0; i < spots->count;) {
         i = fold_run(&w, i);
+    }
+    if (is_python_itself(&w)) {
+        struct mt_frame itself = { .function = "Python itself", .file = "", .module = "", .kind = MT_FRAME_IMPORT };
+        emit(&w, made_spot(&w, itself));
     }
     struct mt_numbers made = f->folded;
     f->folded = *spots;

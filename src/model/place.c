@@ -3,7 +3,6 @@
 
 #include "model/role.h"
 #include "util/memory.h"
-#include "util/syslib.h"
 #include "util/text.h"
 
 #include <stdlib.h>
@@ -94,12 +93,6 @@ static bool is_made_by_library(struct mt_places *p, const struct mt_frame_list *
     return role == MT_ROLE_LIBRARY || role == MT_ROLE_IMPORT;
 }
 
-static bool is_interpreter(const struct mt_frame *frame)
-{
-    const char *name = mt_text_base_name(frame->module);
-    return strncmp(name, "python3", 7) == 0 || strncmp(name, "libpython3", 10) == 0;
-}
-
 /* No frame is the program's. */
 static void find_without_program(struct mt_places *p, const struct mt_frame_list *list, struct mt_place *ret)
 {
@@ -111,8 +104,8 @@ static void find_without_program(struct mt_places *p, const struct mt_frame_list
             return;
         }
     }
-    for (size_t i = list->count; i > 0 && is_interpreter(mt_frames_frame(p->frames, list->ids[ret->code])); i--) {
-        if (is_interpreter(mt_frames_frame(p->frames, list->ids[i - 1]))) {
+    for (size_t i = list->count; i > 0 && mt_role_is_interpreter(mt_frames_frame(p->frames, list->ids[ret->code])); i--) {
+        if (mt_role_is_interpreter(mt_frames_frame(p->frames, list->ids[i - 1]))) {
             ret->at = ret->by = i - 1;
             return;
         }
@@ -178,12 +171,6 @@ const char *mt_place_object(const char *function)
     return NULL;
 }
 
-static bool is_c_library(const struct mt_frame *frame)
-{
-    enum mt_syslib library = mt_syslib_of(frame->module);
-    return library == MT_SYSLIB_C || library == MT_SYSLIB_LOADER;
-}
-
 /* What a C extension is called: "_multiarray_umath" of ".../_multiarray_umath.cpython-311-x86_64-linux-gnu.so". */
 static char *extension_call(const struct mt_frame *frame)
 {
@@ -202,12 +189,12 @@ static char *made_by_line(struct mt_places *p, size_t trace_idx, uint32_t stack)
     const struct mt_frame *extension = NULL;
     for (size_t i = 0; i < count; i++) {
         const struct mt_frame *frame = mt_frames_frame(p->frames, ids[i]);
-        bool inside = is_interpreter(frame);
+        bool inside = mt_role_is_interpreter(frame);
         const char *object = inside && extension == NULL ? mt_place_object(frame->function) : NULL;
         if (object != NULL) {
             return mt_strdup(object);
         }
-        bool counts = !inside && frame->kind == MT_FRAME_NATIVE && !is_c_library(frame) &&
+        bool counts = !inside && frame->kind == MT_FRAME_NATIVE && !mt_role_is_c_library(frame) &&
                       mt_frames_role(p->frames, ids[i]) != MT_ROLE_WRAPPER;
         extension = counts ? frame : extension;
     }

@@ -2,6 +2,7 @@
 #include "model/role.h"
 
 #include "util/memory.h"
+#include "util/syslib.h"
 #include "util/text.h"
 
 #include <stdlib.h>
@@ -177,6 +178,7 @@ static bool take_bracket(const char **at, char *name, char **to)
         (*at)++; /* "<alloc::vec::Vec<T> as …>::clone": the type first; what comes from " as " on is skipped at its end */
     } else if (**at == '<') {
         *at = skip_brackets(*at);
+        *at += ends_with(name, "::") && begins_with(*at, "::") ? 2 : 0; /* "alloc::slice::<impl [T]>::repeat" */
     } else {
         return false;
     }
@@ -306,6 +308,14 @@ static bool is_runpy(const char *file, const char *library)
     return strcmp(file, "<frozen runpy>") == 0 || (library != NULL && strcmp(library, "runpy.py") == 0);
 }
 
+bool mt_role_starts_python(const struct mt_frame *frame)
+{
+    static const char *const files[] = { "site.py", "encodings/__init__.py" };
+    const char *library = mt_role_library_path(frame->file);
+    return frame->kind == MT_FRAME_PYTHON && (strcmp(frame->file, "<frozen getpath>") == 0 ||
+                                              (library != NULL && is_one_of(library, files, MT_COUNTOF(files))));
+}
+
 /* The package's modules that run in a recorded program; a person's own package may be called memtap too. */
 static bool is_memtap_file(const char *file)
 {
@@ -383,6 +393,18 @@ char *mt_role_module_name(const char *file)
 
 /* ---- native code ------------------------------------------------------------------------------------------------- */
 
+bool mt_role_is_interpreter(const struct mt_frame *frame)
+{
+    const char *name = mt_text_base_name(frame->module);
+    return frame->kind == MT_FRAME_NATIVE && (begins_with(name, "python3") || begins_with(name, "libpython3"));
+}
+
+bool mt_role_is_c_library(const struct mt_frame *frame)
+{
+    enum mt_syslib library = mt_syslib_of(frame->module);
+    return library == MT_SYSLIB_C || library == MT_SYSLIB_LOADER;
+}
+
 /* A shared library of the system; programs lie there too (/usr/lib/postgresql/15/bin/postgres). */
 static bool is_system_library(const char *path)
 {
@@ -423,7 +445,7 @@ static enum mt_role native_role(const struct mt_frame *f)
     if (is_listed(name, bytes, g_thread_starts, MT_COUNTOF(g_thread_starts)) && is_library_module(f->module)) {
         return MT_ROLE_THREAD;
     }
-    if (is_listed(name, bytes, g_wrappers, MT_COUNTOF(g_wrappers)) || in_wrapper_space(name)) {
+    if (f->made || is_listed(name, bytes, g_wrappers, MT_COUNTOF(g_wrappers)) || in_wrapper_space(name)) {
         return MT_ROLE_WRAPPER;
     }
     return is_library_module(f->module) || is_library_source(f->file) ? MT_ROLE_LIBRARY : MT_ROLE_PROGRAM;

@@ -24,6 +24,11 @@ enum mt_role {
 };
 
 enum mt_role mt_role_of(const struct mt_frame *frame);
+/* Is a frame of Python's own binary or library; is it of the C library or the loader? */
+bool mt_role_is_interpreter(const struct mt_frame *frame);
+bool mt_role_is_c_library(const struct mt_frame *frame);
+/* Python code that runs before the program's: its paths, encodings, site. */
+bool mt_role_starts_python(const struct mt_frame *frame);
 /* The same of a frame of a resolver, remembered. */
 enum mt_role mt_frames_role(struct mt_frames *frames, uint32_t id);
 

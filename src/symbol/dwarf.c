@@ -326,6 +326,7 @@ size_t mt_dwarf_lookup(struct mt_dwarf *dwarf, uint64_t vaddr, struct mt_symbol_
         struct mt_scope *scope = &unit->scopes.items[at];
         here.function = mt_scope_name(dwarf, unit, scope);
         here.inlined = scope->inlined;
+        here.made = scope->made;
         frames[count++] = here;
         if (!scope->inlined) {
             return count;

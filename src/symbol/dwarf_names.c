@@ -3,7 +3,8 @@
  * Decides: the linkage name, demangled, wherever it stands on the way from the entry over DW_AT_abstract_origin and
  * DW_AT_specification, if it is a C++ or Rust one or the language has such names; else the plain name, with the names
  * around the entry that has it (that entry may be in another unit: link-time optimisation puts code and declarations
- * apart). In C the plain name. The way is cut at 16 steps: real ones have at most four, a hostile one may be a circle. Context: [tool].
+ * apart). In C the plain name. On the same way stands whether the compiler made the function: a constructor, destructor or
+ * assignment that its class does not declare, or declares as defaulted. The way is cut at 16 steps: real ones have at most four, a hostile one may be a circle. Context: [tool].
  */
 #include "symbol/dwarf_unit.h"
 
@@ -21,6 +22,7 @@ struct found_name {
     const char *plain;
     Dwarf_Off plain_die;        /* entry the plain name stands in */
     struct mt_unit *plain_unit; /* its unit; NULL when that is in the alternate file, or unknown */
+    bool made;
 };
 
 static bool ends_inside(const struct mt_section_bytes *section, const uint8_t *text)
@@ -57,15 +59,28 @@ static void take_plain_name(struct mt_dwarf *dwarf, Dwarf_Die *die, struct found
     }
 }
 
+/* Is this the declaration of a member that the compiler makes? What it makes of code that somebody wrote, as OpenMP's
+ * functions, is artificial too, but no declaration. */
+static bool declares_made(Dwarf_Die *die)
+{
+    Dwarf_Attribute attribute;
+    Dwarf_Word how = DW_DEFAULTED_no;
+    bool defaulted = dwarf_attr(die, DW_AT_defaulted, &attribute) != NULL && dwarf_formudata(&attribute, &how) == 0 &&
+                     how != DW_DEFAULTED_no;
+    return defaulted || (dwarf_hasattr(die, DW_AT_artificial) != 0 && dwarf_hasattr(die, DW_AT_declaration) != 0);
+}
+
 static struct found_name find_name(struct mt_dwarf *dwarf, Dwarf_Die die)
 {
     static const unsigned links[] = {DW_AT_abstract_origin, DW_AT_specification};
     struct found_name found = {0};
-    for (int step = 0; step < MAX_STEPS && found.linkage == NULL; step++) {
-        found.linkage = mt_die_linkage_name(dwarf, &die);
-        if (found.plain == NULL) {
+    for (int step = 0; step < MAX_STEPS; step++) {
+        bool named = found.linkage != NULL;
+        found.linkage = named ? found.linkage : mt_die_linkage_name(dwarf, &die);
+        if (!named && found.plain == NULL) {
             take_plain_name(dwarf, &die, &found);
         }
+        found.made = found.made || declares_made(&die);
         Dwarf_Attribute attribute;
         Dwarf_Die next;
         bool linked = false;
@@ -168,29 +183,27 @@ static bool looks_mangled(const char *linkage)
     return linkage[0] == '_' && (linkage[1] == 'Z' || linkage[1] == 'R');
 }
 
-static const char *resolve(struct mt_dwarf *dwarf, const struct mt_unit *unit, Dwarf_Off offset)
+static const char *readable(struct mt_dwarf *dwarf, const struct mt_unit *unit, const struct found_name *found)
 {
-    Dwarf_Die die;
-    if (dwarf_offdie(dwarf->dw, offset, &die) == NULL) {
+    if (found->linkage != NULL && (unit->mangled || found->plain == NULL || looks_mangled(found->linkage))) {
+        return mt_symbol_name_pretty(dwarf->names, found->linkage);
+    }
+    if (found->plain == NULL) {
         return NULL;
     }
-    struct found_name found = find_name(dwarf, die);
-    if (found.linkage != NULL && (unit->mangled || found.plain == NULL || looks_mangled(found.linkage))) {
-        return mt_symbol_name_pretty(dwarf->names, found.linkage);
-    }
-    if (found.plain == NULL) {
-        return NULL;
-    }
-    uint32_t qualifier = qualifier_of(dwarf, &found);
-    return qualifier != MT_SEGMENT_NONE ? qualify(dwarf, found.plain_unit, qualifier, found.plain)
-                                        : mt_names_intern_text(dwarf->names, found.plain);
+    uint32_t qualifier = qualifier_of(dwarf, found);
+    return qualifier != MT_SEGMENT_NONE ? qualify(dwarf, found->plain_unit, qualifier, found->plain)
+                                        : mt_names_intern_text(dwarf->names, found->plain);
 }
 
 const char *mt_scope_name(struct mt_dwarf *dwarf, struct mt_unit *unit, struct mt_scope *scope)
 {
-    if (!scope->resolved) {
-        scope->name = resolve(dwarf, unit, scope->die);
-        scope->resolved = true;
+    Dwarf_Die die;
+    if (!scope->resolved && dwarf_offdie(dwarf->dw, scope->die, &die) != NULL) {
+        struct found_name found = find_name(dwarf, die);
+        scope->name = readable(dwarf, unit, &found);
+        scope->made = found.made;
     }
+    scope->resolved = true;
     return scope->name;
 }

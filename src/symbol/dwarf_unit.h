@@ -20,6 +20,7 @@ struct mt_scope {
     uint32_t call_file; /* of the call, for an inlined scope: index into the unit's files */
     uint32_t call_line;
     bool inlined;
+    bool made;        /* see struct mt_symbol_frame; known once resolved */
     bool resolved;
 };
 

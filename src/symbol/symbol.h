@@ -30,6 +30,7 @@ struct mt_symbol_frame {
     const char *file;     /* NULL when unknown */
     uint32_t line;        /* 0 when unknown */
     bool inlined;         /* this frame was inlined into the next one */
+    bool made;            /* a member function that the compiler made: nobody wrote its lines */
 };
 
 struct mt_symbol_frames {

@@ -6,7 +6,7 @@
 #include "model/frames.h"
 
 /* Code objects by what they are; number 1 is APP. */
-enum code { NONE, APP, JSON, DECODER, LOAD, EXEC, RUN_CODE, WORK, RUN, BOOTSTRAP, WORKER, RECORD, CODES };
+enum code { NONE, APP, JSON, DECODER, LOAD, EXEC, RUN_CODE, WORK, RUN, BOOTSTRAP, WORKER, RECORD, GETPATH, SITE, CODES };
 
 static const struct {
     const char *name, *file;
@@ -21,6 +21,8 @@ static const struct {
     [RUN] = { "run", "/usr/lib/python3.11/threading.py" },
     [BOOTSTRAP] = { "_bootstrap", "/usr/lib/python3.11/threading.py" },
     [WORKER] = { "_worker", "/usr/lib/python3.11/concurrent/futures/thread.py" },
+    [GETPATH] = { "<module>", "<frozen getpath>" },
+    [SITE] = { "main", "/usr/lib/python3.11/site.py" },
     [RECORD] = { "record", "/v/lib/python3.11/site-packages/memtap/recording.py" },
 };
 
@@ -124,6 +126,20 @@ static void test_what_starts_a_program_is_left_out_and_a_thread_is_one_frame(voi
            "run a program");
 }
 
+static void test_what_python_does_before_the_program_is_below_one_frame(void **state)
+{
+    (void)state;
+    struct builder b;
+    begin(&b);
+    (void)stack(&b, 0, (const enum code[]){ EXEC, LOAD, NONE });
+    (void)stack(&b, 0, (const enum code[]){ JSON, EXEC, LOAD, NONE });
+    (void)stack(&b, 0, (const enum code[]){ GETPATH, NONE });
+    (void)stack(&b, 0, (const enum code[]){ JSON, EXEC, LOAD, SITE, NONE });
+    (void)stack(&b, 0, (const enum code[]){ SITE, APP, NONE });
+    EXPECT(&b, false, "import|Python itself", "<module>:20|import json|Python itself", "<module>:120|Python itself",
+           "<module>:20|import json:130|main:130|Python itself", "main:130|<module>:10");
+}
+
 static void test_own_frames_are_never_shown(void **state)
 {
     (void)state;
@@ -139,6 +155,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_an_import_is_one_frame_at_the_line_that_imports),
     cmocka_unit_test(test_what_the_import_system_allocates_has_the_name_of_what_it_imports),
     cmocka_unit_test(test_what_starts_a_program_is_left_out_and_a_thread_is_one_frame),
+    cmocka_unit_test(test_what_python_does_before_the_program_is_below_one_frame),
     cmocka_unit_test(test_own_frames_are_never_shown),
 };
 MT_TEST_MAIN(tests)

@@ -98,6 +98,16 @@ static void test_native_code_is_program_library_wrapper_or_start(void **state)
     }
 }
 
+static void test_what_the_compiler_made_is_nobodys_line(void **state)
+{
+    (void)state;
+    struct mt_frame f = { .function = "session::session(session const&)", .file = "/src/map.cpp", .module = "/srv/app",
+                          .line = 7, .kind = MT_FRAME_NATIVE };
+    assert_int_equal(mt_role_of(&f), MT_ROLE_PROGRAM);
+    f.made = true;
+    assert_int_equal(mt_role_of(&f), MT_ROLE_WRAPPER);
+}
+
 static void test_short_names_keep_what_a_person_calls(void **state)
 {
     (void)state;
@@ -111,6 +121,7 @@ static void test_short_names_keep_what_a_person_calls(void **state)
         { "app::Call::operator()(int) const", "app::Call::operator()" },
         { "std::ostream& std::operator<< <char>(std::ostream&, char const*)", "std::operator<<" },
         { "<alloc::vec::Vec<T> as core::clone::Clone>::clone", "alloc::vec::Vec::clone" },
+        { "alloc::slice::<impl [T]>::repeat", "alloc::slice::repeat" },
         { "std::__cxx11::basic_string<char>::_M_mutate(unsigned long)", "std::basic_string::_M_mutate" },
         { "", "" },
         { "f<", "f" },
@@ -163,6 +174,7 @@ static void test_modules_are_named_as_they_are_imported(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_python_code_is_program_library_or_machinery),
     cmocka_unit_test(test_native_code_is_program_library_wrapper_or_start),
+    cmocka_unit_test(test_what_the_compiler_made_is_nobodys_line),
     cmocka_unit_test(test_short_names_keep_what_a_person_calls),
     cmocka_unit_test(test_python_functions_lose_where_they_are_local),
     cmocka_unit_test(test_modules_are_named_as_they_are_imported),
