@@ -39,9 +39,8 @@ static inline int workspace_leave(void **state)
 /* Runs a shell command in the workspace; $programs is the folder of the sources. True when it succeeds. */
 __attribute__((format(printf, 1, 2))) static inline bool run(const char *format, ...)
 {
-    char command[8192], source[PATH_MAX] = __FILE__;
-    *strrchr(source, '/') = '\0';
-    int used = snprintf(command, sizeof command, "programs='%s/programs'; ASAN_OPTIONS=; ", source);
+    char command[8192];
+    int used = snprintf(command, sizeof command, "programs='" MT_TEST_ROOT "/tests/unit/symbol/programs'; ASAN_OPTIONS=; ");
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(command + used, sizeof command - (size_t)used, format, arguments);
@@ -121,11 +120,8 @@ static inline uint64_t next_random(uint64_t *state)
 /* Line of calls.c on which `elsewhere` begins, found in the source. */
 static inline uint32_t line_of_elsewhere(void)
 {
-    char path[PATH_MAX], text[4096];
-    snprintf(path, sizeof path, "%s", __FILE__);
-    *strrchr(path, '/') = '\0';
-    strcat(path, "/programs/calls.c");
-    FILE *in = fopen(path, "r");
+    char text[4096];
+    FILE *in = fopen(MT_TEST_ROOT "/tests/unit/symbol/programs/calls.c", "r");
     assert_non_null(in);
     uint32_t line = 1;
     while (fgets(text, sizeof text, in) != NULL && strstr(text, "int elsewhere(") == NULL) {
