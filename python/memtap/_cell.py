@@ -27,10 +27,10 @@ Place = Tuple[Any, Any, Any]
 class Amount(NamedTuple):
     """Bytes and blocks, each with the half width of its 95 % interval; exact: 0."""
 
-    bytes: float = 0
-    count: float = 0
-    bytes_ci95: float = 0
-    count_ci95: float = 0
+    size: float = 0
+    blocks: float = 0
+    size_ci95: float = 0
+    blocks_ci95: float = 0
 
 
 class Findings(NamedTuple):
@@ -106,7 +106,7 @@ def _total(rows: List[Row]) -> Amount:
 
 def _without(whole: Amount, rows: List[Row]) -> Amount:
     part = _total(rows)
-    return whole._replace(bytes=max(0, whole.bytes - part.bytes), count=max(0, whole.count - part.count))
+    return whole._replace(size=max(0, whole.size - part.size), blocks=max(0, whole.blocks - part.blocks))
 
 
 def _place(row: Row) -> Place:
@@ -122,6 +122,7 @@ def _by_line(rows: List[Row], lines: List[Row]) -> List[Row]:
     found = []
     for place, stacks in stacks_of.items():
         amount = _total(stacks)
-        if amount.bytes > 0:
-            found.append({**stacks[0], **amount._asdict(), "by": called.get(place, [])})
+        if amount.size > 0:
+            found.append({**stacks[0], "bytes": amount.size, "bytes_ci95": amount.size_ci95, "count": amount.blocks,
+                          "by": called.get(place, [])})
     return sorted(found, key=lambda row: -row["bytes"])

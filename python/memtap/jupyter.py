@@ -70,12 +70,12 @@ class CellReport:
         return lines
 
     def _size(self, amount: Amount) -> str:
-        margin = f" ± {format_size(amount.bytes_ci95)}" if self._is_sampled() else ""
-        return format_size(amount.bytes) + margin
+        margin = f" ± {format_size(amount.size_ci95)}" if self._is_sampled() else ""
+        return format_size(amount.size) + margin
 
     def _blocks(self, amount: Amount) -> str:
-        margin = f" ± {amount.count_ci95:.0f}" if self._is_sampled() else ""
-        return f"{self._size(amount)} in {amount.count:.0f}{margin} block{'' if round(amount.count) == 1 and not margin else 's'}"
+        margin = f" ± {amount.blocks_ci95:.0f}" if self._is_sampled() else ""
+        return f"{self._size(amount)} in {amount.blocks:.0f}{margin} block{'' if round(amount.blocks) == 1 and not margin else 's'}"
 
     def _is_sampled(self) -> bool:
         return self.findings is not None and self.findings.sampled
