@@ -5,7 +5,8 @@
 
 PyObject *mt_py_recording_diff(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    const char *names[] = { "", "", "selection", "time", "temporary_max", "thread", "by", "native", "all_frames", "rows", NULL };
+    const char *names[] = { "", "", "selection", "time", "temporary_max", "thread", "by", "native", "all_frames", "rows", "all",
+                            "suppressions", NULL };
     struct recording *self = (struct recording *)object;
     struct mt_profile_failure failure = { .code = MT_PROFILE_USAGE, .text = "the trace is closed: open it again with memtap.open" };
     struct mt_py_work work;
@@ -14,14 +15,16 @@ PyObject *mt_py_recording_diff(PyObject *object, PyObject *args, PyObject *kwarg
     };
     PyObject *before, *kept = NULL;
     const char *before_time;
-    unsigned int temporary_max = 0;
+    unsigned int temporary_max = 1;
     unsigned long long rows = 0;
-    int native = 0, all_frames = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oz|$zzIzzppK:diff", MT_PY_NAMES(names), &before, &before_time, &query.selection,
-                                     &query.time, &temporary_max, &query.thread, &query.by, &native, &all_frames, &rows)) {
+    int native = 0, all_frames = 0, all = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "Oz|$zzIzzppKpy:diff", MT_PY_NAMES(names), &before, &before_time, &query.selection,
+                                     &query.time, &temporary_max, &query.thread, &query.by, &native, &all_frames, &rows, &all,
+                                     &query.suppressions)) {
         return NULL;
     }
-    query.temporary_max = temporary_max;
+    mt_py_set_temporary(&query, temporary_max);
+    query.all = all != 0;
     query.native = native != 0;
     query.all_frames = all_frames != 0;
     query.rows = rows;

@@ -68,24 +68,26 @@ static bool read_wrappers(PyObject *given, const char **ret)
 static PyObject *recording_report(PyObject *object, PyObject *args, PyObject *kwargs)
 {
     const char *names[] = { "", "selection", "time", "temporary_max", "thread", "by", "native", "invert", "min_age_ns", "rows",
-                      "all_frames", "stacks", "wrappers", "bare", NULL };
+                      "all_frames", "stacks", "wrappers", "bare", "all", "suppressions", NULL };
     struct recording *self = (struct recording *)object;
     struct mt_py_work work;
     struct mt_profile_query query = new_query(&work);
     enum mt_profile_report report;
     const char *name;
-    unsigned int temporary_max = 0;
+    unsigned int temporary_max = 1;
     unsigned long long min_age_ns = 0, rows = 0;
-    int native = 0, invert = 0, all_frames = 0, stacks = 0, bare = 0;
+    int native = 0, invert = 0, all_frames = 0, stacks = 0, bare = 0, all = 0;
     const char *wrappers[WRAPPERS_MAX + 1] = { NULL };
     PyObject *names_given = NULL;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$zzIzzppKKppO!p:report", MT_PY_NAMES(names), &name, &query.selection, &query.time,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "s|$zzIzzppKKppO!ppy:report", MT_PY_NAMES(names), &name, &query.selection, &query.time,
                                      &temporary_max, &query.thread, &query.by, &native, &invert, &min_age_ns, &rows,
-                                     &all_frames, &stacks, &PyTuple_Type, &names_given, &bare) ||
+                                     &all_frames, &stacks, &PyTuple_Type, &names_given, &bare, &all,
+                                     &query.suppressions) ||
         !report_number(name, &report) || !read_wrappers(names_given, wrappers)) {
         return NULL;
     }
-    query.temporary_max = temporary_max;
+    mt_py_set_temporary(&query, temporary_max);
+    query.all = all != 0;
     query.native = native != 0;
     query.invert = invert != 0;
     query.all_frames = all_frames != 0;
@@ -114,20 +116,23 @@ static PyObject *recording_report(PyObject *object, PyObject *args, PyObject *kw
 
 static PyObject *recording_export(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    const char *names[] = { "", "", "selection", "time", "temporary_max", "thread", "native", "all_frames", NULL };
+    const char *names[] = { "", "", "selection", "time", "temporary_max", "thread", "native", "all_frames", "all",
+                            "suppressions", NULL };
     struct recording *self = (struct recording *)object;
     struct mt_py_work work;
     struct mt_profile_query query = new_query(&work);
     struct mt_profile_failure failure = g_closed;
     PyObject *path = NULL;
     const char *format;
-    unsigned int temporary_max = 0;
-    int native = 0, all_frames = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&z|$zzIzpp:export", MT_PY_NAMES(names), PyUnicode_FSConverter, &path, &format,
-                                     &query.selection, &query.time, &temporary_max, &query.thread, &native, &all_frames)) {
+    unsigned int temporary_max = 1;
+    int native = 0, all_frames = 0, all = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O&z|$zzIzpppy:export", MT_PY_NAMES(names), PyUnicode_FSConverter, &path, &format,
+                                     &query.selection, &query.time, &temporary_max, &query.thread, &native, &all_frames, &all,
+                                     &query.suppressions)) {
         return NULL;
     }
-    query.temporary_max = temporary_max;
+    mt_py_set_temporary(&query, temporary_max);
+    query.all = all != 0;
     query.native = native != 0;
     query.all_frames = all_frames != 0;
     if (!mt_py_work_begin(&work, &self->turn)) {
@@ -453,12 +458,12 @@ static PyObject *recording_close(PyObject *object, PyObject *unused)
 static PyMethodDef g_recording_methods[] = {
     { "report", WITH_KEYWORDS(recording_report),
       "report(name, *, selection, time, temporary_max, thread, by, native, invert, min_age_ns, rows, all_frames, stacks,\n"
-      "wrappers, bare) -> str: the JSON of `memtap NAME -f json`; name parse: text." },
+      "wrappers, bare, all, suppressions) -> str: the JSON of `memtap NAME -f json`; name parse: text." },
     { "diff", WITH_KEYWORDS(mt_py_recording_diff),
       "diff(before, before_time, *, selection, time, temporary_max, thread, by, native, all_frames, rows) -> str: the JSON of\n"
       "`memtap diff -f json`; before: a sequence of paths." },
     { "export", WITH_KEYWORDS(recording_export),
-      "export(path, format, *, selection, time, temporary_max, thread, native, all_frames): a file for other tools." },
+      "export(path, format, *, selection, time, temporary_max, thread, native, all_frames, all, suppressions): a file for other tools." },
     { "info", recording_info, METH_NOARGS, "info() -> dict: facts of the process that started the others." },
     { "files", recording_files, METH_NOARGS, "files() -> list of the trace files' paths." },
     { "process", recording_process, METH_VARARGS, "process(trace) -> (pid, start_clock_ns, path, place) of a trace." },

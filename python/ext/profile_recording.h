@@ -13,7 +13,14 @@ struct recording {
 /* Paths of a sequence as C strings that borrow from *ret_bytes (a list); the array is malloc'ed. NULL: exception. */
 const char **mt_py_paths(PyObject *sequence, PyObject **ret_bytes, size_t *ret_count);
 
-/* diff(before, before_time, *, selection, time, temporary_max, thread, by, native, all_frames, rows): profile_diff.c */
+/* What temporary_max of the methods means: 0 is 0. */
+static inline void mt_py_set_temporary(struct mt_profile_query *query, unsigned int most)
+{
+    query->temporary_max = most;
+    query->temporary_at_once = most == 0;
+}
+
+/* diff(before, before_time, *, selection, time, temporary_max, thread, by, native, all_frames, rows, all, suppressions): profile_diff.c */
 PyObject *mt_py_recording_diff(PyObject *object, PyObject *args, PyObject *kwargs);
 
 #endif

@@ -133,7 +133,8 @@ def _pair(between: Any) -> str:
 
 def _query(*, selection: Optional[str] = None, at: Optional[Time] = None, between: Optional[Tuple[Time, Time]] = None,
            temporary: Optional[int] = None, thread: Union[int, str, None] = None, native: bool = False,
-           all_frames: bool = False, rows: Optional[int] = None) -> Dict[str, Any]:
+           all_frames: bool = False, all: bool = False,  # noqa: A002 - the command's word
+           suppressions: Optional[Path] = None, rows: Optional[int] = None) -> Dict[str, Any]:
     """The selection keywords of reports as the extension takes them."""
     asked = [name for name, value in (("selection", selection), ("at", at), ("between", between), ("temporary", temporary))
              if value is not None]
@@ -141,7 +142,9 @@ def _query(*, selection: Optional[str] = None, at: Optional[Time] = None, betwee
         raise ValueError(f"give one of {' and '.join(asked)}")
     if selection not in (None, "peak", "leaks", "temporary"):
         raise ValueError(f'selection "{selection}" is not one of peak, leaks, temporary (or give at= or between=)')
-    query: Dict[str, Any] = {"native": bool(native), "all_frames": bool(all_frames)}
+    query: Dict[str, Any] = {"native": bool(native), "all_frames": bool(all_frames), "all": bool(all)}
+    if suppressions is not None:
+        query["suppressions"] = os.fsencode(suppressions)
     if selection is not None:
         query["selection"] = selection
     if at is not None:
@@ -149,7 +152,7 @@ def _query(*, selection: Optional[str] = None, at: Optional[Time] = None, betwee
     if between is not None:
         query.update(selection="between", time=_pair(between))
     if temporary is not None:
-        query.update(selection="temporary", temporary_max=_count("temporary", temporary, 1, 2**32 - 1))
+        query.update(selection="temporary", temporary_max=_count("temporary", temporary, 0, 2**32 - 1))
     if thread is not None:
         query["thread"] = str(thread)
     if rows is not None:
@@ -185,10 +188,12 @@ class Trace:
 
     Reports take keywords that say which memory: `selection` "peak" (default), "leaks" or "temporary"; `at=T`, what was
     alive at T; `between=(T0, T1)`, what was allocated from T0 on and is alive at T1; `temporary=N`, what was freed after at
-    most N further allocations of its thread. T is seconds from the start, or text: "250ms", "2m", "50%", "peak". `thread`
+    most N further allocations of its thread (0: before any). T is seconds from the start, or text: "250ms", "2m", "50%", "peak". `thread`
     (id or name) keeps what that thread allocated; `native=True` shows native frames of Python stacks too; `all_frames=True`
     also those of the import system and what starts threads and programs, which are folded into one frame otherwise
-    ("import numpy"); `rows` keeps the largest rows (0: all). ValueError says what cannot be.
+    ("import numpy"); `rows` keeps the largest rows (0: all). What is no leak is left out of leaks: what the C library and the
+    loader keep for themselves, and what the file `suppressions` names (LeakSanitizer's lines "leak:PATTERN"); `all=True`
+    leaves nothing out. LSAN_OPTIONS is the command's and not asked here. ValueError says what cannot be.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -249,12 +254,13 @@ class Trace:
         """Rows of table or leaks without what allocated, for which binaries would be opened: a test is to cost nothing."""
         return self._rows(name, bare=True, **query)
 
-    def stats(self, *, temporary: int = 1, thread: Union[int, str, None] = None) -> Dict[str, Any]:
+    def stats(self, *, temporary: int = 1, thread: Union[int, str, None] = None, all: bool = False,  # noqa: A002
+              suppressions: Optional[Path] = None) -> Dict[str, Any]:
         """The numbers of the recording as a whole (`memtap stats -f json`): peak_bytes, leaked_bytes, allocations,
         duration_s, by_allocator, warnings … temporary: as in `memtap stats --temporary=N`. thread: of what this thread (id or
-        name) allocated, as if it were alone: its peak is when it held most itself."""
-        query = {} if thread is None else {"thread": str(thread)}
-        limit = _count("temporary", temporary, 1, 2**32 - 1)
+        name) allocated, as if it were alone: its peak is when it held most itself. all, suppressions: what leaked_bytes counts."""
+        query = _query(thread=thread, all=all, suppressions=suppressions)
+        limit = _count("temporary", temporary, 0, 2**32 - 1)
         numbers: Dict[str, Any] = json.loads(self._recording.report("stats", temporary_max=limit, **query))
         return numbers
 
@@ -283,7 +289,8 @@ class Trace:
 
     def leaks(self, *, min_age_s: float = 0.0, thread: Union[int, str, None] = None, native: bool = False,
               all_frames: bool = False, rows: int = 0, by: str = "line", invert: bool = False, stacks: bool = False,
-              wrappers: Sequence[str] = ()) -> List[Dict[str, Any]]:
+              wrappers: Sequence[str] = (), all: bool = False,  # noqa: A002
+              suppressions: Optional[Path] = None) -> List[Dict[str, Any]]:
         """What is alive at the end, rows as those of table() (`memtap leaks -f json`): function, file, line, bytes, count,
         percent, age_s, score (0 all others from there were freed … 1 none was), growth_bytes_per_s, by, stacks, stack.
         min_age_s leaves out rows whose oldest allocation is younger."""
@@ -292,7 +299,8 @@ class Trace:
         if not 0 <= min_age_s < float("inf"):
             raise ValueError(f"min_age_s must be 0 or more, not {min_age_s}")
         return self._rows("leaks", by=by, min_age_ns=int(min_age_s * 1e9), **_places(invert, stacks, wrappers),
-                          **_query(thread=thread, native=native, all_frames=all_frames, rows=rows))
+                          **_query(thread=thread, native=native, all_frames=all_frames, rows=rows, all=all,
+                                   suppressions=suppressions))
 
     def diff(self, earlier: Union[Trace, Path], *, earlier_at: Optional[Time] = None, by: str = "line", **selection: Any) -> Dict[str, Any]:
         """What changed since an earlier recording, place by place (`memtap diff -f json`): before, after, bytes, count, rebuilt,

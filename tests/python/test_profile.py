@@ -28,6 +28,7 @@ FRAME, SAMPLE = profile.Frame, profile.Sample
 # ---- reports: what the command prints ----
 
 WORKER = "the second thread's id"
+SUPPRESSIONS = "a file of suppressions"
 CASES = [
     ("stats", {}, []),
     ("stats", {"temporary": 20}, ["--temporary=20"]),
@@ -44,7 +45,15 @@ CASES = [
     ("table", {"by": "thread"}, ["--by", "thread"]),
     ("table", {"by": "module", "temporary": 1}, ["--by", "module", "--temporary=1"]),
     ("table", {"thread": WORKER}, ["--thread", WORKER]),
+    ("table", {"by": "line", "temporary": 0}, ["--temporary=0"]),
+    ("stats", {"temporary": 0}, ["--temporary=0"]),
     ("leaks", {}, []),
+    ("leaks", {"all": True}, ["--all"]),
+    ("leaks", {"suppressions": SUPPRESSIONS}, ["--suppressions", SUPPRESSIONS]),
+    ("stats", {"suppressions": SUPPRESSIONS}, ["--suppressions", SUPPRESSIONS]),
+    ("stats", {"all": True}, ["--all"]),
+    ("table", {"selection": "leaks", "suppressions": SUPPRESSIONS}, ["--leaks", "--suppressions", SUPPRESSIONS]),
+    ("tree", {"selection": "leaks", "all": True}, ["--leaks", "--all"]),
     ("leaks", {"rows": 2, "native": True}, ["-n", "2", "--native"]),
     ("leaks", {"min_age_s": 0.01, "thread": WORKER}, ["--min-age", "10ms", "--thread", WORKER]),
 ]
@@ -52,8 +61,12 @@ CASES = [
 
 @pytest.mark.parametrize("recording", ["leaky", "sampled"])
 @pytest.mark.parametrize(("name", "keywords", "options"), CASES)
-def test_reports_equal_the_commands(recording, name, keywords, options, request):
+def test_reports_equal_the_commands(recording, name, keywords, options, request, tmp_path):
     path = request.getfixturevalue(recording)
+    if "suppressions" in keywords:
+        wanted = tmp_path / "suppressions"
+        wanted.write_text("leak:^leak$\n")
+        keywords, options = {**keywords, "suppressions": wanted}, [wanted if o == SUPPRESSIONS else o for o in options]
     if "thread" in keywords:
         threads = list(tracefile.load(path).threads.values())
         worker = str(threads[min(1, len(threads) - 1)][0])
@@ -91,6 +104,18 @@ def test_rows_take_the_options_of_the_command(leaky, trace):
         assert trace.table(**keywords) == json.loads(run_memtap("table", "-f", "json", *options, leaky).stdout)
     with pytest.raises(TypeError, match="list of names"):
         trace.leaks(wrappers="leak")
+
+
+def test_what_is_suppressed_is_no_leak(trace, tmp_path):
+    wanted = tmp_path / "suppressions"
+    wanted.write_text("leak:^leak$\n")
+    everything, kept = trace.stats(), trace.stats(suppressions=wanted)
+    assert kept["suppressed_bytes"] > 4_000_000
+    assert kept["leaked_bytes"] + kept["suppressed_bytes"] == everything["leaked_bytes"]
+    assert sum(row["bytes"] for row in trace.leaks(suppressions=str(wanted))) == kept["leaked_bytes"]
+    assert trace.stats(all=True, suppressions=wanted)["leaked_bytes"] == everything["leaked_bytes"] + everything["libc_bytes"]
+    with pytest.raises((OSError, TraceError, ValueError), match="nowhere"):
+        trace.leaks(suppressions=tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(("format", "suffix"), [("collapsed", "collapsed"), ("speedscope", "speedscope.json"), ("pprof", "pb"),
@@ -326,7 +351,7 @@ def test_errors_say_what_is_wrong(tmp_path, leaky, trace):
     with pytest.raises(TraceError, match="newer memtap"):
         memtap.open(tmp_path / "newer")
     for wrong in ({"selection": "all"}, {"at": "soon"}, {"between": (2, 1)}, {"thread": "nobody"}, {"rows": -1},
-                  {"at": 1, "between": (0, 1)}, {"temporary": 0}, {"by": "colour"}):
+                  {"at": 1, "between": (0, 1)}, {"temporary": -1}, {"by": "colour"}):
         with pytest.raises(ValueError):
             trace.table(**wrong)
     for wrong in (lambda: trace.snapshot(freed_limit=-1), lambda: trace.snapshot(since_ns=-1), lambda: memtap.open([]),
