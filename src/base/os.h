@@ -43,6 +43,8 @@ MT_INLINE size_t mt_os_page_bytes(void)
     return 4096;
 }
 
+/* Makes all pages of a range there that are not yet, where the kernel can (5.14), as the one below does; else nothing. */
+void mt_os_populate(void *base, size_t bytes);
 /* Private anonymous zero pages, NORESERVE; length is rounded up to pages. */
 mt_status mt_os_map_anonymous(size_t bytes, void **ret_base) MT_CHECKED;
 /* The same where every page will be written to soon: they are there at once, which takes a fifth of the time of faults. */

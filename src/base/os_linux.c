@@ -106,6 +106,12 @@ bool mt_os_advise_nohugepage(void *base, size_t bytes)
     return mt_raw4(SYS_madvise, (long)base, (long)bytes, MADV_NOHUGEPAGE, 0) == 0;
 }
 
+void mt_os_populate(void *base, size_t bytes)
+{
+    enum { POPULATE_WRITE = 23 }; /* MADV_POPULATE_WRITE, which headers before 5.14 lack */
+    (void)mt_raw4(SYS_madvise, (long)base, (long)bytes, POPULATE_WRITE, 0);
+}
+
 mt_status mt_os_resident(void *base, size_t bytes, unsigned char *ret_pages)
 {
     long result = mt_raw4(SYS_mincore, (long)base, (long)bytes, (long)ret_pages, 0);

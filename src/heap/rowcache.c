@@ -9,6 +9,8 @@
  */
 #include "heap/rowcache.h"
 
+#include "base/os.h"
+
 enum {
     ADDEND_BITS = 3,
     DEREF_SHIFT = MT_ROW_OFFSET_SHIFT + ADDEND_BITS,
@@ -17,7 +19,9 @@ enum {
     SIGNAL_MASK = (1 << SIGNAL_BITS) - 1,
 };
 
-uint64_t mt_g_rows[1u << MT_ROW_CACHE_BITS];
+enum { FEW_ROWS = 32 };
+
+_Alignas(4096) uint64_t mt_g_rows[1u << MT_ROW_CACHE_BITS];
 
 static uint32_t pack_kind(enum mt_row_kind kind)
 {
@@ -136,10 +140,25 @@ struct mt_cfi_row mt_row_unpack(uint32_t packed)
     return row;
 }
 
+/* A small program has few rows and pays for the pages they are in. The rows of others come to be in all pages, each of which
+ * would fault twice: when a row is looked for, and when it is entered. */
+static void have_pages(void)
+{
+    static uint32_t rows;
+    uint32_t before = mt_load_relaxed(&rows);
+    if (before <= FEW_ROWS) {
+        mt_store_relaxed(&rows, before + 1);
+        if (before == FEW_ROWS) {
+            mt_os_populate(mt_g_rows, sizeof mt_g_rows);
+        }
+    }
+}
+
 void mt_rowcache_put(uint64_t key, uint32_t row)
 {
     uint64_t tag = key >> MT_ROW_CACHE_BITS;
     if (tag <= UINT32_MAX) {
+        have_pages();
         mt_store_relaxed(&mt_g_rows[key & (MT_COUNTOF(mt_g_rows) - 1)], (uint64_t)row << 32 | tag);
     }
 }

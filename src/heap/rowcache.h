@@ -15,7 +15,7 @@
  * kind: one test says that the entry is the key's and that the frame is a usual one.
  * Invariant: an entry is 0 or says what mt_cfi_find_row said about its address for the module now mapped there; rows of
  * addresses in no module (JIT) are never entered, and a module's rows are cleared when it goes.
- * 65,536 entries x 8 B = 512 KB of zero pages, touched as used; static, so there is nothing that can fail to be mapped.
+ * 65,536 entries x 8 B = 512 KB of zero pages, touched as used, and all at once where more than a few are; static, so there is nothing that can fail to be mapped.
  * Writers and readers: any thread; relaxed accesses suffice because an entry refers to nothing else.
  * Contexts: [hook], [signal].
  */
