@@ -16,7 +16,7 @@ SCRATCH = WORK / "scratch"
 RESULTS = BENCH / "results"
 LIB = Path("/usr/lib/x86_64-linux-gnu")
 
-MICRO = ("pairs", "deep", "mt", "pc", "large", "realloc", "live", "heap", "inside")
+MICRO = ("pairs", "deep", "mt", "pc", "large", "realloc", "live", "heap", "inside", "execs")
 CFLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-O2", "-g", "-fomit-frame-pointer", "-Wall", "-Wextra"]
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
