@@ -84,14 +84,23 @@ static const char *file_to_name(const struct mt_run *run)
     return below ? run->output + bytes + 1 : run->output;
 }
 
+/* The traces may have been packed since they were read. */
+static uint64_t bytes_now(const struct mt_run *run, const struct mt_facts *facts)
+{
+    struct stat info;
+    return facts->processes == 1 && run->trace_fd >= 0 && fstat(run->trace_fd, &info) == 0 ? (uint64_t)info.st_size
+                                                                                          : facts->trace_bytes;
+}
+
 static void print_brief(const struct mt_run *run, const struct mt_report_job *job, size_t live)
 {
     struct mt_out *text = mt_out_open_memory();
     struct mt_facts facts = mt_facts_of(&job->shown);
     char *program = mt_report_program(facts.program);
+    uint64_t bytes = bytes_now(run, &facts);
     mt_brief_extent(text, &facts);
     mt_say("memtap: %s, %s → %s (%s)", program, mt_out_text(text, NULL), file_to_name(run),
-           mt_human_bytes((double)facts.trace_bytes).text);
+           mt_human_bytes((double)bytes).text);
     free(program);
     mt_out_discard(text);
     text = mt_out_open_memory();
@@ -123,26 +132,36 @@ static void print_warnings(const struct mt_trace_set *set, const struct mt_analy
     mt_strlist_clear(&warnings);
 }
 
-static mt_status load(const struct mt_run *run, struct mt_report_job *job, struct mt_error *err)
+static mt_status load_report(struct mt_report_job *job, struct mt_error *err)
 {
     struct mt_progress progress;
-    char *paths[] = { mt_strdup(run->output) };
-    mt_status status = mt_recording_make(paths, 1, &job->recording, err);
-    free(paths[0]);
-    if (status == MT_OK) {
-        mt_progress_begin(&progress, "reading", false);
-        job->load.progress = show_reading;
-        job->load.context = &progress;
-        bool names = mt_brief_may_want_names(&job->recording->set);
-        status = mt_report_load(job, names ? MT_PROFILE_SUMMARY : MT_PROFILE_STATS, err);
-        if (status == MT_OK && !names && mt_brief_wants_names(&job->shown)) {
-            mt_report_job_fini(job);
-            job->loaded = (struct mt_loaded){ 0 };
-            status = mt_report_load(job, MT_PROFILE_SUMMARY, err);
-        }
-        mt_progress_end(&progress);
+    mt_progress_begin(&progress, "reading", false);
+    job->selection.temporary_max = 1;
+    job->load.progress = show_reading;
+    job->load.context = &progress;
+    bool names = mt_brief_may_want_names(&job->recording->set);
+    mt_status status = mt_report_load(job, names ? MT_PROFILE_SUMMARY : MT_PROFILE_STATS, err);
+    if (status == MT_OK && !names && mt_brief_wants_names(&job->shown)) {
+        mt_report_job_fini(job);
+        job->loaded = (struct mt_loaded){ 0 };
+        status = mt_report_load(job, MT_PROFILE_SUMMARY, err);
     }
+    mt_progress_end(&progress);
+    job->load.progress = NULL;
+    job->load.context = NULL;
     return status;
+}
+
+/* Problems only: the headers tell them, the events need not be read. */
+void mt_closing_read(const struct mt_run *run, struct mt_closing *closing)
+{
+    char *paths[] = { mt_strdup(run->output) };
+    closing->read = true;
+    closing->status = mt_recording_make(paths, 1, &closing->job.recording, &closing->err);
+    free(paths[0]);
+    if (closing->status == MT_OK && !run->options.quiet) {
+        closing->status = load_report(&closing->job, &closing->err);
+    }
 }
 
 void mt_closing_say_unrecorded(const struct mt_run *run)
@@ -155,36 +174,27 @@ void mt_closing_say_unrecorded(const struct mt_run *run)
     mt_strlist_clear(&sentences);
 }
 
-static void report(const struct mt_run *run, size_t live)
+void mt_closing_report(const struct mt_run *run, struct mt_closing *closing, size_t live)
 {
-    struct mt_report_job job = { .selection = { .temporary_max = 1 } };
-    struct mt_error err = { 0 };
-    if (load(run, &job, &err) == MT_OK) {
-        print_brief(run, &job, live);
-        print_warnings(job.shown.set, job.shown.analysis);
-    } else {
-        mt_say("memtap run: the trace cannot be summed up: %s", mt_error_text(&err));
+    const struct mt_report_job *job = &closing->job;
+    bool quiet = run->options.quiet;
+    if (!closing->read) {
+        mt_closing_read(run, closing);
     }
-    mt_report_job_fini(&job);
-    mt_recording_free(job.recording);
+    if (closing->status != MT_OK) {
+        if (!quiet) {
+            mt_say("memtap run: the trace cannot be summed up: %s", mt_error_text(&closing->err));
+        }
+        return;
+    }
+    if (!quiet) {
+        print_brief(run, job, live);
+    }
+    print_warnings(&job->recording->set, quiet ? NULL : job->shown.analysis);
 }
 
-/* Problems only: the headers tell them, the events need not be read. */
-static void report_quietly(const struct mt_run *run)
+void mt_closing_fini(struct mt_closing *closing)
 {
-    struct mt_trace_set set = { 0 };
-    const char *paths[] = { run->output };
-    if (mt_trace_set_open(paths, 1, &set, NULL, NULL) == MT_OK) {
-        print_warnings(&set, NULL);
-        mt_trace_set_close(&set);
-    }
-}
-
-void mt_closing_report(const struct mt_run *run, size_t live)
-{
-    if (run->options.quiet) {
-        report_quietly(run);
-    } else {
-        report(run, live);
-    }
+    mt_report_job_fini(&closing->job);
+    mt_recording_free(closing->job.recording);
 }

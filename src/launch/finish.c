@@ -9,10 +9,28 @@
 #include "launch/gather.h"
 #include "launch/runfiles.h"
 
+#include <sys/stat.h>
+
+/* Reading a trace before it is packed saves unpacking it again. Not a large one, of which packing keeps what the lines need, and
+ * not many: they would all be open. */
+static bool is_read_first(const struct mt_run *run, const struct mt_gathered *gathered)
+{
+    enum { SMALL_BYTES = 4 << 20 };
+    struct stat info;
+    bool alone = gathered->found == 1 && gathered->live == 0 && mt_runfiles_is_ours(run);
+    return alone && fstat(run->trace_fd, &info) == 0 && info.st_size < SMALL_BYTES;
+}
+
 void mt_run_finish(struct mt_run *run)
 {
     struct mt_gathered gathered;
+    struct mt_closing closing = { 0 };
     mt_gather(run, &gathered);
+    bool read_first = is_read_first(run, &gathered);
+    if (read_first) {
+        mt_closing_read(run, &closing);
+    }
+    mt_gather_pack(run, &gathered);
     bool ours = mt_runfiles_is_ours(run);
     if (gathered.found == 0) {
         mt_closing_explain_missing(run);
@@ -23,7 +41,11 @@ void mt_run_finish(struct mt_run *run)
         mt_closing_say_unrecorded(run);
     }
     if (ours) {
-        mt_closing_report(run, gathered.live);
+        mt_closing_report(run, &closing, gathered.live);
+        if (read_first && gathered.noted) { /* the trace said it, but not yet */
+            mt_closing_say_unrecorded(run);
+        }
     }
+    mt_closing_fini(&closing);
     mt_runfiles_release(run);
 }

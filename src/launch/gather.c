@@ -88,12 +88,12 @@ struct other {
     struct mt_trace_header header;
 };
 
-struct others {
+struct mt_others {
     struct other *items;
     size_t count, capacity;
 };
 
-static void list_ended(struct mt_run *run, struct others *ret, struct mt_gathered *gathered)
+static void list_ended(struct mt_run *run, struct mt_others *ret, struct mt_gathered *gathered)
 {
     struct mt_strlist paths = { 0 };
     mt_tracepath_others(run->output, &paths);
@@ -167,7 +167,7 @@ static int by_start(const void *a, const void *b)
     return a_ns < b_ns ? -1 : a_ns > b_ns;
 }
 
-static void others_fini(struct others *others)
+static void others_fini(struct mt_others *others)
 {
     for (size_t i = 0; i < others->count; i++) {
         free(others->items[i].path);
@@ -200,7 +200,7 @@ static void say_if_not_folded(const char *path, mt_status status)
 
 /* The processes have ended: what their journals have comes into the traces. The first one's may have lost its name, and the trace
  * its content: both are held. */
-static void fold_journals(struct mt_run *run, const struct others *others)
+static void fold_journals(struct mt_run *run, const struct mt_others *others)
 {
     struct mt_trace_header header;
     for (size_t i = 0; i < others->count; i++) {
@@ -215,7 +215,7 @@ static void fold_journals(struct mt_run *run, const struct others *others)
     }
 }
 
-static void complete_program(const struct mt_run *run, const struct others *others)
+static void complete_program(const struct mt_run *run, const struct mt_others *others)
 {
     const struct other *last = NULL; /* they are sorted by start */
     for (size_t i = 0; i < others->count; i++) {
@@ -232,7 +232,7 @@ static void complete_program(const struct mt_run *run, const struct others *othe
 }
 
 /* The program itself left no trace (it is static, say), but processes it started did: the first of them begins FILE. */
-static void adopt(struct mt_run *run, struct others *others)
+static void adopt(struct mt_run *run, struct mt_others *others)
 {
     if (others->count == 0 || link(others->items[0].path, run->output) != 0) {
         return;
@@ -275,7 +275,7 @@ static mt_status append(struct mt_run *run, const struct other *other, int scrat
     return status;
 }
 
-static void append_all(struct mt_run *run, const struct others *others, struct mt_gathered *gathered)
+static void append_all(struct mt_run *run, const struct mt_others *others, struct mt_gathered *gathered)
 {
     int scratch = run->options.pack && others->count > 0 ? open_scratch(run) : -1;
     for (size_t i = 0; i < others->count; i++) {
@@ -292,33 +292,40 @@ static void append_all(struct mt_run *run, const struct others *others, struct m
 
 void mt_gather(struct mt_run *run, struct mt_gathered *ret)
 {
-    struct others others = { 0 };
-    *ret = (struct mt_gathered){ 0 };
+    struct mt_others *others = mt_alloc_zero(1, sizeof *others);
+    *ret = (struct mt_gathered){ .others = others };
     mt_runfiles_find(run);
     mt_runfiles_search(run);
     mt_watch_settle(&run->watch, &run->tick, run->others);
     mt_watch_close(&run->watch);
     mend_all_emptied(run);
-    list_ended(run, &others, ret);
-    if (others.count > 0) {
-        qsort(others.items, others.count, sizeof *others.items, by_start);
+    list_ended(run, others, ret);
+    if (others->count > 0) {
+        qsort(others->items, others->count, sizeof *others->items, by_start);
     }
-    fold_journals(run, &others);
-    complete_program(run, &others);
+    fold_journals(run, others);
+    complete_program(run, others);
     if (run->trace_fd < 0) {
-        adopt(run, &others);
+        adopt(run, others);
     }
-    ret->found = others.count + ret->live + (run->trace_fd >= 0);
+    ret->found = others->count + ret->live + (run->trace_fd >= 0);
+}
+
+void mt_gather_pack(struct mt_run *run, struct mt_gathered *gathered)
+{
+    struct mt_others *others = gathered->others;
     if (mt_runfiles_is_ours(run)) {
         if (run->options.pack) {
             struct mt_strlist warnings = { 0 };
             mt_helper_say(&run->helper, &warnings);
-            pack_first(run, &warnings, &ret->noted);
+            pack_first(run, &warnings, &gathered->noted);
             mt_strlist_clear(&warnings);
         }
-        append_all(run, &others, ret);
+        append_all(run, others, gathered);
     } else {
-        ret->apart = others.count;
+        gathered->apart = others->count;
     }
-    others_fini(&others);
+    others_fini(others);
+    free(others);
+    gathered->others = NULL;
 }

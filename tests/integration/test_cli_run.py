@@ -297,3 +297,17 @@ def test_no_pack_leaves_the_raw_trace(tape, tmp_path):
     assert path.stat().st_size < raw
     after = json.loads(memtap("stats", "-f", "json", path).stdout)
     assert {**after, "trace_bytes": 0} == {**json.loads(before), "trace_bytes": 0}
+
+
+@pytest.mark.parametrize("options", [[], ["--no-pack"]], ids=["packed", "as it is"])
+def test_the_closing_lines_are_those_of_the_trace_that_is_left(tmp_path, any_python, options):
+    """They are read before the trace is packed; its size and what a summary says of it are those of the packed one."""
+    trace = tmp_path / "x.mtap"
+    program = "kept = [bytes(50_000) for _ in range(200)]"
+    closing = run([MEMTAP, "run", *options, "-o", trace, "--", any_python, "-c", program]).stderr.decode().splitlines()
+    summary = memtap("summary", trace).stdout.decode().splitlines()
+    said = re.fullmatch(r"memtap: .*?, (.*) → .*x\.mtap \((.*)\)", closing[0])
+    assert summary[1].strip() == f"{said[1]}, {said[2]}"
+    for label in ("  peak ", "  alive ", "  biggest "):
+        (line,) = [line for line in closing if line.startswith(label)]
+        assert line in summary
