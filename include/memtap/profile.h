@@ -209,6 +209,9 @@ struct mt_snapshot_options {
     bool totals_only;     /* neither stacks nor samples */
     bool (*interrupted)(void *context); /* as in struct mt_profile_query */
     void *context;
+    /* Stacks that the caller keeps already, of the same frame_set: they are left out. Asked from the calling thread. May be NULL. */
+    bool (*is_kept)(void *kept_context, uint32_t frame_set, uint32_t stack_id);
+    void *kept_context;
 };
 
 /* One recorded allocation. */
@@ -271,7 +274,7 @@ const struct mt_snapshot_totals *mt_snapshot_totals(const struct mt_snapshot *sn
 const struct mt_snapshot_sample *mt_snapshot_live(const struct mt_snapshot *snapshot, size_t *ret_count);
 /* In the order they were freed; at most freed_limit. */
 const struct mt_snapshot_sample *mt_snapshot_freed(const struct mt_snapshot *snapshot, size_t *ret_count);
-/* Every stack of the samples above, by id. */
+/* Every stack of the samples above that is not kept already, by id. */
 const struct mt_snapshot_stack *mt_snapshot_stacks(const struct mt_snapshot *snapshot, size_t *ret_count);
 /* A frame by number. Numbers run 0 … mt_snapshot_frame_count - 1 and mean the same in every later snapshot with the same
  * frame_set, so that what was made of a frame can be kept. Read them before the next snapshot is taken. */

@@ -5,7 +5,7 @@
  *     totals = session.totals(since=0)
  *
  * The trace is read without the GIL; the objects are made with it. Frames become tuples once and are shared by all
- * stacks of this and later snapshots; texts too.
+ * stacks of this and later snapshots; texts too, and stacks: a later snapshot has the tuples of an earlier one.
  */
 #include "profile_parts.h"
 
@@ -14,11 +14,16 @@
 
 enum { TEXTS = 1024, SAMPLE_FIELDS = 6, FRAME_FIELDS = 5 };
 
-/* Frame tuples by number, of one frame_set. */
+/* Objects by number; NULL: not made yet. */
+struct objects {
+    PyObject **items;
+    size_t count;
+};
+
+/* Tuples of frames, and of stacks, of one frame_set. */
 struct frame_objects {
     uint32_t set;
-    PyObject **objects;
-    size_t count;
+    struct objects frames, stacks;
 };
 
 struct session {
@@ -30,34 +35,52 @@ struct session {
 
 /* ---- frames ---------------------------------------------------------------------------------------------------- */
 
-static void drop_frames(struct frame_objects *f)
+static void drop_objects(struct objects *o)
 {
-    for (size_t i = 0; i < f->count; i++) {
-        Py_XDECREF(f->objects[i]);
+    for (size_t i = 0; i < o->count; i++) {
+        Py_XDECREF(o->items[i]);
     }
-    free(f->objects);
-    *f = (struct frame_objects){ 0 };
+    free(o->items);
+    *o = (struct objects){ 0 };
 }
 
-static bool room_for_frames(struct frame_objects *f, const struct mt_snapshot *snapshot)
+static void drop_frames(struct frame_objects *f)
 {
-    size_t count = mt_snapshot_frame_count(snapshot);
-    if (f->set != mt_snapshot_frame_set(snapshot)) {
-        drop_frames(f);
-        f->set = mt_snapshot_frame_set(snapshot);
-    }
-    if (count <= f->count) {
+    drop_objects(&f->frames);
+    drop_objects(&f->stacks);
+}
+
+static bool room_for(struct objects *o, size_t count)
+{
+    if (count <= o->count) {
         return true;
     }
-    PyObject **grown = realloc(f->objects, count * sizeof(PyObject *));
+    size_t wanted = count > 2 * o->count ? count : 2 * o->count;
+    PyObject **grown = realloc(o->items, wanted * sizeof(PyObject *));
     if (grown == NULL) {
         (void)PyErr_NoMemory();
         return false;
     }
-    memset(grown + f->count, 0, (count - f->count) * sizeof(PyObject *));
-    f->objects = grown;
-    f->count = count;
+    memset(grown + o->count, 0, (wanted - o->count) * sizeof(PyObject *));
+    o->items = grown;
+    o->count = wanted;
     return true;
+}
+
+/* For the objects of this snapshot's frames. */
+static bool room_for_frames(struct frame_objects *f, const struct mt_snapshot *snapshot)
+{
+    if (f->set != mt_snapshot_frame_set(snapshot)) {
+        drop_frames(f);
+        f->set = mt_snapshot_frame_set(snapshot);
+    }
+    return room_for(&f->frames, mt_snapshot_frame_count(snapshot));
+}
+
+static bool is_kept(void *context, uint32_t frame_set, uint32_t stack_id)
+{
+    const struct frame_objects *f = context;
+    return f->set == frame_set && stack_id < f->stacks.count && f->stacks.items[stack_id] != NULL;
 }
 
 /* Texts met lately, by pointer: equal texts of a session are one pointer. */
@@ -113,7 +136,7 @@ static PyObject *tuple_of(PyObject *const *values, int count)
 static PyObject *frame_object(struct frame_objects *f, struct texts *texts, const struct mt_snapshot *snapshot,
                               uint32_t number)
 {
-    if (f->objects[number] == NULL) {
+    if (f->frames.items[number] == NULL) {
         struct mt_snapshot_frame frame = mt_snapshot_frame(snapshot, number);
         PyObject *values[FRAME_FIELDS] = {
             PyLong_FromUnsignedLongLong(frame.address),
@@ -122,9 +145,9 @@ static PyObject *frame_object(struct frame_objects *f, struct texts *texts, cons
             PyLong_FromUnsignedLong(frame.line),
             PyBool_FromLong(frame.is_python),
         };
-        f->objects[number] = tuple_of(values, FRAME_FIELDS);
+        f->frames.items[number] = tuple_of(values, FRAME_FIELDS);
     }
-    return f->objects[number];
+    return f->frames.items[number];
 }
 
 static PyObject *stack_object(struct frame_objects *f, struct texts *texts, const struct mt_snapshot *snapshot,
@@ -143,37 +166,57 @@ static PyObject *stack_object(struct frame_objects *f, struct texts *texts, cons
     return tuple;
 }
 
-static int put_stacks(PyObject *dict, struct frame_objects *f, struct texts *texts, const struct mt_snapshot *snapshot)
+/* Makes the tuples of the stacks that are new. */
+static bool keep_stacks(struct frame_objects *f, struct texts *texts, const struct mt_snapshot *snapshot)
 {
     size_t count;
     const struct mt_snapshot_stack *stacks = mt_snapshot_stacks(snapshot, &count);
+    if (count > 0 && !room_for(&f->stacks, (size_t)stacks[count - 1].stack_id + 1)) { /* by id: the last is the largest */
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        PyObject **kept = &f->stacks.items[stacks[i].stack_id];
+        *kept = stack_object(f, texts, snapshot, &stacks[i]);
+        if (*kept == NULL) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool keep_all_stacks(struct frame_objects *f, const struct mt_snapshot *snapshot)
+{
+    struct texts *texts = calloc(1, sizeof *texts);
+    if (texts == NULL) {
+        (void)PyErr_NoMemory();
+        return false;
+    }
+    bool kept = room_for_frames(f, snapshot) && keep_stacks(f, texts, snapshot);
+    texts_fini(texts);
+    free(texts);
+    return kept;
+}
+
+/* The stack of each sample, by its number. */
+static int put_stacks(PyObject *dict, const struct frame_objects *f, const struct mt_snapshot_sample *samples, size_t count)
+{
     int result = 0;
     for (size_t i = 0; i < count && result == 0; i++) {
-        PyObject *key = PyLong_FromUnsignedLong(stacks[i].stack_id);
-        PyObject *value = stack_object(f, texts, snapshot, &stacks[i]);
-        result = key != NULL && value != NULL ? PyDict_SetItem(dict, key, value) : -1;
+        PyObject *key = PyLong_FromUnsignedLong(samples[i].stack_id);
+        result = key != NULL ? PyDict_SetItem(dict, key, f->stacks.items[samples[i].stack_id]) : -1;
         Py_XDECREF(key);
-        Py_XDECREF(value);
     }
     return result;
 }
 
 static PyObject *stacks_object(struct frame_objects *f, const struct mt_snapshot *snapshot)
 {
-    if (!room_for_frames(f, snapshot)) {
-        return NULL;
-    }
-    PyObject *dict = PyDict_New();
-    struct texts *texts = calloc(1, sizeof *texts);
-    int result = dict != NULL && texts != NULL ? put_stacks(dict, f, texts, snapshot) : -1;
-    if (texts != NULL) {
-        texts_fini(texts);
-    } else {
-        (void)PyErr_NoMemory();
-    }
-    free(texts);
-    if (result != 0) {
-        Py_XDECREF(dict);
+    size_t live_count, freed_count;
+    const struct mt_snapshot_sample *live = mt_snapshot_live(snapshot, &live_count);
+    const struct mt_snapshot_sample *freed = mt_snapshot_freed(snapshot, &freed_count);
+    PyObject *dict = keep_all_stacks(f, snapshot) ? PyDict_New() : NULL;
+    if (dict != NULL && (put_stacks(dict, f, live, live_count) != 0 || put_stacks(dict, f, freed, freed_count) != 0)) {
+        Py_DECREF(dict);
         return NULL;
     }
     return dict;
@@ -288,8 +331,9 @@ static PyObject *session_snapshot(PyObject *object, PyObject *args, PyObject *kw
         return NULL;
     }
     struct mt_snapshot_options options = {
-        .freed_limit = (size_t)freed_limit, .since_ns = since, .addresses_only = resolve == 0
+        .freed_limit = (size_t)freed_limit, .since_ns = since, .addresses_only = resolve == 0, .is_kept = is_kept
     };
+    options.kept_context = &self->frames[options.addresses_only ? 1 : 0];
     struct mt_py_work work;
     PyObject *parts = NULL;
     if (mt_py_work_begin(&work, &self->turn)) {

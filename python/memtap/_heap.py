@@ -25,6 +25,43 @@ class StackFrame:
         return shown(f"{self.function} ({place})" if place else self.function)
 
 
+class KeptStack:
+    """A stack as samples have it: its frames, and how many of them are native. recorded: as the session has it."""
+
+    __slots__ = ("frames", "native_depth", "recorded")
+
+    def __init__(self, recorded: Any, frames: List[StackFrame]) -> None:
+        self.recorded = recorded
+        self.frames = frames
+        self.native_depth = sum(1 for frame in frames if not frame.is_python)
+
+
+class KeptStacks:
+    """The stacks of a session's snapshots: a stack that an earlier one had is not made again, and frames are shared."""
+
+    def __init__(self) -> None:
+        self._stacks: Dict[int, KeptStack] = {}
+        self._frames: Dict[Any, StackFrame] = {}
+
+    def of(self, stacks: Dict[int, Any]) -> Dict[int, KeptStack]:
+        """By the same numbers."""
+        kept = self._stacks
+        for number, recorded in stacks.items():
+            stack = kept.get(number)
+            if stack is None or stack.recorded is not recorded:
+                kept[number] = self._make(recorded)
+        return {number: kept[number] for number in stacks}
+
+    def _make(self, recorded: Any) -> KeptStack:
+        frames = []
+        for row in recorded:
+            frame = self._frames.get(row)
+            if frame is None:
+                frame = self._frames[row] = StackFrame(*row)
+            frames.append(frame)
+        return KeptStack(recorded, frames)
+
+
 @dataclass
 class AllocationSample:
     """One sampled allocation.

@@ -34,10 +34,10 @@ import contextlib
 import os
 import sys
 import warnings
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from memtap import _agent, _leftovers, _memtap
-from memtap._heap import AllocationSample, AllocationSite, FramePointerHealth, HeapSnapshot, ProfilerStats, StackFrame
+from memtap._heap import AllocationSample, AllocationSite, FramePointerHealth, HeapSnapshot, KeptStacks, ProfilerStats, StackFrame
 
 __all__ = [
     "AllocationSample",
@@ -63,11 +63,18 @@ TRACE_BYTES_MAX = 1 << 30  # of the file with the samples: days at 512 KiB; then
 _RATE_KB_MAX = 1 << 40
 _FIRST_TABLE_ENTRIES = 4096  # of the agent's live table, which doubles when half full
 
+
+def _no_stacks() -> Dict[bool, KeptStacks]:
+    """By whether names are looked up."""
+    return {True: KeptStacks(), False: KeptStacks()}
+
+
 _initialized = False  # has been started once in this process
 _running = False
 _shutdown = False
 _rate_bytes = 0
 _session: Optional[Any] = None  # _memtap.Session of the trace with our samples
+_stacks = _no_stacks()  # of the session's snapshots
 _since = 0  # clock of our first sample
 _own_path: Optional[str] = None  # of a trace of our own
 _swept = False  # what dead processes left
@@ -234,9 +241,10 @@ def _give_way() -> None:
 
 
 def _forget_trace() -> None:
-    global _session, _own_path, _joined_path
+    global _session, _stacks, _own_path, _joined_path
     if _session is not None:
         _session.close()
+    _stacks = _no_stacks()
     if _own_path is not None:
         with contextlib.suppress(OSError):
             os.unlink(_own_path)
@@ -257,10 +265,11 @@ def _let_go() -> None:
 
 def _in_fork_child() -> None:
     """The agent does not record in a child, and the session's lock may be held by a thread that is not here."""
-    global _running, _session, _own_path, _joined_path, _since
+    global _running, _session, _stacks, _own_path, _joined_path, _since
     if _session is not None:
         _parents.append(_session)
     _session = None
+    _stacks = _no_stacks()
     _own_path = None
     _joined_path = None
     _since = 0
@@ -301,26 +310,23 @@ def get_snapshot(include_freed: bool = False, resolve: bool = True) -> HeapSnaps
     with _agent.unrecorded():
         limit = FREED_SAMPLES_MAX if include_freed else 0
         live, freed, stacks, totals = session.snapshot(limit, _since, resolve)
-        frames = {number: [StackFrame(*frame) for frame in stack] for number, stack in stacks.items()}
+        known = _stacks[bool(resolve)].of(stacks)
+        frames = {number: stack.frames[:] for number, stack in known.items()}  # lists are the caller's, frames are shared
         return HeapSnapshot(
-            samples=[_sample(row, frames, None) for row in live],
+            samples=[AllocationSample(a, size, weight, weight, t, None, frames[stack]) for a, size, weight, t, _, stack in live],
             total_samples=totals["total_samples"],
             live_samples=totals["live_samples"],
             estimated_heap_bytes=totals["live_weight_bytes"],
             timestamp_ns=totals["cut_ns"],
-            frame_pointer_health=_health(live, stacks),
-            freed_samples=[_sample(row, frames, row[6]) for row in freed],
+            frame_pointer_health=_health([known[row[5]].native_depth for row in live]),
+            freed_samples=[
+                AllocationSample(a, size, weight, weight, t, lifetime, frames[stack])
+                for a, size, weight, t, _, stack, lifetime in freed
+            ],
         )
 
 
-def _sample(row: Tuple[int, ...], frames: Dict[int, List[StackFrame]], lifetime_ns: Optional[int]) -> AllocationSample:
-    address, size, weight, timestamp_ns, _thread, stack_id = row[:6]
-    return AllocationSample(address, size, weight, weight, timestamp_ns, lifetime_ns, frames.get(stack_id, []))
-
-
-def _health(live: List[Tuple[int, ...]], stacks: Dict[int, Any]) -> FramePointerHealth:
-    depth_of = {number: sum(1 for frame in stack if not frame[4]) for number, stack in stacks.items()}
-    depths = [depth_of.get(row[5], 0) for row in live]
+def _health(depths: List[int]) -> FramePointerHealth:
     shallow = sum(1 for depth in depths if depth < 2)
     total = len(depths)
     return FramePointerHealth(shallow, total, sum(depths) / total if total else 0.0, min(depths) if depths else 0)

@@ -132,14 +132,42 @@ static void fill_totals(struct mt_snapshot_totals *t, const struct mt_trace *tra
 
 /* ---- stacks ---------------------------------------------------------------------------------------------------- */
 
-static size_t mark_stacks(uint8_t *wanted, const struct mt_snapshot_sample *samples, size_t count)
+/* Numbers of stacks, each once. */
+struct wanted {
+    uint8_t *marked; /* of each stack number */
+    uint32_t *stacks;
+    size_t count;
+};
+
+static void want(struct wanted *w, const struct mt_snapshot_options *options, uint32_t frame_set,
+                 const struct mt_snapshot_sample *samples, size_t count)
 {
-    size_t marked = 0;
     for (size_t i = 0; i < count; i++) {
-        marked += wanted[samples[i].stack_id] == 0;
-        wanted[samples[i].stack_id] = 1;
+        uint32_t stack = samples[i].stack_id;
+        if (w->marked[stack] == 0) {
+            w->marked[stack] = 1;
+            bool kept = options->is_kept != NULL && options->is_kept(options->kept_context, frame_set, stack);
+            w->stacks[w->count] = stack;
+            w->count += !kept;
+        }
     }
-    return marked;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* The stacks of all samples of the snapshot that are not kept, by number. */
+static struct wanted wanted_stacks(const struct mt_snapshot *snapshot, const struct mt_snapshot_options *options, size_t stack_count)
+{
+    struct wanted w = { .marked = mt_alloc_zero(stack_count, sizeof *w.marked) };
+    w.stacks = mt_alloc((snapshot->live_count + snapshot->freed_count + 1) * sizeof *w.stacks);
+    want(&w, options, snapshot->frame_set, snapshot->live, snapshot->live_count);
+    want(&w, options, snapshot->frame_set, snapshot->freed, snapshot->freed_count);
+    qsort(w.stacks, w.count, sizeof *w.stacks, compare_numbers);
+    return w;
 }
 
 static void add_stack(struct mt_snapshot *snapshot, struct mt_frames *frames, uint32_t stack)
@@ -160,18 +188,15 @@ static mt_status collect_stacks(struct mt_session *session, const struct mt_snap
     if (status != MT_OK) {
         return status;
     }
-    uint8_t *wanted = mt_alloc_zero(stack_count, sizeof *wanted);
-    size_t count = mark_stacks(wanted, snapshot->live, snapshot->live_count);
-    count += mark_stacks(wanted, snapshot->freed, snapshot->freed_count);
-    snapshot->stacks = mt_alloc(count * sizeof *snapshot->stacks);
-    for (size_t stack = 0; stack < stack_count && status == MT_OK; stack++) {
-        if (wanted[stack] != 0) {
-            add_stack(snapshot, frames, (uint32_t)stack);
-            bool ask = snapshot->stack_count % BATCH_EVENTS == 0 && options->interrupted != NULL;
-            status = ask && options->interrupted(options->context) ? MT_E_INTERRUPTED : MT_OK;
-        }
+    struct wanted wanted = wanted_stacks(snapshot, options, stack_count);
+    snapshot->stacks = mt_alloc(wanted.count * sizeof *snapshot->stacks);
+    for (size_t i = 0; i < wanted.count && status == MT_OK; i++) {
+        add_stack(snapshot, frames, wanted.stacks[i]);
+        bool ask = snapshot->stack_count % BATCH_EVENTS == 0 && options->interrupted != NULL;
+        status = ask && options->interrupted(options->context) ? MT_E_INTERRUPTED : MT_OK;
     }
-    free(wanted);
+    free(wanted.marked);
+    free(wanted.stacks);
     return status;
 }
 

@@ -223,3 +223,22 @@ def test_a5_20_sites_are_sums_sorted_by_bytes():
     assert snapshot.sites() == [AllocationSite("big", "a.py", 10, 8, 2), AllocationSite("small", "a.py", 20, 5, 1)]
     with pytest.raises(ValueError, match="nowhere"):
         snapshot.sites(by="nowhere")
+
+
+def test_lists_of_a_snapshot_are_the_callers_own():
+    """Frames are shared between snapshots; what is done to the lists of one is not seen in the next."""
+    found = answer("""
+        m.start(64)
+        keep = [bytearray(2 << 20) for _ in range(5)]
+        first = m.get_snapshot()
+        names = [frame.function for frame in sizes(first, 2 << 20)[0].stack]
+        shared = sizes(first, 2 << 20)[0].stack
+        for sample in first.samples:
+            sample.stack.reverse()
+            sample.stack.clear()
+        second = m.get_snapshot()
+        again = sizes(second, 2 << 20)[0].stack
+        say(same=[frame.function for frame in again] == names, several=len(names) > 1, other=again is not shared,
+            samples=len(sizes(second, 2 << 20)))
+        """)
+    assert found == {"same": True, "several": True, "other": True, "samples": 5}

@@ -257,6 +257,7 @@ def test_second_snapshot_is_the_same_and_shares_frames(leaky):
     assert first[:3] == second[:3]
     number = first[0][-1][5]
     assert all(a is b for a, b in zip(first[2][number], second[2][number]))
+    assert all(stack is second[2][number] for number, stack in first[2].items())
     totals = session.totals()
     assert {k: v for k, v in totals.items() if k != "cut_ns"} == {k: v for k, v in second[3].items() if k != "cut_ns"}
     session.close()

@@ -138,6 +138,40 @@ static void test_later_snapshot_sees_more_and_keeps_frame_numbers(void **state)
     builder_fini(&large);
 }
 
+struct kept {
+    uint32_t frame_set, stack;
+};
+
+static bool is_kept(void *context, uint32_t frame_set, uint32_t stack_id)
+{
+    const struct kept *kept = context;
+    return frame_set == kept->frame_set && stack_id == kept->stack;
+}
+
+static void test_stacks_that_the_caller_keeps_are_left_out(void **state)
+{
+    (void)state;
+    struct builder b;
+    struct mt_session *session = open_built(&b, 0);
+    struct mt_snapshot *snapshot = take(session, (struct mt_snapshot_options){ .freed_limit = 0 });
+    struct kept kept = { mt_snapshot_frame_set(snapshot), 2 };
+    mt_snapshot_free(snapshot);
+    size_t count;
+    snapshot = take(session, (struct mt_snapshot_options){ .is_kept = is_kept, .kept_context = &kept });
+    const struct mt_snapshot_stack *stacks = mt_snapshot_stacks(snapshot, &count);
+    assert_int_equal(count, 2);
+    assert_int_equal(stacks[0].stack_id, 1);
+    assert_int_equal(stacks[1].stack_id, 3);
+    mt_snapshot_free(snapshot);
+    kept.frame_set++; /* frames that have other numbers now */
+    snapshot = take(session, (struct mt_snapshot_options){ .is_kept = is_kept, .kept_context = &kept });
+    (void)mt_snapshot_stacks(snapshot, &count);
+    assert_int_equal(count, 3);
+    mt_snapshot_free(snapshot);
+    mt_session_close(session);
+    builder_fini(&b);
+}
+
 static void test_since_leaves_out_what_is_older(void **state)
 {
     (void)state;
@@ -238,6 +272,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_snapshot_holds_what_is_alive_and_what_was_freed),
     TEST(test_stacks_are_native_and_python_frames_in_order),
     TEST(test_later_snapshot_sees_more_and_keeps_frame_numbers),
+    TEST(test_stacks_that_the_caller_keeps_are_left_out),
     TEST(test_since_leaves_out_what_is_older),
     TEST(test_options_of_an_older_header_are_read_as_far_as_they_go),
     TEST(test_live_trace_is_cut_at_now),
