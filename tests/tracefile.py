@@ -31,7 +31,7 @@ BLOCK_MAGIC = 0x4B42544D
 EXACT, SAMPLE, AGGREGATE = 1, 2, 4
 STATE_NAMES = {1: "recording", 2: "ended", 3: "stopped", 4: "full", 5: "exec"}
 META, EVENTS, SLOT, AGGREGATE_TABLE, INDEX, PROCESS = 1, 2, 3, 4, 5, 8
-PACKED = 1 << 7
+PACKED, GROWTH = 1 << 7, 1 << 8
 COUNTERS = (
     "dropped_events dropped_no_space dropped_no_thread truncated_stacks broken_stacks unknown_stacks "
     "python_walk_errors samples live_samples live_table_full threads native_nodes python_nodes stacks agent_bytes "
@@ -77,6 +77,7 @@ class Event:
     map_kind: int = -1
     rate: int = 0
     is_realloc: bool = False
+    goes_on: bool = False  # of a realloc's free: the stream's next alloc of a realloc is what became of the block
     old_size: int = -1
     label: int = 0
 
@@ -386,14 +387,19 @@ class StreamReader(Cursor):
     def realloc_old(self, nibble):
         self.pending.append((self.clock, self.freed_address(nibble), self.label))
 
-    def take_effect(self):
+    def take_effect(self, goes_on):
         if not self.pending:
-            raise FormatError(f"stream {self.stream}: REALLOC_NEW without REALLOC_OLD")
+            raise FormatError(f"stream {self.stream}: the end of a realloc without REALLOC_OLD")
         clock, addr, label = self.pending.pop()
-        self.events.append(Event(clock, self.stream, "free", addr, rate=self.rate, is_realloc=True, label=label))
+        self.events.append(Event(clock, self.stream, "free", addr, rate=self.rate, is_realloc=True, goes_on=goes_on, label=label))
+
+    def find_old_half(self):
+        """Where growth is sampled, a block that becomes a sample has none."""
+        if self.pending or not self.trace.flags & GROWTH:
+            self.take_effect(goes_on=True)
 
     def realloc_new(self, nibble):
-        self.take_effect()
+        self.find_old_half()
         self.alloc(nibble, is_realloc=True)
 
     def map(self, nibble):
@@ -416,7 +422,7 @@ class StreamReader(Cursor):
         elif nibble in (3, 9):
             allocator, addr, size, stack = (self.varint() for _ in range(4))
             if nibble == 9:
-                self.take_effect()
+                self.find_old_half()
             self.add(allocator, addr, size, stack, nibble == 9)
         elif nibble == 4:
             self.emit("free", self.varint())
@@ -430,8 +436,8 @@ class StreamReader(Cursor):
             self.trace.dropped += self.varint()
         elif nibble == 8:
             self.pending.append((self.clock, self.varint(), self.label))
-        elif nibble == 10:
-            self.take_effect()
+        elif nibble in (10, 14):
+            self.take_effect(goes_on=False)
         elif nibble == 11:
             self.clock, self.addr, self.range, self.stack, self.rate, self.label = self.varint(), 0, 0, 0, 0, 0
             self.recent = [0, 0, 0, 0]

@@ -234,7 +234,7 @@ struct mt_snapshot_totals {
     uint64_t unique_stacks;      /* of live and freed ones together */
     uint64_t live_weight_bytes;  /* sum of the weights of the live ones: the estimate of the heap */
     uint64_t live_size_bytes;    /* sum of their sizes */
-    uint64_t total_weight_bytes; /* of all ever taken */
+    uint64_t total_weight_bytes; /* of all ever taken, each with the size it had last */
     uint64_t rate_bytes;         /* sampling rate now; 0 exact */
     uint64_t cut_ns;             /* events up to this clock are in */
     uint64_t last_ns;            /* clock of the last event that is in; 0 none */

@@ -39,6 +39,7 @@ void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct 
     p->now_ns = span->start_ns;
     p->window_start_ns = options->window_start_ns;
     p->scale_bits = heap->scale_bits;
+    p->growth = heap->scale_bits != 0 && (info->flags & MT_TRACE_GROWTH) != 0;
     p->arenas_counted = (info->flags & MT_TRACE_PYTHON_ALLOCATORS) == 0;
     /* Estimates are rounded a site: totals are the same whatever was asked for only if the sites are. */
     p->stack_count = options->totals_only && heap->scale_bits == 0 ? 0 : (uint32_t)mt_trace_stack_count(trace);
@@ -75,22 +76,6 @@ static MT_NOINLINE void grow_variances(struct mt_pass *p, struct mt_pass_site *s
     }
 }
 
-static MT_NOINLINE void shrink_variances(struct mt_pass *p, struct mt_pass_site *s, const struct mt_unit_weight *w,
-                                         bool temporary, bool windowed)
-{
-    struct mt_pass_rest *rest = &p->rest[s - p->sites];
-    mt_pass_add_variance(&rest->live, &w->variance, -1);
-    if (s->live_count == 0) {
-        rest->live = (struct mt_variances){ 0 }; /* rounding does not outlive the last sample */
-    }
-    if (windowed) {
-        mt_pass_add_variance(&rest->window, &w->variance, -1);
-    }
-    if (temporary) {
-        mt_pass_add_variance(&rest->temporary, &w->variance, 1);
-    }
-}
-
 MT_INLINE void end_block(struct mt_pass *p, const struct mt_live *entry)
 {
     struct mt_pass_site *s = &p->sites[entry->site];
@@ -106,7 +91,7 @@ MT_INLINE void end_block(struct mt_pass *p, const struct mt_live *entry)
     bool temporary = mt_pass_end_life(p, s, units, entry->clock, entry->ordinal);
     p->deallocations += units.count;
     if (MT_UNLIKELY(w != NULL)) {
-        shrink_variances(p, s, w, temporary, mt_pass_in_window(p, entry->clock));
+        mt_pass_shrink_variances(p, s, w, temporary, mt_pass_in_window(p, entry->clock));
     }
 }
 
@@ -132,6 +117,9 @@ static void apply_alloc(struct mt_pass *p, const struct mt_event *e)
         const struct mt_unit_weight *w = mt_pass_weight(p, e->size, p->rates[s->rate]);
         mt_pass_begin_life(p, s, e->size, w->units);
         grow_variances(p, s, w, mt_bucket(e->size));
+        if (p->growth && (e->flags & MT_EVENT_OF_REALLOC) != 0) {
+            mt_pass_count_growth(p, e, s, w);
+        }
         return;
     }
     mt_pass_begin_life(p, s, e->size, mt_pass_exact_units(p, e->size));
@@ -148,6 +136,11 @@ static void apply_free(struct mt_pass *p, const struct mt_event *e)
     struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&p->live, e->addr) : NULL;
     if (MT_UNLIKELY(entry == NULL)) {
         p->unknown_frees++;
+        return;
+    }
+    if (MT_UNLIKELY(p->growth && (e->flags & (MT_EVENT_GOES_ON | MT_EVENT_THINNED)) != 0)) {
+        mt_pass_change_size(p, e, entry, mt_pass_weight(p, entry->size, p->rates[p->sites[entry->site].rate]));
+        mt_liveset_remove(&p->live, entry);
         return;
     }
     end_block(p, entry);

@@ -64,7 +64,10 @@ struct mt_pass_thread {
     uint32_t stream;
     uint32_t ordinal; /* allocations so far, modulo 2^32 */
     uint8_t moved_storage; /* of what its last UNMAP of kind MREMAP removed; HEAP after anything else */
+    bool grows;            /* its last event ended a block that goes on with its next ALLOC of a realloc */
     uint64_t deallocations;
+    struct mt_units grown_units; /* what that block stood for */
+    struct mt_variances grown_variance;
 };
 
 /* Weight of one (size, rate), in units. */
@@ -101,6 +104,7 @@ struct mt_pass {
     struct mt_span span;      /* the process's life */
     unsigned scale_bits;      /* the heap's */
     uint64_t window_start_ns; /* what is born then or later is in the window; 0: everything is */
+    bool growth;              /* of a realloc, what the block grew by is sampled (MT_TRACE_GROWTH) */
     bool arenas_counted;      /* ARENA maps are heap: their objects are not recorded */
 
     struct mt_liveset live;
@@ -169,6 +173,15 @@ void mt_pass_resize(struct mt_pass *p, const struct mt_event *event);
  * over: its size need not be remembered any more. Returns ret. */
 const struct mt_unit_weight *mt_pass_resized_weight(struct mt_pass *p, const struct mt_live *entry, bool over,
                                                     struct mt_unit_weight *ret);
+
+/* What a block of weight w had in the variances of site s, and has no more. */
+MT_NOINLINE void mt_pass_shrink_variances(struct mt_pass *p, struct mt_pass_site *s, const struct mt_unit_weight *w,
+                                          bool temporary, bool windowed);
+/* pass_growth.c; the other two for traces with growth alone, and events of a realloc. The block of e, which stood for w, changes its
+ * size: nothing was freed. */
+void mt_pass_change_size(struct mt_pass *p, const struct mt_event *e, const struct mt_live *entry, const struct mt_unit_weight *w);
+/* e has begun a life at site s, of weight w: of that, only what the block grew by has been allocated. */
+void mt_pass_count_growth(struct mt_pass *p, const struct mt_event *e, struct mt_pass_site *s, const struct mt_unit_weight *w);
 
 /* run_heap.c. A new heap whose timeline (count may be 0) has intervals of step_ns. */
 void mt_run_heap_init(struct mt_run_heap *h, unsigned scale_bits, struct mt_timeline_point *timeline, size_t count,

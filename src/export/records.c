@@ -27,7 +27,7 @@ const char mt_records_wording[] =
     "event TIME STREAM free|realloc-old ADDR\n"
     "event TIME STREAM map KIND ADDR BYTES stack N | unmap KIND ADDR BYTES\n"
     "event TIME STREAM resized ADDR FROM TO\n"
-    "event TIME STREAM realloc-failed | realloc-gone | dropped N | rate N | label N (of those that follow)\n"
+    "event TIME STREAM realloc-failed | realloc-gone | realloc-thinned | dropped N | rate N | label N (of those that follow)\n"
     "row stack N ALLOCATOR allocated N BYTES live N BYTES peak N BYTES of PEAK\n"
     "bad OFFSET WHY                                    damage; what follows in that block is skipped\n"
     "In TEXT, \\\" and \\\\ are a quote and a backslash.";

@@ -4,6 +4,8 @@
  *   allocation:  if (mt_engine_counts(size)) slow: v = mt_engine_begin(size); p = real(size);
  *                if (v) mt_engine_end_alloc(v, p, ...)
  *   free:        if (mt_engine_may_track(p)) slow: mt_engine_free(p), then the real free
+ *   realloc:     if (mt_engine_may_track(p)) slow: begin_realloc, the real realloc, end_realloc; else the real realloc, then
+ *                if (mt_engine_counts(growth)) slow: mt_engine_begin(growth), mt_engine_end_growth
  * so that a free is stamped and recorded before the real free and an allocation after the real allocation; two threads
  * that reuse one address can then never be recorded in the wrong order.
  *
@@ -100,6 +102,7 @@ MT_INLINE bool mt_engine_may_track(const void *ptr)
 enum mt_verdict {
     MT_SKIP = 0,   /* nothing was entered: call the real function and return */
     MT_RECORD = 1, /* entered: call end_* exactly once */
+    MT_WATCH = 2,  /* begin_realloc only: nothing was entered; if the block has moved, call mt_engine_end_watched */
 };
 
 /* After mt_engine_counts said true. MT_RECORD sets the guard until end. size: requested bytes (calloc: the product). */
@@ -115,12 +118,25 @@ void mt_engine_abandon(void);
 /* Before the real free. ptr non-NULL. */
 void mt_engine_free(void *ptr);
 
-/* realloc(old, size), both non-zero: always take this path in the hook when mt_engine_counts(size) or
- * mt_engine_may_track(old). begin before the real call, end after it with its result (NULL: failed, old block stays).
- * If begin says MT_SKIP do not call end. MT_RECORD: old is the block that the guarded call ends, see mt_engine_enter_end. */
-MT_NOINLINE enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted);
-void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_allocator allocator,
+/* What a realloc was, as far as sampling goes. */
+enum mt_realloc_way {
+    MT_REALLOC_GROWS,  /* by how much is known (shrinking is growing by nothing): that much was counted */
+    MT_REALLOC_RENEWS, /* the block is a new one for all that is known: its whole size was counted */
+};
+
+/* realloc(old, size), both non-zero, in the hook when mt_engine_may_track(old). begin before the real call, end after it with
+ * its result (NULL: failed, old block stays). MT_SKIP: old is no sample; count its growth (mt_engine_end_growth). MT_RECORD:
+ * old is the block that the guarded call ends, see mt_engine_enter_end; what it grew by is not counted. way: RENEWS when that
+ * is certain before the call, else GROWS. */
+MT_NOINLINE enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, enum mt_realloc_way way);
+void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_realloc_way way, enum mt_allocator allocator,
                            const struct mt_frame_regs *regs);
+/* After MT_WATCH and the real call, when new_ptr is neither NULL nor old. */
+void mt_engine_end_watched(void *old, void *new_ptr, size_t size, enum mt_realloc_way way, enum mt_allocator allocator,
+                           const struct mt_frame_regs *regs);
+/* ptr, now of size bytes, grew by what mt_engine_begin was told and said MT_RECORD to. RENEWS: that was size. Clears the guard. */
+void mt_engine_end_growth(void *ptr, size_t size, enum mt_realloc_way way, enum mt_allocator allocator,
+                          const struct mt_frame_regs *regs);
 
 /* gate.c: the realloc under way, if there is one, was jumped out of. Guard set. */
 void mt_engine_leave_realloc(void);
@@ -190,6 +206,15 @@ MT_INLINE void mt_engine_leave_end(void)
  * then too) are seen to end. They nest. Context: [agent]. */
 MT_INLINE void mt_engine_enter_own(void) { t_mt.depth += MT_DEPTH_OWN; }
 void mt_engine_leave_own(void);
+
+/* A realloc to size bytes that was not begun gave NULL: noted as mt_engine_end_alloc does when it would have been recorded. size 0:
+ * it did not fail. */
+MT_INLINE void mt_engine_note_failure(size_t size, enum mt_allocator allocator, const struct mt_frame_regs *regs)
+{
+    if (size > 0 && mt_engine_counts(size) && mt_engine_begin(size) == MT_RECORD) {
+        mt_engine_end_alloc(NULL, size, allocator, regs);
+    }
+}
 
 /* ---- lifecycle, called by agent/ and the thread and fork hooks -------------------------------------------------- */
 

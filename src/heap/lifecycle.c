@@ -42,7 +42,7 @@ void mt_engine_python_found(void)
 
 static const uint64_t FLAG_OF_MODE[] = {
     [MT_MODE_OFF] = 0,
-    [MT_MODE_SAMPLE] = MT_TRACE_SAMPLE,
+    [MT_MODE_SAMPLE] = MT_TRACE_SAMPLE | MT_TRACE_GROWTH,
     [MT_MODE_EXACT] = MT_TRACE_EXACT,
     [MT_MODE_AGGREGATE] = MT_TRACE_EXACT | MT_TRACE_AGGREGATE,
 };

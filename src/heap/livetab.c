@@ -11,8 +11,10 @@
 
 struct entry {
     uint64_t ptr; /* 0: free */
-    uint64_t size;
+    uint64_t rate_bytes;
+    uint64_t size_and_tag; /* no block has a size of 2^48 */
 };
+enum { TAG_BITS = 16 };
 
 enum {
     FIRST_CAPACITY = 4096,
@@ -20,6 +22,7 @@ enum {
     FILTER_MAX_BITS = 24,
     FILTER_LOAD = 16, /* counters a live sample */
     STUCK = 255,
+    LOOKS_MAX = 64,
 };
 
 /* Tables of one value for an index of 6 bits, the shift 26: each starts 26 bytes in. */
@@ -36,6 +39,7 @@ static struct {
     struct entry *entries;
     uint64_t mask;
     uint64_t count;
+    uint64_t insertions;
     uint64_t filter; /* as mt_g_filter */
     uint32_t filter_bits;
     enum mt_filter_state shown;
@@ -186,7 +190,22 @@ static void write_end(void)
     mt_store_release(&g_live.sequence, g_live.sequence + 1);
 }
 
-static bool insert_locked(uint64_t ptr, uint64_t size)
+/* Everything but the pointer. V1: look-ups may be reading. */
+static void fill(struct entry *entry, uint64_t rate_bytes, uint64_t size_and_tag)
+{
+    mt_store_relaxed(&entry->rate_bytes, rate_bytes);
+    mt_store_relaxed(&entry->size_and_tag, size_and_tag);
+}
+
+static struct mt_sample sample_of(const struct entry *entry)
+{
+    uint64_t size_and_tag = mt_load_relaxed(&entry->size_and_tag);
+    return (struct mt_sample){ .size = size_and_tag >> TAG_BITS,
+                               .rate_bytes = mt_load_relaxed(&entry->rate_bytes),
+                               .tag = (uint16_t)size_and_tag };
+}
+
+static bool insert_locked(uint64_t ptr, const struct mt_sample *sample)
 {
     if (MT_UNLIKELY((g_live.count + 1) * 2 > g_live.mask + 1)) {
         write_begin();
@@ -197,26 +216,27 @@ static bool insert_locked(uint64_t ptr, uint64_t size)
         }
     }
     uint64_t at = find(ptr);
+    uint64_t size_and_tag = sample->size << TAG_BITS | (uint16_t)++g_live.insertions;
     if (g_live.entries[at].ptr == ptr) { /* its free went unseen (another allocator's free): the address is new again */
-        g_live.entries[at].size = size;
+        fill(&g_live.entries[at], sample->rate_bytes, size_and_tag);
         return true;
     }
     if (MT_UNLIKELY((g_live.count + 1) * FILTER_LOAD > ((uint64_t)1 << g_live.filter_bits))) {
         grow_filter_locked(); /* of the entries so far */
     }
-    g_live.entries[at].size = size;
+    fill(&g_live.entries[at], sample->rate_bytes, size_and_tag);
     mt_store_release(&g_live.entries[at].ptr, ptr);
     mt_store_relaxed(&g_live.count, g_live.count + 1);
     filter_add(g_live.filter, ptr);
     return true;
 }
 
-bool mt_livetab_insert(const void *ptr, uint64_t size)
+bool mt_livetab_insert(const void *ptr, const struct mt_sample *sample)
 {
     if (!mt_spinlock_lock(&g_live.lock)) {
         return false;
     }
-    bool inserted = insert_locked((uint64_t)(uintptr_t)ptr, size);
+    bool inserted = insert_locked((uint64_t)(uintptr_t)ptr, sample);
     mt_spinlock_unlock(&g_live.lock);
     return inserted;
 }
@@ -228,7 +248,7 @@ static uint64_t shift_back_locked(uint64_t at)
     for (uint64_t next = (at + 1) & mask; g_live.entries[next].ptr != 0; next = (next + 1) & mask) {
         uint64_t home = slot_of(g_live.entries[next].ptr, mask);
         if (((next - home) & mask) >= ((next - at) & mask)) {
-            g_live.entries[at].size = g_live.entries[next].size;
+            fill(&g_live.entries[at], g_live.entries[next].rate_bytes, g_live.entries[next].size_and_tag);
             mt_store_relaxed(&g_live.entries[at].ptr, g_live.entries[next].ptr); /* V1: look-ups may be reading */
             at = next;
         }
@@ -250,16 +270,18 @@ static void delete_locked(uint64_t at)
     mt_store_relaxed(&g_live.count, g_live.count - 1);
 }
 
+enum answer { NO, YES, UNSURE };
+
 /* Lock-free look-up; repeats while a writer is at work, so it is exact for pointers whose insertion happened before. */
-bool mt_livetab_contains(const void *ptr)
+MT_INLINE enum answer look_up(const void *ptr, struct mt_sample *ret)
 {
     uint64_t wanted = (uint64_t)(uintptr_t)ptr;
-    for (int tries = 0; tries < 64; tries++) {
+    for (int tries = 0; tries < LOOKS_MAX; tries++) {
         uint32_t before = mt_load_acquire(&g_live.sequence);
         uint64_t mask = mt_load_acquire(&g_live.mask); /* before the array: a new mask implies the new array */
         const struct entry *entries = mt_load_acquire(&g_live.entries);
         if (MT_UNLIKELY(entries == NULL)) {
-            return false;
+            return NO;
         }
         uint64_t at = slot_of(wanted, mask);
         uint64_t found = mt_load_relaxed(&entries[at].ptr);
@@ -267,36 +289,91 @@ bool mt_livetab_contains(const void *ptr)
             at = (at + 1) & mask;
             found = mt_load_relaxed(&entries[at].ptr);
         }
+        struct mt_sample sample = sample_of(&entries[at]);
         mt_fence_acquire();
         if ((before & 1) == 0 && mt_load_relaxed(&g_live.sequence) == before) {
-            return found == wanted;
+            *ret = sample;
+            return found == wanted ? YES : NO;
         }
         mt_cpu_relax();
     }
-    return true; /* let the caller look under the lock */
+    return UNSURE;
 }
 
-bool mt_livetab_remove(const void *ptr, uint64_t *ret_size)
+bool mt_livetab_contains(const void *ptr)
+{
+    struct mt_sample ignored;
+    return look_up(ptr, &ignored) != NO; /* unsure: let the caller look under the lock */
+}
+
+/* False when the lock was not had in time: what happens to a sample now is lost. */
+static bool lock_or_count(void)
+{
+    bool had = mt_spinlock_lock(&g_live.lock);
+    mt_engine_count(MT_COUNTER_DROPPED_EVENTS, !had);
+    return had;
+}
+
+static MT_NOINLINE bool find_slowly(const void *ptr, struct mt_sample *ret)
+{
+    enum answer answer = look_up(ptr, ret);
+    if (MT_LIKELY(answer != UNSURE) || !lock_or_count()) {
+        return answer == YES;
+    }
+    const struct entry *entry = &g_live.entries[find((uint64_t)(uintptr_t)ptr)];
+    *ret = sample_of(entry);
+    bool there = entry->ptr != 0;
+    mt_spinlock_unlock(&g_live.lock);
+    return there;
+}
+
+/* Most are in their home place, and nobody is at work. */
+bool mt_livetab_find(const void *ptr, struct mt_sample *ret)
+{
+    uint64_t wanted = (uint64_t)(uintptr_t)ptr;
+    uint32_t before = mt_load_acquire(&g_live.sequence);
+    uint64_t mask = mt_load_acquire(&g_live.mask); /* before the array, as in look_up */
+    const struct entry *entries = mt_load_acquire(&g_live.entries);
+    if (MT_LIKELY(entries != NULL && (before & 1) == 0)) {
+        const struct entry *entry = &entries[slot_of(wanted, mask)];
+        bool there = mt_load_relaxed(&entry->ptr) == wanted;
+        *ret = sample_of(entry);
+        mt_fence_acquire();
+        if (MT_LIKELY(there && mt_load_relaxed(&g_live.sequence) == before)) {
+            return true;
+        }
+    }
+    return find_slowly(ptr, ret);
+}
+
+/* found: what it must be; NULL: whatever there is. */
+static bool remove_entry(const void *ptr, const struct mt_sample *found)
 {
     if (g_live.entries == NULL) {
         return false;
     }
-    if (!mt_spinlock_lock(&g_live.lock)) { /* its sample has no end now */
-        mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
+    if (!lock_or_count()) { /* its sample has no end now */
         return false;
     }
     uint64_t wanted = (uint64_t)(uintptr_t)ptr;
     uint64_t at = find(wanted);
-    bool there = g_live.entries[at].ptr == wanted;
+    bool there = g_live.entries[at].ptr == wanted && (found == NULL || sample_of(&g_live.entries[at]).tag == found->tag);
     if (there) {
-        if (ret_size != NULL) {
-            *ret_size = g_live.entries[at].size;
-        }
         delete_locked(at);
         filter_remove(wanted);
     }
     mt_spinlock_unlock(&g_live.lock);
     return there;
+}
+
+bool mt_livetab_remove(const void *ptr)
+{
+    return remove_entry(ptr, NULL);
+}
+
+bool mt_livetab_remove_found(const void *ptr, const struct mt_sample *found)
+{
+    return remove_entry(ptr, found);
 }
 
 uint64_t mt_livetab_count(void)

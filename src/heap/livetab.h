@@ -26,13 +26,24 @@ enum mt_filter_state { MT_FILTER_NONE, MT_FILTER_ALL, MT_FILTER_TABLE };
 /* Makes the table ready and points the filter as said. */
 mt_status mt_livetab_init(void) MT_CHECKED;
 void mt_livetab_show(enum mt_filter_state state);
+/* What is known of a live sample: the size its last record says, and the rate that its weight goes by. */
+struct mt_sample {
+    uint64_t size, rate_bytes;
+    uint16_t tag; /* of this insertion: another block that is at the address later has another one */
+};
+
 /* Adds a pointer just allocated. False when there is no memory or the lock was not had: the sample has no end. */
-bool mt_livetab_insert(const void *ptr, uint64_t size);
+bool mt_livetab_insert(const void *ptr, const struct mt_sample *sample);
 /* Without a lock. True too when it could not be told: mt_livetab_remove says. */
 bool mt_livetab_contains(const void *ptr);
-/* Removes ptr, under the lock: ask mt_livetab_contains before. True when it was there. ret_size may be NULL. When the lock
- * is not had in time the event is counted as dropped. */
-bool mt_livetab_remove(const void *ptr, uint64_t *ret_size);
+/* The same, and what is known of it; under the lock when it could not be told without (not had in time: counted as dropped,
+ * false). */
+bool mt_livetab_find(const void *ptr, struct mt_sample *ret);
+/* Removes ptr, under the lock: ask mt_livetab_contains before. True when it was there. When the lock is not had in time the
+ * event is counted as dropped. */
+bool mt_livetab_remove(const void *ptr);
+/* The same, if it is still the block that was found there. */
+bool mt_livetab_remove_found(const void *ptr, const struct mt_sample *found);
 uint64_t mt_livetab_count(void);
 void mt_livetab_clear(void);
 void mt_livetab_after_fork(void);

@@ -8,6 +8,7 @@
 #ifndef MT_HEAP_SAMPLER_H
 #define MT_HEAP_SAMPLER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mt_sampler {
@@ -19,6 +20,11 @@ void mt_sampler_seed(struct mt_sampler *s, uint64_t seed);
 uint64_t mt_sampler_random(struct mt_sampler *s);
 /* Bytes to the next sample, >= 1; rate in bytes, >= 1 (1: every byte, so every allocation). */
 uint64_t mt_sampler_step(struct mt_sampler *s, uint64_t rate);
+/* A sample of from bytes shrinks to bytes, both >= 1: does it stay one? True with probability p(bytes) / p(from),
+ * p(s) = 1 - exp(-s / rate). */
+bool mt_sampler_keeps(struct mt_sampler *s, uint64_t from, uint64_t bytes, uint64_t rate);
+/* 1 - exp(-x), x >= 0; relative error below 1e-12. Exposed for its test. */
+double mt_sampler_inclusion(double x);
 /* -ln(u) for u = (bits + 1) / 2^53, bits < 2^53; relative error below 1e-11. Exposed for its test. */
 double mt_sampler_neg_log(uint64_t bits);
 

@@ -10,6 +10,7 @@
 #include "base/lock.h"
 #include "base/os.h"
 #include "heap/engine.h"
+#include "heap/livetab.h"
 #include "heap/sampler.h"
 #include "heap/state.h"
 #include "heap/tracefile.h"
@@ -45,7 +46,8 @@ struct mt_thread {
     uint64_t patience; /* how far the clock may be ahead of the tick before that is looked at (clock.c) */
     uint64_t rate;  /* in force for the current countdown */
     uint32_t rate_generation;
-    uint32_t realloc_plan; /* realloc: what begin decided (engine.c) */
+    bool realloc_begun;    /* a realloc was recorded as begun and has not ended (engine_realloc.c) */
+    struct mt_sample realloc_sample; /* sample mode: what its block was */
     struct mt_sampler sampler;
     struct mt_unwinder unwinder;
     struct mt_pystack python;

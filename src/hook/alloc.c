@@ -2,6 +2,7 @@
 #include "hook/alloc.h"
 
 #include "heap/engine.h"
+#include "hook/measure.h"
 
 #include <errno.h>
 
@@ -29,9 +30,9 @@ MT_NOINLINE void *mt_alloc_calloc(size_t count, size_t size, const struct mt_ori
 }
 
 /* realloc(NULL, size): a plain allocation, made by the real realloc. */
-static void *realloc_new(size_t size, const struct mt_originals *real, const struct mt_frame_regs *regs)
+static MT_NOINLINE void *realloc_new(size_t size, const struct mt_originals *real, const struct mt_frame_regs *regs)
 {
-    if (mt_engine_begin(size) == MT_SKIP) {
+    if (!mt_engine_counts(size) || mt_engine_begin(size) == MT_SKIP) {
         return real->realloc(NULL, size);
     }
     void *ptr = real->realloc(NULL, size);
@@ -41,11 +42,12 @@ static void *realloc_new(size_t size, const struct mt_originals *real, const str
 
 /* realloc(old, 0): glibc frees and returns NULL; others free and return a new empty block. Both are a free, and an
  * allocation of what came back. */
-static void *realloc_to_nothing(void *old, bool counted, const struct mt_originals *real,
-                                const struct mt_frame_regs *regs)
+static MT_NOINLINE void *realloc_to_nothing(void *old, const struct mt_originals *real, const struct mt_frame_regs *regs)
 {
-    mt_engine_free(old);
-    if (!counted || mt_engine_begin(0) == MT_SKIP) {
+    if (mt_engine_may_track(old)) {
+        mt_engine_free(old);
+    }
+    if (!mt_engine_counts(0) || mt_engine_begin(0) == MT_SKIP) {
         mt_engine_enter_end(old, 0); /* an allocator that calls free here must not be heard twice */
         void *ptr = real->realloc(old, 0);
         mt_engine_leave_end();
@@ -56,20 +58,63 @@ static void *realloc_to_nothing(void *old, bool counted, const struct mt_origina
     return ptr;
 }
 
-MT_NOINLINE void *mt_alloc_realloc(void *old, size_t size, bool counted, const struct mt_originals *real)
+/* The block is no sample: it may become one by what it grows by. */
+static MT_NOINLINE void *realloc_measured(void *old, size_t size, const struct mt_originals *real, const struct mt_frame_regs *regs)
+{
+    struct mt_measured measured = mt_measure_begin(real, old);
+    void *ptr = real->realloc(old, size);
+    if (ptr == NULL) {
+        mt_engine_note_failure(size, MT_ALLOCATOR_REALLOC, regs);
+        return NULL;
+    }
+    uint64_t growth = mt_measure_end(real, measured, ptr, size);
+    if (growth > 0 && mt_engine_counts(growth) && mt_engine_begin(growth) == MT_RECORD) {
+        mt_engine_end_growth(ptr, size, mt_measure_way(real), MT_ALLOCATOR_REALLOC, regs);
+    }
+    return ptr;
+}
+
+MT_NOINLINE void *mt_alloc_realloc(void *old, size_t size, const struct mt_originals *real)
 {
     MT_CAPTURE_CALLER(regs);
     if (old == NULL) {
-        return counted ? realloc_new(size, real, &regs) : real->realloc(NULL, size);
+        return realloc_new(size, real, &regs);
     }
     if (size == 0) {
-        return realloc_to_nothing(old, counted, real, &regs);
+        return realloc_to_nothing(old, real, &regs);
     }
-    if (mt_engine_begin_realloc(old, size, counted) == MT_SKIP) {
-        return real->realloc(old, size);
+    if (mt_engine_may_track(old)) {
+        enum mt_realloc_way way = mt_measure_way(real);
+        enum mt_verdict verdict = mt_engine_begin_realloc(old, size, way);
+        if (verdict == MT_RECORD) {
+            void *ptr = real->realloc(old, size);
+            mt_engine_end_realloc(old, ptr, size, way, MT_ALLOCATOR_REALLOC, &regs);
+            return ptr;
+        }
+        if (verdict == MT_WATCH) {
+            void *ptr = real->realloc(old, size);
+            if (MT_UNLIKELY(ptr != old) && ptr != NULL) {
+                mt_engine_end_watched(old, ptr, size, way, MT_ALLOCATOR_REALLOC, &regs);
+            }
+            return ptr;
+        }
     }
-    void *ptr = real->realloc(old, size);
-    mt_engine_end_realloc(old, ptr, size, MT_ALLOCATOR_REALLOC, &regs);
+    return realloc_measured(old, size, real, &regs);
+}
+
+MT_NOINLINE void *mt_alloc_failed(size_t size)
+{
+    MT_CAPTURE_CALLER(regs);
+    mt_engine_note_failure(size, MT_ALLOCATOR_REALLOC, &regs);
+    return NULL;
+}
+
+MT_NOINLINE void *mt_alloc_grown(void *ptr, size_t size, size_t growth)
+{
+    MT_CAPTURE_CALLER(regs);
+    if (mt_engine_begin(growth) == MT_RECORD) {
+        mt_engine_end_growth(ptr, size, MT_REALLOC_GROWS, MT_ALLOCATOR_REALLOC, &regs);
+    }
     return ptr;
 }
 

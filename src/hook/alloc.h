@@ -10,8 +10,12 @@
 
 void *mt_alloc_malloc(size_t size, const struct mt_originals *real);
 void *mt_alloc_calloc(size_t count, size_t size, const struct mt_originals *real);
-/* counted: mt_engine_counts(size) said yes. */
-void *mt_alloc_realloc(void *old, size_t size, bool counted, const struct mt_originals *real);
+/* Whatever the fast path does not do. */
+void *mt_alloc_realloc(void *old, size_t size, const struct mt_originals *real);
+/* A realloc to size bytes of a block that is no sample gave NULL. Returns NULL. */
+void *mt_alloc_failed(size_t size);
+/* A realloc made ptr, of size bytes, and mt_engine_counts(growth) said yes. Returns ptr. */
+void *mt_alloc_grown(void *ptr, size_t size, size_t growth);
 void mt_alloc_free(void *ptr, const struct mt_originals *real);
 void mt_alloc_cfree(void *ptr, const struct mt_originals *real);
 void mt_alloc_free_sized(void *ptr, size_t size, const struct mt_originals *real);

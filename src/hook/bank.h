@@ -1,6 +1,7 @@
 /* bank.h: the hooks of one bank; included once by each of bank0.c, bank1.c and bank2.c with MT_BANK defined.
  *
- * Decides nothing: counts, and either tail-jumps to the real function or tail-jumps to the recorded path. Compiled code of
+ * Decides nothing: counts, and either tail-jumps to the real function or tail-jumps to the recorded path; realloc, whose growth
+ * is known afterwards, calls the real function and may jump then. Compiled code of
  * the malloc hook: load TLS offset, sub, jbe, jmp *original (test_interception.py counts the instructions); of the free hook 7
  * instructions and the jump. No frame is left on the stack by either, so that the callee's return address is the
  * program's (dlopen looks at it, and so does the unwinder).
@@ -13,6 +14,7 @@
 #include "hook/company.h"
 #include "hook/filter.h"
 #include "hook/loader.h"
+#include "hook/measure.h"
 #include "hook/originals.h"
 #include "hook/protect.h"
 #include "hook/range.h"
@@ -39,11 +41,19 @@ void *HOOK(calloc)(size_t count, size_t size)
 
 void *HOOK(realloc)(void *old, size_t size)
 {
-    bool counted = mt_engine_counts(size);
-    if (counted || mt_engine_may_track(old)) {
-        return mt_alloc_realloc(old, size, counted, REAL);
+    if (!mt_measure_is_word(&mt_g_measures[MT_BANK], old) || mt_engine_may_track(old)) {
+        return mt_alloc_realloc(old, size, REAL);
     }
-    return REAL->realloc(old, size);
+    uint64_t before = mt_measure_word(old);
+    void *ptr = REAL->realloc(old, size);
+    if (MT_UNLIKELY(ptr == NULL)) {
+        return mt_alloc_failed(size);
+    }
+    int64_t growth = mt_measure_difference(before, mt_measure_word(ptr));
+    if (growth > 0 && mt_engine_counts((size_t)growth)) {
+        return mt_alloc_grown(ptr, size, (size_t)growth);
+    }
+    return ptr;
 }
 
 /* glibc's reallocarray calls realloc through a hooked slot, others do not: in bank 0 it becomes that realloc, so that it

@@ -24,4 +24,21 @@ MT_INLINE void mt_guard_restore(uint64_t left)
     t_mt.left = left;
 }
 
+/* The same where it matters what nested calls counted: the countdown is far away meanwhile, so that none of them ends it.
+ * Returns what they took off it. */
+#define MT_GUARD_FAR (UINT64_MAX / 2)
+MT_INLINE uint64_t mt_guard_save_far(void)
+{
+    uint64_t left = t_mt.left;
+    t_mt.left = MT_GUARD_FAR;
+    return left;
+}
+
+MT_INLINE uint64_t mt_guard_restore_far(uint64_t left)
+{
+    uint64_t taken = MT_GUARD_FAR - t_mt.left;
+    t_mt.left = left;
+    return taken;
+}
+
 #endif

@@ -12,6 +12,7 @@
 #include "base/objects.h"
 #include "hook/elf.h"
 #include "hook/hook.h"
+#include "hook/measure.h"
 
 static bool g_early = true; /* the agent has not started: one thread, inside the loader */
 
@@ -85,11 +86,17 @@ static mt_function find_or_substitute(enum mt_hook_index index)
 MT_HOOK_TABLE(BOOT)
 #undef BOOT
 
-struct mt_originals mt_g_originals[MT_BANKS] = { {
+struct mt_originals mt_g_originals[MT_BANKS] = {
+    {
 #define BOOT_ENTRY(result, name, parameters, arguments) .name = boot_##name,
-    MT_HOOK_TABLE(BOOT_ENTRY)
+        MT_HOOK_TABLE(BOOT_ENTRY)
 #undef BOOT_ENTRY
-} };
+        .measure = &mt_g_measures[0],
+    },
+    { .measure = &mt_g_measures[1] },
+    { .measure = &mt_g_measures[2] },
+};
+static_assert(MT_BANKS == 3, "each bank has its measure");
 
 static const mt_function g_boot[MT_HOOK__COUNT] = {
 #define BOOT_ADDRESS(result, name, parameters, arguments) (mt_function)boot_##name,

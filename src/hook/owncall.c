@@ -115,6 +115,7 @@ static uint64_t allocate(const struct call *call, size_t size)
     return result;
 }
 
+/* What these allocators' blocks measure is not known: each realloc counts as a new block. */
 static uint64_t reallocate(const struct call *call, size_t size)
 {
     void *old = block_of(call);
@@ -125,13 +126,18 @@ static uint64_t reallocate(const struct call *call, size_t size)
         mt_engine_free(old);
         return allocate(call, 0);
     }
-    bool counted = mt_engine_counts(size);
-    if ((!counted && !mt_engine_may_track(old)) || mt_engine_begin_realloc(old, size, counted) == MT_SKIP) {
-        return real_guarded(call);
+    enum mt_allocator allocator = (enum mt_allocator)call->function->name->allocator;
+    if (mt_engine_may_track(old) && mt_engine_begin_realloc(old, size, MT_REALLOC_RENEWS) == MT_RECORD) {
+        uint64_t made = real(call);
+        mt_engine_end_realloc(old, (void *)(uintptr_t)made, size, MT_REALLOC_RENEWS, allocator, &call->caller);
+        return made;
     }
-    uint64_t result = real(call);
-    mt_engine_end_realloc(old, (void *)(uintptr_t)result, size, (enum mt_allocator)call->function->name->allocator,
-                          &call->caller);
+    uint64_t result = real_guarded(call);
+    if (result == 0) {
+        mt_engine_note_failure(size, allocator, &call->caller);
+    } else if (mt_engine_counts(size) && mt_engine_begin(size) == MT_RECORD) {
+        mt_engine_end_growth((void *)(uintptr_t)result, size, MT_REALLOC_RENEWS, allocator, &call->caller);
+    }
     return result;
 }
 

@@ -4,7 +4,10 @@
 #include "base/atomic.h"
 #include "base/objects.h"
 #include "hook/elf.h"
+#include "hook/measure.h"
 #include "hook/originals.h"
+
+#include <string.h>
 
 enum { ARENAS = MT_BANKS, INSIDES, INSIDES_MAX = 8, RANGES = INSIDES + INSIDES_MAX };
 
@@ -64,6 +67,9 @@ void mt_owner_set_arenas(uint64_t low, uint64_t high)
 struct search {
     struct code found[MT_BANKS];
     bool executable_seen; /* it comes first */
+    size_t (*usable[MT_BANKS])(void *block); /* of the object that has the realloc */
+    bool is_libc[MT_BANKS];
+    bool malloc_replaced; /* by valgrind, but for tools that leave malloc alone */
 };
 
 /* A function of the program's that libc calls back and that ends in a jump to mmap returns into libc. */
@@ -72,11 +78,28 @@ static bool is_libc(const struct mt_elf_object *object)
     return mt_elf_find(object, "__libc_start_main", mt_elf_gnu_hash("__libc_start_main")) != 0;
 }
 
+static void look_for_measures(const struct dl_phdr_info *info, struct search *search)
+{
+    struct mt_elf_object object;
+    const char *tool = strstr(info->dlpi_name, "/vgpreload_");
+    search->malloc_replaced = search->malloc_replaced || (tool != NULL && strstr(tool, "_core") == NULL);
+    for (unsigned bank = 0; bank < MT_BANKS; bank++) {
+        uint64_t address = mt_originals_get(bank, MT_HOOK_realloc);
+        bool holds = address != 0 && mt_objects_hold(info, address) && mt_elf_from_phdr(info, &object);
+        uint32_t symbol = holds ? mt_elf_find(&object, "malloc_usable_size", mt_elf_gnu_hash("malloc_usable_size")) : 0;
+        if (symbol != 0) {
+            search->usable[bank] = (size_t(*)(void *))(uintptr_t)mt_elf_address(&object, symbol);
+            search->is_libc[bank] = is_libc(&object);
+        }
+    }
+}
+
 static int visit(struct dl_phdr_info *info, size_t bytes, void *context)
 {
     (void)bytes;
     struct search *search = context;
     struct mt_elf_object object;
+    look_for_measures(info, search);
     if (!search->executable_seen) {
         search->executable_seen = true;
         return 0;
@@ -100,5 +123,6 @@ void mt_owner_find_allocators(void)
     }
     for (unsigned bank = 0; bank < MT_BANKS; bank++) {
         publish(&g_code[bank], search.found[bank]);
+        mt_measure_by(bank, search.usable[bank], search.is_libc[bank] && !search.malloc_replaced);
     }
 }

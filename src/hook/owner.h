@@ -23,7 +23,7 @@ void mt_owner_set_arenas(uint64_t low, uint64_t high);
  * left out. Context: [agent] start, loader hooks, under the loader's lock. */
 void mt_owner_add_inside(uint64_t low, uint64_t high);
 
-/* Looks up the libraries that define the malloc of each bank. Takes the loader's lock. Context: [agent] start, loader
+/* Looks up the libraries that define the malloc of each bank, and what its realloc's blocks are measured by (measure.h). Takes the loader's lock. Context: [agent] start, loader
  * hooks, after the banks may have changed. */
 void mt_owner_find_allocators(void);
 

@@ -9,6 +9,9 @@
  *  - realloc always runs under the guard and is recorded here as a whole. pymalloc moves a growing block from its pool to
  *    malloc, but leaves a shrinking malloc block with malloc whatever its new size: only the outcome is certain, not who
  *    serves it. Python's realloc to 0 bytes gives a block, never NULL.
+ *  - In sample mode the growth of a block of malloc's is what the hooked realloc below takes off the countdown. A block that
+ *    stays in its place without that has not grown: it fits its size class. One that moved without it is a new block for all
+ *    that is known of what it was; so is one that has moved to malloc, which then took off all of it.
  * Context: [hook], Python's lock held (not in free-threaded builds).
  */
 #include "hook/pydomain.h"
@@ -85,34 +88,52 @@ static MT_NOINLINE void *guarded_calloc(const struct mt_python_layer *layer, siz
     return ptr;
 }
 
-static void *realloc_under_guard(const struct mt_python_layer *layer, void *old, size_t size)
+/* A realloc and its outcome. */
+struct change {
+    void *old;
+    size_t size; /* what is served: 1 for 0 */
+    void *ptr;   /* NULL: it failed */
+    uint64_t growth;
+    enum mt_realloc_way way;
+    enum mt_allocator allocator;
+};
+
+static void realloc_under_guard(const struct mt_python_layer *layer, struct change *c, size_t size)
 {
-    uint64_t left = mt_guard_save();
-    void *ptr = layer->original.realloc(layer->original.ctx, old, size);
-    mt_guard_restore(left);
-    return ptr;
+    uint64_t left = mt_guard_save_far();
+    c->ptr = layer->original.realloc(layer->original.ctx, c->old, size);
+    uint64_t taken = mt_guard_restore_far(left);
+    bool here = is_counted_here(layer, c->size);
+    bool renewed = c->ptr != c->old && (taken == 0 ? here : taken >= c->size);
+    c->growth = renewed ? c->size : taken;
+    c->way = renewed ? MT_REALLOC_RENEWS : MT_REALLOC_GROWS;
+    c->allocator = here ? layer->allocator : MT_ALLOCATOR_REALLOC;
 }
 
-static void *unrecorded_realloc(const struct mt_python_layer *layer, void *old, size_t size)
-{
-    mt_engine_enter_end(old, layer->headers);
-    void *ptr = realloc_under_guard(layer, old, size);
-    mt_engine_leave_end();
-    return ptr;
-}
-
-static MT_NOINLINE void *recorded_realloc(const struct mt_python_layer *layer, void *old, size_t size, bool counted)
+static MT_NOINLINE void *whole_realloc(const struct mt_python_layer *layer, void *old, size_t size)
 {
     MT_CAPTURE_CALLER(regs);
-    size_t served = size == 0 ? 1 : size;
-    if (mt_engine_begin_realloc(old, served, counted) == MT_SKIP) {
-        return unrecorded_realloc(layer, old, size);
+    struct change c = { .old = old, .size = size == 0 ? 1 : size };
+    enum mt_verdict verdict = mt_engine_may_track(old) ? mt_engine_begin_realloc(old, c.size, MT_REALLOC_GROWS) : MT_SKIP;
+    if (verdict == MT_RECORD) {
+        mt_engine_expect_headers(layer->headers);
+        realloc_under_guard(layer, &c, size);
+        mt_engine_end_realloc(old, c.ptr, c.size, c.way, c.allocator, &regs);
+        return c.ptr;
     }
-    mt_engine_expect_headers(layer->headers);
-    void *ptr = realloc_under_guard(layer, old, size);
-    enum mt_allocator allocator = is_counted_here(layer, served) ? layer->allocator : MT_ALLOCATOR_REALLOC;
-    mt_engine_end_realloc(old, ptr, served, allocator, &regs);
-    return ptr;
+    mt_engine_enter_end(old, layer->headers);
+    realloc_under_guard(layer, &c, size);
+    mt_engine_leave_end();
+    if (c.ptr == NULL) {
+        mt_engine_note_failure(c.size, c.allocator, &regs);
+        return NULL;
+    }
+    if (verdict == MT_WATCH && c.ptr != old) {
+        mt_engine_end_watched(old, c.ptr, c.size, c.way, c.allocator, &regs);
+    } else if (verdict == MT_SKIP && c.growth > 0 && mt_engine_counts(c.growth) && mt_engine_begin(c.growth) == MT_RECORD) {
+        mt_engine_end_growth(c.ptr, c.size, c.way, c.allocator, &regs);
+    }
+    return c.ptr;
 }
 
 /* ---- fast paths; guarding is a constant ----------------------------------------------------------------------------- */
@@ -146,11 +167,7 @@ MT_INLINE void *hook_realloc(const struct mt_python_layer *layer, void *ctx, voi
     if (old == NULL) {
         return hook_malloc(layer, ctx, size, guarding); /* what every Python allocator makes of it */
     }
-    bool counted = mt_engine_counts(size);
-    if (counted || mt_engine_may_track(old)) {
-        return recorded_realloc(layer, old, size, counted);
-    }
-    return unrecorded_realloc(layer, old, size);
+    return whole_realloc(layer, old, size);
 }
 
 MT_INLINE void hook_free(const struct mt_python_layer *layer, void *ctx, void *ptr)

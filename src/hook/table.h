@@ -115,11 +115,14 @@ enum { MT_BANKS = 3 };
 
 typedef void (*mt_function)(void);
 
+struct mt_measure; /* measure.h */
+
 /* The functions the hooks of one bank forward to. */
 struct mt_originals {
 #define MT_HOOK_MEMBER(result, name, parameters, arguments) result(*name) parameters;
     MT_HOOK_TABLE(MT_HOOK_MEMBER)
 #undef MT_HOOK_MEMBER
+    struct mt_measure *measure; /* what its blocks are measured by */
 };
 
 enum mt_hook_index {

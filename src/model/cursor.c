@@ -28,6 +28,7 @@ struct mt_cursor {
 
 static const uint32_t SPECIAL_KINDS = 1u << MT_EVENT_REALLOC_OLD | 1u << MT_EVENT_REALLOC_NEW |
                                       1u << MT_EVENT_REALLOC_FAILED | 1u << MT_EVENT_REALLOC_GONE |
+                                      1u << MT_EVENT_REALLOC_THINNED |
                                       1u << MT_EVENT_DROPPED | 1u << MT_EVENT_RATE | 1u << MT_EVENT_LABEL;
 
 static bool before(const struct mt_stream *a, const struct mt_stream *b)
@@ -235,8 +236,9 @@ static bool resolve_one(struct mt_cursor *c, struct mt_stream *s, struct mt_even
         c->losses.unfinished_reallocs += outcome == MT_REALLOC_UNKNOWN;
         s->held = outcome == MT_REALLOC_PENDING;
         event->kind = MT_EVENT_FREE;
-        event->flags = MT_EVENT_OF_REALLOC;
-        return outcome == MT_REALLOC_DONE;
+        event->flags = (uint8_t)(MT_EVENT_OF_REALLOC | (outcome == MT_REALLOC_DONE ? MT_EVENT_GOES_ON : 0) |
+                                 (outcome == MT_REALLOC_THINNED ? MT_EVENT_THINNED : 0));
+        return outcome < MT_REALLOC_FAILED;
     }
     c->losses.dropped_events += event->kind == MT_EVENT_DROPPED ? event->size : 0;
     return false;

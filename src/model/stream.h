@@ -30,18 +30,33 @@ struct mt_stream {
     struct mt_payload ahead;
 };
 
-/* What a REALLOC_OLD led to. PENDING: a stream that follows may still say. */
-enum mt_realloc_outcome { MT_REALLOC_DONE, MT_REALLOC_FAILED, MT_REALLOC_UNKNOWN, MT_REALLOC_PENDING };
+/* What a REALLOC_OLD led to. */
+enum mt_realloc_outcome {
+    MT_REALLOC_DONE,    /* the block has another size, which a REALLOC_NEW says */
+    MT_REALLOC_THINNED, /* it has a smaller one, and is a sample no more */
+    MT_REALLOC_ENDED,   /* the block ended; what there is instead is another one */
+    MT_REALLOC_FAILED,
+    MT_REALLOC_UNKNOWN,
+    MT_REALLOC_PENDING, /* a stream that follows may still say */
+};
 
 /* True for the records that end a realloc; *ret_outcome is set then. */
 MT_INLINE bool mt_realloc_ends(unsigned kind, enum mt_realloc_outcome *ret_outcome)
 {
-    if (kind == MT_EVENT_REALLOC_NEW || kind == MT_EVENT_REALLOC_GONE) {
+    switch (kind) {
+    case MT_EVENT_REALLOC_NEW:
         *ret_outcome = MT_REALLOC_DONE;
         return true;
+    case MT_EVENT_REALLOC_THINNED:
+        *ret_outcome = MT_REALLOC_THINNED;
+        return true;
+    case MT_EVENT_REALLOC_GONE:
+        *ret_outcome = MT_REALLOC_ENDED;
+        return true;
+    default:
+        *ret_outcome = MT_REALLOC_FAILED;
+        return kind == MT_EVENT_REALLOC_FAILED;
     }
-    *ret_outcome = MT_REALLOC_FAILED;
-    return kind == MT_EVENT_REALLOC_FAILED;
 }
 
 /* Makes `due` exact: loads blocks until there is a record. False at the end of the stream (payloads released), or of what there is.
@@ -51,7 +66,8 @@ bool mt_stream_advance(struct mt_stream *s, const struct mt_reader *reader, stru
 /* A raw kind that says what became of the REALLOC_OLD before it. */
 static inline bool mt_stream_closes_realloc(unsigned kind)
 {
-    return kind == MT_EVENT_REALLOC_NEW || kind == MT_EVENT_REALLOC_FAILED || kind == MT_EVENT_REALLOC_GONE;
+    enum mt_realloc_outcome ignored;
+    return mt_realloc_ends(kind, &ignored);
 }
 
 /* The outcome of a REALLOC_OLD, searched from the decoder's place on; nothing is consumed. */

@@ -109,15 +109,23 @@ static struct mt_freed_sample *next_freed(struct mt_sampleset *set)
     return &set->freed[set->freed_count % set->freed_capacity];
 }
 
-static void end_sample(struct mt_sampleset *set, const struct mt_live *entry, uint64_t clock)
+/* It is no more among what is alive, if it was counted there; returns whether it was. */
+static bool take_from_live(struct mt_sampleset *set, const struct mt_live *entry)
 {
     const struct mt_origin *origin = &set->origins[entry->ordinal];
-    if (!origin->counted) {
+    if (origin->counted) {
+        set->live_count--;
+        set->live_size -= entry->size;
+        set->live_weight -= mt_sampleset_weight(entry->size, origin->rate_bytes);
+    }
+    return origin->counted;
+}
+
+static void end_sample(struct mt_sampleset *set, const struct mt_live *entry, uint64_t clock)
+{
+    if (!take_from_live(set, entry)) {
         return;
     }
-    set->live_count--;
-    set->live_size -= entry->size;
-    set->live_weight -= mt_sampleset_weight(entry->size, origin->rate_bytes);
     if (set->freed_limit > 0) {
         *next_freed(set) = (struct mt_freed_sample){ *entry, clock };
     }
@@ -135,6 +143,15 @@ static void count_sample(struct mt_sampleset *set, const struct mt_live *entry, 
     if (entry->site != 0 && set->stack_seen[entry->site] == 0) {
         set->stack_seen[entry->site] = 1;
         set->unique_stacks++;
+    }
+}
+
+/* The same sample is about to be counted with another size. */
+static void suspend_sample(struct mt_sampleset *set, const struct mt_live *entry)
+{
+    if (take_from_live(set, entry)) {
+        set->total_count--;
+        set->total_weight -= (double)mt_sampleset_weight(entry->size, set->origins[entry->ordinal].rate_bytes);
     }
 }
 
@@ -168,7 +185,11 @@ static void apply_free(struct mt_sampleset *set, const struct mt_event *e)
         set->unknown_frees++;
         return;
     }
-    end_sample(set, entry, e->clock);
+    if (set->growth && (e->flags & MT_EVENT_GOES_ON) != 0) {
+        suspend_sample(set, entry);
+    } else {
+        end_sample(set, entry, e->clock);
+    }
     mt_liveset_remove(&set->live, entry);
 }
 

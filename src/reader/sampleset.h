@@ -33,6 +33,7 @@ struct mt_freed_sample {
 
 struct mt_sampleset {
     uint64_t since_clock;
+    bool growth; /* set by the caller, of the trace (MT_TRACE_GROWTH): a sample that is resized is the same one */
     uint8_t *stack_seen; /* of each stack number: a counted sample had it */
     size_t stack_count, stack_capacity;
     uint64_t unique_stacks;
@@ -46,7 +47,7 @@ struct mt_sampleset {
     uint64_t freed_count; /* ever, counted ones */
     uint64_t live_count, live_size, live_weight; /* counted ones, bytes */
     uint64_t total_count; /* counted ones */
-    double total_weight;
+    double total_weight;  /* each with the size it had last */
     uint64_t events, unknown_frees, double_allocations;
     uint64_t last_clock;
     uint64_t rate_bytes; /* of the latest sample */

@@ -110,6 +110,7 @@ static mt_status ready_samples(struct mt_session *s, const struct mt_snapshot_op
     if (status == MT_OK && !present) {
         drop_samples(s);
         mt_sampleset_init(&s->samples, options->since_ns, options->freed_limit, mt_trace_stack_count(s->trace));
+        s->samples.growth = (mt_trace_info(s->trace)->flags & MT_TRACE_GROWTH) != 0;
         s->generation = mt_follow_generation(s->follow);
     }
     if (status == MT_OK) {

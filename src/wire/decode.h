@@ -27,8 +27,8 @@ struct mt_wire_error {
 };
 
 /* Kinds beyond enum mt_event_kind that an mt_event of the raw decoder can have, of extended records that are not a wide form:
- * RATE and LABEL (size: what is in force from here on; the events that follow carry it), REALLOC_FAILED and REALLOC_GONE (what
- * became of the REALLOC_OLD before), DROPPED (size: events lost), RESIZED (the block at addr has `size` bytes now, it had
+ * RATE and LABEL (size: what is in force from here on; the events that follow carry it), REALLOC_FAILED, REALLOC_GONE and
+ * REALLOC_THINNED (what became of the REALLOC_OLD before), DROPPED (size: events lost), RESIZED (the block at addr has `size` bytes now, it had
  * `old_bytes`). Cursors (model/cursor.h) deliver RESIZED and none of the others, nor REALLOC_OLD and REALLOC_NEW. */
 enum mt_event_kind_raw {
 #define MT_EXT(NAME, number, event, word) MT_EVENT_##NAME = (event),
@@ -40,6 +40,8 @@ enum mt_event_kind_raw {
 
 enum mt_event_flag {
     MT_EVENT_OF_REALLOC = 1u << 0, /* this FREE or ALLOC is half of a realloc */
+    MT_EVENT_GOES_ON = 1u << 1,    /* this FREE of a realloc: the stream's next ALLOC of one says what became of the block */
+    MT_EVENT_THINNED = 1u << 2,    /* this FREE of a realloc: the block lives on with a smaller size, a sample no more */
 };
 
 /* One event with absolute values. 48 bytes. */

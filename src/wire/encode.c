@@ -44,7 +44,8 @@ void mt_encode_any_alloc(struct mt_event_encoder *e, unsigned kind, unsigned all
 
 void mt_encode_ext(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock, uint64_t value)
 {
-    bool empty = kind == MT_EXT_REALLOC_FAILED || kind == MT_EXT_REALLOC_GONE;
+    bool empty = kind == MT_EXT_REALLOC_FAILED || kind == MT_EXT_REALLOC_GONE ||
+                 kind == MT_EXT_REALLOC_THINNED;
     mt_encode_wide(e, kind, clock, &value, empty ? 0 : 1);
 }
 

@@ -158,14 +158,14 @@ MT_INLINE void mt_encode_free(struct mt_event_encoder *e, unsigned kind, uint64_
 void mt_encode_map(struct mt_event_encoder *e, enum mt_map_kind kind, uint64_t clock, uint64_t addr, uint64_t bytes,
                    uint32_t stack);
 void mt_encode_unmap(struct mt_event_encoder *e, enum mt_map_kind kind, uint64_t clock, uint64_t addr, uint64_t bytes);
-/* mt_encode_ext of REALLOC_FAILED and REALLOC_GONE, on the hot path of sampled reallocs. */
+/* mt_encode_ext of REALLOC_FAILED, _GONE and _THINNED, on the hot path of sampled reallocs. */
 MT_INLINE void mt_encode_empty_ext(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock)
 {
     mt_encode_tag(e, MT_EVENT_EXT, (unsigned)kind, clock);
     *e->at++ = 0; /* bytes that follow */
 }
 
-/* RATE, LABEL, DROPPED, REALLOC_FAILED and REALLOC_GONE; value ignored for the last two. */
+/* RATE, LABEL, DROPPED, REALLOC_FAILED, _GONE and _THINNED; value ignored for the last three. */
 void mt_encode_ext(struct mt_event_encoder *e, enum mt_ext_kind kind, uint64_t clock, uint64_t value);
 
 /* The live block at addr changed its size where it is. */

@@ -38,6 +38,7 @@ enum mt_trace_flag {
     MT_TRACE_PYTHON_FRAMES = 1u << 5,
     MT_TRACE_FORK_CHILD = 1u << 6,
     MT_TRACE_PACKED = 1u << 7,
+    MT_TRACE_GROWTH = 1u << 8, /* sample mode: of a realloc, what the block grew by is sampled */
 };
 
 enum mt_trace_state {

@@ -25,6 +25,9 @@ void mt_pack_event(struct mt_event_encoder *e, const struct mt_event *v)
     case MT_EVENT_REALLOC_GONE:
         mt_encode_ext(e, MT_EXT_REALLOC_GONE, v->clock, 0);
         break;
+    case MT_EVENT_REALLOC_THINNED:
+        mt_encode_ext(e, MT_EXT_REALLOC_THINNED, v->clock, 0);
+        break;
     case MT_EVENT_RESIZED:
         mt_encode_resized(e, v->clock, v->addr, v->old_bytes, v->size);
         break;

@@ -103,14 +103,22 @@ def test_a_rate_of_one_byte_samples_everything(record, target):
 
 
 def test_the_documented_estimator_follows_from_the_samples(record, target):
-    """The report's total is the Horvitz-Thompson sum of docs/sampling.md over the recorded samples."""
+    """The report's total is the Horvitz-Thompson sum of docs/sampling.md over the recorded samples; what a sample grew by is the
+    difference of what it stands for."""
     recording = record(target("exchange"), 1, 20_000, mode="sample", options=["--rate", "32K"])
     total = variance = 0.0
+    live, grown = {}, {}  # by address; by stream: what goes on
     for event in recording.trace.events:
         if event.kind == "alloc":
             p = inclusion(max(event.size, 1), event.rate)
-            total += event.size / p
-            variance += event.size**2 * (1 - p) / p**2
+            live[event.addr] = event.size / p, event.size**2 * (1 - p) / p**2
+            before = grown.pop(event.stream, (0, 0)) if event.is_realloc else (0, 0)
+            total += max(0, live[event.addr][0] - before[0])
+            variance += live[event.addr][1] - before[1]
+        elif event.kind == "free" and event.addr in live:
+            ended = live.pop(event.addr)
+            if event.goes_on:
+                grown[event.stream] = ended
         elif event.kind == "map" and event.map_kind == 0:
             total += event.size
     stats = recording.stats

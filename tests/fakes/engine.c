@@ -73,6 +73,15 @@ static void insert_block(void *ptr, size_t size)
     mt_spinlock_unlock(&g_lock);
 }
 
+static bool is_known(const void *ptr)
+{
+    while (!mt_spinlock_lock(&g_lock)) {
+    }
+    bool known = find_block((uint64_t)(uintptr_t)ptr, false) != NULL;
+    mt_spinlock_unlock(&g_lock);
+    return known;
+}
+
 static bool remove_block(void *ptr)
 {
     while (!mt_spinlock_lock(&g_lock)) {
@@ -175,13 +184,17 @@ void mt_engine_free(void *ptr)
     }
 }
 
-enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
+enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, enum mt_realloc_way way)
 {
-    (void)counted;
-    if (!may_enter(counted ? size : 0)) {
+    (void)size;
+    (void)way;
+    if (!may_enter(0)) {
         if (ends_beside(old)) {
             mt_engine_free(old);
         }
+        return MT_SKIP;
+    }
+    if (g_rate != 0 && !is_known(old)) {
         return MT_SKIP;
     }
     t_mt.depth++;
@@ -192,9 +205,29 @@ enum mt_verdict mt_engine_begin_realloc(void *old, size_t size, bool counted)
     return MT_RECORD;
 }
 
-void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_allocator allocator,
+void mt_engine_end_growth(void *ptr, size_t size, enum mt_realloc_way way, enum mt_allocator allocator,
+                          const struct mt_frame_regs *regs)
+{
+    (void)way;
+    mt_engine_end_alloc(ptr, size, allocator, regs);
+}
+
+void mt_engine_end_watched(void *old, void *new_ptr, size_t size, enum mt_realloc_way way, enum mt_allocator allocator,
                            const struct mt_frame_regs *regs)
 {
+    (void)old; /* the fake one asks nobody to watch */
+    (void)new_ptr;
+    (void)size;
+    (void)way;
+    (void)allocator;
+    (void)regs;
+    add(&mt_g_fake.unbalanced, 1);
+}
+
+void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_realloc_way way, enum mt_allocator allocator,
+                           const struct mt_frame_regs *regs)
+{
+    (void)way;
     t_mt.ending = 0;
     if (new_ptr == NULL) {
         insert_block(old, 1);

@@ -168,6 +168,35 @@ def test_small_objects_of_python_are_estimated_too():
     assert abs(found["estimate"] / (320_000 * 64) - 1) < 0.24
 
 
+def test_lists_that_grow_are_estimated_by_their_size_alone():
+    """1,500 lists of 64 KB, grown by reallocs from nothing, at 32 KB: p = 0.865, sigma 1.0 %; 6 % fail once in 5 * 10^8. One that is
+    cleared to an eighth is one of 8 KB: p = 0.22, sigma 4.9 %; 30 % fail once in 10^9."""
+    found = answer("""
+        def grow(items):
+            grown = []
+            while len(grown) < items:
+                grown.extend([None] * 256)
+            return grown
+
+        def held(lists):
+            return sum(sys.getsizeof(each) - sys.getsizeof([]) for each in lists)
+
+        m.start(32)
+        lists = [grow(8192) for _ in range(1500)]
+        big = sum(x.estimated_bytes for x in sizes(m.get_snapshot(resolve=False), 60_000, 80_000))
+        truth = held(lists)
+        for each in lists:
+            del each[1024:]
+        small = sum(x.estimated_bytes for x in sizes(m.get_snapshot(resolve=False), 8000, 12_000))
+        stats = m.get_stats()
+        say(big=big, truth=truth, small=small, small_truth=held(lists),
+            balance=stats.total_samples - stats.live_samples - stats.freed_samples)
+        """)
+    assert abs(found["big"] / found["truth"] - 1) < 0.06
+    assert abs(found["small"] / found["small_truth"] - 1) < 0.3
+    assert found["balance"] == 0
+
+
 # ---- A5-06 to A5-09: counts and life cycle ---------------------------------------------------------------------------
 
 

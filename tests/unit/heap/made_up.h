@@ -20,4 +20,19 @@ static void forget(uint64_t addr)
     }
 }
 
+/* As the hooks do it; growth: how much larger its allocator says the block is, all of size where it is renewed. */
+static __attribute__((noinline, unused)) void realloc_as(uint64_t old, uint64_t to, size_t size, size_t growth, enum mt_realloc_way way)
+{
+    MT_CAPTURE_CALLER(regs);
+    void *from = (void *)(uintptr_t)old, *ptr = (void *)(uintptr_t)to;
+    enum mt_verdict verdict = mt_engine_may_track(from) ? mt_engine_begin_realloc(from, size, way) : MT_SKIP;
+    if (verdict == MT_RECORD) {
+        mt_engine_end_realloc(from, ptr, size, way, MT_ALLOCATOR_REALLOC, &regs);
+    } else if (verdict == MT_WATCH && to != 0 && to != old) {
+        mt_engine_end_watched(from, ptr, size, way, MT_ALLOCATOR_REALLOC, &regs);
+    } else if (verdict == MT_SKIP && growth > 0 && mt_engine_counts(growth) && mt_engine_begin(growth) == MT_RECORD) {
+        mt_engine_end_growth(ptr, size, way, MT_ALLOCATOR_REALLOC, &regs);
+    }
+}
+
 #endif

@@ -211,9 +211,8 @@ static void test_a_failed_realloc_is_one_as_well(void **state)
     assert_int_equal(start(MT_MODE_EXACT, 1, 0), MT_OK);
     record(0x5000, 10);
     MT_CAPTURE_CALLER(regs);
-    bool counted = mt_engine_counts(900);
-    assert_int_equal(mt_engine_begin_realloc((void *)0x5000, 900, counted), MT_RECORD);
-    mt_engine_end_realloc((void *)0x5000, NULL, 900, MT_ALLOCATOR_REALLOC, &regs);
+    assert_int_equal(mt_engine_begin_realloc((void *)0x5000, 900, MT_REALLOC_GROWS), MT_RECORD);
+    mt_engine_end_realloc((void *)0x5000, NULL, 900, MT_REALLOC_GROWS, MT_ALLOCATOR_REALLOC, &regs);
     mt_engine_memory_error(&regs); /* says of the same one */
     assert_int_equal(mt_engine_finish(MT_STATE_STOPPED), MT_OK);
     assert_one_shortage(1, 900, "realloc");
@@ -252,11 +251,10 @@ static void test_other_blocks_end_inside_a_guarded_free_and_realloc(void **state
     end_guarded(0x5000, 0, 0x6000);
     end_guarded(0x7040, 2, 0x8000);
     MT_CAPTURE_CALLER(regs);
-    assert_true(mt_engine_counts(300));
-    assert_int_equal(mt_engine_begin_realloc((void *)0x9000, 300, true), MT_RECORD);
+    assert_int_equal(mt_engine_begin_realloc((void *)0x9000, 300, MT_REALLOC_GROWS), MT_RECORD);
     forget(0x4000);
     forget(0x9000);
-    mt_engine_end_realloc((void *)0x9000, (void *)0x9000, 300, MT_ALLOCATOR_REALLOC, &regs);
+    mt_engine_end_realloc((void *)0x9000, (void *)0x9000, 300, MT_REALLOC_GROWS, MT_ALLOCATOR_REALLOC, &regs);
     forget(0x9000);
     assert_int_equal(t_mt.depth, 0);
     mt_engine_stop(MT_STATE_STOPPED);
@@ -284,12 +282,7 @@ static void test_a_sample_ends_inside_a_guarded_call(void **state)
 
 static void realloc_to(uint64_t old, uint64_t to, size_t size)
 {
-    MT_CAPTURE_CALLER(regs);
-    bool counted = mt_engine_counts(size);
-    if ((counted || mt_engine_may_track((void *)(uintptr_t)old)) &&
-        mt_engine_begin_realloc((void *)(uintptr_t)old, size, counted) == MT_RECORD) {
-        mt_engine_end_realloc((void *)(uintptr_t)old, (void *)(uintptr_t)to, size, MT_ALLOCATOR_REALLOC, &regs);
-    }
+    realloc_as(old, to, size, size, MT_REALLOC_RENEWS);
 }
 
 static void test_a_failed_realloc_leaves_the_old_block_alive(void **state)

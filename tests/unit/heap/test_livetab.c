@@ -27,11 +27,17 @@ static const void *pointer(uint64_t i)
     return (const void *)(uintptr_t)(0x7f0000000000u + i * 48);
 }
 
+static bool insert(const void *ptr, uint64_t size)
+{
+    const struct mt_sample sample = { .size = size, .rate_bytes = size + 1 };
+    return mt_livetab_insert(ptr, &sample);
+}
+
 static void test_every_inserted_pointer_may_be_tracked(void **state)
 {
     (void)state;
     for (uint64_t i = 0; i < 60000; i++) {
-        assert_true(mt_livetab_insert(pointer(i), i));
+        assert_true(insert(pointer(i), i));
     }
     assert_int_equal(mt_livetab_count(), 60000);
     for (uint64_t i = 0; i < 60000; i++) {
@@ -50,7 +56,7 @@ static void test_filter_passes_most_other_pointers(void **state)
     unsigned maybe = 0, asked = 0;
     for (uint64_t i = 0; i < 1000000; i++, at += 16 * (1 + (uint64_t)lrand48() % 64)) {
         if (i % 20 == 0) {
-            assert_true(mt_livetab_insert((const void *)(uintptr_t)at, i));
+            assert_true(insert((const void *)(uintptr_t)at, i));
         }
     }
     srand48((long)g_seed);
@@ -70,17 +76,32 @@ static void test_filter_is_empty_again_after_all_are_removed(void **state)
     (void)state;
     enum { COUNT = 70000 }; /* more than any test before: the filter grows on the way */
     for (uint64_t i = 0; i < COUNT; i++) {
-        assert_true(mt_livetab_insert(pointer(i), i));
+        assert_true(insert(pointer(i), i));
     }
     for (uint64_t i = 0; i < COUNT; i++) {
-        uint64_t size = 0;
-        assert_true(mt_livetab_remove(pointer(i), &size));
-        assert_int_equal(size, i);
-        assert_false(mt_livetab_remove(pointer(i), NULL));
+        struct mt_sample sample;
+        assert_true(mt_livetab_find(pointer(i), &sample));
+        assert_int_equal(sample.size, i);
+        assert_int_equal(sample.rate_bytes, i + 1);
+        assert_true(mt_livetab_remove(pointer(i)));
+        assert_false(mt_livetab_remove(pointer(i)));
     }
     for (uint64_t i = 0; i < COUNT; i++) {
         assert_false(mt_engine_may_track(pointer(i)));
     }
+}
+
+static void test_a_block_that_took_the_place_of_a_sample_is_not_removed_for_it(void **state)
+{
+    (void)state;
+    struct mt_sample first, second;
+    assert_true(insert(pointer(1), 8));
+    assert_true(mt_livetab_find(pointer(1), &first));
+    assert_true(insert(pointer(1), 8));
+    assert_false(mt_livetab_remove_found(pointer(1), &first));
+    assert_true(mt_livetab_find(pointer(1), &second));
+    assert_true(mt_livetab_remove_found(pointer(1), &second));
+    assert_false(mt_livetab_contains(pointer(1)));
 }
 
 static void test_random_operations_agree_with_a_plain_array(void **state)
@@ -93,10 +114,10 @@ static void test_random_operations_agree_with_a_plain_array(void **state)
     for (int i = 0; i < 400000; i++) {
         uint64_t which = (uint64_t)rand_r(&seed) % SPACE;
         if (rand_r(&seed) % 2 == 0) {
-            assert_true(mt_livetab_insert(pointer(which), which));
+            assert_true(insert(pointer(which), which));
             live[which] = true;
         } else {
-            assert_int_equal(mt_livetab_remove(pointer(which), NULL), live[which]);
+            assert_int_equal(mt_livetab_remove(pointer(which)), live[which]);
             live[which] = false;
         }
     }
@@ -110,12 +131,12 @@ static void *churn(void *argument)
     uint64_t base = (uint64_t)(uintptr_t)argument * 1000000;
     for (uint64_t round = 0; round < 40; round++) {
         for (uint64_t i = 0; i < 500; i++) {
-            if (!mt_livetab_insert(pointer(base + i), i)) {
+            if (!insert(pointer(base + i), i)) {
                 return (void *)1;
             }
         }
         for (uint64_t i = 0; i < 500; i++) {
-            if (!mt_engine_may_track(pointer(base + i)) || !mt_livetab_remove(pointer(base + i), NULL)) {
+            if (!mt_engine_may_track(pointer(base + i)) || !mt_livetab_remove(pointer(base + i))) {
                 return (void *)1;
             }
         }
@@ -155,6 +176,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(test_every_inserted_pointer_may_be_tracked, setup),
     cmocka_unit_test_setup(test_filter_passes_most_other_pointers, setup),
     cmocka_unit_test_setup(test_filter_is_empty_again_after_all_are_removed, setup),
+    cmocka_unit_test_setup(test_a_block_that_took_the_place_of_a_sample_is_not_removed_for_it, setup),
     cmocka_unit_test_setup(test_random_operations_agree_with_a_plain_array, setup),
     cmocka_unit_test_setup(test_threads_never_lose_their_own_pointers, setup),
     cmocka_unit_test_setup(test_exact_mode_tracks_everything_and_off_nothing, setup),

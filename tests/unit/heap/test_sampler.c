@@ -29,6 +29,16 @@ static void test_logarithm_agrees_with_libm(void **state)
     assert_true(mt_sampler_neg_log(9007199254740991u) == 0.0);
 }
 
+static void test_inclusion_agrees_with_libm(void **state)
+{
+    (void)state;
+    for (double x = 1e-12; x < 1000; x *= 1.01) {
+        double expected = -expm1(-x);
+        assert_true(fabs(mt_sampler_inclusion(x) / expected - 1) < 1e-12);
+    }
+    assert_true(mt_sampler_inclusion(0) == 0);
+}
+
 static void test_rate_one_samples_every_byte(void **state)
 {
     (void)state;
@@ -111,6 +121,7 @@ static void test_streams_of_neighbouring_seeds_differ(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_logarithm_agrees_with_libm),
+    cmocka_unit_test(test_inclusion_agrees_with_libm),
     cmocka_unit_test(test_rate_one_samples_every_byte),
     cmocka_unit_test(test_inclusion_probability_is_exact),
     cmocka_unit_test(test_steps_are_exponential),

@@ -302,6 +302,9 @@ static void builder_encode(struct mt_event_encoder *e, const struct mt_event *v)
     case MT_EVENT_REALLOC_GONE:
         mt_encode_ext(e, MT_EXT_REALLOC_GONE, v->clock, 0);
         break;
+    case MT_EVENT_REALLOC_THINNED:
+        mt_encode_ext(e, MT_EXT_REALLOC_THINNED, v->clock, 0);
+        break;
     case MT_EVENT_DROPPED:
         mt_encode_ext(e, MT_EXT_DROPPED, v->clock, v->size);
         break;

@@ -22,8 +22,8 @@ static size_t random_rows(uint64_t *seed, uint8_t *rows, uint64_t clock, size_t 
         v.stack = (uint32_t)(builder_random(seed) >> (32 + (r >> 44 & 31)));
         if ((r >> 50) % 16 == 0) {
             static const uint8_t rare[] = { MT_EVENT_DROPPED, MT_EVENT_REALLOC_FAILED, MT_EVENT_REALLOC_GONE,
-                                            MT_EVENT_RESIZED };
-            v.kind = rare[(r >> 54) % 4];
+                                            MT_EVENT_REALLOC_THINNED, MT_EVENT_RESIZED };
+            v.kind = rare[(r >> 54) % 5];
         }
         if ((r >> 56) % 16 == 0) {
             mt_encode_ext(&e, MT_EXT_LABEL, e.clock, wide);

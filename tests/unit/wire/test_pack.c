@@ -68,7 +68,8 @@ static void build(struct builder *b, uint64_t *seed, size_t events)
         case 3:
             builder_event(b, stream, MT_EVENT_REALLOC_OLD, clock)->addr = r & 0xFFFFF0;
             b->events[b->event_count - 1].rate_bytes = rate;
-            builder_event(b, stream, (r >> 20) % 2 ? MT_EVENT_REALLOC_FAILED : MT_EVENT_REALLOC_GONE, ++clock);
+            static const uint8_t ends[] = { MT_EVENT_REALLOC_FAILED, MT_EVENT_REALLOC_GONE, MT_EVENT_REALLOC_THINNED };
+            builder_event(b, stream, ends[(r >> 20) % 3], ++clock);
             break;
         case 7:
             builder_resized(b, stream, clock, r & 0xFFFFFF, r >> 40, r >> 20 & 0xFFFF);
