@@ -23,17 +23,29 @@ MT_INLINE int64_t mt_unzigzag(uint64_t value)
     return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
 }
 
-/* Writes value at to; returns one past its last byte. What lies behind that, up to MT_VARINT_MAX, may be overwritten: whether
- * one byte or two are needed cannot be foretold for sizes and addresses, so both are written, without a branch. */
+/* Writes value at to; returns one past the last byte written. */
 MT_INLINE uint8_t *mt_varint_put(uint8_t *to, uint64_t value)
+{
+    while (value >= 0x80) {
+        *to++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *to++ = (uint8_t)value;
+    return to;
+}
+
+/* The same for values of which nobody can foretell whether they need one byte or two (sizes, addresses): both are written, without
+ * a branch. The byte behind the varint may be overwritten. */
+MT_INLINE uint8_t *mt_varint_put_either(uint8_t *to, uint64_t value)
 {
     while (value >= 0x4000) {
         *to++ = (uint8_t)(value | 0x80);
         value >>= 7;
     }
-    uint8_t more = value > 0x7F;
-    to[0] = (uint8_t)((value & 0x7F) | (uint8_t)(more << 7));
-    to[1] = (uint8_t)(value >> 7);
+    uint32_t more = value > 0x7F;
+    uint32_t both = (uint32_t)value + ((uint32_t)value & 0x3F80) + (more << 7); /* the upper group moves on by one bit */
+    to[0] = (uint8_t)both;
+    to[1] = (uint8_t)(both >> 8);
     return to + 1 + more;
 }
 

@@ -60,10 +60,6 @@ MT_INLINE uint8_t *mt_put_tag(struct mt_event_encoder *e, uint8_t *at, unsigned 
     }
     e->clock = units != 0 ? clock >> e->clock_shift << e->clock_shift : clock;
     *at = (uint8_t)(tag | MT_TAG_CLOCK);
-    if (MT_LIKELY(units < 0x80)) {
-        at[1] = (uint8_t)units;
-        return at + 2;
-    }
     return mt_varint_put(at + 1, units);
 }
 
@@ -71,7 +67,7 @@ MT_INLINE uint8_t *mt_put_addr(struct mt_event_encoder *e, uint8_t *at, uint64_t
 {
     uint64_t delta = mt_zigzag((int64_t)(addr - e->addr) >> 3);
     e->addr = addr;
-    return mt_varint_put(at, delta);
+    return mt_varint_put_either(at, delta);
 }
 
 MT_INLINE uint8_t *mt_put_stack(struct mt_event_encoder *e, uint8_t *at, uint32_t stack)
@@ -130,7 +126,7 @@ MT_INLINE void mt_encode_alloc(struct mt_event_encoder *e, unsigned kind, enum m
     mt_encode_remember(e, addr);
     uint8_t *at = mt_put_tag(e, e->at, kind, (unsigned)allocator, clock);
     at = mt_put_addr(e, at, addr);
-    at = mt_varint_put(at, size);
+    at = mt_varint_put_either(at, size);
     e->at = mt_put_stack(e, at, stack);
 }
 

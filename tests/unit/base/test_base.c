@@ -32,6 +32,9 @@ static void test_varint_round_trips_at_every_length_border(void **state)
                 least++;
             }
             assert_int_equal(end - text, least);
+            uint8_t either[MT_VARINT_MAX];
+            assert_int_equal(mt_varint_put_either(either, value) - either, least);
+            assert_memory_equal(either, text, least);
         }
     }
 }
