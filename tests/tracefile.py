@@ -7,6 +7,7 @@ specification, so that a writer and a reader that agree on the same mistake are 
     trace = tracefile.load("x.mtap")
     trace.events         every event of every thread, merged by (clock, stream)
     trace.marks, trace.labels   what happened once; number: (kind, text)
+    trace.label_under           number: the label it is inside, 0 none
     trace.processes      the traces of other processes in the same file
     trace.native_stack(n), trace.python_stack(n)   the frames of a stack
 What follows from the events (live set, peak, amounts by function) is in tracereplay.py.
@@ -100,6 +101,7 @@ class Trace:
         self.rss = []
         self.marks = []  # (clock, stream, kind, value, text, stack)
         self.labels = {}
+        self.label_under = {}
         self.events = []
         self.aggregate = []
         self.processes = []
@@ -280,6 +282,7 @@ class Trace:
     def meta_label(self, record):
         number, kind = record.varint(), record.varint()
         self.labels[number] = (kind, record.string().decode("utf-8", "replace"))
+        self.label_under[number] = 0 if record.done() else record.varint()
 
     META_READERS = {1: meta_string, 2: meta_module, 3: meta_module_gone, 4: meta_thread, 5: meta_code,
                     6: meta_native_node, 7: meta_python_node, 8: meta_stack, 10: meta_rss, 11: meta_note,

@@ -11,12 +11,23 @@
  * Functions return enum memtap_agent_code. start, stop, pause and resume are for one thread at a time (a second gets
  * MEMTAP_AGENT_BUSY); in a Python process the caller holds the GIL. They may take milliseconds. What is recorded is in the
  * file before the allocator call returns. A fork child does not record and may start a trace of its own.
+ *
+ * A program says whose memory it allocates with mt_label_set and mt_label_clear, whether the agent is there or not:
+ *
+ *      mt_label_set("job-7");
+ *      work();
+ *      mt_label_clear();
+ *
+ * The label is in the trace of whatever is recorded meanwhile.
  */
 #ifndef MEMTAP_AGENT_H
 #define MEMTAP_AGENT_H
 
+#include <dlfcn.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,6 +49,9 @@ enum memtap_agent_code {
 };
 
 enum memtap_agent_mode { MEMTAP_OFF = 0, MEMTAP_SAMPLE = 1, MEMTAP_EXACT = 2, MEMTAP_AGGREGATE = 3 };
+
+/* What a label is. A thread has one of each kind at a time, USER inside REQUEST inside TASK inside THREAD. */
+enum memtap_label_kind { MEMTAP_LABEL_USER = 1, MEMTAP_LABEL_TASK = 2, MEMTAP_LABEL_THREAD = 3, MEMTAP_LABEL_REQUEST = 4 };
 
 /* What to record. Zero means: default. */
 struct memtap_recording {
@@ -76,9 +90,56 @@ struct memtap_agent_api {
     /* Between enter and leave, what the calling thread allocates is not recorded. They nest. */
     void (*enter)(void);
     void (*leave)(void);
+    /* What the calling thread allocates from here on is for this: UTF-8, not ended by a NUL, the first 120 bytes count.
+     * bytes 0: for nothing of that kind. Kept whether something is recorded or not, and inherited by a fork child. Any thread,
+     * signal handlers too. MEMTAP_AGENT_ARGUMENT: no such kind; MEMTAP_AGENT_NO_MEMORY: the thread stays as it was. */
+    int (*label)(int kind, const char *text, size_t bytes);
 };
 
 typedef const struct memtap_agent_api *(*memtap_agent_api_function)(void);
+
+/* ---- labels, in a program that knows no agent ---------------------------------------------------------------------- */
+
+#define MEMTAP_AGENT_FILE "libmemtap-agent.so"
+
+/* The agent of this process, NULL: there is none. Looked for at the first call in each source file that uses it; one that is
+ * loaded later is not found. glibc before 2.34 has dlsym in libdl. */
+static inline const struct memtap_agent_api *memtap_agent_present(void)
+{
+    static const struct memtap_agent_api *found;
+    static int looked; /* any thread may look; all find the same */
+    if (!__atomic_load_n(&looked, __ATOMIC_ACQUIRE)) {
+        void *handle = dlopen(MEMTAP_AGENT_FILE, RTLD_NOW | RTLD_NOLOAD);
+        void *symbol = handle != NULL ? dlsym(handle, "memtap_agent_api") : NULL;
+        memtap_agent_api_function ask = NULL;
+        memcpy(&ask, &symbol, sizeof ask);
+        const struct memtap_agent_api *agent = ask != NULL ? ask() : NULL;
+        if (agent != NULL && agent->struct_bytes < offsetof(struct memtap_agent_api, label) + sizeof agent->label) {
+            agent = NULL; /* older than labels */
+        }
+        __atomic_store_n(&found, agent, __ATOMIC_RELAXED);
+        __atomic_store_n(&looked, 1, __ATOMIC_RELEASE);
+    }
+    return __atomic_load_n(&found, __ATOMIC_RELAXED);
+}
+
+/* What the calling thread allocates from here on is for `text`, until it says otherwise. */
+static inline void mt_label_set(const char *text)
+{
+    const struct memtap_agent_api *agent = memtap_agent_present();
+    if (agent != NULL) {
+        (void)agent->label(MEMTAP_LABEL_USER, text, strlen(text));
+    }
+}
+
+/* It is for nothing in particular again. */
+static inline void mt_label_clear(void)
+{
+    const struct memtap_agent_api *agent = memtap_agent_present();
+    if (agent != NULL) {
+        (void)agent->label(MEMTAP_LABEL_USER, NULL, 0);
+    }
+}
 
 #ifdef __cplusplus
 }

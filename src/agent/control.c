@@ -224,6 +224,18 @@ static void leave(void)
     mt_engine_leave_own();
 }
 
+static_assert((int)MEMTAP_LABEL_USER == MT_LABEL_USER && (int)MEMTAP_LABEL_TASK == MT_LABEL_TASK &&
+                  (int)MEMTAP_LABEL_THREAD == MT_LABEL_THREAD && (int)MEMTAP_LABEL_REQUEST == MT_LABEL_REQUEST,
+              "kinds of labels go into the trace as they are");
+
+static int label(int kind, const char *text, size_t bytes)
+{
+    if (kind < MEMTAP_LABEL_USER || kind > MEMTAP_LABEL_REQUEST || (text == NULL && bytes != 0)) {
+        return MEMTAP_AGENT_ARGUMENT;
+    }
+    return mt_engine_label((enum mt_label_kind)kind, text, bytes) ? MEMTAP_AGENT_OK : MEMTAP_AGENT_NO_MEMORY;
+}
+
 MT_EXPORT const struct memtap_agent_api *memtap_agent_api(void);
 const struct memtap_agent_api *memtap_agent_api(void)
 {
@@ -238,6 +250,7 @@ const struct memtap_agent_api *memtap_agent_api(void)
         .remove_hooks = remove_hooks,
         .enter = enter,
         .leave = leave,
+        .label = label,
     };
     return &api;
 }

@@ -20,6 +20,7 @@ enum mt_lock_rank {
     MT_RANK_AGENT = 10,  /* agent state machine, blocks of threads */
     MT_RANK_MODULES = 20, /* module map rebuild */
     MT_RANK_AGGREGATE = 30,
+    MT_RANK_LABEL = 35, /* pool of threads' labels */
     MT_RANK_LIVE = 40,  /* sampled-pointer table writers */
     MT_RANK_META = 50,  /* stack interning and the metadata stream */
     MT_RANK_FILE = 70,  /* slot pool */

@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 struct mt_thread;
+struct mt_labels;
 
 enum mt_thread_state {
     MT_THREAD_NEW = 0, /* zero-initialised TLS: no block yet */
@@ -51,6 +52,7 @@ struct mt_tls {
     uint64_t ending; /* the block the guarded call ends, with the headers that may be in front of it; 0: it ends none.
                         See mt_engine_enter_end */
     uint64_t guard; /* depth > 0: a place just below the frame that set the guard. A hook above it finds it left (gate.c) */
+    struct mt_labels *labels; /* what the thread is labelled with; NULL: nothing (label.h) */
 };
 enum { MT_DEPTH_RECORDING = INT32_MIN, MT_DEPTH_OWN = 1 << 16, MT_COUNTDOWN_CHUNK = 256 * 1024 };
 enum { MT_GUARD_OF_NOTHING = 1 }; /* in guard: where it is left, no event is lost */
@@ -260,6 +262,12 @@ uint64_t mt_engine_live_samples(void); /* sample mode: samples taken and not fre
 /* Recording may begin in this process at any time: threads look at every allocation while it is off. Before hooks are in
  * place, once. */
 void mt_engine_may_restart(void);
+/* From its next event on, the calling thread works for this (docs/formats/trace.md: LABEL), until it says otherwise; bytes 0:
+ * for nothing of that kind. Kept whether anything is recorded or not. False: there was no memory. Context: any, outside hooks;
+ * also a signal handler. */
+bool mt_engine_label(enum mt_label_kind kind, const char *text, size_t bytes);
+/* For nothing at all: it ends. Guard set. */
+void mt_engine_forget_labels(void);
 /* A free-form NOTE record. Context: [agent] or a hook with the guard set. */
 void mt_engine_note(const char *key, const char *value);
 /* Python was found: version and evaluation range go to the trace. */

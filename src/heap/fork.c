@@ -3,6 +3,7 @@
 
 #include "heap/aggregate.h"
 #include "heap/clock.h"
+#include "heap/label.h"
 #include "heap/livetab.h"
 #include "heap/meta.h"
 #include "heap/modules.h"
@@ -47,6 +48,7 @@ void mt_engine_before_fork(void)
 
 void mt_engine_fork_child(void)
 {
+    mt_label_after_fork();
     if (g_mt.header == NULL && mt_mode() == MT_MODE_OFF) {
         return;
     }

@@ -3,6 +3,7 @@
  * Invariant: `seq_committed` only ever names whole records, and a slot's content is discarded only after the block with
  * the same seq is in the file, so a kill at any point loses nothing that was committed.
  */
+#include "heap/label.h"
 #include "heap/meta.h"
 #include "heap/notes.h"
 #include "heap/thread.h"
@@ -12,14 +13,26 @@ static bool large_slots_wanted(void)
     return mt_mode() == MT_MODE_EXACT;
 }
 
+/* A block that is no thread's has none. */
+static struct mt_labels *labels_of(const struct mt_thread *t)
+{
+    return t == t_mt.thread ? t_mt.labels : NULL;
+}
+
+static uint8_t *limit_of(const struct mt_journal *j)
+{
+    return j->base + j->slot.bytes - sizeof(struct mt_block_header) - 2 * MT_EVENT_MAX_BYTES;
+}
+
 /* Starts the next block in the slot. */
 static void begin_block(struct mt_thread *t)
 {
     struct mt_journal *j = &t->journal;
     j->base = (uint8_t *)(j->slot.header + 1);
-    j->limit = j->base + j->slot.bytes - sizeof(struct mt_block_header) - 2 * MT_EVENT_MAX_BYTES;
+    j->limit = labels_of(t) != NULL ? NULL : limit_of(j); /* a block begins without a label */
     j->block_clock = mt_load_relaxed(&t->clock) - 1; /* the record that comes has been stamped: it costs no delta */
     j->block_rate = 0;
+    j->block_label = 0;
     mt_encode_begin(&j->encoder, j->base, j->block_clock);
     j->encoder.clock_shift = MT_CLOCK_SHIFT;
     j->slot.header->clock_first = j->block_clock;
@@ -67,30 +80,44 @@ void mt_journal_flush(struct mt_thread *t)
     begin_block(t);
 }
 
-bool mt_journal_room_slow(struct mt_thread *t)
+static bool acquire_slot(struct mt_thread *t)
 {
     struct mt_journal *j = &t->journal;
-    if (mt_mode() == MT_MODE_OFF) {
+    mt_status status = mt_slot_acquire(j->stream, MT_BLOCK_EVENTS, large_slots_wanted(), j->seq, &j->slot);
+    if (status != MT_OK) {
+        mt_engine_count(MT_COUNTER_DROPPED_NO_SPACE, 1);
+        if (status != MT_E_BUSY) { /* only this event is lost where a lock was not had in time */
+            mt_state_give_up(status);
+        }
         return false;
     }
-    if (j->base == NULL) {
-        mt_status status = mt_slot_acquire(j->stream, MT_BLOCK_EVENTS, large_slots_wanted(), j->seq, &j->slot);
-        if (status != MT_OK) {
-            mt_engine_count(MT_COUNTER_DROPPED_NO_SPACE, 1);
-            if (status != MT_E_BUSY) { /* only this event is lost where a lock was not had in time */
-                mt_state_give_up(status);
-            }
-            return false;
-        }
-        begin_block(t);
-        return true;
-    }
+    begin_block(t);
+    return true;
+}
+
+static bool flush_full_slot(struct mt_thread *t)
+{
     mt_notes_thread(t);
     mt_journal_flush(t);
     if (mt_mode() == MT_MODE_OFF) {
         mt_engine_count(MT_COUNTER_DROPPED_NO_SPACE, 1);
         return false;
     }
+    return true;
+}
+
+bool mt_journal_room_slow(struct mt_thread *t)
+{
+    struct mt_journal *j = &t->journal;
+    if (mt_mode() == MT_MODE_OFF || (j->base == NULL && !acquire_slot(t))) {
+        return false;
+    }
+    if (j->encoder.at > limit_of(j) && !flush_full_slot(t)) {
+        return false;
+    }
+    j->limit = limit_of(j);
+    mt_fence_compiler(); /* a label that a signal handler sets from here on is looked at next time */
+    mt_label_note(t, labels_of(t));
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include "heap/clock.h"
 #include "heap/footprint.h"
 #include "heap/intern.h"
+#include "heap/label.h"
 #include "heap/livetab.h"
 #include "heap/meta.h"
 #include "heap/notes.h"
@@ -114,6 +115,7 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     g_mt.seed = config->seed != 0 ? config->seed : mt_os_random();
     g_mt.key_salt = mt_hash_pair(g_mt.seed, header->start_realtime_ns);
     mt_intern_clear();
+    mt_label_clear_numbers();
     status = mt_tracefile_show();
     if (status == MT_OK) {
         status = prepare_tables(config);

@@ -30,12 +30,13 @@ struct mt_stack_cache_entry {
 struct mt_journal {
     struct mt_event_encoder encoder;
     uint8_t *base;  /* first payload byte of the slot; NULL: no slot yet */
-    uint8_t *limit; /* a record may start while at <= limit; NULL without a slot */
+    uint8_t *limit; /* a record may start while at <= limit; NULL without a slot, and where the next one has to look first */
     struct mt_slot slot;
     uint32_t stream;
     uint32_t seq;
     uint64_t block_clock; /* clock_first of the running block */
     uint64_t block_rate;  /* rate written into the running block, 0: none yet */
+    uint32_t block_label; /* label in force in the running block, 0: none */
     uint64_t dropped;     /* events lost since the last record */
 };
 
@@ -119,8 +120,8 @@ MT_INLINE void mt_section_ends(struct mt_thread *t, uint32_t depth)
 
 /* ---- journal.c ----------------------------------------------------------------------------------------------- */
 
-/* Room for one record (MT_EVENT_MAX_BYTES, twice for a dropped mark); flushes a full slot, acquires a first one. False:
- * the file cannot grow, the event is dropped and counted. */
+/* Room for one record (MT_EVENT_MAX_BYTES, twice for a dropped mark); flushes a full slot, acquires a first one, and says
+ * what the thread's label is now. False: the file cannot grow, the event is dropped and counted. */
 bool mt_journal_room_slow(struct mt_thread *t) MT_CHECKED;
 void mt_journal_flush(struct mt_thread *t);
 void mt_journal_close(struct mt_thread *t);

@@ -49,6 +49,9 @@ static void thread_ends(void *value)
         mt_engine_leave();
         return;
     }
+    mt_engine_enter();
+    mt_engine_forget_labels();
+    mt_engine_leave();
     mt_engine_thread_exit();
 }
 

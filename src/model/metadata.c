@@ -305,7 +305,10 @@ static bool load_label(struct mt_trace *t, struct mt_bytes *b)
     if (!mt_record_get_label(b, &r) || r.number == 0) {
         return false;
     }
-    struct mt_trace_label label = { .number = r.number, .kind = r.kind, .text = keep_text(t, r.text) };
+    bool nested = r.nested && r.under < r.number; /* no circles */
+    struct mt_trace_label label = {
+        .number = r.number, .kind = r.kind, .under = nested ? r.under : 0, .text = keep_text(t, r.text)
+    };
     const struct mt_trace_label *known = mt_trace_label(t, label.number);
     if (known != NULL) {
         t->labels[known - t->labels] = label;

@@ -104,6 +104,7 @@ struct mt_trace_mark {
 struct mt_trace_label {
     uint32_t number;
     uint32_t kind; /* enum mt_label_kind, or one not known yet */
+    uint32_t under; /* number of the label that it is inside, known when this one was given its; 0: none */
     struct mt_text text;
 };
 

@@ -15,7 +15,7 @@
 enum {
     MT_TRACE_MAJOR = 3,       /* written now; the newest a reader knows. 1 and 2 (packed) came before */
     MT_TRACE_MAJOR_SHORT = 2, /* from here on a packed trace's header is as short as its command line */
-    MT_TRACE_MINOR = 0,
+    MT_TRACE_MINOR = 1,
     MT_TRACE_HEADER_BYTES = 4096,
     MT_TRACE_FIXED_BYTES = 512, /* of the header, before the command line */
     MT_TRACE_COMMAND_MAX = 3000,

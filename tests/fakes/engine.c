@@ -330,6 +330,10 @@ void mt_engine_end_guard(void)
     t_mt.depth = 0;
 }
 
+void mt_engine_forget_labels(void)
+{
+}
+
 void mt_engine_thread_exit(void)
 {
     add(&mt_g_fake.thread_exits, 1);

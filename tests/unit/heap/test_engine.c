@@ -2,13 +2,12 @@
  * exactly the same. Nothing is intercepted here. */
 #include "harness.h"
 #include "made_up.h"
+#include "recorded.h"
 
 #include "base/os.h"
 #include "heap/clock.h"
 #include "heap/state.h"
 #include "heap/touch.h"
-#include "model/cursor.h"
-#include "model/trace.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -19,28 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static char g_directory[64];
-static char g_path[96];
 static uint64_t g_tick[8];
 static const uint64_t *g_tick_page; /* NULL: no tool */
-
-static int make_directory(void **state)
-{
-    (void)state;
-    strcpy(g_directory, "/tmp/memtap-engine-XXXXXX");
-    assert_non_null(mkdtemp(g_directory));
-    snprintf(g_path, sizeof g_path, "%s/t.mtap", g_directory);
-    return 0;
-}
-
-static int remove_directory(void **state)
-{
-    (void)state;
-    mt_engine_stop(MT_STATE_STOPPED);
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", g_directory);
-    return system(command);
-}
 
 static mt_status start(enum mt_engine_mode mode, uint64_t rate, uint64_t max_file_bytes)
 {
@@ -57,32 +36,6 @@ static mt_status start(enum mt_engine_mode mode, uint64_t rate, uint64_t max_fil
         .tick = g_tick_page,
     };
     return mt_engine_start(&config);
-}
-
-/* Reads all events of the trace at path; the caller frees them. */
-static struct mt_event *read_events(const char *path, size_t *ret_count, struct mt_trace **ret_trace)
-{
-    struct mt_trace *trace = NULL;
-    struct mt_cursor *cursor = NULL;
-    assert_int_equal(mt_trace_open(path, &trace, NULL), MT_OK);
-    assert_int_equal(mt_cursor_new(trace, UINT64_MAX, &cursor), MT_OK);
-    size_t capacity = 1 << 20;
-    struct mt_event *events = malloc(capacity * sizeof *events);
-    size_t count = 0;
-    size_t got;
-    while ((got = mt_cursor_next(cursor, events + count, capacity - count)) > 0) {
-        count += got;
-    }
-    assert_int_equal(mt_cursor_status(cursor), MT_OK);
-    assert_int_equal(mt_cursor_losses(cursor)->bad_blocks, 0);
-    mt_cursor_free(cursor);
-    *ret_count = count;
-    if (ret_trace != NULL) {
-        *ret_trace = trace;
-    } else {
-        mt_trace_close(trace);
-    }
-    return events;
 }
 
 static void test_exact_mode_records_every_call_in_order(void **state)

@@ -235,7 +235,8 @@ static void test_metadata_records_come_back(void **state)
     PUT_AND_GET(rss, { 1, 2, true, 3, 4 });
     PUT_AND_GET(rate, { 1, 2 });
     PUT_AND_GET(note, { { "key", 3 }, { "value", 5 } });
-    PUT_AND_GET(label, { 1, 2, { "text", 4 } });
+    PUT_AND_GET(label, { 1, 2, { "text", 4 }, false, 0 });
+    PUT_AND_GET(label, { 3, 1, { "text", 4 }, true, 2 });
     const struct mt_record_mark mark = { 1000, 2, MT_MARK_PHASE, 4, { "text", 4 }, false, 0 };
     mt_meta_begin(&record, buffer, sizeof buffer);
     mt_record_put_mark(&record, &mark);
