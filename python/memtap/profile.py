@@ -271,8 +271,8 @@ class Trace:
 
     def tree(self, *, by: str = "line", invert: bool = False, **selection: Any) -> List[Dict[str, Any]]:
         """The call tree as a flat list, parents before children (`memtap tree -f json`): id, parent, depth, function, file,
-        line, bytes, count, percent, self_bytes, self_count. by: "line" or "function"; invert: from the allocating
-        functions out."""
+        line, bytes, count, percent, self_bytes, self_count. by: "line" or "function"; "label" or "task": lines, below a node
+        for each of those. invert: from the allocating functions out."""
         return self._rows("tree", by=by, invert=bool(invert), **_query(**selection))
 
     def table(self, *, by: str = "line", invert: bool = False, stacks: bool = False, wrappers: Sequence[str] = (),
@@ -282,8 +282,8 @@ class Trace:
         A row is a place: the line of the program that the memory is for, over all processes. What allocated it is in `by`,
         a list, most bytes first; `stacks` says in how many different stacks, `stack` is the heaviest. Memory that wrappers
         (operator new, zmalloc …), the standard library and installed packages allocate belongs to the line that called them;
-        wrappers=["my_alloc", "pool_*"] names more of them. by: line, function, file, type (allocator), thread, module, or
-        process (lines, each process by itself). stacks=True: a row a stack. invert=True: a row what allocated, with the
+        wrappers=["my_alloc", "pool_*"] names more of them. by: line, function, file, type (allocator), thread, label, task,
+        module, or process (lines, each process by itself). stacks=True: a row a stack. invert=True: a row what allocated, with the
         `lines` that called it. all_frames=True: a row the line that allocated, whosever it is."""
         return self._rows("table", by=by, **_places(invert, stacks, wrappers), **_query(**selection))
 

@@ -1,6 +1,6 @@
 /* analysis.h: one pass over a trace that answers every question about amounts.
  *
- * Decides: what is counted as what. A site is (stack, thread, allocator); every site gets five measures at once: what
+ * Decides: what is counted as what. A site is (stack, thread, label, allocator); every site gets five measures at once: what
  * it holds at the peak, alive when its program ended (model/moment.h), in total, temporarily, and in a window. Peak by lazy rebase: the number of
  * the current peak goes up on the first decrease after a new maximum; a site that changes remembers its amount under
  * the number it was last changed at, so a pass needs no copy of the world and no second pass (analysis/pass.h).
@@ -65,6 +65,7 @@ struct mt_site {
     uint32_t trace_idx; /* in the set */
     uint32_t stack;     /* stack number of that trace */
     uint32_t stream;    /* thread; 0 in aggregate traces */
+    uint32_t label;     /* mt_trace_label(); 0 none */
     uint8_t allocator;  /* enum mt_allocator; maps: MMAP or SBRK */
     uint8_t storage;    /* enum mt_storage */
     bool own;           /* of own_stacks, told apart where stacks are not */
@@ -140,7 +141,7 @@ struct mt_mark_held {
 };
 
 struct mt_analysis {
-    struct mt_site *sites; /* unordered; sites with the same (trace, stack, stream, allocator, storage) appear once; stack is 0
+    struct mt_site *sites; /* unordered; sites with the same (trace, stack, stream, label, allocator, storage) appear once; stack is 0
                               where totals_only was asked for */
     size_t site_count;
     struct mt_thread_totals *threads; /* by (trace_idx, stream) */

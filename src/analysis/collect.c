@@ -45,6 +45,7 @@ static void fold_variances(struct mt_variances *to, struct mt_variances from)
 
 /* A site with its rest, to be sorted together. */
 struct place {
+    uint32_t stream;
     struct mt_pass_site site;
     struct mt_pass_rest rest;
 };
@@ -74,13 +75,16 @@ static void fold(struct place *to, const struct place *from)
 
 static int compare_places(const void *a, const void *b)
 {
-    const struct mt_pass_site *x = &((const struct place *)a)->site;
-    const struct mt_pass_site *y = &((const struct place *)b)->site;
+    const struct place *p = a, *q = b;
+    const struct mt_pass_site *x = &p->site, *y = &q->site;
     if (x->stack != y->stack) {
         return x->stack < y->stack ? -1 : 1;
     }
-    if (x->stream != y->stream) {
-        return x->stream < y->stream ? -1 : 1;
+    if (p->stream != q->stream) {
+        return p->stream < q->stream ? -1 : 1;
+    }
+    if (x->label != y->label) {
+        return x->label < y->label ? -1 : 1;
     }
     if (x->allocator != y->allocator) {
         return x->allocator < y->allocator ? -1 : 1;
@@ -90,7 +94,7 @@ static int compare_places(const void *a, const void *b)
 
 static struct place place_of(const struct mt_pass *p, size_t site)
 {
-    struct place place = { p->sites[site], p->rest[site] };
+    struct place place = { p->threads[p->sites[site].thread].stream, p->sites[site], p->rest[site] };
     struct mt_held held = mt_pass_held(p, site);
     place.site.live_bytes = held.live.bytes;
     place.site.live_count = held.live.count;
@@ -144,7 +148,8 @@ static struct mt_site site_of(const struct mt_pass *p, const struct place *place
     struct mt_site site = { .trace_idx = as->trace_idx,
                             .stack = told_apart ? 0 : s->stack,
                             .own = told_apart && s->stack == 1,
-                            .stream = s->stream,
+                            .stream = place->stream,
+                            .label = s->label,
                             .allocator = s->allocator,
                             .storage = s->storage };
     site.amount[MT_MEASURE_PEAK] = amount_of(peak, rest->peak, bits);

@@ -28,7 +28,7 @@ struct mt_grouping {
 
 bool mt_table_by_parse(const char *word, enum mt_table_by *ret)
 {
-    static const char *const words[] = { "function", "file", "line", "type", "thread", "module", "process" };
+    static const char *const words[] = { "function", "file", "line", "type", "thread", "module", "process", "label", "task" };
     for (size_t i = 0; i < MT_COUNTOF(words); i++) {
         if (strcmp(word, words[i]) == 0) {
             *ret = (enum mt_table_by)i;
@@ -135,6 +135,8 @@ static void add_frame(struct mt_grouping *g, const struct mt_frame *f)
     case MT_BY_TYPE:
     case MT_BY_THREAD:
     case MT_BY_PROCESS:
+    case MT_BY_LABEL:
+    case MT_BY_TASK:
     case MT_BY__COUNT:
     default:
         key_add(g, f->function, strlen(f->function) + 1);
@@ -149,6 +151,12 @@ static uint64_t rehash_row(const void *context, uint32_t position)
 {
     const struct mt_grouping *g = context;
     return mt_hash_bytes(g->rows[position].key, g->rows[position].key_bytes);
+}
+
+static bool has_name(const struct mt_grouping *g)
+{
+    bool label = mt_table_by_is_label(g->options.by) && !g->options.stacks;
+    return g->options.by == MT_BY_MODULE || g->options.invert || (label && g->key_bytes > 0);
 }
 
 /* The row with the key in scratch. */
@@ -167,7 +175,7 @@ static uint32_t row_of_key(struct mt_grouping *g, uint32_t frame)
     *row = (struct mt_group){ .frame = frame, .number = (uint32_t)g->count, .key_bytes = g->key_bytes };
     row->key = mt_pool_text(&g->pool, g->key, g->key_bytes);
     row->import = mt_frames_frame(g->frames, frame)->kind == MT_FRAME_IMPORT;
-    row->name = g->options.by == MT_BY_MODULE || g->options.invert ? row->key : NULL;
+    row->name = has_name(g) ? row->key : NULL;
     mt_index_add(&g->index, hash, (uint32_t)g->count, rehash_row, g);
     return (uint32_t)g->count++;
 }
@@ -176,8 +184,8 @@ static uint32_t row_of_key(struct mt_grouping *g, uint32_t frame)
 
 bool mt_grouping_has_callers(const struct mt_grouping *g)
 {
-    return !g->options.stacks && !g->options.invert && !g->options.self_only && g->options.by != MT_BY_TYPE && g->options.by != MT_BY_THREAD &&
-           g->options.by != MT_BY_PROCESS;
+    return !g->options.stacks && !g->options.invert && !g->options.self_only && g->options.by != MT_BY_TYPE &&
+           g->options.by != MT_BY_THREAD && g->options.by != MT_BY_PROCESS && !mt_table_by_is_label(g->options.by);
 }
 
 uint32_t mt_grouping_row_of_frame(struct mt_grouping *g, uint32_t frame)
@@ -242,6 +250,14 @@ static uint32_t row_of_thread(struct mt_grouping *g, const struct mt_grouping_it
     return row_of_key(g, frame);
 }
 
+static uint32_t row_of_label(struct mt_grouping *g, const struct mt_grouping_item *item, uint32_t frame)
+{
+    struct mt_text text = mt_trace_label_text(g->set->traces[item->trace_idx], item->label, g->options.by == MT_BY_TASK);
+    key_begin(g);
+    key_add(g, text.data, text.bytes);
+    return row_of_key(g, frame);
+}
+
 uint32_t mt_grouping_row(struct mt_grouping *g, const struct mt_grouping_item *item, const struct mt_frame_list *list)
 {
     struct mt_place place = mt_places_find(g->places, list);
@@ -262,6 +278,9 @@ uint32_t mt_grouping_row(struct mt_grouping *g, const struct mt_grouping_item *i
     case MT_BY_PROCESS:
         number = pid_of(g, item->trace_idx);
         break;
+    case MT_BY_LABEL:
+    case MT_BY_TASK:
+        return row_of_label(g, item, frame);
     case MT_BY_MODULE:
         return mt_grouping_row_of_frame(g, list->ids[place.code]);
     case MT_BY_FUNCTION:

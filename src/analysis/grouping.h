@@ -1,7 +1,7 @@
 /* grouping.h: which row of a report a stack's memory belongs to.
  *
  * Decides: what makes two stacks one row: the place (model/place.h) by line, function or file; the binary or package; the
- * thread; the allocator; the place in one process; the stack as it is shown; or what allocated, wherever it was called from
+ * thread; the label or task (model/trace.h); the allocator; the place in one process; the stack as it is shown; or what allocated, wherever it was called from
  * (inverted). Which binary or package is asked of the code itself, not of whose it is. Rows are numbered 0, 1, 2 … as they
  * are first met. Context: [tool], one thread.
  */
@@ -18,8 +18,16 @@ enum mt_table_by {
     MT_BY_THREAD,
     MT_BY_MODULE, /* binary, library's top-level Python package, or Python file */
     MT_BY_PROCESS, /* as BY_LINE, each process by itself */
+    MT_BY_LABEL, /* what the program said, or a request; those of one text are one */
+    MT_BY_TASK, /* the same of names of tasks, and of threads where no task is named */
     MT_BY__COUNT
 };
+#define MT_TABLE_BY_WORDS "function, file, line, type, thread, module, process, label, task"
+/* Are rows labels of some kind? */
+MT_INLINE bool mt_table_by_is_label(enum mt_table_by by)
+{
+    return by == MT_BY_LABEL || by == MT_BY_TASK;
+}
 /* "function" → MT_BY_FUNCTION …; false for an unknown word. */
 bool mt_table_by_parse(const char *word, enum mt_table_by *ret);
 
@@ -34,6 +42,7 @@ struct mt_grouping_options {
 struct mt_grouping_item {
     uint32_t trace_idx, stack;
     uint32_t stream;   /* MT_BY_THREAD */
+    uint32_t label;    /* MT_BY_LABEL, MT_BY_TASK */
     uint8_t allocator; /* MT_BY_TYPE */
 };
 
@@ -42,7 +51,7 @@ struct mt_group {
     uint32_t number; /* of the row */
     const char *key; /* in the grouping; rows are in order of it where all else is equal */
     size_t key_bytes;
-    const char *name; /* MT_BY_MODULE: the module; inverted: what allocated; else NULL */
+    const char *name; /* MT_BY_MODULE: the module; inverted: what allocated; of a label or task its text; else NULL */
     bool import;      /* the place is an import */
 };
 

@@ -26,7 +26,7 @@ struct maker {
 
 static uint64_t row_hash(const struct mt_leak *leak)
 {
-    return mt_hash_pair((uint64_t)leak->trace_idx << 32 | leak->stack, (uint64_t)leak->stream << 8 | leak->allocator);
+    return mt_hash_pair((uint64_t)leak->trace_idx << 32 | leak->stack, mt_hash_pair((uint64_t)leak->stream << 32 | leak->label, leak->allocator));
 }
 
 static uint64_t rehash_row(const void *context, uint32_t position)
@@ -37,7 +37,8 @@ static uint64_t rehash_row(const void *context, uint32_t position)
 
 static bool same_stack(const struct mt_leak *a, const struct mt_leak *b)
 {
-    return a->trace_idx == b->trace_idx && a->stack == b->stack && a->stream == b->stream && a->allocator == b->allocator;
+    return a->trace_idx == b->trace_idx && a->stack == b->stack && a->stream == b->stream && a->label == b->label &&
+           a->allocator == b->allocator;
 }
 
 static struct row *row_of(struct maker *m, const struct mt_site *site)
@@ -45,6 +46,7 @@ static struct row *row_of(struct maker *m, const struct mt_site *site)
     struct mt_leak key = { .trace_idx = site->trace_idx,
                            .stack = site->stack,
                            .stream = m->by == MT_BY_THREAD ? site->stream : 0,
+                           .label = mt_table_by_is_label(m->by) ? site->label : 0,
                            .allocator = m->grouped ? site->allocator : 0,
                            .frame = UINT32_MAX };
     uint64_t hash = row_hash(&key);
@@ -115,7 +117,7 @@ static void group_rows(struct maker *m, struct mt_grouping *g, struct mt_frames 
     for (size_t i = 0; i < m->count; i++) {
         const struct mt_leak *leak = &m->rows[i].leak;
         struct mt_frame_list list = mt_frames_stack(frames, leak->trace_idx, leak->stack);
-        struct mt_grouping_item item = { leak->trace_idx, leak->stack, leak->stream, leak->allocator };
+        struct mt_grouping_item item = { leak->trace_idx, leak->stack, leak->stream, leak->label, leak->allocator };
         uint32_t number = mt_grouping_row(g, &item, &list);
         if (number >= count) {
             rows = mt_alloc_grow(rows, &capacity, (size_t)number + 1, sizeof *rows);

@@ -16,6 +16,7 @@ struct mt_leak {
     uint32_t trace_idx; /* with stack: the heaviest stack of the row */
     uint32_t stack;
     uint32_t stream;    /* by thread: the thread (of trace_idx) */
+    uint32_t label;     /* by label and task: of one of its stacks */
     uint8_t allocator;  /* by type: enum mt_allocator */
     bool import;        /* the row is an import */
     uint32_t frame;     /* that stands for the row; UINT32_MAX where each stack is a row */

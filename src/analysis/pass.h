@@ -33,10 +33,10 @@ struct mt_variances {
 
 /* What an event changes: two cache lines next to each other, in the order they are touched. */
 struct mt_pass_site {
-    uint32_t stack, stream;
+    uint32_t stack, label;
     uint8_t allocator, storage;
     uint16_t rate; /* in the pass's rates */
-    uint32_t thread;
+    uint32_t thread; /* in the pass's threads */
     uint64_t peak_number;
     /* Not pairs: an event writes bytes and counts one by one, and a 16-byte copy right after that would stall. */
     uint64_t live_bytes, peak_bytes, live_count, peak_count;

@@ -7,17 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-static uint64_t site_hash(uint32_t stack, uint32_t stream, unsigned allocator, unsigned storage, unsigned rate)
+/* What tells sites from each other. */
+static uint64_t site_hash(const struct mt_pass_site *s)
 {
-    uint64_t kind = (uint64_t)allocator | (uint64_t)storage << 8 | (uint64_t)rate << 16;
-    return mt_hash_pair((uint64_t)stream << 32 | stack, kind);
+    uint64_t kind = (uint64_t)s->allocator | (uint64_t)s->storage << 8 | (uint64_t)s->rate << 16 | (uint64_t)s->label << 32;
+    return mt_hash_pair((uint64_t)s->thread << 32 | s->stack, kind);
 }
 
 static uint64_t rehash_site(const void *context, uint32_t position)
 {
     const struct mt_pass *p = context;
-    const struct mt_pass_site *s = &p->sites[position];
-    return site_hash(s->stack, s->stream, s->allocator, s->storage, s->rate);
+    return site_hash(&p->sites[position]);
 }
 
 static uint16_t rate_number(struct mt_pass *p, uint64_t rate_bytes)
@@ -51,11 +51,10 @@ static void grow_sites(struct mt_pass *p)
     p->site_capacity = capacity;
 }
 
-static bool is_site(const struct mt_pass_site *s, uint32_t stack, uint32_t stream, uint8_t allocator, uint8_t storage,
-                    uint16_t rate)
+static bool is_site(const struct mt_pass_site *s, const struct mt_pass_site *key)
 {
-    return s->stack == stack && s->stream == stream && s->allocator == allocator && s->storage == storage &&
-           s->rate == rate;
+    return s->stack == key->stack && s->thread == key->thread && s->label == key->label && s->allocator == key->allocator &&
+           s->storage == key->storage && s->rate == key->rate;
 }
 
 static bool is_own(const struct mt_pass *p, uint32_t stack)
@@ -66,16 +65,20 @@ static bool is_own(const struct mt_pass *p, uint32_t stack)
 struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *event, uint8_t allocator, uint8_t storage,
                                   uint64_t rate_bytes)
 {
-    uint16_t rate = rate_number(p, rate_bytes);
-    uint32_t stack = event->stack < p->stack_count ? event->stack : is_own(p, event->stack);
-    if (p->site_count > 0 && is_site(&p->sites[p->last_site], stack, event->stream, allocator, storage, rate)) {
+    const struct mt_pass_site key = { .stack = event->stack < p->stack_count ? event->stack : is_own(p, event->stack),
+                                      .label = event->label,
+                                      .allocator = allocator,
+                                      .storage = storage,
+                                      .rate = rate_number(p, rate_bytes),
+                                      .thread = mt_pass_thread(p, event->stream) };
+    if (p->site_count > 0 && is_site(&p->sites[p->last_site], &key)) {
         return &p->sites[p->last_site];
     }
-    uint64_t hash = site_hash(stack, event->stream, allocator, storage, rate);
+    uint64_t hash = site_hash(&key);
     size_t probe = 0;
     uint32_t at;
     while ((at = mt_index_next(&p->site_index, hash, &probe)) != MT_INDEX_NONE) {
-        if (is_site(&p->sites[at], stack, event->stream, allocator, storage, rate)) {
+        if (is_site(&p->sites[at], &key)) {
             p->last_site = at;
             return &p->sites[at];
         }
@@ -84,12 +87,7 @@ struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *even
         grow_sites(p);
     }
     struct mt_pass_site *s = &p->sites[p->site_count];
-    *s = (struct mt_pass_site){ .stack = stack,
-                                .stream = event->stream,
-                                .allocator = allocator,
-                                .storage = storage,
-                                .rate = rate,
-                                .thread = mt_pass_thread(p, event->stream) };
+    *s = key;
     p->rest[p->site_count] = (struct mt_pass_rest){ .oldest_ns = UINT64_MAX };
     mt_index_add(&p->site_index, hash, (uint32_t)p->site_count++, rehash_site, p);
     return s;

@@ -15,14 +15,14 @@ struct maker {
 
 static bool same_row(const struct mt_profile_row *a, const struct mt_profile_row *b)
 {
-    return a->stack == b->stack && a->trace_idx == b->trace_idx && a->stream == b->stream &&
+    return a->stack == b->stack && a->trace_idx == b->trace_idx && a->stream == b->stream && a->label == b->label &&
            a->allocator == b->allocator && a->storage == b->storage;
 }
 
 static uint64_t row_hash(const struct mt_profile_row *row)
 {
     return mt_hash_pair((uint64_t)row->trace_idx << 32 | row->stack,
-                        (uint64_t)row->stream << 16 | (uint64_t)row->allocator << 8 | row->storage);
+                        mt_hash_pair((uint64_t)row->stream << 32 | row->label, (uint64_t)row->allocator << 8 | row->storage));
 }
 
 static uint64_t rehash_row(const void *context, uint32_t position)
@@ -67,6 +67,9 @@ static int compare_rows(const void *a, const void *b)
     if (x->stream != y->stream) {
         return x->stream < y->stream ? -1 : 1;
     }
+    if (x->label != y->label) {
+        return x->label < y->label ? -1 : 1;
+    }
     return (int)x->allocator - (int)y->allocator;
 }
 
@@ -94,6 +97,7 @@ mt_status mt_profile_make(const struct mt_trace_set *set, const struct mt_analys
         struct mt_profile_row row = { .trace_idx = site->trace_idx,
                                       .stack = site->stack,
                                       .stream = options->by_thread ? site->stream : 0,
+                                      .label = options->by_label ? site->label : 0,
                                       .allocator = options->by_allocator ? site->allocator : 0,
                                       .storage = site->storage,
                                       .amount = *amount };

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 2, VERSION_OF_NIBBLES = 1, LEAST_EVENTS = 500000, EVENTS_A_SITE = 64, FLAG_ESTIMATES = 1, SITE_LEAST_BYTES = 20 };
+enum { VERSION = 3, VERSION_WITHOUT_LABELS = 2, VERSION_OF_NIBBLES = 1, LEAST_EVENTS = 500000, EVENTS_A_SITE = 64, FLAG_ESTIMATES = 1, SITE_LEAST_BYTES = 20 };
 
 /* The measures that are kept; the window of a whole run is what is alive when the program ended. */
 static const enum mt_measure KEPT[] = { MT_MEASURE_PEAK, MT_MEASURE_LIVE, MT_MEASURE_TOTAL, MT_MEASURE_TEMPORARY };
@@ -20,7 +20,7 @@ static const enum mt_measure KEPT[] = { MT_MEASURE_PEAK, MT_MEASURE_LIVE, MT_MEA
 struct out {
     uint8_t *data;
     size_t bytes, capacity;
-    bool estimates;
+    bool estimates, labels;
 };
 
 static void put(struct out *o, uint64_t value)
@@ -54,7 +54,7 @@ static void put_amount(struct out *o, const struct mt_amount *a)
 
 static void put_head(struct out *o, const struct mt_totals *t, uint32_t temporary_max)
 {
-    const uint64_t values[] = { VERSION,
+    const uint64_t values[] = { o->labels ? VERSION : VERSION_WITHOUT_LABELS,
                                 o->estimates ? FLAG_ESTIMATES : 0,
                                 temporary_max,
                                 t->duration_ns,
@@ -87,6 +87,9 @@ static int compare_stacks(const void *a, const void *b)
     if (x->stream != y->stream) {
         return x->stream < y->stream ? -1 : 1;
     }
+    if (x->label != y->label) {
+        return x->label < y->label ? -1 : 1;
+    }
     return (x->allocator | x->storage << 8) - (y->allocator | y->storage << 8);
 }
 
@@ -105,6 +108,9 @@ static void put_sites(struct out *o, const struct mt_analysis *a)
         put(o, s->stream);
         put(o, s->allocator);
         put(o, s->storage);
+        if (o->labels) {
+            put(o, s->label);
+        }
         for (size_t m = 0; m < MT_COUNTOF(KEPT); m++) {
             put_amount(o, &s->amount[KEPT[m]]);
         }
@@ -116,10 +122,19 @@ static void put_sites(struct out *o, const struct mt_analysis *a)
     free(order);
 }
 
+static bool has_labels(const struct mt_analysis *a)
+{
+    bool any = false;
+    for (size_t i = 0; i < a->site_count; i++) {
+        any = any || a->sites[i].label != 0;
+    }
+    return any;
+}
+
 void mt_summary_encode(const struct mt_analysis *analysis, uint32_t temporary_max, uint8_t **ret_data,
                        size_t *ret_bytes)
 {
-    struct out o = { .estimates = analysis->sampled };
+    struct out o = { .estimates = analysis->sampled, .labels = has_labels(analysis) };
     put_head(&o, &analysis->totals, temporary_max);
     put(&o, analysis->thread_count);
     for (size_t i = 0; i < analysis->thread_count; i++) {
@@ -282,6 +297,7 @@ static struct mt_site get_site(struct in *in, int64_t *stack)
     s.stack = (uint32_t)*stack;
     s.stream = mt_bytes_u32(&in->b);
     get_kind(in, &s);
+    s.label = in->version > VERSION_WITHOUT_LABELS ? mt_bytes_u32(&in->b) : 0;
     for (size_t m = 0; m < MT_COUNTOF(KEPT); m++) {
         s.amount[KEPT[m]] = get_amount(in);
     }

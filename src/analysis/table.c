@@ -71,7 +71,7 @@ static void add_total(struct row *row, const struct mt_profile_row *from, size_t
 static void add_row(struct maker *m, const struct mt_profile_row *from, size_t stamp)
 {
     struct mt_frame_list list = mt_frames_stack(m->frames, from->trace_idx, from->stack);
-    struct mt_grouping_item item = { from->trace_idx, from->stack, from->stream, from->allocator };
+    struct mt_grouping_item item = { from->trace_idx, from->stack, from->stream, from->label, from->allocator };
     struct row *own = row_at(m, mt_grouping_row(m->grouping, &item, &list));
     add_self(m, own, from);
     add_total(own, from, stamp);

@@ -112,12 +112,23 @@ static uint32_t child_of(struct maker *m, uint32_t parent, uint32_t frame)
     return at;
 }
 
+static uint32_t label_frame(struct maker *m, const struct mt_profile_row *row)
+{
+    const struct mt_trace *trace = m->options->labels_of->traces[row->trace_idx];
+    struct mt_text text = mt_trace_label_text(trace, row->label, m->options->tasks);
+    return mt_frames_label(m->frames, text.data, text.bytes);
+}
+
 static void add_row(struct maker *m, const struct mt_profile_row *row)
 {
     struct mt_frame_list list = mt_frames_stack(m->frames, row->trace_idx, row->stack);
     bool inverted = m->options != NULL && m->options->inverted;
     uint32_t at = 0;
     mt_amount_add(&m->nodes[0].amount, &row->amount);
+    if (m->options != NULL && m->options->labels_of != NULL) {
+        at = child_of(m, at, label_frame(m, row));
+        mt_amount_add(&m->nodes[at].amount, &row->amount);
+    }
     for (size_t i = 0; i < list.count; i++) {
         uint32_t frame = standing(m, list.ids[inverted ? i : list.count - 1 - i]);
         at = child_of(m, at, frame);

@@ -27,6 +27,8 @@ struct mt_tree_node {
 struct mt_tree_options {
     bool inverted;
     bool by_function; /* lines do not matter */
+    const struct mt_trace_set *labels_of; /* the calls of each label hang on a node of its own below the root; NULL: no such nodes */
+    bool tasks; /* of each task instead */
 };
 
 struct mt_tree {

@@ -117,15 +117,16 @@ static mt_status choose_by(void *values, const char *argument, struct mt_error *
     struct mt_select *select = values;
     if (!mt_table_by_parse(argument, &select->details.by)) {
         return mt_error_set(err, MT_E_INVAL,
-                            "--by: \"%s\" is not one of function, file, line, type, thread, module, process", argument);
+                            "--by: \"%s\" is not one of " MT_TABLE_BY_WORDS, argument);
     }
     return MT_OK;
 }
 
 const struct mt_option mt_select_places[] = {
     { "by", 0, MT_OPTION_CALL, 0, NULL, choose_by, MT_ARGUMENT_REQUIRED, "WHAT",
-      "rows are places by line (default), function or file; or type (allocator), thread, module (binary or Python package); "
-      "process: places by line, each process by itself" },
+      "rows are places by line (default), function or file; or type (allocator), thread, module (binary or Python package), label "
+      "(what the program said that it works for), task (names of tasks, and of threads where none is named); process: places by "
+      "line, each process by itself" },
     { "invert", 0, MT_OPTION_FLAG, FIELD(details.invert), NULL, NULL, 0, NULL,
       "rows are what allocated, with the lines that called it behind" },
     { "stacks", 0, MT_OPTION_FLAG, FIELD(details.stacks), NULL, NULL, 0, NULL,

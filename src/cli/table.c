@@ -12,13 +12,14 @@ static const struct mt_command_doc doc = {
         "wrappers (operator new, std::, zmalloc, PyMem_Malloc …), the standard library and installed packages allocate belongs "
         "to the line of the program that called them, what importing a module allocates to the import. The rows' own amounts "
         "add up to the whole, over all processes of the run. -f json gives an array of {function, file, line, bytes, count, "
-        "percent, thread (with --by thread), by[], stacks, stack[]}, innermost frame first; stack is the heaviest one of the "
-        "row.",
+        "percent, thread (with --by thread; likewise label and task, null where there is none), by[], stacks, stack[]}, "
+        "innermost frame first; stack is the heaviest one of the row.",
     .notes = mt_select_notes,
     .examples = "memtap table app.mtap\n"
                 "memtap table --by function --leaks -n 50 app.mtap\n"
                 "memtap table --leaks --stacks -n 3 app.mtap\n"
                 "memtap table --invert --wrapper \"pool_*\" app.mtap\n"
+                "memtap table --by label app.mtap\n"
                 "memtap table --by thread -f json -o threads.json app.mtap app.*.mtap",
     .tables = tables,
     .one_of = mt_select_one_of,

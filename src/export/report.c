@@ -135,6 +135,16 @@ char *mt_report_thread(const struct mt_trace_set *set, size_t trace_idx, uint32_
                                        (unsigned long long)mt_trace_info(trace)->pid, (unsigned long long)thread->tid);
 }
 
+const char *mt_report_label_key(enum mt_table_by by)
+{
+    return by == MT_BY_TASK ? "task" : "label";
+}
+
+char *mt_report_label(const char *text, enum mt_table_by by)
+{
+    return text[0] != '\0' ? mt_text_clean(text, strlen(text)) : mt_format("(no %s)", mt_report_label_key(by));
+}
+
 char *mt_report_plain_name(const struct mt_frame *frame)
 {
     char *name = mt_strdup(frame->function);

@@ -54,6 +54,10 @@ const char *mt_report_mode(const struct mt_trace_info *info);
 char *mt_report_command(const struct mt_trace_info *info);
 /* A process as people call it: the script or module that an interpreter runs, else the program; clean. malloc'ed. */
 char *mt_report_program(const struct mt_trace_info *info);
+/* "label" or "task", as by says: what such rows are called. */
+const char *mt_report_label_key(enum mt_table_by by);
+/* A label or task for people, "(no label)" for the empty text. Clean, malloc'ed. */
+char *mt_report_label(const char *text, enum mt_table_by by);
 /* False for an aggregate trace, which does not tell its threads apart. */
 bool mt_report_knows_threads(const struct mt_trace_set *set, size_t trace_idx);
 /* "name (tid)"; in a set of several processes "name (pid/tid)". The name is not clean. malloc'ed. */

@@ -255,7 +255,8 @@ static void write_rows(const struct mt_row_writer *w, const struct mt_row *rows,
 static const char *label_key_of(const struct mt_grouping_options *grouping)
 {
     static const char *const keys[MT_BY__COUNT] = {
-        [MT_BY_THREAD] = "thread", [MT_BY_TYPE] = "allocator", [MT_BY_MODULE] = "module"
+        [MT_BY_THREAD] = "thread", [MT_BY_TYPE] = "allocator", [MT_BY_MODULE] = "module",
+        [MT_BY_LABEL] = "label", [MT_BY_TASK] = "task"
     };
     return grouping->stacks || grouping->invert ? NULL : keys[grouping->by];
 }

@@ -7,7 +7,7 @@
 
 struct mt_row {
     const struct mt_frame *frame; /* NULL: the row is not a place in the code */
-    const char *label;            /* thread, allocator, module or what allocated instead; NULL: the frame */
+    const char *label;            /* thread, allocator, module, label (NULL: none) or what allocated instead; NULL: the frame */
     uint32_t trace_idx;
     uint32_t stack;
     bool import;

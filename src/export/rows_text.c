@@ -151,6 +151,10 @@ static void add_columns(const struct text *t)
 static char *line_of(const struct text *t, const struct mt_row *row, bool whole)
 {
     if (row->label != NULL || row->frame == NULL) {
+        enum mt_table_by by = t->w->report->grouping.by;
+        if (row->frame == NULL && mt_table_by_is_label(by)) {
+            return mt_report_label(row->label != NULL ? row->label : "", by);
+        }
         bool path = row->label != NULL && row->frame == NULL && row->label[0] == '/';
         return mt_strdup(path ? mt_paths_short(t->paths, row->label) : row->label != NULL ? row->label : "?");
     }
@@ -169,7 +173,8 @@ static void add_paths(const struct text *t, const struct mt_row *row)
     if (row->frame != NULL) {
         mt_paths_add(t->paths, row->frame->file[0] != '\0' ? row->frame->file : row->frame->module);
     }
-    if (row->frame == NULL && row->label != NULL && row->label[0] == '/') { /* of a module */
+    bool labelled = mt_table_by_is_label(t->w->report->grouping.by);
+    if (row->frame == NULL && !labelled && row->label != NULL && row->label[0] == '/') { /* of a module */
         mt_paths_add(t->paths, row->label);
     }
     bool lines = t->w->report->grouping.stacks || t->w->report->grouping.invert;

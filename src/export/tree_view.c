@@ -169,6 +169,9 @@ static char *node_label(const struct view *view, uint32_t node)
         return mt_strdup("all");
     }
     const struct mt_frame *frame = mt_frames_frame(view->report->frames, id);
+    if (frame->kind == MT_FRAME_LABEL) {
+        return mt_report_label(frame->function, view->report->grouping.by);
+    }
     const char *path = mt_paths_short(view->paths, path_of(frame));
     bool line = frame->line > 0 && frame->file[0] != '\0';
     char *place = line ? mt_format("%s:%u", path, frame->line) : mt_strdup(path);
@@ -336,7 +339,11 @@ static void put_node(struct mt_json *json, const struct view *view, uint32_t id)
         mt_json_u64(json, node->parent);
     }
     mt_json_put_u64(json, "depth", node->depth);
-    mt_report_put_frame(json, node->frame == MT_TREE_NONE ? &root : mt_frames_frame(view->report->frames, node->frame));
+    const struct mt_frame *frame = node->frame == MT_TREE_NONE ? &root : mt_frames_frame(view->report->frames, node->frame);
+    mt_report_put_frame(json, frame);
+    if (frame->kind == MT_FRAME_LABEL) {
+        mt_json_put_text(json, mt_report_label_key(view->report->grouping.by), frame->function[0] != '\0' ? frame->function : NULL);
+    }
     mt_report_put_amount(json, "", &node->amount, sampled);
     mt_json_put_double(json, "percent", whole > 0 ? 100.0 * (double)node->amount.bytes / whole : 0);
     mt_report_put_amount(json, "self_", &node->self, sampled);

@@ -292,6 +292,14 @@ size_t mt_frames_spot_count(const struct mt_frames *f)
     return f->spot_count;
 }
 
+uint32_t mt_frames_label(struct mt_frames *f, const char *text, size_t bytes)
+{
+    char *function = mt_strndup(text, bytes);
+    uint32_t id = mt_frame_table_add(&f->table, (struct mt_frame){ .function = function, .kind = MT_FRAME_LABEL });
+    free(function);
+    return id;
+}
+
 const struct mt_frame *mt_frames_frame(const struct mt_frames *f, uint32_t id)
 {
     return mt_frame_table_frame(&f->table, id < f->table.frame_count ? id : f->unknown);

@@ -30,6 +30,7 @@ enum mt_frame_kind {
     MT_FRAME_PYTHON,
     MT_FRAME_MARKER, /* "<truncated>", "<unknown>": not code */
     MT_FRAME_IMPORT, /* "import numpy", at the line that imports: stands for the frames of the import system */
+    MT_FRAME_LABEL, /* a label's text: stands above the frames of what is labelled so; function "" where nothing is */
     MT_FRAME_STARTER, /* "thread", "run app.py": stands for the frames that start a thread, a worker, a program */
 };
 
@@ -81,6 +82,8 @@ bool mt_frames_need_symbols(const struct mt_frames *frames, size_t trace_idx, ui
  * them; whatever is shown of stacks. Returns how many; 0 where the stack has no Python frames or none was recorded. */
 size_t mt_frames_below_python(struct mt_frames *frames, size_t trace_idx, uint32_t stack, uint32_t *ret_ids,
                               size_t capacity);
+/* The frame that stands for a label, or a task's name. */
+uint32_t mt_frames_label(struct mt_frames *frames, const char *text, size_t bytes);
 /* A frame by id; any id from a list above. The pointer stays good until the resolver is freed. */
 const struct mt_frame *mt_frames_frame(const struct mt_frames *frames, uint32_t id);
 /* Binaries whose functions have no name because the file was built anew since the recording, as met so far. */

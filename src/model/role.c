@@ -457,6 +457,7 @@ enum mt_role mt_role_of(const struct mt_frame *frame)
     case MT_FRAME_PYTHON:
         return python_role(frame);
     case MT_FRAME_MARKER:
+    case MT_FRAME_LABEL:
         return MT_ROLE_MARKER;
     case MT_FRAME_IMPORT:
         return MT_ROLE_IMPORT;

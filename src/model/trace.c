@@ -391,6 +391,15 @@ const struct mt_trace_label *mt_trace_label(const struct mt_trace *trace, uint32
     return NULL;
 }
 
+struct mt_text mt_trace_label_text(const struct mt_trace *trace, uint32_t number, bool task)
+{
+    const struct mt_trace_label *label = number != 0 ? mt_trace_label(trace, number) : NULL;
+    while (label != NULL && (label->kind == MT_LABEL_TASK || label->kind == MT_LABEL_THREAD) != task) {
+        label = label->under != 0 ? mt_trace_label(trace, label->under) : NULL; /* a smaller number */
+    }
+    return label != NULL ? label->text : (struct mt_text){ "", 0 };
+}
+
 const struct mt_trace_thread *mt_trace_thread(const struct mt_trace *trace, uint32_t stream)
 {
     size_t probe = 0;

@@ -163,6 +163,9 @@ const struct mt_trace_rate *mt_trace_rates(const struct mt_trace *trace, size_t 
 const struct mt_trace_mark *mt_trace_marks(const struct mt_trace *trace, size_t *ret_count); /* as they were recorded */
 /* The label of a number that events carry, the last of that number; NULL when the trace does not say. */
 const struct mt_trace_label *mt_trace_label(const struct mt_trace *trace, uint32_t number);
+/* The innermost text at that label or around it that names a task or a thread; else, one of another kind. Empty: there is none.
+ * The trace's. */
+struct mt_text mt_trace_label_text(const struct mt_trace *trace, uint32_t number, bool task);
 /* The thread of a stream, NULL when the trace does not say. */
 const struct mt_trace_thread *mt_trace_thread(const struct mt_trace *trace, uint32_t stream);
 /* Value of the last note with this key, NULL when there is none. */

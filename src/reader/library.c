@@ -43,10 +43,10 @@ static mt_status read_by(const struct mt_profile_query *q, enum mt_profile_repor
 {
     *ret = MT_BY_LINE;
     bool known = q->by == NULL || mt_table_by_parse(q->by, ret);
-    bool tree = report == MT_PROFILE_TREE && *ret != MT_BY_LINE && *ret != MT_BY_FUNCTION;
+    bool tree = report == MT_PROFILE_TREE && *ret != MT_BY_LINE && *ret != MT_BY_FUNCTION && !mt_table_by_is_label(*ret);
     return known && !tree ? MT_OK
                           : mt_error_set(err, MT_E_INVAL, "by \"%s\" is not one of %s", q->by,
-                                         tree ? "function, line" : "function, file, line, type, thread, module, process");
+                                         tree ? "function, line, label, task" : MT_TABLE_BY_WORDS);
 }
 
 /* ---- one call -------------------------------------------------------------------------------------------------- */

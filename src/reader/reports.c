@@ -35,7 +35,9 @@ static mt_status write_tree(struct mt_out *out, const struct mt_report_job *job,
 {
     struct mt_tree tree = { 0 };
     struct mt_tree_options options = { .inverted = job->details.invert,
-                                       .by_function = job->details.by == MT_BY_FUNCTION };
+                                       .by_function = job->details.by == MT_BY_FUNCTION,
+                                       .labels_of = mt_table_by_is_label(job->details.by) ? job->shown.set : NULL,
+                                       .tasks = job->details.by == MT_BY_TASK };
     mt_status status = mt_tree_make(&job->loaded.profile, job->shown.frames, &options, &tree);
     if (status != MT_OK) {
         return mt_error_set(err, status, "cannot make the tree: %s", mt_status_text(status));
@@ -153,6 +155,9 @@ static mt_status refuse_details(const struct mt_report_job *job, enum mt_profile
     if ((report == MT_PROFILE_TABLE || report == MT_PROFILE_LEAKS) && job->details.by == MT_BY_THREAD) {
         return mt_refuse_aggregate(set, "which thread allocated (--by thread)", err);
     }
+    if (mt_table_by_is_label(job->details.by)) {
+        return mt_refuse_aggregate(set, "what was labelled how (--by label, task)", err);
+    }
     if (report == MT_PROFILE_LEAKS && job->details.min_age_ns > 0) {
         return mt_refuse_aggregate(set, "how old leaks are (--min-age)", err);
     }
@@ -175,6 +180,7 @@ mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report repor
     job->load.profile = report != MT_PROFILE_STATS;
     job->load.bound_will_do = report == MT_PROFILE_SUMMARY;
     job->load.by_thread = table && job->details.by == MT_BY_THREAD;
+    job->load.by_label = mt_table_by_is_label(job->details.by);
     job->load.by_allocator = table || report == MT_PROFILE_SUMMARY; /* what a line without callees called */
     return load(job, err);
 }

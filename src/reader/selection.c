@@ -346,6 +346,7 @@ static mt_status make_profile(const struct load *l)
     struct mt_profile_options wanted = { .measure = l->loaded->measure,
                                          .storage = (enum mt_storage)l->selection->storage,
                                          .by_thread = l->options->by_thread,
+                                         .by_label = l->options->by_label,
                                          .by_allocator = l->options->by_allocator,
                                          .thread_tid = l->loaded->thread_tid };
     mt_status status = mt_profile_make(l->set, &l->loaded->analysis, &wanted, &l->loaded->profile);

@@ -28,7 +28,7 @@ struct mt_selection {
 
 struct mt_load_options {
     bool profile; /* stacks are shown: make the profile */
-    bool by_thread, by_allocator;
+    bool by_thread, by_label, by_allocator;
     bool bound_will_do; /* a peak that is only known to be at most something is shown as such */
     size_t timeline_points;
     struct mt_suppressions *suppressions; /* of leaks, with frames; NULL: none */

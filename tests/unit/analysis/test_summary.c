@@ -17,7 +17,7 @@ static void write_file(const struct builder *b)
     fclose(f);
 }
 
-static void build(struct builder *b, uint64_t *seed, size_t events, bool sampled)
+static void build(struct builder *b, uint64_t *seed, size_t events, bool sampled, bool labelled)
 {
     builder_init(b);
     b->flags = sampled ? MT_TRACE_SAMPLE : MT_TRACE_EXACT;
@@ -33,6 +33,7 @@ static void build(struct builder *b, uint64_t *seed, size_t events, bool sampled
             builder_free(b, stream, 10 * i + 10, 64 + 16 * ((r >> 20) % 50));
         }
         b->events[b->event_count - 1].rate_bytes = sampled ? 1000 : 0;
+        b->events[b->event_count - 1].label = labelled ? (uint32_t)(r >> 50) % 4 : 0;
     }
     builder_finish(b);
 }
@@ -74,7 +75,7 @@ static void test_a_summary_equals_the_pass(void **state)
         struct builder b;
         struct mt_trace_set before, after;
         struct mt_analysis want, got;
-        build(&b, &seed, 500, round % 2 == 1);
+        build(&b, &seed, 500, round % 2 == 1, round % 4 >= 2);
         write_file(&b);
         analyze(&before, &want);
         struct mt_pack_options options = { .summarize = summarize };
@@ -167,7 +168,7 @@ static void test_other_questions_make_the_pass(void **state)
     struct builder b;
     struct mt_trace_set set;
     struct mt_analysis a;
-    build(&b, &seed, 500, false);
+    build(&b, &seed, 500, false, false);
     write_file(&b);
     struct mt_pack_options options = { .summarize = summarize };
     assert_int_equal(mt_pack(g_path, NULL, &options, NULL, NULL), MT_OK);
@@ -196,7 +197,7 @@ static void test_damage_is_noticed_or_harmless(void **state)
     struct builder b;
     uint8_t *data;
     size_t bytes;
-    build(&b, &seed, 300, false);
+    build(&b, &seed, 300, false, false);
     write_file(&b);
     assert_int_equal(summarize(g_path, UINT64_MAX, &data, &bytes), MT_OK);
     assert_true(read_summary(data, bytes, NULL));
@@ -224,7 +225,7 @@ static void test_small_traces_get_none(void **state)
     struct builder b;
     uint8_t *data;
     size_t bytes;
-    build(&b, &seed, 500, false);
+    build(&b, &seed, 500, false, false);
     write_file(&b);
     assert_int_equal(mt_summary_make(g_path, UINT64_MAX, &data, &bytes), MT_OK);
     assert_null(data);

@@ -10,6 +10,7 @@
 
 #include "wire/decode.h"
 #include "wire/encode.h"
+#include "wire/records.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -216,6 +217,16 @@ UNUSED static void builder_mark(struct builder *b, uint64_t clock, uint32_t stre
                                 const char *text)
 {
     builder_mark_at(b, clock, stream, kind, value, text, 0);
+}
+
+UNUSED static void builder_label_under(struct builder *b, uint32_t number, uint32_t kind, const char *text, uint32_t under)
+{
+    uint8_t buf[256];
+    struct mt_meta_builder m;
+    const struct mt_record_label put = { number, kind, { text, strlen(text) }, true, under };
+    mt_meta_begin(&m, buf, sizeof buf);
+    mt_record_put_label(&m, &put);
+    builder_record(b, MT_META_LABEL, buf, m.bytes);
 }
 
 UNUSED static void builder_label(struct builder *b, uint32_t number, uint32_t kind, const char *text)

@@ -113,6 +113,47 @@ static void test_marks_and_labels_are_kept(void **state)
     builder_fini(&b);
 }
 
+static void expect_label(const struct mt_trace *t, uint32_t number, const char *label, const char *task)
+{
+    struct mt_text found = mt_trace_label_text(t, number, false);
+    assert_int_equal(found.bytes, strlen(label));
+    assert_memory_equal(found.data, label, found.bytes);
+    found = mt_trace_label_text(t, number, true);
+    assert_int_equal(found.bytes, strlen(task));
+    assert_memory_equal(found.data, task, found.bytes);
+}
+
+static void test_labels_inside_others_lead_to_task_and_label(void **state)
+{
+    (void)state;
+    struct builder b;
+    builder_init(&b);
+    builder_label(&b, 1, MT_LABEL_THREAD, "worker-2");
+    builder_label_under(&b, 2, MT_LABEL_TASK, "fetch", 1);
+    builder_label_under(&b, 3, MT_LABEL_REQUEST, "GET /", 2);
+    builder_label_under(&b, 4, MT_LABEL_USER, "job-7", 3);
+    builder_label_under(&b, 5, MT_LABEL_USER, "alone", 0);
+    builder_label_under(&b, 6, MT_LABEL_USER, "in itself", 6);
+    builder_label_under(&b, 7, MT_LABEL_TASK, "in a circle", 8);
+    builder_label_under(&b, 8, MT_LABEL_TASK, "in nothing known", 4000);
+    builder_label_under(&b, 9, 77, "of a kind not known", 1);
+    builder_finish(&b);
+    struct mt_trace *t = open_bytes(b.file, b.file_bytes);
+    expect_label(t, 0, "", "");
+    expect_label(t, 1, "", "worker-2");
+    expect_label(t, 2, "", "fetch");
+    expect_label(t, 3, "GET /", "fetch");
+    expect_label(t, 4, "job-7", "fetch");
+    expect_label(t, 5, "alone", "");
+    expect_label(t, 6, "in itself", "");
+    expect_label(t, 7, "", "in a circle");
+    expect_label(t, 8, "", "in nothing known");
+    expect_label(t, 9, "of a kind not known", "worker-2");
+    expect_label(t, 10, "", "");
+    mt_trace_close(t);
+    builder_fini(&b);
+}
+
 static int compare_order(const void *a, const void *b)
 {
     const struct mt_event *x = a, *y = b;
@@ -417,6 +458,7 @@ static void test_the_present_is_told_by_the_clock_of_the_events(void **state)
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_the_present_is_told_by_the_clock_of_the_events),
     cmocka_unit_test(test_marks_and_labels_are_kept),
+    cmocka_unit_test(test_labels_inside_others_lead_to_task_and_label),
     cmocka_unit_test(test_header_facts_and_columns),
     cmocka_unit_test(test_blocks_cut_at_every_byte_give_the_events_before),
     cmocka_unit_test(test_slots_cut_at_every_byte_give_the_events_before),
