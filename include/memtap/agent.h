@@ -63,6 +63,7 @@ struct memtap_recording {
     uint64_t seed;           /* of the sampler; default random */
     bool native;             /* native stacks */
     bool python_allocators;  /* Python's small objects one by one, not only its arenas */
+    uint64_t parent_pid;     /* this is a fork child of that process, which is recorded too; 0: by itself */
 };
 
 struct memtap_agent_state {

@@ -102,12 +102,12 @@ static PyObject *agent_start(PyObject *self, PyObject *arguments)
 {
     (void)self;
     struct memtap_recording what = { .struct_bytes = sizeof what };
-    unsigned long long rate = 0, most = 0, seed = 0;
+    unsigned long long rate = 0, most = 0, seed = 0, parent_pid = 0;
     unsigned mode = 0;
     int native = 0, python_allocators = 0;
     PyObject *path = NULL; /* bytes: a name on disk need not be text */
-    if (!is_loaded() || !PyArg_ParseTuple(arguments, "O&IKppKK:start", PyUnicode_FSConverter, &path, &mode, &rate, &native,
-                                          &python_allocators, &most, &seed)) {
+    if (!is_loaded() || !PyArg_ParseTuple(arguments, "O&IKppKKK:start", PyUnicode_FSConverter, &path, &mode, &rate, &native,
+                                          &python_allocators, &most, &seed, &parent_pid)) {
         return NULL;
     }
     what.path = PyBytes_AsString(path);
@@ -117,6 +117,7 @@ static PyObject *agent_start(PyObject *self, PyObject *arguments)
     what.python_allocators = python_allocators != 0;
     what.max_file_bytes = most;
     what.seed = seed;
+    what.parent_pid = parent_pid;
     PyObject *outcome = none_or_failure(g_agent->start(&what));
     Py_DECREF(path);
     return outcome;
@@ -198,7 +199,7 @@ static PyObject *agent_leave(PyObject *self, PyObject *none)
 static PyMethodDef g_methods[] = {
     { "agent_load", agent_load, METH_VARARGS, "agent_load(path) -> version of the agent now in use" },
     { "agent_start", agent_start, METH_VARARGS,
-      "agent_start(path, mode, rate_bytes, native, python_allocators, max_file_bytes, seed)" },
+      "agent_start(path, mode, rate_bytes, native, python_allocators, max_file_bytes, seed, parent_pid)" },
     { "agent_stop", agent_stop, METH_NOARGS, "agent_stop(): completes the trace" },
     { "agent_pause", agent_pause, METH_NOARGS, "agent_pause(): no new samples; frees are still recorded" },
     { "agent_resume", agent_resume, METH_VARARGS, "agent_resume(rate_bytes)" },

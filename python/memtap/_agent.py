@@ -53,8 +53,8 @@ def set_give_way(callback: Optional[Callable[[], None]]) -> None:
 
 
 def start(path: str, mode: str, rate_bytes: int, native: bool, python_allocators: bool, max_file_bytes: int = 0, seed: int = 0,
-          overwrite: bool = False) -> None:
-    """Begins a trace at `path` (absolute; must not exist, unless overwrite).
+          overwrite: bool = False, parent_pid: int = 0) -> None:
+    """Begins a trace at `path` (absolute; must not exist, unless overwrite). parent_pid: of a fork child of a recorded process.
 
     RuntimeError: another recording is under way; OSError: the file cannot be made; NoHooks: nothing can be intercepted.
     """
@@ -66,7 +66,8 @@ def start(path: str, mode: str, rate_bytes: int, native: bool, python_allocators
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
         try:
-            _memtap.agent_start(path, MODES[mode], rate_bytes, native, python_allocators, max_file_bytes, seed)
+            _memtap.agent_start(path, MODES[mode], rate_bytes, native, python_allocators, max_file_bytes, seed,
+                                parent_pid)
         except _memtap.AgentError as error:
             raise _translated(error, path) from None
 
@@ -125,3 +126,11 @@ def keep_hooks(keep: bool) -> None:
         _keeps_hooks = keep
         if not keep:
             _remove_hooks()
+
+
+def _renew_lock() -> None:
+    global lock
+    lock = threading.RLock()  # the parent's may be held by a thread that is not in the child
+
+
+os.register_at_fork(after_in_child=_renew_lock)

@@ -113,6 +113,8 @@ static mt_status begin_recording(const struct memtap_recording *what)
         .max_file_bytes = what->max_file_bytes,
         .path = what->path,
         .late = true,
+        .fork_child = what->parent_pid != 0,
+        .parent_pid = what->parent_pid,
         .seed = what->seed,
     });
     if (status == MT_OK) {
