@@ -11,6 +11,7 @@
 #include "agent/carry.h"
 #include "agent/control.h"
 #include "agent/recording.h"
+#include "agent/snapshot.h"
 #include "base/os.h"
 #include "hook/hook.h"
 
@@ -79,6 +80,7 @@ static void start_preloaded(char **envp)
         mt_engine_on_fork(restart_in_fork_child);
     }
     start_configured(false);
+    mt_agent_snapshot_arm((int)g_config.asked.snapshot_signal);
     mt_recording_look_for_python();
     mt_hooks_on_load(mt_recording_look_for_python);
 }
@@ -130,5 +132,6 @@ __attribute__((constructor)) static void agent_start(int argc, char **argv, char
 
 __attribute__((destructor)) static void agent_end(void)
 {
+    mt_agent_snapshot_settle();
     mt_engine_exit_seen();
 }

@@ -69,6 +69,11 @@ mt_status mt_os_resident(void *base, size_t bytes, unsigned char *ret_pages) MT_
 bool mt_os_protect(void *base, size_t bytes, bool writable);
 /* Readable and executable, no longer writable; false when the kernel refuses. */
 bool mt_os_make_executable(void *base, size_t bytes);
+/* Has a signal call handler from here on (SA_RESTART, on the thread's signal stack where it has one), if it has its default
+ * action. False: it has another, or the kernel refuses. */
+bool mt_os_signal_take(int number, void (*handler)(int number)) MT_CHECKED;
+/* Does it still? */
+bool mt_os_signal_is_taken(int number, void (*handler)(int number));
 /* True when the 8 bytes at address can be read without a fault; touches nothing. About 0.1 us (rt_sigprocmask with an
  * invalid operation: the kernel copies the set before it looks at the operation). False also when the call is forbidden. */
 bool mt_os_is_readable(uint64_t address);

@@ -15,6 +15,7 @@ enum mt_tick_word {
     MT_TICK_LINE_TICKS = 3, /* struct mt_tsc_line; writer: the tool, before the program starts */
     MT_TICK_LINE_NS = 4,
     MT_TICK_LINE_SCALE = 5, /* 0: the counter is no clock here, times are CLOCK_MONOTONIC */
+    MT_TICK_SNAPSHOTS = 6,  /* how many were asked for; writer: the tool */
 };
 #define MT_TICK_NAME "memtap-tick" /* of the memfd */
 enum { MT_TICK_BYTES = 4096, MT_TICK_PERIOD_NS = 4000000 };

@@ -1,6 +1,7 @@
 /* run.c: `memtap run`: options and order of events. The work is done in launch/. */
 #include "cli/command.h"
 #include "launch/launch.h"
+#include "launch/signal_name.h"
 #include "util/human.h"
 #include "util/interrupt.h"
 #include "util/memory.h"
@@ -40,6 +41,16 @@ static mt_status set_duration(void *values, const char *argument, struct mt_erro
     return MT_OK;
 }
 
+static mt_status set_snapshot_signal(void *values, const char *argument, struct mt_error *err)
+{
+    struct mt_run_options *chosen = values;
+    if (!mt_signal_parse(argument, &chosen->snapshot_signal)) {
+        return mt_error_set(err, MT_E_INVAL, "--snapshot-signal: \"%s\" is no signal that can ask for it; give USR1, USR2 or RTMIN+N",
+                            argument);
+    }
+    return MT_OK;
+}
+
 static const struct mt_option options[] = {
     { "output", 'o', MT_OPTION_TEXT, FIELD(output), NULL, NULL, 0, "FILE",
       "trace to write; default memtap-NAME.PID.mtap in the current folder" },
@@ -61,6 +72,9 @@ static const struct mt_option options[] = {
       "stop recording after T (10s, 250ms, 2m; no unit: seconds); the program goes on" },
     { "max-file", 0, MT_OPTION_SIZE, FIELD(max_file_bytes), NULL, NULL, 0, "SIZE",
       "stop recording a process when its trace has grown to SIZE; default no limit" },
+    { "snapshot-signal", 0, MT_OPTION_CALL, 0, NULL, set_snapshot_signal, MT_ARGUMENT_REQUIRED, "SIGNAL",
+      "mark what is alive when SIGNAL (USR2, RTMIN+1) is sent to memtap, of all processes of the run, or to one of them, of that "
+      "one; FILE@mark is the last mark, also while the program goes on" },
     { "pack", 0, MT_OPTION_SWITCH, FIELD(pack), NULL, NULL, 0, NULL, "compress the traces at the end; default on" },
     { "quiet", 'q', MT_OPTION_FLAG, FIELD(quiet), NULL, NULL, 0, NULL, "no summary; problems are still reported" },
     { "module", 'm', MT_OPTION_TEXT_LAST, FIELD(module), NULL, NULL, 0, "MODULE",

@@ -3,6 +3,7 @@
 
 #include "base/tick.h"
 #include "heap/footprint.h"
+#include "heap/snapshot.h"
 #include "heap/state.h"
 #include "heap/touch.h"
 
@@ -13,6 +14,7 @@ void mt_chores_do(uint64_t clock)
         mt_engine_stop(MT_STATE_STOPPED);
         return;
     }
+    mt_snapshot_look(clock);
     mt_touch_ticked(clock);
     mt_footprint_sample(clock, false);
 }

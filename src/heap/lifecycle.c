@@ -13,6 +13,7 @@
 #include "heap/livetab.h"
 #include "heap/meta.h"
 #include "heap/notes.h"
+#include "heap/snapshot.h"
 #include "heap/thread.h"
 #include "heap/touch.h"
 
@@ -110,6 +111,7 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     g_mt.config = *config;
     mt_state_set_header(header);
     g_mt.start_clock = header->start_clock;
+    mt_snapshot_begin();
     mt_clock_start(header, mt_chores_do);
     g_mt.native = config->native;
     g_mt.seed = config->seed != 0 ? config->seed : mt_os_random();
@@ -210,6 +212,7 @@ void mt_engine_exit_seen(void)
     }
     mt_touch_ends();
     mt_engine_enter();
+    mt_snapshot_look(mt_clock_now());
     mt_footprint_sample(mt_clock_now(), true);
     mt_engine_leave();
     mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());

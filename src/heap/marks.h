@@ -12,5 +12,7 @@ bool mt_marks_are_kept(void);
 /* A mark behind all that the calling thread has recorded, before all it will. stack: where it happened, 0: nowhere. Context: [hook]
  * with the guard set. */
 void mt_marks_leave(enum mt_mark_kind kind, uint64_t value, const char *text, uint32_t stack);
+/* The same, of no thread, before the event under way, whose clock this is. Context: chores.h. */
+void mt_marks_leave_before(uint64_t clock, enum mt_mark_kind kind, uint64_t value);
 
 #endif

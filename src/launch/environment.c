@@ -102,6 +102,7 @@ static void configure(const struct mt_run *run, pid_t pid, struct mt_config *ret
     ret->python_allocators = o->python_allocators;
     ret->follow = o->follow;
     ret->max_file_bytes = o->max_file_bytes;
+    ret->snapshot_signal = (uint64_t)o->snapshot_signal;
     ret->filters = mt_os_filter_count(); /* memtap works under these */
 }
 

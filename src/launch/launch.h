@@ -32,6 +32,7 @@ struct mt_run_options {
     uint64_t rate_bytes; /* 0: not given */
     uint64_t duration_ns;
     uint64_t max_file_bytes;
+    int snapshot_signal; /* 0: none */
     bool force;
     bool native;
     bool python_allocators;
@@ -95,6 +96,8 @@ void mt_tick_close(struct mt_tick *tick);
 uint64_t mt_tick_read(const struct mt_tick *tick);
 /* Tells the programs what time it is. */
 void mt_tick_now(struct mt_tick *tick);
+/* Asks them for a snapshot. */
+void mt_tick_ask_snapshot(struct mt_tick *tick);
 /* Keeps the clock, passes signals on, enforces --duration; returns when the program has ended. */
 mt_status mt_run_wait(struct mt_run *run, struct mt_error *err) MT_CHECKED;
 

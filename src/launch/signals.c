@@ -111,7 +111,12 @@ void mt_signals_pass_on(struct mt_run *run, const siginfo_t *info)
     if (info->si_signo == SIGCONT) {
         run->stop_asked = 0;
     }
-    if (is_to_pass(run, info)) {
+    if (!is_to_pass(run, info)) {
+        return; /* the program has it, or sent it */
+    }
+    if (info->si_signo == run->options.snapshot_signal) {
+        mt_tick_ask_snapshot(&run->tick);
+    } else {
         forward(run->pid, info);
     }
 }

@@ -2,8 +2,9 @@
  *
  * Decides: from before the fork until the program has ended every signal is blocked and taken synchronously, so that none
  * kills or stops memtap first. What a process sent to memtap goes to the program; what the terminal sends reaches the whole
- * foreground group, the program with it, and is not doubled, nor is what a process sends to the group (witness.h). When the terminal stops the job, memtap stops as soon as the
- * program has, so that the shell sees it. Context: [tool].
+ * foreground group, the program with it, and is not doubled, nor is what a process sends to the group (witness.h). When the terminal
+ * stops the job, memtap stops as soon as the program has, so that the shell sees it. The signal of --snapshot-signal is memtap's: what
+ * would be passed on becomes a request on the clock page. Context: [tool].
  */
 #ifndef MT_LAUNCH_SIGNALS_H
 #define MT_LAUNCH_SIGNALS_H

@@ -96,6 +96,11 @@ void mt_tick_now(struct mt_tick *tick)
     mt_store_relaxed(&tick->words[MT_TICK_CLOCK], now & ~(uint64_t)7);
 }
 
+void mt_tick_ask_snapshot(struct mt_tick *tick)
+{
+    mt_store_relaxed(&tick->words[MT_TICK_SNAPSHOTS], tick->words[MT_TICK_SNAPSHOTS] + 1);
+}
+
 void mt_tick_close(struct mt_tick *tick)
 {
     if (tick->words != NULL) {

@@ -214,7 +214,7 @@ enum mt_meta_tag {
 /* What a MARK says happened. Open: a reader shows one it does not know by its number. */
 #define MT_MARK_TABLE(X)                                                                                               \
     X(PHASE, 1, "phase")                       /* text: its name */                                                   \
-    X(SNAPSHOT, 2, "snapshot")                 /* text: its name */                                                   \
+    X(SNAPSHOT, 2, "snapshot")                 /* value: of which request to the run, 0 none, text: its name */       \
     X(PROGRAM_END, 3, "program-end")           /* the program's code is done; its runtime cleans up from here on */   \
     X(MAIN_RETURNED, 4, "main-returned")       /* value: what it returned */                                          \
     X(MEMORY_LOW, 5, "memory-low")             /* value: bytes left */                                                \
