@@ -175,9 +175,11 @@ static char *node_label(const struct view *view, uint32_t node)
     const char *path = mt_paths_short(view->paths, path_of(frame));
     bool line = frame->line > 0 && frame->file[0] != '\0';
     char *place = line ? mt_format("%s:%u", path, frame->line) : mt_strdup(path);
-    char *raw = place[0] != '\0' ? mt_format("%s  %s", frame->function, place) : mt_strdup(frame->function);
+    char *function = view->report->all_frames ? mt_strdup(frame->function) : mt_role_shown_name(frame);
+    char *raw = place[0] != '\0' ? mt_format("%s  %s", function, place) : mt_strdup(function);
     char *clean = mt_text_clean(raw, strlen(raw));
     free(raw);
+    free(function);
     free(place);
     return clean;
 }

@@ -171,13 +171,16 @@ const char *mt_place_object(const char *function)
     return NULL;
 }
 
-/* What a C extension is called: "_multiarray_umath" of ".../_multiarray_umath.cpython-311-x86_64-linux-gnu.so". */
+/* What a C extension is called: "numpy.core._multiarray_umath" of the installed file, "fast" of one of the program. */
 static char *extension_call(const struct mt_frame *frame)
 {
-    const char *name = mt_text_base_name(frame->module);
+    char *module = mt_role_module_name(frame->module);
+    const char *base = mt_text_base_name(frame->module);
+    char *name = module != NULL ? module : mt_format("%.*s", (int)strcspn(base, "."), base);
     bool named = strncmp(frame->function, "0x", 2) != 0;
-    return named ? mt_format("%.*s.%s", (int)strcspn(name, "."), name, frame->function)
-                 : mt_format("%.*s", (int)strcspn(name, "."), name);
+    char *call = named ? mt_format("%s.%s", name, frame->function) : mt_strdup(name);
+    free(name);
+    return call;
 }
 
 /* What a Python line allocated itself, by the native frames below it: the innermost maker of an object, or the extension

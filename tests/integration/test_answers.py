@@ -10,6 +10,13 @@ sys.path.insert(0, str(TESTS / "answers"))
 import answers  # noqa: E402
 
 
+def test_the_tree_has_names_a_person_calls(record, any_python, tmp_path):
+    recording = record(*answers.command("map.cpp", any_python, tmp_path))
+    shown = memtap("tree", recording.path).stdout.decode()
+    assert "std::map::emplace  stl_map.h:" in shown and "std::allocator<" not in shown
+    assert "std::allocator<" in memtap("tree", "--all-frames", recording.path).stdout.decode()
+
+
 START = {"map.cpp": "load libstdc++.so.6", "global_dict.py": "Python itself"}
 
 
