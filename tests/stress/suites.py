@@ -100,11 +100,13 @@ def main():
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--venv", type=pathlib.Path, default=ROOT / "build/suites")
     parser.add_argument("--package-path", type=pathlib.Path, default=ROOT / "build/python")
-    parser.add_argument("suites", nargs="*", choices=[*SUITES, []], default=list(SUITES))
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
     arguments = parser.parse_args()
+    if not set(arguments.suites) <= set(SUITES):
+        parser.error(f"SUITE is one of {', '.join(SUITES)}")
     arguments.venv = arguments.venv.resolve()
     arguments.package_path = arguments.package_path.resolve()
-    return not all([check(arguments, name) for name in arguments.suites])
+    return not all([check(arguments, name) for name in arguments.suites or SUITES])
 
 
 if __name__ == "__main__":
