@@ -37,7 +37,7 @@ COUNTERS = (
     "dropped_events dropped_no_space dropped_no_thread truncated_stacks broken_stacks unknown_stacks "
     "python_walk_errors samples live_samples live_table_full threads native_nodes python_nodes stacks agent_bytes "
     "agent_ns flushes current_bytes peak_bytes peak_clock peak_number allocations deallocations last_clock "
-    "times_alone"
+    "times_alone passing_ps cpu_ns"
 ).split()
 ALLOCATORS = (
     "unknown,malloc,calloc,realloc,posix_memalign,aligned_alloc,memalign,valloc,pvalloc,operator new,operator new[],"

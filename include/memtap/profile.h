@@ -250,6 +250,7 @@ struct mt_snapshot_totals {
     uint64_t python_walk_errors; /* Python stacks given up at a failed check */
     uint64_t live_table_full;    /* samples the recorder could not follow to their free */
     uint64_t agent_bytes;        /* memory the recorder uses in the process */
+    uint64_t agent_cpu_ns;       /* processor time that hooks and recorder have taken, an estimate */
     uint64_t trace_bytes;        /* size of the file */
     bool recording;              /* the trace is not marked as ended: it is being written to, or its process was killed */
     bool exact;                  /* every allocation is recorded, not a sample */

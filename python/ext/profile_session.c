@@ -256,7 +256,8 @@ static PyObject *samples_object(const struct mt_snapshot_sample *samples, size_t
     X(total_samples) X(live_samples) X(freed_samples) X(unique_stacks) X(live_weight_bytes) X(live_size_bytes)         \
     X(total_weight_bytes) X(rate_bytes) X(cut_ns) X(last_ns) X(start_ns) X(start_realtime_ns) X(events)                \
     X(unknown_frees) X(double_allocations) X(dropped_events) X(truncated_stacks) X(broken_stacks) X(unknown_stacks)    \
-    X(python_walk_errors) X(live_table_full) X(agent_bytes) X(trace_bytes) X(events_read)
+    X(python_walk_errors) X(live_table_full) X(agent_bytes) X(agent_cpu_ns)                     \
+    X(trace_bytes) X(events_read)
 
 static PyObject *totals_object(const struct mt_snapshot_totals *t)
 {

@@ -187,6 +187,8 @@ class ProfilerStats:
     heap_map_load_percent: of the table of live samples, which grows at 50; collisions: samples at an address whose free
     was never seen; sampling_rate_bytes: 1 when every allocation is recorded. The last three: native stacks that broke off;
     frees of samples nobody knew; collisions again, under the name of the original.
+    What the profiler itself took: own_cpu_seconds, in hooks and recorder (an estimate; get_snapshot() and the like not
+    included); own_bytes, resident when last measured; dropped_events it could not record.
     """
 
     total_samples: int
@@ -200,3 +202,6 @@ class ProfilerStats:
     shallow_stack_warnings: int = 0
     death_during_birth: int = 0
     zombie_races_detected: int = 0
+    own_cpu_seconds: float = 0.0
+    own_bytes: int = 0
+    dropped_events: int = 0

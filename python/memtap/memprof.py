@@ -349,6 +349,9 @@ def get_stats() -> ProfilerStats:
             shallow_stack_warnings=totals["broken_stacks"],
             death_during_birth=totals["unknown_frees"],
             zombie_races_detected=totals["double_allocations"],
+            own_cpu_seconds=totals["agent_cpu_ns"] / 1e9,
+            own_bytes=totals["agent_bytes"],
+            dropped_events=totals["dropped_events"],
         )
 
 

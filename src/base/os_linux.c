@@ -202,6 +202,13 @@ uint64_t mt_os_monotonic_ns(void)
     return precise_ns(CLOCK_MONOTONIC, CLOCK_MONOTONIC_COARSE);
 }
 
+uint64_t mt_os_cpu_ns(void)
+{
+    struct timespec now = { 0, 0 };
+    (void)clock_by_system_call(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 uint64_t mt_os_monotonic_coarse_ns(void)
 {
     return clock_ns(CLOCK_MONOTONIC_COARSE);

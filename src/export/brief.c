@@ -249,3 +249,21 @@ void mt_brief_write(struct mt_out *out, const struct mt_report *report, const st
     write_failed(out, report);
     write_biggest(out, report, facts);
 }
+
+void mt_brief_own(struct mt_out *out, const struct mt_facts *facts)
+{
+    if (facts->cpu_ns == 0) {
+        return;
+    }
+    begin(out, "memtap");
+    mt_out_print(out, "itself %s of %s CPU (%s)", mt_human_duration(facts->own_cpu_ns).text,
+                 mt_human_duration(facts->cpu_ns).text,
+                 mt_human_percent((double)facts->own_cpu_ns, (double)facts->cpu_ns).text);
+    if (facts->footprint.parted) {
+        mt_out_print(out, ", %s", mt_human_bytes((double)facts->footprint.own_bytes).text);
+    }
+    if (facts->dropped_events > 0) {
+        mt_out_print(out, ", %s dropped", mt_human_counted((double)facts->dropped_events, "event", "events").text);
+    }
+    mt_out_byte(out, '\n');
+}

@@ -17,4 +17,7 @@ bool mt_brief_may_want_names(const struct mt_trace_set *set);
 /* Lines "  peak …", "  held by …" (several processes), "  alive …", "  biggest …" (with frames, and where they are wanted), "  reserved …". */
 void mt_brief_write(struct mt_out *out, const struct mt_report *report, const struct mt_facts *facts);
 
+/* A line like these: what recording itself took and lost; nothing where that was not measured. */
+void mt_brief_own(struct mt_out *out, const struct mt_facts *facts);
+
 #endif

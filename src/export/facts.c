@@ -35,6 +35,15 @@ static void add_trace(struct mt_facts *f, const struct mt_trace_set *set, size_t
                      mt_trace_completeness(set->traces[at])->journal_missing;
     f->truncated_stacks += info->counters[MT_COUNTER_TRUNCATED_STACKS];
     f->trace_bytes += info->file_bytes;
+    f->cpu_ns += info->counters[MT_COUNTER_CPU_NS];
+    f->own_cpu_ns += info->counters[MT_COUNTER_AGENT_NS];
+}
+
+/* What the hooks cost beside recording, of the blocks of all processes: the price is measured in each, and much the same. */
+static uint64_t passing_ns(const struct mt_facts *f)
+{
+    double pairs = (double)f->totals->heap[MT_MEASURE_TOTAL].count;
+    return (uint64_t)(pairs * (double)f->root->counters[MT_COUNTER_PASSING_PS] / 1000);
 }
 
 struct mt_facts mt_facts_of(const struct mt_report *report)
@@ -48,6 +57,7 @@ struct mt_facts mt_facts_of(const struct mt_report *report)
     for (size_t i = 0; i < report->set->count; i++) {
         add_trace(&f, report->set, i);
     }
+    f.own_cpu_ns += passing_ns(&f);
     f.rss_peak_bytes = mt_footprint_rss(report);
     f.footprint = mt_footprint_of(report);
     return f;

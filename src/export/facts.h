@@ -20,6 +20,8 @@ struct mt_facts {
     bool ended_early; /* a recording ended before its process: nobody knows what came after */
     uint64_t truncated_stacks;
     uint64_t trace_bytes;
+    uint64_t cpu_ns;     /* processor time of the processes that measured it while they were recorded; 0: not known */
+    uint64_t own_cpu_ns; /* of it, in the hooks and the recorder; an estimate (heap/cost.h) */
     bool sampled;
     bool aggregate;
     bool peak_is_bound;

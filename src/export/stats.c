@@ -165,11 +165,26 @@ static void put_amounts(struct mt_json *json, const struct mt_report *report, co
     put_temporary(json, report, f);
 }
 
+/* Traces that did not measure it: null. */
+static void put_own_cpu(struct mt_json *json, const struct mt_facts *f)
+{
+    if (f->cpu_ns == 0) {
+        mt_json_put_text(json, "cpu_s", NULL);
+        mt_json_put_text(json, "own_cpu_s", NULL);
+        mt_json_put_text(json, "own_cpu_share", NULL);
+        return;
+    }
+    mt_json_put_double(json, "cpu_s", (double)f->cpu_ns / 1e9);
+    mt_json_put_double(json, "own_cpu_s", (double)f->own_cpu_ns / 1e9);
+    mt_json_put_double(json, "own_cpu_share", (double)f->own_cpu_ns / (double)f->cpu_ns);
+}
+
 static void put_account(struct mt_json *json, const struct mt_report *report, const struct mt_facts *f)
 {
     struct mt_strlist warnings = { 0 };
     mt_json_put_u64(json, "threads", f->threads);
     mt_footprint_put(json, &f->footprint, f->rss_peak_bytes);
+    put_own_cpu(json, f);
     mt_json_put_u64(json, "events", f->totals->events);
     mt_json_put_u64(json, "trace_bytes", f->trace_bytes);
     if (f->ended_early) {
@@ -263,6 +278,11 @@ static void write_identity_lines(struct mt_out *out, const struct mt_facts *f)
     line(out, "largest RSS", f->rss_peak_bytes > 0 ? mt_human_bytes((double)f->rss_peak_bytes).text : "unknown");
     if (f->footprint.parted) {
         line(out, "  memtap's own of it", mt_human_bytes((double)f->footprint.own_bytes).text);
+    }
+    if (f->cpu_ns > 0) {
+        line(out, "CPU time", mt_human_duration(f->cpu_ns).text);
+        mt_out_print(out, "%-22s %s, %s\n", "  memtap's own of it", mt_human_duration(f->own_cpu_ns).text,
+                     mt_human_percent((double)f->own_cpu_ns, (double)f->cpu_ns).text);
     }
     free(command);
 }

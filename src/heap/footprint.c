@@ -3,6 +3,7 @@
 
 #include "base/os.h"
 #include "heap/account.h"
+#include "heap/cost.h"
 #include "heap/meta.h"
 #include "heap/state.h"
 
@@ -53,6 +54,7 @@ static bool is_high(uint64_t resident_bytes)
 void mt_footprint_sample(uint64_t clock, bool last)
 {
     struct statm now;
+    mt_cost_note_cpu();
     if (!read_statm(&now) || !mt_meta_lock()) {
         return;
     }

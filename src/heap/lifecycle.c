@@ -7,6 +7,7 @@
 #include "heap/aggregate.h"
 #include "heap/chores.h"
 #include "heap/clock.h"
+#include "heap/cost.h"
 #include "heap/footprint.h"
 #include "heap/intern.h"
 #include "heap/label.h"
@@ -143,6 +144,7 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
         mt_engine_note("warning", "no memory for the module map: no native stacks");
     }
     mt_engine_python_found();
+    mt_cost_calibrate();
     mt_store_relaxed(&g_mt.rate, config->rate_bytes);
     mt_store_release(&g_mt.rate_generation, g_mt.rate_generation + 1);
     mt_store_release(&g_mt.generation, (g_mt.generation | 1) + 1);

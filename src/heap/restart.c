@@ -9,6 +9,7 @@
  * Context: [agent].
  */
 #include "heap/aggregate.h"
+#include "heap/cost.h"
 #include "heap/fork.h"
 #include "heap/meta.h"
 #include "heap/thread.h"
@@ -60,6 +61,7 @@ mt_status mt_engine_finish(enum mt_trace_state state)
     }
     if (mt_mode() != MT_MODE_OFF) {
         mt_touch_ends();
+        mt_cost_note_cpu();
     }
     mt_engine_stop(state);
     if (!g_mt.unfinished) {

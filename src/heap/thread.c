@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+enum { COST_STRIDE = 37 }; /* neighbouring streams begin far apart */
 enum { REVIVED_MAX = 256 }; /* blocks that are never given back */
 
 static size_t round_up(size_t bytes)
@@ -82,6 +83,14 @@ void mt_thread_mend(struct mt_thread *t)
     memset(t->stack_cache, 0, cache_bytes()); /* an entry may have the key of one stack and the number of another */
     renew_walkers(t);
     t->rate_generation = 0; /* the countdown may be half set */
+    t->timed_from_ns = 0;
+}
+
+/* A stream of its own, whose first timed section is anywhere (cost.h). */
+static void begin_stream(struct mt_thread *t)
+{
+    t->journal.stream = mt_fetch_add_relaxed(&g_mt.next_stream, 1u) + 1;
+    t->until_timed = t->journal.stream * COST_STRIDE % MT_COST_EVERY;
 }
 
 struct mt_thread *mt_thread_new_block(void)
@@ -95,7 +104,7 @@ struct mt_thread *mt_thread_new_block(void)
     if (t != NULL) {
         uint32_t generation = mt_load_relaxed(&g_mt.generation);
         t->generation = (generation & 1) == 0 ? generation : 0; /* 0: no trace's */
-        t->journal.stream = mt_fetch_add_relaxed(&g_mt.next_stream, 1u) + 1;
+        begin_stream(t);
         uint64_t id = t->journal.stream;
         mt_sampler_seed(&t->sampler, mt_hash_pair(g_mt.seed, id));
         mt_store_relaxed(&t->clock, mt_clock_of_new_thread());
@@ -112,7 +121,7 @@ bool mt_thread_adopt(struct mt_thread *t)
         return false;
     }
     memset(&t->journal, 0, sizeof t->journal); /* mt_engine_finish has closed it */
-    t->journal.stream = mt_fetch_add_relaxed(&g_mt.next_stream, 1u) + 1;
+    begin_stream(t);
     t->generation = generation;
     t->renamed_clock = 0;
     if (t != g_mt.orphan) {

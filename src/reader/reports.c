@@ -73,6 +73,7 @@ static mt_status write_summary(struct mt_out *out, const struct mt_report_job *j
         mt_brief_extent(out, &facts);
         mt_out_print(out, ", %s\n", mt_human_bytes((double)facts.trace_bytes).text);
         mt_brief_write(out, &job->shown, &facts);
+        mt_brief_own(out, &facts);
         mt_footprint_write(out, &facts.footprint, "  note    ");
         mt_processes_write(out, &job->shown);
         mt_out_byte(out, '\n');

@@ -173,6 +173,9 @@ static void apply_alloc(struct mt_sampleset *set, const struct mt_event *e)
                                .ordinal = origin };
     set->rate_bytes = e->rate_bytes;
     set->rate_known = true;
+    if (!set->growth || (e->flags & MT_EVENT_OF_REALLOC) == 0) {
+        set->total_blocks += mt_estimate_weight(e->size, e->rate_bytes).count;
+    }
     if (set->origins[origin].counted) {
         count_sample(set, entry, e->rate_bytes);
     }

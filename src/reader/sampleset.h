@@ -48,6 +48,7 @@ struct mt_sampleset {
     uint64_t live_count, live_size, live_weight; /* counted ones, bytes */
     uint64_t total_count; /* counted ones */
     double total_weight;  /* each with the size it had last */
+    double total_blocks;  /* that samples of all times stood for when they were allocated; what became one by growing was before */
     uint64_t events, unknown_frees, double_allocations;
     uint64_t last_clock;
     uint64_t rate_bytes; /* of the latest sample */

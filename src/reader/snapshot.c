@@ -125,6 +125,8 @@ static void fill_totals(struct mt_snapshot_totals *t, const struct mt_trace *tra
     t->python_walk_errors = info->counters[MT_COUNTER_PYTHON_WALK_ERRORS];
     t->live_table_full = info->counters[MT_COUNTER_LIVE_TABLE_FULL];
     t->agent_bytes = info->counters[MT_COUNTER_AGENT_BYTES];
+    t->agent_cpu_ns = info->counters[MT_COUNTER_AGENT_NS] +
+                      (uint64_t)(set->total_blocks * (double)info->counters[MT_COUNTER_PASSING_PS] / 1000);
     t->trace_bytes = info->file_bytes;
     t->recording = info->state == MT_STATE_RECORDING;
     t->exact = (info->flags & MT_TRACE_EXACT) != 0;

@@ -100,7 +100,7 @@ enum { MT_CLOCK_SHIFT = 3, MT_CLOCK_SHIFT_MAX = 20 }; /* what the agent writes; 
     X(PYTHON_NODES, "python_nodes", "distinct Python frames in context")                                               \
     X(STACKS, "stacks", "distinct stacks")                                                                             \
     X(AGENT_BYTES, "agent_bytes", "memory of the agent that was resident when it was last measured")                 \
-    X(AGENT_NS, "agent_ns", "time spent flushing and interning, ns")                                                   \
+    X(AGENT_NS, "agent_ns", "time spent recording, ns, estimated")                                                     \
     X(FLUSHES, "flushes", "blocks written")                                                                            \
     X(CURRENT_BYTES, "current_bytes", "aggregate mode: live bytes")                                                    \
     X(PEAK_BYTES, "peak_bytes", "aggregate mode: largest CURRENT_BYTES")                                               \
@@ -109,7 +109,9 @@ enum { MT_CLOCK_SHIFT = 3, MT_CLOCK_SHIFT_MAX = 20 }; /* what the agent writes; 
     X(ALLOCATIONS, "allocations", "aggregate mode: allocations seen")                                                  \
     X(DEALLOCATIONS, "deallocations", "aggregate mode: deallocations seen")                                            \
     X(LAST_CLOCK, "last_clock", "aggregate mode: clock of the last event")                                             \
-    X(TIMES_ALONE, "times_alone", "phases in which one thread of several recorded, and counted between ticks")
+    X(TIMES_ALONE, "times_alone", "phases in which one thread of several recorded, and counted between ticks")          \
+    X(PASSING_PS, "passing_ps", "price of the hooks of one block for all that recording it is not, ps")                 \
+    X(CPU_NS, "cpu_ns", "processor time of the process when it was last measured, ns")
 
 enum mt_counter {
 #define MT_COUNTER_ENUM(name, key, text) MT_COUNTER_##name,

@@ -13,7 +13,7 @@ static MT_NOINLINE void record(uint64_t addr, size_t size)
     }
 }
 
-static void forget(uint64_t addr)
+static __attribute__((unused)) void forget(uint64_t addr)
 {
     if (mt_engine_may_track((void *)(uintptr_t)addr)) {
         mt_engine_free((void *)(uintptr_t)addr);

@@ -1,0 +1,100 @@
+/* Unit tests of the engine's account of its own time. What it comes to is a matter of the machine; that it is kept, of which sections, and
+ * in which trace is not. */
+#include "harness.h"
+#include "made_up.h"
+
+#include "heap/cost.h"
+#include "heap/state.h"
+#include "heap/thread.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static char g_path[64];
+
+static void start(enum mt_engine_mode mode)
+{
+    strcpy(g_path, "/tmp/memtap-cost-XXXXXX");
+    close(mkstemp(g_path));
+    unlink(g_path);
+    const struct mt_engine_config config = { .mode = mode, .rate_bytes = 1, .native = true, .path = g_path, .command = "unit",
+                                             .command_bytes = 5, .seed = 7 };
+    assert_int_equal(mt_engine_start(&config), MT_OK);
+}
+
+static int end(void **state)
+{
+    (void)state;
+    mt_engine_stop(MT_STATE_STOPPED);
+    unlink(g_path);
+    return 0;
+}
+
+static void record_many(size_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        record(0x10000 + i * 64, 64);
+    }
+}
+
+static void test_recorded_blocks_take_time(void **state)
+{
+    (void)state;
+    start(MT_MODE_EXACT);
+    record_many(100 * MT_COST_EVERY);
+    assert_true(mt_engine_counter(MT_COUNTER_AGENT_NS) > 0);
+    assert_int_equal(mt_engine_counter(MT_COUNTER_AGENT_NS) % MT_COST_EVERY, 0); /* each timed one stands for so many */
+    assert_true(mt_engine_counter(MT_COUNTER_PASSING_PS) > 0);
+}
+
+static void test_one_section_in_so_many_is_timed(void **state)
+{
+    (void)state;
+    start(MT_MODE_EXACT);
+    record_many(1);
+    for (uint32_t i = 0, timed = 0; i < 3 * MT_COST_EVERY; i++) {
+        uint32_t before = t_mt.thread->until_timed;
+        record_many(1);
+        timed += before == 0;
+        assert_int_equal(t_mt.thread->until_timed, before == 0 ? MT_COST_EVERY - 1 : before - 1);
+        assert_int_equal(t_mt.thread->timed_from_ns, 0);
+        assert_in_range(timed, i / MT_COST_EVERY, i / MT_COST_EVERY + 1);
+    }
+}
+
+static void test_what_a_jump_left_is_not_timed(void **state)
+{
+    (void)state;
+    start(MT_MODE_SAMPLE);
+    record_many(1);
+    struct mt_thread *t = t_mt.thread;
+    t->until_timed = 0;
+    (void)mt_section_begins(t);
+    assert_true(t->timed_from_ns != 0);
+    mt_thread_mend(t);
+    assert_int_equal(t->timed_from_ns, 0);
+    mt_section_ends(t, 0);
+}
+
+static void test_a_trace_that_ended_says_what_the_process_used(void **state)
+{
+    (void)state;
+    start(MT_MODE_EXACT);
+    volatile uint64_t work = 0;
+    for (uint64_t i = 0; i < 20000000; i++) { /* more than a tick of any processor clock */
+        work += i;
+    }
+    mt_cost_note_cpu();
+    assert_true(mt_engine_counter(MT_COUNTER_CPU_NS) > 0);
+}
+
+#define COST_TEST(f) cmocka_unit_test_teardown(f, end)
+static const struct CMUnitTest tests[] = {
+    COST_TEST(test_recorded_blocks_take_time),
+    COST_TEST(test_one_section_in_so_many_is_timed),
+    COST_TEST(test_what_a_jump_left_is_not_timed),
+    COST_TEST(test_a_trace_that_ended_says_what_the_process_used),
+};
+MT_TEST_MAIN(tests)
