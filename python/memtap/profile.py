@@ -264,6 +264,12 @@ class Trace:
         numbers: Dict[str, Any] = json.loads(self._recording.report("stats", temporary_max=limit, **query))
         return numbers
 
+    def timeline(self, *, points: int = 1000, thread: Union[int, str, None] = None) -> List[Dict[str, Any]]:
+        """The heap over time (`memtap timeline -f json`), in so many intervals of equal length (fewer where they would be shorter
+        than a nanosecond): time_s, their end; heap_bytes, held then; heap_max_bytes, the most inside; allocations, alive then.
+        thread: only what this thread (id or name) allocated."""
+        return self._rows("timeline", **_query(thread=thread, rows=_count("points", points, 1, 1_000_000)))
+
     def summary(self, *, wrappers: Sequence[str] = (), **selection: Any) -> List[Dict[str, Any]]:
         """Functions of the program with what is theirs and with callees, largest first (`memtap summary -f json`); wrappers as
         in table()."""

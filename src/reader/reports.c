@@ -8,11 +8,14 @@
 #include "export/processes.h"
 #include "export/rows.h"
 #include "export/stats.h"
+#include "export/timeline.h"
 #include "export/tree_view.h"
 #include "reader/refusal.h"
 #include "util/human.h"
 
 #include <stdlib.h>
+
+enum { TIMELINE_POINTS = 1000, TIMELINE_POINTS_MAX = 1000000 };
 
 /* ---- writers --------------------------------------------------------------------------------------------------- */
 
@@ -178,7 +181,11 @@ mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report repor
     job->shown.grouping = (struct mt_grouping_options){ .by = report == MT_PROFILE_SUMMARY ? MT_BY_FUNCTION : job->details.by,
                                                         .stacks = job->details.stacks,
                                                         .invert = job->details.invert };
-    job->load.profile = report != MT_PROFILE_STATS;
+    job->load.profile = report != MT_PROFILE_STATS && report != MT_PROFILE_TIMELINE;
+    if (report == MT_PROFILE_TIMELINE) {
+        size_t wanted = job->shown.rows > 0 ? job->shown.rows : TIMELINE_POINTS;
+        job->load.timeline_points = wanted < TIMELINE_POINTS_MAX ? wanted : TIMELINE_POINTS_MAX;
+    }
     job->load.bound_will_do = report == MT_PROFILE_SUMMARY;
     job->load.by_thread = table && job->details.by == MT_BY_THREAD;
     job->load.by_label = mt_table_by_is_label(job->details.by);
@@ -200,6 +207,9 @@ mt_status mt_report_write(struct mt_out *out, const struct mt_report_job *job, e
         return write_table(out, job, err);
     case MT_PROFILE_LEAKS:
         return write_leaks(out, job, err);
+    case MT_PROFILE_TIMELINE:
+        mt_timeline_write(out, &job->shown);
+        return MT_OK;
     case MT_PROFILE_PARSE:
     default:
         return mt_error_set(err, MT_E_INVAL, "there is no report number %d", (int)report);

@@ -11,8 +11,8 @@ import subprocess
 import pytest
 from conftest import MEMTAP, memtap, memtap_json, run
 
-COMMANDS = ("run", "summary", "stats", "tree", "table", "leaks", "diff", "parse", "export", "pack", "doctor")
-READERS = ("summary", "stats", "tree", "table", "leaks")
+COMMANDS = ("run", "summary", "stats", "tree", "table", "leaks", "timeline", "diff", "parse", "export", "pack", "doctor")
+READERS = ("summary", "stats", "tree", "table", "leaks", "timeline")
 
 
 @pytest.fixture(scope="module")

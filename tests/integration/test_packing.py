@@ -37,7 +37,7 @@ MODES = {
     "sample": ("--mode", "sample", "--rate", "4K"),
     "aggregate": ("--aggregate",),
 }
-REPORTS = [(name, "-f", "json") for name in ("stats", "summary", "tree", "table", "leaks")]
+REPORTS = [(name, "-f", "json") for name in ("stats", "summary", "tree", "table", "leaks", "timeline")]
 REPORTS += [("tree", "--interpreter", "-f", "json"), ("table", "--temporary", "-f", "json"),
             ("leaks", "--include", "work", "-f", "json")]
 EXPORTS = ("collapsed", "speedscope", "pprof", "json", "csv")

@@ -56,6 +56,8 @@ CASES = [
     ("tree", {"selection": "leaks", "all": True}, ["--leaks", "--all"]),
     ("leaks", {"rows": 2, "native": True}, ["-n", "2", "--native"]),
     ("leaks", {"min_age_s": 0.01, "thread": WORKER}, ["--min-age", "10ms", "--thread", WORKER]),
+    ("timeline", {}, []),
+    ("timeline", {"points": 30, "thread": WORKER}, ["-n", "30", "--thread", WORKER]),
 ]
 
 
