@@ -248,9 +248,11 @@ static uint64_t sum_bytes(const struct mt_row *rows, size_t from, size_t to)
 
 static void write_rest(const struct text *t, const struct mt_row *rows, size_t shown, size_t listed, size_t of)
 {
+    size_t columns = mt_terminal_columns(t->w->out);
+    const char *apart = columns > 0 && columns < BAR_TERMINAL ? "\n… " : " · ";
     if (listed > shown) {
         mt_out_print(t->w->out, "… %s, %s (-n 0 shows all)%s", mt_human_counted((double)(listed - shown), "more row", "more rows").text,
-                     mt_human_bytes((double)sum_bytes(rows, shown, listed)).text, of > listed ? " · " : "\n");
+                     mt_human_bytes((double)sum_bytes(rows, shown, listed)).text, of > listed ? apart : "\n");
     }
     if (of > listed) {
         mt_out_print(t->w->out, "%s%s in start-up%s (--all-frames)\n", listed > shown ? "" : "… ",

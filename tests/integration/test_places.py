@@ -159,7 +159,7 @@ def on_a_terminal(columns, *arguments):
 
 
 def test_a_table_fits_the_terminal_and_keeps_the_names_of_files(places):
-    for command in (["leaks"], ["table"], ["table", "--stacks"], ["leaks", "--invert"]):
+    for command in (["leaks"], ["leaks", "-n", "1"], ["table"], ["table", "--stacks"], ["leaks", "--invert"]):
         shown = on_a_terminal(80, MEMTAP, *command, places.path)
         assert columns_of(shown) <= 80 and "█" not in shown
         assert f"py_places.py:{line_of('bytearray(50_000)')}" in shown
