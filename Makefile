@@ -15,7 +15,7 @@ SERVER_PACKAGES := nginx-light apache2-utils postgresql redis-server redis-tools
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-suites test-servers check asan tsan ubsan fuzz \
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers check asan tsan ubsan fuzz \
     stress cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
@@ -35,7 +35,7 @@ deps-test: ## Install what the tests need
 deps-bench: ## Install the peers that the benches compare with
 	@tools/need-packages $(BUILD_PACKAGES) $(TEST_PACKAGES) $(BENCH_PACKAGES)
 
-demo: ## Build, profile a real Python + numpy program, show the report
+demo: ## Build, record a Python + numpy program that leaks, show the line
 	@tools/need-packages $(BUILD_PACKAGES) python3 python3-numpy
 	@$(MAKE) --no-print-directory all
 	@tools/demo $(BUILD)
@@ -78,7 +78,14 @@ test-order: $(BUILD)/.tests-configured $(VENV)/.ready ## 1,000 random programs o
 test-peers: $(BUILD)/.tests-configured $(VENV)/.ready ## What memray's, pytest-memray's and heaptrack's own tests ask, asked of memtap; writes tests/peers/TABLE.md
 	@$(NINJA) -C $(BUILD) memtap_package
 	@$(VENV)/bin/python -m pip install -q greenlet
-	@PYTHONPATH=$(abspath $(BUILD))/python PEER_TABLE=tests/peers/TABLE.md $(VENV)/bin/python -m pytest -q --timeout=600 tests/peers
+	@$(PYTHON) -m venv $(BUILD)/pytest-memray && $(BUILD)/pytest-memray/bin/python -m pip install -q pytest-memray
+	@PYTEST_MEMRAY_PYTHON=$(abspath $(BUILD))/pytest-memray/bin/python PYTHONPATH=$(abspath $(BUILD))/python PEER_TABLE=tests/peers/TABLE.md $(VENV)/bin/python -m pytest -q --timeout=600 tests/peers
+
+test-answers: $(BUILD)/.tests-configured ## First rows of programs that leak at a known line, beside memray's, heaptrack's and tracemalloc's; writes tests/answers/TABLE.md (minutes)
+	@tools/need-packages g++ heaptrack
+	@$(NINJA) -C $(BUILD)
+	@$(PYTHON) -m venv $(BUILD)/answers && $(BUILD)/answers/bin/python -m pip install -q flask fastapi uvicorn celery ipykernel jupyter_client memray
+	@$(PYTHON) tests/answers/table.py --python $(BUILD)/answers/bin/python --memtap $(BUILD)/bin/memtap --write tests/answers/TABLE.md
 
 test-servers: $(BUILD)/.tests-configured $(VENV)/.ready ## nginx, PostgreSQL, redis, gunicorn, node, java … recorded whole (minutes)
 	@tools/need-packages $(SERVER_PACKAGES)

@@ -13,7 +13,7 @@ def report():
     address = flask.request.full_path
     if address not in CACHE:
         rows = [{"number": number, "text": f"row {number}"} for number in range(100)]
-        CACHE[address] = flask.render_template_string("{% for row in rows %}<li>{{ row.number }}: {{ row.text }}{% endfor %}", rows=rows) * 5  # the leak
+        CACHE[address] = flask.render_template_string("{% for row in rows %}<li>{{ row.number }}: {{ row.text }}{% endfor %}", rows=rows) * 20  # the leak
     return CACHE[address]
 
 
