@@ -29,8 +29,8 @@ def index_events(matrix):
 
 
 def remember(batch, matrix):
-    """The leak: every batch keeps a copy."""
-    CACHE[batch] = matrix[:, ::4].copy()
+    """Every batch keeps a copy for good."""
+    CACHE[batch] = matrix[:, ::4].copy()  # the leak
 
 
 def main():

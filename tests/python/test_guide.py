@@ -278,6 +278,22 @@ def test_readme_example_runs(tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_readme_commands_run(tmp_path):
+    text = (GUIDE.parents[2] / "README.md").read_text(encoding="utf-8")
+    commands, = (block.content for block in blocks_of(text) if block.language == "sh")
+    (tmp_path / "app.py").write_text("KEPT = []\nfor number in range(200):\n    KEPT.append(bytearray(20_000 + number))\n")
+    command = tmp_path / "bin/memtap"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m memtap "$@"\n')
+    command.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}", "MEMTAP_PYTHON": sys.executable}
+    done = subprocess.run(["bash", "-eu", "-c", commands], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, check=True,
+                          universal_newlines=True, timeout=TIMEOUT_S)
+    rows = [line for line in done.stdout.splitlines() if re.search(r" app\.py:3 <module> +← bytearray(, list)?$", line)]
+    assert len(rows) == 2  # of leaks and of table
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
 def test_a_failing_command_fails_the_story(tmp_path):
     story = Story(tmp_path, dict(os.environ), installs=False)
     with pytest.raises(AssertionError, match="exit 3"):
