@@ -4,9 +4,7 @@
  * is loaded at the first start; it is never unloaded. The GIL is held throughout: wrapping Python's allocators needs it.
  * Source of the interface: include/memtap/agent.h.
  */
-#include "ext.h"
-
-#include "memtap/agent.h"
+#include "labels.h"
 
 #include <dlfcn.h>
 #include <string.h>
@@ -76,6 +74,11 @@ static bool load(const char *path)
         return false;
     }
     return true;
+}
+
+const struct memtap_agent_api *mt_py_agent(void)
+{
+    return g_agent;
 }
 
 static PyObject *agent_load(PyObject *self, PyObject *arguments)

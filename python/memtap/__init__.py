@@ -1,7 +1,7 @@
 """memtap: taps the memory of this process.
 
-Sampling heap profiler: `memtap.memprof`. A trace from inside: `memtap.record`. Reading traces: `memtap.open`. Process
-snapshots and garbage collector: `memtap.memsnap`. Exact accounts of what a program reports itself: `memtap.tracker`.
+Sampling heap profiler: `memtap.memprof`. A trace from inside: `memtap.record`. Whose memory it is: `memtap.label`. Reading
+traces: `memtap.open`. Process snapshots and garbage collector: `memtap.memsnap`. Exact accounts of what a program reports itself: `memtap.tracker`.
 """
 
 from typing import TYPE_CHECKING, Any, List
@@ -11,6 +11,8 @@ _HOME = {
     "__version__": "_memtap",
     "TraceError": "profile",
     "open": "profile",
+    "label": "labels",
+    "label_tasks": "labels",
     "record": "recording",
     "AllocationSample": "memprof",
     "AllocationSite": "memprof",
@@ -39,6 +41,8 @@ if TYPE_CHECKING:  # "as" makes a name the package's own for type checkers, whic
     from memtap import tracker as tracker
     from memtap._memtap import VERSION as __version__
     from memtap.gcmonitor import GCMonitor as GCMonitor
+    from memtap.labels import label as label
+    from memtap.labels import label_tasks as label_tasks
     from memtap.memprof import AllocationSample as AllocationSample
     from memtap.memprof import AllocationSite as AllocationSite
     from memtap.memprof import FramePointerHealth as FramePointerHealth

@@ -15,13 +15,12 @@ theirs. One recording at a time; inside `memtap run` there is one already.
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 import os
 import warnings
 from typing import Any, Callable, Optional, TypeVar, Union
 
 from memtap import _agent, _family, _memtap
+from memtap._calls import around_each_call
 
 __all__ = ["Recording", "record"]
 
@@ -130,25 +129,7 @@ class Recording:
 
     def __call__(self, function: Function) -> Function:
         """The function, each call of which is a recording of its own; a coroutine function until it has been awaited."""
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"{function.__name__} is a generator, which runs in pieces: use `with memtap.record(...)` inside it")
-        if inspect.iscoroutinefunction(function):
-            return self._recorded_coroutine(function)  # type: ignore[no-any-return]
-
-        @functools.wraps(function)
-        def recorded(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return function(*args, **kwargs)
-
-        return recorded  # type: ignore[return-value]
-
-    def _recorded_coroutine(self, function: Any) -> Any:
-        @functools.wraps(function)
-        async def recorded(*args: Any, **kwargs: Any) -> Any:
-            with self:
-                return await function(*args, **kwargs)
-
-        return recorded
+        return around_each_call(function, self, "memtap.record(...)")
 
     def __repr__(self) -> str:
         return f"<memtap.Recording {self.path or self._pattern!r}, {self._mode}, {'running' if self.running else 'stopped'}>"

@@ -18,8 +18,8 @@ from memtap import _memtap
 PACKAGE = pathlib.Path(memtap.__file__).resolve().parent
 CANONICAL = {"AllocationSample", "AllocationSite", "FramePointerHealth", "GCMonitor", "HeapProfiler", "HeapSnapshot",
              "LeakCandidate", "MemoryEvent", "MemoryScope", "MemorySnapshot", "MemoryStatistics", "MemoryTracker", "ProfilerStats",
-             "StackFrame", "TraceError", "capture_memory_snapshot", "get_snapshot", "open", "record"}
-MODULES = ("memprof", "memsnap", "tracker", "gcmonitor", "profile", "recording")
+             "StackFrame", "TraceError", "capture_memory_snapshot", "get_snapshot", "label", "label_tasks", "open", "record"}
+MODULES = ("memprof", "memsnap", "tracker", "gcmonitor", "profile", "recording", "labels")
 
 USER = """
 import memtap
