@@ -300,10 +300,35 @@ MT_INLINE enum answer look_up(const void *ptr, struct mt_sample *ret)
     return UNSURE;
 }
 
-bool mt_livetab_contains(const void *ptr)
+/* Most are in their home place or nowhere, and nobody is at work: UNSURE where that is not so. */
+MT_INLINE enum answer look_at_home(const void *ptr, struct mt_sample *ret)
+{
+    uint64_t wanted = (uint64_t)(uintptr_t)ptr;
+    uint32_t before = mt_load_acquire(&g_live.sequence);
+    uint64_t mask = mt_load_acquire(&g_live.mask); /* before the array, as in look_up */
+    const struct entry *entries = mt_load_acquire(&g_live.entries);
+    if (MT_UNLIKELY(entries == NULL || (before & 1) != 0)) {
+        return UNSURE;
+    }
+    const struct entry *entry = &entries[slot_of(wanted, mask)];
+    uint64_t found = mt_load_relaxed(&entry->ptr);
+    *ret = sample_of(entry);
+    mt_fence_acquire();
+    bool told = (found == wanted || found == 0) && mt_load_relaxed(&g_live.sequence) == before;
+    return MT_UNLIKELY(!told) ? UNSURE : found == wanted ? YES : NO;
+}
+
+static MT_NOINLINE bool contains_slowly(const void *ptr)
 {
     struct mt_sample ignored;
     return look_up(ptr, &ignored) != NO; /* unsure: let the caller look under the lock */
+}
+
+bool mt_livetab_contains(const void *ptr)
+{
+    struct mt_sample ignored;
+    enum answer answer = look_at_home(ptr, &ignored);
+    return MT_LIKELY(answer != UNSURE) ? answer == YES : contains_slowly(ptr);
 }
 
 /* False when the lock was not had in time: what happens to a sample now is lost. */
@@ -327,23 +352,10 @@ static MT_NOINLINE bool find_slowly(const void *ptr, struct mt_sample *ret)
     return there;
 }
 
-/* Most are in their home place, and nobody is at work. */
 bool mt_livetab_find(const void *ptr, struct mt_sample *ret)
 {
-    uint64_t wanted = (uint64_t)(uintptr_t)ptr;
-    uint32_t before = mt_load_acquire(&g_live.sequence);
-    uint64_t mask = mt_load_acquire(&g_live.mask); /* before the array, as in look_up */
-    const struct entry *entries = mt_load_acquire(&g_live.entries);
-    if (MT_LIKELY(entries != NULL && (before & 1) == 0)) {
-        const struct entry *entry = &entries[slot_of(wanted, mask)];
-        bool there = mt_load_relaxed(&entry->ptr) == wanted;
-        *ret = sample_of(entry);
-        mt_fence_acquire();
-        if (MT_LIKELY(there && mt_load_relaxed(&g_live.sequence) == before)) {
-            return true;
-        }
-    }
-    return find_slowly(ptr, ret);
+    enum answer answer = look_at_home(ptr, ret);
+    return MT_LIKELY(answer != UNSURE) ? answer == YES : find_slowly(ptr, ret);
 }
 
 /* found: what it must be; NULL: whatever there is. */
