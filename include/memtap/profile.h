@@ -225,6 +225,9 @@ struct mt_snapshot_sample {
     uint64_t tid;
     uint32_t stack_id;     /* 0 unknown */
     uint32_t allocator;
+    const char *label;     /* what its thread worked for, as --by label goes; NULL: nothing. Equal texts of a snapshot may differ
+                              in address; valid until the next snapshot is taken, as task */
+    const char *task;      /* as --by task goes */
 };
 
 /* Totals of the allocations that since_ns lets through. total = live + freed, always. */

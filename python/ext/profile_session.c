@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXTS = 1024, SAMPLE_FIELDS = 6, FRAME_FIELDS = 5 };
+enum { TEXTS = 1024, SAMPLE_FIELDS = 8, FRAME_FIELDS = 5 };
 
 /* Objects by number; NULL: not made yet. */
 struct objects {
@@ -224,13 +224,34 @@ static PyObject *stacks_object(struct frame_objects *f, const struct mt_snapshot
 
 /* ---- samples --------------------------------------------------------------------------------------------------- */
 
-/* (address, size, weight, timestamp_ns, thread, stack_id) and, of freed ones, lifetime_ns. */
-static PyObject *sample_object(const struct mt_snapshot_sample *s, bool freed)
+/* A label as str, made once for samples in a row that share it; None: there is none. New reference. */
+struct last_label {
+    const char *text;
+    PyObject *object; /* owned */
+};
+
+static PyObject *label_object(struct last_label *last, const char *text)
+{
+    if (text == NULL) {
+        Py_RETURN_NONE;
+    }
+    if (last->text != text) {
+        Py_XDECREF(last->object);
+        last->object = mt_py_text(text);
+        last->text = last->object != NULL ? text : NULL;
+    }
+    Py_XINCREF(last->object);
+    return last->object;
+}
+
+/* (address, size, weight, timestamp_ns, thread, stack_id, label, task) and, of freed ones, lifetime_ns. */
+static PyObject *sample_object(const struct mt_snapshot_sample *s, struct last_label last[2], bool freed)
 {
     PyObject *values[SAMPLE_FIELDS + 1] = {
         PyLong_FromUnsignedLongLong(s->address),      PyLong_FromUnsignedLongLong(s->size),
         PyLong_FromUnsignedLongLong(s->weight),       PyLong_FromUnsignedLongLong(s->timestamp_ns),
         PyLong_FromUnsignedLongLong(s->tid),          PyLong_FromUnsignedLong(s->stack_id),
+        label_object(&last[0], s->label),             label_object(&last[1], s->task),
         freed ? PyLong_FromUnsignedLongLong(s->lifetime_ns) : NULL,
     };
     return tuple_of(values, freed ? SAMPLE_FIELDS + 1 : SAMPLE_FIELDS);
@@ -238,15 +259,19 @@ static PyObject *sample_object(const struct mt_snapshot_sample *s, bool freed)
 
 static PyObject *samples_object(const struct mt_snapshot_sample *samples, size_t count, bool freed)
 {
+    struct last_label last[2] = { { NULL, NULL }, { NULL, NULL } };
     PyObject *list = PyList_New((Py_ssize_t)count);
     for (size_t i = 0; list != NULL && i < count; i++) {
-        PyObject *sample = sample_object(&samples[i], freed);
+        PyObject *sample = sample_object(&samples[i], last, freed);
         if (sample == NULL) {
             Py_DECREF(list);
-            return NULL;
+            list = NULL;
+        } else {
+            (void)PyList_SetItem(list, (Py_ssize_t)i, sample);
         }
-        (void)PyList_SetItem(list, (Py_ssize_t)i, sample);
     }
+    Py_XDECREF(last[0].object);
+    Py_XDECREF(last[1].object);
     return list;
 }
 
@@ -429,7 +454,7 @@ static void session_dealloc(PyObject *object)
 static PyMethodDef g_methods[] = {
     { "snapshot", (PyCFunction)(void (*)(void))session_snapshot, METH_VARARGS | METH_KEYWORDS,
       "snapshot(freed_limit=0, since=0, resolve=True) -> (live, freed, stacks, totals)\n\n"
-      "live: list of (address, size, weight, timestamp_ns, thread, stack_id), oldest first; freed: the freed_limit most\n"
+      "live: list of (address, size, weight, timestamp_ns, thread, stack_id, label, task), oldest first; freed: the freed_limit most\n"
       "recently freed, in the order they were freed, with lifetime_ns behind; stacks: {stack_id: ((address, function,\n"
       "file, line, is_python), ...)}, innermost first; totals: dict. since: only allocations with a clock (CLOCK_MONOTONIC\n"
       "ns) of at least this. resolve=False: native frames are addresses, no binary is opened." },

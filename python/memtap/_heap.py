@@ -67,7 +67,8 @@ class AllocationSample:
     """One sampled allocation.
 
     address; size: bytes asked for, exact; weight and estimated_bytes: bytes it stands for, the same number; timestamp_ns:
-    when it was allocated (monotonic); lifetime_ns: None while it is alive; stack: innermost call first.
+    when it was allocated (monotonic); lifetime_ns: None while it is alive; stack: innermost call first; label, task: whose it is
+    (memtap.label, memtap.label_tasks), None where nobody said.
     """
 
     address: int
@@ -78,6 +79,8 @@ class AllocationSample:
     lifetime_ns: Optional[int] = None
     stack: List[StackFrame] = field(default_factory=list)
     gc_epoch: int = 0
+    label: Optional[str] = None
+    task: Optional[str] = None
 
     @property
     def is_live(self) -> bool:

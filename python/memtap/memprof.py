@@ -313,15 +313,18 @@ def get_snapshot(include_freed: bool = False, resolve: bool = True) -> HeapSnaps
         known = _stacks[bool(resolve)].of(stacks)
         frames = {number: stack.frames[:] for number, stack in known.items()}  # lists are the caller's, frames are shared
         return HeapSnapshot(
-            samples=[AllocationSample(a, size, weight, weight, t, None, frames[stack]) for a, size, weight, t, _, stack in live],
+            samples=[
+                AllocationSample(a, size, weight, weight, t, None, frames[stack], label=label, task=task)
+                for a, size, weight, t, _, stack, label, task in live
+            ],
             total_samples=totals["total_samples"],
             live_samples=totals["live_samples"],
             estimated_heap_bytes=totals["live_weight_bytes"],
             timestamp_ns=totals["cut_ns"],
             frame_pointer_health=_health([known[row[5]].native_depth for row in live]),
             freed_samples=[
-                AllocationSample(a, size, weight, weight, t, lifetime, frames[stack])
-                for a, size, weight, t, _, stack, lifetime in freed
+                AllocationSample(a, size, weight, weight, t, lifetime, frames[stack], label=label, task=task)
+                for a, size, weight, t, _, stack, label, task, lifetime in freed
             ],
         )
 

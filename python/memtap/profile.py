@@ -72,6 +72,8 @@ class Sample(NamedTuple):
     stack_id: int  # key of Snapshot.stacks
     lifetime_ns: Optional[int] = None  # of freed ones
     pid: int = 0  # of the process
+    label: Optional[str] = None  # what its thread worked for (memtap.label)
+    task: Optional[str] = None  # and in which task or named thread
 
 
 class Process(NamedTuple):
@@ -411,14 +413,15 @@ class Trace:
     def to_numpy(self, of: str = "records", *, trace: Optional[int] = None, freed_limit: int = 65536) -> Any:
         """A structured array: of "records", every event (fields of Record in order timestamp_ns, address, size, weight,
         thread, stack_id, trace, kind, allocator, realloc, pid; kind and allocator as numbers); of "live" or "freed", the samples
-        of a snapshot (fields of Sample). trace: as for records() and snapshot(). ImportError without numpy."""
+        of a snapshot (fields of Sample but label and task). trace: as for records() and snapshot(). ImportError without numpy."""
         numpy = _need("numpy")
         if of == "records":
             return self._record_array(numpy, trace)
         if of not in ("live", "freed"):
             raise ValueError(f'of "{of}" is not one of records, live, freed')
         snapshot = self.snapshot(freed_limit=freed_limit if of == "freed" else 0, resolve=False, trace=trace)
-        fields = [name for name in Sample._fields if of == "freed" or name != "lifetime_ns"]
+        no_numbers = {"label", "task"} if of == "freed" else {"label", "task", "lifetime_ns"}
+        fields = [name for name in Sample._fields if name not in no_numbers]
         rows = [tuple(getattr(sample, name) for name in fields) for sample in (snapshot.freed if of == "freed" else snapshot.live)]
         return numpy.array(rows, dtype=[(name, "<u8") for name in fields])
 
@@ -463,10 +466,10 @@ def _record(fields: Tuple[Any, ...], pid: int) -> Record:
                   _allocator_name(allocator, kind in (5, 6)), realloc, pid, trace)
 
 
-def _sample(fields: Tuple[int, ...], pid: int, trace: int, several: bool) -> Sample:
-    address, size, weight, timestamp_ns, thread, stack_id, *lifetime = fields
+def _sample(fields: Tuple[Any, ...], pid: int, trace: int, several: bool) -> Sample:
+    address, size, weight, timestamp_ns, thread, stack_id, label, task, *lifetime = fields
     return Sample(address, size, weight, timestamp_ns, thread, _processes.stack_number(trace, stack_id, several),
-                  lifetime[0] if lifetime else None, pid)
+                  lifetime[0] if lifetime else None, pid, label, task)
 
 
 def _time_of(item: Union[Record, Sample]) -> int:

@@ -49,7 +49,8 @@ uint64_t mt_sampleset_weight(uint64_t size_bytes, uint64_t rate_bytes)
 
 static uint64_t origin_hash(const struct mt_origin *o)
 {
-    return mt_hash_pair(o->rate_bytes, (uint64_t)o->stream << 16 | (uint64_t)o->allocator << 1 | o->counted);
+    uint64_t thread = mt_hash_pair((uint64_t)o->stream << 32 | o->label, (uint64_t)o->allocator << 1 | o->counted);
+    return mt_hash_pair(o->rate_bytes, thread);
 }
 
 static uint64_t rehash_origin(const void *context, uint32_t position)
@@ -60,7 +61,7 @@ static uint64_t rehash_origin(const void *context, uint32_t position)
 
 static bool same_origin(const struct mt_origin *a, const struct mt_origin *b)
 {
-    return a->stream == b->stream && a->rate_bytes == b->rate_bytes && a->allocator == b->allocator &&
+    return a->stream == b->stream && a->label == b->label && a->rate_bytes == b->rate_bytes && a->allocator == b->allocator &&
            a->counted == b->counted;
 }
 
@@ -89,6 +90,7 @@ static uint32_t origin_of(struct mt_sampleset *set, const struct mt_event *e)
 {
     struct mt_origin origin = { .rate_bytes = e->rate_bytes,
                                 .stream = e->stream,
+                                .label = e->label,
                                 .allocator = e->allocator,
                                 .counted = e->clock >= set->since_clock };
     if (set->origin_count == 0 || !same_origin(&set->origins[set->last_origin], &origin)) {

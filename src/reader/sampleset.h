@@ -21,7 +21,7 @@
 /* What many samples share. */
 struct mt_origin {
     uint64_t rate_bytes;
-    uint32_t stream;
+    uint32_t stream, label;
     uint8_t allocator;
     bool counted; /* not before `since` */
 };

@@ -27,6 +27,13 @@ static mt_status read_events(struct mt_session *session, const struct mt_snapsho
     return status;
 }
 
+/* NULL: there is none. Texts of a trace end with a NUL. */
+static const char *label_of(const struct mt_trace *trace, uint32_t label, bool task)
+{
+    struct mt_text text = label != 0 ? mt_trace_label_text(trace, label, task) : (struct mt_text){ "", 0 };
+    return text.bytes != 0 ? text.data : NULL;
+}
+
 static struct mt_snapshot_sample sample_of(const struct mt_trace *trace, const struct mt_sampleset *set,
                                            const struct mt_live *entry)
 {
@@ -40,6 +47,8 @@ static struct mt_snapshot_sample sample_of(const struct mt_trace *trace, const s
         .tid = thread != NULL ? thread->tid : origin->stream,
         .stack_id = entry->site,
         .allocator = origin->allocator,
+        .label = label_of(trace, origin->label, false),
+        .task = label_of(trace, origin->label, true),
     };
 }
 

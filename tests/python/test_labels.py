@@ -230,6 +230,32 @@ say(inside=inside, after=report(sys.argv[1] + "/c.mtap"))
     assert [name for name, _ in found["after"]["label"]] == [None]
 
 
+def test_samples_of_memprof_and_of_a_trace_know_label_and_task(tmp_path):
+    found = answer("""
+memtap.label_tasks()
+m.start(sampling_rate_kb=1)
+with memtap.label("job"):
+    held = bytearray(700_000)
+    gone = bytearray(800_000)
+plain = bytearray(900_000)
+del gone
+snapshot = m.get_snapshot(include_freed=True)
+[held_sample] = sizes(snapshot, 700_000)
+[plain_sample] = sizes(snapshot, 900_000)
+[gone_sample] = [sample for sample in snapshot.freed_samples if 800_000 <= sample.size < 804_096]
+m.shutdown()
+with memtap.record(sys.argv[1] + "/a.mtap"):
+    with memtap.label("recorded"):
+        held = bytearray(600_000)
+with memtap.open(sys.argv[1] + "/a.mtap") as trace:
+    live = [[sample.label, sample.task] for sample in trace.snapshot().live if 600_000 <= sample.size < 604_096]
+say(held=[held_sample.label, held_sample.task], plain=[plain_sample.label, plain_sample.task],
+    gone=[gone_sample.label, gone_sample.task], live=live)
+""", tmp_path)
+    assert found["held"] == found["gone"] == ["job", "MainThread"] and found["plain"] == [None, "MainThread"]
+    assert found["live"] == [["recorded", "MainThread"]]
+
+
 @pytest.mark.parametrize("text, error", [(7, TypeError), (None, TypeError), (b"x", TypeError), ("", ValueError)])
 def test_what_is_no_label_is_refused(text, error):
     with pytest.raises(error):
