@@ -173,7 +173,8 @@ static struct mt_frame python_frame(const struct mt_trace *trace, const struct m
                               .kind = MT_FRAME_PYTHON };
 }
 
-const struct mt_location *mt_frames_python(struct mt_frames *f, uint32_t trace_idx, const struct mt_python_node *node)
+/* Nodes of one instruction share a location. */
+static const struct mt_location *python_location(struct mt_frames *f, uint32_t trace_idx, const struct mt_python_node *node)
 {
     struct mt_location location = { .trace_idx = trace_idx,
                                     .owner = node->code,
@@ -191,6 +192,21 @@ const struct mt_location *mt_frames_python(struct mt_frames *f, uint32_t trace_i
         push_frame(f, &location, python_frame(f->set->traces[trace_idx], node));
     }
     return add_location(f, &location);
+}
+
+uint32_t mt_frames_python(struct mt_frames *f, uint32_t trace_idx, uint32_t number, const struct mt_python_node *node)
+{
+    if (f->python_spots == NULL) {
+        f->python_spots = mt_alloc_zero(f->set->count, sizeof *f->python_spots);
+    }
+    struct mt_numbers *spots = &f->python_spots[trace_idx];
+    while (spots->count <= number) {
+        mt_numbers_push(spots, SPOT_UNKNOWN);
+    }
+    if (spots->data[number] == SPOT_UNKNOWN) {
+        spots->data[number] = (uint32_t)python_location(f, trace_idx, node)->first;
+    }
+    return spots->data[number];
 }
 
 mt_status mt_frames_new(const struct mt_trace_set *set, const struct mt_frames_options *options, struct mt_frames **ret)
@@ -230,6 +246,10 @@ void mt_frames_free(struct mt_frames *f)
     free(f->locations);
     free(f->spots);
     mt_frames_fold_fini(f);
+    for (size_t i = 0; f->python_spots != NULL && i < f->set->count; i++) {
+        free(f->python_spots[i].data);
+    }
+    free(f->python_spots);
     free(f->native.data);
     free(f->python.data);
     free(f->origins.data);

@@ -71,18 +71,15 @@ static void collect_bounded(struct mt_frames *f, const struct mt_bound_chain *ch
     }
 }
 
-/* Appends frames; two equal markers in a row say no more than one. */
-static void emit(struct merge *m, const struct mt_location *l, uint32_t python_node)
+/* Appends a frame; two equal markers in a row say no more than one. */
+static void emit(struct merge *m, uint32_t spot, uint32_t python_node)
 {
-    for (size_t i = 0; i < l->count; i++) {
-        uint32_t spot = (uint32_t)(l->first + i);
-        uint32_t truncated = m->f->truncated;
-        bool repeated = m->out->count > 0 && m->f->spots[spot].id == truncated &&
-                        m->f->spots[m->out->data[m->out->count - 1]].id == truncated;
-        if (!repeated) {
-            mt_numbers_push(m->out, spot);
-            mt_numbers_push(&m->f->origins, python_node);
-        }
+    uint32_t truncated = m->f->truncated;
+    bool repeated = m->out->count > 0 && m->f->spots[spot].id == truncated &&
+                    m->f->spots[m->out->data[m->out->count - 1]].id == truncated;
+    if (!repeated) {
+        mt_numbers_push(m->out, spot);
+        mt_numbers_push(&m->f->origins, python_node);
     }
 }
 
@@ -92,7 +89,7 @@ static void emit_group(struct merge *m)
     while (m->next_python < m->f->python.count) {
         uint32_t number = m->f->python.data[m->next_python++];
         struct mt_python_node node = mt_trace_python(m->trace, number);
-        emit(m, mt_frames_python(m->f, m->trace_idx, &node), number);
+        emit(m, mt_frames_python(m->f, m->trace_idx, number, &node), number);
         if (node.flags & MT_PYTHON_ENTRY) {
             break;
         }
@@ -117,7 +114,10 @@ static void emit_native(struct merge *m, size_t native_idx)
         return;
     }
     struct mt_native_node node = mt_trace_native(m->trace, m->f->native.data[native_idx]);
-    emit(m, mt_frames_native(m->f, m->trace_idx, &node), 0);
+    const struct mt_location *l = mt_frames_native(m->f, m->trace_idx, &node);
+    for (size_t i = 0; i < l->count; i++) {
+        emit(m, (uint32_t)(l->first + i), 0);
+    }
 }
 
 /* Is this native frame the evaluation loop of the next group? */

@@ -64,6 +64,7 @@ struct mt_frames {
     struct mt_index location_index;
     struct mt_frame_spot *spots; /* of locations */
     size_t spot_count, spot_capacity;
+    struct mt_numbers *python_spots; /* by trace: by Python node, its spot; 0 not asked yet */
     struct mt_numbers native, python; /* nodes of the stack being merged, innermost first */
     struct mt_numbers origins; /* of each spot that was merged: its Python node, 0 native */
     struct mt_numbers folded;  /* scratch of folding */
@@ -88,7 +89,8 @@ struct mt_frames {
 
 /* frames.c; valid until the next call of either. */
 const struct mt_location *mt_frames_native(struct mt_frames *f, uint32_t trace_idx, const struct mt_native_node *node);
-const struct mt_location *mt_frames_python(struct mt_frames *f, uint32_t trace_idx, const struct mt_python_node *node);
+/* The only spot of a Python node; node: that of this number. */
+uint32_t mt_frames_python(struct mt_frames *f, uint32_t trace_idx, uint32_t number, const struct mt_python_node *node);
 
 uint32_t mt_frames_add_spot(struct mt_frames *f, uint32_t id, uint64_t address); /* its number */
 
