@@ -12,7 +12,8 @@ static const struct mt_command_doc doc = {
         "command, mode, rate_bytes, duration_s, clock, clock_resolution_ns, "
         "allocations, deallocations, total_allocated_bytes, peak_bytes, peak_time_s, "
         "leaked_bytes, leaked_allocations, temporary_allocations, threads, rss_peak_bytes, dropped_events, "
-        "truncated_stacks, size_histogram[], by_allocator{}; in sample mode estimates have NAME_ci95 beside them.\n"
+        "truncated_stacks, size_histogram[], by_allocator{}, by_label[], by_task[]; in sample mode estimates have NAME_ci95 beside "
+        "them.\n"
         "Several FILEs are added up: their peaks too, though they may have been at different times.",
     .notes = mt_select_notes,
     .examples = "memtap stats app.mtap\n"

@@ -2,6 +2,7 @@
 #include "export/stats.h"
 
 #include "analysis/estimate.h"
+#include "export/by_label.h"
 #include "export/facts.h"
 #include "export/left_out.h"
 #include "export/marks.h"
@@ -198,6 +199,7 @@ static void put_account(struct mt_json *json, const struct mt_report *report, co
     put_histogram(json, f);
     put_by_allocator(json, f);
     put_by_storage(json, f);
+    mt_by_label_put(json, report);
     mt_marks_put(json, report);
     mt_processes_put(json, report);
     mt_report_warnings(report->set, report->analysis, report->frames, &warnings);

@@ -56,6 +56,15 @@ def test_every_view_goes_by_label(record, target):
     assert "(no label)" in shown
 
 
+def test_stats_sum_up_labels(record, target):
+    recording = record(target("labels"))
+    items = recording.stats["by_label"]
+    assert {item["label"]: item["bytes"] for item in items} == {k: v for k, v in WANTED.items() if k is not None}
+    assert items[0]["label"] == "report.build" and items[0]["leaked_bytes"] == WANTED["report.build"]
+    assert [item["peak_bytes"] for item in items] == sorted((item["peak_bytes"] for item in items), reverse=True)
+    assert recording.stats["by_task"] == []
+
+
 def test_samples_know_their_label(record, target):
     recording = record(target("labels"), mode="sample", options=["--rate", "1K"])
     first = recording.report("leaks", "--by", "label")[0]
@@ -65,6 +74,7 @@ def test_samples_know_their_label(record, target):
 
 def test_an_aggregate_trace_says_that_it_knows_no_labels(record, target):
     recording = record(target("labels"), options=["--aggregate"])
+    assert recording.stats["by_label"] is None
     for command in ("table", "leaks", "tree"):
         refused = run([MEMTAP, command, "--by", "label", recording.path])
         assert refused.returncode != 0 and b"--by label" in refused.stderr
