@@ -93,7 +93,7 @@ enum mt_profile_report {
  * options. Set struct_bytes to sizeof(struct mt_profile_query). */
 struct mt_profile_query {
     size_t struct_bytes;
-    const char *selection; /* NULL or "peak", "leaks", "temporary", "at", "between" */
+    const char *selection; /* NULL or "peak", "leaks", "temporary", "at", "between", "total" */
     const char *time;      /* of "at": "1.5", "250ms", "50%", "peak"; of "between": "T0,T1" */
     uint32_t temporary_max; /* "temporary": freed after at most so many further allocations of its thread; 0: 1 */
     const char *thread;    /* id or name; NULL all */

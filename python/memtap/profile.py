@@ -142,8 +142,8 @@ def _query(*, selection: Optional[str] = None, at: Optional[Time] = None, betwee
              if value is not None]
     if len(asked) > 1 and asked != ["selection", "temporary"]:
         raise ValueError(f"give one of {' and '.join(asked)}")
-    if selection not in (None, "peak", "leaks", "temporary"):
-        raise ValueError(f'selection "{selection}" is not one of peak, leaks, temporary (or give at= or between=)')
+    if selection not in (None, "peak", "leaks", "temporary", "total"):
+        raise ValueError(f'selection "{selection}" is not one of peak, leaks, temporary, total (or give at= or between=)')
     query: Dict[str, Any] = {"native": bool(native), "all_frames": bool(all_frames), "all": bool(all)}
     if suppressions is not None:
         query["suppressions"] = os.fsencode(suppressions)
@@ -188,7 +188,7 @@ def _need(package: str) -> Any:
 class Trace:
     """One or more traces, open for reading; made by `memtap.open`. A context manager; close() releases the files.
 
-    Reports take keywords that say which memory: `selection` "peak" (default), "leaks" or "temporary"; `at=T`, what was
+    Reports take keywords that say which memory: `selection` "peak" (default), "leaks", "temporary" or "total"; `at=T`, what was
     alive at T; `between=(T0, T1)`, what was allocated from T0 on and is alive at T1; `temporary=N`, what was freed after at
     most N further allocations of its thread (0: before any). T is seconds from the start, or text: "250ms", "2m", "50%", "peak". `thread`
     (id or name) keeps what that thread allocated; `native=True` shows native frames of Python stacks too; `all_frames=True`

@@ -1,7 +1,7 @@
 /* select.h: which traces, which moment, which format: what all reading commands share.
  *
- * Decides: the options for a selection (reader/selection.h; contract: --peak, --leaks, --temporary[=N], --at T,
- * --between T0,T1, --thread T, --native, -f, -o, -n), and what a reading command does with them. Context: [tool].
+ * Decides: the options for a selection (reader/selection.h: --peak, --leaks, --temporary[=N], --at T,
+ * --between T0,T1, --total, --thread T, --native, -f, -o, -n), and what a reading command does with them. Context: [tool].
  */
 #ifndef MT_CLI_SELECT_H
 #define MT_CLI_SELECT_H

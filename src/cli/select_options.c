@@ -21,6 +21,14 @@ static mt_status select_leaks(void *values, const char *argument, struct mt_erro
     return MT_OK;
 }
 
+static mt_status select_total(void *values, const char *argument, struct mt_error *err)
+{
+    (void)argument;
+    (void)err;
+    ((struct mt_select *)values)->what.what = MT_SELECT_TOTAL;
+    return MT_OK;
+}
+
 static mt_status select_temporary(void *values, const char *argument, struct mt_error *err)
 {
     struct mt_select *select = values;
@@ -73,6 +81,7 @@ const struct mt_option mt_select_what[] = {
     { "at", 0, MT_OPTION_CALL, 0, NULL, select_at, MT_ARGUMENT_REQUIRED, "T", "what was alive at time T" },
     { "between", 0, MT_OPTION_CALL, 0, NULL, select_between, MT_ARGUMENT_REQUIRED, "T0,T1",
       "what was allocated from T0 on and alive at T1" },
+    { "total", 0, MT_OPTION_CALL, 0, NULL, select_total, MT_ARGUMENT_NONE, NULL, "all that was ever allocated, freed or not" },
     { "thread", 0, MT_OPTION_TEXT, FIELD(what.thread), NULL, NULL, 0, "T", "only what this thread (id or name) allocated" },
     { "storage", 0, MT_OPTION_CHOICE, FIELD(what.storage), storages, NULL, 0, "STORAGE",
       "what is mapped as heap (default), file, stack, arena (by allocators) or reserved" },
@@ -84,7 +93,7 @@ const struct mt_option mt_select_what[] = {
     { 0 },
 };
 
-const char *const mt_select_one_of[] = { "peak", "leaks", "temporary", "at", "between", NULL };
+const char *const mt_select_one_of[] = { "peak", "leaks", "temporary", "at", "between", "total", NULL };
 
 static mt_status add_wrapper(void *values, const char *argument, struct mt_error *err)
 {

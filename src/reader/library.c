@@ -24,7 +24,7 @@ static mt_status read_times(const struct mt_profile_query *q, struct mt_selectio
 
 static mt_status read_selection(const struct mt_profile_query *q, struct mt_selection *ret, struct mt_error *err)
 {
-    static const char *const words[] = { "peak", "leaks", "temporary", "at", "between" };
+    static const char *const words[] = { "peak", "leaks", "temporary", "at", "between", "total" };
     const char *word = q->selection != NULL ? q->selection : words[0];
     *ret = (struct mt_selection){ .temporary_max = q->temporary_max > 0 || q->temporary_at_once ? q->temporary_max : 1,
                                   .thread = q->thread,
@@ -32,10 +32,10 @@ static mt_status read_selection(const struct mt_profile_query *q, struct mt_sele
     for (size_t i = 0; i < MT_COUNTOF(words); i++) {
         if (strcmp(word, words[i]) == 0) {
             ret->what = (enum mt_selected)i;
-            return i < MT_SELECT_AT ? MT_OK : read_times(q, ret, err);
+            return i == MT_SELECT_AT || i == MT_SELECT_BETWEEN ? read_times(q, ret, err) : MT_OK;
         }
     }
-    return mt_error_set(err, MT_E_INVAL, "selection \"%s\" is not one of peak, leaks, temporary, at, between", word);
+    return mt_error_set(err, MT_E_INVAL, "selection \"%s\" is not one of peak, leaks, temporary, at, between, total", word);
 }
 
 static mt_status read_by(const struct mt_profile_query *q, enum mt_profile_report report, enum mt_table_by *ret,

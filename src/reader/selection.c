@@ -151,6 +151,8 @@ static char *describe(const struct mt_selection *s, const uint64_t times[2], con
         return describe_at(s, times);
     case MT_SELECT_BETWEEN:
         return describe_window(s, times);
+    case MT_SELECT_TOTAL:
+        return mt_strdup("allocated in all");
     case MT_SELECT_PEAK:
     default:
         return a->peak_is_bound ? mt_strdup("each process at its own peak")
@@ -163,7 +165,7 @@ static enum mt_measure measure_of(enum mt_selected what)
     static const enum mt_measure measures[] = {
         [MT_SELECT_PEAK] = MT_MEASURE_PEAK,           [MT_SELECT_LEAKS] = MT_MEASURE_LIVE,
         [MT_SELECT_TEMPORARY] = MT_MEASURE_TEMPORARY, [MT_SELECT_AT] = MT_MEASURE_LIVE,
-        [MT_SELECT_BETWEEN] = MT_MEASURE_WINDOW,
+        [MT_SELECT_BETWEEN] = MT_MEASURE_WINDOW,      [MT_SELECT_TOTAL] = MT_MEASURE_TOTAL,
     };
     return measures[what];
 }

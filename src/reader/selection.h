@@ -1,7 +1,7 @@
 /* selection.h: which memory a report is about.
  *
- * Decides: the meaning of what commands and the library offer to select (contract: peak, leaks, temporary N, at T,
- * between T0,T1, one thread, native frames), and how it becomes an analysis. A time given as "peak" needs the whole
+ * Decides: the meaning of what commands and the library offer to select (peak, leaks, temporary N, at T, between T0,T1, total,
+ * one thread, native frames), and how it becomes an analysis. A time given as "peak" needs the whole
  * trace read once to know when that was; every other selection is one pass. Context: [tool].
  */
 #ifndef MT_READER_SELECTION_H
@@ -15,7 +15,7 @@
 #include "util/error.h"
 #include "util/timepoint.h"
 
-enum mt_selected { MT_SELECT_PEAK, MT_SELECT_LEAKS, MT_SELECT_TEMPORARY, MT_SELECT_AT, MT_SELECT_BETWEEN };
+enum mt_selected { MT_SELECT_PEAK, MT_SELECT_LEAKS, MT_SELECT_TEMPORARY, MT_SELECT_AT, MT_SELECT_BETWEEN, MT_SELECT_TOTAL };
 
 struct mt_selection {
     enum mt_selected what;

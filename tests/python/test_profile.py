@@ -57,6 +57,8 @@ CASES = [
     ("leaks", {"rows": 2, "native": True}, ["-n", "2", "--native"]),
     ("leaks", {"min_age_s": 0.01, "thread": WORKER}, ["--min-age", "10ms", "--thread", WORKER]),
     ("timeline", {}, []),
+    ("table", {"selection": "total"}, ["--total"]),
+    ("tree", {"selection": "total", "by": "function"}, ["--total", "--by", "function"]),
     ("timeline", {"points": 30, "thread": WORKER}, ["-n", "30", "--thread", WORKER]),
 ]
 
