@@ -114,6 +114,18 @@ char *mt_report_program(const struct mt_trace_info *info)
     return mt_text_clean(program, strlen(program));
 }
 
+const char *mt_report_python_allocator(const struct mt_trace_set *set)
+{
+    static const char *const names[] = { "pymalloc", "pymalloc_debug", "malloc", "malloc_debug", "mimalloc", "mimalloc_debug" };
+    const char *noted = set->count > 0 ? mt_trace_note(mt_report_root(set), "python.allocator") : NULL;
+    for (size_t i = 0; noted != NULL && i < MT_COUNTOF(names); i++) {
+        if (strcmp(noted, names[i]) == 0) {
+            return names[i];
+        }
+    }
+    return NULL;
+}
+
 bool mt_report_knows_threads(const struct mt_trace_set *set, size_t trace_idx)
 {
     return (mt_trace_info(set->traces[trace_idx])->flags & MT_TRACE_AGGREGATE) == 0;

@@ -58,6 +58,9 @@ char *mt_report_program(const struct mt_trace_info *info);
 const char *mt_report_label_key(enum mt_table_by by);
 /* A label or task for people, "(no label)" for the empty text. Clean, malloc'ed. */
 char *mt_report_label(const char *text, enum mt_table_by by);
+/* Which allocator Python's objects have in this run, as PYTHONMALLOC calls it: "pymalloc", "malloc_debug" …; NULL: no Python, or not
+ * known. The trace's words are not trusted. */
+const char *mt_report_python_allocator(const struct mt_trace_set *set);
 /* False for an aggregate trace, which does not tell its threads apart. */
 bool mt_report_knows_threads(const struct mt_trace_set *set, size_t trace_idx);
 /* "name (tid)"; in a set of several processes "name (pid/tid)". The name is not clean. malloc'ed. */

@@ -10,6 +10,7 @@
 #include "util/grid.h"
 #include "util/human.h"
 #include "util/memory.h"
+#include "util/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,6 +118,7 @@ static void put_identity(struct mt_json *json, const struct mt_report *report, c
     mt_json_put_u64(json, "clock_resolution_ns", f->root->clock_resolution_ns);
     mt_json_put_u64(json, "processes", report->set->count);
     mt_json_put_text(json, "python_version", mt_trace_note(mt_report_root(report->set), "python.version"));
+    mt_json_put_text(json, "python_allocator", mt_report_python_allocator(report->set));
     put_exit(json, f->root);
     free(command);
 }
@@ -263,10 +265,23 @@ static void write_amount_lines(struct mt_out *out, const struct mt_report *repor
     }
 }
 
-static void write_identity_lines(struct mt_out *out, const struct mt_facts *f)
+/* "3.11.2 (main, …)" is shown up to the first blank. */
+static void write_python(struct mt_out *out, const struct mt_report *report)
+{
+    const char *version = mt_trace_note(mt_report_root(report->set), "python.version");
+    const char *allocator = mt_report_python_allocator(report->set);
+    if (version != NULL) {
+        char *clean = mt_text_clean(version, strcspn(version, " "));
+        mt_out_print(out, "%-22s %s%s%s\n", "python", clean, allocator != NULL ? ", " : "", allocator != NULL ? allocator : "");
+        free(clean);
+    }
+}
+
+static void write_identity_lines(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f)
 {
     char *command = mt_report_command(f->root);
     line(out, "command", command);
+    write_python(out, report);
     mt_out_print(out, "%-22s %llu\n", "pid", (unsigned long long)f->root->pid);
     mt_out_print(out, "%-22s %s", "mode", mt_report_mode(f->root));
     if (f->root->rate_bytes > 0) {
@@ -368,7 +383,7 @@ static void write_storages(struct mt_out *out, const struct mt_facts *f)
 
 static void write_text(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f)
 {
-    write_identity_lines(out, f);
+    write_identity_lines(out, report, f);
     write_amount_lines(out, report, f);
     mt_out_print(out, "%-22s %s\n", "deallocations", mt_human_count((double)f->totals->deallocations).text);
     mt_out_print(out, "%-22s %s in %s\n", "trace", mt_human_counted((double)f->totals->events, "event", "events").text,

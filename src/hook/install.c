@@ -5,6 +5,7 @@
 #include "hook/got.h"
 #include "hook/hook.h"
 #include "hook/loader.h"
+#include "hook/moments.h"
 #include "hook/originals.h"
 #include "hook/own.h"
 #include "hook/owner.h"
@@ -93,6 +94,7 @@ void mt_hooks_look_for_company(void)
 void mt_hooks_python_arrived(void)
 {
     if (g_python_wanted) {
+        mt_moments_before_python_ends(mt_pymem_tell); /* a program that loaded no library gave no occasion to before */
         (void)mt_pymem_install();
     }
 }

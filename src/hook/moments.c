@@ -78,6 +78,18 @@ __asm__(".text\n"
         ".cfi_endproc\n"
         ".size mt_moment_entry, .-mt_moment_entry\n");
 
+static void (*g_before_python_ends)(void);
+
+static void python_ends(void)
+{
+    if (g_before_python_ends != NULL) {
+        mt_engine_enter();
+        g_before_python_ends();
+        mt_engine_leave();
+    }
+    mt_engine_python_ends();
+}
+
 static void memory_error(const struct entry_frame *frame)
 {
     const struct mt_frame_regs caller = {
@@ -97,14 +109,14 @@ __attribute__((used)) uint64_t mt_moment_reached(uint64_t number, uint64_t argum
         break;
     case PYTHON_ENDS_FOR_GOOD:
         mt_engine_python_begins();
-        mt_engine_python_ends();
+        python_ends();
         break;
     case PYTHON_LACKS_MEMORY:
         memory_error(frame);
         break;
     case PYTHON_ENDS:
     default:
-        mt_engine_python_ends();
+        python_ends();
         break;
     }
     return g_moments[number].moved;
@@ -163,6 +175,11 @@ static void patch(const struct dl_phdr_info *info, const struct mt_elf_object *o
         g_count = before;
         mt_os_unmap(slots, SLOTS_BYTES);
     }
+}
+
+void mt_moments_before_python_ends(void (*callback)(void))
+{
+    g_before_python_ends = callback;
 }
 
 void mt_moments_patch(const struct dl_phdr_info *info)

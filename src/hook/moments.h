@@ -12,5 +12,7 @@
 /* Patches what the object has of them; nobody may be running its code. Context: [agent] start, loader hooks; under the
  * loader's lock. */
 void mt_moments_patch(const struct dl_phdr_info *info);
+/* callback is called when Python begins to end, with the guard set and the GIL held. Context: [agent]. */
+void mt_moments_before_python_ends(void (*callback)(void));
 
 #endif

@@ -16,6 +16,7 @@
 #include "hook/elf.h"
 #include "hook/owner.h"
 #include "hook/pydomain.h"
+#include "hook/pynote.h"
 #include "hook/table.h"
 
 #include <string.h>
@@ -45,6 +46,7 @@ static struct {
     bool used[MT_PYTHON_LAYERS][MT_PYTHON_DOMAIN__COUNT]; /* layers that have an original */
     struct arena_allocator arena;             /* the original; never changed once ours is installed */
     bool arena_installed;
+    const char *noted; /* the name of its allocator that the trace has last; NULL: none */
 } g_python;
 
 /* ---- chains of wrappers --------------------------------------------------------------------------------------------- */
@@ -146,10 +148,8 @@ static void put(enum mt_python_domain domain, const struct place *place, struct 
 
 /* ---- what Python uses ----------------------------------------------------------------------------------------------- */
 
-enum family { FAMILY_MALLOC, FAMILY_PYMALLOC, FAMILY_MIMALLOC };
-
 struct kind {
-    enum family family;
+    enum mt_python_family family;
     bool debug;
 };
 
@@ -186,13 +186,13 @@ static const char *environment(const char *name)
 static struct kind current_kind(void)
 {
     bool ignored = false;
-    struct kind kind = { FAMILY_PYMALLOC, false };
+    struct kind kind = { MT_PYTHON_PYMALLOC, false };
     mt_function object = innermost(PYTHON_DOMAIN_MEM + MT_PYTHON_OBJECT, &kind.debug);
     const char *asked = environment("PYTHONMALLOC=");
     if (object == innermost(PYTHON_DOMAIN_RAW, &ignored)) {
-        kind.family = FAMILY_MALLOC;
+        kind.family = MT_PYTHON_MALLOC;
     } else if (g_python.free_threaded || (asked != NULL && strncmp(asked, "mimalloc", 8) == 0)) {
-        kind.family = FAMILY_MIMALLOC;
+        kind.family = MT_PYTHON_MIMALLOC;
     }
     return kind;
 }
@@ -250,7 +250,7 @@ static bool is_guarding(const struct mt_python_allocator *original, struct kind 
 static struct mt_python_layer describe(const struct mt_python_allocator *original, struct kind kind,
                                        enum mt_python_domain domain)
 {
-    bool all = is_guarding(original, kind) || kind.family == FAMILY_MIMALLOC;
+    bool all = is_guarding(original, kind) || kind.family == MT_PYTHON_MIMALLOC;
     return (struct mt_python_layer){
         .original = *original,
         .largest = all ? SIZE_MAX : PYMALLOC_LARGEST,
@@ -402,9 +402,8 @@ static void unwrap_arenas(void)
 /* mimalloc maps its segments itself, from code inside Python. */
 static void mark_mimalloc_arenas(struct kind kind)
 {
-    uint64_t low = 0;
-    uint64_t high = 0;
-    if (kind.family == FAMILY_MIMALLOC && mt_elf_range_of((uint64_t)(uintptr_t)g_python.set, &low, &high)) {
+    uint64_t low = 0, high = 0;
+    if (kind.family == MT_PYTHON_MIMALLOC && mt_elf_range_of((uint64_t)(uintptr_t)g_python.set, &low, &high)) {
         mt_owner_set_arenas(low, high);
     }
 }
@@ -414,7 +413,8 @@ static void mark_mimalloc_arenas(struct kind kind)
 static bool wrap_domains(void)
 {
     struct kind kind = current_kind();
-    if (kind.family == FAMILY_MALLOC) {
+    mt_python_note(kind.family, kind.debug, &g_python.noted);
+    if (kind.family == MT_PYTHON_MALLOC) {
         return false;
     }
     mark_mimalloc_arenas(kind);
@@ -441,6 +441,12 @@ bool mt_pymem_install(void)
     return wrapped;
 }
 
+static void note_current(void)
+{
+    struct kind kind = current_kind();
+    mt_python_note(kind.family, kind.debug, &g_python.noted);
+}
+
 void mt_pymem_check(void)
 {
     if (!g_python.installed || !mt_objects_walkable() || !begin_change()) {
@@ -449,6 +455,19 @@ void mt_pymem_check(void)
     bool allowed = g_python.may_call == NULL || g_python.may_call() != 0;
     if (allowed && (needs_wrapping(MT_PYTHON_MEM) || needs_wrapping(MT_PYTHON_OBJECT))) {
         (void)wrap_domains();
+    } else if (allowed && g_python.noted == NULL) {
+        note_current();
+    }
+    end_change();
+}
+
+void mt_pymem_tell(void)
+{
+    if (!g_python.installed || !begin_change()) {
+        return;
+    }
+    if (g_python.may_call == NULL || g_python.may_call() != 0) {
+        note_current();
     }
     end_change();
 }

@@ -19,6 +19,8 @@ void mt_pymem_uninstall(void);
 /* Wraps again what was set over us (PYTHONMALLOC and -X dev at start-up, the end of tracemalloc). Cheap. Context: loader
  * hooks (nothing happens in a thread without the GIL) and arena allocation. Does nothing before mt_pymem_install. */
 void mt_pymem_check(void);
+/* Notes in the trace which allocator Python uses, where that is not said yet. Context: [hook] with the guard set and the GIL held. */
+void mt_pymem_tell(void);
 /* Context: [fork-child]. */
 void mt_pymem_after_fork(void);
 /* Objects were unloaded: forgets Python if it was among them. Context: loader hooks. */

@@ -14,6 +14,7 @@
 #include "util/human.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { TIMELINE_POINTS = 1000, TIMELINE_POINTS_MAX = 1000000 };
 
@@ -64,6 +65,15 @@ static mt_status write_table(struct mt_out *out, const struct mt_report_job *job
     return MT_OK;
 }
 
+/* Where Python's objects have another allocator than it has by itself, that is half of the explanation. */
+static void write_odd_allocator(struct mt_out *out, const struct mt_report_job *job)
+{
+    const char *allocator = mt_report_python_allocator(job->shown.set);
+    if (allocator != NULL && strcmp(allocator, "pymalloc") != 0 && strcmp(allocator, "mimalloc") != 0) {
+        mt_out_print(out, ", PYTHONMALLOC=%s", allocator);
+    }
+}
+
 /* The functions that hold the most memory; for people, below a few lines about the whole. */
 static mt_status write_summary(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
 {
@@ -74,7 +84,9 @@ static mt_status write_summary(struct mt_out *out, const struct mt_report_job *j
         free(command);
         mt_out_string(out, "  ");
         mt_brief_extent(out, &facts);
-        mt_out_print(out, ", %s\n", mt_human_bytes((double)facts.trace_bytes).text);
+        mt_out_print(out, ", %s", mt_human_bytes((double)facts.trace_bytes).text);
+        write_odd_allocator(out, job);
+        mt_out_byte(out, '\n');
         mt_brief_write(out, &job->shown, &facts);
         mt_brief_own(out, &facts);
         mt_footprint_write(out, &facts.footprint, "  note    ");
