@@ -104,6 +104,7 @@ static void print_brief(const struct mt_run *run, const struct mt_report_job *jo
     free(program);
     mt_out_discard(text);
     text = mt_out_open_memory();
+    mt_out_shown_at(text, STDERR_FILENO);
     mt_brief_write(text, &job->shown, &facts);
     (void)fputs(mt_out_text(text, NULL), stderr);
     if (live > 0) {

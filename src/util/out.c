@@ -20,6 +20,7 @@ struct mt_out {
     size_t used;
     size_t capacity; /* grows only for a memory output */
     int fd;          /* -1: memory */
+    int shown_fd;    /* of memory: where it will be shown; -1 nowhere */
     bool owns_fd;
     int error; /* first errno; EPIPE: the reader went away */
     char *path;
@@ -29,6 +30,7 @@ struct mt_out {
 static struct mt_out *new_out(int fd)
 {
     struct mt_out *out = mt_alloc_zero(1, sizeof *out);
+    out->shown_fd = -1;
     out->buffer = mt_alloc(OUT_BUFFER_BYTES);
     out->capacity = OUT_BUFFER_BYTES;
     out->fd = fd;
@@ -114,6 +116,11 @@ struct mt_out *mt_out_open_memory(void)
     return new_out(-1);
 }
 
+void mt_out_shown_at(struct mt_out *out, int fd)
+{
+    out->shown_fd = fd;
+}
+
 const char *mt_out_text(struct mt_out *out, size_t *ret_bytes)
 {
     out->buffer = mt_alloc_grow(out->buffer, &out->capacity, out->used + 1, 1);
@@ -197,7 +204,8 @@ void mt_out_print(struct mt_out *out, const char *format, ...)
 
 bool mt_out_is_terminal(const struct mt_out *out)
 {
-    return out->fd >= 0 && isatty(out->fd) == 1;
+    int fd = out->fd >= 0 ? out->fd : out->shown_fd;
+    return fd >= 0 && isatty(fd) == 1;
 }
 
 bool mt_out_failed(const struct mt_out *out)

@@ -22,6 +22,8 @@ struct mt_out;
 mt_status mt_out_open(const char *path, struct mt_out **ret, struct mt_error *err) MT_CHECKED;
 /* An output that keeps what is written in memory (tests, composed cells). */
 struct mt_out *mt_out_open_memory(void);
+/* A memory output whose text the caller writes to fd: it is laid out for the terminal there, if that is one. */
+void mt_out_shown_at(struct mt_out *out, int fd);
 /* The bytes of a memory output, NUL-terminated, owned by it. */
 const char *mt_out_text(struct mt_out *out, size_t *ret_bytes);
 
