@@ -78,7 +78,7 @@ class Event:
     map_kind: int = -1
     rate: int = 0
     is_realloc: bool = False
-    goes_on: bool = False  # of a realloc's free: the stream's next alloc of a realloc is what became of the block
+    goes_on: bool = False  # of a realloc's free, where growth is sampled: the stream's next alloc of a realloc is this block
     old_size: int = -1
     label: int = 0
 
@@ -399,7 +399,7 @@ class StreamReader(Cursor):
     def find_old_half(self):
         """Where growth is sampled, a block that becomes a sample has none."""
         if self.pending or not self.trace.flags & GROWTH:
-            self.take_effect(goes_on=True)
+            self.take_effect(goes_on=bool(self.trace.flags & GROWTH))
 
     def realloc_new(self, nibble):
         self.find_old_half()
