@@ -31,6 +31,16 @@ def test_threads_have_the_names_that_the_program_gave_them(record, interpreter, 
     check(record(interpreter, SCRIPT, options=options))
 
 
+def test_renaming_at_any_moment_harms_nobody(record, interpreter):
+    recording = record(interpreter, conftest.PYTHON_TARGETS / "py_renamed.py")
+    assert recording.stats["dropped_events"] == 0 and not recording.stats["warnings"]
+    text = conftest.memtap("parse", recording.path).stdout.decode()
+    names = {line.split('"')[1] for line in text.splitlines() if re.match(r"\s*(\d+ )?thread \d+ tid", line)}
+    assert "renamer" in names
+    kernel = {"python", interpreter.name[:15]}
+    assert all(name in kernel or re.fullmatch(r"work \d|renamer|self \d+ x*|other \u4e2d*", name) for name in names), names
+
+
 def test_threads_have_their_names_in_a_sample(record, any_python):
     check(record(any_python, SCRIPT, mode="sample", options=["--rate", "1K"]))
 
