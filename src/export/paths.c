@@ -3,6 +3,7 @@
 
 #include "model/role.h"
 #include "util/memory.h"
+#include "util/text.h"
 #include "util/namemap.h"
 
 #include <stdint.h>
@@ -49,10 +50,10 @@ static const char *longer(const char *path, const char *tail)
     return tail;
 }
 
-static const char *last_component(const char *path)
+/* A file that is none, such as "<frozen importlib._bootstrap>", has no folders. */
+static const char *last_name(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    return slash != NULL && slash[1] != '\0' && path[0] != '<' ? slash + 1 : path;
+    return path[0] != '<' ? mt_text_last_name(path) : path;
 }
 
 static void count_tail(struct mt_paths *p, const char *tail)
@@ -75,7 +76,7 @@ void mt_paths_add(struct mt_paths *p, const char *path)
     if (!is_new || p->full) {
         return;
     }
-    const char *tail = last_component(path);
+    const char *tail = last_name(path);
     count_tail(p, tail);
     for (int i = 0; i < COMPONENTS_MAX && tail != path; i++) {
         tail = longer(path, tail);
@@ -95,7 +96,7 @@ const char *mt_paths_short(const struct mt_paths *p, const char *path)
         return path;
     }
     const char *library = mt_role_library_path(path);
-    const char *tail = library != NULL && *library != '\0' ? library : last_component(path);
+    const char *tail = library != NULL && *library != '\0' ? library : last_name(path);
     for (int i = 0; i < COMPONENTS_MAX && tail != path && !is_alone(p, tail); i++) {
         tail = longer(path, tail);
     }

@@ -72,12 +72,6 @@ char *mt_report_command(const struct mt_trace_info *info)
     return text;
 }
 
-static const char *last_component(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
-}
-
 /* Programs whose first operand says more than their own name does. */
 static bool is_interpreter(const char *program)
 {
@@ -99,13 +93,13 @@ static const char *argument_after(const struct mt_trace_info *info, const char *
 
 static const char *program_of(const struct mt_trace_info *info)
 {
-    const char *program = last_component(info->command);
+    const char *program = mt_text_last_name(info->command);
     const char *first = info->command_bytes > 0 && is_interpreter(program) ? argument_after(info, info->command) : NULL;
     if (first != NULL && strcmp(first, "-m") == 0) {
         const char *module = argument_after(info, first);
         return module != NULL ? module : program;
     }
-    return first != NULL && first[0] != '-' && first[0] != '\0' ? last_component(first) : program;
+    return first != NULL && first[0] != '-' && first[0] != '\0' ? mt_text_last_name(first) : program;
 }
 
 char *mt_report_program(const struct mt_trace_info *info)

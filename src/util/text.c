@@ -305,3 +305,9 @@ const char *mt_text_base_name(const char *path)
     const char *slash = strrchr(path, '/');
     return slash != NULL ? slash + 1 : path;
 }
+
+const char *mt_text_last_name(const char *path)
+{
+    const char *name = mt_text_base_name(path);
+    return name[0] != '\0' ? name : path;
+}

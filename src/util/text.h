@@ -51,6 +51,8 @@ size_t mt_text_place_columns(const char *text);
 
 /* What follows the last slash; all of it where there is none. Borrows. */
 const char *mt_text_base_name(const char *path);
+/* The same, but all of it also where nothing follows. */
+const char *mt_text_last_name(const char *path);
 /* The candidate nearest to word by Damerau-Levenshtein distance, NULL when none is near (more than a third of the
  * letters wrong). candidates: NULL-terminated. */
 const char *mt_text_nearest(const char *word, const char *const *candidates);

@@ -2,6 +2,7 @@
 #include "util/tracepath.h"
 
 #include "util/memory.h"
+#include "util/text.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -19,12 +20,6 @@ static bool has_suffix(const char *name)
 {
     size_t bytes = strlen(name);
     return bytes > SUFFIX_BYTES && strcmp(name + bytes - SUFFIX_BYTES, SUFFIX) == 0;
-}
-
-static const char *last_component(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash != NULL ? slash + 1 : path;
 }
 
 char *mt_tracepath_folder(const char *file)
@@ -107,7 +102,7 @@ static char *folder_of(const char *file)
 
 char *mt_tracepath_default(const char *program, long pid)
 {
-    const char *name = last_component(program);
+    const char *name = mt_text_base_name(program);
     size_t bytes = strlen(name);
     if (bytes > 3 && strcmp(name + bytes - 3, ".py") == 0) {
         bytes -= 3;
@@ -124,10 +119,10 @@ mt_status mt_tracepath_absolute(const char *file, char **ret, struct mt_error *e
     mt_status status = MT_OK;
     if (real == NULL) {
         status = mt_error_set_errno(err, errno, "cannot write to the folder %s", folder);
-    } else if (last_component(file)[0] == '\0') {
+    } else if (mt_text_base_name(file)[0] == '\0') {
         status = mt_error_set(err, MT_E_INVAL, "%s is a folder: name a file in it", file);
     } else {
-        *ret = mt_format("%s/%s", strcmp(real, "/") == 0 ? "" : real, last_component(file));
+        *ret = mt_format("%s/%s", strcmp(real, "/") == 0 ? "" : real, mt_text_base_name(file));
     }
     free(real);
     free(folder);

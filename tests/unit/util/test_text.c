@@ -180,7 +180,19 @@ static void test_the_nearest_word_forgives_typing_errors(void **state)
     assert_null(mt_text_nearest("a-word-much-longer-than-any-table-row-of-the-matrix", words));
 }
 
+static void test_the_last_name_of_a_path_is_never_empty(void **state)
+{
+    (void)state;
+    assert_string_equal(mt_text_base_name("/a/b.c"), "b.c");
+    assert_string_equal(mt_text_base_name("/a/"), "");
+    assert_string_equal(mt_text_last_name("/a/b.c"), "b.c");
+    assert_string_equal(mt_text_last_name("b.c"), "b.c");
+    assert_string_equal(mt_text_last_name("/a/"), "/a/");
+    assert_string_equal(mt_text_last_name(""), "");
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_the_last_name_of_a_path_is_never_empty),
     cmocka_unit_test(test_every_code_point_survives_encoding_and_decoding),
     cmocka_unit_test(test_ill_formed_bytes_are_told_apart_one_by_one),
     cmocka_unit_test(test_a_sequence_cut_by_the_end_is_not_read_past_it),
