@@ -16,7 +16,7 @@
 
 struct mt_thread;
 
-enum { MT_COST_EVERY = 61 };
+enum { MT_COST_EVERY = 251 };
 
 /* Measures the prices, some ten microseconds, and notes them in the present trace. Context: [agent], before anything is recorded. */
 void mt_cost_calibrate(void);
