@@ -44,7 +44,7 @@ struct walk {
 
 /* A word of the stack; the caller has checked that it lies in a span. Foreign memory: no alias or lifetime is
  * assumed. */
-static inline uint64_t mt_stack_word(uint64_t address)
+static inline MT_READS_ANYTHING uint64_t mt_stack_word(uint64_t address)
 {
     return *(const volatile uint64_t *)(uintptr_t)address;
 }
