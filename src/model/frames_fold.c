@@ -132,9 +132,17 @@ static uint32_t frame_at(const struct folding *w, size_t i)
     return w->f->spots[w->spots->data[i]].id;
 }
 
+/* A C library without symbols has no name for its function between __libc_start_main and main. */
+static bool is_nameless_start(const struct folding *w, size_t i)
+{
+    const struct mt_frame *frame = mt_frames_frame(w->f, frame_at(w, i));
+    return i + 1 < w->spots->count && strncmp(frame->function, "0x", 2) == 0 && mt_syslib_of(frame->module) == MT_SYSLIB_C &&
+           mt_frames_role(w->f, frame_at(w, i + 1)) == MT_ROLE_START;
+}
+
 static enum mt_role role_at(const struct folding *w, size_t i)
 {
-    return mt_frames_role(w->f, frame_at(w, i));
+    return is_nameless_start(w, i) ? MT_ROLE_START : mt_frames_role(w->f, frame_at(w, i));
 }
 
 /* May a frame lie between two of a run? The interpreter's own functions do where native frames are shown. */

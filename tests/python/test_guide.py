@@ -291,6 +291,7 @@ def test_readme_commands_run(tmp_path):
                           universal_newlines=True, timeout=TIMEOUT_S)
     rows = [line for line in done.stdout.splitlines() if re.search(r" app\.py:3 <module>( +← bytearray(, list)?)?$", line)]
     assert len(rows) == 2  # of leaks and of table
+    assert "Py_BytesMain" not in done.stdout  # what starts Python is no line of the program
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
