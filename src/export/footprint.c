@@ -2,6 +2,7 @@
 #include "export/footprint.h"
 
 #include "util/human.h"
+#include "util/text.h"
 #include "util/memory.h"
 #include "util/out.h"
 
@@ -172,26 +173,13 @@ void mt_footprint_put(struct mt_json *json, const struct mt_footprint *f, uint64
     free(note);
 }
 
-/* How much of the text fits so many columns: up to the last space that does, or all of a long word. */
-static size_t line_length(const char *text, size_t columns)
-{
-    size_t all = strlen(text), at = columns;
-    if (all <= columns) {
-        return all;
-    }
-    while (at > 0 && text[at] != ' ') {
-        at--;
-    }
-    return at > 0 ? at : strcspn(text, " ");
-}
-
 void mt_footprint_write(struct mt_out *out, const struct mt_footprint *f, const char *label)
 {
     enum { COLUMNS = 80 };
     char *note = mt_footprint_note(f);
     int indent = (int)strlen(label);
     for (const char *at = note; at != NULL && *at != '\0'; label = "") {
-        size_t bytes = line_length(at, (size_t)(COLUMNS - indent - 1));
+        size_t bytes = mt_text_line(at, (size_t)(COLUMNS - indent - 1));
         mt_out_print(out, "%-*s %.*s\n", indent, label, (int)bytes, at);
         at += bytes + (at[bytes] == ' ');
     }

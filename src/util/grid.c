@@ -88,21 +88,29 @@ size_t mt_grid_rows(const struct mt_grid *grid)
     return grid->column_count == 0 ? 0 : grid->cell_count / grid->column_count;
 }
 
-size_t mt_terminal_columns(const struct mt_out *out)
+/* COLUMNS says how wide it is, else the terminal, else 80. */
+static size_t columns_wanted(int fd)
 {
-    if (!mt_out_is_terminal(out)) {
-        return 0;
-    }
     uint64_t wanted;
     const char *columns = getenv("COLUMNS");
     if (columns != NULL && mt_parse_count(columns, &wanted) && wanted > 0) {
         return (size_t)wanted;
     }
     struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    if (ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
         return size.ws_col;
     }
     return 80;
+}
+
+size_t mt_terminal_columns_of(int fd)
+{
+    return isatty(fd) != 0 ? columns_wanted(fd) : 0;
+}
+
+size_t mt_terminal_columns(const struct mt_out *out)
+{
+    return mt_out_is_terminal(out) ? columns_wanted(STDOUT_FILENO) : 0;
 }
 
 bool mt_terminal_colour(const struct mt_out *out)

@@ -33,6 +33,8 @@ void mt_grid_print(const struct mt_grid *grid, struct mt_out *out);
 
 /* Columns of the terminal behind out: COLUMNS, else the tty's size, else 0 (no limit: not a terminal). */
 size_t mt_terminal_columns(const struct mt_out *out);
+/* The same of a descriptor. */
+size_t mt_terminal_columns_of(int fd);
 bool mt_terminal_colour(const struct mt_out *out);
 
 #endif

@@ -1,6 +1,6 @@
 /* say.h: a sentence for the person at the terminal.
  *
- * Decides: messages go to standard error, one line each, clean (text.h), because they quote paths, arguments and names.
+ * Decides: messages go to standard error, clean (text.h) and broken between words where a terminal is narrower, because they quote paths, arguments and names.
  * Commands talk; libraries return a struct mt_error. Context: [tool].
  */
 #ifndef MT_UTIL_SAY_H

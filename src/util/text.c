@@ -106,6 +106,19 @@ size_t mt_text_columns(const char *text, size_t bytes)
     return columns;
 }
 
+size_t mt_text_line(const char *text, size_t columns)
+{
+    const char *at = text, *end = text + strlen(text), *space = NULL;
+    for (size_t taken = 0; at < end && taken <= columns;) {
+        space = *at == ' ' && at > text ? at : space;
+        taken += mt_utf8_columns(mt_utf8_next(&at, end));
+        if (taken <= columns && at == end) {
+            return (size_t)(end - text);
+        }
+    }
+    return space != NULL ? (size_t)(space - text) : text[0] == '\0' ? 0 : 1 + strcspn(text + 1, " ");
+}
+
 bool mt_text_deceives(uint32_t code_point)
 {
     static const struct range unsafe[] = {

@@ -49,6 +49,9 @@ char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut);
 /* Columns that the file's own name of a place needs, with its line. */
 size_t mt_text_place_columns(const char *text);
 
+/* Bytes of a line of the text in so many columns: up to the last space that fits, or all of a long word. */
+size_t mt_text_line(const char *text, size_t columns);
+
 /* What follows the last slash; all of it where there is none. Borrows. */
 const char *mt_text_base_name(const char *path);
 /* The same, but all of it also where nothing follows. */

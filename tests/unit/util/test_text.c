@@ -180,6 +180,20 @@ static void test_the_nearest_word_forgives_typing_errors(void **state)
     assert_null(mt_text_nearest("a-word-much-longer-than-any-table-row-of-the-matrix", words));
 }
 
+static void test_a_line_ends_at_a_space_that_fits(void **state)
+{
+    (void)state;
+    assert_int_equal(mt_text_line("one two three", 80), 13);
+    assert_int_equal(mt_text_line("one two three", 13), 13);
+    assert_int_equal(mt_text_line("one two three", 12), 7);
+    assert_int_equal(mt_text_line("one two three", 7), 7);
+    assert_int_equal(mt_text_line("one two three", 6), 3);
+    assert_int_equal(mt_text_line("longer than that", 3), 6);
+    assert_int_equal(mt_text_line(" indented", 3), 9);
+    assert_int_equal(mt_text_line("\u00e4\u00e4\u00e4 b", 3), 6); /* columns, not bytes */
+    assert_int_equal(mt_text_line("", 3), 0);
+}
+
 static void test_the_last_name_of_a_path_is_never_empty(void **state)
 {
     (void)state;
@@ -203,6 +217,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_widths_are_terminal_columns),
     cmocka_unit_test(test_cutting_keeps_both_ends_of_a_path),
     cmocka_unit_test(test_cutting_a_place_never_cuts_the_name_of_its_file),
+    cmocka_unit_test(test_a_line_ends_at_a_space_that_fits),
     cmocka_unit_test(test_the_nearest_word_forgives_typing_errors),
 };
 MT_TEST_MAIN(tests)
