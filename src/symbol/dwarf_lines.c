@@ -86,15 +86,15 @@ static void end_sequence(struct machine *m)
     restart(m);
 }
 
-static void extended_opcode(struct machine *m, struct mt_cursor *at)
+static void extended_opcode(struct machine *m, struct mt_line_cursor *at)
 {
-    struct mt_cursor body = mt_cursor_take(at, mt_cursor_uleb(at));
-    switch (mt_cursor_fixed(&body, 1)) {
+    struct mt_line_cursor body = mt_line_cursor_take(at, mt_line_cursor_uleb(at));
+    switch (mt_line_cursor_fixed(&body, 1)) {
     case DW_LNE_end_sequence:
         end_sequence(m);
         break;
     case DW_LNE_set_address:
-        m->address = mt_cursor_fixed(&body, mt_cursor_left(&body));
+        m->address = mt_line_cursor_fixed(&body, mt_line_cursor_left(&body));
         break;
     case DW_LNE_define_file:
         m->status = mt_line_header_add_file(m->lines, &body);
@@ -104,7 +104,7 @@ static void extended_opcode(struct machine *m, struct mt_cursor *at)
     }
 }
 
-static void standard_opcode(struct machine *m, struct mt_cursor *at, uint8_t opcode)
+static void standard_opcode(struct machine *m, struct mt_line_cursor *at, uint8_t opcode)
 {
     const struct mt_line_header *header = m->header;
     switch (opcode) {
@@ -112,23 +112,23 @@ static void standard_opcode(struct machine *m, struct mt_cursor *at, uint8_t opc
         emit_row(m);
         break;
     case DW_LNS_advance_pc:
-        m->address += mt_cursor_uleb(at) * header->min_instruction_bytes;
+        m->address += mt_line_cursor_uleb(at) * header->min_instruction_bytes;
         break;
     case DW_LNS_advance_line:
-        m->line += (uint64_t)mt_cursor_sleb(at);
+        m->line += (uint64_t)mt_line_cursor_sleb(at);
         break;
     case DW_LNS_set_file:
-        m->file = mt_cursor_uleb(at);
+        m->file = mt_line_cursor_uleb(at);
         break;
     case DW_LNS_const_add_pc:
         m->address += (uint64_t)((255 - header->opcode_base) / header->line_range) * header->min_instruction_bytes;
         break;
     case DW_LNS_fixed_advance_pc:
-        m->address += mt_cursor_fixed(at, 2);
+        m->address += mt_line_cursor_fixed(at, 2);
         break;
     default:
         for (uint8_t i = 0; i < header->operand_counts[opcode - 1]; i++) {
-            (void)mt_cursor_uleb(at);
+            (void)mt_line_cursor_uleb(at);
         }
     }
 }
@@ -142,11 +142,11 @@ static void special_opcode(struct machine *m, uint8_t opcode)
     emit_row(m);
 }
 
-static void run_program(struct machine *m, struct mt_cursor *at)
+static void run_program(struct machine *m, struct mt_line_cursor *at)
 {
     restart(m);
-    while (mt_cursor_left(at) > 0 && !at->failed && m->status == MT_OK) {
-        uint8_t opcode = (uint8_t)mt_cursor_fixed(at, 1);
+    while (mt_line_cursor_left(at) > 0 && !at->failed && m->status == MT_OK) {
+        uint8_t opcode = (uint8_t)mt_line_cursor_fixed(at, 1);
         if (opcode >= m->header->opcode_base) {
             special_opcode(m, opcode);
         } else if (opcode == 0) {
@@ -168,7 +168,7 @@ mt_status mt_lines_read(struct mt_dwarf *dwarf, struct mt_unit *unit, Dwarf_Die 
     }
     struct mt_lines *lines = &unit->lines;
     lines->compilation_directory = mt_die_text(dwarf, root, DW_AT_comp_dir);
-    struct mt_cursor at = {.at = dwarf->line.data + offset, .end = dwarf->line.data + dwarf->line.bytes};
+    struct mt_line_cursor at = {.at = dwarf->line.data + offset, .end = dwarf->line.data + dwarf->line.bytes};
     struct mt_line_header header;
     mt_status status = mt_line_header_read(dwarf, lines, &at, &header);
     if (status != MT_OK) {

@@ -6,18 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-size_t mt_cursor_left(const struct mt_cursor *c)
+size_t mt_line_cursor_left(const struct mt_line_cursor *c)
 {
     return c->failed ? 0 : (size_t)(c->end - c->at);
 }
 
-static bool need(struct mt_cursor *c, uint64_t bytes)
+static bool need(struct mt_line_cursor *c, uint64_t bytes)
 {
     c->failed = c->failed || bytes > (uint64_t)(c->end - c->at);
     return !c->failed;
 }
 
-uint64_t mt_cursor_fixed(struct mt_cursor *c, size_t bytes)
+uint64_t mt_line_cursor_fixed(struct mt_line_cursor *c, size_t bytes)
 {
     uint64_t value = 0;
     if (bytes == 0 || bytes > 8 || !need(c, bytes)) {
@@ -32,7 +32,7 @@ uint64_t mt_cursor_fixed(struct mt_cursor *c, size_t bytes)
 }
 
 /* Groups of 7 bits; bits beyond 64 are dropped, as every consumer of DWARF does. */
-static uint64_t leb(struct mt_cursor *c, unsigned *ret_shift, uint8_t *ret_last)
+static uint64_t leb(struct mt_line_cursor *c, unsigned *ret_shift, uint8_t *ret_last)
 {
     uint64_t value = 0;
     unsigned shift = 0;
@@ -47,14 +47,14 @@ static uint64_t leb(struct mt_cursor *c, unsigned *ret_shift, uint8_t *ret_last)
     return c->failed ? 0 : value;
 }
 
-uint64_t mt_cursor_uleb(struct mt_cursor *c)
+uint64_t mt_line_cursor_uleb(struct mt_line_cursor *c)
 {
     unsigned shift;
     uint8_t last;
     return leb(c, &shift, &last);
 }
 
-int64_t mt_cursor_sleb(struct mt_cursor *c)
+int64_t mt_line_cursor_sleb(struct mt_line_cursor *c)
 {
     unsigned shift;
     uint8_t last;
@@ -65,9 +65,9 @@ int64_t mt_cursor_sleb(struct mt_cursor *c)
     return (int64_t)value;
 }
 
-const char *mt_cursor_text(struct mt_cursor *c)
+const char *mt_line_cursor_text(struct mt_line_cursor *c)
 {
-    const uint8_t *end = mt_cursor_left(c) > 0 ? memchr(c->at, '\0', mt_cursor_left(c)) : NULL;
+    const uint8_t *end = mt_line_cursor_left(c) > 0 ? memchr(c->at, '\0', mt_line_cursor_left(c)) : NULL;
     if (end == NULL) {
         c->failed = true;
         return "";
@@ -77,12 +77,12 @@ const char *mt_cursor_text(struct mt_cursor *c)
     return text;
 }
 
-struct mt_cursor mt_cursor_take(struct mt_cursor *c, uint64_t bytes)
+struct mt_line_cursor mt_line_cursor_take(struct mt_line_cursor *c, uint64_t bytes)
 {
     if (!need(c, bytes)) {
-        return (struct mt_cursor){.at = c->at, .end = c->at, .failed = true};
+        return (struct mt_line_cursor){.at = c->at, .end = c->at, .failed = true};
     }
-    struct mt_cursor taken = {.at = c->at, .end = c->at + bytes};
+    struct mt_line_cursor taken = {.at = c->at, .end = c->at + bytes};
     c->at += bytes;
     return taken;
 }
@@ -114,30 +114,30 @@ static mt_status add_file(struct mt_lines *lines, const char *name, uint64_t dir
     return MT_OK;
 }
 
-mt_status mt_line_header_add_file(struct mt_lines *lines, struct mt_cursor *at)
+mt_status mt_line_header_add_file(struct mt_lines *lines, struct mt_line_cursor *at)
 {
-    const char *name = mt_cursor_text(at);
-    uint64_t directory = mt_cursor_uleb(at);
-    (void)mt_cursor_uleb(at); /* modification time */
-    (void)mt_cursor_uleb(at); /* length */
+    const char *name = mt_line_cursor_text(at);
+    uint64_t directory = mt_line_cursor_uleb(at);
+    (void)mt_line_cursor_uleb(at); /* modification time */
+    (void)mt_line_cursor_uleb(at); /* length */
     return at->failed ? MT_E_CORRUPT : add_file(lines, name, directory);
 }
 
 /* Versions 2 to 4: directories and files are numbered from 1; directory 0 is the compilation directory. */
-static mt_status read_tables_v2(struct mt_lines *lines, struct mt_cursor *at)
+static mt_status read_tables_v2(struct mt_lines *lines, struct mt_line_cursor *at)
 {
     mt_status status = add_directory(lines, NULL);
-    while (status == MT_OK && mt_cursor_left(at) > 0 && *at->at != 0) {
-        status = add_directory(lines, mt_cursor_text(at));
+    while (status == MT_OK && mt_line_cursor_left(at) > 0 && *at->at != 0) {
+        status = add_directory(lines, mt_line_cursor_text(at));
     }
-    (void)mt_cursor_fixed(at, 1);
+    (void)mt_line_cursor_fixed(at, 1);
     if (status == MT_OK) {
         status = add_file(lines, NULL, 0);
     }
-    while (status == MT_OK && mt_cursor_left(at) > 0 && *at->at != 0) {
+    while (status == MT_OK && mt_line_cursor_left(at) > 0 && *at->at != 0) {
         status = mt_line_header_add_file(lines, at);
     }
-    (void)mt_cursor_fixed(at, 1);
+    (void)mt_line_cursor_fixed(at, 1);
     return status;
 }
 
@@ -150,16 +150,16 @@ struct entry_format {
     } items[MAX_FORMATS];
 };
 
-static void read_format(struct mt_cursor *at, struct entry_format *format)
+static void read_format(struct mt_line_cursor *at, struct entry_format *format)
 {
-    format->count = mt_cursor_fixed(at, 1);
+    format->count = mt_line_cursor_fixed(at, 1);
     if (format->count > MAX_FORMATS) {
         at->failed = true;
         format->count = 0;
     }
     for (size_t i = 0; i < format->count; i++) {
-        format->items[i].content = mt_cursor_uleb(at);
-        format->items[i].form = mt_cursor_uleb(at);
+        format->items[i].content = mt_line_cursor_uleb(at);
+        format->items[i].form = mt_line_cursor_uleb(at);
     }
 }
 
@@ -177,39 +177,39 @@ struct form_value {
 };
 
 static struct form_value read_form(const struct mt_dwarf *dwarf, const struct mt_line_header *header,
-                                   struct mt_cursor *at, uint64_t form)
+                                   struct mt_line_cursor *at, uint64_t form)
 {
     struct form_value value = {0};
     switch (form) {
     case DW_FORM_string:
-        value.text = mt_cursor_text(at);
+        value.text = mt_line_cursor_text(at);
         break;
     case DW_FORM_line_strp:
-        value.text = text_in(&dwarf->line_str, mt_cursor_fixed(at, header->offset_bytes));
+        value.text = text_in(&dwarf->line_str, mt_line_cursor_fixed(at, header->offset_bytes));
         break;
     case DW_FORM_strp:
-        value.text = text_in(&dwarf->str, mt_cursor_fixed(at, header->offset_bytes));
+        value.text = text_in(&dwarf->str, mt_line_cursor_fixed(at, header->offset_bytes));
         break;
     case DW_FORM_udata:
-        value.number = mt_cursor_uleb(at);
+        value.number = mt_line_cursor_uleb(at);
         break;
     case DW_FORM_data1:
-        value.number = mt_cursor_fixed(at, 1);
+        value.number = mt_line_cursor_fixed(at, 1);
         break;
     case DW_FORM_data2:
-        value.number = mt_cursor_fixed(at, 2);
+        value.number = mt_line_cursor_fixed(at, 2);
         break;
     case DW_FORM_data4:
-        value.number = mt_cursor_fixed(at, 4);
+        value.number = mt_line_cursor_fixed(at, 4);
         break;
     case DW_FORM_data8:
-        value.number = mt_cursor_fixed(at, 8);
+        value.number = mt_line_cursor_fixed(at, 8);
         break;
     case DW_FORM_data16:
-        (void)mt_cursor_take(at, 16);
+        (void)mt_line_cursor_take(at, 16);
         break;
     case DW_FORM_block:
-        (void)mt_cursor_take(at, mt_cursor_uleb(at));
+        (void)mt_line_cursor_take(at, mt_line_cursor_uleb(at));
         break;
     default: /* a form no producer writes here; its length is unknown */
         at->failed = true;
@@ -219,12 +219,12 @@ static struct form_value read_form(const struct mt_dwarf *dwarf, const struct mt
 
 /* One table of version 5: directories, or files. Numbered from 0. */
 static mt_status read_table_v5(const struct mt_dwarf *dwarf, const struct mt_line_header *header,
-                               struct mt_lines *lines, struct mt_cursor *at, bool files)
+                               struct mt_lines *lines, struct mt_line_cursor *at, bool files)
 {
     struct entry_format format;
     read_format(at, &format);
-    uint64_t count = mt_cursor_uleb(at);
-    if (at->failed || count > mt_cursor_left(at) || (format.count == 0 && count > 0)) {
+    uint64_t count = mt_line_cursor_uleb(at);
+    if (at->failed || count > mt_line_cursor_left(at) || (format.count == 0 && count > 0)) {
         return MT_E_CORRUPT;
     }
     mt_status status = MT_OK;
@@ -241,45 +241,45 @@ static mt_status read_table_v5(const struct mt_dwarf *dwarf, const struct mt_lin
     return at->failed ? MT_E_CORRUPT : status;
 }
 
-static void read_unit_length(struct mt_cursor *at, struct mt_line_header *header)
+static void read_unit_length(struct mt_line_cursor *at, struct mt_line_header *header)
 {
-    uint64_t bytes = mt_cursor_fixed(at, 4);
+    uint64_t bytes = mt_line_cursor_fixed(at, 4);
     header->offset_bytes = 4;
     if (bytes == 0xFFFFFFFF) {
         header->offset_bytes = 8;
-        bytes = mt_cursor_fixed(at, 8);
+        bytes = mt_line_cursor_fixed(at, 8);
     }
-    *at = mt_cursor_take(at, bytes);
+    *at = mt_line_cursor_take(at, bytes);
 }
 
-static void read_parameters(struct mt_cursor *at, struct mt_line_header *header)
+static void read_parameters(struct mt_line_cursor *at, struct mt_line_header *header)
 {
-    header->min_instruction_bytes = (uint8_t)mt_cursor_fixed(at, 1);
+    header->min_instruction_bytes = (uint8_t)mt_line_cursor_fixed(at, 1);
     if (header->version >= 4) {
-        (void)mt_cursor_fixed(at, 1); /* operations an instruction: 1 but on VLIW machines */
+        (void)mt_line_cursor_fixed(at, 1); /* operations an instruction: 1 but on VLIW machines */
     }
-    (void)mt_cursor_fixed(at, 1); /* default_is_stmt */
-    header->line_base = (int8_t)mt_cursor_fixed(at, 1);
-    header->line_range = (uint8_t)mt_cursor_fixed(at, 1);
-    header->opcode_base = (uint8_t)mt_cursor_fixed(at, 1);
+    (void)mt_line_cursor_fixed(at, 1); /* default_is_stmt */
+    header->line_base = (int8_t)mt_line_cursor_fixed(at, 1);
+    header->line_range = (uint8_t)mt_line_cursor_fixed(at, 1);
+    header->opcode_base = (uint8_t)mt_line_cursor_fixed(at, 1);
     for (unsigned i = 0; i + 1 < header->opcode_base; i++) {
-        header->operand_counts[i] = (uint8_t)mt_cursor_fixed(at, 1);
+        header->operand_counts[i] = (uint8_t)mt_line_cursor_fixed(at, 1);
     }
 }
 
-mt_status mt_line_header_read(struct mt_dwarf *dwarf, struct mt_lines *lines, struct mt_cursor *at,
+mt_status mt_line_header_read(struct mt_dwarf *dwarf, struct mt_lines *lines, struct mt_line_cursor *at,
                               struct mt_line_header *ret)
 {
     struct mt_line_header header = {0};
     read_unit_length(at, &header);
-    header.version = (uint16_t)mt_cursor_fixed(at, 2);
+    header.version = (uint16_t)mt_line_cursor_fixed(at, 2);
     if (header.version < 2 || header.version > 5) {
         return MT_E_VERSION;
     }
     if (header.version == 5) {
-        (void)mt_cursor_fixed(at, 2); /* address size, segment selector size */
+        (void)mt_line_cursor_fixed(at, 2); /* address size, segment selector size */
     }
-    struct mt_cursor tables = mt_cursor_take(at, mt_cursor_fixed(at, header.offset_bytes));
+    struct mt_line_cursor tables = mt_line_cursor_take(at, mt_line_cursor_fixed(at, header.offset_bytes));
     read_parameters(&tables, &header);
     if (tables.failed || header.line_range == 0 || header.opcode_base == 0) {
         return MT_E_CORRUPT;

@@ -8,21 +8,21 @@
 
 #include "symbol/dwarf_unit.h"
 
-struct mt_cursor {
+struct mt_line_cursor {
     const uint8_t *at;
     const uint8_t *end;
     bool failed;
 };
 
-size_t mt_cursor_left(const struct mt_cursor *c);
+size_t mt_line_cursor_left(const struct mt_line_cursor *c);
 /* Little-endian unsigned of 1 to 8 bytes; fails on another count. */
-uint64_t mt_cursor_fixed(struct mt_cursor *c, size_t bytes);
-uint64_t mt_cursor_uleb(struct mt_cursor *c);
-int64_t mt_cursor_sleb(struct mt_cursor *c);
+uint64_t mt_line_cursor_fixed(struct mt_line_cursor *c, size_t bytes);
+uint64_t mt_line_cursor_uleb(struct mt_line_cursor *c);
+int64_t mt_line_cursor_sleb(struct mt_line_cursor *c);
 /* A NUL-terminated string, borrowed; "" on failure. */
-const char *mt_cursor_text(struct mt_cursor *c);
+const char *mt_line_cursor_text(struct mt_line_cursor *c);
 /* A cursor over the next bytes, which are passed. */
-struct mt_cursor mt_cursor_take(struct mt_cursor *c, uint64_t bytes);
+struct mt_line_cursor mt_line_cursor_take(struct mt_line_cursor *c, uint64_t bytes);
 
 struct mt_line_header {
     uint16_t version;
@@ -36,9 +36,9 @@ struct mt_line_header {
 
 /* Reads the header at the cursor, fills lines->files, and leaves the cursor over exactly the line program. MT_E_CORRUPT
  * when it cannot be used, MT_E_VERSION for unknown versions. */
-mt_status mt_line_header_read(struct mt_dwarf *dwarf, struct mt_lines *lines, struct mt_cursor *at,
+mt_status mt_line_header_read(struct mt_dwarf *dwarf, struct mt_lines *lines, struct mt_line_cursor *at,
                               struct mt_line_header *ret) MT_CHECKED;
 /* A file entry as versions 2 to 4 have it (also DW_LNE_define_file). */
-mt_status mt_line_header_add_file(struct mt_lines *lines, struct mt_cursor *at) MT_CHECKED;
+mt_status mt_line_header_add_file(struct mt_lines *lines, struct mt_line_cursor *at) MT_CHECKED;
 
 #endif
