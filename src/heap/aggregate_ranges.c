@@ -16,18 +16,21 @@ enum {
     RANGE_CLOSED = 1u << 0,  /* must not be touched */
     RANGE_EMPTIED = 1u << 1, /* its pages were given back */
     RANGE_RESERVED = 1u << 2,
-    RANGE_PART = 1u << 3, /* another piece stands for the allocation */
+    RANGE_PART = 1u << 3,  /* another piece, before it, stands for the allocation */
+    RANGE_SPLIT = 1u << 4, /* there are or were such pieces behind it */
     RANGE_GIVEN_UP = RANGE_CLOSED | RANGE_EMPTIED,
 };
 struct range {
     uint64_t low, high;
-    uint32_t row; /* MT_AGGREGATE_NO_ROW: not heap */
+    uint64_t allocation; /* its pieces have one number */
+    uint32_t row;        /* MT_AGGREGATE_NO_ROW: not heap */
     uint32_t state;
 };
 
 static struct {
     struct range *ranges;
     uint64_t count, capacity;
+    uint64_t allocations;
 } g_ranges;
 
 /* Index of the first range that ends behind addr. */
@@ -79,11 +82,25 @@ static void remove_range_locked(uint64_t at)
     memmove(&g_ranges.ranges[at], &g_ranges.ranges[at + 1], (g_ranges.count - at) * sizeof(struct range));
 }
 
-/* Bytes of a range are gone; whole: all that was left of it. */
-static void lose_locked(const struct range *range, uint64_t clock, uint64_t bytes, bool whole)
+/* Has the allocation ended with this piece? If it stood for it the next one does now. */
+static bool ends_locked(uint64_t at)
 {
-    if (range->row != MT_AGGREGATE_NO_ROW) {
-        mt_aggregate_shrink_locked(range->row, clock, bytes, whole && (range->state & RANGE_PART) == 0 ? 1 : 0);
+    const struct range *gone = &g_ranges.ranges[at];
+    for (uint64_t i = at + 1; (gone->state & RANGE_SPLIT) != 0 && i < g_ranges.count; i++) {
+        struct range *heir = &g_ranges.ranges[i];
+        if (heir->allocation == gone->allocation && heir->row == gone->row) {
+            heir->state = gone->state & RANGE_PART ? heir->state : (heir->state & ~(uint32_t)RANGE_PART) | RANGE_SPLIT;
+            return false;
+        }
+    }
+    return (gone->state & RANGE_PART) == 0;
+}
+
+/* Bytes of a range are gone; whole: all that was left of it. */
+static void lose_locked(uint64_t at, uint64_t clock, uint64_t bytes, bool whole)
+{
+    if (g_ranges.ranges[at].row != MT_AGGREGATE_NO_ROW) {
+        mt_aggregate_shrink_locked(g_ranges.ranges[at].row, clock, bytes, whole && ends_locked(at) ? 1 : 0);
     }
 }
 
@@ -95,7 +112,7 @@ static uint64_t cut_range_locked(uint64_t clock, uint64_t at, uint64_t low, uint
     uint64_t from = low > old.low ? low : old.low;
     uint64_t to = high < old.high ? high : old.high;
     bool whole = from == old.low && to == old.high;
-    lose_locked(&old, clock, to - from, whole);
+    lose_locked(at, clock, to - from, whole);
     if (whole) {
         remove_range_locked(at);
         return at;
@@ -106,9 +123,12 @@ static uint64_t cut_range_locked(uint64_t clock, uint64_t at, uint64_t low, uint
     }
     range->high = from;
     if (to < old.high) { /* split: the piece behind keeps the row; without room it is forgotten */
-        struct range behind = { .low = to, .high = old.high, .row = old.row, .state = old.state | RANGE_PART };
+        struct range behind = old;
+        behind.low = to;
+        behind.state |= RANGE_PART;
+        range->state |= RANGE_SPLIT;
         if (!insert_range_locked(at + 1, behind)) {
-            lose_locked(&behind, clock, old.high - to, false);
+            lose_locked(at, clock, old.high - to, false);
         }
     }
     return at + 1;
@@ -129,6 +149,7 @@ static bool is_heap(enum mt_map_kind kind)
 bool mt_aggregate_map_locked(uint64_t clock, uint64_t low, uint64_t high, enum mt_map_kind kind, uint32_t stack)
 {
     struct range range = { .low = low, .high = high, .state = kind == MT_MAP_RESERVED ? RANGE_RESERVED : 0 };
+    range.allocation = ++g_ranges.allocations;
     mt_aggregate_unmap_locked(clock, low, high);
     if (is_heap(kind)) {
         range.row = mt_aggregate_row_locked(stack, kind == MT_MAP_BRK ? MT_ALLOCATOR_SBRK : MT_ALLOCATOR_MMAP);
@@ -158,14 +179,17 @@ static bool split_range_locked(uint64_t addr)
         return false;
     }
     g_ranges.ranges[at].high = addr;
+    g_ranges.ranges[at].state |= RANGE_SPLIT;
     return true;
 }
 
 /* Reserved memory becomes heap; allocation: the one it is part of has not been counted yet. */
 static void open_locked(struct range *range, uint64_t clock, uint32_t row, bool allocation)
 {
+    g_ranges.allocations += allocation;
+    range->allocation = g_ranges.allocations;
     range->row = row;
-    range->state = allocation ? 0 : RANGE_PART;
+    range->state = allocation ? RANGE_SPLIT : RANGE_PART; /* others may follow */
     mt_aggregate_grow_locked(row, clock, range->high - range->low, allocation ? 1 : 0);
 }
 
@@ -194,7 +218,7 @@ static void give_up_all_locked(uint64_t clock, uint64_t at, uint64_t high, uint3
         struct range *range = &g_ranges.ranges[at];
         range->state |= state;
         if (range->row != MT_AGGREGATE_NO_ROW && (range->state & RANGE_GIVEN_UP) == RANGE_GIVEN_UP) {
-            lose_locked(range, clock, range->high - range->low, true);
+            lose_locked(at, clock, range->high - range->low, true);
             range->row = MT_AGGREGATE_NO_ROW;
             range->state = RANGE_RESERVED;
         }

@@ -1,7 +1,10 @@
 """Programs made by hypothesis, with a model that knows their profile: live set, peak, counts, page by page.
 
 tests/targets/scripted.c does what a script says; the model below does the same with a dict and a list of pages.
+The programs are the same in each run; MEMTAP_EXAMPLES=2000 makes so many new ones.
 """
+
+import os
 
 import hypothesis
 import hypothesis.strategies as st
@@ -9,6 +12,7 @@ import pytest
 import tracereplay
 
 PAGE, SLOTS, WINDOW = 4096, 64, 64
+EXAMPLES = os.environ.get("MEMTAP_EXAMPLES")
 SIZES = st.one_of(st.integers(1, 600), st.integers(1, 200_000), st.just(1 << 33))
 SLOT = st.integers(0, SLOTS - 1)
 
@@ -113,9 +117,10 @@ def of_the_script(trace):
 def test_any_program_is_recorded_as_the_model_says(record, target, tmp_path, options):
     program = target("scripted")
 
-    @hypothesis.settings(max_examples=40, deadline=None, print_blob=True,
+    @hypothesis.settings(max_examples=int(EXAMPLES or 60), derandomize=EXAMPLES is None, deadline=None, print_blob=True,
                          suppress_health_check=list(hypothesis.HealthCheck))
     @hypothesis.given(st.lists(OPERATIONS, max_size=60))
+    @hypothesis.example([("map", (1, 1)), ("map", (0, 1))])  # the piece that stood for the window goes, others live
     def holds(operations):
         model = play(operations)
         script = tmp_path / "script"
