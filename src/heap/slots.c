@@ -80,6 +80,8 @@ static void format_header(struct mt_trace_header *header, uint64_t number, const
     header->file_tail = MT_TRACE_HEADER_BYTES;
     header->journal = number;
     header->journal_tail = MT_TRACE_HEADER_BYTES;
+    header->trace_device = mt_descriptor_file(MT_KEPT_TRACE)->device;
+    header->trace_inode = mt_descriptor_file(MT_KEPT_TRACE)->inode;
     if (length < sizeof header->journal_path) {
         memcpy(header->journal_path, path, length + 1);
     }

@@ -38,7 +38,7 @@ static mt_status write_header(bool whole)
     }
     copy.header = *mt_slots_header();
     memcpy(copy.header.magic, MT_TRACE_MAGIC, sizeof copy.header.magic);
-    copy.header.journal_tail = 0;
+    copy.header.journal_tail = copy.header.trace_device = copy.header.trace_inode = 0;
     if (whole) {
         copy.header.journal = 0;
         memset(copy.header.journal_path, 0, sizeof copy.header.journal_path);

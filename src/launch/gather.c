@@ -122,6 +122,25 @@ static bool is_of_run(const struct mt_run *run, const char *path)
     return strcmp(path, run->output) == 0 || (strncmp(path, run->others, bytes) == 0 && path[bytes] == '/');
 }
 
+static bool birth_of(int fd, struct statx_timestamp *ret)
+{
+    struct statx info;
+    bool known = statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &info) == 0 && (info.stx_mask & STATX_BTIME) != 0;
+    *ret = info.stx_btime;
+    return known;
+}
+
+/* The file is the one that the journal was made for, and no other that has its number now: that would be younger than the journal. */
+static bool is_the_trace_of(const struct stat *info, int fd, const struct mt_trace_header *header, int journal)
+{
+    struct statx_timestamp born, journal_born;
+    bool younger = birth_of(fd, &born) && birth_of(journal, &journal_born) &&
+                   (born.tv_sec > journal_born.tv_sec ||
+                    (born.tv_sec == journal_born.tv_sec && born.tv_nsec > journal_born.tv_nsec));
+    return S_ISREG(info->st_mode) && (uint64_t)info->st_dev == header->trace_device &&
+           (uint64_t)info->st_ino == header->trace_inode && !younger;
+}
+
 /* Puts back what is left of a trace of this run that somebody has emptied: its header, and what was in its journal. */
 static void mend_emptied(const struct mt_run *run, const char *journal_path)
 {
@@ -134,7 +153,7 @@ static void mend_emptied(const struct mt_run *run, const char *journal_path)
     int fd = ended && mt_journal_trace_path(journal_path, path, sizeof path) && is_of_run(run, path)
                  ? open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW)
                  : -1;
-    if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size < MT_TRACE_HEADER_BYTES) {
+    if (fd >= 0 && fstat(fd, &info) == 0 && is_the_trace_of(&info, fd, &header, journal) && info.st_size < MT_TRACE_HEADER_BYTES) {
         (void)(mt_journal_fold_held(fd, journal, journal_path) == MT_OK);
     }
     if (fd >= 0) {

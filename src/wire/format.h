@@ -151,7 +151,9 @@ struct mt_trace_header {
     uint64_t end_within_ns; /* of a process that did not write its end itself: it was at end_clock or up to this much earlier */
     uint64_t journal;      /* number of the journal that has the header as it is now, and the slots; 0: they are here */
     uint64_t journal_tail; /* in the journal: its first unclaimed byte; atomic add */
-    uint8_t reserved3[512 - 128 - 256 - 56];
+    uint64_t trace_device; /* in the journal: which file the trace is */
+    uint64_t trace_inode;
+    uint8_t reserved3[512 - 128 - 256 - 72];
     uint16_t command_bytes;
     uint8_t command[MT_TRACE_COMMAND_MAX];
     uint8_t reserved4[6];
