@@ -58,6 +58,7 @@ struct mt_facts mt_facts_of(const struct mt_report *report)
         add_trace(&f, report->set, i);
     }
     f.own_cpu_ns += passing_ns(&f);
+    f.own_cpu_ns = f.own_cpu_ns < f.cpu_ns ? f.own_cpu_ns : f.cpu_ns; /* an estimate can say more than there was */
     f.rss_peak_bytes = mt_footprint_rss(report);
     f.footprint = mt_footprint_of(report);
     return f;

@@ -6,7 +6,7 @@
  * What the reading of the time itself costs is measured at the start and taken off. What is paid outside of sections (the
  * hooks' fast paths, also of calls that are not recorded) has a price that is measured at the start, too: readers multiply it by
  * the number of blocks.
- * A section that seems to take longer than 0.1 ms has lost its processor: it counts as so long.
+ * A section that seems to take longer than 20 us has lost its processor: it counts as so long.
  * Where the time may only be told coarsely (the program forbids itself the time stamp counter) nothing is timed.
  */
 #ifndef MT_HEAP_COST_H

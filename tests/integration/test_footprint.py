@@ -57,10 +57,10 @@ def test_own_memory_is_one_number(record, target):
 
 
 def test_what_recording_itself_took_is_said(record, target):
-    """A million recorded calls take time, and less than the process had in all."""
+    """A million recorded calls take time, and no more than the process had in all."""
     recording = record(target("sizes"), 64, 1, 500_000, "freed")
     stats = recording.stats
-    assert 0 < stats["own_cpu_s"] < stats["cpu_s"]
+    assert 0 < stats["own_cpu_s"] <= stats["cpu_s"]
     assert stats["own_cpu_share"] == pytest.approx(stats["own_cpu_s"] / stats["cpu_s"])
     text = memtap("summary", recording.path).stdout.decode()
     assert " CPU (" in next(line for line in text.splitlines() if line.startswith("  memtap "))
