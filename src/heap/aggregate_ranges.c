@@ -86,14 +86,17 @@ static void remove_range_locked(uint64_t at)
 static bool ends_locked(uint64_t at)
 {
     const struct range *gone = &g_ranges.ranges[at];
+    if ((gone->state & RANGE_PART) != 0) {
+        return false;
+    }
     for (uint64_t i = at + 1; (gone->state & RANGE_SPLIT) != 0 && i < g_ranges.count; i++) {
         struct range *heir = &g_ranges.ranges[i];
         if (heir->allocation == gone->allocation && heir->row == gone->row) {
-            heir->state = gone->state & RANGE_PART ? heir->state : (heir->state & ~(uint32_t)RANGE_PART) | RANGE_SPLIT;
+            heir->state = (heir->state & ~(uint32_t)RANGE_PART) | RANGE_SPLIT;
             return false;
         }
     }
-    return (gone->state & RANGE_PART) == 0;
+    return true;
 }
 
 /* Bytes of a range are gone; whole: all that was left of it. */
