@@ -38,26 +38,31 @@ def seeded(number):
     return {**os.environ, "MEMTAP_SEED": str(number)}
 
 
+@pytest.fixture
+def grown(record, target):
+    """grown(how, size, rate, runs, what, seed): statistics of enough blocks that came to their size so, and how many."""
+
+    def start(how, size, rate, runs, what, seed):
+        count = math.ceil(blocks_wanted(size, in_bytes(rate)) / runs)
+        recording = record(target("grows"), how, size, runs, count, what, mode="sample", options=["--rate", rate],
+                           env=seeded(seed))
+        return recording.stats, runs * count
+
+    return start
+
+
 @pytest.mark.parametrize(("how", "size", "rate"), FREED)
-def test_what_blocks_grew_by_is_what_was_allocated(record, target, how, size, rate):
-    runs = 100
-    count = math.ceil(blocks_wanted(size, in_bytes(rate)) / runs)
-    recording = record(target("grows"), how, size, runs, count, "freed", mode="sample", options=["--rate", rate],
-                       env=seeded(4000 + FREED.index((how, size, rate))))
-    stats = recording.stats
-    assert stats["total_allocated_bytes"] == pytest.approx(runs * count * size, rel=0.02)
+def test_what_blocks_grew_by_is_what_was_allocated(grown, how, size, rate):
+    stats, blocks = grown(how, size, rate, 100, "freed", 4000 + FREED.index((how, size, rate)))
+    assert stats["total_allocated_bytes"] == pytest.approx(blocks * size, rel=0.02)
     assert stats["leaked_allocations"] == 0
 
 
 @pytest.mark.parametrize(("how", "size", "rate"), KEPT)
-def test_what_is_alive_does_not_depend_on_how_it_came_to_its_size(record, target, how, size, rate):
-    runs = 10
-    count = math.ceil(blocks_wanted(size, in_bytes(rate)) / runs)
-    recording = record(target("grows"), how, size, runs, count, "kept", mode="sample", options=["--rate", rate],
-                       env=seeded(5000 + KEPT.index((how, size, rate))))
-    stats = recording.stats
-    assert stats["leaked_bytes"] == pytest.approx(runs * count * size, rel=0.02)
-    assert stats["leaked_allocations"] == pytest.approx(runs * count, rel=0.02)
+def test_what_is_alive_does_not_depend_on_how_it_came_to_its_size(grown, how, size, rate):
+    stats, blocks = grown(how, size, rate, 10, "kept", 5000 + KEPT.index((how, size, rate)))
+    assert stats["leaked_bytes"] == pytest.approx(blocks * size, rel=0.02)
+    assert stats["leaked_allocations"] == pytest.approx(blocks, rel=0.02)
     assert stats["dropped_events"] == 0
 
 
