@@ -8,8 +8,8 @@
 set(MEMTAP_LIBRARIES auto CACHE STRING "auto, all, static or none")
 set(MEMTAP_LEFT_OUT) # sources that this build does not have
 
-set(DW_SOURCES src/symbol/dwarf.c src/symbol/dwarf_lines.c src/symbol/dwarf_names.c src/symbol/dwarf_scopes.c
-    src/symbol/line_reader.c)
+set(DW_SOURCES src/symbol/dwarf.c src/symbol/dwarf_entry.c src/symbol/dwarf_lines.c src/symbol/dwarf_names.c
+    src/symbol/dwarf_scopes.c src/symbol/dwarf_unit.c src/symbol/line_reader.c)
 set(NO_DW_SOURCES src/symbol/dwarf_none.c)
 set(IBERTY_SOURCES src/symbol/demangle_iberty.c)
 set(NO_IBERTY_SOURCES src/symbol/demangle_cxxabi.c)

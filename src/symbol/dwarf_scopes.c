@@ -31,16 +31,6 @@ struct walk {
     struct level levels[MT_DWARF_DEPTH_MAX];
 };
 
-bool mt_dwarf_spend(struct mt_dwarf *dwarf, uint64_t n)
-{
-    if (n > dwarf->budget) {
-        dwarf->budget = 0;
-        return false;
-    }
-    dwarf->budget -= n;
-    return true;
-}
-
 size_t mt_dwarf_add_ranges(struct mt_dwarf *dwarf, Dwarf_Die *die, uint32_t value, uint32_t rank,
                            struct mt_intervals *list)
 {

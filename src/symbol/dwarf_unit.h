@@ -109,10 +109,14 @@ struct mt_dwarf {
                         range list is cut off, and its other units get names from the symbol table only */
 };
 
-/* Takes n from the budget; false when it is used up. */
+/* dwarf_entry.c: takes n from the budget; false when it is used up. */
 bool mt_dwarf_spend(struct mt_dwarf *dwarf, uint64_t n);
+/* A string attribute of an entry, or NULL. Borrowed from the section; proven to end inside it. */
+const char *mt_die_text(const struct mt_dwarf *dwarf, Dwarf_Die *die, unsigned attribute);
+/* The linkage name an entry itself has, or NULL. */
+const char *mt_die_linkage_name(const struct mt_dwarf *dwarf, Dwarf_Die *die);
 
-/* dwarf.c: reads a unit's functions and lines unless that has been done; what cannot be read stays empty. */
+/* dwarf_unit.c: reads a unit's functions and lines unless that has been done; what cannot be read stays empty. */
 void mt_unit_read(struct mt_dwarf *dwarf, struct mt_unit *unit);
 /* The unit an entry at this offset of .debug_info belongs to, or NULL. */
 struct mt_unit *mt_unit_of_die(struct mt_dwarf *dwarf, Dwarf_Off die);
@@ -126,10 +130,6 @@ size_t mt_dwarf_add_ranges(struct mt_dwarf *dwarf, Dwarf_Die *die, uint32_t valu
 
 /* dwarf_names.c: the readable name of a scope, NULL when it has none. May read the unit that declares the function. */
 const char *mt_scope_name(struct mt_dwarf *dwarf, struct mt_unit *unit, struct mt_scope *scope);
-/* A string attribute of an entry, or NULL. Borrowed from the section; proven to end inside it. */
-const char *mt_die_text(const struct mt_dwarf *dwarf, Dwarf_Die *die, unsigned attribute);
-/* The linkage name an entry itself has, or NULL. */
-const char *mt_die_linkage_name(const struct mt_dwarf *dwarf, Dwarf_Die *die);
 
 /* dwarf_lines.c: fills unit->lines from the line table of the unit. A corrupt part is left out. */
 mt_status mt_lines_read(struct mt_dwarf *dwarf, struct mt_unit *unit, Dwarf_Die *root) MT_CHECKED;
