@@ -85,8 +85,9 @@ struct cxx_targets {
 
 static struct cxx_targets g_targets;
 
-/* Where an exported operator jumps: decided at its first call, because libstdc++ may arrive late. */
-static mt_function decide(enum mt_hook_index index)
+/* Where an exported operator jumps: decided at its first call, because libstdc++ may arrive late. Before the hooks are known
+ * (constructors that run before the agent's) every call looks anew. */
+static mt_function decide(enum mt_hook_index index, bool *ret_for_ever)
 {
     bool beside_malloc = false;
     void *next = mt_elf_next(mt_hook_row(index)->name, false, &beside_malloc);
@@ -96,7 +97,9 @@ static mt_function decide(enum mt_hook_index index)
     if (mt_originals_get(0, index) == 0) {
         mt_originals_set(0, index, (uint64_t)(uintptr_t)next);
     }
-    return beside_malloc ? mt_hook_row(index)->hooks[0] : (mt_function)(uintptr_t)next;
+    mt_function hook = mt_originals_hook(0, index);
+    *ret_for_ever = hook != NULL;
+    return beside_malloc && hook != NULL ? hook : (mt_function)(uintptr_t)next;
 }
 
 /* No definition anywhere: the caller was linked against nothing but us. */
@@ -113,12 +116,15 @@ static void undefined_delete(void *ptr)
 #define FIRST_CALL(fallback, result, name, parameters, arguments)                                                      \
     static result first_call_##name parameters                                                                         \
     {                                                                                                                  \
-        mt_function target = decide(MT_HOOK_##name);                                                                   \
+        bool for_ever = false;                                                                                         \
+        result(*target) parameters = (result(*) parameters)decide(MT_HOOK_##name, &for_ever);                          \
         if (target == NULL) {                                                                                          \
             return fallback;                                                                                           \
         }                                                                                                              \
-        mt_store_release(&g_targets.name, (result(*) parameters)target);                                               \
-        return g_targets.name arguments;                                                                               \
+        if (for_ever) {                                                                                                \
+            mt_store_release(&g_targets.name, target);                                                                 \
+        }                                                                                                              \
+        return target arguments;                                                                                       \
     }
 #define FIRST_NEW(result, name, parameters, arguments)                                                                 \
     FIRST_CALL(undefined_new(size), result, name, parameters, arguments)

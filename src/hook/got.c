@@ -197,7 +197,7 @@ static void visit_slot(const struct mt_slot *slot, void *context)
         mt_store_relaxed(&g_got.unbanked, g_got.unbanked + 1);
         return;
     }
-    struct patch patch = { slot->address, value, (uint64_t)(uintptr_t)mt_hook_row(slot->index)->hooks[bank],
+    struct patch patch = { slot->address, value, (uint64_t)(uintptr_t)mt_originals_hook(bank, slot->index),
                            session->known };
     if (open_slot(session, slot->address)) {
         remember(session, &patch);
@@ -483,7 +483,7 @@ void *mt_got_hook_for(const char *name, const void *address)
     enum mt_hook_index index = index_of(name);
     for (unsigned bank = 0; index != MT_HOOK__COUNT && !mt_hook_is_cxx(index) && bank < MT_BANKS; bank++) {
         if (mt_originals_get(bank, index) == (uint64_t)(uintptr_t)address) {
-            return (void *)(uintptr_t)mt_hook_row(index)->hooks[bank];
+            return (void *)(uintptr_t)mt_originals_hook(bank, index);
         }
     }
     return NULL;

@@ -10,6 +10,7 @@
 #include "hook/own.h"
 #include "hook/owner.h"
 #include "hook/pymem.h"
+#include "hook/rows.h"
 
 static bool g_python_wanted;
 
@@ -35,7 +36,7 @@ bool mt_hooks_are_preloaded(void)
     struct order order = { false, false };
     (void)mt_objects_walk(look_at_order, &order);
     if (!order.malloc_behind_self) {
-        mt_originals_early_end(); /* no hooks will be installed now */
+        mt_originals_early_end(mt_g_hooks); /* no hooks will be installed now */
     }
     return order.malloc_behind_self;
 }
@@ -44,7 +45,7 @@ mt_status mt_hooks_install(enum mt_hook_method method, bool python_allocators)
 {
     mt_engine_enter();
     g_python_wanted = python_allocators;
-    mt_originals_early_end();
+    mt_originals_early_end(mt_g_hooks);
     mt_elf_learn_loader_lock();
     mt_originals_resolve();
     mt_status status = MT_E_UNSUPPORTED;

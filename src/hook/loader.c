@@ -29,6 +29,20 @@ static uint64_t g_seen_adds; /* dlpi_adds, dlpi_subs at the last safe point. Wri
 static uint64_t g_seen_subs;
 static void (*g_on_load)(void);
 
+/* ---- threads --------------------------------------------------------------------------------------------------------- */
+
+static uint64_t g_threads; /* asked for since the start; relaxed */
+
+void mt_loader_count_thread(void)
+{
+    (void)mt_fetch_add_relaxed(&g_threads, 1u);
+}
+
+static uint64_t threads_asked_for(void)
+{
+    return mt_load_relaxed(&g_threads);
+}
+
 /* ---- safe points ---------------------------------------------------------------------------------------------------- */
 
 struct generation {
@@ -143,7 +157,7 @@ static bool begin_opening(void)
     if (!mt_cas_acq_rel(&g_opening.thread, &nobody, (uint32_t)mt_os_tid())) {
         return false;
     }
-    g_opening.created = mt_thread_created_count();
+    g_opening.created = threads_asked_for();
     return true;
 }
 
@@ -154,7 +168,7 @@ MT_NOINLINE static void look_at_constructor(uint64_t pc)
     if (mt_load_relaxed(&g_opening.thread) == (uint32_t)mt_os_tid() && !mt_own_has_seen(pc)) {
         int saved = errno;
         mt_engine_enter();
-        mt_own_rescan(g_opening.created == mt_thread_created_count());
+        mt_own_rescan(g_opening.created == threads_asked_for());
         mt_engine_leave();
         errno = saved;
     }
@@ -175,13 +189,13 @@ MT_NOINLINE void *mt_loader_open(const char *file, int mode, const struct mt_ori
     if (caller_matters(file, address_of(__builtin_return_address(0)))) {
         return real->dlopen(file, mode); /* a tail jump: the return address stays the program's */
     }
-    uint64_t threads = mt_thread_created_count();
+    uint64_t threads = threads_asked_for();
     bool first = begin_opening();
     void *handle = real->dlopen(file, mode);
     if (first) {
         mt_store_release(&g_opening.thread, 0u);
     }
-    look(threads == mt_thread_created_count());
+    look(threads == threads_asked_for());
     return handle;
 }
 

@@ -25,8 +25,8 @@ void mt_loader_before_map(uint64_t pc);
 /* Called after objects came. One callback; NULL for none. Context: [agent] start. */
 void mt_loader_on_load(void (*callback)(void));
 
-/* Calls of pthread_create so far. */
-uint64_t mt_thread_created_count(void);
+/* The program calls pthread_create: whether it did tells what may be patched after a dlopen. Context: [hook]. */
+void mt_loader_count_thread(void);
 /* Creates the key that tells of thread ends. Idempotent. Context: [agent] start. */
 void mt_thread_install(void);
 

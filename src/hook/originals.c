@@ -15,6 +15,7 @@
 #include "hook/measure.h"
 
 static bool g_early = true; /* the agent has not started: one thread, inside the loader */
+static const mt_function (*g_hooks)[MT_BANKS]; /* NULL until told */
 
 static mt_function *slot_of(unsigned bank, enum mt_hook_index index)
 {
@@ -30,14 +31,13 @@ static mt_function find_next(enum mt_hook_index index)
     return found;
 }
 
-/* True when this call is the program's and has just started the agent: it goes to the hook once more. */
-static bool starts_agent(void)
+/* The hook, when this call is the program's and has just started the agent: it goes there once more. Else NULL. */
+static mt_function started_hook(enum mt_hook_index index)
 {
-    bool first = g_early && mt_hooks_first_call != NULL && mt_elf_loader_is_done() && mt_hooks_first_call();
-    if (first) {
-        mt_originals_early_end();
+    if (!g_early || mt_hooks_first_call == NULL || !mt_elf_loader_is_done() || !mt_hooks_first_call()) {
+        return NULL;
     }
-    return first;
+    return mt_originals_hook(0, index);
 }
 
 /* ---- fallbacks for functions an older libc lacks ----------------------------------------------------------------- */
@@ -77,11 +77,10 @@ static mt_function find_or_substitute(enum mt_hook_index index)
 #define BOOT(result, name, parameters, arguments)                                                                      \
     static result boot_##name parameters                                                                               \
     {                                                                                                                  \
-        if (starts_agent()) {                                                                                          \
-            return mt_bank0_##name arguments;                                                                          \
-        }                                                                                                              \
-        result(*real) parameters = (result(*) parameters)find_or_substitute(MT_HOOK_##name);                          \
-        return real != NULL ? real arguments : (result)0;                                                              \
+        mt_function hook = started_hook(MT_HOOK_##name);                                                               \
+        mt_function found = hook != NULL ? hook : find_or_substitute(MT_HOOK_##name);                                  \
+        result(*function) parameters = (result(*) parameters)found;                                                    \
+        return function != NULL ? function arguments : (result)0;                                                      \
     }
 MT_HOOK_TABLE(BOOT)
 #undef BOOT
@@ -107,11 +106,7 @@ static const mt_function g_boot[MT_HOOK__COUNT] = {
 /* ---- rows ----------------------------------------------------------------------------------------------------------- */
 
 static struct mt_hook_row g_rows[MT_HOOK__COUNT] = {
-#define ROW(result, name, parameters, arguments)                                                                       \
-    { #name,                                                                                                           \
-      (uint32_t)offsetof(struct mt_originals, name),                                                                   \
-      0,                                                                                                               \
-      { (mt_function)mt_bank0_##name, (mt_function)mt_bank1_##name, (mt_function)mt_bank2_##name } },
+#define ROW(result, name, parameters, arguments) { #name, (uint32_t)offsetof(struct mt_originals, name), 0 },
     MT_HOOK_TABLE(ROW)
 #undef ROW
 };
@@ -119,6 +114,12 @@ static struct mt_hook_row g_rows[MT_HOOK__COUNT] = {
 const struct mt_hook_row *mt_hook_row(enum mt_hook_index index)
 {
     return &g_rows[index];
+}
+
+mt_function mt_originals_hook(unsigned bank, enum mt_hook_index index)
+{
+    const mt_function(*hooks)[MT_BANKS] = mt_load_acquire(&g_hooks);
+    return hooks != NULL ? hooks[index][bank] : NULL;
 }
 
 uint64_t mt_originals_get(unsigned bank, enum mt_hook_index index)
@@ -177,7 +178,8 @@ void mt_originals_resolve(void)
     }
 }
 
-void mt_originals_early_end(void)
+void mt_originals_early_end(const mt_function (*hooks)[MT_BANKS])
 {
+    mt_store_release(&g_hooks, hooks);
     mt_store_relaxed(&g_early, false);
 }

@@ -14,22 +14,25 @@
 
 extern struct mt_originals mt_g_originals[MT_BANKS] MT_HIDDEN;
 
-/* One hooked function: its name and its hook in each bank. */
+/* One hooked function. */
 struct mt_hook_row {
     const char *name;
     uint32_t offset; /* in struct mt_originals, bytes */
     uint32_t hash;   /* GNU hash of name; 0 until mt_originals_resolve */
-    mt_function hooks[MT_BANKS];
 };
 
 const struct mt_hook_row *mt_hook_row(enum mt_hook_index index);
+
+/* A bank's hook; NULL until mt_originals_early_end. */
+mt_function mt_originals_hook(unsigned bank, enum mt_hook_index index);
 
 /* The address a bank forwards to; 0 when it has none yet (bootstrap functions count as none). */
 uint64_t mt_originals_get(unsigned bank, enum mt_hook_index index);
 void mt_originals_set(unsigned bank, enum mt_hook_index index, uint64_t address);
 /* Finds bank 0's originals that are not known yet. Context: [agent] start. */
 void mt_originals_resolve(void);
-/* From here on lookups take the loader's lock: the process may have threads. Context: [agent] start. */
-void mt_originals_early_end(void);
+/* From here on lookups take the loader's lock: the process may have threads. hooks (kept; NULL: none): each function's by bank,
+ * told by who stands above the banks, so that nothing that these stand on needs them by name. Context: [agent] start. */
+void mt_originals_early_end(const mt_function (*hooks)[MT_BANKS]);
 
 #endif

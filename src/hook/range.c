@@ -10,6 +10,7 @@
 #include "base/os.h"
 #include "heap/engine.h"
 #include "hook/loader.h"
+#include "hook/originals.h"
 #include "hook/owner.h"
 #include "hook/protect.h"
 
@@ -239,7 +240,7 @@ static void record_break(char *before, char *after, const struct mt_frame_regs *
 /* The real sbrk of the bank the call came through may be unknown (only brk was patched): bank 0's always is. */
 static char *current_break(void)
 {
-    return mt_bank0_sbrk(0);
+    return mt_g_originals[0].sbrk(0);
 }
 
 static int move_break(void *addr, const struct mt_frame_regs *regs, const struct mt_originals *real)

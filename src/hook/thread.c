@@ -34,7 +34,6 @@ struct start_block {
 
 static struct start_block g_blocks[START_BLOCKS];
 static uint32_t g_next; /* where to look first; any value will do */
-static uint64_t g_created; /* threads asked for; relaxed */
 static pthread_key_t g_key;
 static bool g_key_ready;
 
@@ -115,18 +114,13 @@ static void *trampoline(void *argument)
     return start(arg);
 }
 
-uint64_t mt_thread_created_count(void)
-{
-    return mt_load_relaxed(&g_created);
-}
-
 MT_NOINLINE int mt_thread_create(unsigned long *ret_thread, const void *attr, void *(*start)(void *), void *arg,
                                  const struct mt_originals *real)
 {
     mt_loader_safe_point();
     mt_company_look();
     mt_engine_threads_begin();
-    (void)mt_fetch_add_relaxed(&g_created, 1u);
+    mt_loader_count_thread();
     struct start_block *block = g_key_ready ? take_block(start, arg) : NULL;
     if (block == NULL) {
         return real->pthread_create(ret_thread, attr, start, arg);

@@ -127,7 +127,7 @@ static void test_range_holds_the_whole_object(void **state)
 static void test_originals_are_libcs(void **state)
 {
     (void)state;
-    mt_originals_early_end();
+    mt_originals_early_end(NULL);
     mt_originals_resolve();
     for (int i = 0; i < MT_HOOK__COUNT; i++) {
         enum mt_hook_index index = (enum mt_hook_index)i;

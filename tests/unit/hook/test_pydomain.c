@@ -76,7 +76,7 @@ static struct mt_python_allocator g_wrapped;
 static int start(void **state)
 {
     (void)state;
-    mt_originals_early_end();
+    mt_originals_early_end(NULL);
     mt_originals_resolve();
     memset(&mt_g_fake, 0, sizeof mt_g_fake);
     memset(g_pool_used, 0, sizeof g_pool_used);

@@ -20,7 +20,7 @@ enum { PAGE = 4096 };
 static int start(void **state)
 {
     (void)state;
-    mt_originals_early_end();
+    mt_originals_early_end(NULL);
     mt_originals_resolve();
     memset(&mt_g_fake, 0, sizeof mt_g_fake);
     fake_engine_start(0);
