@@ -43,6 +43,8 @@ MT_INLINE size_t mt_os_page_bytes(void)
     return 4096;
 }
 
+/* Gives whole pages of memory of ours back; they read as zeros from then on. */
+void mt_os_discard(void *base, size_t bytes);
 /* Makes all pages of a range there that are not yet, where the kernel can (5.14), as the one below does; else nothing. */
 void mt_os_populate(void *base, size_t bytes);
 /* Private anonymous zero pages, NORESERVE; length is rounded up to pages. */

@@ -36,7 +36,7 @@ static struct {
     struct block *blocks;     /* open addressing */
     uint64_t block_mask, block_count;
     bool rising; /* the heap is at a new maximum right now */
-} g_agg = { .lock = MT_SPINLOCK_INIT(MT_RANK_AGGREGATE) };
+} g_agg = { .lock = MT_SPINLOCK_INIT(MT_RANK_AGGREGATE), .row_of = { .locked = true } };
 
 static struct mt_trace_header *header(void)
 {

@@ -37,7 +37,11 @@ static struct {
     uint32_t stack_count, native_count, python_count, code_count;
     char text[TEXT_BYTES]; /* transcoding of non-ASCII names */
     uint32_t anchors[MT_PYSTACK_MAX_FRAMES]; /* of the stack being interned */
-} g_intern;
+} g_intern = {
+    .native_nodes = { .locked = true },
+    .python_nodes = { .locked = true },
+    .codes = { .locked = true },
+};
 
 void mt_intern_clear(void)
 {
@@ -67,7 +71,7 @@ static uint32_t native_node_locked(uint32_t parent, uint64_t pc)
     }
     node = ++g_intern.native_count;
     (void)mt_hashtab_put(&g_intern.native_nodes, key, node);
-    mt_engine_count(MT_COUNTER_NATIVE_NODES, 1);
+    mt_account_set(MT_COUNTER_NATIVE_NODES, node);
     return node;
 }
 
@@ -128,7 +132,7 @@ static uint32_t python_node_locked(uint32_t parent, uint32_t code, int32_t offse
     }
     node = ++g_intern.python_count;
     (void)mt_hashtab_put(&g_intern.python_nodes, key, node);
-    mt_engine_count(MT_COUNTER_PYTHON_NODES, 1);
+    mt_account_set(MT_COUNTER_PYTHON_NODES, node);
     return node;
 }
 
@@ -258,7 +262,7 @@ static uint32_t new_stack_locked(uint64_t key, const struct mt_capture *capture)
     }
     uint32_t number = ++g_intern.stack_count;
     (void)mt_hashtab_put(&g_intern.stacks, key, number);
-    mt_engine_count(MT_COUNTER_STACKS, 1);
+    mt_account_set(MT_COUNTER_STACKS, number);
     return number;
 }
 

@@ -25,7 +25,7 @@ static struct {
     struct mt_hashtab string_of; /* hash of the text -> number */
     uint8_t *buffer;             /* HEAD_ROOM + BUILDER_BYTES */
     struct mt_meta_builder builder;
-} g_meta = { .lock = MT_SPINLOCK_INIT(MT_RANK_META) };
+} g_meta = { .lock = MT_SPINLOCK_INIT(MT_RANK_META), .string_of = { .locked = true } };
 
 bool mt_meta_lock(void)
 {

@@ -3,6 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/hash.h"
+#include "base/os.h"
 #include "heap/hashtab.h"
 
 #include <pthread.h>
@@ -10,7 +11,7 @@
 static void test_growth_keeps_every_key(void **state)
 {
     (void)state;
-    struct mt_hashtab t = { NULL, 0 };
+    struct mt_hashtab t = { NULL, 0, false };
     for (uint32_t i = 1; i <= 100000; i++) {
         assert_true(mt_hashtab_put(&t, mt_hash_u64(i) | 1, i));
     }
@@ -26,7 +27,68 @@ static void test_growth_keeps_every_key(void **state)
     assert_false(mt_hashtab_get(&t, mt_hash_u64(1) | 1, &value));
 }
 
+/* 12 bytes a place, load 4/5 before a growth by a quarter; and a page of each array there was. */
+static void check_memory(bool locked)
+{
+    enum { COUNT = 300000, STEP = 10000, BYTES_A_KEY = 20, ARRAYS_BYTES = 40 * 4096 };
+    struct mt_hashtab t = { NULL, 0, locked };
+    uint64_t before = mt_os_own_resident_bytes();
+    for (uint32_t i = 1; i <= COUNT; i++) {
+        assert_true(mt_hashtab_put(&t, mt_hash_u64(i) | 1, i));
+        if (i % STEP == 0) {
+            assert_in_range(mt_os_own_resident_bytes() - before, 12 * (uint64_t)i, BYTES_A_KEY * (uint64_t)i + ARRAYS_BYTES);
+        }
+    }
+    for (uint32_t i = 1; i <= COUNT; i++) {
+        uint32_t value = 0;
+        assert_true(mt_hashtab_get(&t, mt_hash_u64(i) | 1, &value));
+        assert_int_equal(value, i);
+    }
+    mt_hashtab_clear(&t);
+    assert_true(mt_os_own_resident_bytes() == before);
+}
+
+static void test_a_table_takes_at_most_20_bytes_a_key(void **state)
+{
+    (void)state;
+    check_memory(true);
+    check_memory(false);
+}
+
+/* Keys whose search begins at the last place go on at the first one. */
+static void test_keys_beyond_the_end_are_at_the_beginning(void **state)
+{
+    (void)state;
+    struct mt_hashtab t = { NULL, 0, true };
+    for (uint32_t i = 1; i <= 3000; i++) {
+        assert_true(mt_hashtab_put(&t, UINT64_MAX - i, i));
+    }
+    for (uint32_t i = 1; i <= 3000; i++) {
+        uint32_t value = 0;
+        assert_true(mt_hashtab_get(&t, UINT64_MAX - i, &value));
+        assert_int_equal(value, i);
+    }
+    uint32_t value = 7;
+    assert_false(mt_hashtab_get(&t, UINT64_MAX, &value));
+    assert_int_equal(value, 7);
+    mt_hashtab_clear(&t);
+}
+
 static struct mt_hashtab g_shared;
+static pthread_mutex_t g_owner = PTHREAD_MUTEX_INITIALIZER;
+
+/* As mt_intern_stack does. */
+static bool find(uint64_t key, uint32_t *ret_value)
+{
+    if (mt_hashtab_get(&g_shared, key, ret_value)) {
+        return true;
+    }
+    pthread_mutex_lock(&g_owner);
+    bool found = mt_hashtab_get(&g_shared, key, ret_value);
+    pthread_mutex_unlock(&g_owner);
+    return found;
+}
+
 static uint32_t g_written;
 
 static void *read_all(void *argument)
@@ -37,7 +99,7 @@ static void *read_all(void *argument)
         seen = mt_load_acquire(&g_written);
         for (uint32_t i = seen > 100 ? seen - 100 : 1; i <= seen; i++) {
             uint32_t value = 0;
-            wrong += !mt_hashtab_get(&g_shared, mt_hash_u64(i) | 1, &value) || value != i;
+            wrong += !find(mt_hash_u64(i) | 1, &value) || value != i;
         }
     }
     (void)argument;
@@ -50,7 +112,9 @@ static void test_readers_beside_a_growing_table_find_what_was_put(void **state)
     pthread_t reader;
     assert_int_equal(pthread_create(&reader, NULL, read_all, NULL), 0);
     for (uint32_t i = 1; i <= 50000; i++) {
+        pthread_mutex_lock(&g_owner);
         assert_true(mt_hashtab_put(&g_shared, mt_hash_u64(i) | 1, i));
+        pthread_mutex_unlock(&g_owner);
         mt_store_release(&g_written, i);
     }
     void *wrong = NULL;
@@ -60,6 +124,8 @@ static void test_readers_beside_a_growing_table_find_what_was_put(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_growth_keeps_every_key),
+    cmocka_unit_test(test_a_table_takes_at_most_20_bytes_a_key),
+    cmocka_unit_test(test_keys_beyond_the_end_are_at_the_beginning),
     cmocka_unit_test(test_readers_beside_a_growing_table_find_what_was_put),
 };
 MT_TEST_MAIN(tests)
