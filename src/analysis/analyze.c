@@ -69,6 +69,7 @@ static mt_status collect_lane(struct collection *c, uint32_t trace_idx)
     }
     if (lane->opened) {
         struct mt_collect_as as = { .trace_idx = trace_idx,
+                                    .end_ns = lane->end_ns,
                                     .run_ns = a->totals.duration_ns,
                                     .gone = c->merge.options->stop_ns != UINT64_MAX &&
                                             lane->end_ns < a->totals.duration_ns };
@@ -104,7 +105,7 @@ static mt_status collect(struct collection *c)
     uint64_t stop_ns = m->options->stop_ns;
     mt_status status = MT_OK;
     a->totals.duration_ns = stop_ns < a->axis.duration_ns ? stop_ns : m->end_ns;
-    a->totals.peak_time_ns = m->heap.peak_ns;
+    a->totals.peak_time_ns = mt_run_heap_peak_ns(&m->heap);
     a->sampled = m->heap.scale_bits != 0;
     a->peak_is_bound = is_bound(m);
     for (size_t i = 0; i < m->lane_count && status == MT_OK; i++) {

@@ -1,5 +1,5 @@
 /* collect.c: from the units of a pass to the amounts of an analysis. Context: [tool]. */
-#include "analysis/pass.h"
+#include "analysis/pass_life.h"
 #include "base/hash.h"
 #include "util/memory.h"
 
@@ -92,29 +92,60 @@ static int compare_places(const void *a, const void *b)
     return x->storage < y->storage ? -1 : x->storage > y->storage;
 }
 
-static struct place place_of(const struct mt_pass *p, size_t site)
+/* A pass being looked at. */
+struct look {
+    const struct mt_pass *p;
+    const struct mt_collect_as *as;
+    uint64_t *oldest_ns; /* of each site while the process lives; NULL: it has ended */
+};
+
+/* What is alive counts as freed at the end. */
+static void close_integrals(struct mt_pass_site *s, double end)
 {
+    s->area += (double)s->live_bytes * end;
+    s->moment += 0.5 * (double)s->live_bytes * end * end;
+    s->lifetime += (double)s->live_count * end;
+}
+
+/* What the site held at the peak (pass.h). */
+static void settle_peak(const struct look *l, struct place *place)
+{
+    struct mt_pass_site *s = &place->site;
+    const struct mt_run_heap *h = l->p->heap;
+    if (!l->p->ended && (mt_run_heap_at_peak(h) || s->peak_number != h->peak_number)) {
+        s->peak_bytes = s->live_bytes;
+        s->peak_count = s->live_count;
+        place->rest.peak = place->rest.live;
+    } else if (s->peak_number != h->peak_number) { /* the process had ended before the peak */
+        s->peak_bytes = s->peak_count = 0;
+        place->rest.peak = (struct mt_variances){ 0 };
+    }
+}
+
+static struct place place_of(const struct look *l, size_t site)
+{
+    const struct mt_pass *p = l->p;
     struct place place = { p->threads[p->sites[site].thread].stream, p->sites[site], p->rest[site] };
-    struct mt_held held = mt_pass_held(p, site);
+    uint64_t oldest_ns = l->oldest_ns != NULL ? l->oldest_ns[site] : place.rest.oldest_ns;
+    struct mt_held held = mt_pass_held(p, site, oldest_ns);
+    settle_peak(l, &place);
+    close_integrals(&place.site, mt_pass_seconds(l->as->end_ns));
     place.site.live_bytes = held.live.bytes;
     place.site.live_count = held.live.count;
     place.site.window = held.window;
     place.rest.live = held.live_variances;
     place.rest.window = held.window_variances;
     place.rest.oldest_ns = held.oldest_ns;
-    if (p->sites[site].peak_number != p->heap->peak_number) { /* the process had ended before the peak */
-        place.site.peak_bytes = place.site.peak_count = 0;
-        place.rest.peak = (struct mt_variances){ 0 };
-    }
     return place;
 }
 
 /* All sites, one a place whatever the rates. *ret_count: how many. */
-static struct place *fold_rates(const struct mt_pass *p, size_t *ret_count)
+static struct place *fold_rates(const struct look *l, size_t *ret_count)
 {
+    const struct mt_pass *p = l->p;
     struct place *places = mt_alloc(p->site_count * sizeof *places);
     for (size_t i = 0; i < p->site_count; i++) {
-        places[i] = place_of(p, i);
+        places[i] = place_of(l, i);
     }
     qsort(places, p->site_count, sizeof *places, compare_places);
     size_t kept = 0;
@@ -177,22 +208,28 @@ static void collect_totals(const struct mt_pass *p, struct mt_totals *t)
         t->lifetime_histogram[b] += p->lifetimes[b];
     }
     t->deallocations += rounded(p->deallocations, p->scale_bits);
-    t->unknown_frees += p->unknown_frees;
-    t->double_allocations += p->double_allocations;
+    t->unknown_frees += p->alive.unknown_frees;
+    t->double_allocations += p->alive.double_allocations;
     t->events += p->events;
 }
 
 void mt_pass_collect(const struct mt_pass *p, const struct mt_collect_as *as, struct mt_analysis *a,
                      size_t *site_capacity, size_t *thread_capacity)
 {
+    struct look look = { .p = p, .as = as };
     size_t count = p->site_count;
-    struct place *places = p->rate_count > 1 && count > 0 ? fold_rates(p, &count) : NULL;
+    if (!p->ended) {
+        look.oldest_ns = mt_alloc((count + 1) * sizeof *look.oldest_ns);
+        mt_pass_ages(p, look.oldest_ns);
+    }
+    struct place *places = p->rate_count > 1 && count > 0 ? fold_rates(&look, &count) : NULL;
     a->sites = mt_alloc_grow(a->sites, site_capacity, a->site_count + count, sizeof *a->sites);
     for (size_t i = 0; i < count; i++) {
-        struct place place = places != NULL ? places[i] : place_of(p, i);
+        struct place place = places != NULL ? places[i] : place_of(&look, i);
         a->sites[a->site_count++] = site_of(p, &place, as);
     }
     free(places);
+    free(look.oldest_ns);
     a->threads = mt_alloc_grow(a->threads, thread_capacity, a->thread_count + p->thread_count, sizeof *a->threads);
     for (size_t i = 0; i < p->thread_count; i++) {
         a->threads[a->thread_count++] = (struct mt_thread_totals){ .trace_idx = as->trace_idx,

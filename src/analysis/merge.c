@@ -81,7 +81,7 @@ static void end_lane(struct mt_merge *m, struct mt_lane *lane)
         mt_run_heap_fall(&m->heap, mt_aggregate_peak(lane->trace) << m->heap.scale_bits, 0, m->ending_ns);
         lane->died_number = m->heap.peak_number;
     } else {
-        mt_pass_finish(&lane->pass, lane->end_ns);
+        mt_pass_end(&lane->pass, lane->end_ns);
     }
 }
 

@@ -39,17 +39,16 @@ void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct 
     p->now_ns = span->start_ns;
     p->window_start_ns = options->window_start_ns;
     p->scale_bits = heap->scale_bits;
-    p->growth = heap->scale_bits != 0 && (info->flags & MT_TRACE_GROWTH) != 0;
     p->arenas_counted = (info->flags & MT_TRACE_PYTHON_ALLOCATORS) == 0;
     /* Estimates are rounded a site: totals are the same whatever was asked for only if the sites are. */
     p->stack_count = options->totals_only && heap->scale_bits == 0 ? 0 : (uint32_t)mt_trace_stack_count(trace);
     p->weights = mt_alloc_zero(MT_WEIGHT_CACHE, sizeof *p->weights);
-    mt_liveset_init(&p->live);
+    mt_alive_init(&p->alive, heap->scale_bits != 0 && (info->flags & MT_TRACE_GROWTH) != 0);
 }
 
 void mt_pass_fini(struct mt_pass *p)
 {
-    mt_liveset_fini(&p->live);
+    mt_alive_fini(&p->alive);
     mt_liveset_fini(&p->resized);
     mt_ranges_fini(&p->ranges);
     mt_index_fini(&p->site_index);
@@ -95,29 +94,27 @@ MT_INLINE void end_block(struct mt_pass *p, const struct mt_live *entry)
     }
 }
 
-static void apply_alloc(struct mt_pass *p, const struct mt_event *e)
+static void count_deallocation(struct mt_pass *p, uint32_t stream)
 {
-    if (MT_UNLIKELY(e->addr == 0)) {
-        return;
-    }
-    struct mt_live *entry = mt_liveset_place(&p->live, e->addr);
-    if (MT_UNLIKELY(entry->addr != 0)) {
-        p->double_allocations++;
-        end_block(p, entry);
-    }
+    uint32_t thread = mt_pass_thread(p, stream); /* may move p->threads */
+    p->threads[thread].deallocations++;
+}
+
+/* ---- blocks (alive.h) ------------------------------------------------------------------------------------------- */
+
+MT_INLINE void block_began(void *context, const struct mt_event *e, struct mt_live *entry)
+{
+    struct mt_pass *p = context;
     uint8_t allocator = e->allocator < MT_ALLOCATOR__COUNT ? e->allocator : MT_ALLOCATOR_UNKNOWN;
     uint64_t rate_bytes = p->scale_bits != 0 ? e->rate_bytes : 0;
     struct mt_pass_site *s = mt_pass_site(p, e, allocator, MT_STORAGE_HEAP, rate_bytes);
-    *entry = (struct mt_live){ .addr = e->addr,
-                               .size = e->size,
-                               .clock = p->now_ns,
-                               .site = (uint32_t)(s - p->sites),
-                               .ordinal = ++p->threads[s->thread].ordinal };
+    entry->site = (uint32_t)(s - p->sites);
+    entry->ordinal = ++p->threads[s->thread].ordinal;
     if (MT_UNLIKELY(p->scale_bits != 0 && p->rates[s->rate] != 0)) {
         const struct mt_unit_weight *w = mt_pass_weight(p, e->size, p->rates[s->rate]);
         mt_pass_begin_life(p, s, e->size, w->units);
         grow_variances(p, s, w, mt_bucket(e->size));
-        if (p->growth && (e->flags & MT_EVENT_OF_REALLOC) != 0) {
+        if (p->alive.growth && (e->flags & MT_EVENT_OF_REALLOC) != 0) {
             mt_pass_count_growth(p, e, s, w);
         }
         return;
@@ -125,28 +122,28 @@ static void apply_alloc(struct mt_pass *p, const struct mt_event *e)
     mt_pass_begin_life(p, s, e->size, mt_pass_exact_units(p, e->size));
 }
 
-static void count_deallocation(struct mt_pass *p, uint32_t stream)
+MT_INLINE void block_ended(void *context, const struct mt_event *e, const struct mt_live *entry, enum mt_alive_end how)
 {
-    uint32_t thread = mt_pass_thread(p, stream); /* may move p->threads */
-    p->threads[thread].deallocations++;
-}
-
-static void apply_free(struct mt_pass *p, const struct mt_event *e)
-{
-    struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&p->live, e->addr) : NULL;
-    if (MT_UNLIKELY(entry == NULL)) {
-        p->unknown_frees++;
-        return;
-    }
-    if (MT_UNLIKELY(p->growth && (e->flags & (MT_EVENT_GOES_ON | MT_EVENT_THINNED)) != 0)) {
+    struct mt_pass *p = context;
+    if (MT_UNLIKELY(how == MT_ALIVE_GOES_ON || how == MT_ALIVE_THINNED)) {
         mt_pass_change_size(p, e, entry, mt_pass_weight(p, entry->size, p->rates[p->sites[entry->site].rate]));
-        mt_liveset_remove(&p->live, entry);
         return;
     }
     end_block(p, entry);
-    mt_liveset_remove(&p->live, entry);
-    count_deallocation(p, e->stream);
+    if (how == MT_ALIVE_FREED) {
+        count_deallocation(p, e->stream);
+    }
 }
+
+static void block_resized(void *context, const struct mt_event *e, const struct mt_live *before, struct mt_live *entry)
+{
+    (void)e;
+    mt_pass_resize(context, before, entry);
+}
+
+static const struct mt_alive_counter blocks = { block_began, block_ended, block_resized };
+
+/* ---- ranges of address space (ranges.h) -------------------------------------------------------------------------- */
 
 /* A piece of a mapping went away. */
 static void piece_gone(void *context, const struct mt_mapping *m, uint64_t lost)
@@ -270,6 +267,8 @@ static void apply_unmap(struct mt_pass *p, const struct mt_event *e)
     }
 }
 
+/* ---- events ------------------------------------------------------------------------------------------------------ */
+
 /* One thread alone is looked at, and this is another one's allocation: what was at its place is gone. */
 static bool is_anothers(struct mt_pass *p, const struct mt_event *e)
 {
@@ -277,13 +276,9 @@ static bool is_anothers(struct mt_pass *p, const struct mt_event *e)
     if ((e->kind != MT_EVENT_ALLOC && e->kind != MT_EVENT_MAP) || (thread != NULL && thread->tid == p->options->only_tid)) {
         return false;
     }
-    struct mt_live *entry = e->kind == MT_EVENT_ALLOC && e->addr != 0 ? mt_liveset_find(&p->live, e->addr) : NULL;
-    if (entry != NULL) {
-        p->double_allocations++;
-        end_block(p, entry);
-        mt_liveset_remove(&p->live, entry);
-    }
-    if (e->kind == MT_EVENT_MAP && e->allocator < MT_MAP_OPENED) {
+    if (e->kind == MT_EVENT_ALLOC) {
+        mt_alive_replace(&p->alive, e, &blocks, p);
+    } else if (e->allocator < MT_MAP_OPENED) {
         (void)mt_ranges_unmap(&p->ranges, e->addr, e->size, piece_gone, p);
     }
     return true;
@@ -298,16 +293,13 @@ MT_INLINE void apply_one(struct mt_pass *p, const struct mt_event *e)
     if (MT_UNLIKELY(p->now_ns > p->heap->due_ns)) {
         mt_run_heap_pass_time(p->heap, p->now_ns);
     }
-    if (e->kind == MT_EVENT_ALLOC) {
-        apply_alloc(p, e);
-    } else if (e->kind == MT_EVENT_FREE) {
-        apply_free(p, e);
-    } else if (e->kind == MT_EVENT_MAP) {
+    if (mt_alive_apply(&p->alive, e, p->now_ns, &blocks, p)) {
+        return;
+    }
+    if (e->kind == MT_EVENT_MAP) {
         apply_map(p, e);
     } else if (e->kind == MT_EVENT_UNMAP) {
         apply_unmap(p, e);
-    } else if (e->kind == MT_EVENT_RESIZED) {
-        mt_pass_resize(p, e);
     }
 }
 
@@ -315,7 +307,7 @@ MT_INLINE void apply_one(struct mt_pass *p, const struct mt_event *e)
  * address in its home place) only costs the guess. */
 MT_INLINE void prefetch_site(const struct mt_pass *p, const struct mt_event *e)
 {
-    const struct mt_live *entry = &p->live.entries[mt_liveset_home(&p->live, e->addr)];
+    const struct mt_live *entry = &p->alive.blocks.entries[mt_liveset_home(&p->alive.blocks, e->addr)];
     if (e->kind == MT_EVENT_FREE && entry->addr == e->addr) {
         const struct mt_pass_site *s = &p->sites[entry->site];
         __builtin_prefetch(s, 1);
@@ -327,11 +319,11 @@ void mt_pass_apply(struct mt_pass *p, const struct mt_event *events, size_t coun
 {
     size_t early = count < 2 * AHEAD ? count : 2 * AHEAD;
     for (size_t i = 0; i < early; i++) {
-        mt_liveset_prefetch(&p->live, events[i].addr);
+        mt_liveset_prefetch(&p->alive.blocks, events[i].addr);
     }
     for (size_t i = 0; i < count; i++) {
         if (i + 2 * AHEAD < count) {
-            mt_liveset_prefetch(&p->live, events[i + 2 * AHEAD].addr);
+            mt_liveset_prefetch(&p->alive.blocks, events[i + 2 * AHEAD].addr);
         }
         if (i + AHEAD < count) {
             prefetch_site(p, &events[i + AHEAD]);
@@ -341,39 +333,46 @@ void mt_pass_apply(struct mt_pass *p, const struct mt_event *events, size_t coun
     p->events += count;
 }
 
-static void note_age(struct mt_pass_rest *rest, uint64_t born_ns)
-{
-    rest->oldest_ns = born_ns < rest->oldest_ns ? born_ns : rest->oldest_ns;
-}
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 static void note_mapping_age(void *context, const struct mt_mapping *m)
 {
-    struct mt_pass *p = context;
-    note_age(&p->rest[m->site], m->clock);
+    uint64_t *oldest_ns = context;
+    oldest_ns[m->site] = m->clock < oldest_ns[m->site] ? m->clock : oldest_ns[m->site];
 }
 
-void mt_pass_note_ages(struct mt_pass *p)
+void mt_pass_ages(const struct mt_pass *p, uint64_t *oldest_ns)
 {
-    for (size_t i = 0; i <= p->live.mask; i++) {
-        if (p->live.entries[i].addr != 0) {
-            note_age(&p->rest[p->live.entries[i].site], p->live.entries[i].clock);
+    for (size_t i = 0; i < p->site_count; i++) {
+        oldest_ns[i] = UINT64_MAX;
+    }
+    for (size_t i = 0; i <= p->alive.blocks.mask; i++) {
+        const struct mt_live *entry = &p->alive.blocks.entries[i];
+        if (entry->addr != 0 && entry->clock < oldest_ns[entry->site]) {
+            oldest_ns[entry->site] = entry->clock;
         }
     }
-    mt_ranges_each(&p->ranges, note_mapping_age, p);
+    mt_ranges_each(&p->ranges, note_mapping_age, oldest_ns);
 }
 
-void mt_pass_finish(struct mt_pass *p, uint64_t end_ns)
+static void keep_ages(struct mt_pass *p)
+{
+    uint64_t *oldest_ns = mt_alloc((p->site_count + 1) * sizeof *oldest_ns);
+    mt_pass_ages(p, oldest_ns);
+    for (size_t i = 0; i < p->site_count; i++) {
+        p->rest[i].oldest_ns = oldest_ns[i];
+    }
+    free(oldest_ns);
+}
+
+void mt_pass_end(struct mt_pass *p, uint64_t end_ns)
 {
     struct mt_units held = { 0 };
-    double end = mt_pass_seconds(end_ns);
-    mt_pass_note_ages(p);
+    keep_ages(p);
     mt_run_heap_before_fall(p->heap);
     for (size_t i = 0; i < p->site_count; i++) {
         struct mt_pass_site *s = &p->sites[i];
         mt_pass_rebase(p, s);
-        s->area += (double)s->live_bytes * end;
-        s->moment += 0.5 * (double)s->live_bytes * end * end;
-        s->lifetime += (double)s->live_count * end;
         if (s->storage == MT_STORAGE_HEAP) {
             held.bytes += s->live_bytes;
             held.count += s->live_count;
@@ -381,6 +380,7 @@ void mt_pass_finish(struct mt_pass *p, uint64_t end_ns)
     }
     mt_run_heap_fall(p->heap, held.bytes, held.count, end_ns);
     p->now_ns = end_ns;
-    mt_liveset_fini(&p->live);
+    p->ended = true;
+    mt_alive_fini(&p->alive);
     mt_ranges_fini(&p->ranges);
 }

@@ -4,16 +4,17 @@
  *
  * Invariants: the heap's `current` is the sum of live over sites of storage HEAP of the processes that have not ended; a
  * site's amount at the peak is `peak` when its peak_number is the heap's, and otherwise `live` (it has not changed
- * since) or, when its process has ended, nothing. Amounts are integers in units of
+ * since) or, when its process has ended, nothing. Nothing has to be finished before a pass is looked at: what it counted can
+ * be collected between any two events, as often as one likes. Amounts are integers in units of
  * 2^-scale_bits (0 for exact traces, 10 for sampled ones), so that what a free subtracts is exactly what its allocation
  * added and sums do not drift; a count weight of 1.58 must not become 2. Context: [tool].
  */
 #ifndef MT_ANALYSIS_PASS_H
 #define MT_ANALYSIS_PASS_H
 
+#include "analysis/alive.h"
 #include "analysis/analysis.h"
 #include "analysis/estimate.h"
-#include "analysis/liveset.h"
 #include "analysis/ranges.h"
 #include "model/axis.h"
 #include "model/index.h"
@@ -104,10 +105,10 @@ struct mt_pass {
     struct mt_span span;      /* the process's life */
     unsigned scale_bits;      /* the heap's */
     uint64_t window_start_ns; /* what is born then or later is in the window; 0: everything is */
-    bool growth;              /* of a realloc, what the block grew by is sampled (MT_TRACE_GROWTH) */
+    bool ended;               /* mt_pass_end was called */
     bool arenas_counted;      /* ARENA maps are heap: their objects are not recorded */
 
-    struct mt_liveset live;
+    struct mt_alive alive; /* growth is set for sampled traces alone */
     struct mt_liveset resized; /* sampled blocks whose size changed, with the size they were sampled with; made by need */
     struct mt_ranges ranges;
     struct mt_pass_site *sites; /* aligned to 128 bytes */
@@ -137,7 +138,7 @@ struct mt_pass {
     struct mt_variances histogram_variance[MT_HISTOGRAM_BUCKETS];
     uint64_t lifetimes[MT_HISTOGRAM_BUCKETS];
     uint64_t deallocations; /* units of count */
-    uint64_t unknown_frees, double_allocations, events;
+    uint64_t events;
 };
 
 /* Are amounts of this trace estimates, from the start or since the mode was changed? */
@@ -148,18 +149,18 @@ void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct 
 void mt_pass_fini(struct mt_pass *p);
 /* Applies events in order; of all passes that share a heap, in the order of the run. */
 void mt_pass_apply(struct mt_pass *p, const struct mt_event *events, size_t count);
-/* After the last event: the process ends, or is looked at, at end_ns; this closes integrals and ages. From here on it
- * holds nothing; only sites, threads and sums are left of the pass. */
-void mt_pass_finish(struct mt_pass *p, uint64_t end_ns);
+/* After the last event: the process ended at end_ns. It gives its part of the heap and its tables back; sites, threads and
+ * sums are left. */
+void mt_pass_end(struct mt_pass *p, uint64_t end_ns);
 
-/* pass.c: notes how old what is alive is, in the rest of each site. */
-void mt_pass_note_ages(struct mt_pass *p);
+/* pass.c: when the oldest of what is alive at each site began, into oldest_ns[0..site_count); UINT64_MAX: nothing is. */
+void mt_pass_ages(const struct mt_pass *p, uint64_t *oldest_ns);
 /* pass_moment.c. Everything up to the moment has been applied, and nothing later: LIVE and WINDOW are of now. time_ns: of it. */
 void mt_pass_hold(struct mt_pass *p, uint64_t time_ns);
-/* All has been applied: forgets that again when the process still holds what it allocated since. Before finish. */
+/* All has been applied: forgets that again when the process still holds what it allocated since. Before the end. */
 void mt_pass_hold_unless_it_went_on(struct mt_pass *p);
-/* What counts as held by a site. */
-struct mt_held mt_pass_held(const struct mt_pass *p, size_t site);
+/* What counts as held by a site, which is at oldest_ns in age. */
+struct mt_held mt_pass_held(const struct mt_pass *p, size_t site, uint64_t oldest_ns);
 
 /* pass_sites.c */
 struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *event, uint8_t allocator, uint8_t storage,
@@ -167,8 +168,8 @@ struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *even
 uint32_t mt_pass_thread(struct mt_pass *p, uint32_t stream);
 /* rate_bytes is not 0. Valid until the next call. */
 const struct mt_unit_weight *mt_pass_weight(struct mt_pass *p, uint64_t size, uint64_t rate_bytes);
-/* pass_resize.c. A RESIZED event; a block that began before the recording stays unknown. */
-void mt_pass_resize(struct mt_pass *p, const struct mt_event *event);
+/* pass_resize.c. A block has another size where it is; was: before that. */
+void mt_pass_resize(struct mt_pass *p, const struct mt_live *was, const struct mt_live *entry);
 /* The weight of a sampled block in *ret: it stands for as many blocks as when it was sampled, all of the size it has now.
  * over: its size need not be remembered any more. Returns ret. */
 const struct mt_unit_weight *mt_pass_resized_weight(struct mt_pass *p, const struct mt_live *entry, bool over,
@@ -197,10 +198,22 @@ void mt_run_heap_fall(struct mt_run_heap *h, uint64_t bytes, uint64_t count, uin
 /* Ends the last rise and the timeline; marks up to stop_ns have what is held now. */
 void mt_run_heap_finish(struct mt_run_heap *h, uint64_t end_ns, uint64_t stop_ns);
 
+/* Is what is held now more than ever before? Then that is the peak, though nobody has noted it yet. */
+MT_INLINE bool mt_run_heap_at_peak(const struct mt_run_heap *h)
+{
+    return h->current > h->peak;
+}
+
+/* When most was held, up to now. */
+MT_INLINE uint64_t mt_run_heap_peak_ns(const struct mt_run_heap *h)
+{
+    return mt_run_heap_at_peak(h) ? h->rise_ns : h->peak_ns;
+}
+
 /* Before anything goes away, a rise has ended: if it went higher than ever, that was a new peak. */
 MT_INLINE void mt_run_heap_before_fall(struct mt_run_heap *h)
 {
-    if (h->current > h->peak) {
+    if (mt_run_heap_at_peak(h)) {
         h->peak = h->current;
         h->peak_ns = h->rise_ns;
         h->peak_number++;
@@ -218,9 +231,10 @@ MT_INLINE unsigned mt_bucket(uint64_t value)
 uint64_t mt_aggregate_peak(const struct mt_trace *trace);
 mt_status mt_analyze_aggregate(const struct mt_trace *trace, uint32_t trace_idx, bool at_peak, struct mt_analysis *a,
                                size_t *site_capacity) MT_CHECKED;
-/* collect.c: turns a finished pass into sites, threads and totals of an analysis. */
+/* collect.c: what a pass has counted so far, as sites, threads and totals of an analysis. The pass stays as it is. */
 struct mt_collect_as {
     uint32_t trace_idx;
+    uint64_t end_ns; /* the process ended then, or is looked at: integrals go up to it */
     uint64_t run_ns; /* length of what was looked at, for growth */
     bool gone;       /* the process had ended before the moment asked for: nothing of it is alive */
 };

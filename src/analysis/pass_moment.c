@@ -18,24 +18,25 @@ void mt_pass_hold(struct mt_pass *p, uint64_t time_ns)
     p->held = mt_alloc((p->site_count + 1) * sizeof *p->held);
     p->held_count = p->site_count;
     p->held_ns = time_ns;
-    mt_pass_note_ages(p);
+    uint64_t *oldest_ns = mt_alloc((p->site_count + 1) * sizeof *oldest_ns);
+    mt_pass_ages(p, oldest_ns);
     for (size_t i = 0; i < p->site_count; i++) {
         const struct mt_pass_site *s = &p->sites[i];
-        struct mt_pass_rest *rest = &p->rest[i];
+        const struct mt_pass_rest *rest = &p->rest[i];
         p->held[i] = (struct mt_held){ .live = { s->live_bytes, s->live_count },
                                        .window = s->window,
                                        .live_variances = rest->live,
                                        .window_variances = rest->window,
-                                       .oldest_ns = rest->oldest_ns };
-        rest->oldest_ns = UINT64_MAX;
+                                       .oldest_ns = oldest_ns[i] };
     }
+    free(oldest_ns);
 }
 
 void mt_pass_hold_unless_it_went_on(struct mt_pass *p)
 {
     uint64_t bytes = 0;
-    for (size_t i = 0; i <= p->live.mask; i++) {
-        const struct mt_live *entry = &p->live.entries[i];
+    for (size_t i = 0; i <= p->alive.blocks.mask; i++) {
+        const struct mt_live *entry = &p->alive.blocks.entries[i];
         bytes += entry->addr != 0 && entry->clock > p->held_ns ? entry->size : 0;
     }
     if (bytes > WENT_ON_BYTES) {
@@ -44,12 +45,12 @@ void mt_pass_hold_unless_it_went_on(struct mt_pass *p)
     }
 }
 
-struct mt_held mt_pass_held(const struct mt_pass *p, size_t site)
+struct mt_held mt_pass_held(const struct mt_pass *p, size_t site, uint64_t oldest_ns)
 {
     if (p->held == NULL) {
         const struct mt_pass_site *s = &p->sites[site];
         const struct mt_pass_rest *rest = &p->rest[site];
-        return (struct mt_held){ { s->live_bytes, s->live_count }, s->window, rest->live, rest->window, rest->oldest_ns };
+        return (struct mt_held){ { s->live_bytes, s->live_count }, s->window, rest->live, rest->window, oldest_ns };
     }
     return site < p->held_count ? p->held[site] : (struct mt_held){ .oldest_ns = UINT64_MAX };
 }

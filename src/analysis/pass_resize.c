@@ -50,24 +50,18 @@ static void resize_variances(struct mt_pass *p, struct mt_pass_site *s, double b
     }
 }
 
-void mt_pass_resize(struct mt_pass *p, const struct mt_event *e)
+void mt_pass_resize(struct mt_pass *p, const struct mt_live *was, const struct mt_live *entry)
 {
-    struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&p->live, e->addr) : NULL;
-    if (entry == NULL) {
-        return;
-    }
     struct mt_pass_site *s = &p->sites[entry->site];
     struct mt_unit_weight before, after;
     bool sampled = p->scale_bits != 0 && p->rates[s->rate] != 0;
     if (sampled) {
-        note_size(p, entry);
-        (void)mt_pass_resized_weight(p, entry, false, &before);
-        entry->size = e->size;
+        note_size(p, was);
+        (void)mt_pass_resized_weight(p, was, false, &before);
         (void)mt_pass_resized_weight(p, entry, false, &after);
     } else {
-        before.units = mt_pass_exact_units(p, entry->size);
-        after.units = mt_pass_exact_units(p, e->size);
-        entry->size = e->size;
+        before.units = mt_pass_exact_units(p, was->size);
+        after.units = mt_pass_exact_units(p, entry->size);
     }
     if (after.units.bytes >= before.units.bytes) {
         mt_pass_grow_life(p, s, (struct mt_units){ .bytes = after.units.bytes - before.units.bytes }, entry->clock);

@@ -6,8 +6,8 @@
  * written in order; maps are not, because the format has no partial unmap. One process: addresses of several would
  * collide. Samples are written with the bytes they stand for, so sums are right and counts are those of the samples.
  */
+#include "analysis/alive.h"
 #include "analysis/estimate.h"
-#include "analysis/liveset.h"
 #include "export/exporter.h"
 #include "model/cursor.h"
 #include "util/memory.h"
@@ -35,7 +35,7 @@ struct writer {
     uint32_t ip_count;
     uint32_t *stack_node; /* stack number -> node, 0: not known yet */
     size_t stack_count;
-    struct mt_liveset live; /* site: allocation kind */
+    struct mt_alive alive; /* site: allocation kind, ordinal: node */
     uint64_t ms;
     size_t rss_next;
 };
@@ -104,16 +104,8 @@ static uint32_t node_of(struct writer *w, uint32_t stack)
     return w->stack_node[stack];
 }
 
-static void put_free(struct writer *w, uint64_t addr)
-{
-    struct mt_live *entry = addr != 0 ? mt_liveset_find(&w->live, addr) : NULL;
-    if (entry != NULL) {
-        mt_out_print(w->out, "- %x\n", entry->site);
-        mt_liveset_remove(&w->live, entry);
-    }
-}
-
-static void put_block(struct writer *w, uint64_t addr, uint64_t bytes, uint32_t node)
+/* Returns the allocation kind. */
+static uint32_t put_block(struct writer *w, uint64_t bytes, uint32_t node)
 {
     bool is_new;
     const uint64_t key[2] = { bytes, node };
@@ -122,28 +114,38 @@ static void put_block(struct writer *w, uint64_t addr, uint64_t bytes, uint32_t 
         mt_out_print(w->out, "a %llx %x\n", (unsigned long long)bytes, node);
     }
     mt_out_print(w->out, "+ %x\n", kind);
-    *mt_liveset_place(&w->live, addr) = (struct mt_live){ .addr = addr, .site = kind, .ordinal = node };
+    return kind;
 }
 
-static void put_alloc(struct writer *w, const struct mt_event *e)
+static void put_free(struct writer *w, const struct mt_live *entry)
 {
+    mt_out_print(w->out, "- %x\n", entry->site);
+}
+
+static void block_began(void *context, const struct mt_event *e, struct mt_live *entry)
+{
+    struct writer *w = context;
     uint64_t bytes = e->rate_bytes > 0 ? (uint64_t)mt_estimate_weight(e->size, e->rate_bytes).bytes : e->size;
-    if (e->addr != 0) {
-        put_free(w, e->addr); /* a free that was lost */
-        put_block(w, e->addr, bytes, node_of(w, e->stack));
-    }
+    entry->ordinal = node_of(w, e->stack);
+    entry->site = put_block(w, bytes, entry->ordinal);
+}
+
+static void block_ended(void *context, const struct mt_event *e, const struct mt_live *entry, enum mt_alive_end how)
+{
+    (void)e;
+    (void)how;
+    put_free(context, entry);
 }
 
 /* The format knows no blocks that change: one goes and one comes. */
-static void put_resized(struct writer *w, const struct mt_event *e)
+static void block_resized(void *context, const struct mt_event *e, const struct mt_live *before, struct mt_live *entry)
 {
-    const struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&w->live, e->addr) : NULL;
-    if (entry != NULL) {
-        uint32_t node = entry->ordinal;
-        put_free(w, e->addr);
-        put_block(w, e->addr, e->size, node);
-    }
+    struct writer *w = context;
+    put_free(w, before);
+    entry->site = put_block(w, e->size, entry->ordinal);
 }
+
+static const struct mt_alive_counter blocks = { block_began, block_ended, block_resized };
 
 static void put_time(struct writer *w, uint64_t time_ns)
 {
@@ -161,13 +163,7 @@ static void put_time(struct writer *w, uint64_t time_ns)
 static void put_event(struct writer *w, const struct mt_event *e)
 {
     put_time(w, mt_trace_time(w->trace, e->clock));
-    if (e->kind == MT_EVENT_ALLOC) {
-        put_alloc(w, e);
-    } else if (e->kind == MT_EVENT_FREE) {
-        put_free(w, e->addr);
-    } else if (e->kind == MT_EVENT_RESIZED) {
-        put_resized(w, e);
-    }
+    (void)mt_alive_apply(&w->alive, e, e->clock, &blocks, w);
 }
 
 static void put_head(struct writer *w)
@@ -210,11 +206,11 @@ mt_status mt_export_heaptrack(struct mt_out *out, const struct mt_report *report
     w.stack_count = mt_trace_stack_count(w.trace);
     w.stack_count = w.stack_count > 0 ? w.stack_count : 1;
     w.stack_node = mt_alloc_zero(w.stack_count, sizeof *w.stack_node);
-    mt_liveset_init(&w.live);
+    mt_alive_init(&w.alive, false);
     put_head(&w);
     mt_status status = put_events(&w);
     put_time(&w, mt_trace_info(w.trace)->duration_ns);
-    mt_liveset_fini(&w.live);
+    mt_alive_fini(&w.alive);
     free(w.stack_node);
     free(w.frame_ip);
     mt_namemap_free(w.kinds);

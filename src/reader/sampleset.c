@@ -11,11 +11,11 @@
 
 enum { AHEAD = 12, FIRST_FREED = 1024 };
 
-void mt_sampleset_init(struct mt_sampleset *set, uint64_t since_clock, size_t freed_limit, size_t stack_count)
+void mt_sampleset_init(struct mt_sampleset *set, uint64_t since_clock, size_t freed_limit, size_t stack_count, bool growth)
 {
     *set = (struct mt_sampleset){ .since_clock = since_clock, .freed_limit = freed_limit };
     mt_sampleset_grow(set, stack_count);
-    mt_liveset_init(&set->live);
+    mt_alive_init(&set->alive, growth);
 }
 
 void mt_sampleset_grow(struct mt_sampleset *set, size_t stack_count)
@@ -30,7 +30,7 @@ void mt_sampleset_grow(struct mt_sampleset *set, size_t stack_count)
 
 void mt_sampleset_fini(struct mt_sampleset *set)
 {
-    mt_liveset_fini(&set->live);
+    mt_alive_fini(&set->alive);
     mt_index_fini(&set->origin_index);
     free(set->stack_seen);
     free(set->origins);
@@ -157,74 +157,51 @@ static void suspend_sample(struct mt_sampleset *set, const struct mt_live *entry
     }
 }
 
-static void apply_alloc(struct mt_sampleset *set, const struct mt_event *e)
+MT_INLINE void sample_began(void *context, const struct mt_event *e, struct mt_live *entry)
 {
-    if (e->addr == 0) {
-        return;
-    }
-    struct mt_live *entry = mt_liveset_place(&set->live, e->addr);
-    if (entry->addr != 0) {
-        set->double_allocations++;
-        end_sample(set, entry, e->clock);
-    }
-    uint32_t origin = origin_of(set, e);
-    *entry = (struct mt_live){ .addr = e->addr,
-                               .size = e->size,
-                               .clock = e->clock,
-                               .site = e->stack < set->stack_count ? e->stack : 0,
-                               .ordinal = origin };
+    struct mt_sampleset *set = context;
+    entry->site = e->stack < set->stack_count ? e->stack : 0;
+    entry->ordinal = origin_of(set, e);
     set->rate_bytes = e->rate_bytes;
     set->rate_known = true;
-    if (!set->growth || (e->flags & MT_EVENT_OF_REALLOC) == 0) {
+    if (!set->alive.growth || (e->flags & MT_EVENT_OF_REALLOC) == 0) {
         set->total_blocks += mt_estimate_weight(e->size, e->rate_bytes).count;
     }
-    if (set->origins[origin].counted) {
+    if (set->origins[entry->ordinal].counted) {
         count_sample(set, entry, e->rate_bytes);
     }
 }
 
-static void apply_free(struct mt_sampleset *set, const struct mt_event *e)
+MT_INLINE void sample_ended(void *context, const struct mt_event *e, const struct mt_live *entry, enum mt_alive_end how)
 {
-    struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&set->live, e->addr) : NULL;
-    if (entry == NULL) {
-        set->unknown_frees++;
-        return;
-    }
-    if (set->growth && (e->flags & MT_EVENT_GOES_ON) != 0) {
-        suspend_sample(set, entry);
+    if (how == MT_ALIVE_GOES_ON) {
+        suspend_sample(context, entry);
     } else {
-        end_sample(set, entry, e->clock);
+        end_sample(context, entry, e->clock);
     }
-    mt_liveset_remove(&set->live, entry);
 }
 
-static void apply_resized(struct mt_sampleset *set, const struct mt_event *e)
+MT_INLINE void sample_resized(void *context, const struct mt_event *e, const struct mt_live *before, struct mt_live *entry)
 {
-    struct mt_live *entry = e->addr != 0 ? mt_liveset_find(&set->live, e->addr) : NULL;
-    if (entry == NULL) {
-        return;
-    }
+    struct mt_sampleset *set = context;
     const struct mt_origin *origin = &set->origins[entry->ordinal];
+    (void)e;
     if (origin->counted) {
-        set->live_size += e->size - entry->size;
-        set->live_weight += mt_sampleset_weight(e->size, origin->rate_bytes) - mt_sampleset_weight(entry->size, origin->rate_bytes);
+        set->live_size += entry->size - before->size;
+        set->live_weight +=
+            mt_sampleset_weight(entry->size, origin->rate_bytes) - mt_sampleset_weight(before->size, origin->rate_bytes);
     }
-    entry->size = e->size;
 }
+
+static const struct mt_alive_counter samples = { sample_began, sample_ended, sample_resized };
 
 void mt_sampleset_apply(struct mt_sampleset *set, const struct mt_event *events, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (i + AHEAD < count) {
-            mt_liveset_prefetch(&set->live, events[i + AHEAD].addr);
+            mt_liveset_prefetch(&set->alive.blocks, events[i + AHEAD].addr);
         }
-        if (events[i].kind == MT_EVENT_ALLOC) {
-            apply_alloc(set, &events[i]);
-        } else if (events[i].kind == MT_EVENT_FREE) {
-            apply_free(set, &events[i]);
-        } else if (events[i].kind == MT_EVENT_RESIZED) {
-            apply_resized(set, &events[i]);
-        }
+        (void)mt_alive_apply(&set->alive, &events[i], events[i].clock, &samples, set);
     }
     set->events += count;
     if (count > 0) {

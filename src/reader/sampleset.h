@@ -1,17 +1,15 @@
 /* sampleset.h: one pass over the events of a trace that ends with what is alive, sample by sample.
  *
- * Decides: which samples are counted, and what becomes of a record whose other half is not there. An alloc at an address
- * that is alive ends the older one (its free is in a part not yet read, or was dropped); a free of an unknown address is
- * counted and changes nothing (it began before the recording, or its alloc is in a part not yet read). So amounts never
- * go below zero, whatever the order, and total = live + freed always. Allocations before `since` are followed too, so
- * that their frees are known, but not counted. Rejected: the sites of analysis/pass.h, which forget addresses.
+ * Decides: which samples are counted; what is alive is analysis/alive.h's. Amounts never go below zero, whatever the order, and
+ * total = live + freed always. Allocations before `since` are followed too, so that their frees are known, but not counted.
+ * Rejected: the sites of analysis/pass.h, which forget addresses.
  * It can be looked at between events as often as one likes: sums are kept, so that they cost nothing.
  * Memory: 32 bytes a live sample at most 5/8 full, 40 a kept freed one. Context: [tool].
  */
 #ifndef MT_READER_SAMPLESET_H
 #define MT_READER_SAMPLESET_H
 
-#include "analysis/liveset.h"
+#include "analysis/alive.h"
 #include "memtap/profile.h"
 #include "model/index.h"
 #include "wire/decode.h"
@@ -33,11 +31,10 @@ struct mt_freed_sample {
 
 struct mt_sampleset {
     uint64_t since_clock;
-    bool growth; /* set by the caller, of the trace (MT_TRACE_GROWTH): a sample that is resized is the same one */
     uint8_t *stack_seen; /* of each stack number: a counted sample had it */
     size_t stack_count, stack_capacity;
     uint64_t unique_stacks;
-    struct mt_liveset live; /* entry.site: stack, entry.ordinal: origin */
+    struct mt_alive alive; /* entry.site: stack, entry.ordinal: origin */
     struct mt_origin *origins;
     size_t origin_count, origin_capacity;
     struct mt_index origin_index;
@@ -49,14 +46,15 @@ struct mt_sampleset {
     uint64_t total_count; /* counted ones */
     double total_weight;  /* each with the size it had last */
     double total_blocks;  /* that samples of all times stood for when they were allocated; what became one by growing was before */
-    uint64_t events, unknown_frees, double_allocations;
+    uint64_t events;
     uint64_t last_clock;
     uint64_t rate_bytes; /* of the latest sample */
     bool rate_known;
 };
 
-/* stack_count: numbers from there on are the unknown stack 0. */
-void mt_sampleset_init(struct mt_sampleset *set, uint64_t since_clock, size_t freed_limit, size_t stack_count);
+/* stack_count: numbers from there on are the unknown stack 0. growth: of the trace (MT_TRACE_GROWTH): a sample that a realloc
+ * moves is the same one. */
+void mt_sampleset_init(struct mt_sampleset *set, uint64_t since_clock, size_t freed_limit, size_t stack_count, bool growth);
 /* The trace has more stacks now. */
 void mt_sampleset_grow(struct mt_sampleset *set, size_t stack_count);
 void mt_sampleset_apply(struct mt_sampleset *set, const struct mt_event *events, size_t count);

@@ -2,7 +2,7 @@
  *
  * The cut: a live trace is read up to the moment the snapshot was asked for, by the clock of its events. Everything the asking thread
  * did before is older; so is everything other threads had written down. Their later records are left for the next
- * snapshot, except those of the few ms that the recorder's clock lags behind (sampleset.h says why these do no harm).
+ * snapshot, except those of the few ms that the recorder's clock lags behind (analysis/alive.h says why these do no harm).
  * A trace whose process is gone, or of another machine or boot, whose clock is another, is read to the END of its program
  * (model/moment.h).
  * What was read is kept between readings. All is read again when the follow began anew (model/follow.h), and when other samples are
@@ -109,8 +109,8 @@ static mt_status ready_samples(struct mt_session *s, const struct mt_snapshot_op
     }
     if (status == MT_OK && !present) {
         drop_samples(s);
-        mt_sampleset_init(&s->samples, options->since_ns, options->freed_limit, mt_trace_stack_count(s->trace));
-        s->samples.growth = (mt_trace_info(s->trace)->flags & MT_TRACE_GROWTH) != 0;
+        bool growth = (mt_trace_info(s->trace)->flags & MT_TRACE_GROWTH) != 0;
+        mt_sampleset_init(&s->samples, options->since_ns, options->freed_limit, mt_trace_stack_count(s->trace), growth);
         s->generation = mt_follow_generation(s->follow);
     }
     if (status == MT_OK) {

@@ -75,10 +75,10 @@ static bool is_counted(const struct mt_sampleset *set, const struct mt_live *ent
 static void collect_live(struct mt_snapshot *snapshot, const struct mt_trace *trace, const struct mt_sampleset *set)
 {
     size_t count = 0;
-    struct place *places = mt_alloc(set->live.count * sizeof *places);
-    for (size_t i = 0; i <= set->live.mask; i++) {
-        if (is_counted(set, &set->live.entries[i])) {
-            places[count++] = (struct place){ set->live.entries[i].clock, &set->live.entries[i] };
+    struct place *places = mt_alloc(set->alive.blocks.count * sizeof *places);
+    for (size_t i = 0; i <= set->alive.blocks.mask; i++) {
+        if (is_counted(set, &set->alive.blocks.entries[i])) {
+            places[count++] = (struct place){ set->alive.blocks.entries[i].clock, &set->alive.blocks.entries[i] };
         }
     }
     qsort(places, count, sizeof *places, compare_age);
@@ -125,8 +125,8 @@ static void fill_totals(struct mt_snapshot_totals *t, const struct mt_trace *tra
     t->start_ns = info->start_clock;
     t->start_realtime_ns = info->start_realtime_ns;
     t->events = set->events;
-    t->unknown_frees = set->unknown_frees;
-    t->double_allocations = set->double_allocations;
+    t->unknown_frees = set->alive.unknown_frees;
+    t->double_allocations = set->alive.double_allocations;
     t->dropped_events = info->counters[MT_COUNTER_DROPPED_EVENTS];
     t->truncated_stacks = info->counters[MT_COUNTER_TRUNCATED_STACKS];
     t->broken_stacks = info->counters[MT_COUNTER_BROKEN_STACKS];

@@ -302,7 +302,7 @@ static void oracle_access(struct oracle *o, const struct mt_event *e)
     }
 }
 
-static void oracle_apply(struct oracle *o, const struct mt_event *e)
+__attribute__((unused)) static void oracle_apply(struct oracle *o, const struct mt_event *e)
 {
     struct oracle_life *life;
     switch ((unsigned)e->kind) {
@@ -341,7 +341,7 @@ static void oracle_apply(struct oracle *o, const struct mt_event *e)
 }
 
 /* Closes peaks, ages and integrals at end_clock. */
-static void oracle_finish(struct oracle *o, uint64_t end_clock)
+__attribute__((unused)) static void oracle_finish(struct oracle *o, uint64_t end_clock)
 {
     oracle_note_peak(o);
     double end = (double)(end_clock - o->start_clock) * 1e-9;
@@ -359,14 +359,14 @@ static void oracle_finish(struct oracle *o, uint64_t end_clock)
     }
 }
 
-static void oracle_init(struct oracle *o, size_t events)
+__attribute__((unused)) static void oracle_init(struct oracle *o, size_t events)
 {
     memset(o, 0, sizeof *o);
     o->lives = calloc(events + 1, sizeof *o->lives);
     o->temporary_max = 1;
 }
 
-static void oracle_fini(struct oracle *o)
+__attribute__((unused)) static void oracle_fini(struct oracle *o)
 {
     free(o->lives);
 }

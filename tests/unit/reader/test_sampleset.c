@@ -22,7 +22,7 @@ static struct mt_event free_event(uint64_t clock, uint64_t addr)
 static const struct mt_live *entry_of(const struct mt_sampleset *set, uint64_t addr)
 {
     static const struct mt_live nothing;
-    const struct mt_live *entry = mt_liveset_find(&set->live, addr);
+    const struct mt_live *entry = mt_liveset_find(&set->alive.blocks, addr);
     assert_non_null(entry);
     return entry != NULL ? entry : &nothing;
 }
@@ -61,13 +61,13 @@ static void test_double_allocation_ends_the_older_one(void **state)
     (void)state;
     struct mt_sampleset set;
     struct mt_event events[] = { alloc_event(10, 0x100, 5, 1, 0), alloc_event(20, 0x100, 7, 2, 0) };
-    mt_sampleset_init(&set, 0, 4, STACKS);
+    mt_sampleset_init(&set, 0, 4, STACKS, false);
     apply(&set, events, 2);
-    assert_int_equal(set.live.count, 1);
+    assert_int_equal(set.alive.blocks.count, 1);
     assert_int_equal(entry_of(&set, 0x100)->size, 7);
     assert_int_equal(set.total_count, 2);
     assert_int_equal(set.freed_count, 1);
-    assert_int_equal(set.double_allocations, 1);
+    assert_int_equal(set.alive.double_allocations, 1);
     assert_int_equal(mt_sampleset_freed(&set, 0)->sample.size, 5);
     assert_int_equal(mt_sampleset_freed(&set, 0)->freed_clock, 20);
     mt_sampleset_fini(&set);
@@ -78,10 +78,10 @@ static void test_free_of_the_unknown_changes_nothing_but_its_count(void **state)
     (void)state;
     struct mt_sampleset set;
     struct mt_event events[] = { free_event(5, 0x200), alloc_event(10, 0x100, 5, 1, 0), free_event(11, 0) };
-    mt_sampleset_init(&set, 0, 4, STACKS);
+    mt_sampleset_init(&set, 0, 4, STACKS, false);
     apply(&set, events, 3);
-    assert_int_equal(set.unknown_frees, 2);
-    assert_int_equal(set.live.count, 1);
+    assert_int_equal(set.alive.unknown_frees, 2);
+    assert_int_equal(set.alive.blocks.count, 1);
     assert_int_equal(set.freed_count, 0);
     assert_int_equal(set.last_clock, 11);
     mt_sampleset_fini(&set);
@@ -93,11 +93,11 @@ static void test_allocations_before_since_are_followed_but_not_counted(void **st
     struct mt_sampleset set;
     struct mt_event events[] = { alloc_event(99, 0x100, 5, 1, 0), alloc_event(100, 0x200, 6, 2, 0),
                                  alloc_event(101, 0x300, 7, 3, 0), free_event(102, 0x100), free_event(103, 0x200) };
-    mt_sampleset_init(&set, 100, 4, STACKS);
+    mt_sampleset_init(&set, 100, 4, STACKS, false);
     apply(&set, events, 5);
     assert_int_equal(set.total_count, 2);
     assert_int_equal(set.freed_count, 1);
-    assert_int_equal(set.unknown_frees, 0);
+    assert_int_equal(set.alive.unknown_frees, 0);
     assert_int_equal(set.unique_stacks, 2);
     assert_int_equal(mt_sampleset_freed(&set, 0)->sample.addr, 0x200);
     mt_sampleset_fini(&set);
@@ -108,7 +108,7 @@ static void test_stacks_past_the_dictionary_are_the_unknown_stack(void **state)
     (void)state;
     struct mt_sampleset set;
     struct mt_event event = alloc_event(1, 0x100, 5, STACKS, 0);
-    mt_sampleset_init(&set, 0, 0, STACKS);
+    mt_sampleset_init(&set, 0, 0, STACKS, false);
     apply(&set, &event, 1);
     assert_int_equal(entry_of(&set, 0x100)->site, 0);
     assert_int_equal(set.unique_stacks, 0);
@@ -176,11 +176,11 @@ static void compare(const struct mt_sampleset *set, const struct history *h, siz
             alive++;
         }
     }
-    assert_int_equal(set->live.count, alive);
+    assert_int_equal(set->alive.blocks.count, alive);
     assert_int_equal(set->total_count, h->count);
     assert_int_equal(set->freed_count, h->freed_count);
-    assert_int_equal(set->unknown_frees, h->unknown);
-    assert_int_equal(set->double_allocations, h->doubles);
+    assert_int_equal(set->alive.unknown_frees, h->unknown);
+    assert_int_equal(set->alive.double_allocations, h->doubles);
     assert_true(set->total_weight == weight);
     size_t kept = h->freed_count < limit ? h->freed_count : limit;
     assert_int_equal(mt_sampleset_freed_kept(set), kept);
@@ -210,7 +210,7 @@ static void check_random(uint64_t *seed, size_t count, size_t limit)
     static struct mt_event events[EVENTS];
     struct history *h = calloc(1, sizeof *h);
     struct mt_sampleset set;
-    mt_sampleset_init(&set, 0, limit, STACKS);
+    mt_sampleset_init(&set, 0, limit, STACKS, false);
     for (size_t i = 0; i < count; i++) {
         events[i] = random_event(seed, 1000 + i);
         live_on(h, &events[i]);
