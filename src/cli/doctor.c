@@ -1,4 +1,5 @@
 /* doctor.c: `memtap doctor`: what would stop memtap here. */
+#include "attach/refusal.h"
 #include "cli/command.h"
 #include "export/report.h"
 #include "reader/recording.h"
@@ -176,6 +177,20 @@ static bool examine_trace(struct mt_findings *findings, char *path)
     return true;
 }
 
+/* Whether memtap may look into a process, and what would change it. */
+static void examine_access(struct mt_findings *findings, pid_t pid)
+{
+    struct mt_subject subject;
+    struct mt_error err = { 0 };
+    if (mt_subject_open(pid, &subject, &err) != MT_OK) {
+        mt_findings_add(findings, MT_FINDING_PROBLEM, "access", "%s", mt_error_text(&err));
+        return;
+    }
+    mt_findings_add(findings, MT_FINDING_OK, "access", "its memory can be read: %zu objects, glibc at %#llx", subject.objects.count,
+                    (unsigned long long)subject.libc->bias);
+    mt_subject_close(&subject);
+}
+
 static int doctor_main(int argc, char **argv)
 {
     struct values values = { 0 };
@@ -201,6 +216,9 @@ static int doctor_main(int argc, char **argv)
     }
     if (pid > 0) {
         found = mt_findings_process(&findings, (pid_t)pid) != 0;
+        if (found) {
+            examine_access(&findings, (pid_t)pid);
+        }
     }
     code = print(&findings, values.format, found);
     mt_findings_clear(&findings);

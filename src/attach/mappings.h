@@ -1,0 +1,32 @@
+/* mappings.h: what another process has mapped, from /proc/PID/maps. Context: [tool]. */
+#ifndef MT_ATTACH_MAPPINGS_H
+#define MT_ATTACH_MAPPINGS_H
+
+#include "util/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct mt_mapping {
+    uint64_t low, high;
+    uint64_t offset; /* in the file */
+    uint64_t inode;  /* 0: no file */
+    bool readable, writable, executable;
+    char *path; /* as the kernel writes it, "" for none; malloc'ed */
+};
+
+/* In order of addresses. All zero is empty. */
+struct mt_mappings {
+    struct mt_mapping *items;
+    size_t count;
+    size_t capacity;
+};
+
+mt_status mt_mappings_read(pid_t pid, struct mt_mappings *ret, struct mt_error *err) MT_CHECKED;
+void mt_mappings_clear(struct mt_mappings *mappings);
+/* The one that holds address, or NULL. */
+const struct mt_mapping *mt_mappings_at(const struct mt_mappings *mappings, uint64_t address);
+
+#endif
