@@ -149,30 +149,6 @@ char *mt_footprint_note(const struct mt_footprint *f)
     return text;
 }
 
-static void put_or_null(struct mt_json *json, const char *key, uint64_t value, bool known)
-{
-    mt_json_key(json, key);
-    if (known) {
-        mt_json_u64(json, value);
-    } else {
-        mt_json_null(json);
-    }
-}
-
-void mt_footprint_put(struct mt_json *json, const struct mt_footprint *f, uint64_t rss_peak_bytes)
-{
-    char *note = mt_footprint_note(f);
-    mt_json_put_u64(json, "rss_peak_bytes", rss_peak_bytes);
-    put_or_null(json, "rss_file_bytes", f->file_bytes, f->parted);
-    put_or_null(json, "rss_own_bytes", f->own_bytes, f->parted);
-    put_or_null(json, "rss_inherited_bytes", f->inherited_bytes, f->parted);
-    put_or_null(json, "rss_unmeasured_bytes", f->unmeasured_bytes, f->parted);
-    put_or_null(json, "rss_slack_bytes", f->slack_bytes, f->rss_bytes > 0);
-    put_or_null(json, "untouched_bytes", f->untouched_bytes, f->rss_bytes > 0);
-    mt_json_put_text(json, "rss_note", note);
-    free(note);
-}
-
 void mt_footprint_write(struct mt_out *out, const struct mt_footprint *f, const char *label)
 {
     enum { COLUMNS = 80 };

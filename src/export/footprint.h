@@ -30,8 +30,6 @@ uint64_t mt_footprint_rss(const struct mt_report *report);
 struct mt_footprint mt_footprint_of(const struct mt_report *report);
 /* One sentence when peak and RSS differ by more than a quarter of the larger; else NULL. malloc'ed. */
 char *mt_footprint_note(const struct mt_footprint *footprint);
-/* The numbers and the note as members of an object; unknown: null. rss_peak_bytes: of the run. */
-void mt_footprint_put(struct mt_json *json, const struct mt_footprint *footprint, uint64_t rss_peak_bytes);
 /* The note, when there is one, as wrapped lines behind a label. */
 void mt_footprint_write(struct mt_out *out, const struct mt_footprint *footprint, const char *label);
 

@@ -44,11 +44,6 @@ void mt_left_out_rows(struct mt_out *out, const struct mt_report *report)
 
 void mt_left_out_put(struct mt_json *json, const struct mt_report *report)
 {
-    const struct mt_analysis *a = report->analysis;
-    mt_json_put_u64(json, "libc_bytes", a->own_live.bytes);
-    mt_json_put_u64(json, "libc_allocations", a->own_live.count);
-    mt_json_put_u64(json, "suppressed_bytes", a->suppressed_live.bytes);
-    mt_json_put_u64(json, "suppressed_allocations", a->suppressed_live.count);
     mt_json_key(json, "suppressions");
     mt_json_array(json);
     for (size_t i = 0; i < report->suppression_count; i++) {

@@ -12,7 +12,7 @@
 void mt_left_out_write(struct mt_out *out, const struct mt_report *report);
 /* The same as rows of stats, below what is alive. */
 void mt_left_out_rows(struct mt_out *out, const struct mt_report *report);
-/* "libc_bytes", "libc_allocations", "suppressed_bytes", "suppressed_allocations", "suppressions": [ { pattern, bytes, count } … ]. */
+/* "suppressions": [ { pattern, bytes, count } … ]. */
 void mt_left_out_put(struct mt_json *json, const struct mt_report *report);
 
 #endif

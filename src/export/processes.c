@@ -1,7 +1,6 @@
 /* processes.c: see processes.h. */
 #include "export/processes.h"
 
-#include "export/left_out.h"
 #include "util/grid.h"
 #include "util/human.h"
 #include "util/memory.h"
@@ -162,12 +161,15 @@ static enum mt_moment leaks_at(const struct mt_report *report, const struct mt_t
     return found;
 }
 
+const char *mt_processes_leaks_at(const struct mt_report *report)
+{
+    return mt_moment_word(leaks_at(report, NULL));
+}
+
 void mt_processes_put(struct mt_json *json, const struct mt_report *report)
 {
     struct processes p;
     collect(report, &p);
-    mt_json_put_text(json, "leaks_at", mt_moment_word(leaks_at(report, NULL)));
-    mt_left_out_put(json, report);
     mt_json_key(json, "by_process");
     mt_json_array(json);
     for (size_t i = 0; i < p.shown && !report->analysis->peak_is_bound; i++) {

@@ -15,7 +15,9 @@ void mt_processes_write(struct mt_out *out, const struct mt_report *report);
 void mt_processes_brief(struct mt_out *out, const struct mt_report *report);
 /* Lines of names and values: by_process.PID.command, .peak_bytes, by_process.others.processes, .peak_bytes. */
 void mt_processes_csv(struct mt_out *out, const struct mt_report *report);
-/* "leaks_at": "end" or "exit"; "by_process": [ { pid, command, peak_bytes, leaks_at } …
+/* "end" or "exit": what LIVE is of in the run. */
+const char *mt_processes_leaks_at(const struct mt_report *report);
+/* "by_process": [ { pid, command, peak_bytes, leaks_at } …
  * { pid: null, processes, peak_bytes } ]. */
 void mt_processes_put(struct mt_json *json, const struct mt_report *report);
 

@@ -1,55 +1,34 @@
 /* timeline.c: see timeline.h. Context: [tool]. */
 #include "export/timeline.h"
 
+#include "table/tables.h"
 #include "util/grid.h"
 #include "util/human.h"
+#include "util/memory.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { BAR_COLUMNS = 32 };
 
 /* ---- data ------------------------------------------------------------------------------------------------------- */
 
-static void put_point(struct mt_json *json, const struct mt_timeline_point *p)
+static struct mt_row_timeline *rows_of(const struct mt_analysis *a)
 {
-    mt_json_object(json);
-    mt_json_put_double(json, "time_s", (double)p->time_ns / 1e9);
-    mt_json_put_u64(json, "heap_bytes", p->heap_bytes);
-    mt_json_put_u64(json, "heap_max_bytes", p->heap_max_bytes);
-    mt_json_put_u64(json, "allocations", p->allocations);
-    mt_json_object_end(json);
-}
-
-static void write_json(struct mt_out *out, const struct mt_analysis *a)
-{
-    struct mt_json json;
-    mt_json_init(&json, out, 1);
-    mt_json_array(&json);
-    for (size_t i = 0; i < a->timeline_count; i++) {
-        put_point(&json, &a->timeline[i]);
-    }
-    mt_json_array_end(&json);
-    mt_out_byte(out, '\n');
-}
-
-static void write_lines(struct mt_out *out, const struct mt_analysis *a)
-{
-    for (size_t i = 0; i < a->timeline_count; i++) {
-        struct mt_json json;
-        mt_json_init(&json, out, 0);
-        put_point(&json, &a->timeline[i]);
-        mt_out_byte(out, '\n');
-    }
-}
-
-static void write_csv(struct mt_out *out, const struct mt_analysis *a)
-{
-    mt_out_string(out, "time_s,heap_bytes,heap_max_bytes,allocations\r\n");
+    struct mt_row_timeline *rows = mt_alloc_zero(a->timeline_count, sizeof *rows);
     for (size_t i = 0; i < a->timeline_count; i++) {
         const struct mt_timeline_point *p = &a->timeline[i];
-        mt_out_print(out, "%.9f,%llu,%llu,%llu\r\n", (double)p->time_ns / 1e9, (unsigned long long)p->heap_bytes,
-                     (unsigned long long)p->heap_max_bytes, (unsigned long long)p->allocations);
+        rows[i] = (struct mt_row_timeline){ (double)p->time_ns / 1e9, p->heap_bytes, p->heap_max_bytes, p->allocations };
     }
+    return rows;
+}
+
+static void write_data(struct mt_out *out, const struct mt_analysis *a, void (*write)(struct mt_out *, const struct mt_rows *))
+{
+    struct mt_row_timeline *data = rows_of(a);
+    struct mt_rows rows = { mt_table_timeline(), data, a->timeline_count };
+    write(out, &rows);
+    free(data);
 }
 
 /* ---- for people ------------------------------------------------------------------------------------------------- */
@@ -105,13 +84,13 @@ void mt_timeline_write(struct mt_out *out, const struct mt_report *report)
 {
     switch (report->format) {
     case MT_FORMAT_JSON:
-        write_json(out, report->analysis);
+        write_data(out, report->analysis, mt_rows_json);
         break;
     case MT_FORMAT_NDJSON:
-        write_lines(out, report->analysis);
+        write_data(out, report->analysis, mt_rows_ndjson);
         break;
     case MT_FORMAT_CSV:
-        write_csv(out, report->analysis);
+        write_data(out, report->analysis, mt_rows_csv);
         break;
     case MT_FORMAT_TABLE:
     default:

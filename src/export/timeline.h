@@ -1,7 +1,7 @@
 /* timeline.h: the heap over time, interval by interval.
  *
- * Decides: the field names of `timeline -f json` (they do not change without a CHANGELOG entry), and what fits 80 columns: a bar as
- * long as the most that was held in the interval. The number of intervals is the analysis's. Context: [tool].
+ * Decides: what fits 80 columns: a bar as long as the most that was held in the interval. The data's columns are
+ * table/tables.def's, the number of intervals is the analysis's. Context: [tool].
  */
 #ifndef MT_EXPORT_TIMELINE_H
 #define MT_EXPORT_TIMELINE_H

@@ -144,6 +144,14 @@ def test_every_report_speaks_every_format(trace, command):
     assert len({len(row) for row in table}) == 1 and len(table) > 1
 
 
+def test_stats_have_the_same_numbers_in_csv_and_json(trace):
+    whole = json.loads(memtap("stats", "-f", "json", trace).stdout)
+    rows = dict(csv.reader(io.StringIO(memtap("stats", "-f", "csv", trace).stdout.decode(), newline="")))
+    assert rows.pop("name") == "value"
+    numbers = {key: value for key, value in whole.items() if not isinstance(value, (list, dict)) and key != "out_of_memory"}
+    assert {key: rows[key] for key in numbers} == {key: "" if value is None else str(value) for key, value in numbers.items()}
+
+
 def test_the_suffix_of_the_output_selects_the_format(trace, tmp_path):
     for suffix in ("json", "csv", "ndjson"):
         out = tmp_path / f"t.{suffix}"
