@@ -32,7 +32,7 @@ enum {
  * Returns where the extents begin. */
 static size_t fuzz_repair_header(uint8_t *data)
 {
-    uint16_t major = data[8] % MT_TRACE_MAJOR + 1;
+    uint16_t major = data[8] % MT_TRACE_MAJOR_BASE + 1;
     uint32_t bytes;
     memcpy(&bytes, data + 12, sizeof bytes);
     bytes = bytes / MT_EXTENT_ALIGN * MT_EXTENT_ALIGN % (2 * MT_TRACE_HEADER_BYTES);

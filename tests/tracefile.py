@@ -8,6 +8,7 @@ specification, so that a writer and a reader that agree on the same mistake are 
     trace.events         every event of every thread, merged by (clock, stream)
     trace.marks, trace.labels   what happened once; number: (kind, text)
     trace.label_under           number: the label it is inside, 0 none
+    trace.horizon        what was freed by this clock is not in the trace; 0: all is
     trace.processes      the traces of other processes in the same file
     trace.native_stack(n), trace.python_stack(n)   the frames of a stack
 What follows from the events (live set, peak, amounts by function) is in tracereplay.py.
@@ -31,7 +32,7 @@ HEADER_BYTES = 4096  # of a trace that is not packed, and of a journal
 BLOCK_MAGIC = 0x4B42544D
 EXACT, SAMPLE, AGGREGATE = 1, 2, 4
 STATE_NAMES = {1: "recording", 2: "ended", 3: "stopped", 4: "full", 5: "exec"}
-META, EVENTS, SLOT, AGGREGATE_TABLE, INDEX, PROCESS = 1, 2, 3, 4, 5, 8
+META, EVENTS, SLOT, AGGREGATE_TABLE, INDEX, PROCESS, BASE = 1, 2, 3, 4, 5, 8, 9
 PACKED, GROWTH = 1 << 7, 1 << 8
 COUNTERS = (
     "dropped_events dropped_no_space dropped_no_thread truncated_stacks broken_stacks unknown_stacks "
@@ -117,18 +118,22 @@ class Trace:
         (command_bytes,) = struct.unpack_from("<H", data, 512)
         (self.flags, self.pid, self.start_realtime, self.start_clock, self.rate, self.parent_pid, self.file_tail, self.end_clock,
          self.state, self.python_version, self.exit_status, self.rss_peak) = struct.unpack_from("<8Q2I2Q", data, 16)
-        short = self.major == 2 or (self.major == 3 and self.flags & PACKED)
+        short = self.major == 2 or (self.major >= 3 and self.flags & PACKED)
         expected = (514 + command_bytes + 63) // 64 * 64 if short else 4096
-        if self.major not in (1, 2, 3) or header_bytes != expected:
+        if self.major not in (1, 2, 3, 4) or header_bytes != expected:
             raise FormatError(f"major {self.major}, header of {header_bytes} bytes")
         self.header_bytes = header_bytes
         self.clock_kind, self.clock_shift, self.clock_tick_ns = struct.unpack_from("<2IQ", data, 104)
         self.counters = dict(zip(COUNTERS, struct.unpack_from("<32Q", data, 128)))
         (self.end_within_ns,) = struct.unpack_from("<Q", data, 416)
+        self.base_offset, self.horizon = struct.unpack_from("<2Q", data, 456) if self.major == 4 else (0, 0)
+        self.base_end = 0
         self.command = data[514 : 514 + command_bytes].decode("utf-8", "replace").rstrip("\0").split("\0")
 
     def extents(self):
         at, size = self.header_bytes, len(self.data)
+        if self.base_offset:
+            at = self.enter_base()
         while at + 64 <= size:
             header = self.block_header(at)
             if header is None:
@@ -139,6 +144,13 @@ class Trace:
             at += header["extent_bytes"]
             if header["type"] == PROCESS:
                 at = self.read_process(at - header["extent_bytes"] + 64, header["clock_first"])
+
+    def enter_base(self):
+        base = self.block_header(self.base_offset)
+        if base is None or base["type"] != BASE:
+            raise FormatError(f"no base at {self.base_offset}")
+        self.horizon, self.base_end = base["clock_first"], self.base_offset + base["extent_bytes"]
+        return self.base_offset + 64
 
     def read_process(self, start, length):
         """A trace of its own inside this one; returns where the next extent begins."""
@@ -173,8 +185,12 @@ class Trace:
         return stored
 
     def read_streams(self):
-        blocks, slots = collections.defaultdict(dict), {}
+        blocks, slots, firsts = collections.defaultdict(dict), {}, collections.defaultdict(int)
         for at, header in self.extents():
+            if at < self.base_end and header["type"] in (META, EVENTS):
+                firsts.setdefault(header["stream"], header["seq_committed"] >> 32)
+            elif self.base_end and header["stream"] not in (0, 0xFFFFFFFF) and header["clock_first"] < self.horizon:
+                continue  # of before
             sequence, committed = header["seq_committed"] >> 32, header["seq_committed"] & 0xFFFFFFFF
             if header["type"] in (META, EVENTS):
                 payload = self.payload(at, header)
@@ -189,7 +205,7 @@ class Trace:
             blocks[stream].setdefault(sequence, block)
         for stream in sorted(blocks):
             numbers = sorted(blocks[stream])
-            if numbers != list(range(len(numbers))):
+            if numbers != list(range(firsts[stream], firsts[stream] + len(numbers))):
                 self.gaps.append((stream, numbers))
             ordered = [blocks[stream][number] for number in numbers]
             if stream == 0:

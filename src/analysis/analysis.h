@@ -146,6 +146,7 @@ struct mt_analysis {
     size_t site_count;
     struct mt_thread_totals *threads; /* by (trace_idx, stream) */
     size_t thread_count;
+    uint64_t horizon_ns; /* what was freed by then is not in some trace: peak, totals and timeline are of what came later; 0: all is */
     struct mt_timeline_point *timeline; /* of all processes together */
     size_t timeline_count;
     struct mt_axis axis; /* of all times here; ends are those of what was looked at */

@@ -144,11 +144,26 @@ static void move_live(struct mt_site *site, struct mt_amount *to)
     site->oldest_ns = UINT64_MAX;
 }
 
-/* An aggregate has what it held at its peak alone. */
+/* An aggregate has what it held at its peak alone, a trace with a horizon what was held since. */
 static void forget_held(struct mt_analysis *a)
 {
-    for (size_t i = 0; i < a->marks.count && a->aggregate; i++) {
-        a->held[i].known = false;
+    for (size_t i = 0; i < a->marks.count; i++) {
+        bool known = !a->aggregate && a->marks.items[i].time_ns >= a->horizon_ns;
+        a->held[i].known = a->held[i].known && known;
+    }
+}
+
+/* Intervals that began before the horizon lack what was freed in them. */
+static void forget_timeline(struct mt_analysis *a)
+{
+    size_t first = 0;
+    uint64_t from = 0;
+    while (first < a->timeline_count && from < a->horizon_ns) {
+        from = a->timeline[first++].time_ns;
+    }
+    a->timeline_count -= first;
+    for (size_t i = 0; i < a->timeline_count; i++) {
+        a->timeline[i] = a->timeline[i + first];
     }
 }
 
@@ -185,6 +200,7 @@ mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_op
     mt_status status = MT_OK;
     *ret = (struct mt_analysis){ 0 };
     mt_axis_make(set, &ret->axis);
+    ret->horizon_ns = mt_axis_horizon(&ret->axis, set);
     ret->live_at = mt_alloc_zero(set->count + 1, sizeof *ret->live_at);
     mt_run_marks_find(set, &ret->axis, &ret->marks);
     ret->held = mt_alloc_zero(ret->marks.count + 1, sizeof *ret->held);
@@ -198,6 +214,7 @@ mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_op
     }
     ret->temporary_max = used.temporary_max;
     forget_held(ret);
+    forget_timeline(ret);
     leave_out(set, &used, ret);
     mt_analysis_sum_sites(ret, 0);
     if (status == MT_OK && used.progress != NULL && !used.progress(used.context, total_bytes, total_bytes)) {

@@ -100,11 +100,12 @@ struct look {
 };
 
 /* What is alive counts as freed at the end. */
-static void close_integrals(struct mt_pass_site *s, double end)
+static void close_integrals(const struct mt_pass *p, struct mt_pass_site *s, uint64_t end_ns)
 {
+    double end = mt_pass_known_seconds(p, end_ns);
     s->area += (double)s->live_bytes * end;
     s->moment += 0.5 * (double)s->live_bytes * end * end;
-    s->lifetime += (double)s->live_count * end;
+    s->lifetime += (double)s->live_count * mt_pass_seconds(end_ns);
 }
 
 /* What the site held at the peak (pass.h). */
@@ -129,7 +130,7 @@ static struct place place_of(const struct look *l, size_t site)
     uint64_t oldest_ns = l->oldest_ns != NULL ? l->oldest_ns[site] : place.rest.oldest_ns;
     struct mt_held held = mt_pass_held(p, site, oldest_ns);
     settle_peak(l, &place);
-    close_integrals(&place.site, mt_pass_seconds(l->as->end_ns));
+    close_integrals(p, &place.site, l->as->end_ns);
     place.site.live_bytes = held.live.bytes;
     place.site.live_count = held.live.count;
     place.site.window = held.window;
@@ -195,7 +196,7 @@ static struct mt_site site_of(const struct mt_pass *p, const struct place *place
         site.oldest_ns = UINT64_MAX;
     }
     /* as exact as a summary keeps them (summary.h) */
-    site.growth_bytes_per_s = (double)(float)slope(s->area / unit, s->moment / unit, (double)as->run_ns * 1e-9);
+    site.growth_bytes_per_s = (double)(float)slope(s->area / unit, s->moment / unit, mt_pass_known_seconds(p, as->run_ns));
     site.lifetime_s = s->total.count > 0 ? (double)(float)(s->lifetime / (double)s->total.count) : 0;
     return site;
 }

@@ -38,6 +38,7 @@ void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct 
     p->span = *span;
     p->now_ns = span->start_ns;
     p->window_start_ns = options->window_start_ns;
+    p->horizon_ns = info->horizon_clock != 0 ? mt_span_time(span, info->horizon_clock) : 0;
     p->scale_bits = heap->scale_bits;
     p->arenas_counted = (info->flags & MT_TRACE_PYTHON_ALLOCATORS) == 0;
     /* Estimates are rounded a site: totals are the same whatever was asked for only if the sites are. */

@@ -105,6 +105,7 @@ struct mt_pass {
     struct mt_span span;      /* the process's life */
     unsigned scale_bits;      /* the heap's */
     uint64_t window_start_ns; /* what is born then or later is in the window; 0: everything is */
+    uint64_t horizon_ns;      /* what was freed by then is not in the trace; 0: all is */
     bool ended;               /* mt_pass_end was called */
     bool arenas_counted;      /* ARENA maps are heap: their objects are not recorded */
 

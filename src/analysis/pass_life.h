@@ -12,6 +12,12 @@ MT_INLINE double mt_pass_seconds(uint64_t time_ns)
     return (double)(int64_t)time_ns * 1e-9;
 }
 
+/* For the growth of sites: from where on the trace knows all that was held. */
+MT_INLINE double mt_pass_known_seconds(const struct mt_pass *p, uint64_t time_ns)
+{
+    return time_ns > p->horizon_ns ? mt_pass_seconds(time_ns - p->horizon_ns) : 0;
+}
+
 MT_INLINE bool mt_pass_in_window(const struct mt_pass *p, uint64_t born_ns)
 {
     return born_ns >= p->window_start_ns;
@@ -49,11 +55,11 @@ MT_INLINE void mt_pass_grow_life(struct mt_pass *p, struct mt_pass_site *s, stru
         s->window.bytes += units.bytes;
         s->window.count += units.count;
     }
-    double t = mt_pass_seconds(p->now_ns);
+    double t = mt_pass_known_seconds(p, p->now_ns);
     double bytes_t = (double)units.bytes * t;
     s->area -= bytes_t;
     s->moment -= 0.5 * bytes_t * t;
-    s->lifetime -= (double)units.count * t;
+    s->lifetime -= (double)units.count * mt_pass_seconds(p->now_ns);
     if (s->storage == MT_STORAGE_HEAP) {
         struct mt_run_heap *h = p->heap;
         h->current += units.bytes;
@@ -89,11 +95,11 @@ MT_INLINE void mt_pass_shrink_life(struct mt_pass *p, struct mt_pass_site *s, st
         s->window.bytes -= units.bytes;
         s->window.count -= units.count;
     }
-    double t = mt_pass_seconds(p->now_ns);
+    double t = mt_pass_known_seconds(p, p->now_ns);
     double bytes_t = (double)units.bytes * t;
     s->area += bytes_t;
     s->moment += 0.5 * bytes_t * t;
-    s->lifetime += (double)units.count * t;
+    s->lifetime += (double)units.count * mt_pass_seconds(p->now_ns);
 }
 
 /* The allocation is over: was it temporary, how long did it live? */

@@ -194,6 +194,17 @@ static void warn_aggregate(const struct mt_trace_set *set, struct mt_strlist *re
     }
 }
 
+/* A trace that is kept below a size. */
+static void warn_horizon(const struct mt_trace *trace, struct mt_strlist *ret)
+{
+    const struct mt_trace_info *info = mt_trace_info(trace);
+    if (info->horizon_clock != 0) {
+        mt_strlist_print(ret, "%s: kept below a size (--max-file): of what was freed in the first %s nothing is left; peak, totals "
+                              "and growth are of the time since then, what is alive is complete",
+                         info->path, mt_human_duration(mt_trace_time(trace, info->horizon_clock)).text);
+    }
+}
+
 static void warn_shortened(const struct mt_frames *frames, struct mt_strlist *ret)
 {
     if (mt_frames_shortened(frames) > 0) {
@@ -220,6 +231,7 @@ void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis
         size_t notes;
         warn_state(mt_trace_info(set->traces[i]), &unfinished, ret);
         warn_damage(set->traces[i], ret);
+        warn_horizon(set->traces[i], ret);
         const struct mt_trace_note *note = mt_trace_notes(set->traces[i], &notes);
         for (size_t n = 0; n < notes; n++) {
             if (strcmp(note[n].key.data, "warning") == 0) {

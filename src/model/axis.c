@@ -77,3 +77,14 @@ uint64_t mt_span_clock(const struct mt_span *span, uint64_t time_ns)
     uint64_t after = time_ns - span->start_ns;
     return after > UINT64_MAX - span->start_clock ? UINT64_MAX : span->start_clock + after;
 }
+
+uint64_t mt_axis_horizon(const struct mt_axis *axis, const struct mt_trace_set *set)
+{
+    uint64_t horizon = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        uint64_t clock = mt_trace_info(set->traces[i])->horizon_clock;
+        uint64_t time = clock != 0 ? mt_span_time(&axis->spans[i], clock) : 0;
+        horizon = time > horizon ? time : horizon;
+    }
+    return horizon;
+}

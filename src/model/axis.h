@@ -32,6 +32,9 @@ void mt_axis_fini(struct mt_axis *axis);
 /* The last clock of a trace that is not after time_ns; 0, before every event, when it began later. */
 uint64_t mt_span_clock(const struct mt_span *span, uint64_t time_ns);
 
+/* The time on the axis up to which what was freed is missing from some trace of the set (kept below a size); 0: from none. */
+uint64_t mt_axis_horizon(const struct mt_axis *axis, const struct mt_trace_set *set);
+
 /* Clock of a trace to time on the axis; clocks before the start, which a coarse clock makes, are at the start. */
 MT_INLINE uint64_t mt_span_time(const struct mt_span *span, uint64_t clock)
 {

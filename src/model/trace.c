@@ -60,6 +60,7 @@ static void fill_info(struct mt_trace *t, const char *path, const char *command)
         .end_reason = (enum mt_end_reason)h->end_reason,
         .start_realtime_ns = h->start_realtime_ns,
         .start_clock = h->start_clock,
+        .horizon_clock = h->horizon_clock,
         .rate_bytes = h->rate_bytes,
         .clock_kind = (enum mt_clock_kind)h->clock_kind,
         .clock_line = { .origin = { .ticks = h->line_ticks, .ns = h->line_ns }, .scale = h->line_scale },

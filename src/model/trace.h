@@ -31,6 +31,7 @@ struct mt_trace_info {
     uint64_t start_realtime_ns;
     uint64_t start_clock;
     uint64_t duration_ns;     /* end - start; last clock seen in a block header while recording or killed */
+    uint64_t horizon_clock;   /* of what was freed by then nothing is here; 0: the trace has all */
     bool ended;               /* it is known when the process ended; else the duration is up to its last event */
     uint64_t end_within_ns;   /* it ended up to this much earlier than the duration says; 0 exactly then */
     uint64_t rate_bytes;      /* at the start; 0 exact */

@@ -184,6 +184,35 @@ static mt_status refuse_beyond(const struct load *l, uint64_t time_ns, uint64_t 
                : MT_OK;
 }
 
+/* The clock up to which a trace has to be complete for the answer; 0: none. */
+static uint64_t clock_of(const struct mt_trace *trace, const struct mt_span *span, const struct mt_timepoint *point, uint64_t time_ns)
+{
+    enum mt_moment moment;
+    return is_moment(point, &moment) ? mt_moment_find(trace, moment).clock : mt_span_clock(span, time_ns);
+}
+
+/* What was alive at a time can be told of times since the horizon. */
+static mt_status refuse_before_horizon(const struct load *l, const uint64_t times[2])
+{
+    const struct mt_selection *s = l->selection;
+    bool between = s->what == MT_SELECT_BETWEEN, timed = between || s->what == MT_SELECT_AT;
+    struct mt_axis axis;
+    bool known = true;
+    mt_axis_make(l->set, &axis);
+    for (size_t i = 0; i < l->set->count && timed; i++) {
+        uint64_t clock = clock_of(l->set->traces[i], &axis.spans[i], &s->times[between], times[between]);
+        known = known && clock >= mt_trace_info(l->set->traces[i])->horizon_clock;
+    }
+    uint64_t horizon_ns = mt_axis_horizon(&axis, l->set);
+    mt_axis_fini(&axis);
+    return known ? MT_OK
+                 : mt_error_set(l->err, MT_E_INVAL,
+                                "%s: %s is not known: the trace is kept below a size (--max-file), of what was freed before %s "
+                                "nothing is left; ask for a time from there on",
+                                between ? "--between" : "--at", between ? "what was alive at its end" : "what was alive then",
+                                mt_human_duration(horizon_ns).text);
+}
+
 static bool are_reversed(const struct mt_selection *s, const uint64_t times[2])
 {
     enum mt_moment moment;
@@ -225,6 +254,7 @@ static mt_status run_passes(const struct load *l)
                             mt_human_duration(times[1]).text);
     }
     status = refuse_beyond(l, times[0], duration_ns);
+    status = status == MT_OK ? refuse_before_horizon(l, times) : status;
     if (status != MT_OK) {
         return status;
     }

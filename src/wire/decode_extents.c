@@ -63,7 +63,7 @@ static void clean(struct mt_reader *r)
             continue;
         }
         if (is_streamed(e)) {
-            expected = e->stream == stream ? expected : 0;
+            expected = e->stream == stream ? expected : e->base ? e->seq : 0;
             stream = e->stream;
             if (e->seq < expected) {
                 r->report.duplicate_blocks++;
@@ -79,9 +79,9 @@ static void clean(struct mt_reader *r)
     r->count = kept;
 }
 
-mt_status mt_reader_scan(struct mt_reader *r, struct mt_wire_error *error)
+static mt_status scan_once(struct mt_reader *r, struct mt_wire_error *error)
 {
-    uint64_t start = r->header.header_bytes;
+    uint64_t start = mt_base_begin(r);
     uint64_t tail = r->header.file_tail;
     if (tail < start || r->report.journal_missing) { /* the tail is in the journal */
         tail = r->source.bytes;
@@ -97,7 +97,15 @@ mt_status mt_reader_scan(struct mt_reader *r, struct mt_wire_error *error)
     if (status != MT_OK) {
         return mt_wire_fail(error, status, start, "the file could not be read");
     }
+    mt_base_drop_older(r);
     mt_scan_sort(r);
     clean(r);
     return MT_OK;
+}
+
+/* While it was scanned the writer may have made another base the beginning, and given the rest back to the disk. */
+mt_status mt_reader_scan(struct mt_reader *r, struct mt_wire_error *error)
+{
+    mt_status status = scan_once(r, error);
+    return status == MT_OK && mt_base_has_moved(r) ? MT_E_BUSY : status;
 }

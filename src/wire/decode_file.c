@@ -34,7 +34,7 @@ static mt_status read_file_header(struct mt_reader *r, struct mt_wire_error *err
     if (got < MT_TRACE_FIXED_BYTES) {
         return mt_wire_fail(error, MT_E_TRUNCATED, got, "the file ends inside its header");
     }
-    if (h->major > MT_TRACE_MAJOR) {
+    if (h->major > MT_TRACE_MAJOR_BASE) {
         return mt_wire_fail(error, MT_E_VERSION, 8, "written by a newer memtap: update to read it");
     }
     if (h->major == 0) {
@@ -314,7 +314,8 @@ bool mt_reader_is_outdated(const struct mt_reader *reader)
     if (mt_source_read(&reader->source, 0, &now, MT_TRACE_FIXED_BYTES, &got) != MT_OK || got < MT_TRACE_FIXED_BYTES) {
         return false;
     }
-    return now.state == MT_STATE_REWRITING || ((now.flags ^ reader->header.flags) & MT_TRACE_PACKED) != 0;
+    return now.state == MT_STATE_REWRITING || ((now.flags ^ reader->header.flags) & MT_TRACE_PACKED) != 0 ||
+           now.base_offset > reader->header.base_offset;
 }
 
 static mt_status load(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p,
@@ -345,7 +346,7 @@ mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent 
     mt_status status = load(reader, extent, p, ret_error);
     bool damaged = status != MT_OK && status != MT_E_NOMEM && status != MT_E_IO;
     if (damaged && mt_reader_is_outdated(reader)) {
-        return mt_wire_fail(ret_error, MT_E_BUSY, extent->offset, "the trace was packed meanwhile: read it again");
+        return mt_wire_fail(ret_error, MT_E_BUSY, extent->offset, "the trace was rewritten meanwhile: read it again");
     }
     return status;
 }

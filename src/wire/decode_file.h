@@ -9,6 +9,7 @@
  * A file cut anywhere opens: the last block is delivered up to its last whole record, without its checksum (one of columns, in
  * a packed file: not at all).
  * A trace that is still written has its slots in a journal beside it (journal_file.h), which is read along.
+ * A bounded trace begins at its base (decode_base.c): what was before is not looked at, and header.horizon_clock says when it was.
  * Reads with pread, never maps: a file truncated under a mapping is a SIGBUS. Context: [tool].
  */
 #ifndef MT_WIRE_DECODE_FILE_H
@@ -44,8 +45,9 @@ struct mt_extent {
     uint32_t column_bytes; /* codec 2: decompressed bytes */
     uint8_t type;          /* enum mt_block_type of the content, never SLOT */
     uint8_t codec;
-    bool cut;              /* the file ends inside it: no checksum, last record may be partial */
-    bool slot;             /* a journal's content: no checksum, raw */
+    bool cut : 1;          /* the file ends inside it: no checksum, last record may be partial */
+    bool slot : 1;         /* a journal's content: no checksum, raw */
+    bool base : 1;         /* inside the base that the trace begins at */
 };
 static_assert(sizeof(struct mt_extent) == 64, "the promise about memory");
 
@@ -94,8 +96,8 @@ mt_status mt_reader_open_nested(const struct mt_reader *outer, size_t index, str
 bool mt_reader_can_poll(const struct mt_reader *reader);
 /* What has been written since the trace was opened or polled: header and report are as they are now, and the extents are the
  * blocks found since, and all slots as they are now, by stream and seq; a block may be there beside the slot it was, a
- * metadata block twice. path: of the file. MT_E_BUSY: it is another file now, or the trace has ended or was packed: open it
- * again. After any error the reader is to be closed. */
+ * metadata block twice. path: of the file. MT_E_BUSY: it is another file now, or the trace has ended, was packed or begins at
+ * another base: open it again. After any error the reader is to be closed. */
 mt_status mt_reader_poll(struct mt_reader *reader, const char *path) MT_CHECKED;
 /* Closes its files until it is polled: who keeps a descriptor for long in another's process may find something else there. */
 void mt_reader_rest(struct mt_reader *reader);
@@ -108,8 +110,8 @@ struct mt_payload {
 };
 void mt_payload_fini(struct mt_payload *p);
 
-/* The file has been put into its packed form since it was opened, or is just being: what was found before is not there any
- * more. */
+/* The file has been put into its packed form since it was opened, or is just being, or begins at a later base: what was found
+ * before is not there any more. */
 bool mt_reader_is_outdated(const struct mt_reader *reader);
 
 /* Reads, checks and decompresses the payload of an extent. MT_E_CORRUPT checksum or compression, MT_E_IO, MT_E_NOMEM,

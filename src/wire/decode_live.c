@@ -273,10 +273,15 @@ mt_status mt_reader_poll(struct mt_reader *r, const char *path)
     if (status != MT_OK) {
         return status;
     }
+    if (header.base_offset != r->header.base_offset) {
+        return MT_E_BUSY;
+    }
     uint64_t tail = header.file_tail < r->source.bytes ? header.file_tail : r->source.bytes;
+    header.horizon_clock = r->header.horizon_clock;
     r->header = header;
     forget_extents(r);
-    status = mt_scan_live(r, r->header.header_bytes, tail);
+    status = mt_scan_live(r, r->scanned[0].end, tail);
+    mt_base_drop_older(r);
     mt_scan_sort(r);
-    return status;
+    return status == MT_OK && mt_base_has_moved(r) ? MT_E_BUSY : status;
 }

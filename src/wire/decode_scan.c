@@ -189,7 +189,8 @@ static mt_status take_extent(struct mt_reader *r, uint64_t offset, const struct 
                              .type = h->type,
                              .codec = h->codec,
                              .cut = cut,
-                             .slot = h->type == MT_BLOCK_SLOT };
+                             .slot = h->type == MT_BLOCK_SLOT,
+                             .base = offset < r->base_end };
     return MT_OK;
 }
 

@@ -82,6 +82,7 @@ struct mt_reader {
     size_t place_count, place_capacity;
     struct mt_scanned scanned[2]; /* trace, journal */
     struct mt_gaps *gaps;         /* where the scan under way notes them; NULL: only counted */
+    uint64_t base_end;            /* of the base that the trace begins at; 0: it has none */
 };
 
 /* Which source an offset of the reader is in, and where there. */
@@ -104,6 +105,13 @@ void mt_scan_adopt_slot(struct mt_extent *e, const struct mt_block_header *h, ui
 /* The extent of a slot that was read into take_data (malloc'ed) when its header was *h. */
 mt_status mt_scan_add_copy(struct mt_reader *reader, uint8_t *take_data, size_t bytes, const struct mt_slot_place *place,
                            const struct mt_block_header *h) MT_CHECKED;
+
+/* decode_base.c. Where the first extent of a trace is: header.base_offset is believed only where there is a base. */
+uint64_t mt_base_begin(struct mt_reader *reader);
+/* Takes out what a base has made superfluous: events of before that are still in slots of the journal. */
+void mt_base_drop_older(struct mt_reader *reader);
+/* Has the writer made another base the beginning since the header was read? */
+bool mt_base_has_moved(const struct mt_reader *reader);
 
 /* decode_live.c: what was written since the last call, or all there is. tail: as far as the header says now. */
 mt_status mt_scan_live(struct mt_reader *reader, uint64_t start, uint64_t tail) MT_CHECKED;

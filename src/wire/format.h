@@ -13,7 +13,8 @@
 #define MT_TRACE_MAGIC "\x89MTAP\r\n\x1a"
 #define MT_JOURNAL_MAGIC "\x89MTJL\r\n\x1a" /* of the file beside a trace that has its header and slots while it is written */
 enum {
-    MT_TRACE_MAJOR = 3,       /* written now; the newest a reader knows. 1 and 2 (packed) came before */
+    MT_TRACE_MAJOR = 3,       /* written now. 1 and 2 (packed) came before */
+    MT_TRACE_MAJOR_BASE = 4,  /* of a trace that begins at a base; the newest a reader knows */
     MT_TRACE_MAJOR_SHORT = 2, /* from here on a packed trace's header is as short as its command line */
     MT_TRACE_MINOR = 1,
     MT_TRACE_HEADER_BYTES = 4096,
@@ -153,7 +154,9 @@ struct mt_trace_header {
     uint64_t journal_tail; /* in the journal: its first unclaimed byte; atomic add */
     uint64_t trace_device; /* in the journal: which file the trace is */
     uint64_t trace_inode;
-    uint8_t reserved3[512 - 128 - 256 - 72];
+    uint64_t base_offset;   /* the trace begins at the base there (block type 9); 0: at its first extent. Only ever grows */
+    uint64_t horizon_clock; /* packed: what was freed by then is not here; 0: all is. Else the base says it */
+    uint8_t reserved3[512 - 128 - 256 - 88];
     uint16_t command_bytes;
     uint8_t command[MT_TRACE_COMMAND_MAX];
     uint8_t reserved4[6];
@@ -167,6 +170,7 @@ static_assert(offsetof(struct mt_trace_header, end_reason) == 384, "docs/formats
 static_assert(offsetof(struct mt_trace_header, line_ticks) == 392, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, end_within_ns) == 416, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, journal) == 424, "docs/formats/trace.md 1.1");
+static_assert(offsetof(struct mt_trace_header, base_offset) == 456, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, command_bytes) == 512, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, journal_path) == 3520, "docs/formats/trace.md 1.1");
 static_assert(sizeof(struct mt_trace_header) <= MT_TRACE_HEADER_BYTES, "one page");
@@ -180,6 +184,7 @@ enum mt_block_type {
     MT_BLOCK_PAD = 6, /* nothing: aligns the slot behind it to a page */
     MT_BLOCK_SUMMARY = 7,
     MT_BLOCK_PROCESS = 8, /* the trace of another process follows; clock_first has its length in bytes */
+    MT_BLOCK_BASE = 9,    /* extents inside it say what was alive at clock_first; read by who begins there, else stepped over */
 };
 enum mt_codec {
     MT_CODEC_NONE = 0,

@@ -66,6 +66,7 @@ mt_status mt_packer_new(int fd, int level, bool quick, uint32_t raw_bytes, const
     p->raw_bytes = raw_bytes;
     p->file = *original;
     p->file.journal = p->file.journal_tail = 0; /* its slots become blocks */
+    p->file.base_offset = 0;                    /* and so does what is in its base */
     memset(p->file.journal_path, 0, sizeof p->file.journal_path);
     size_t used = offsetof(struct mt_trace_header, command) + original->command_bytes;
     p->file.header_bytes = (uint32_t)((used + MT_EXTENT_ALIGN - 1) & ~(size_t)(MT_EXTENT_ALIGN - 1));
@@ -317,7 +318,7 @@ mt_status mt_packer_stream(struct mt_packer *p, const struct mt_extent *e)
         p->stream = e->stream;
         p->type = e->type;
         p->seq = 0;
-        p->source_seq = 0;
+        p->source_seq = e->base ? e->seq : 0;
     }
     p->seq += e->seq > p->source_seq ? 1 : 0; /* blocks missing here: one gap says so */
     p->source_seq = (uint64_t)e->seq + 1;
@@ -501,7 +502,7 @@ mt_status mt_packer_finish(struct mt_packer *p)
         return status;
     }
     p->file.flags |= MT_TRACE_PACKED;
-    p->file.major = MT_TRACE_MAJOR;
+    p->file.major = p->file.horizon_clock != 0 ? MT_TRACE_MAJOR_BASE : MT_TRACE_MAJOR;
     p->file.minor = MT_TRACE_MINOR;
     p->file.file_tail = p->tail;
     return mt_os_write_at(p->fd, &p->file, p->file.header_bytes, 0);

@@ -357,7 +357,7 @@ static void test_what_is_not_a_trace_is_refused_with_its_reason(void **state)
     build_small(&b, false, 5);
     struct mt_trace *t;
     struct mt_wire_error error;
-    b.file[8] = MT_TRACE_MAJOR + 1;
+    b.file[8] = MT_TRACE_MAJOR_BASE + 1;
     assert_int_equal(mt_trace_open_memory(b.file, b.file_bytes, &t, &error), MT_E_VERSION);
     assert_int_equal(error.offset, 8);
     b.file[8] = 1;

@@ -109,7 +109,7 @@ static void test_failures_have_codes_and_sentences(void **state)
     assert_non_null(strstr(failure.text, "not a memtap trace"));
     assert_int_equal(open_code(g_path, NULL), MT_PROFILE_DAMAGED);
     build(&b, 0);
-    header_of(&b)->major = MT_TRACE_MAJOR + 1;
+    header_of(&b)->major = MT_TRACE_MAJOR_BASE + 1;
     write_bytes(b.file, b.file_bytes);
     assert_int_equal(open_code(g_path, &failure), MT_PROFILE_NEWER);
     header_of(&b)->major = MT_TRACE_MAJOR;

@@ -1,0 +1,291 @@
+/* test_base.c: a trace that begins at a base says what was alive there and what came later, whatever is in front of it. */
+#include "harness.h"
+
+#include "analysis/analysis.h"
+#include "model/builder.h"
+#include "model/cursor.h"
+#include "model/trace.h"
+#include "reader/selection.h"
+#include "wire/decode_file.h"
+#include "wire/pack.h"
+
+#include <unistd.h>
+
+enum { OLD = 40, KEPT = 10, NEW = 6, BLOCK = 8, HORIZON = 10000, OLD_BLOCKS = OLD / BLOCK, ALL = OLD + NEW };
+
+static char g_path[64];
+
+static uint64_t address(size_t i)
+{
+    return 0x10000 + 64 * (uint64_t)i;
+}
+
+/* Bytes of the i-th block: told from others by its size. */
+static uint64_t size_of(size_t i)
+{
+    return 1000 + i;
+}
+
+static void put_events(struct builder *b, size_t from, size_t to, size_t step, uint64_t clock, uint32_t seq, bool slot)
+{
+    size_t order[ALL], count = 0, first = b->event_count;
+    for (size_t i = from; i < to; i += step) {
+        builder_alloc(b, 1, clock != 0 ? clock + i : 10 * i + 10, address(i), size_of(i), 1 + (uint32_t)(i % 3));
+        order[count] = first + count;
+        count++;
+    }
+    b->ends = realloc(b->ends, (b->end_count + count) * sizeof *b->ends);
+    builder_event_block(b, order, 0, count, seq, slot);
+}
+
+static struct mt_trace_header *header_of(struct builder *b)
+{
+    return (struct mt_trace_header *)(void *)b->file;
+}
+
+static void settle_tail(struct builder *b)
+{
+    header_of(b)->file_tail = b->file_bytes;
+}
+
+/* OLD allocations; a base that holds each fourth of them, with their old times; NEW allocations. Returns where the base is. */
+static size_t build(struct builder *b, bool slot)
+{
+    builder_init(b);
+    b->block_events = BLOCK;
+    builder_plain_stacks(b, 3);
+    for (size_t i = 0; i < OLD; i++) {
+        builder_alloc(b, 1, 10 * i + 10, address(i), size_of(i), 1 + (uint32_t)(i % 3));
+    }
+    builder_finish(b);
+    size_t at = b->file_bytes;
+    struct mt_block_header base = { .magic = MT_BLOCK_MAGIC, .type = MT_BLOCK_BASE, .stream = MT_STREAM_NONE,
+                                    .clock_first = BUILDER_START_CLOCK + HORIZON };
+    (void)builder_extent(b, 0);
+    builder_block(b, MT_BLOCK_META, MT_STREAM_META, 0, false, b->meta, b->meta_bytes, 0, 0, 0);
+    put_events(b, 0, OLD, OLD / KEPT, 0, OLD_BLOCKS - 1, false);
+    base.extent_bytes = (uint32_t)(b->file_bytes - at);
+    mt_block_seal(&base, "");
+    memcpy(b->file + at, &base, sizeof base);
+    put_events(b, OLD, ALL, 1, HORIZON + 1, OLD_BLOCKS, slot);
+    settle_tail(b);
+    return at;
+}
+
+static void begin_at(struct builder *b, size_t at)
+{
+    header_of(b)->major = MT_TRACE_MAJOR_BASE;
+    header_of(b)->base_offset = at;
+}
+
+static struct mt_trace *open_built(const struct builder *b)
+{
+    struct mt_trace *t;
+    assert_int_equal(mt_trace_open_memory(b->file, b->file_bytes, &t, NULL), MT_OK);
+    return t;
+}
+
+/* Each `step`-th of the first OLD, then all NEW, once each and in their order. */
+static void expect(const struct mt_trace *t, size_t step)
+{
+    struct mt_cursor *cursor;
+    struct mt_event events[2 * ALL];
+    size_t at = 0;
+    assert_int_equal(mt_cursor_new(t, UINT64_MAX, &cursor), MT_OK);
+    size_t count = mt_cursor_next(cursor, events, 2 * ALL);
+    for (size_t i = 0; i < ALL; i += i < OLD ? step : 1, at++) {
+        assert_true(at < count);
+        assert_int_equal(events[at].addr, address(i));
+        assert_int_equal(events[at].size, size_of(i));
+        assert_int_equal(events[at].stack, 1 + i % 3);
+    }
+    assert_int_equal(count, at);
+    assert_int_equal(mt_cursor_losses(cursor)->bad_blocks, 0);
+    assert_int_equal(mt_trace_completeness(t)->lost_blocks, 0);
+    assert_int_equal(mt_trace_completeness(t)->holes, 0);
+    assert_int_equal(mt_trace_stack_count(t), 4);
+    mt_cursor_free(cursor);
+}
+
+static void expect_from_base(const struct mt_trace *t)
+{
+    assert_int_equal(mt_trace_info(t)->horizon_clock, BUILDER_START_CLOCK + HORIZON);
+    expect(t, OLD / KEPT);
+}
+
+static void test_a_trace_begins_at_its_base(void **state)
+{
+    (void)state;
+    for (int slot = 0; slot < 2; slot++) {
+        for (int given_back = 0; given_back < 2; given_back++) {
+            struct builder b;
+            size_t at = build(&b, slot);
+            begin_at(&b, at);
+            memset(b.file + MT_TRACE_HEADER_BYTES, 0, given_back ? at - MT_TRACE_HEADER_BYTES : 0);
+            struct mt_trace *t = open_built(&b);
+            expect_from_base(t);
+            mt_trace_close(t);
+            builder_fini(&b);
+        }
+    }
+}
+
+static void test_a_base_that_the_header_does_not_name_is_stepped_over(void **state)
+{
+    (void)state;
+    struct builder b;
+    (void)build(&b, false);
+    struct mt_trace *t = open_built(&b);
+    assert_int_equal(mt_trace_info(t)->horizon_clock, 0);
+    expect(t, 1);
+    mt_trace_close(t);
+    builder_fini(&b);
+}
+
+/* As a slot that could not be written as a block is left in the journal. */
+static void test_a_slot_of_before_the_base_is_left_out(void **state)
+{
+    (void)state;
+    struct builder b;
+    size_t at = build(&b, false);
+    put_events(&b, 1, 3, 1, 0, OLD_BLOCKS + 1, true);
+    settle_tail(&b);
+    begin_at(&b, at);
+    struct mt_trace *t = open_built(&b);
+    expect_from_base(t);
+    mt_trace_close(t);
+    builder_fini(&b);
+}
+
+static void test_a_damaged_base_is_a_hole_with_its_extents_behind(void **state)
+{
+    (void)state;
+    struct builder b;
+    size_t at = build(&b, false);
+    begin_at(&b, at);
+    b.file[at + 24] ^= 1; /* its clock */
+    struct mt_trace *t = open_built(&b);
+    assert_int_equal(mt_trace_completeness(t)->holes, 1);
+    assert_int_equal(mt_trace_completeness(t)->first_hole, at);
+    assert_int_equal(mt_trace_stack_count(t), 4);
+    mt_trace_close(t);
+    builder_fini(&b);
+}
+
+static void test_a_block_that_is_missing_behind_a_base_is_counted(void **state)
+{
+    (void)state;
+    struct builder b;
+    size_t at = build(&b, false);
+    put_events(&b, 1, 3, 1, HORIZON + 1000, OLD_BLOCKS + 3, false); /* two are missing before it */
+    settle_tail(&b);
+    begin_at(&b, at);
+    struct mt_trace *t = open_built(&b);
+    assert_int_equal(mt_trace_completeness(t)->lost_blocks, 2);
+    mt_trace_close(t);
+    builder_fini(&b);
+}
+
+static void test_packing_keeps_the_horizon(void **state)
+{
+    (void)state;
+    struct builder b;
+    struct mt_trace *t;
+    size_t at = build(&b, true);
+    begin_at(&b, at);
+    (void)snprintf(g_path, sizeof g_path, "/tmp/memtap-base-%d.mtap", (int)getpid());
+    FILE *f = fopen(g_path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(b.file, 1, b.file_bytes, f), b.file_bytes);
+    fclose(f);
+    assert_int_equal(mt_pack(g_path, NULL, NULL, NULL, NULL), MT_OK);
+    assert_int_equal(mt_trace_open(g_path, &t, NULL), MT_OK);
+    assert_int_equal(mt_reader_header(mt_trace_reader(t))->major, MT_TRACE_MAJOR_BASE);
+    assert_int_equal(mt_reader_header(mt_trace_reader(t))->base_offset, 0);
+    expect_from_base(t);
+    mt_trace_close(t);
+    unlink(g_path);
+    builder_fini(&b);
+}
+
+static mt_status ask(struct mt_trace *t, struct mt_selection selection, struct mt_error *err)
+{
+    struct mt_trace_set set = { &t, 1 };
+    struct mt_load_options options = { .profile = true };
+    struct mt_loaded loaded;
+    mt_status status = mt_selection_load(&set, &selection, &options, &loaded, err);
+    mt_loaded_fini(&loaded);
+    return status;
+}
+
+static struct mt_timepoint at_time(uint64_t ns)
+{
+    return (struct mt_timepoint){ .kind = MT_TIMEPOINT_NS, .ns = ns };
+}
+
+static void test_what_was_alive_before_the_horizon_is_refused(void **state)
+{
+    (void)state;
+    struct builder b;
+    struct mt_error err = { 0 };
+    size_t at = build(&b, false);
+    begin_at(&b, at);
+    struct mt_trace *t = open_built(&b);
+    struct mt_selection alive = { .what = MT_SELECT_AT, .times = { at_time(HORIZON - 1) } };
+    assert_int_equal(ask(t, alive, &err), MT_E_INVAL);
+    assert_non_null(strstr(err.text, "--max-file"));
+    assert_non_null(strstr(err.text, "10 us"));
+    alive.times[0] = at_time(HORIZON);
+    assert_int_equal(ask(t, alive, &err), MT_OK);
+    struct mt_selection window = { .what = MT_SELECT_BETWEEN, .times = { at_time(5), at_time(HORIZON - 1) } };
+    assert_int_equal(ask(t, window, &err), MT_E_INVAL);
+    window.times[1] = at_time(HORIZON + 1); /* the base knows since when its blocks are there */
+    assert_int_equal(ask(t, window, &err), MT_OK);
+    assert_int_equal(ask(t, (struct mt_selection){ .what = MT_SELECT_LEAKS }, &err), MT_OK);
+    mt_trace_close(t);
+    builder_fini(&b);
+}
+
+/* Nothing that counted what is not there any more is shown: neither intervals nor growth of the time before. */
+static void test_intervals_and_growth_begin_at_the_horizon(void **state)
+{
+    (void)state;
+    struct builder b;
+    struct mt_analysis a;
+    size_t at = build(&b, false);
+    begin_at(&b, at);
+    header_of(&b)->end_clock = BUILDER_START_CLOCK + 2 * HORIZON;
+    struct mt_trace *t = open_built(&b);
+    struct mt_trace_set set = { &t, 1 };
+    struct mt_analysis_options options = MT_ANALYSIS_DEFAULTS;
+    options.timeline_points = 8;
+    assert_int_equal(mt_analyze(&set, &options, &a), MT_OK);
+    assert_int_equal(a.horizon_ns, HORIZON);
+    assert_int_equal(a.timeline_count, 4);
+    assert_int_equal(a.timeline[0].time_ns, HORIZON + HORIZON / 4);
+    assert_int_equal(a.timeline[0].allocations, KEPT + NEW);
+    double growth = 0, expected = 0, run = HORIZON * 1e-9;
+    for (size_t i = 0; i < a.site_count; i++) {
+        growth += a.sites[i].growth_bytes_per_s;
+    }
+    for (size_t i = OLD; i < ALL; i++) { /* the slope of a step; what was held all the time has none */
+        double s = (double)(i + 1) * 1e-9;
+        expected += 6 * (double)size_of(i) * s * (run - s) / (run * run * run);
+    }
+    assert_true(growth > 0.999 * expected && growth < 1.001 * expected);
+    mt_analysis_fini(&a);
+    mt_trace_close(t);
+    builder_fini(&b);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_a_trace_begins_at_its_base),
+    cmocka_unit_test(test_a_base_that_the_header_does_not_name_is_stepped_over),
+    cmocka_unit_test(test_a_slot_of_before_the_base_is_left_out),
+    cmocka_unit_test(test_a_damaged_base_is_a_hole_with_its_extents_behind),
+    cmocka_unit_test(test_a_block_that_is_missing_behind_a_base_is_counted),
+    cmocka_unit_test(test_packing_keeps_the_horizon),
+    cmocka_unit_test(test_what_was_alive_before_the_horizon_is_refused),
+    cmocka_unit_test(test_intervals_and_growth_begin_at_the_horizon),
+};
+MT_TEST_MAIN(tests)
