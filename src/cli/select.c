@@ -154,7 +154,8 @@ static int read_recording(const struct mt_reading *reading, const struct mt_sele
         .details = select->details,
         .native = select->native,
         .all_frames = select->all_frames,
-        .shown = { .format = mt_select_format(select), .rows = row_limit(select, reading->default_rows) },
+        .shown = { .format = mt_select_format(select), .rows = row_limit(select, reading->default_rows),
+                   .rows_by_default = select->rows == UINT64_MAX },
     };
     struct mt_error err = { 0 };
     int code;
@@ -226,4 +227,10 @@ int mt_select_main(const struct mt_reading_plan *plan, void *values, int argc, c
         plan->settle(values);
     }
     return mt_select_read(&reading, &operands);
+}
+
+int mt_select_report(const struct mt_reading_plan *plan, int argc, char **argv)
+{
+    struct mt_select select = MT_SELECT_DEFAULTS;
+    return mt_select_main(plan, &select, argc, argv);
 }

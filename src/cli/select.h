@@ -66,5 +66,7 @@ struct mt_reading_plan {
     size_t default_rows;
 };
 int mt_select_main(const struct mt_reading_plan *plan, void *values, int argc, char **argv);
+/* The same of a command whose only values are a struct mt_select. */
+int mt_select_report(const struct mt_reading_plan *plan, int argc, char **argv);
 
 #endif

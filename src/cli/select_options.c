@@ -162,8 +162,7 @@ const struct mt_option mt_select_leaks[] = {
 
 const struct mt_option mt_select_rows[] = {
     { "rows", 'n', MT_OPTION_COUNT, FIELD(rows), NULL, NULL, 0, "ROWS",
-      "show at most ROWS; 0: all; data formats show all "
-      "unless told" },
+      "show at most ROWS; 0: all; default: some, and none with 0.0 %; data formats show all" },
     { 0 },
 };
 

@@ -14,7 +14,7 @@ static const struct mt_command_doc doc = {
         "leaked_bytes, leaked_allocations, temporary_allocations, threads, rss_peak_bytes, dropped_events, "
         "truncated_stacks, size_histogram[], by_allocator{}, by_label[], by_task[]; in sample mode estimates have NAME_ci95 beside "
         "them.\n"
-        "Several FILEs are added up: their peaks too, though they may have been at different times.",
+        "Several FILEs are the processes of one run: the peak is the most that all held at one moment.",
     .notes = mt_select_notes,
     .examples = "memtap stats app.mtap\n"
                 "memtap stats -f json app.mtap | jq .peak_bytes",
@@ -24,8 +24,7 @@ static const struct mt_command_doc doc = {
 static int stats_main(int argc, char **argv)
 {
     static const struct mt_reading_plan plan = { .doc = &doc, .report = MT_PROFILE_STATS };
-    struct mt_select select = MT_SELECT_DEFAULTS;
-    return mt_select_main(&plan, &select, argc, argv);
+    return mt_select_report(&plan, argc, argv);
 }
 
 const struct mt_command mt_command_stats = { &doc, stats_main };

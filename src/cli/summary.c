@@ -22,8 +22,7 @@ static const struct mt_command_doc doc = {
 static int summary_main(int argc, char **argv)
 {
     static const struct mt_reading_plan plan = { .doc = &doc, .report = MT_PROFILE_SUMMARY, .default_rows = 10 };
-    struct mt_select select = MT_SELECT_DEFAULTS;
-    return mt_select_main(&plan, &select, argc, argv);
+    return mt_select_report(&plan, argc, argv);
 }
 
 const struct mt_command mt_command_summary = { &doc, summary_main };

@@ -30,8 +30,7 @@ static int table_main(int argc, char **argv)
     static const struct mt_reading_plan plan = {
         .doc = &doc, .report = MT_PROFILE_TABLE, .default_rows = 20
     };
-    struct mt_select select = MT_SELECT_DEFAULTS;
-    return mt_select_main(&plan, &select, argc, argv);
+    return mt_select_report(&plan, argc, argv);
 }
 
 const struct mt_command mt_command_table = { &doc, table_main };

@@ -27,8 +27,7 @@ static const struct mt_command_doc doc = {
 static int timeline_main(int argc, char **argv)
 {
     static const struct mt_reading_plan plan = { .doc = &doc, .report = MT_PROFILE_TIMELINE, .default_rows = 20 };
-    struct mt_select select = MT_SELECT_DEFAULTS;
-    return mt_select_main(&plan, &select, argc, argv);
+    return mt_select_report(&plan, argc, argv);
 }
 
 const struct mt_command mt_command_timeline = { &doc, timeline_main };

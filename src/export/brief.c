@@ -134,9 +134,10 @@ static void write_alive(struct mt_out *out, const struct mt_report *report, cons
                  mt_human_counted((double)live->count, "block", "blocks").text,
                  facts->processes > 1 ? "their processes" : "the program");
     if (!facts->sampled && !facts->aggregate && facts->totals->duration_ns >= TREND_LEAST_NS) {
-        double growth = growth_of(report);
-        bool grows = growth * seconds > (double)live->bytes / 4;
-        mt_out_print(out, grows ? ", growing %s/min" : "", mt_human_bytes(growth * 60).text);
+        double growth = growth_of(report), unit_s = mt_human_rate_unit_s(seconds);
+        if (growth * seconds > (double)live->bytes / 4) {
+            mt_out_print(out, ", growing %s/%s", mt_human_bytes(growth * unit_s).text, unit_s > 1 ? "min" : "s");
+        }
     }
     mt_out_byte(out, '\n');
     const struct mt_amount *reserved = &facts->totals->storage[MT_STORAGE_RESERVED][MT_MEASURE_LIVE];
@@ -243,10 +244,13 @@ static void write_biggest(struct mt_out *out, const struct mt_report *report, co
 
 void mt_brief_write(struct mt_out *out, const struct mt_report *report, const struct mt_facts *facts)
 {
-    write_peak(out, facts);
-    write_holders(out, report, facts);
-    write_alive(out, report, facts);
-    write_failed(out, report);
+    struct mt_out *lines = mt_out_open_memory();
+    write_peak(lines, facts);
+    write_holders(lines, report, facts);
+    write_alive(lines, report, facts);
+    write_failed(lines, report);
+    mt_terminal_wrap(out, mt_out_text(lines, NULL), LABEL_COLUMNS);
+    mt_out_discard(lines);
     write_biggest(out, report, facts);
 }
 

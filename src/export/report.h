@@ -39,6 +39,7 @@ struct mt_report {
     bool unknown_suppressions; /* a program has some that cannot be read (symbol/lsan.h) */
     enum mt_format format;
     size_t rows; /* at most this many; 0: all */
+    bool rows_by_default; /* nobody asked for a number of them */
     struct mt_places *places; /* whose memory it is; NULL where no rows are shown */
     struct mt_grouping_options grouping;
     bool full_paths, all_frames;

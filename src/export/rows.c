@@ -228,8 +228,9 @@ static void write_ndjson(const struct mt_row_writer *w, const struct mt_row *row
     }
 }
 
-static void write_rows(const struct mt_row_writer *w, const struct mt_row *rows, size_t of)
+static void write_rows(const struct mt_row_writer *w, struct mt_row *rows, size_t of)
 {
+    (void)mt_rows_set_apart(w, rows, of);
     size_t count = w->report->rows > 0 && w->report->rows < of ? w->report->rows : of;
     switch (w->report->format) {
     case MT_FORMAT_JSON:

@@ -16,6 +16,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Over less time a slope says how the program begins and ends: seconds and minutes that nobody saw are not spoken of. */
+static const double RATE_LEAST_S = 1;
+
 enum { BAR_CELLS = 10, BAR_TERMINAL = 100, NAMES_SHOWN = 2, STACK_FRAMES_SHOWN = 12, SUSPECTS_SHOWN = 3 };
 
 struct text {
@@ -25,6 +28,7 @@ struct text {
     char **lines; /* by shown row: what stands for it */
     bool bars;
     double run_s;
+    double most_growth; /* of the shown rows, per second */
 };
 
 /* ---- cells ------------------------------------------------------------------------------------------------------ */
@@ -63,15 +67,18 @@ static void add_growth(const struct text *t, const struct mt_leak *leak)
 {
     double change = leak->growth_bytes_per_s * t->run_s;
     double least = fmax((double)leak->live.bytes / 20, mt_estimate_ci95(leak->live.bytes_variance));
-    bool minutes = t->run_s >= 60;
     char cell[64];
     if (!leak->timed) {
-        (void)snprintf(cell, sizeof cell, "-");
+        (void)snprintf(cell, sizeof cell, "—");
     } else if (leak->live.count <= 1 || fabs(change) <= least) {
         (void)snprintf(cell, sizeof cell, "steady");
+    } else if (t->run_s < RATE_LEAST_S) {
+        (void)snprintf(cell, sizeof cell, "—");
     } else {
+        double unit_s = mt_human_rate_unit_s(t->run_s);
         (void)snprintf(cell, sizeof cell, "%s%s/%s", change > 0 ? "+" : "",
-                       mt_human_bytes(leak->growth_bytes_per_s * (minutes ? 60 : 1)).text, minutes ? "min" : "s");
+                       mt_human_bytes_like(leak->growth_bytes_per_s * unit_s, t->most_growth * unit_s).text,
+                       unit_s > 1 ? "min" : "s");
     }
     mt_grid_cell(t->grid, cell);
 }
@@ -102,7 +109,7 @@ static void add_row(const struct text *t, const struct mt_row *row, const struct
     }
     mt_grid_cell(t->grid, mt_human_count((double)row->self->count).text);
     if (row->leak != NULL) {
-        mt_grid_cell(t->grid, row->leak->timed ? mt_human_clock(row->leak->age_s).text : "-");
+        mt_grid_cell(t->grid, row->leak->timed ? mt_human_clock(row->leak->age_s).text : "—");
     } else {
         mt_grid_cell(t->grid, mt_human_bytes_like((double)row->total->bytes, (double)first->self->bytes).text);
     }
@@ -317,29 +324,14 @@ static size_t drop_empty(struct mt_row *rows, size_t count)
     return kept;
 }
 
-/* What nobody can edit: what Python and libraries do before the program begins. Of leaks also imports: modules stay on purpose. */
-static bool is_apart(const struct mt_row_writer *w, const struct mt_row *row)
+/* Unless a number of rows is asked for, those end where a share would be 0.0 %: the line below tells of the rest. */
+static size_t rows_to_show(const struct mt_row_writer *w, const struct mt_row *rows, size_t listed)
 {
-    return row->import && (w->leaks || (row->frame != NULL && row->frame->file[0] == '\0'));
-}
-
-/* Rows that are apart behind the others; returns how many others. */
-static size_t set_apart(const struct mt_row_writer *w, struct mt_row *rows, size_t count)
-{
-    const struct mt_grouping_options *grouping = &w->report->grouping;
-    bool apart = w->label_key == NULL && !grouping->stacks && !grouping->invert;
-    struct mt_row *behind = mt_alloc_zero(count, sizeof *behind);
-    size_t kept = 0, moved = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (apart && is_apart(w, &rows[i])) {
-            behind[moved++] = rows[i];
-        } else {
-            rows[kept++] = rows[i];
-        }
+    size_t limit = w->report->rows, shown = limit > 0 && limit < listed ? limit : listed;
+    while (w->report->rows_by_default && shown > 1 && rows[shown - 1].self->bytes * 2000 < w->sum->bytes) {
+        shown--;
     }
-    memcpy(rows + kept, behind, moved * sizeof *rows);
-    free(behind);
-    return kept > 0 ? kept : count;
+    return shown;
 }
 
 void mt_rows_write_text(const struct mt_row_writer *w, const struct mt_row *given, size_t of)
@@ -348,11 +340,13 @@ void mt_rows_write_text(const struct mt_row_writer *w, const struct mt_row *give
     struct mt_row *rows = mt_alloc_zero(of, sizeof *rows);
     memcpy(rows, given, of * sizeof *rows);
     of = drop_empty(rows, of);
-    size_t listed = set_apart(w, rows, of);
-    size_t limit = w->report->rows;
-    size_t shown = limit > 0 && limit < listed ? limit : listed;
+    size_t listed = mt_rows_set_apart(w, rows, of);
+    size_t shown = rows_to_show(w, rows, listed);
     t.bars = mt_terminal_columns(w->out) >= BAR_TERMINAL;
     t.run_s = (double)w->report->analysis->totals.duration_ns * 1e-9;
+    for (size_t i = 0; w->leaks && i < shown; i++) {
+        t.most_growth = fmax(t.most_growth, fabs(rows[i].leak->growth_bytes_per_s));
+    }
     make_lines(&t, rows, shown);
     mt_out_print(w->out, "%s in %s %s %s\n\n", mt_report_bytes(w->sum).text, mt_report_count(w->sum).text,
                  w->sum->count == 1 ? "block" : "blocks", w->report->selection);

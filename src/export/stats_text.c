@@ -171,15 +171,25 @@ static void write_storages(struct mt_out *out, const struct mt_facts *f)
     mt_grid_free(grid);
 }
 
+/* A number a line. */
+static void write_lines(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f, const struct mt_row_stats *row)
+{
+    enum { LABEL_COLUMNS = 23 };
+    struct mt_out *lines = mt_out_open_memory();
+    write_identity_lines(lines, f, row);
+    write_amount_lines(lines, report, f);
+    mt_out_print(lines, "%-22s %s\n", "deallocations", mt_human_count((double)row->deallocations).text);
+    mt_out_print(lines, "%-22s %s in %s\n", "trace", mt_human_counted((double)row->events, "event", "events").text,
+                 mt_human_bytes((double)row->trace_bytes).text);
+    mt_marks_write(lines, report);
+    mt_terminal_wrap(out, mt_out_text(lines, NULL), LABEL_COLUMNS);
+    mt_out_discard(lines);
+}
+
 void mt_stats_write_text(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f,
                          const struct mt_row_stats *row)
 {
-    write_identity_lines(out, f, row);
-    write_amount_lines(out, report, f);
-    mt_out_print(out, "%-22s %s\n", "deallocations", mt_human_count((double)row->deallocations).text);
-    mt_out_print(out, "%-22s %s in %s\n", "trace", mt_human_counted((double)row->events, "event", "events").text,
-                 mt_human_bytes((double)row->trace_bytes).text);
-    mt_marks_write(out, report);
+    write_lines(out, report, f, row);
     mt_footprint_write(out, &f->footprint, "peak and RSS          ");
     write_histogram(out, f->totals);
     write_allocators(out, f);

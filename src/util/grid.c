@@ -176,6 +176,29 @@ static void shrink_to(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_
     }
 }
 
+/* In a row that leaves room in the last column the place before it takes that, so that it is cut last. Returns its columns. */
+static size_t columns_of_place(const struct mt_grid *grid, const char *const *cells, const size_t widths[MT_GRID_COLUMNS_MAX])
+{
+    size_t last = grid->column_count - 1;
+    size_t wanted = text_columns(cells[last - 1]), has = widths[last - 1], after = text_columns(cells[last]);
+    size_t least = after < ELASTIC_MIN_COLUMNS ? after : ELASTIC_MIN_COLUMNS;
+    size_t spare = after == 0 ? widths[last] + GAP_COLUMNS : widths[last] > least ? widths[last] - least : 0;
+    return wanted <= has ? has : wanted - has < spare ? wanted : has + spare;
+}
+
+/* The widths of one row: those of the grid, but for a place in the last column but one. */
+static void fit_row(const struct mt_grid *grid, const char *const *cells, size_t widths[MT_GRID_COLUMNS_MAX])
+{
+    size_t last = grid->column_count - 1;
+    if (last == 0 || grid->columns[last - 1].cut != MT_CUT_PLACE || !grid->columns[last].elastic) {
+        return;
+    }
+    size_t place = columns_of_place(grid, cells, widths);
+    size_t taken = place - widths[last - 1];
+    widths[last - 1] = place;
+    widths[last] = widths[last] > taken ? widths[last] - taken : 0;
+}
+
 static void put_spaces(struct mt_out *out, size_t count)
 {
     while (count-- > 0) {
@@ -210,11 +233,32 @@ static void put_notes(const struct mt_grid *grid, struct mt_out *out, size_t row
     }
 }
 
+static void put_row(const struct mt_grid *grid, struct mt_out *out, const char *const *cells, const size_t widths[MT_GRID_COLUMNS_MAX])
+{
+    size_t own[MT_GRID_COLUMNS_MAX], pending = 0;
+    memcpy(own, widths, sizeof own);
+    fit_row(grid, cells, own);
+    for (size_t c = 0; c < grid->column_count; c++) {
+        put_cell(out, cells[c], &grid->columns[c], own[c], c + 1 == grid->column_count, &pending);
+    }
+}
+
+static void put_head(const struct mt_grid *grid, struct mt_out *out, const size_t widths[MT_GRID_COLUMNS_MAX])
+{
+    const char *titles[MT_GRID_COLUMNS_MAX];
+    bool colour = mt_terminal_colour(out);
+    for (size_t c = 0; c < grid->column_count; c++) {
+        titles[c] = grid->columns[c].title;
+    }
+    mt_out_string(out, colour ? "\x1b[1m" : "");
+    put_row(grid, out, titles, widths);
+    mt_out_string(out, colour ? "\x1b[0m\n" : "\n");
+}
+
 void mt_grid_print(const struct mt_grid *grid, struct mt_out *out)
 {
-    size_t widths[MT_GRID_COLUMNS_MAX];
-    size_t limit = mt_terminal_columns(out);
-    bool colour = mt_terminal_colour(out);
+    size_t widths[MT_GRID_COLUMNS_MAX] = { 0 };
+    size_t limit = mt_terminal_columns(out), note = 0;
     if (grid->column_count == 0) {
         return;
     }
@@ -222,20 +266,37 @@ void mt_grid_print(const struct mt_grid *grid, struct mt_out *out)
     if (limit > 0) {
         shrink_to(grid, widths, limit);
     }
-    size_t pending = 0;
-    mt_out_string(out, colour ? "\x1b[1m" : "");
-    for (size_t c = 0; c < grid->column_count; c++) {
-        put_cell(out, grid->columns[c].title, &grid->columns[c], widths[c], c + 1 == grid->column_count, &pending);
+    put_head(grid, out, widths);
+    for (size_t row = 0; row < mt_grid_rows(grid); row++) {
+        put_row(grid, out, (const char *const *)grid->cells + row * grid->column_count, widths);
+        mt_out_byte(out, '\n');
+        put_notes(grid, out, row + 1, limit, &note);
     }
-    mt_out_string(out, colour ? "\x1b[0m\n" : "\n");
-    size_t note = 0;
-    for (size_t i = 0; i < grid->cell_count; i++) {
-        size_t c = i % grid->column_count;
-        bool last = c + 1 == grid->column_count;
-        put_cell(out, grid->cells[i], &grid->columns[c], widths[c], last, &pending);
-        if (last) {
-            mt_out_byte(out, '\n');
-            put_notes(grid, out, i / grid->column_count + 1, limit, &note);
+}
+
+/* One line, without its end. */
+static void wrap_line(struct mt_out *out, const char *line, size_t bytes, size_t columns, size_t indent)
+{
+    char *text = mt_format("%.*s", (int)bytes, line);
+    size_t before = 0;
+    for (const char *at = text; *at != '\0' || at == text; before = indent) {
+        size_t part = columns > before + ELASTIC_MIN_COLUMNS ? mt_text_line(at, columns - before) : strlen(at);
+        put_spaces(out, before);
+        mt_out_print(out, "%.*s\n", (int)part, at);
+        at += part + (at[part] == ' ');
+        if (*at == '\0') {
+            break;
         }
+    }
+    free(text);
+}
+
+void mt_terminal_wrap(struct mt_out *out, const char *lines, size_t indent)
+{
+    size_t columns = mt_terminal_columns(out);
+    while (*lines != '\0') {
+        size_t bytes = strcspn(lines, "\n");
+        wrap_line(out, lines, bytes, columns, indent);
+        lines += bytes + (lines[bytes] == '\n');
     }
 }

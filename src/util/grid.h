@@ -36,5 +36,7 @@ size_t mt_terminal_columns(const struct mt_out *out);
 /* The same of a descriptor. */
 size_t mt_terminal_columns_of(int fd);
 bool mt_terminal_colour(const struct mt_out *out);
+/* Writes clean lines, on a terminal broken between words, with what follows a break behind `indent` spaces. */
+void mt_terminal_wrap(struct mt_out *out, const char *lines, size_t indent);
 
 #endif

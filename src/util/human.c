@@ -43,6 +43,11 @@ struct mt_human mt_human_bytes_like(double bytes, double like)
     return in_unit(bytes, own < unit && visible ? unit : own);
 }
 
+double mt_human_rate_unit_s(double seen_s)
+{
+    return seen_s >= 60 ? 60 : 1;
+}
+
 struct mt_human mt_human_clock(double seconds)
 {
     struct mt_human human;

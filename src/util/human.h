@@ -24,6 +24,8 @@ struct mt_counted {
 struct mt_human mt_human_bytes(double bytes);
 /* The same in the unit of another amount, so that a column has one; its own where nothing would be left to see. */
 struct mt_human mt_human_bytes_like(double bytes, double like);
+/* A rate is given for what was seen: 60 (a minute) from a minute on, else 1 (a second). */
+double mt_human_rate_unit_s(double seen_s);
 /* "463 ms", "7.2 s", "4:55", "2:05:10", "3 d 02:05": a time that stands in a column. */
 struct mt_human mt_human_clock(double seconds);
 /* "1,234,567"; rounded to the nearest whole number. */

@@ -35,6 +35,12 @@ def golden(tmp_path):
     return find
 
 
+def test_a_rate_is_not_shown_of_a_run_too_short_to_see_one(golden):
+    source, _ = golden("python-2.mtap")  # 21 ms
+    growths = {row.split()[4] for row in memtap("leaks", source).stdout.decode().splitlines() if row.endswith("  <unknown>")}
+    assert growths == {"—"}
+
+
 def records(path):
     text = memtap("parse", path, check=False).stdout.decode()
     return [line for line in text.splitlines() if not line.startswith(OF_THE_FILE)]

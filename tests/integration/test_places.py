@@ -168,6 +168,38 @@ def test_a_table_fits_the_terminal_and_keeps_the_names_of_files(places):
     assert "█" in wide and "bytearray" in wide and columns_of(wide) <= 140
 
 
+@pytest.mark.parametrize("columns", [80, 100, 140])
+def test_no_line_of_a_report_is_wider_than_the_terminal(places, columns):
+    for command in ("summary", "stats", "tree", "table", "leaks", "timeline"):
+        assert columns_of(on_a_terminal(columns, MEMTAP, command, places.path)) <= columns, command
+
+
+def test_rows_without_a_share_are_shown_when_asked_for(record, any_python, tmp_path):
+    (tmp_path / "app.py").write_text("large = bytearray(16 << 20)\nsmall = bytearray(2000)\n")
+    recording = record(any_python, tmp_path / "app.py")
+    for command in ("leaks", "table"):
+        by_default = memtap(command, recording.path).stdout.decode()
+        assert "app.py:1 <module>" in by_default and "app.py:2 " not in by_default and " 0.0 %" not in by_default
+        assert "(-n 0 shows all)" in by_default
+        assert "app.py:2 <module>" in memtap(command, "-n", "0", recording.path).stdout.decode()
+
+
+def test_a_growth_is_given_a_second_in_the_unit_of_the_column(record, any_python, tmp_path):
+    (tmp_path / "app.py").write_text("import time\nkept = []\nfor number in range(12):\n    kept.append(bytearray(400_000))\n"
+                                     "    kept.append(bytearray(90_000))\n    time.sleep(0.1)\n")
+    rows = memtap("leaks", record(any_python, tmp_path / "app.py").path).stdout.decode().splitlines()
+    growths = [row.split(" %")[1].split("/s")[0].split() for row in rows if "app.py:" in row and "/s" in row]
+    assert [unit for _, unit in growths[:2]] == ["MiB", "MiB"] and all(amount.startswith("+") for amount, _ in growths[:2])
+
+
+def test_data_begins_with_lines_of_the_program_too(record, any_python, tmp_path):
+    (tmp_path / "app.py").write_text("kept = bytearray(90_000)\n")
+    rows = record(any_python, tmp_path / "app.py").report("table")
+    kinds = [2 if row["bytes"] == 0 else 1 if row["function"] == "Python itself" else 0 for row in rows]
+    assert kinds == sorted(kinds) and set(kinds) == {0, 1, 2}
+    assert rows[0]["line"] == 1 and max(row["bytes"] for row in rows) == rows[kinds.index(1)]["bytes"] > rows[0]["bytes"] > 90_000
+
+
 def test_a_pipe_gets_plain_text(places):
     shown = memtap("leaks", places.path).stdout.decode()
     assert "█" not in shown and "\x1b" not in shown and not [line for line in shown.splitlines() if line.endswith(" ")]

@@ -3,6 +3,8 @@
 
 #include "util/grid.h"
 
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void expect_print(struct mt_grid *grid, const char *wanted)
@@ -99,6 +101,60 @@ static void test_an_empty_grid_prints_its_heading(void **state)
     expect_print(mt_grid_new(), "");
 }
 
+/* A memory output that is laid out for a terminal of so many columns. */
+static struct mt_out *terminal(const char *columns)
+{
+    int fd = posix_openpt(O_RDWR | O_NOCTTY);
+    struct mt_out *out = mt_out_open_memory();
+    assert_true(fd >= 0);
+    setenv("COLUMNS", columns, 1);
+    setenv("NO_COLOR", "1", 1);
+    mt_out_shown_at(out, fd);
+    return out;
+}
+
+static void expect_shown(struct mt_out *out, const char *wanted)
+{
+    assert_string_equal(mt_out_text(out, NULL), wanted);
+    mt_out_discard(out);
+}
+
+static void test_a_place_takes_what_its_row_leaves_in_the_last_column(void **state)
+{
+    struct mt_grid *grid = mt_grid_new();
+    (void)state;
+    mt_grid_column(grid, "n", MT_ALIGN_RIGHT, false);
+    mt_grid_column_place(grid, "line");
+    mt_grid_column(grid, "by", MT_ALIGN_LEFT, true);
+    static const char *const cells[] = { "1", "a.py:1 a_function_of_30_columns", "",
+                                         "2", "a.py:2 a_function_of_30_columns", "<- str",
+                                         "3", "a.py:3 a_function_of_30_columns", "<- another of 30 columns here" };
+    for (size_t i = 0; i < MT_COUNTOF(cells); i++) {
+        mt_grid_cell(grid, cells[i]);
+    }
+    struct mt_out *out = terminal("40");
+    mt_grid_print(grid, out);
+    expect_shown(out, "n  line               by\n"
+                      "1  a.py:1 a_function_of_30_columns\n"
+                      "2  a.py:2 a_function_of_30_colu…  <- str\n"
+                      "3  a.py:3 a_function_of_3…  <- a…ns here\n");
+    mt_grid_free(grid);
+}
+
+static void test_lines_break_between_words_on_a_terminal_alone(void **state)
+{
+    static const char lines[] = "  peak     one two three four five six seven\n\n  alive    x\n";
+    struct mt_out *pipe = mt_out_open_memory();
+    struct mt_out *narrow = terminal("30");
+    (void)state;
+    mt_terminal_wrap(pipe, lines, 11);
+    expect_shown(pipe, lines);
+    mt_terminal_wrap(narrow, lines, 11);
+    expect_shown(narrow, "  peak     one two three four\n"
+                         "           five six seven\n\n"
+                         "  alive    x\n");
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_numbers_are_flush_right_and_text_flush_left),
     cmocka_unit_test(test_empty_cells_at_the_end_leave_no_spaces_and_notes_follow_their_row),
@@ -106,5 +162,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_hostile_cells_cannot_drive_the_terminal),
     cmocka_unit_test(test_a_pipe_gets_long_paths_whole),
     cmocka_unit_test(test_an_empty_grid_prints_its_heading),
+    cmocka_unit_test(test_a_place_takes_what_its_row_leaves_in_the_last_column),
+    cmocka_unit_test(test_lines_break_between_words_on_a_terminal_alone),
 };
 MT_TEST_MAIN(tests)
