@@ -65,6 +65,8 @@ bool mt_os_advise_dontfork(void *base, size_t bytes);
 bool mt_os_advise_wipeonfork(void *base, size_t bytes);
 /* madvise: keep sparse tables sparse where transparent huge pages are always on. */
 bool mt_os_advise_nohugepage(void *base, size_t bytes);
+/* madvise: in huge pages, where these are had for the asking. */
+bool mt_os_advise_hugepage(void *base, size_t bytes);
 /* Which pages of a mapped range are in memory: bit 0 of a byte a page. MT_E_NOENT: a part is not mapped. MT_E_PERM: it cannot be
  * known. */
 mt_status mt_os_resident(void *base, size_t bytes, unsigned char *ret_pages) MT_CHECKED;

@@ -106,6 +106,11 @@ bool mt_os_advise_nohugepage(void *base, size_t bytes)
     return mt_raw4(SYS_madvise, (long)base, (long)bytes, MADV_NOHUGEPAGE, 0) == 0;
 }
 
+bool mt_os_advise_hugepage(void *base, size_t bytes)
+{
+    return mt_raw4(SYS_madvise, (long)base, (long)bytes, MADV_HUGEPAGE, 0) == 0;
+}
+
 void mt_os_discard(void *base, size_t bytes)
 {
     (void)mt_raw4(SYS_madvise, (long)base, (long)bytes, MADV_DONTNEED, 0);

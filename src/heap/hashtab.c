@@ -4,20 +4,13 @@
 #include "base/atomic.h"
 #include "base/os.h"
 
-struct mt_hashtab_array {
-    uint64_t capacity; /* in places */
-    uint64_t bytes;    /* of the mapping */
-    struct mt_hashtab_array *older;
-    uint32_t *values; /* behind the keys */
-    uint64_t pad[4];
-    uint64_t keys[];
-};
-
 enum {
     FIRST_BYTES = 3 * 4096,
     PLACE_BYTES = sizeof(uint64_t) + sizeof(uint32_t),
-    MOVED_AT_ONCE = 32 * 1024, /* places */
-    DOUBLED_BYTES = 64 * 1024, /* below them a table doubles */
+    MOVED_AT_ONCE = 32 * 1024,         /* places */
+    DOUBLED_BYTES = 64 * 1024,         /* below them a table doubles */
+    HUGE_PAGE_BYTES = 2 * 1024 * 1024,
+    HUGE_BYTES = 4 * HUGE_PAGE_BYTES,  /* from here on a table is in huge pages */
 };
 
 /* Where the search for a key begins. */
@@ -51,7 +44,7 @@ bool mt_hashtab_get(const struct mt_hashtab *t, uint64_t key, uint32_t *ret_valu
     return true;
 }
 
-static void array_put(struct mt_hashtab_array *array, uint64_t key, uint32_t value)
+static void array_put(const struct mt_hashtab_array *array, uint64_t key, uint32_t value)
 {
     uint64_t at = place_of(array, key);
     while (array->keys[at] != 0) {
@@ -61,88 +54,107 @@ static void array_put(struct mt_hashtab_array *array, uint64_t key, uint32_t val
     mt_store_release(&array->keys[at], key); /* H1 */
 }
 
-/* The whole pages of [from, to) but the first page of the array, which says what the array is. */
-static void give_back(struct mt_hashtab_array *array, const void *from, const void *to)
+/* What memory of this size is taken and given back in. */
+static uint64_t unit_of(uint64_t bytes)
 {
-    uintptr_t page = mt_os_page_bytes();
-    uintptr_t second = (uintptr_t)array + page;
-    uintptr_t begin = ((uintptr_t)from + page - 1) & ~(page - 1);
-    uintptr_t end = (uintptr_t)to & ~(page - 1);
-    begin = begin > second ? begin : second;
-    if (begin < end) {
-        mt_os_discard((void *)begin, end - begin);
+    return bytes >= HUGE_BYTES ? HUGE_PAGE_BYTES : mt_os_page_bytes();
+}
+
+/* Gives back the whole units between *from and to. */
+static void give_back(const struct mt_hashtab_array *array, uintptr_t *from, const void *to)
+{
+    uintptr_t end = (uintptr_t)to & ~(unit_of(array->bytes) - 1);
+    if (end > *from) {
+        mt_os_discard((void *)*from, end - *from);
+        *from = end;
     }
 }
 
-/* Pages for the places [from, to): hashes reach every page of them, and read it before they write, which would be two faults. */
-static void have_pages(struct mt_hashtab_array *array, uint64_t from, uint64_t to)
+/* Makes the units from *from on to the one of `to`: hashes reach every page, and read it before they write, which would be two
+ * faults. */
+static void have_pages(const struct mt_hashtab_array *array, uintptr_t *from, const void *to)
 {
-    uintptr_t page = mt_os_page_bytes();
-    uintptr_t keys = (uintptr_t)&array->keys[from] & ~(page - 1);
-    uintptr_t values = (uintptr_t)&array->values[from] & ~(page - 1);
-    mt_os_populate((void *)keys, (uintptr_t)&array->keys[to] - keys);
-    mt_os_populate((void *)values, (uintptr_t)&array->values[to] - values);
+    uintptr_t unit = unit_of(array->bytes);
+    uintptr_t end = ((uintptr_t)to + unit - 1) & ~(unit - 1);
+    uintptr_t last = (uintptr_t)array->keys + array->bytes;
+    end = end < last ? end : last;
+    if (end > *from) {
+        mt_os_populate((void *)*from, end - *from);
+        *from = end;
+    }
 }
 
-/* From front to back, in pieces: what has been moved is given back before memory is taken for the next. */
-static void move_all(struct mt_hashtab_array *to, struct mt_hashtab_array *from)
+/* From front to back, in pieces: what has been moved is given back before memory is taken for the next. The unit that has the
+ * last keys and the first values waits for the end. */
+static void move_all(const struct mt_hashtab_array *to, const struct mt_hashtab_array *from)
 {
-    uint64_t has_pages = 0;
+    uintptr_t page = mt_os_page_bytes(), unit = unit_of(from->bytes);
+    uintptr_t made_keys = (uintptr_t)to->keys, made_values = (uintptr_t)to->values & ~(page - 1);
+    uintptr_t moved_keys = (uintptr_t)from->keys, moved_values = ((uintptr_t)from->values + unit - 1) & ~(unit - 1);
     for (uint64_t at = 0; at < from->capacity;) {
-        uint64_t first = at;
         uint64_t end = from->capacity - at > MOVED_AT_ONCE ? at + MOVED_AT_ONCE : from->capacity;
-        uint64_t pages_to = (uint64_t)((__uint128_t)end * to->capacity / from->capacity);
-        have_pages(to, has_pages, pages_to);
-        has_pages = pages_to;
+        uint64_t reached = (uint64_t)((__uint128_t)end * to->capacity / from->capacity);
+        have_pages(to, &made_keys, &to->keys[reached]);
+        have_pages(to, &made_values, &to->values[reached]);
         for (; at < end; at++) {
             if (from->keys[at] != 0) {
                 array_put(to, from->keys[at], from->values[at]);
             }
         }
-        give_back(from, &from->keys[first], &from->keys[end]);
-        give_back(from, &from->values[first], &from->values[end]);
+        give_back(from, &moved_keys, &from->keys[end]);
+        give_back(from, &moved_values, &from->values[end]);
     }
-}
-
-static struct mt_hashtab_array *new_array(uint64_t bytes)
-{
-    void *base = NULL;
-    if (mt_os_map_anonymous(bytes, &base) != MT_OK) {
-        return NULL;
-    }
-    (void)mt_os_advise_nohugepage(base, bytes);
-    struct mt_hashtab_array *array = base;
-    array->bytes = bytes;
-    array->capacity = (bytes - sizeof *array) / PLACE_BYTES;
-    array->values = (uint32_t *)(void *)&array->keys[array->capacity];
-    return array;
 }
 
 static uint64_t next_bytes(const struct mt_hashtab_array *old)
 {
-    uint64_t page = mt_os_page_bytes();
     if (old == NULL) {
         return FIRST_BYTES;
     }
-    return old->bytes < DOUBLED_BYTES ? old->bytes * 2 : (old->bytes + old->bytes / 4) & ~(page - 1);
+    uint64_t bytes = old->bytes < DOUBLED_BYTES ? old->bytes * 2 : old->bytes + old->bytes / 4;
+    return bytes & ~(unit_of(bytes) - 1);
+}
+
+/* Keys and, behind them, values. */
+static bool map_array(uint64_t bytes, struct mt_hashtab_array *ret)
+{
+    void *base = NULL;
+    if (mt_os_map_anonymous(bytes, &base) != MT_OK) {
+        return false;
+    }
+    (void)(bytes >= HUGE_BYTES && mt_os_advise_hugepage(base, bytes));
+    uint64_t capacity = bytes / PLACE_BYTES;
+    uint64_t *keys = base;
+    *ret = (struct mt_hashtab_array){ capacity, bytes, keys, (uint32_t *)(void *)&keys[capacity] };
+    return true;
+}
+
+/* The moved array's memory: gone, or zeros for readers that are still in it. */
+static void leave(const struct mt_hashtab *t, struct mt_hashtab_array *old)
+{
+    if (t->locked) {
+        mt_os_unmap(old->keys, old->bytes);
+        old->capacity = 0;
+    } else {
+        mt_os_discard(old->keys, old->bytes);
+    }
 }
 
 static bool grow(struct mt_hashtab *t)
 {
     struct mt_hashtab_array *old = t->array;
-    struct mt_hashtab_array *array = new_array(next_bytes(old));
-    if (array == NULL) {
+    struct mt_hashtab_array *array = old == NULL ? t->arrays : old + 1;
+    if (array == t->arrays + MT_HASHTAB_GROWTHS || !map_array(next_bytes(old), array)) {
         return false;
     }
     if (old == NULL) {
-        have_pages(array, 0, array->capacity);
+        mt_os_populate(array->keys, array->bytes);
     } else {
         move_all(array, old);
-        array->older = t->locked ? NULL : old;
     }
     mt_store_release(&t->array, array); /* H2 */
-    if (t->locked && old != NULL) {
-        mt_os_unmap(old, old->bytes);
+    if (old != NULL) {
+        leave(t, old);
     }
     return true;
 }
@@ -161,12 +173,12 @@ bool mt_hashtab_put(struct mt_hashtab *t, uint64_t key, uint32_t value)
 
 void mt_hashtab_clear(struct mt_hashtab *t)
 {
-    struct mt_hashtab_array *array = t->array;
+    const struct mt_hashtab_array *last = t->array;
     t->array = NULL;
     t->count = 0;
-    while (array != NULL) {
-        struct mt_hashtab_array *older = array->older;
-        mt_os_unmap(array, array->bytes);
-        array = older;
+    for (struct mt_hashtab_array *array = t->arrays; last != NULL && array <= last; array++) {
+        if (array->capacity != 0) {
+            mt_os_unmap(array->keys, array->bytes);
+        }
     }
 }

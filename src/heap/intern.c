@@ -57,13 +57,15 @@ void mt_intern_clear(void)
     g_path.python_count = 0;
 }
 
-static uint32_t native_node_locked(uint32_t parent, uint64_t pc)
+/* leaf: nothing hangs on the parent; true afterwards if that is so of the node that is returned: it has just been made. */
+static uint32_t native_node_locked(uint32_t parent, uint64_t pc, bool *leaf)
 {
     uint64_t key = mt_hash_step(mt_hash_pair(parent, pc), mt_modules_epoch()) | 1;
     uint32_t node;
-    if (mt_hashtab_get(&g_intern.native_nodes, key, &node)) {
+    if (!*leaf && mt_hashtab_get(&g_intern.native_nodes, key, &node)) {
         return node;
     }
+    *leaf = true;
     struct mt_meta_builder *record = mt_meta_new_locked();
     mt_record_put_native(record, &(struct mt_record_native){ .parent = parent, .pc = pc });
     if (!mt_meta_append_locked(MT_META_NATIVE_NODE, record)) {
@@ -117,16 +119,18 @@ static uint32_t code_number_locked(uint64_t code)
     return number;
 }
 
-static uint32_t python_node_locked(uint32_t parent, uint32_t code, int32_t offset, uint32_t flags)
+/* leaf: as native_node_locked. */
+static uint32_t python_node_locked(const struct mt_record_python *wanted, bool *leaf)
 {
-    uint64_t key = mt_hash_step(mt_hash_pair(parent, code), ((uint64_t)flags << 32) | (uint32_t)offset) | 1;
+    uint64_t key = mt_hash_step(mt_hash_pair(wanted->parent, wanted->code),
+                                (uint64_t)wanted->flags << 32 | (uint32_t)wanted->offset) | 1;
     uint32_t node;
-    if (mt_hashtab_get(&g_intern.python_nodes, key, &node)) {
+    if (!*leaf && mt_hashtab_get(&g_intern.python_nodes, key, &node)) {
         return node;
     }
+    *leaf = true;
     struct mt_meta_builder *record = mt_meta_new_locked();
-    const struct mt_record_python put = { .parent = parent, .code = code, .offset = offset, .flags = (uint8_t)flags };
-    mt_record_put_python(record, &put);
+    mt_record_put_python(record, wanted);
     if (!mt_meta_append_locked(MT_META_PYTHON_NODE, record)) {
         return 0;
     }
@@ -156,7 +160,8 @@ static uint32_t native_leaf_locked(const struct mt_capture *capture)
     if (native == NULL || native->count == 0) {
         return 0;
     }
-    uint32_t root = capture->native_truncated ? native_node_locked(0, 0) : 0;
+    bool leaf = false;
+    uint32_t root = capture->native_truncated ? native_node_locked(0, 0, &leaf) : 0;
     uint32_t epoch = mt_modules_epoch();
     uint32_t at = shared_native(native, root, epoch);
     uint32_t node = at != 0 ? g_path.native[at - 1].node : root;
@@ -165,7 +170,7 @@ static uint32_t native_leaf_locked(const struct mt_capture *capture)
     g_path.native_count = at;
     while (at < native->count) {
         uint64_t pc = native->frames[native->count - 1 - at].pc;
-        node = native_node_locked(node, pc);
+        node = native_node_locked(node, pc, &leaf);
         if (node == 0) {
             return 0;
         }
@@ -191,15 +196,18 @@ static uint32_t python_leaf_locked(const struct mt_capture *capture)
     if (python == NULL || python->count == 0) {
         return 0;
     }
+    bool leaf = false;
     uint32_t at = shared_python(python);
     uint32_t node = at != 0 ? g_path.python[at - 1].node : 0;
     if (at == 0 && capture->python_truncated) {
-        node = python_node_locked(0, 0, -1, 0);
+        node = python_node_locked(&(struct mt_record_python){ .offset = -1 }, &leaf);
     }
     g_path.python_count = at;
     while (at < python->count) {
         const struct mt_py_frame *frame = &python->frames[at];
-        node = python_node_locked(node, code_number_locked(frame->code), mt_pystack_lasti(frame), frame->flags);
+        const struct mt_record_python wanted = { .parent = node, .code = code_number_locked(frame->code),
+                                                 .offset = mt_pystack_lasti(frame), .flags = (uint8_t)frame->flags };
+        node = python_node_locked(&wanted, &leaf);
         if (node == 0) {
             return 0;
         }
