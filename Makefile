@@ -10,12 +10,13 @@ PYTEST = MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python -m pytest 
 
 BUILD_PACKAGES := gcc make cmake ninja-build libelf-dev libdw-dev libzstd-dev libiberty-dev
 TEST_PACKAGES := g++ libcmocka-dev libunwind-dev clang libclang-rt-14-dev valgrind python3-venv python3-dev python3-numpy \
-    redis-server redis-tools sqlite3 libjemalloc-dev libgoogle-perftools-dev libmimalloc-dev binutils bzip2 golang-go
+    redis-server redis-tools sqlite3 chromium fonts-dejavu-core libjemalloc-dev libgoogle-perftools-dev libmimalloc-dev binutils bzip2 golang-go
 SERVER_PACKAGES := nginx-light apache2-utils postgresql redis-server redis-tools nodejs openjdk-17-jdk-headless
+WEB_PACKAGES := nodejs npm
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers check asan tsan ubsan fuzz \
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers check web asan tsan ubsan fuzz \
     stress cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
@@ -60,7 +61,7 @@ test-unit: $(BUILD)/.tests-configured ## Unit tests (cmocka under ctest, one pro
 test-behaviour: $(BUILD)/.tests-configured $(VENV)/.ready ## End-to-end tests on real programs (pytest)
 	@$(NINJA) -C $(BUILD)
 	@MEMTAP_EXTRA_PYTHONS="$$(tools/pythons $(BUILD)/pythons | grep /root/usr/bin/python)" \
-	    $(PYTEST) tests/integration -m "not slow"
+	    $(PYTEST) tests/integration tests/web -m "not slow"
 
 test-accuracy: $(BUILD)/.tests-configured $(VENV)/.ready ## Statistics of the sampler against known truth
 	@$(NINJA) -C $(BUILD)
@@ -98,6 +99,7 @@ check: $(BUILD)/.tests-configured ## Layer rule, circles between files, format's
 	@tools/check-layers
 	@tools/check-circles $(BUILD)
 	@tools/check-format
+	@tools/check-web
 	@tools/check-artefacts $(BUILD)/bin/libmemtap-agent.so
 
 asan: $(BUILD)/.tests-configured ## Unit tests under AddressSanitizer and UBSan
@@ -142,6 +144,10 @@ bench-quick: bench-build ## The same with few rounds
 bench-gate: all ## Counted instructions of the hot path against their limits (callgrind)
 	@tools/need-packages $(BUILD_PACKAGES) valgrind
 	@$(PYTHON) bench/gate.py
+
+web: ## Build the page of flamegraph from web/src (npm; what memtap is built from is checked in)
+	@command -v npm >/dev/null || tools/need-packages $(WEB_PACKAGES)
+	@cd web && npm ci --ignore-scripts --no-audit --no-fund --silent && npx tsc --noEmit && node build.mjs
 
 install: all ## Install to PREFIX (default /usr/local)
 	@cmake --install $(BUILD)

@@ -2,6 +2,7 @@
 # (docs/decisions/0008-packaging.md). A build needs none of these: a C compiler is enough.
 #   libelf + libdw   lines and inlined calls (else symbol/dwarf_none.c over symbol/gelf/: functions only)
 #   libiberty        C++ and Rust names      (else symbol/demangle_cxxabi.c: the C++ runtime's, found at run time)
+#   zlib             smaller pages          (else page/deflate_stored.c: the same, not compressed)
 #   libzstd          compressed traces       (else wire/zstd_found.c: the library's, found at run time)
 # MEMTAP_LIBRARIES: auto = those that are found; all = all of them or an error; static = all, as archives, so that the
 # result needs libc alone (the wheel); none = as if none were there.
@@ -13,6 +14,8 @@ set(DW_SOURCES src/symbol/dwarf.c src/symbol/dwarf_entry.c src/symbol/dwarf_line
 set(NO_DW_SOURCES src/symbol/dwarf_none.c)
 set(IBERTY_SOURCES src/symbol/demangle_iberty.c)
 set(NO_IBERTY_SOURCES src/symbol/demangle_cxxabi.c)
+set(ZLIB_SOURCES src/page/deflate_zlib.c)
+set(NO_ZLIB_SOURCES src/page/deflate_stored.c)
 set(ZSTD_SOURCES src/wire/zstd_linked.c)
 set(NO_ZSTD_SOURCES src/wire/zstd_found.c)
 
@@ -62,6 +65,7 @@ endif()
 memtap_library(DW elfutils/libdw.h ${DW_NEEDS})
 memtap_library(IBERTY libiberty/demangle.h iberty)
 memtap_library(ZSTD zstd.h zstd)
+memtap_library(ZLIB zlib.h z) # behind libdw, which needs it too
 if(NOT DW_FOUND)
   target_include_directories(memtap_libraries INTERFACE ${CMAKE_SOURCE_DIR}/src/symbol/gelf)
   list(APPEND MEMTAP_EXTRA_SOURCES ${CMAKE_SOURCE_DIR}/src/symbol/gelf/gelf.c)

@@ -22,8 +22,8 @@ static const struct {
     { &mt_command_run, false },    { &mt_command_summary, true }, { &mt_command_stats, true },
     { &mt_command_tree, true },    { &mt_command_table, true },   { &mt_command_leaks, true },
     { &mt_command_diff, true },    { &mt_command_timeline, true },
-    { &mt_command_parse, true },   { &mt_command_export, true },  { &mt_command_pack, true },
-    { &mt_command_doctor, false },
+    { &mt_command_parse, true },   { &mt_command_flamegraph, true }, { &mt_command_report, true },
+    { &mt_command_export, true },  { &mt_command_pack, true },   { &mt_command_doctor, false },
 };
 
 static const struct mt_command *find(const char *name, bool readers_only)
@@ -76,14 +76,13 @@ static const struct {
     { "attach", "a running process cannot be joined yet; start it with `memtap run`, or have it import memtap.memprof" },
     { "inject", "a running process cannot be joined yet; start it with `memtap run`, or have it import memtap.memprof" },
     { "detach", "nothing is ever attached; `memtap run --duration T` stops recording, memtap.memprof.stop() too" },
-    { "flamegraph", "`memtap export -o app.speedscope.json FILE`, and open that at speedscope.app" },
-    { "report", "`memtap summary FILE` in a terminal; `memtap export -o app.speedscope.json FILE` for speedscope.app" },
     { "transform", "`memtap export --format FORMAT -o OUT FILE`" },
     { "convert", "`memtap export --format FORMAT -o OUT FILE`" },
     { "print", "`memtap summary FILE`" },
     { "show", "`memtap summary FILE`" },
-    { "view", "`memtap summary FILE`" },
-    { "gui", "`memtap export -o app.speedscope.json FILE`, and open that at speedscope.app" },
+    { "view", "`memtap flamegraph FILE`, and open the HTML file in a browser" },
+    { "gui", "`memtap flamegraph FILE`, and open the HTML file in a browser" },
+    { "html", "`memtap flamegraph FILE`" },
     { "top", "reports read a trace while it is written: `memtap summary FILE` says what it is now" },
     { "live", "reports read a trace while it is written: `memtap summary FILE` says what it is now" },
     { "query", "`memtap table -f json FILE`, or memtap.open(FILE).to_pandas() in Python" },

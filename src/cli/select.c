@@ -1,6 +1,7 @@
 /* select.c: what reading commands do with their options: open, load, write. */
 #include "cli/select.h"
 
+#include "page/page.h"
 #include "util/memory.h"
 #include "util/progress.h"
 #include "util/say.h"
@@ -80,8 +81,9 @@ static mt_status load(const struct mt_reading *reading, struct mt_report_job *jo
     mt_progress_begin(&progress, "reading", reading->select->quiet_progress);
     job->load.progress = show_progress;
     job->load.context = &progress;
-    mt_status status = reading->exporter != NULL ? mt_export_load(job, reading->exporter, err)
-                                                 : mt_report_load(job, reading->report, err);
+    mt_status status = reading->page               ? mt_page_load(job, err)
+                       : reading->exporter != NULL ? mt_export_load(job, reading->exporter, err)
+                                                   : mt_report_load(job, reading->report, err);
     mt_progress_end(&progress);
     *ret_code = status == MT_E_INVAL ? MT_EXIT_USAGE : MT_EXIT_FAILED;
     return status;
@@ -94,8 +96,9 @@ static mt_status write_out(const struct mt_reading *reading, const struct mt_rep
     if (status != MT_OK) {
         return status;
     }
-    status = reading->exporter != NULL ? mt_export_write(out, job, reading->exporter, err)
-                                       : mt_report_write(out, job, reading->report, err);
+    status = reading->page               ? mt_page_write(out, &job->shown, err)
+             : reading->exporter != NULL ? mt_export_write(out, job, reading->exporter, err)
+                                         : mt_report_write(out, job, reading->report, err);
     if (status != MT_OK) {
         mt_out_discard(out);
         return status;

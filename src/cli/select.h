@@ -51,6 +51,7 @@ struct mt_reading {
     const struct mt_select *select;
     enum mt_profile_report report;
     const struct mt_exporter *exporter; /* of another tool's format, instead of report; else NULL */
+    bool page;                          /* the page (page/page.h), instead of report */
     size_t default_rows;                /* of a table; 0: all */
 };
 /* Opens the operands, loads what the report needs and writes it to -o; prints the warnings to standard error. Returns

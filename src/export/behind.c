@@ -49,6 +49,16 @@ static void add_name(struct collecting *c, const char *name, uint64_t bytes)
     b->names[number].bytes += bytes;
 }
 
+char *mt_behind_by(struct mt_places *places, const struct mt_row_stack *stack, const struct mt_frame_list *list,
+                   const struct mt_place *place)
+{
+    char *name = mt_places_by(places, stack->trace_idx, stack->stack, list, place);
+    bool called = name == NULL && !place->import && stack->allocator != MT_ALLOCATOR_UNKNOWN &&
+                  stack->allocator < MT_ALLOCATOR_PYMEM_RAW &&
+                  mt_frames_frame(mt_places_frames(places), list->ids[place->at])->kind == MT_FRAME_NATIVE;
+    return called ? mt_strdup(mt_report_allocator(stack->allocator)) : name;
+}
+
 static void add_stack(struct collecting *c, const struct mt_row_stack *stack)
 {
     struct mt_places *places = c->report->places;
@@ -64,11 +74,9 @@ static void add_stack(struct collecting *c, const struct mt_row_stack *stack)
     c->bytes += stack->bytes;
     char *name = c->report->grouping.invert
                      ? mt_behind_line(mt_frames_frame(frames, list.ids[place.at]), MT_BY_LINE, false, c->paths)
-                     : mt_places_by(places, stack->trace_idx, stack->stack, &list, &place);
-    bool called = name == NULL && !place.import && stack->allocator != MT_ALLOCATOR_UNKNOWN &&
-                  stack->allocator < MT_ALLOCATOR_PYMEM_RAW && mt_frames_frame(frames, list.ids[place.at])->kind == MT_FRAME_NATIVE;
-    if (name != NULL || called) {
-        add_name(c, name != NULL ? name : mt_report_allocator(stack->allocator), stack->bytes);
+                     : mt_behind_by(places, stack, &list, &place);
+    if (name != NULL) {
+        add_name(c, name, stack->bytes);
     }
     free(name);
 }

@@ -27,6 +27,11 @@ void mt_behind_make(const struct mt_report *report, const struct mt_rowstacks *a
                     const struct mt_paths *paths, struct mt_behind *ret);
 void mt_behind_fini(struct mt_behind *behind);
 
+/* What allocated in one stack, in words; NULL: nothing but the place is known. list: the frames of the stack; place: found in it.
+ * malloc'ed. */
+char *mt_behind_by(struct mt_places *places, const struct mt_row_stack *stack, const struct mt_frame_list *list,
+                   const struct mt_place *place);
+
 /* "cache.py:31 handle" of a frame, "SSL_new (libssl.so.3)" where no source is known, as far as by tells its rows apart. whole: the function with its arguments. malloc'ed. */
 char *mt_behind_line(const struct mt_frame *frame, enum mt_table_by by, bool whole, const struct mt_paths *paths);
 

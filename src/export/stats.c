@@ -87,22 +87,37 @@ static void put_warnings(struct mt_json *json, const struct mt_report *report)
     mt_strlist_clear(&warnings);
 }
 
+static void put_all(struct mt_json *json, const struct mt_report *report, const struct mt_facts *f,
+                    const struct mt_row_stats *row)
+{
+    mt_json_object(json);
+    mt_table_put(json, mt_table_stats(), row);
+    put_histogram(json, f);
+    put_by_allocator(json, f);
+    put_by_storage(json, f);
+    mt_by_label_put(json, report);
+    mt_marks_put(json, report);
+    mt_left_out_put(json, report);
+    mt_processes_put(json, report);
+    put_warnings(json, report);
+    mt_json_object_end(json);
+}
+
+void mt_stats_put(struct mt_json *json, const struct mt_report *report)
+{
+    struct mt_facts f = mt_facts_of(report);
+    struct mt_row_stats row;
+    mt_stats_row_make(report, &f, &row);
+    put_all(json, report, &f, &row);
+    mt_stats_row_fini(&row);
+}
+
 static void write_json(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f,
                        const struct mt_row_stats *row, unsigned broken_lines)
 {
     struct mt_json json;
     mt_json_init(&json, out, broken_lines);
-    mt_json_object(&json);
-    mt_table_put(&json, mt_table_stats(), row);
-    put_histogram(&json, f);
-    put_by_allocator(&json, f);
-    put_by_storage(&json, f);
-    mt_by_label_put(&json, report);
-    mt_marks_put(&json, report);
-    mt_left_out_put(&json, report);
-    mt_processes_put(&json, report);
-    put_warnings(&json, report);
-    mt_json_object_end(&json);
+    put_all(&json, report, f, row);
     mt_out_byte(out, '\n');
 }
 

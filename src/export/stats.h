@@ -7,6 +7,8 @@
 
 #include "export/report.h"
 
+/* The object of `stats -f json`. */
+void mt_stats_put(struct mt_json *json, const struct mt_report *report);
 void mt_stats_write(struct mt_out *out, const struct mt_report *report);
 
 #endif

@@ -10,6 +10,7 @@
 #include "export/stats.h"
 #include "export/timeline.h"
 #include "export/tree_view.h"
+#include "page/page.h"
 #include "reader/refusal.h"
 #include "util/human.h"
 
@@ -202,6 +203,19 @@ mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report repor
     job->load.by_thread = table && job->details.by == MT_BY_THREAD;
     job->load.by_label = mt_table_by_is_label(job->details.by);
     job->load.by_allocator = table || report == MT_PROFILE_SUMMARY; /* what a line without callees called */
+    return load(job, err);
+}
+
+mt_status mt_page_load(struct mt_report_job *job, struct mt_error *err)
+{
+    const struct mt_trace_set *set = &job->recording->set;
+    bool aggregate = false; /* it does not know what happened when */
+    for (size_t i = 0; i < set->count; i++) {
+        aggregate = aggregate || (mt_trace_info(set->traces[i])->flags & MT_TRACE_AGGREGATE) != 0;
+    }
+    job->selection = (struct mt_selection){ .what = MT_SELECT_PEAK, .temporary_max = 1, .all = job->selection.all };
+    job->load.profile = job->load.bound_will_do = true;
+    job->load.timeline_points = aggregate ? 0 : MT_PAGE_TIMELINE_POINTS;
     return load(job, err);
 }
 

@@ -48,6 +48,8 @@ mt_status mt_export_write(struct mt_out *out, const struct mt_report_job *job, c
 /* The exporter of a name or, name NULL, of a path's suffix (path may be NULL); MT_E_INVAL with the list of names. */
 mt_status mt_export_choose(const char *name, const char *path, const struct mt_exporter **ret,
                            struct mt_error *err) MT_CHECKED;
+/* The same for the page (page/page.h): all measures at once, so the selection does not apply. */
+mt_status mt_page_load(struct mt_report_job *job, struct mt_error *err) MT_CHECKED;
 void mt_report_job_fini(struct mt_report_job *job);
 
 #endif

@@ -61,7 +61,7 @@ def test_usage_mistakes_give_2_and_name_the_nearest():
         (["table", "--peak", "--leaks", "x"], "--peak and --leaks"),
         (["tree", "--at", "1", "--between", "0,1", "x"], "--at and --between"),
         (["attach", "1"], "memtap run"),
-        (["flamegraph", "x"], "speedscope"),
+        (["flamegraph"], "which trace"),
         (["-t"], "-t needs"),
         (["doctor", "1", "2"], "PID or FILE"),
     ):

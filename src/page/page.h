@@ -1,0 +1,19 @@
+/* page.h: one HTML file that shows a recording in a browser, without a network.
+ *
+ * Decides: the page is the bundle (web/dist/report.html, as it was built) with one block of data put in: columns and dictionaries as
+ * JSON, deflated, in base64 (docs/formats/report.md). So no text of the target is ever part of the markup. What a row is,
+ * and whose line it is, analysis/ says; the page only adds rows up. Context: [tool].
+ */
+#ifndef MT_PAGE_PAGE_H
+#define MT_PAGE_PAGE_H
+
+#include "export/report.h"
+#include "util/error.h"
+
+enum { MT_PAGE_TIMELINE_POINTS = 1000 };
+
+/* report: analysed for the peak (reader/selection.h), with a timeline of MT_PAGE_TIMELINE_POINTS where one is known, and with
+ * places. MT_E_INVAL: this build has no bundle it can use. */
+mt_status mt_page_write(struct mt_out *out, const struct mt_report *report, struct mt_error *err) MT_CHECKED;
+
+#endif

@@ -1,0 +1,248 @@
+/* rows.c: see rows.h. Sites are taken stack by stack, so that names are looked up once a stack. Context: [tool]. */
+#include "page/rows.h"
+
+#include "base/hash.h"
+#include "export/behind.h"
+#include "util/memory.h"
+#include "util/namemap.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct maker {
+    const struct mt_report *report;
+    struct mt_page_rows *out;
+    struct mt_grouping *grouping;
+};
+
+/* ---- frames and nodes ------------------------------------------------------------------------------------------- */
+
+static uint32_t frame_number(struct mt_page_rows *r, uint32_t id)
+{
+    if (id >= r->frame_number_count) {
+        size_t before = r->frame_number_count;
+        r->frame_numbers = mt_alloc_grow(r->frame_numbers, &r->frame_number_count, (size_t)id + 1, sizeof *r->frame_numbers);
+        memset(r->frame_numbers + before, 0, (r->frame_number_count - before) * sizeof *r->frame_numbers);
+    }
+    if (r->frame_numbers[id] == 0) {
+        r->frames = mt_alloc_grow(r->frames, &r->frame_capacity, r->frame_count + 1, sizeof *r->frames);
+        r->frame_numbers[id] = (uint32_t)r->frame_count;
+        r->frames[r->frame_count++] = id;
+    }
+    return r->frame_numbers[id];
+}
+
+static uint64_t node_hash(const struct mt_page_node *node)
+{
+    return mt_hash_pair(node->parent, node->frame);
+}
+
+static uint64_t rehash_node(const void *context, uint32_t position)
+{
+    const struct mt_page_rows *r = context;
+    return node_hash(&r->nodes[position]);
+}
+
+static uint32_t add_node(struct mt_page_rows *r, struct mt_page_node node)
+{
+    r->nodes = mt_alloc_grow(r->nodes, &r->node_capacity, r->node_count + 1, sizeof *r->nodes);
+    r->nodes[r->node_count] = node;
+    return (uint32_t)r->node_count++;
+}
+
+static uint32_t child_of(struct mt_page_rows *r, uint32_t parent, uint32_t frame)
+{
+    struct mt_page_node node = { parent, frame };
+    uint64_t hash = node_hash(&node);
+    size_t probe = 0;
+    uint32_t at;
+    while ((at = mt_index_next(&r->node_index, hash, &probe)) != MT_INDEX_NONE) {
+        if (r->nodes[at].parent == parent && r->nodes[at].frame == frame) {
+            return at;
+        }
+    }
+    at = add_node(r, node);
+    mt_index_add(&r->node_index, hash, at, rehash_node, r);
+    return at;
+}
+
+static uint32_t node_of(struct mt_page_rows *r, const struct mt_frame_list *list)
+{
+    uint32_t at = 0;
+    for (size_t i = list->count; i > 0; i--) {
+        at = child_of(r, at, frame_number(r, list->ids[i - 1]));
+    }
+    return at;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------------- */
+
+static uint32_t line_of(const struct maker *m, const struct mt_site *site, const struct mt_frame_list *list)
+{
+    struct mt_page_rows *r = m->out;
+    struct mt_grouping_item item = { site->trace_idx, site->stack, site->stream, site->label, site->allocator };
+    uint32_t number = mt_grouping_row(m->grouping, &item, list);
+    if (number == r->line_count) {
+        const struct mt_group *group = mt_grouping_group(m->grouping, number);
+        r->lines = mt_alloc_grow(r->lines, &r->line_capacity, r->line_count + 1, sizeof *r->lines);
+        r->lines[r->line_count++] = (struct mt_page_line){ frame_number(r, group->frame), group->import };
+    }
+    return number;
+}
+
+static uint32_t thread_of(struct mt_page_rows *r, const struct mt_site *site)
+{
+    struct mt_page_thread thread = { site->trace_idx, site->stream };
+    bool is_new;
+    uint32_t number = mt_namemap_put(r->thread_numbers, &thread, sizeof thread, &is_new);
+    if (is_new) {
+        r->threads = mt_alloc_grow(r->threads, &r->thread_capacity, r->thread_count + 1, sizeof *r->threads);
+        r->threads[r->thread_count++] = thread;
+    }
+    return number;
+}
+
+static uint32_t by_of(const struct maker *m, const struct mt_site *site, const struct mt_frame_list *list)
+{
+    struct mt_places *places = m->report->places;
+    struct mt_row_stack stack = { .trace_idx = site->trace_idx, .stack = site->stack, .allocator = site->allocator };
+    struct mt_place place = mt_places_find(places, list);
+    return mt_page_string_take(m->out->strings, mt_behind_by(places, &stack, list, &place));
+}
+
+static void add_amounts(struct mt_page_row *row, const struct mt_site *site)
+{
+    for (size_t i = 0; i < MT_PAGE_MEASURES; i++) {
+        struct mt_amount *to = &row->amount[i];
+        to->bytes += site->amount[i].bytes;
+        to->count += site->amount[i].count;
+        to->bytes_variance += site->amount[i].bytes_variance;
+        to->count_variance += site->amount[i].count_variance;
+    }
+    row->oldest_ns = site->oldest_ns < row->oldest_ns ? site->oldest_ns : row->oldest_ns;
+}
+
+/* The row of the site before, when nothing tells the two apart but a label. */
+static struct mt_page_row *row_of(struct mt_page_rows *r, const struct mt_page_row *key)
+{
+    struct mt_page_row *last = r->row_count > 0 ? &r->rows[r->row_count - 1] : NULL;
+    if (last != NULL && last->node == key->node && last->thread == key->thread && last->allocator == key->allocator &&
+        last->line == key->line && last->by == key->by) {
+        return last;
+    }
+    r->rows = mt_alloc_grow(r->rows, &r->row_capacity, r->row_count + 1, sizeof *r->rows);
+    r->rows[r->row_count] = *key;
+    return &r->rows[r->row_count++];
+}
+
+/* Of the sites of one stack, from `at` on: does any of the same allocator hold something at the end? Of those that do not, growth says
+ * nothing about leaks (analysis/leaks.c). */
+static bool holds(const struct mt_site *const *sites, size_t count, size_t at)
+{
+    bool alive = false;
+    for (size_t i = at; i < count && sites[i]->allocator == sites[at]->allocator; i++) {
+        alive = alive || sites[i]->amount[MT_MEASURE_LIVE].count > 0;
+    }
+    return alive;
+}
+
+/* The sites of one stack. */
+static void add_stack(const struct maker *m, const struct mt_site *const *sites, size_t count)
+{
+    struct mt_page_rows *r = m->out;
+    struct mt_frame_list list = mt_frames_stack(r->resolver, sites[0]->trace_idx, sites[0]->stack);
+    uint32_t node = node_of(r, &list);
+    uint32_t by = 0;
+    bool alive = false;
+    for (size_t i = 0; i < count; i++) {
+        bool other = i == 0 || sites[i]->allocator != sites[i - 1]->allocator;
+        struct mt_page_row key = { .node = node,
+                                   .thread = thread_of(r, sites[i]),
+                                   .line = line_of(m, sites[i], &list),
+                                   .allocator = sites[i]->allocator,
+                                   .oldest_ns = UINT64_MAX };
+        key.by = by = other ? by_of(m, sites[i], &list) : by;
+        alive = other ? holds(sites, count, i) : alive;
+        struct mt_page_row *row = row_of(r, &key);
+        row->growth_bytes_per_s += alive ? sites[i]->growth_bytes_per_s : 0;
+        add_amounts(row, sites[i]);
+    }
+}
+
+static int order(uint64_t a, uint64_t b)
+{
+    return a < b ? -1 : a > b;
+}
+
+static int compare_sites(const void *a, const void *b)
+{
+    const struct mt_site *x = *(const struct mt_site *const *)a, *y = *(const struct mt_site *const *)b;
+    int by = order(x->trace_idx, y->trace_idx);
+    by = by != 0 ? by : order(x->stack, y->stack);
+    by = by != 0 ? by : order(x->allocator, y->allocator);
+    return by != 0 ? by : order(x->stream, y->stream);
+}
+
+static size_t stack_end(const struct mt_site *const *sites, size_t count, size_t at)
+{
+    size_t end = at + 1;
+    while (end < count && sites[end]->trace_idx == sites[at]->trace_idx && sites[end]->stack == sites[at]->stack) {
+        end++;
+    }
+    return end;
+}
+
+static void add_sites(const struct maker *m)
+{
+    const struct mt_analysis *a = m->report->analysis;
+    const struct mt_site **sites = mt_alloc(a->site_count * sizeof *sites);
+    size_t count = 0;
+    for (size_t i = 0; i < a->site_count; i++) {
+        if (a->sites[i].storage == MT_STORAGE_HEAP) {
+            sites[count++] = &a->sites[i];
+        }
+    }
+    qsort(sites, count, sizeof *sites, compare_sites);
+    for (size_t at = 0, end; at < count; at = end) {
+        end = stack_end(sites, count, at);
+        add_stack(m, sites + at, end - at);
+    }
+    free(sites);
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct mt_page_row *x = a, *y = b;
+    int by = order(x->node, y->node);
+    by = by != 0 ? by : order(x->thread, y->thread);
+    by = by != 0 ? by : order(x->allocator, y->allocator);
+    by = by != 0 ? by : order(x->line, y->line);
+    return by != 0 ? by : order(x->by, y->by);
+}
+
+void mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *strings, struct mt_page_rows *ret)
+{
+    *ret = (struct mt_page_rows){ .strings = strings, .resolver = mt_places_frames(report->places),
+                                    .thread_numbers = mt_namemap_new() };
+    struct maker m = { .report = report, .out = ret };
+    m.grouping = mt_grouping_new(report->places, report->set, &(struct mt_grouping_options){ .by = MT_BY_LINE });
+    ret->frames = mt_alloc_grow(NULL, &ret->frame_capacity, 1, sizeof *ret->frames);
+    ret->frames[ret->frame_count++] = UINT32_MAX;
+    (void)add_node(ret, (struct mt_page_node){ 0 });
+    add_sites(&m);
+    qsort(ret->rows, ret->row_count, sizeof *ret->rows, compare_rows);
+    mt_grouping_free(m.grouping);
+}
+
+void mt_page_rows_fini(struct mt_page_rows *r)
+{
+    mt_index_fini(&r->node_index);
+    mt_namemap_free(r->thread_numbers);
+    free(r->frames);
+    free(r->frame_numbers);
+    free(r->nodes);
+    free(r->lines);
+    free(r->threads);
+    free(r->rows);
+    *r = (struct mt_page_rows){ 0 };
+}

@@ -1,0 +1,121 @@
+"""The data of the page, read by an independent reader, is what the commands say, to the byte."""
+
+import base64
+import collections
+import hashlib
+import re
+
+from conftest import memtap, memtap_json
+from pages import recorded, sampled, service  # noqa: F401
+
+STATS = {
+    "peak": ("peak_bytes", "peak_allocations"),
+    "live": ("leaked_bytes", "leaked_allocations"),
+    "total": ("total_allocated_bytes", "allocations"),
+    "temporary": ("temporary_bytes", "temporary_allocations"),
+}
+SELECT = {"peak": "--peak", "live": "--leaks", "total": "--total", "temporary": "--temporary"}
+
+
+def assert_sums(recording):
+    stats = memtap_json("stats", recording.trace)
+    for measure, (in_bytes, in_blocks) in STATS.items():
+        assert recording.block.sum(measure) == stats[in_bytes], measure
+        assert recording.block.sum(measure, "count") == stats[in_blocks], measure
+    return stats
+
+
+def test_sums_are_those_of_stats(service):
+    stats = assert_sums(service)
+    assert stats["leaked_bytes"] > 600 * 3000
+    for allocator, amounts in stats["by_allocator"].items():
+        assert service.block.allocators("total")[allocator] == amounts["bytes"]
+        assert service.block.allocators("live")[allocator] == amounts["leaked_bytes"]
+
+
+def test_estimates_are_those_of_stats(sampled):
+    assert assert_sums(sampled)["mode"] == "sample"
+    variance = sum(sampled.block.data["measures"]["live"]["bytes_variance"])
+    stats = memtap_json("stats", sampled.trace)
+    rows = len(sampled.block.node)
+    assert abs(1.959963984540054 * variance**0.5 - stats["leaked_bytes_ci95"]) <= 2 * rows**0.5
+
+
+def test_lines_are_those_of_the_table(service):
+    for measure, select in SELECT.items():
+        rows = memtap_json("table", select, service.trace)
+        expected = collections.Counter()
+        for row in rows:
+            if row["line"]:
+                expected[row["file"], row["line"], row["function"].replace("<locals>.", "")] += row["bytes"]
+        lines = {place: amount for place, amount in service.block.lines(measure).items() if amount > 0 and place[1] > 0}
+        assert lines == {place: amount for place, amount in expected.items() if amount > 0}, measure
+
+
+def test_the_leaking_line_is_the_largest(service):
+    (place, amount), *_ = service.block.lines("live").most_common(1)
+    assert place == (str(service.program), 9, "handle")
+    assert amount >= 600 * 3000
+
+
+def test_threads_are_those_of_the_table(service):
+    rows = memtap_json("table", "--leaks", "--by", "thread", service.trace)
+    threads = service.block.data["threads"]
+    shown = {f"{service.block.strings[threads['name'][number]]} ({threads['tid'][number]})": amount
+             for number, amount in service.block.by("thread", "live").items() if amount > 0}
+    assert shown == {row["thread"]: row["bytes"] for row in rows if row["bytes"] > 0}
+
+
+def test_age_and_growth_are_those_of_leaks(service):
+    row = memtap_json("leaks", service.trace)[0]
+    line = service.block.rows["line"][max(range(len(service.block.node)), key=service.block.data["measures"]["live"]["bytes"].__getitem__)]
+    chosen = [i for i, number in enumerate(service.block.rows["line"]) if number == line and service.block.data["measures"]["live"]["count"][i]]
+    end = service.block.data["processes"]["end_ns"][0]
+    oldest = min(service.block.rows["oldest_ns"][i] for i in chosen)
+    assert abs((end - oldest) / 1e9 - row["age_s"]) < 1e-6
+    slopes = [slope for slope, number in zip(service.block.rows["growth"], service.block.rows["line"]) if number == line]
+    assert abs(sum(slopes) - row["growth_bytes_per_s"]) <= 1e-3 * sum(map(abs, slopes))
+
+
+def test_the_timeline_is_that_of_timeline(service):
+    points = memtap_json("timeline", "-n", "1000", service.trace)
+    shown = service.block.data["timeline"]
+    assert shown["heap"] == [point["heap_bytes"] for point in points]
+    assert shown["most"] == [point["heap_max_bytes"] for point in points]
+
+
+def test_an_aggregate_says_what_it_does_not_know(recorded):
+    recording = recorded("kept = [bytearray(1000) for _ in range(500)]\n", "--aggregate")
+    assert set(recording.block.data["measures"]) == {"peak", "live", "total"}
+    assert recording.block.data["timeline"] is None
+    stats = memtap_json("stats", recording.trace)
+    for measure in ("peak", "live", "total"):
+        assert recording.block.sum(measure) == stats[STATS[measure][0]]
+
+
+def test_the_policy_fits_the_page(service):
+    """The one script and the one style are allowed by their hashes; nothing else is, and nothing is loaded."""
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', service.block.text).group(1)
+    script = re.search(r"<script>(.*?)</script>", service.block.text, re.S).group(1)
+    style = re.search(r"<style>(.*?)</style>", service.block.text, re.S).group(1)
+    for kind, text in (("script-src", script), ("style-src", style)):
+        assert f"{kind} 'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert "http" not in policy
+
+
+def test_the_other_name_writes_the_same(service, tmp_path):
+    for command in ("flamegraph", "report"):
+        result = memtap(command, service.trace, cwd=tmp_path)
+        written = tmp_path / "service.html"
+        assert written.read_bytes() == service.page.read_bytes()
+        assert b"service.html" in result.stderr
+        written.unlink()
+    assert memtap("flamegraph", "-o", "-", service.trace).stdout == service.page.read_bytes()
+
+
+def test_a_file_that_is_no_trace_leaves_no_page(tmp_path):
+    (tmp_path / "x.mtap").write_bytes(b"not a trace")
+    result = memtap("flamegraph", tmp_path / "x.mtap", check=False, cwd=tmp_path)
+    assert result.returncode == 1 and b"x.mtap" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["x.mtap"]

@@ -1,0 +1,407 @@
+// main.ts: puts the page together: state, views and what connects them.
+
+import { showAbout } from "./about";
+import { type Block, type Measure, PageSource, type Source } from "./data";
+import { clear, find, isTyping, make } from "./dom";
+import { Flame } from "./flame";
+import * as format from "./format";
+import { Names } from "./names";
+import { Panel } from "./panel";
+import { callTree, choose, type Chosen, invertedTree, type Line, linesOf, type Tree } from "./profile";
+import * as address from "./state";
+import type { State, ViewName } from "./state";
+import { Table } from "./table";
+import { Timeline } from "./timeline";
+
+const MEASURES: { name: Measure; label: string; words: string }[] = [
+  { name: "peak", label: "At the peak", words: "at the peak" },
+  { name: "live", label: "Alive at the end", words: "alive when the program ended" },
+  { name: "total", label: "Allocated in all", words: "allocated in all" },
+  { name: "temporary", label: "Temporary", words: "freed at once" },
+];
+const VIEWS: { name: ViewName; label: string }[] = [
+  { name: "flame", label: "Flame graph" },
+  { name: "lines", label: "Lines" },
+  { name: "about", label: "About" },
+];
+
+class Page {
+  private readonly names: Names;
+  private readonly flame: Flame;
+  private readonly panel: Panel;
+  private readonly table: Table<Line>;
+  private readonly timeline: Timeline;
+  private readonly state: State;
+  private chosen: Chosen;
+  private tree: Tree | null = null;
+  private lines: Line[] = [];
+
+  constructor(private readonly block: Block) {
+    this.names = new Names(block);
+    this.state = address.read();
+    if (!block.measures[this.state.measure as Measure]) this.state.measure = block.measures.peak ? "peak" : "live";
+    this.panel = new Panel(find("panel"), block, this.names, (line) => this.pickLine(line));
+    this.flame = new Flame(find("flame"), find<HTMLTableSectionElement>("mirror"), this.names, {
+      selected: (node) => this.picked(node),
+      zoomed: (node) => this.zoomed(node),
+    });
+    this.table = this.makeTable();
+    this.chosen = choose(block, this.choice());
+    this.timeline = new Timeline(find("chart"), block, find("reading"));
+    find("time").hidden = block.timeline === null;
+    this.header();
+    this.controls();
+    showAbout(find("view-about"), block);
+    this.refresh();
+    this.restore();
+  }
+
+  // ---- header and controls -----------------------------------------------------------------------------------------
+
+  private header(): void {
+    const { stats } = this.block;
+    document.title = `${this.block.program} · memtap`;
+    find("program").textContent = this.block.program;
+    const began = new Date(stats.start_time_s * 1000);
+    const mode = stats.mode === "sample" ? `sampled every ${format.bytes(stats.rate_bytes)}, amounts ±` : stats.mode;
+    const parts = [
+      began.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" }),
+      format.clock(stats.duration_s),
+      `${format.counted(stats.processes, "process", "processes")}, ${format.counted(stats.threads, "thread", "threads")}`,
+      mode,
+    ];
+    if (stats.rss_peak_bytes > 0) parts.push(`largest RSS ${format.bytes(stats.rss_peak_bytes)}`);
+    if (stats.own_cpu_share !== null) parts.push(`memtap took ${(100 * stats.own_cpu_share).toFixed(1)} % of the CPU time`);
+    find("facts").textContent = parts.join(" · ");
+    this.chips();
+  }
+
+  // What is wrong, and nothing else.
+  private chips(): void {
+    const { stats } = this.block;
+    const wrong: string[] = [];
+    if ((stats.exit_code ?? 0) > 128) wrong.push(`killed by signal ${(stats.exit_code ?? 0) - 128}`);
+    if (stats.dropped_events === null) wrong.push("recording ended early");
+    else if (stats.dropped_events > 0) wrong.push(`${format.counted(stats.dropped_events, "event", "events")} lost`);
+    for (const text of wrong) find("chips").append(make("span", { class: "chip" }, text));
+  }
+
+  private controls(): void {
+    for (const [i, measure] of MEASURES.entries()) this.measureButton(measure, i);
+    for (const view of VIEWS) this.viewButton(view);
+    this.filter("thread", this.block.threads.tid.map((_tid, i) => this.threadName(i)));
+    const used = new Set(this.block.rows.allocator);
+    this.filter("allocator", this.block.allocators.map((name, i) => (used.has(i) ? name : "")));
+    const search = find<HTMLInputElement>("search");
+    search.addEventListener("input", () => this.search(search.value));
+    this.toggle("inverted", () => this.setInverted(!this.state.inverted));
+    this.toggle("upwards", () => this.setUpwards(!this.state.upwards));
+    this.toggle("imports", () => this.setImports(this.flame.closedImports));
+    find("reset").addEventListener("click", () => this.whole());
+    find("theme").addEventListener("click", () => this.nextTheme());
+    document.addEventListener("keydown", (event) => this.key(event));
+    window.addEventListener("hashchange", () => location.reload());
+  }
+
+  private toggle(id: string, act: () => void): void {
+    find(id).addEventListener("click", act);
+  }
+
+  private measureButton(measure: (typeof MEASURES)[number], at: number): void {
+    const sum = this.sumOf(measure.name);
+    if (!sum) return;
+    const button = make(
+      "button",
+      { type: "button", role: "radio", id: `measure-${measure.name}`, "data-bytes": sum.bytes, "data-count": sum.count, title: `${format.count(sum.bytes)} bytes (${at + 1})` },
+      make("b", {}, `${format.bytes(sum.bytes)}${format.margin(sum.variance)}`),
+      make("span", {}, measure.label),
+    );
+    button.addEventListener("click", () => this.setMeasure(measure.name));
+    find("measures").append(button);
+  }
+
+  private sumOf(measure: Measure): Chosen["sum"] | null {
+    return this.block.measures[measure] ? choose(this.block, { measure, thread: -1, allocator: -1 }).sum : null;
+  }
+
+  private viewButton(view: (typeof VIEWS)[number]): void {
+    const button = make("button", { type: "button", role: "tab", id: `tab-${view.name}`, "aria-controls": `view-${view.name}` }, view.label);
+    button.addEventListener("click", () => this.setView(view.name));
+    find("tabs").append(button);
+  }
+
+  private threadName(thread: number): string {
+    const { threads, processes, strings } = this.block;
+    const process = threads.process[thread] as number;
+    const name = strings[threads.name[thread] as number] ?? "";
+    const where = processes.pid.length > 1 ? `${processes.pid[process]}/` : "";
+    return `${name} (${where}${threads.tid[thread]})`;
+  }
+
+  private filter(id: "thread" | "allocator", names: string[]): void {
+    const select = find<HTMLSelectElement>(id);
+    const shown = names.filter((name) => name !== "");
+    (select.parentElement as HTMLElement).hidden = shown.length < 2;
+    select.append(make("option", { value: -1 }, "all"));
+    names.forEach((name, i) => {
+      if (name !== "") select.append(make("option", { value: i }, name));
+    });
+    select.value = String(this.state[id]);
+    select.addEventListener("change", () => {
+      this.state[id] = Number(select.value);
+      this.refresh();
+    });
+  }
+
+  private nextTheme(): void {
+    const dark = getComputedStyle(document.documentElement).getPropertyValue("--scheme").trim() === "dark";
+    document.documentElement.dataset["theme"] = dark ? "light" : "dark";
+    this.flame.recolor();
+    if (this.block.timeline) this.timeline.build();
+  }
+
+  // ---- what is shown -----------------------------------------------------------------------------------------------
+
+  private choice() {
+    return { measure: this.state.measure as Measure, thread: this.state.thread, allocator: this.state.allocator };
+  }
+
+  private get words(): string {
+    return MEASURES.find((m) => m.name === this.state.measure)?.words ?? "";
+  }
+
+  // Everything that depends on the choice.
+  private refresh(): void {
+    this.chosen = choose(this.block, this.choice());
+    this.lines = linesOf(this.block, this.chosen);
+    this.tree = (this.state.inverted ? invertedTree : callTree)(this.block, this.chosen);
+    this.state.node = 0;
+    this.flame.upwards = this.state.upwards;
+    this.flame.show(this.tree);
+    this.table.show(this.lines);
+    this.panel.showBiggest(this.lines, this.chosen, this.words);
+    this.answer();
+    this.mark();
+    this.crumbs(0);
+    if (this.state.search !== "") this.search(this.state.search);
+    const flame = find("flame");
+    flame.dataset["bytes"] = String(this.tree.bytes[0]);
+    flame.dataset["count"] = String(this.tree.count[0]);
+    const shown = find("view-lines");
+    shown.dataset["bytes"] = String(this.lines.reduce((sum, line) => sum + line.bytes, 0));
+    address.write(this.state);
+  }
+
+  // What the address asked for beyond the choice.
+  private restore(): void {
+    const asked = address.read();
+    this.setView(asked.view);
+    find<HTMLInputElement>("search").value = asked.search;
+    if (asked.search !== "") this.search(asked.search);
+    if (asked.node > 0) this.flame.zoom(asked.node, true);
+  }
+
+  // The one sentence most people came for.
+  private answer(): void {
+    const host = find("answer");
+    const line = this.lines.find((l) => !l.import) ?? this.lines[0];
+    clear(host);
+    if (!line) {
+      host.append(`Nothing was ${this.words}.`);
+      return;
+    }
+    const name = make("button", { type: "button" }, this.names.line(line.frame));
+    name.addEventListener("click", () => this.pickLine(line));
+    const growth = this.names.growth(line);
+    const grows = this.state.measure === "live" && growth.startsWith("+") ? `, growing ${growth}` : "";
+    const verb = this.state.measure === "peak" || this.state.measure === "live" ? "holds" : "allocated";
+    host.append(
+      name,
+      ` ${verb} ${format.bytes(line.bytes)}${format.margin(line.variance)}, ${format.percent(line.bytes, this.chosen.sum.bytes)} of the `,
+      `${format.bytes(this.chosen.sum.bytes)} in ${format.counted(this.chosen.sum.count, "block", "blocks")} ${this.words}${grows}`,
+    );
+  }
+
+  private mark(): void {
+    for (const { name } of MEASURES) {
+      document.getElementById(`measure-${name}`)?.setAttribute("aria-checked", String(name === this.state.measure));
+    }
+    find("inverted").setAttribute("aria-pressed", String(this.state.inverted));
+    find("upwards").setAttribute("aria-pressed", String(this.state.upwards));
+    find("imports").setAttribute("aria-pressed", String(!this.flame.closedImports));
+  }
+
+  private setMeasure(name: Measure): void {
+    if (this.block.measures[name]) {
+      this.state.measure = name;
+      this.refresh();
+    }
+  }
+
+  private setView(name: ViewName): void {
+    this.state.view = name;
+    for (const view of VIEWS) {
+      find(`view-${view.name}`).hidden = view.name !== name;
+      find(`tab-${view.name}`).setAttribute("aria-selected", String(view.name === name));
+    }
+    this.flame.resize();
+    address.write(this.state);
+  }
+
+  private setInverted(inverted: boolean): void {
+    this.state.inverted = inverted;
+    this.refresh();
+  }
+
+  private setUpwards(upwards: boolean): void {
+    this.state.upwards = this.flame.upwards = upwards;
+    this.flame.resize();
+    this.mark();
+    address.write(this.state);
+  }
+
+  private setImports(open: boolean): void {
+    this.flame.closedImports = !open;
+    this.flame.resize();
+    this.mark();
+  }
+
+  private whole(): void {
+    this.flame.zoom(0);
+    this.flame.select(-1);
+  }
+
+  private search(text: string): void {
+    this.state.search = text;
+    const bytes = this.flame.search(text);
+    const whole = this.chosen.sum.bytes;
+    find("matched").textContent = bytes === null ? "" : `${format.percent(bytes, whole)}, ${format.bytes(bytes)}`;
+    address.write(this.state);
+  }
+
+  // ---- selection ---------------------------------------------------------------------------------------------------
+
+  private picked(node: number): void {
+    const tree = this.tree;
+    if (!tree || node < 0) {
+      this.panel.showBiggest(this.lines, this.chosen, this.words);
+      return;
+    }
+    this.panel.showNode(tree, node);
+    const bytes = tree.bytes[node] as number;
+    find("spoken").textContent = `${this.names.label(tree.frame[node] as number)}, ${format.bytes(bytes)}, ${format.percent(bytes, tree.bytes[0] as number)}`;
+  }
+
+  private pickLine(line: Line): void {
+    this.panel.showLine(line, this.chosen);
+    this.flame.highlight(line.frame);
+  }
+
+  private zoomed(node: number): void {
+    this.state.node = node;
+    this.crumbs(node);
+    address.write(this.state);
+  }
+
+  private crumbs(node: number): void {
+    const host = find("crumbs");
+    clear(host);
+    for (const at of [0, ...(this.tree as Tree).path(node)]) {
+      const button = make("button", { type: "button" }, this.names.function((this.tree as Tree).frame[at] as number));
+      button.addEventListener("click", () => this.flame.zoom(at));
+      if (at !== 0) host.append("›");
+      host.append(button);
+    }
+    host.scrollLeft = host.scrollWidth;
+  }
+
+  private makeTable(): Table<Line> {
+    const number = "number";
+    return new Table<Line>(
+      find("view-lines"),
+      "Lines of the program by memory",
+      [
+        { name: "memory", title: "bytes of the chosen measure", class: number, order: (l) => l.bytes, fill: (c, l) => this.fillBytes(c, l) },
+        { name: "share", title: "of all", class: number, order: (l) => l.bytes, fill: (c, l) => (c.textContent = format.percent(l.bytes, this.chosen.sum.bytes)) },
+        { name: "blocks", title: "allocations", class: `${number} optional`, order: (l) => l.count, fill: (c, l) => (c.textContent = format.count(l.count)) },
+        { name: "growth", title: "of what is alive at the end", class: `${number} optional`, order: (l) => l.growth, fill: (c, l) => (c.textContent = this.names.growth(l)) },
+        { name: "oldest", title: "age of the oldest alive at the end", class: `${number} optional`, order: (l) => l.age, fill: (c, l) => (c.textContent = this.names.age(l)) },
+        { name: "line", title: "place in the program", class: "wide", order: (l) => this.names.line(l.frame), fill: (c, l) => this.fillLine(c, l) },
+      ],
+      (line) => this.pickLine(line),
+    );
+  }
+
+  private fillBytes(cell: HTMLTableCellElement, line: Line): void {
+    cell.textContent = `${format.bytes(line.bytes)}${format.margin(line.variance)}`;
+    cell.title = `${format.count(line.bytes)} bytes`;
+  }
+
+  private fillLine(cell: HTMLTableCellElement, line: Line): void {
+    cell.title = this.names.fullPlace(line.frame);
+    cell.append(this.names.line(line.frame));
+    if (line.by.length > 0) cell.append(make("span", { class: "by" }, `  ← ${line.by.slice(0, 3).join(", ")}`));
+  }
+
+  // ---- keyboard ----------------------------------------------------------------------------------------------------
+
+  private key(event: KeyboardEvent): void {
+    if (event.key === "Escape") {
+      this.escape();
+      return;
+    }
+    if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) {
+      if (event.key === "Enter" && event.target === find("search")) this.flame.nextMatch();
+      return;
+    }
+    const act = this.acts()[event.key];
+    if (act) {
+      act();
+      event.preventDefault();
+    }
+  }
+
+  private acts(): Record<string, () => void> {
+    const acts: Record<string, () => void> = {
+      "/": () => {
+        this.setView("flame");
+        find("search").focus();
+      },
+      F3: () => this.flame.nextMatch(),
+      n: () => this.flame.nextMatch(),
+      i: () => this.setInverted(!this.state.inverted),
+      f: () => this.setView("flame"),
+      l: () => this.setView("lines"),
+      a: () => this.setView("about"),
+      "?": () => find<HTMLDialogElement>("keys").showModal(),
+    };
+    MEASURES.forEach((measure, i) => (acts[String(i + 1)] = () => this.setMeasure(measure.name)));
+    return acts;
+  }
+
+  private escape(): void {
+    const search = find<HTMLInputElement>("search");
+    if (search.value !== "" || document.activeElement === search) {
+      search.value = "";
+      search.blur();
+      this.search("");
+    } else if (!this.flame.escape()) {
+      this.flame.select(-1);
+    }
+  }
+}
+
+async function start(source: Source): Promise<void> {
+  try {
+    const block = await source.block();
+    find("app").hidden = false;
+    new Page(block);
+    document.documentElement.dataset["ready"] = "1";
+  } catch (error) {
+    const failure = find("failure");
+    failure.hidden = false;
+    failure.textContent = `This report cannot be shown: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+void start(new PageSource("data"));

@@ -1,0 +1,239 @@
+// profile.ts: sums of rows: what is chosen, as a tree and as lines.
+//
+// Decides: a choice is a measure and who allocated; every number of a view is a sum over the rows of the choice. Trees are arrays
+// with parents before children; siblings are linked largest first. No DOM here.
+
+import type { Block, Measure } from "./data";
+import { ci95 } from "./format";
+
+export interface Choice {
+  measure: Measure;
+  thread: number; // -1: all
+  allocator: number; // -1: all
+}
+
+// Of each row; zero where the row is not chosen.
+export interface Chosen {
+  bytes: Float64Array;
+  count: Float64Array;
+  variance: Float64Array | null;
+  sum: { bytes: number; count: number; variance: number };
+}
+
+export function choose(block: Block, choice: Choice): Chosen {
+  const amounts = block.measures[choice.measure];
+  const length = block.rows.node.length;
+  const chosen: Chosen = {
+    bytes: new Float64Array(length),
+    count: new Float64Array(length),
+    variance: amounts?.bytes_variance ? new Float64Array(length) : null,
+    sum: { bytes: 0, count: 0, variance: 0 },
+  };
+  for (let i = 0; amounts && i < length; i++) {
+    if (choice.thread >= 0 && block.rows.thread[i] !== choice.thread) continue;
+    if (choice.allocator >= 0 && block.rows.allocator[i] !== choice.allocator) continue;
+    const variance = amounts.bytes_variance?.[i] ?? 0;
+    chosen.bytes[i] = amounts.bytes[i] as number;
+    chosen.count[i] = amounts.count[i] as number;
+    if (chosen.variance) chosen.variance[i] = variance;
+    chosen.sum.bytes += chosen.bytes[i] as number;
+    chosen.sum.count += chosen.count[i] as number;
+    chosen.sum.variance += variance;
+  }
+  return chosen;
+}
+
+// ---- trees ---------------------------------------------------------------------------------------------------------
+
+export class Tree {
+  readonly first: Int32Array;
+  readonly next: Int32Array;
+
+  // bytes and count hold what ends at a node itself; they become those of its subtree.
+  constructor(
+    readonly parent: Int32Array,
+    readonly frame: Int32Array,
+    readonly bytes: Float64Array,
+    readonly count: Float64Array,
+    readonly own: Float64Array,
+  ) {
+    const length = parent.length;
+    for (let i = length - 1; i > 0; i--) {
+      const up = parent[i] as number;
+      bytes[up] = (bytes[up] as number) + (bytes[i] as number);
+      count[up] = (count[up] as number) + (count[i] as number);
+    }
+    this.first = new Int32Array(length).fill(-1);
+    this.next = new Int32Array(length).fill(-1);
+    this.link();
+  }
+
+  private link(): void {
+    const order = new Uint32Array(this.parent.length - 1);
+    for (let i = 0; i < order.length; i++) order[i] = i + 1;
+    const bytes = this.bytes;
+    order.sort((a, b) => (bytes[a] as number) - (bytes[b] as number) || b - a);
+    for (const node of order) {
+      const up = this.parent[node] as number;
+      this.next[node] = this.first[up] as number;
+      this.first[up] = node;
+    }
+  }
+
+  depth(node: number): number {
+    let depth = 0;
+    for (let at = node; at !== 0; at = this.parent[at] as number) depth++;
+    return depth;
+  }
+
+  // From the root's child down to node.
+  path(node: number): number[] {
+    const path: number[] = [];
+    for (let at = node; at !== 0; at = this.parent[at] as number) path.push(at);
+    return path.reverse();
+  }
+}
+
+export function callTree(block: Block, chosen: Chosen): Tree {
+  const length = block.tree.parent.length;
+  const bytes = new Float64Array(length);
+  const count = new Float64Array(length);
+  for (let i = 0; i < chosen.bytes.length; i++) {
+    const node = block.rows.node[i] as number;
+    bytes[node] = (bytes[node] as number) + (chosen.bytes[i] as number);
+    count[node] = (count[node] as number) + (chosen.count[i] as number);
+  }
+  const own = bytes.slice();
+  return new Tree(Int32Array.from(block.tree.parent), Int32Array.from(block.tree.frame), bytes, count, own);
+}
+
+// Arrays that grow, for a tree that is made as it is met.
+class Growing {
+  parent = [0];
+  frame = [0];
+  bytes = [0];
+  count = [0];
+  own = [0];
+  private readonly children = new Map<number, number>();
+
+  constructor(private readonly frames: number) {}
+
+  child(parent: number, frame: number): number {
+    const key = parent * this.frames + frame;
+    let node = this.children.get(key);
+    if (node === undefined) {
+      node = this.parent.length;
+      this.children.set(key, node);
+      this.parent.push(parent);
+      this.frame.push(frame);
+      this.bytes.push(0);
+      this.count.push(0);
+      this.own.push(0);
+    }
+    return node;
+  }
+
+  tree(): Tree {
+    return new Tree(
+      Int32Array.from(this.parent),
+      Int32Array.from(this.frame),
+      Float64Array.from(this.bytes),
+      Float64Array.from(this.count),
+      Float64Array.from(this.own),
+    );
+  }
+}
+
+// From what allocated to who called it.
+export function invertedTree(block: Block, chosen: Chosen): Tree {
+  const { parent, frame } = block.tree;
+  const growing = new Growing(block.frames.function.length);
+  for (let i = 0; i < chosen.bytes.length; i++) {
+    if (chosen.bytes[i] === 0 && chosen.count[i] === 0) continue;
+    let to = 0;
+    for (let at = block.rows.node[i] as number; at !== 0; at = parent[at] as number) {
+      to = growing.child(to, frame[at] as number);
+    }
+    growing.bytes[to] = (growing.bytes[to] as number) + (chosen.bytes[i] as number);
+    growing.count[to] = (growing.count[to] as number) + (chosen.count[i] as number);
+    growing.own[to] = (growing.own[to] as number) + (chosen.bytes[i] as number);
+  }
+  return growing.tree();
+}
+
+// ---- lines ---------------------------------------------------------------------------------------------------------
+
+export interface Line {
+  line: number;
+  frame: number;
+  import: boolean;
+  bytes: number;
+  count: number;
+  variance: number;
+  growth: number; // bytes a second; NaN: not known
+  age: number; // seconds; NaN: nothing is alive, or not known
+  by: string[];
+}
+
+interface Gathered extends Line {
+  names: Map<number, number>;
+}
+
+// What is alive of each place, whatever is chosen: age and growth are of that.
+function addLife(block: Block, row: number, to: Gathered): void {
+  const live = block.measures.live;
+  const oldest = block.rows.oldest_ns[row] as number;
+  if (!live || block.stats.mode === "aggregate") return;
+  to.growth = (Number.isNaN(to.growth) ? 0 : to.growth) + (block.rows.growth[row] as number);
+  if ((live.count[row] as number) === 0) return;
+  const process = block.threads.process[block.rows.thread[row] as number] as number;
+  const age = oldest < 0 ? NaN : Math.max((block.processes.end_ns[process] as number) - oldest, 0) / 1e9;
+  to.age = Number.isNaN(to.age) ? age : Math.max(to.age, age);
+}
+
+function namesOf(block: Block, gathered: Gathered): string[] {
+  const least = gathered.bytes / 100;
+  return [...gathered.names]
+    .filter(([name, bytes]) => name !== 0 && bytes >= least)
+    .sort((a, b) => b[1] - a[1])
+    .map(([name]) => block.strings[name] as string);
+}
+
+function newLine(block: Block, line: number): Gathered {
+  return {
+    line,
+    frame: block.lines.frame[line] as number,
+    import: block.lines.import[line] === 1,
+    bytes: 0,
+    count: 0,
+    variance: 0,
+    growth: NaN,
+    age: NaN,
+    by: [],
+    names: new Map(),
+  };
+}
+
+// Largest first.
+export function linesOf(block: Block, chosen: Chosen): Line[] {
+  const lines = new Map<number, Gathered>();
+  for (let i = 0; i < chosen.bytes.length; i++) {
+    if (chosen.bytes[i] === 0 && chosen.count[i] === 0) continue;
+    const number = block.rows.line[i] as number;
+    const line = lines.get(number) ?? newLine(block, number);
+    const by = block.rows.by[i] as number;
+    lines.set(number, line);
+    line.bytes += chosen.bytes[i] as number;
+    line.count += chosen.count[i] as number;
+    line.variance += chosen.variance?.[i] ?? 0;
+    line.names.set(by, (line.names.get(by) ?? 0) + (chosen.bytes[i] as number));
+    addLife(block, i, line);
+  }
+  for (const line of lines.values()) line.by = namesOf(block, line);
+  return [...lines.values()].sort((a, b) => b.bytes - a.bytes || b.count - a.count || a.line - b.line);
+}
+
+// Steady is what changed over the run by less than a twentieth of what is held, or than its own uncertainty.
+export function isSteady(line: Line, seconds: number): boolean {
+  return line.count <= 1 || Math.abs(line.growth * seconds) <= Math.max(line.bytes / 20, ci95(line.variance));
+}

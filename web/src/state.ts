@@ -1,0 +1,58 @@
+// state.ts: what is looked at, in the address behind #, so that a link shows the same.
+
+export type ViewName = "flame" | "lines" | "about";
+
+export interface State {
+  view: ViewName;
+  measure: string;
+  node: number;
+  search: string;
+  thread: number;
+  allocator: number;
+  inverted: boolean;
+  upwards: boolean;
+}
+
+export const START: State = {
+  view: "flame",
+  measure: "",
+  node: 0,
+  search: "",
+  thread: -1,
+  allocator: -1,
+  inverted: false,
+  upwards: false,
+};
+
+function numberOf(text: string | null, otherwise: number): number {
+  const value = text === null ? NaN : Number(text);
+  return Number.isInteger(value) ? value : otherwise;
+}
+
+export function read(): State {
+  const words = new URLSearchParams(location.hash.slice(1));
+  const view = words.get("view");
+  return {
+    view: view === "lines" || view === "about" ? view : "flame",
+    measure: words.get("of") ?? "",
+    node: numberOf(words.get("at"), 0),
+    search: words.get("search") ?? "",
+    thread: numberOf(words.get("thread"), -1),
+    allocator: numberOf(words.get("allocator"), -1),
+    inverted: words.get("inverted") === "1",
+    upwards: words.get("upwards") === "1",
+  };
+}
+
+export function write(state: State): void {
+  const words = new URLSearchParams();
+  if (state.view !== "flame") words.set("view", state.view);
+  words.set("of", state.measure);
+  if (state.node !== 0) words.set("at", String(state.node));
+  if (state.search !== "") words.set("search", state.search);
+  if (state.thread >= 0) words.set("thread", String(state.thread));
+  if (state.allocator >= 0) words.set("allocator", String(state.allocator));
+  if (state.inverted) words.set("inverted", "1");
+  if (state.upwards) words.set("upwards", "1");
+  history.replaceState(null, "", `#${words.toString()}`);
+}
