@@ -292,5 +292,5 @@ void mt_own_scan(const struct dl_phdr_info *info, bool executable, struct mt_own
     take_dynamic(&search, &object);
     mt_symtab_visit(info, executable, visit_symbol, &search);
     settle(ret);
-    ret->nameless = ret->count == 0 && mt_own_speaks(info);
+    ret->nameless = ret->count == 0 && mt_own_speaks(info, executable);
 }

@@ -2,10 +2,13 @@
  * the colons, many bytes at a step. */
 #include "hook/ownspeech.h"
 
+#include "base/os.h"
+#include "hook/symtab.h"
+
 #include <stdint.h>
 #include <string.h>
 
-enum { WORD_BYTES = 6, AROUND_BYTES = 16 };
+enum { WORD_BYTES = 6, AROUND_BYTES = 16, PIECE_BYTES = 32 * 1024, OVERLAP_BYTES = 2 * AROUND_BYTES + WORD_BYTES + 2 };
 #define SEARCH_MAX_BYTES ((uint64_t)16 << 20) /* an object; the largest compilers have 15 MiB of constants */
 
 static const char WORD[] = "malloc";
@@ -45,8 +48,26 @@ static bool speaks(const char *data, size_t bytes)
     return false;
 }
 
-/* Looks through the segments with these permissions; ret_any: there was one. */
-static bool search(const struct dl_phdr_info *info, ElfW(Word) permissions, bool *ret_any)
+/* The same of a part of a file, piece by piece; what lies across two of them is in both. */
+static bool file_speaks(int fd, uint64_t offset, uint64_t bytes)
+{
+    static char piece[PIECE_BYTES]; /* one walk of the loader's list at a time */
+    while (bytes > OVERLAP_BYTES) {
+        size_t now = bytes < sizeof piece ? bytes : sizeof piece;
+        if (!mt_symtab_read(fd, offset, piece, now)) {
+            return false;
+        }
+        if (speaks(piece, now)) {
+            return true;
+        }
+        offset += now - OVERLAP_BYTES;
+        bytes -= now - OVERLAP_BYTES;
+    }
+    return false;
+}
+
+/* Looks through the segments with these permissions, in the file or, without one (below 0), in memory; ret_any: there was one. */
+static bool search(const struct dl_phdr_info *info, int fd, ElfW(Word) permissions, bool *ret_any)
 {
     uint64_t left = SEARCH_MAX_BYTES;
     for (size_t i = 0; i < info->dlpi_phnum; i++) {
@@ -57,7 +78,8 @@ static bool search(const struct dl_phdr_info *info, ElfW(Word) permissions, bool
         uint64_t bytes = header->p_filesz < left ? header->p_filesz : left;
         *ret_any = true;
         left -= bytes;
-        if (speaks((const char *)(info->dlpi_addr + header->p_vaddr), bytes)) {
+        if (fd >= 0 ? file_speaks(fd, header->p_offset, bytes)
+                    : speaks((const char *)(info->dlpi_addr + header->p_vaddr), bytes)) {
             return true;
         }
     }
@@ -65,8 +87,14 @@ static bool search(const struct dl_phdr_info *info, ElfW(Word) permissions, bool
 }
 
 /* Old linkers put constants and code into one segment. */
-bool mt_own_speaks(const struct dl_phdr_info *info)
+bool mt_own_speaks(const struct dl_phdr_info *info, bool executable)
 {
     bool any = false;
-    return search(info, PF_R, &any) || (!any && search(info, PF_R | PF_X, &any));
+    int fd = -1;
+    (void)mt_symtab_open(info, executable, &fd);
+    bool found = search(info, fd, PF_R, &any) || (!any && search(info, fd, PF_R | PF_X, &any));
+    if (fd >= 0) {
+        mt_os_close(fd);
+    }
+    return found;
 }

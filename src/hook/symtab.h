@@ -9,11 +9,15 @@
 #include <link.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* name: NUL-terminated, valid during the call. */
 typedef void (*mt_symtab_visitor)(const ElfW(Sym) *symbol, const char *name, void *context);
 
 /* Calls visit for every symbol; nothing when the file is gone, another one, or stripped. */
 void mt_symtab_visit(const struct dl_phdr_info *info, bool executable, mt_symtab_visitor visit, void *context);
+/* The file, to read; false when it is gone or another one. */
+bool mt_symtab_open(const struct dl_phdr_info *info, bool executable, int *ret_fd);
+bool mt_symtab_read(int fd, uint64_t offset, void *to, size_t bytes); /* all of them, or false */
 
 #endif

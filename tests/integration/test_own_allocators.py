@@ -99,3 +99,76 @@ def test_the_allocator_of_an_address_sanitizer_in_the_program_is_recorded(record
     assert (recording.returncode, recording.stderr) == (42, b"")
     row = {"allocations": 1000, "bytes": 200_000, "frees": 900, "live": 100, "live_bytes": 20_000}
     recording.assert_truth({"case_checked": row})
+
+
+CONSTANTS = """
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+const char g_constants[4 << 20] = { 1 };
+int main(void)
+{
+    unsigned long low, high, wanted = (unsigned long)&g_constants[sizeof g_constants / 2];
+    char line[512];
+    int inside = 0, kib = -1;
+    FILE *maps = fopen("/proc/self/smaps", "r");
+    if (maps == NULL || mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) {
+        return 1;
+    }
+    while (kib < 0 && fgets(line, sizeof line, maps) != NULL) {
+        if (sscanf(line, "%lx-%lx %*s", &low, &high) == 2) {
+            inside = low <= wanted && wanted < high;
+        } else if (inside && strncmp(line, "Rss:", 4) == 0) {
+            sscanf(line, "Rss: %d", &kib);
+        }
+    }
+    printf("%d\\n", kib);
+    return kib < 0;
+}
+"""
+
+
+def test_constants_that_the_program_does_not_touch_are_not_in_memory(record, tmp_path):
+    """They are looked through for messages of allocators, in the file."""
+    (tmp_path / "constants.c").write_text(CONSTANTS)
+    program = tmp_path / "constants"
+    assert run(["cc", "-O1", tmp_path / "constants.c", "-o", program]).returncode == 0
+    assert int(run([program]).stdout) < 1024
+    assert int(record(program).stdout) < 1024  # of 4096
+
+
+SPEAKS = """
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static const char *volatile g_message = "not at the very beginning of the constants: <jemalloc>: Error allocating TSD\\n";
+__attribute__((constructor)) static void leave(void)
+{
+    unlink(getenv("SPEAKS"));
+}
+const char *speak(void)
+{
+    return mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? g_message : "";
+}
+"""
+LOADS = """
+#include <dlfcn.h>
+#include <stdlib.h>
+int main(void)
+{
+    return dlopen(getenv("SPEAKS"), RTLD_NOW) == NULL;
+}
+"""
+
+
+def test_an_allocator_whose_file_is_gone_is_named(record, tmp_path):
+    """Its messages are in memory."""
+    (tmp_path / "speaks.c").write_text(SPEAKS)
+    (tmp_path / "loads.c").write_text(LOADS)
+    library, program = tmp_path / "libspeaks_gone.so", tmp_path / "loads"
+    assert run(["cc", "-O1", "-shared", "-fPIC", tmp_path / "speaks.c", "-o", library]).returncode == 0
+    assert run(["cc", "-O1", tmp_path / "loads.c", "-o", program, "-ldl"]).returncode == 0
+    recording = record(program, env={"SPEAKS": str(library)}, quiet=False)
+    assert recording.returncode == 0
+    assert not library.exists()
+    assert "libspeaks_gone.so has an allocator of its own that memtap does not see" in recording.stderr.decode()
