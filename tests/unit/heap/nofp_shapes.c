@@ -127,3 +127,15 @@ NOINLINE uint64_t nofp_recurse(uint32_t frames, void (*leaf)(void *), void *cont
     }
     return nofp_recurse(frames - 1, leaf, context) * 3 + frames;
 }
+
+NOINLINE uint64_t nofp_recurse_but(uint32_t frames, uint32_t other, void (*leaf)(void *), void *context)
+{
+    if (frames == 0) {
+        leaf(context);
+        return 1;
+    }
+    if (frames == other) {
+        return nofp_recurse_but(frames - 1, other, leaf, context) * 5 + frames;
+    }
+    return nofp_recurse_but(frames - 1, other, leaf, context) * 3 + frames;
+}

@@ -28,5 +28,7 @@ struct nofp_plan {
 uint64_t nofp_run(const struct nofp_plan *plan);
 /* Plain recursion of that many frames, then leaf(context). */
 uint64_t nofp_recurse(uint32_t frames, void (*leaf)(void *), void *context);
+/* The same frames, but the one with `other` of them below is called from another place. */
+uint64_t nofp_recurse_but(uint32_t frames, uint32_t other, void (*leaf)(void *), void *context);
 
 #endif

@@ -122,6 +122,24 @@ static void test_a_repeated_stack_is_not_walked_again(void **state)
     settle(&g_oracle);
 }
 
+static void test_one_changed_return_address_is_seen_wherever_it_is(void **state)
+{
+    enum { DEEPEST = 13 };
+    (void)state;
+    oracle_init(&g_oracle);
+    for (volatile uint32_t depth = 1; depth <= DEEPEST; depth++) {
+        for (volatile uint32_t other = 1; other <= depth; other++) {
+            uint64_t hashes[2];
+            for (volatile unsigned i = 0; i < 4; i++) { /* the second time each way all is as it was */
+                (void)nofp_recurse_but(depth, i / 2 * other, oracle_check, &g_oracle);
+                hashes[i / 2] = g_oracle.memo.hash;
+            }
+            assert_true(hashes[0] != hashes[1]);
+        }
+    }
+    settle(&g_oracle);
+}
+
 /* The sum of pc * K^position, as the header defines it, by plain arithmetic. */
 static uint64_t sum_by_definition(const struct mt_unwinder *u)
 {
@@ -273,6 +291,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_recursion_of_3000_frames_is_complete),
     cmocka_unit_test(test_too_deep_stacks_keep_the_innermost_frames),
     cmocka_unit_test(test_a_repeated_stack_is_not_walked_again),
+    cmocka_unit_test(test_one_changed_return_address_is_seen_wherever_it_is),
     cmocka_unit_test(test_hash_is_the_polynomial_of_the_pcs),
     cmocka_unit_test(test_hash_of_deep_stacks_follows_from_the_previous_one),
     cmocka_unit_test(test_powers_of_the_hash_are_products),
