@@ -34,6 +34,19 @@ MT_INLINE uint8_t *mt_varint_put(uint8_t *to, uint64_t value)
     return to;
 }
 
+/* mt_varint_put of what needs two bytes or more, out of line. */
+MT_COLD uint8_t *mt_varint_put_long(uint8_t *to, uint64_t value);
+
+/* The same for values that nearly always need one byte, where registers are short: no loop of its own. */
+MT_INLINE uint8_t *mt_varint_put_short(uint8_t *to, uint64_t value)
+{
+    if (MT_UNLIKELY(value >= 0x80)) {
+        return mt_varint_put_long(to, value);
+    }
+    *to = (uint8_t)value;
+    return to + 1;
+}
+
 /* The same for values of which nobody can foretell whether they need one byte or two (sizes, addresses): both are written, without
  * a branch. The byte behind the varint may be overwritten. */
 MT_INLINE uint8_t *mt_varint_put_either(uint8_t *to, uint64_t value)

@@ -86,7 +86,8 @@ void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, co
     struct mt_thread *t = t_mt.thread;
     bool begun = mt_section_begins(t);
     if (MT_LIKELY(begun && mt_gate_mode() == MT_MODE_EXACT)) {
-        mt_engine_record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, mt_engine_capture_stack(t, regs), 0);
+        uint64_t clock = mt_clock_stamp(t); /* first: an ordered reading takes as long as the stack does, and they overlap */
+        mt_engine_record_stamped_alloc(t, clock, MT_EVENT_ALLOC, ptr, size, allocator, mt_engine_capture_stack(t, regs), 0);
     } else {
         if (begun) {
             end_alloc_carefully(MT_EVENT_ALLOC, ptr, size, allocator, regs);

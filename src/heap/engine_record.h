@@ -18,11 +18,10 @@ MT_INLINE bool mt_engine_records_all(void)
 /* The rate of the samples that follow. That has no time of its own: a packer may leave it out. Cold half. */
 MT_NOINLINE void mt_engine_note_rate(struct mt_thread *t, uint64_t rate_bytes);
 
-/* rate_bytes: of this sample; 0 where all is recorded. */
-MT_INLINE void mt_engine_record_alloc(struct mt_thread *t, unsigned kind, void *ptr, size_t size, enum mt_allocator allocator,
-                                      uint32_t stack, uint64_t rate_bytes)
+/* clock: the stamp; no other event of the thread was stamped since. rate_bytes: of this sample; 0 where all is recorded. */
+MT_INLINE void mt_engine_record_stamped_alloc(struct mt_thread *t, uint64_t clock, unsigned kind, void *ptr, size_t size,
+                                              enum mt_allocator allocator, uint32_t stack, uint64_t rate_bytes)
 {
-    uint64_t clock = mt_clock_stamp(t);
     if (MT_UNLIKELY(!mt_journal_room(t))) {
         mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
         return;
@@ -32,6 +31,12 @@ MT_INLINE void mt_engine_record_alloc(struct mt_thread *t, unsigned kind, void *
     }
     mt_encode_alloc(&t->journal.encoder, kind, allocator, clock, (uint64_t)(uintptr_t)ptr, size, stack);
     mt_journal_commit(t);
+}
+
+MT_INLINE void mt_engine_record_alloc(struct mt_thread *t, unsigned kind, void *ptr, size_t size, enum mt_allocator allocator,
+                                      uint32_t stack, uint64_t rate_bytes)
+{
+    mt_engine_record_stamped_alloc(t, mt_clock_stamp(t), kind, ptr, size, allocator, stack, rate_bytes);
 }
 
 MT_INLINE void mt_engine_record_free(struct mt_thread *t, unsigned kind, void *ptr)

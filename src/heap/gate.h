@@ -1,6 +1,6 @@
 /* gate.h: whether a call of the program's may be recorded by this thread now.
  *
- * Decides: the common answer is one comparison of (depth, state) and one of the mode; whatever is rare (a nested call, a
+ * Decides: the common answer is a look at depth and state and one at the mode; whatever is rare (a nested call, a
  * fork child nobody told us of, the first call of a thread or one after its end, recording off) goes to gate.c.
  * Context: [hook], any thread.
  */
@@ -9,20 +9,17 @@
 
 #include "heap/thread.h"
 
-#include <string.h>
-
 /* The mode as this process sees it: OFF in a fork child until it has a trace of its own. */
 MT_INLINE uint32_t mt_gate_mode(void)
 {
     return mt_load_relaxed(mt_load_relaxed(&g_mt.live_mode));
 }
 
-/* This thread has a block and is not inside a hook: depth 0 and state READY, compared as one word. */
+/* This thread has a block and is not inside a hook. Two loads: one of both words would wait until the depth that the last hook
+ * has just stored is in the cache, as a store is not handed on to a load that is wider. */
 MT_INLINE bool mt_gate_is_open(void)
 {
-    uint64_t gate;
-    memcpy(&gate, &t_mt.depth, sizeof gate);
-    return gate == (uint64_t)MT_THREAD_READY << 32;
+    return (mt_load_relaxed(&t_mt.depth) | (mt_load_relaxed(&t_mt.state) ^ MT_THREAD_READY)) == 0;
 }
 
 /* The rare cases of mt_gate_enter; gives the thread its block. False: not now, or not this thread. */

@@ -90,7 +90,7 @@ void mt_thread_mend(struct mt_thread *t)
 static void begin_stream(struct mt_thread *t)
 {
     t->journal.stream = mt_fetch_add_relaxed(&g_mt.next_stream, 1u) + 1;
-    t->until_timed = t->journal.stream * COST_STRIDE % MT_COST_EVERY;
+    t->until_timed = (int32_t)(t->journal.stream * COST_STRIDE % MT_COST_EVERY);
 }
 
 struct mt_thread *mt_thread_new_block(void)

@@ -61,7 +61,7 @@ struct mt_thread {
     uint32_t generation;    /* the trace this journal belongs to */
     uint32_t sampled_in;    /* the trace whose countdown chose the present allocation */
     bool in_sample;         /* the call under way is a sample: its end draws the next step */
-    uint32_t until_timed;   /* recording sections before one that is timed (cost.h) */
+    int32_t until_timed;    /* recording sections before one that is timed (cost.h) */
     uint64_t timed_from_ns; /* the section under way is timed; else 0 */
     uint64_t recording;     /* shared: the frame of the recording section, 0 outside; pairing R1 (restart.c) */
     struct mt_py_thread known; /* to Python's threading */
@@ -106,7 +106,7 @@ MT_INLINE bool mt_section_begins_as_is(struct mt_thread *t)
     t_mt.depth = (uint32_t)(MT_DEPTH_RECORDING | 1);
     mt_store_relaxed(&t->recording, mt_engine_frame());
     mt_fence_compiler();
-    if (MT_UNLIKELY(t->until_timed-- == 0)) {
+    if (MT_UNLIKELY(--t->until_timed < 0)) {
         mt_cost_begin(t);
     }
     return MT_LIKELY(t->generation == mt_load_relaxed(&g_mt.generation));

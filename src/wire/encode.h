@@ -60,7 +60,7 @@ MT_INLINE uint8_t *mt_put_tag(struct mt_event_encoder *e, uint8_t *at, unsigned 
     }
     e->clock = units != 0 ? clock >> e->clock_shift << e->clock_shift : clock;
     *at = (uint8_t)(tag | MT_TAG_CLOCK);
-    return mt_varint_put(at + 1, units);
+    return mt_varint_put_short(at + 1, units);
 }
 
 MT_INLINE uint8_t *mt_put_addr(struct mt_event_encoder *e, uint8_t *at, uint64_t addr)
@@ -74,7 +74,7 @@ MT_INLINE uint8_t *mt_put_stack(struct mt_event_encoder *e, uint8_t *at, uint32_
 {
     uint64_t delta = mt_zigzag((int64_t)stack - (int64_t)e->stack);
     e->stack = stack;
-    return mt_varint_put(at, delta);
+    return mt_varint_put_short(at, delta);
 }
 
 MT_INLINE void mt_encode_tag(struct mt_event_encoder *e, unsigned kind, unsigned nibble, uint64_t clock)
@@ -98,10 +98,13 @@ MT_INLINE void mt_encode_remember(struct mt_event_encoder *e, uint64_t addr)
     e->recent[e->recent_at] = addr;
 }
 
-/* The nibble of an address among the recent ones, 0: it is not there. Looks at the places in their fixed order, without
- * a turn of the ring for each: an address that is there twice is found either way. */
+/* The nibble of an address among the recent ones, 0: it is not there. The newest is most often what is freed; then in their fixed
+ * order, without a turn of the ring for each place: an address that is there twice is found either way. */
 MT_INLINE unsigned mt_encode_recent(const struct mt_event_encoder *e, uint64_t addr)
 {
+    if (e->recent[e->recent_at] == addr) {
+        return 1;
+    }
 #pragma GCC unroll 4
     for (uint32_t slot = 0; slot < MT_RECENT_COUNT; slot++) {
         if (e->recent[slot] == addr) {

@@ -55,7 +55,7 @@ static void test_one_section_in_so_many_is_timed(void **state)
     start(MT_MODE_EXACT);
     record_many(1);
     for (uint32_t i = 0, timed = 0; i < 3 * MT_COST_EVERY; i++) {
-        uint32_t before = t_mt.thread->until_timed;
+        int32_t before = t_mt.thread->until_timed;
         record_many(1);
         timed += before == 0;
         assert_int_equal(t_mt.thread->until_timed, before == 0 ? MT_COST_EVERY - 1 : before - 1);
