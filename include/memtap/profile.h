@@ -1,8 +1,9 @@
 /* profile.h: reading what memtap recorded, from C11 and C++17.
  *
- * Two handles. A recording is one trace or several (a process and its children): reports as the JSON that the command
- * `memtap` prints, conversions for other tools, and the events one by one. A session is one trace that may still be
- * written to, by this very process too: what is alive now, sample by sample, again and again; names are looked up once.
+ * The handle is a recording: one trace or several (a process and its children), finished or still being written to, by this very process
+ * too. It gives reports as the JSON that the command `memtap` prints, conversions for other tools, the events one by one, and what
+ * is alive now, sample by sample. What was read of a trace that grows is kept, and names are looked up once: a further
+ * question costs what is new.
  *
  * Rules. A function that can fail returns enum mt_profile_code (0 is success), leaves its outputs alone on failure and
  * says in *failure, when given, what went wrong and what to do. Nothing here ends the process, prints, or trusts the
@@ -63,6 +64,8 @@ struct mt_recording_info {
 };
 int mt_recording_info(struct mt_recording *recording, struct mt_recording_info *ret,
                       struct mt_profile_failure *failure);
+/* Events of traces that grow, read by all calls so far for reports that what is kept answers, and for snapshots. */
+uint64_t mt_recording_events_read(const struct mt_recording *recording);
 
 /* Path of one of its files, from 0 on; NULL: there are no more. A file may hold several processes, each a trace. */
 const char *mt_recording_path(const struct mt_recording *recording, size_t file);
@@ -73,7 +76,7 @@ struct mt_recording_process {
     uint64_t pid;
     uint64_t start_clock_ns; /* CLOCK_MONOTONIC */
     const char *path;        /* of its file */
-    size_t place;            /* which of the traces in that file, for mt_session_open_place */
+    size_t place;            /* which of the traces in that file */
 };
 /* MT_PROFILE_USAGE: there is no trace with that number; they run from 0 on. */
 int mt_recording_process(struct mt_recording *recording, size_t trace, struct mt_recording_process *ret,
@@ -120,8 +123,10 @@ struct mt_profile_query {
     bool temporary_at_once; /* temporary_max 0 means 0: freed before its thread allocated anything else */
 };
 
-/* A report as text, NUL-terminated; release with mt_profile_release. query may be NULL. A trace that is still being
- * written to is read anew each time. */
+/* A report as text, NUL-terminated; release with mt_profile_release. query may be NULL. Of one process that still records, what
+ * was read is kept: a report costs what is new where its selection is peak, leaks, total or temporary (temporary_max 1), of all
+ * threads. A moment, a window, one thread or another temporary_max are a reading of the whole, as are several processes. A timeline
+ * of a trace that grows has up to half fewer intervals than asked for. */
 int mt_recording_report(struct mt_recording *recording, enum mt_profile_report report,
                         const struct mt_profile_query *query, char **ret_text, size_t *ret_bytes,
                         struct mt_profile_failure *failure);
@@ -160,8 +165,8 @@ struct mt_profile_event {
 const char *mt_profile_allocator_name(unsigned allocator); /* "malloc" …; "?" outside */
 const char *mt_profile_map_name(unsigned kind);            /* "anonymous" …; "?" outside */
 
-/* One frame at one address; texts are NUL-terminated, "" when unknown, the handle's: a session's until it is closed, a
- * recording's until its next call. */
+/* One frame at one address; texts are NUL-terminated, "" when unknown, the handle's: those of snapshots until it is closed,
+ * others until its next call. */
 struct mt_snapshot_frame {
     uint64_t address;     /* native: return address; Python: 0 */
     const char *function; /* "0x1234 (libfoo.so)" when there is no symbol */
@@ -188,18 +193,9 @@ int mt_event_reader_next(struct mt_event_reader *reader, struct mt_profile_event
                          size_t *ret_count, struct mt_profile_failure *failure);
 void mt_event_reader_close(struct mt_event_reader *reader);
 
-/* ---- sessions: what is alive now ------------------------------------------------------------------------------- */
+/* ---- snapshots: what is alive now ------------------------------------------------------------------------------ */
 
-struct mt_session;
 struct mt_snapshot;
-
-/* Opens one trace, finished or not. Its file is opened again for every snapshot, so the path must stay good. What was read of it is
- * kept: a further snapshot reads what is new. One that counts from another since_ns than the one before, or keeps more freed samples
- * than any before, reads everything. */
-int mt_session_open(const char *path, struct mt_session **ret, struct mt_profile_failure *failure);
-/* The same for another trace of a file that holds those of several processes; place: of struct mt_recording_process. */
-int mt_session_open_place(const char *path, size_t place, struct mt_session **ret, struct mt_profile_failure *failure);
-void mt_session_close(struct mt_session *session); /* after its snapshots were freed; NULL is fine */
 
 struct mt_snapshot_options {
     size_t struct_bytes;  /* sizeof(struct mt_snapshot_options) */
@@ -268,10 +264,13 @@ struct mt_snapshot_stack {
     const uint32_t *frames; /* numbers for mt_snapshot_frame; the snapshot's */
 };
 
-/* Takes a snapshot: all allocations alive "now" (the moment of the call, by CLOCK_MONOTONIC). A record that another
- * thread is writing meanwhile is in this snapshot or the next one. options may be NULL. Free with mt_snapshot_free. */
-int mt_session_snapshot(struct mt_session *session, const struct mt_snapshot_options *options,
-                        struct mt_snapshot **ret, struct mt_profile_failure *failure);
+/* Takes a snapshot of one of the recording's traces: all allocations alive "now" (the moment of the call, by CLOCK_MONOTONIC). A
+ * record that another thread is writing meanwhile is in this snapshot or the next one. What was read is kept, of each trace: a further
+ * snapshot reads what is new. One that counts from another since_ns than the one before, or keeps more freed samples than any before,
+ * reads everything. The file is opened again each time, so its path must stay good, and no descriptor is held in between. options may
+ * be NULL. Free with mt_snapshot_free, before the recording is closed. */
+int mt_recording_snapshot(struct mt_recording *recording, size_t trace, const struct mt_snapshot_options *options,
+                          struct mt_snapshot **ret, struct mt_profile_failure *failure);
 void mt_snapshot_free(struct mt_snapshot *snapshot); /* NULL is fine */
 
 const struct mt_snapshot_totals *mt_snapshot_totals(const struct mt_snapshot *snapshot);

@@ -133,5 +133,5 @@ int mt_py_add_profile(PyObject *module)
         Py_DECREF(g_trace_error);
         return -1;
     }
-    return mt_py_add_session(module) == 0 ? mt_py_add_recording(module) : -1;
+    return mt_py_add_recording(module);
 }

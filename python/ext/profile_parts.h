@@ -14,7 +14,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-int mt_py_add_session(PyObject *module);   /* profile_session.c */
 int mt_py_add_recording(PyObject *module); /* profile_recording.c */
 
 /* Sets the exception of a failure: FileNotFoundError, PermissionError, MemoryError, ValueError, OSError, or

@@ -154,7 +154,7 @@ static PyObject *recording_export(PyObject *object, PyObject *args, PyObject *kw
 
 /* ---- facts ----------------------------------------------------------------------------------------------------- */
 
-static PyObject *info_object(const struct mt_recording_info *info)
+static PyObject *info_object(const struct mt_recording_info *info, uint64_t events_read)
 {
     PyObject *dict = PyDict_New();
     if (dict == NULL || mt_py_put(dict, "pid", PyLong_FromUnsignedLongLong(info->pid)) != 0 ||
@@ -165,7 +165,8 @@ static PyObject *info_object(const struct mt_recording_info *info)
         mt_py_put(dict, "file_bytes", PyLong_FromUnsignedLongLong(info->file_bytes)) != 0 ||
         mt_py_put(dict, "traces", PyLong_FromSize_t(info->traces)) != 0 ||
         mt_py_put(dict, "live", PyBool_FromLong(info->live)) != 0 ||
-        mt_py_put(dict, "mode", mt_py_text(info->mode)) != 0) {
+        mt_py_put(dict, "mode", mt_py_text(info->mode)) != 0 ||
+        mt_py_put(dict, "events_read", PyLong_FromUnsignedLongLong(events_read)) != 0) {
         Py_XDECREF(dict);
         return NULL;
     }
@@ -177,6 +178,7 @@ static PyObject *recording_info(PyObject *object, PyObject *unused)
     struct recording *self = (struct recording *)object;
     struct mt_profile_failure failure = g_closed;
     struct mt_recording_info info;
+    uint64_t events_read = 0;
     struct mt_py_work work;
     (void)unused;
     if (!mt_py_work_begin(&work, &self->turn)) {
@@ -185,10 +187,11 @@ static PyObject *recording_info(PyObject *object, PyObject *unused)
     int code = g_closed.code;
     if (self->recording != NULL) {
         code = mt_recording_info(self->recording, &info, &failure);
+        events_read = mt_recording_events_read(self->recording);
     }
     mt_py_work_end(&work);
     mt_py_work_resume(&work);
-    return code == MT_PROFILE_OK ? info_object(&info) : mt_py_raise(&failure);
+    return code == MT_PROFILE_OK ? info_object(&info, events_read) : mt_py_raise(&failure);
 }
 
 /* The files meant by the paths, folders taken apart; the list of an open recording does not change. */
@@ -425,6 +428,7 @@ static void release(PyObject *object, pthread_mutex_t *turn)
 static void recording_dealloc(PyObject *object)
 {
     struct recording *self = (struct recording *)object;
+    mt_py_drop_kept(self);
     mt_recording_close(self->recording);
     release(object, &self->turn);
 }
@@ -469,6 +473,14 @@ static PyMethodDef g_recording_methods[] = {
     { "process", recording_process, METH_VARARGS, "process(trace) -> (pid, start_clock_ns, path, place) of a trace." },
     { "stack", recording_stack, METH_VARARGS,
       "stack(trace, stack_id, native) -> ((address, function, file, line, is_python), ...), innermost first." },
+    { "snapshot", WITH_KEYWORDS(mt_py_recording_snapshot),
+      "snapshot(freed_limit=0, since=0, resolve=True, trace=0) -> (live, freed, stacks, totals)\n\n"
+      "live: list of (address, size, weight, timestamp_ns, thread, stack_id, label, task), oldest first; freed: the freed_limit most\n"
+      "recently freed, in the order they were freed, with lifetime_ns behind; stacks: {stack_id: ((address, function,\n"
+      "file, line, is_python), ...)}, innermost first; totals: dict. since: only allocations with a clock (CLOCK_MONOTONIC\n"
+      "ns) of at least this. resolve=False: native frames are addresses, no binary is opened." },
+    { "totals", WITH_KEYWORDS(mt_py_recording_totals),
+      "totals(since=0, trace=0) -> dict\n\nThe totals of a snapshot without its samples and stacks." },
     { "events", recording_events, METH_VARARGS, "events(trace=0) -> EventReader." },
     { "close", recording_close, METH_NOARGS, "Closes the traces; further calls raise ValueError." },
     { NULL, NULL, 0, NULL },

@@ -73,7 +73,7 @@ _initialized = False  # has been started once in this process
 _running = False
 _shutdown = False
 _rate_bytes = 0
-_session: Optional[Any] = None  # _memtap.Session of the trace with our samples
+_session: Optional[Any] = None  # _memtap.Recording of the trace with our samples
 _stacks = _no_stacks()  # of the session's snapshots
 _since = 0  # clock of our first sample
 _own_path: Optional[str] = None  # of a trace of our own
@@ -157,7 +157,7 @@ def _join(present: Dict[str, Any]) -> None:
     global _session, _since, _joined_path
     if present["mode"] == "aggregate":
         raise RuntimeError("Profiler not available: this process is recorded in aggregate mode, which keeps no samples")
-    session = _memtap.Session(present["path"])
+    session = _memtap.Recording([present["path"]])
     _forget_trace()
     _session = session
     _since = session.totals()["last_ns"] + 1
@@ -194,7 +194,7 @@ def _begin_trace(rate: int) -> None:
     _forget_trace()
     _own_path = path
     try:
-        _session = _memtap.Session(path)
+        _session = _memtap.Recording([path])
         if not _self_test():
             raise RuntimeError("Interposition hooks failed")
         _memtap.agent_resume(rate)

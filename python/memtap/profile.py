@@ -201,7 +201,6 @@ class Trace:
     def __init__(self, paths: Sequence[Path]) -> None:
         self._recording = _memtap.Recording(paths)
         self._paths = [os.fsdecode(path) for path in paths]
-        self._sessions: Dict[Tuple[str, int], Any] = {}
 
     # ---- facts ----
 
@@ -214,7 +213,7 @@ class Trace:
     def info(self) -> Dict[str, Any]:
         """Facts of the process that started the others: pid, start_realtime_ns (epoch), start_clock_ns (monotonic),
         duration_ns, rate_bytes (0 exact), mode ("exact", "sample", "aggregate"); and file_bytes, traces (how many), live
-        (still being written to)."""
+        (still being written to), events_read (of traces that grow, by all calls on this one that keep what they have read)."""
         return self._recording.info()
 
     def __repr__(self) -> str:
@@ -237,8 +236,6 @@ class Trace:
     def close(self) -> None:
         """Releases the files; further calls raise ValueError. Closing twice is fine."""
         self._recording.close()
-        for session in self._sessions.values():
-            session.close()
 
     def __enter__(self) -> Trace:
         return self
@@ -377,14 +374,8 @@ class Trace:
         frames = self._recording.stack(_count("trace", trace, 0, 2**31), _count("stack_id", stack_id, 0, 2**32 - 1), native)
         return tuple(Frame._make(frame) for frame in frames)
 
-    def _session(self, process: Process) -> Any:
-        key = (process.path, process.place)
-        if key not in self._sessions:
-            self._sessions[key] = _memtap.Session(process.path, process.place)
-        return self._sessions[key]
-
     def _snapshot_of(self, number: int, process: Process, several: bool, asked: Tuple[int, int, bool]) -> Snapshot:
-        live, freed, stacks, totals = self._session(process).snapshot(*asked)
+        live, freed, stacks, totals = self._recording.snapshot(*asked, number)
         frames: Dict[Any, Frame] = {}  # frames are shared by stacks
         named = {_processes.stack_number(number, stack_id, several): tuple(frames.setdefault(f, Frame._make(f)) for f in stack)
                  for stack_id, stack in stacks.items()}

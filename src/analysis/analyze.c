@@ -1,4 +1,5 @@
 /* analyze.c: everything about a set of traces in one pass. Context: [tool]. */
+#include "analysis/analyze.h"
 #include "analysis/merge.h"
 #include "analysis/summary.h"
 #include "util/memory.h"
@@ -192,18 +193,32 @@ static void leave_out(const struct mt_trace_set *set, const struct mt_analysis_o
     }
 }
 
+void mt_analysis_begin(const struct mt_trace_set *set, struct mt_analysis *a)
+{
+    *a = (struct mt_analysis){ 0 };
+    mt_axis_make(set, &a->axis);
+    a->horizon_ns = mt_axis_horizon(&a->axis, set);
+    a->live_at = mt_alloc_zero(set->count + 1, sizeof *a->live_at);
+    mt_run_marks_find(set, &a->axis, &a->marks);
+    a->held = mt_alloc_zero(a->marks.count + 1, sizeof *a->held);
+}
+
+void mt_analysis_complete(const struct mt_trace_set *set, const struct mt_analysis_options *options, struct mt_analysis *a)
+{
+    a->temporary_max = options->temporary_max;
+    forget_held(a);
+    forget_timeline(a);
+    leave_out(set, options, a);
+    mt_analysis_sum_sites(a, 0);
+}
+
 mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_options *options,
                      struct mt_analysis *ret)
 {
     struct mt_analysis_options used = options != NULL ? *options : MT_ANALYSIS_DEFAULTS;
     uint64_t total_bytes = 0;
     mt_status status = MT_OK;
-    *ret = (struct mt_analysis){ 0 };
-    mt_axis_make(set, &ret->axis);
-    ret->horizon_ns = mt_axis_horizon(&ret->axis, set);
-    ret->live_at = mt_alloc_zero(set->count + 1, sizeof *ret->live_at);
-    mt_run_marks_find(set, &ret->axis, &ret->marks);
-    ret->held = mt_alloc_zero(ret->marks.count + 1, sizeof *ret->held);
+    mt_analysis_begin(set, ret);
     for (size_t i = 0; i < set->count; i++) {
         total_bytes += mt_trace_info(set->traces[i])->event_bytes;
     }
@@ -212,11 +227,7 @@ mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_op
     } else {
         status = read_events(set, &used, ret);
     }
-    ret->temporary_max = used.temporary_max;
-    forget_held(ret);
-    forget_timeline(ret);
-    leave_out(set, &used, ret);
-    mt_analysis_sum_sites(ret, 0);
+    mt_analysis_complete(set, &used, ret);
     if (status == MT_OK && used.progress != NULL && !used.progress(used.context, total_bytes, total_bytes)) {
         status = MT_E_INTERRUPTED;
     }

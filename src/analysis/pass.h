@@ -91,6 +91,7 @@ struct mt_run_heap {
     uint64_t timeline_step_ns;
     uint64_t timeline_due_ns; /* the end of the present interval */
     uint64_t timeline_max;
+    bool timeline_grows; /* when it is full, intervals are joined two by two; their number is even */
 
     const struct mt_run_marks *marks; /* borrowed; NULL: none */
     struct mt_mark_held *held;        /* of each mark */
@@ -190,7 +191,9 @@ void mt_run_heap_init(struct mt_run_heap *h, unsigned scale_bits, struct mt_time
                       uint64_t step_ns);
 /* Timeline: closes intervals that end before now_ns. */
 void mt_run_heap_pass_time(struct mt_run_heap *h, uint64_t now_ns);
-/* Notes what is held at each mark. */
+/* Two intervals that follow each other as one. */
+struct mt_timeline_point mt_run_heap_join(const struct mt_timeline_point *first, const struct mt_timeline_point *second);
+/* Notes what is held at each mark; those that time has passed already are left as they are. */
 void mt_run_heap_watch(struct mt_run_heap *h, const struct mt_run_marks *marks, struct mt_mark_held *held);
 /* What a process holds all its life, where no more is known of it. */
 void mt_run_heap_rise(struct mt_run_heap *h, uint64_t bytes, uint64_t now_ns);

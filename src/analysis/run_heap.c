@@ -44,6 +44,32 @@ static void note_mark(struct mt_run_heap *h)
     h->held[h->mark_at++] = (struct mt_mark_held){ h->current >> h->scale_bits, h->current_count >> h->scale_bits, true };
 }
 
+struct mt_timeline_point mt_run_heap_join(const struct mt_timeline_point *first, const struct mt_timeline_point *second)
+{
+    struct mt_timeline_point joined = *second;
+    joined.heap_max_bytes = first->heap_max_bytes > second->heap_max_bytes ? first->heap_max_bytes : second->heap_max_bytes;
+    return joined;
+}
+
+static void join_pairs(struct mt_run_heap *h)
+{
+    for (size_t i = 0; i < h->timeline_count / 2; i++) {
+        h->timeline[i] = mt_run_heap_join(&h->timeline[2 * i], &h->timeline[2 * i + 1]);
+    }
+    h->timeline_at = h->timeline_count / 2;
+    h->timeline_step_ns *= 2;
+}
+
+/* When the next interval ends. */
+static uint64_t next_due(struct mt_run_heap *h)
+{
+    if (h->timeline_grows && h->timeline_at == h->timeline_count) {
+        join_pairs(h);
+    }
+    bool last = !h->timeline_grows && h->timeline_at + 1 >= h->timeline_count; /* it takes the rest */
+    return last ? UINT64_MAX : h->timeline_due_ns + h->timeline_step_ns;
+}
+
 void mt_run_heap_pass_time(struct mt_run_heap *h, uint64_t now_ns)
 {
     while (now_ns > h->due_ns) {
@@ -51,8 +77,7 @@ void mt_run_heap_pass_time(struct mt_run_heap *h, uint64_t now_ns)
             note_mark(h);
         } else {
             close_interval(h);
-            bool last = h->timeline_at + 1 >= h->timeline_count; /* it takes the rest */
-            h->timeline_due_ns = last ? UINT64_MAX : h->timeline_due_ns + h->timeline_step_ns;
+            h->timeline_due_ns = next_due(h);
         }
         settle_due(h);
     }

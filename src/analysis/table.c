@@ -13,8 +13,8 @@
 
 struct row {
     struct mt_table_row out;
-    const char *key; /* the grouping's */
-    size_t key_bytes;
+    const char *key; /* the grouping's, for the order of equal rows */
+    size_t key_bytes; /* 0: of stacks, whose keys depend on which frames were numbered before */
     uint64_t heaviest; /* bytes of its heaviest stack so far, + 1 */
     size_t stamp;      /* last profile row that was added to total, + 1 */
 };
@@ -22,6 +22,7 @@ struct row {
 struct maker {
     struct mt_grouping *grouping;
     struct mt_frames *frames;
+    bool by_stack;
     struct mt_table *table;
     struct row *rows; /* by the grouping's numbers */
     size_t count, capacity;
@@ -80,6 +81,14 @@ static void add_row(struct maker *m, const struct mt_profile_row *from, size_t s
     }
 }
 
+static int compare_stacks(const struct mt_table_row *x, const struct mt_table_row *y)
+{
+    if (x->trace_idx != y->trace_idx) {
+        return x->trace_idx < y->trace_idx ? -1 : 1;
+    }
+    return x->stack < y->stack ? -1 : x->stack > y->stack;
+}
+
 static int compare_rows(const void *a, const void *b)
 {
     const struct row *x = a, *y = b;
@@ -91,6 +100,9 @@ static int compare_rows(const void *a, const void *b)
     }
     if (x->out.self.count != y->out.self.count) {
         return x->out.self.count > y->out.self.count ? -1 : 1;
+    }
+    if (x->key_bytes == 0 && y->key_bytes == 0) {
+        return compare_stacks(&x->out, &y->out);
     }
     size_t common = x->key_bytes < y->key_bytes ? x->key_bytes : y->key_bytes;
     int order = memcmp(x->key, y->key, common);
@@ -112,7 +124,7 @@ static void describe(struct maker *m, struct mt_table *table)
         row->out.frame = group->frame;
         row->out.import = group->import;
         row->key = group->key;
-        row->key_bytes = group->key_bytes;
+        row->key_bytes = m->by_stack ? 0 : group->key_bytes;
         if (group->name != NULL) {
             memcpy(text, group->key, group->key_bytes);
             text[group->key_bytes] = '\0';
@@ -140,6 +152,7 @@ mt_status mt_table_make(const struct mt_trace_set *set, const struct mt_profile 
 {
     struct maker m = { .grouping = mt_grouping_new(places, set, options),
                        .frames = mt_places_frames(places),
+                      .by_stack = options != NULL && options->stacks,
                        .table = ret };
     *ret = (struct mt_table){ .sum = profile->sum };
     for (size_t i = 0; i < profile->count; i++) {

@@ -135,6 +135,11 @@ mt_status mt_follow_next(struct mt_follow *f, struct mt_event *out, size_t capac
     return MT_OK;
 }
 
+const struct mt_cursor_losses *mt_follow_losses(const struct mt_follow *f)
+{
+    return mt_cursor_losses(f->cursor);
+}
+
 void mt_follow_restart(struct mt_follow *f)
 {
     f->stale = true;

@@ -35,6 +35,8 @@ mt_status mt_follow_begin(struct mt_follow *follow, uint64_t stop_clock) MT_CHEC
 /* *ret_count events into out[0..capacity), 0 at the end. MT_E_BUSY: they belong before what was delivered, or the trace was
  * packed: poll again. MT_E_NOMEM, MT_E_IO. */
 mt_status mt_follow_next(struct mt_follow *follow, struct mt_event *out, size_t capacity, size_t *ret_count) MT_CHECKED;
+/* What could not be read of what was delivered. Valid until the next poll. */
+const struct mt_cursor_losses *mt_follow_losses(const struct mt_follow *follow);
 /* The next poll begins from the beginning. */
 void mt_follow_restart(struct mt_follow *follow);
 /* Nothing more is read before the next poll: closes descriptors. */

@@ -5,7 +5,7 @@
 #include "reader/recording.h"
 #include "reader/refusal.h"
 #include "reader/sampleset.h"
-#include "reader/session.h"
+#include "reader/snapshot.h"
 #include "util/memory.h"
 
 #include <stdlib.h>
@@ -27,12 +27,6 @@ static void reader_fini(struct mt_event_reader *r)
     free(r);
 }
 
-static mt_status no_such_trace(const struct mt_recording *recording, size_t trace, struct mt_error *err)
-{
-    return mt_error_set(err, MT_E_INVAL, "there is no trace number %zu: the recording has %zu, from 0 on", trace,
-                        recording->set.count);
-}
-
 struct opening {
     struct mt_recording *recording;
     size_t trace;
@@ -43,12 +37,12 @@ static mt_status open_body(void *context, struct mt_error *err)
 {
     struct opening *o = context;
     struct mt_wire_error wire = { 0 };
-    mt_status status = mt_recording_refresh(o->recording, err);
+    mt_status status = mt_recording_refresh(o->recording, false, err);
     if (status != MT_OK) {
         return status;
     }
     if (o->trace >= o->recording->set.count) {
-        return no_such_trace(o->recording, o->trace, err);
+        return mt_recording_no_such_trace(o->recording, o->trace, err);
     }
     const struct mt_trace *trace = o->recording->set.traces[o->trace];
     struct mt_event_reader *r = o->reader = mt_alloc_zero(1, sizeof *r);
@@ -66,7 +60,7 @@ int mt_event_reader_open(struct mt_recording *recording, size_t trace, struct mt
                          struct mt_profile_failure *failure)
 {
     struct opening opening = { .recording = recording, .trace = trace };
-    int code = mt_failure_guard(open_body, &opening, NULL, failure);
+    int code = mt_recording_call(recording, open_body, &opening, failure);
     if (code == MT_PROFILE_OK) {
         *ret = opening.reader;
     } else if (opening.reader != NULL && code != MT_PROFILE_NO_MEMORY) {
@@ -147,7 +141,7 @@ static mt_status stack_body(void *context, struct mt_error *err)
     struct looking *l = context;
     struct mt_frames *frames;
     if (l->trace >= l->recording->set.count) {
-        return no_such_trace(l->recording, l->trace, err);
+        return mt_recording_no_such_trace(l->recording, l->trace, err);
     }
     mt_status status = mt_recording_frames(l->recording, l->native, true, &frames, err);
     if (status != MT_OK) {
@@ -165,7 +159,7 @@ int mt_recording_stack(struct mt_recording *recording, size_t trace, uint32_t st
                        struct mt_snapshot_frame **ret, size_t *ret_count, struct mt_profile_failure *failure)
 {
     struct looking looking = { .recording = recording, .trace = trace, .stack_id = stack_id, .native = native };
-    int code = mt_failure_guard(stack_body, &looking, &recording->dead, failure);
+    int code = mt_recording_call(recording, stack_body, &looking, failure);
     if (code == MT_PROFILE_OK) {
         *ret = looking.frames;
         *ret_count = looking.count;

@@ -1,5 +1,6 @@
 /* library.c: reports and conversions as the library offers them: from a query's texts to a text or a file. Context:
  * [tool]. */
+#include "base/os.h"
 #include "export/records.h"
 #include "reader/diff_pair.h"
 #include "reader/failure.h"
@@ -100,7 +101,30 @@ static mt_status begin(struct call *call, struct mt_report_job *job, struct mt_e
     if (status == MT_OK) {
         status = read_by(q, call->report, &job->details.by, err);
     }
-    return status == MT_OK ? mt_recording_refresh(call->recording, err) : status;
+    return status;
+}
+
+/* The recording as it is now, read once: by what is kept of it, if that answers. */
+static mt_status refresh(struct call *call, struct mt_report_job *job, struct mt_error *err)
+{
+    struct mt_recording *r = call->recording;
+    mt_status status = mt_recording_refresh(r, !mt_selection_is_kept(&job->selection), err);
+    if (status != MT_OK || !r->set_is_live) {
+        return status;
+    }
+    bool grows = mt_trace_is_live(mt_trace_info(r->live->trace), mt_os_monotonic_ns());
+    if (call->report == MT_PROFILE_TIMELINE && !grows) { /* its length is known: intervals can be as many as are asked for */
+        return mt_recording_refresh(r, true, err);
+    }
+    status = mt_followed_read_analysis(r->live, (struct mt_interruption){ call->query.interrupted, call->query.context });
+    if (status == MT_E_UNSUPPORTED || status == MT_E_BUSY) {
+        return mt_recording_refresh(r, true, err);
+    }
+    if (status == MT_OK) {
+        job->load.kept = r->live->resident;
+        job->load.kept_losses = mt_follow_losses(r->live->follow);
+    }
+    return status == MT_OK ? status : mt_error_set(err, status, "cannot read the events: %s", mt_status_text(status));
 }
 
 /* A memory output as the call's text. */
@@ -116,6 +140,9 @@ static mt_status report_body(void *context, struct mt_error *err)
     struct call *call = context;
     struct mt_report_job job;
     mt_status status = begin(call, &job, err);
+    if (status == MT_OK) {
+        status = refresh(call, &job, err);
+    }
     if (status == MT_OK) {
         status = mt_report_load(&job, call->report, err);
     }
@@ -169,6 +196,9 @@ static mt_status diff_body(void *context, struct mt_error *err)
     struct mt_diff_pair pair = { 0 };
     mt_status status = begin(call, &pair.job[MT_DIFF_AFTER], err);
     if (status == MT_OK) {
+        status = mt_recording_refresh(call->recording, true, err);
+    }
+    if (status == MT_OK) {
         status = settle_before(call, &pair, err);
     }
     if (status == MT_OK) {
@@ -200,7 +230,7 @@ int mt_recording_diff(struct mt_recording *recording, const char *const *before,
     call.before = before;
     call.before_count = before_count;
     call.before_time = before_time;
-    int code = mt_failure_guard(diff_body, &call, &recording->dead, failure);
+    int code = mt_recording_call(recording, diff_body, &call, failure);
     if (code == MT_PROFILE_OK) {
         *ret_text = call.text;
         *ret_bytes = call.bytes;
@@ -212,7 +242,7 @@ static mt_status parse_body(void *context, struct mt_error *err)
 {
     struct call *call = context;
     struct mt_error damage = { 0 };
-    mt_status status = mt_recording_refresh(call->recording, err);
+    mt_status status = mt_recording_refresh(call->recording, true, err);
     if (status != MT_OK) {
         return status;
     }
@@ -232,7 +262,7 @@ int mt_recording_report(struct mt_recording *recording, enum mt_profile_report r
 {
     struct call call = make_call(recording, query);
     call.report = report;
-    int code = mt_failure_guard(report == MT_PROFILE_PARSE ? parse_body : report_body, &call, &recording->dead, failure);
+    int code = mt_recording_call(recording, report == MT_PROFILE_PARSE ? parse_body : report_body, &call, failure);
     if (code == MT_PROFILE_OK) {
         *ret_text = call.text;
         *ret_bytes = call.bytes;
@@ -266,6 +296,9 @@ static mt_status export_body(void *context, struct mt_error *err)
     const struct mt_exporter *exporter;
     mt_status status = begin(call, &job, err);
     if (status == MT_OK) {
+        status = mt_recording_refresh(call->recording, true, err);
+    }
+    if (status == MT_OK) {
         status = mt_export_choose(call->format, call->path, &exporter, err);
     }
     if (status == MT_OK) {
@@ -284,7 +317,7 @@ int mt_recording_export(struct mt_recording *recording, const char *path, const 
     }
     call.path = path;
     call.format = format;
-    return mt_failure_guard(export_body, &call, &recording->dead, failure);
+    return mt_recording_call(recording, export_body, &call, failure);
 }
 
 void mt_profile_release(void *text)

@@ -5,11 +5,11 @@
 #include "export/report.h"
 #include "model/axis.h"
 #include "reader/failure.h"
-#include "reader/session.h"
 #include "util/memory.h"
 #include "util/tracepath.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static mt_status open_set(struct mt_recording *r, struct mt_error *err)
 {
@@ -28,6 +28,10 @@ static void close_set(struct mt_recording *r)
     for (size_t i = 0; i < MT_COUNTOF(r->frames); i++) {
         mt_frames_free(r->frames[i]);
         r->frames[i] = NULL;
+    }
+    if (r->set_is_live) {
+        r->set = (struct mt_trace_set){ 0 };
+        r->set_is_live = false;
     }
     mt_trace_set_close(&r->set);
 }
@@ -51,9 +55,72 @@ void mt_recording_free(struct mt_recording *r)
 {
     if (r != NULL) {
         close_set(r);
+        for (size_t i = 0; i < r->followed_count; i++) {
+            mt_followed_free(r->followed[i]);
+        }
+        free(r->followed);
         mt_strlist_clear(&r->paths);
         free(r);
     }
+}
+
+/* ---- traces that grow ------------------------------------------------------------------------------------------ */
+
+static struct mt_followed *follow(struct mt_recording *r, const char *path, size_t place)
+{
+    for (size_t i = 0; i < r->followed_count; i++) {
+        if (r->followed[i]->place == place && strcmp(r->followed[i]->path, path) == 0) {
+            return r->followed[i];
+        }
+    }
+    r->followed = mt_alloc_grow(r->followed, &r->followed_capacity, r->followed_count + 1, sizeof(struct mt_followed *));
+    r->followed[r->followed_count] = mt_followed_new(path, place, &r->sets_made);
+    return r->followed[r->followed_count++];
+}
+
+static bool is_growing(const struct mt_trace *trace)
+{
+    const struct mt_trace_info *info = mt_trace_info(trace);
+    return info->state == MT_STATE_RECORDING && (info->flags & MT_TRACE_AGGREGATE) == 0;
+}
+
+/* One process that still records, whose file has no other one in it or beside it. */
+static bool is_alone(const struct mt_recording *r, const struct mt_trace_set *set)
+{
+    struct mt_strlist others = { 0 };
+    bool alone = r->paths.count == 1 && set->count == 1 && is_growing(set->traces[0]) && mt_trace_place(set->traces[0]) == 0 &&
+                 mt_trace_nested_count(set->traces[0]) == 0;
+    if (alone) {
+        mt_tracepath_others(r->paths.items[0], &others);
+    }
+    alone = alone && others.count == 0;
+    mt_strlist_clear(&others);
+    return alone;
+}
+
+/* The live trace as it is now; MT_E_BUSY: it is alone, or growing, no more. What is read as a whole is opened first: names are those of
+ * the live trace, which knows at least as much then. */
+static mt_status refresh_live(struct mt_recording *r, bool whole, struct mt_error *err)
+{
+    mt_status status = MT_OK;
+    close_set(r);
+    if (whole) {
+        status = open_set(r, err);
+    }
+    if (status == MT_OK) {
+        status = mt_followed_poll(r->live, err);
+    }
+    if (status != MT_OK) {
+        return status;
+    }
+    if (!is_alone(r, &r->live->set) || (whole && r->set.count != 1)) {
+        return MT_E_BUSY;
+    }
+    if (!whole) {
+        r->set = r->live->set;
+        r->set_is_live = true;
+    }
+    return MT_OK;
 }
 
 /* Was something not finished when it was opened? */
@@ -66,8 +133,19 @@ static bool is_stale(const struct mt_recording *r)
     return stale;
 }
 
-mt_status mt_recording_refresh(struct mt_recording *r, struct mt_error *err)
+mt_status mt_recording_refresh(struct mt_recording *r, bool whole, struct mt_error *err)
 {
+    if (r->live == NULL && is_alone(r, &r->set)) {
+        r->live = follow(r, r->paths.items[0], 0);
+    }
+    if (r->live != NULL) {
+        mt_status status = refresh_live(r, whole, err);
+        if (status != MT_E_BUSY) {
+            return status;
+        }
+        r->live = NULL;
+        close_set(r);
+    }
     if (!is_stale(r)) {
         return MT_OK;
     }
@@ -75,19 +153,71 @@ mt_status mt_recording_refresh(struct mt_recording *r, struct mt_error *err)
     return open_set(r, err);
 }
 
+mt_status mt_recording_no_such_trace(const struct mt_recording *r, size_t trace, struct mt_error *err)
+{
+    return mt_error_set(err, MT_E_INVAL, "there is no trace number %zu: the recording has %zu, from 0 on", trace, r->set.count);
+}
+
+mt_status mt_recording_followed(struct mt_recording *r, size_t trace, struct mt_followed **ret, struct mt_error *err)
+{
+    if (r->live != NULL && trace == 0) {
+        *ret = r->live;
+        return MT_OK;
+    }
+    mt_status status = trace < r->set.count ? MT_OK : mt_recording_refresh(r, false, err);
+    if (status == MT_OK && trace >= r->set.count) {
+        status = mt_recording_no_such_trace(r, trace, err);
+    }
+    if (status != MT_OK) {
+        return status;
+    }
+    *ret = follow(r, mt_trace_info(r->set.traces[trace])->path, mt_trace_place(r->set.traces[trace]));
+    return MT_OK;
+}
+
+static void rest(struct mt_recording *r)
+{
+    if (r->live != NULL) {
+        mt_followed_rest(r->live);
+    }
+    if (r->live != NULL && r->live->trace == NULL) { /* it could not be read */
+        close_set(r);
+    }
+}
+
+int mt_recording_call(struct mt_recording *r, mt_status (*body)(void *context, struct mt_error *err), void *context,
+                      struct mt_profile_failure *failure)
+{
+    int code = mt_failure_guard(body, context, &r->dead, failure);
+    if (!r->dead) {
+        rest(r);
+    }
+    return code;
+}
+
+/* ---- names ----------------------------------------------------------------------------------------------------- */
+
+static mt_status make_frames(struct mt_recording *r, unsigned names, struct mt_frames **ret)
+{
+    if (r->live != NULL) {
+        return mt_followed_frames(r->live, names, ret);
+    }
+    mt_status status = MT_OK;
+    if (r->frames[names] == NULL) {
+        struct mt_frames_options shown = { .interpreter = (names & MT_FRAMES_NATIVE) != 0,
+                                           .python_only = (names & MT_FRAMES_NATIVE) == 0,
+                                           .all_frames = (names & MT_FRAMES_ALL) != 0 };
+        status = mt_frames_new(&r->set, &shown, &r->frames[names]);
+    }
+    *ret = r->frames[names];
+    return status;
+}
+
 mt_status mt_recording_frames(struct mt_recording *r, bool native, bool all_frames, struct mt_frames **ret,
                               struct mt_error *err)
 {
-    struct mt_frames **frames = &r->frames[(native ? 1 : 0) + (all_frames ? 2 : 0)];
-    if (*frames == NULL) {
-        struct mt_frames_options shown = { .interpreter = native, .python_only = !native, .all_frames = all_frames };
-        mt_status status = mt_frames_new(&r->set, &shown, frames);
-        if (status != MT_OK) {
-            return mt_error_set(err, status, "cannot prepare the report: %s", mt_status_text(status));
-        }
-    }
-    *ret = *frames;
-    return MT_OK;
+    mt_status status = make_frames(r, (native ? MT_FRAMES_NATIVE : 0u) | (all_frames ? MT_FRAMES_ALL : 0u), ret);
+    return status == MT_OK ? status : mt_error_set(err, status, "cannot prepare the report: %s", mt_status_text(status));
 }
 
 /* ---- public ---------------------------------------------------------------------------------------------------- */
@@ -107,6 +237,9 @@ static mt_status open_body(void *context, struct mt_error *err)
     }
     mt_status status = mt_recording_make(operands.items, operands.count, &o->recording, err);
     mt_strlist_clear(&operands);
+    if (status == MT_OK && is_alone(o->recording, &o->recording->set)) { /* from now on no descriptor is held */
+        status = mt_recording_refresh(o->recording, false, err);
+    }
     return status;
 }
 
@@ -119,7 +252,10 @@ int mt_recording_open(const char *const *paths, size_t count, struct mt_recordin
     struct opening opening = { .paths = paths, .count = count };
     int code = mt_failure_guard(open_body, &opening, NULL, failure);
     if (code == MT_PROFILE_OK) {
+        rest(opening.recording);
         *ret = opening.recording;
+    } else if (code != MT_PROFILE_NO_MEMORY) {
+        mt_recording_free(opening.recording);
     }
     return code;
 }
@@ -129,6 +265,15 @@ void mt_recording_close(struct mt_recording *recording)
     if (recording != NULL && !recording->dead) { /* what ran out of memory half-way is not touched again */
         mt_recording_free(recording);
     }
+}
+
+uint64_t mt_recording_events_read(const struct mt_recording *recording)
+{
+    uint64_t events = 0;
+    for (size_t i = 0; i < recording->followed_count; i++) {
+        events += recording->followed[i]->events_read;
+    }
+    return events;
 }
 
 const char *mt_recording_path(const struct mt_recording *recording, size_t file)
@@ -144,7 +289,7 @@ struct asking {
 static mt_status info_body(void *context, struct mt_error *err)
 {
     const struct asking *a = context;
-    mt_status status = mt_recording_refresh(a->recording, err);
+    mt_status status = mt_recording_refresh(a->recording, false, err);
     if (status != MT_OK) {
         return status;
     }
@@ -174,7 +319,7 @@ int mt_recording_info(struct mt_recording *recording, struct mt_recording_info *
                       struct mt_profile_failure *failure)
 {
     struct asking asking = { recording, ret };
-    return mt_failure_guard(info_body, &asking, &recording->dead, failure);
+    return mt_recording_call(recording, info_body, &asking, failure);
 }
 
 struct finding {
@@ -186,13 +331,12 @@ struct finding {
 static mt_status process_body(void *context, struct mt_error *err)
 {
     const struct finding *f = context;
-    mt_status status = mt_recording_refresh(f->recording, err);
+    mt_status status = mt_recording_refresh(f->recording, false, err);
     if (status != MT_OK) {
         return status;
     }
     if (f->trace >= f->recording->set.count) {
-        return mt_error_set(err, MT_E_INVAL, "there is no trace number %zu: the recording has %zu, from 0 on", f->trace,
-                            f->recording->set.count);
+        return mt_recording_no_such_trace(f->recording, f->trace, err);
     }
     const struct mt_trace *trace = f->recording->set.traces[f->trace];
     const struct mt_trace_info *info = mt_trace_info(trace);
@@ -206,5 +350,5 @@ int mt_recording_process(struct mt_recording *recording, size_t trace, struct mt
                          struct mt_profile_failure *failure)
 {
     struct finding finding = { recording, trace, ret };
-    return mt_failure_guard(process_body, &finding, &recording->dead, failure);
+    return mt_recording_call(recording, process_body, &finding, failure);
 }

@@ -24,7 +24,11 @@ static mt_status analyze(const struct load *l, struct mt_analysis_options *optio
     options->progress = l->options->progress;
     options->context = l->options->context;
     mt_analysis_fini(&l->loaded->analysis);
-    mt_status status = mt_analyze(l->set, options, &l->loaded->analysis);
+    if (l->options->kept != NULL && mt_resident_answers(options)) {
+        mt_resident_view(l->options->kept, l->set, options, l->options->kept_losses, &l->loaded->analysis);
+        return MT_OK;
+    }
+    mt_status status = l->options->kept == NULL ? mt_analyze(l->set, options, &l->loaded->analysis) : MT_E_UNSUPPORTED;
     return status == MT_OK ? status
                            : mt_error_set(l->err, status, "cannot read the events: %s", mt_status_text(status));
 }
@@ -369,6 +373,14 @@ static mt_status refuse_bound(const struct load *l)
                ? mt_refuse_aggregate(l->set, "what these processes held together at the peak (give one FILE, or --leaks)",
                                      l->err)
                : MT_OK;
+}
+
+/* ---- what is kept ----------------------------------------------------------------------------------------------- */
+
+bool mt_selection_is_kept(const struct mt_selection *s)
+{
+    bool timed = s->what == MT_SELECT_AT || s->what == MT_SELECT_BETWEEN;
+    return !timed && s->temporary_max == MT_ANALYSIS_DEFAULTS.temporary_max && s->thread == NULL;
 }
 
 /* ---- all together ---------------------------------------------------------------------------------------------- */

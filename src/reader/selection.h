@@ -9,6 +9,7 @@
 
 #include "analysis/analysis.h"
 #include "analysis/profile.h"
+#include "analysis/resident.h"
 #include "model/frames.h"
 #include "model/trace.h"
 #include "reader/suppress.h"
@@ -32,6 +33,8 @@ struct mt_load_options {
     bool bound_will_do; /* a peak that is only known to be at most something is shown as such */
     size_t timeline_points;
     struct mt_suppressions *suppressions; /* of leaks, with frames; NULL: none */
+    const struct mt_resident *kept; /* answers instead of a reading of the set; NULL: nothing is kept */
+    const struct mt_cursor_losses *kept_losses; /* of what it counted */
     bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* as in analysis.h */
     void *context;
 };
@@ -45,6 +48,8 @@ struct mt_loaded {
     char *words;         /* "at the peak (1.20 s)" */
 };
 
+/* Can what is kept of a trace (analysis/resident.h) answer this? */
+bool mt_selection_is_kept(const struct mt_selection *selection);
 /* Analyses the set. MT_E_INVAL: the selection cannot be (no such thread, T0 after T1) or is not known (refusal.h). ret must be given to
  * mt_loaded_fini, also after a failure. */
 mt_status mt_selection_load(const struct mt_trace_set *set, const struct mt_selection *selection,

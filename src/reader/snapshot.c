@@ -1,31 +1,25 @@
 /* snapshot.c: a reading of a trace as samples, stacks and totals. Context: [tool]. */
-#include "reader/session.h"
+#include "reader/snapshot.h"
 
+#include "model/pool.h"
+#include "reader/recording.h"
 #include "util/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BATCH_EVENTS = 4096, ASK_BATCHES = 16 };
+enum { ASK_STACKS = 4096 };
 
-/* What is new, into the session's samples. */
-static mt_status read_events(struct mt_session *session, const struct mt_snapshot_options *options, uint64_t cut_clock)
-{
-    mt_status status = mt_follow_begin(session->follow, cut_clock);
-    struct mt_event *batch = mt_alloc(BATCH_EVENTS * sizeof *batch);
-    size_t count = status == MT_OK;
-    for (unsigned batches = 1; status == MT_OK && count > 0; batches++) {
-        status = mt_follow_next(session->follow, batch, BATCH_EVENTS, &count);
-        if (status == MT_OK) {
-            mt_sampleset_apply(&session->samples, batch, count);
-        }
-        if (batches % ASK_BATCHES == 0 && options->interrupted != NULL && options->interrupted(options->context)) {
-            status = MT_E_INTERRUPTED;
-        }
-    }
-    free(batch);
-    return status;
-}
+struct mt_snapshot {
+    struct mt_snapshot_totals totals;
+    struct mt_snapshot_sample *live, *freed;
+    size_t live_count, freed_count;
+    struct mt_snapshot_stack *stacks;
+    size_t stack_count;
+    struct mt_pool lists; /* frames of the stacks */
+    const struct mt_frames *frames; /* the recording's; NULL without stacks */
+    uint32_t frame_set;
+};
 
 /* NULL: there is none. Texts of a trace end with a NUL. */
 static const char *label_of(const struct mt_trace *trace, uint32_t label, bool task)
@@ -190,20 +184,21 @@ static void add_stack(struct mt_snapshot *snapshot, struct mt_frames *frames, ui
         (struct mt_snapshot_stack){ .stack_id = stack, .frame_count = (uint32_t)list.count, .frames = numbers };
 }
 
-static mt_status collect_stacks(struct mt_session *session, const struct mt_snapshot_options *options,
-                                struct mt_snapshot *snapshot)
+static mt_status collect_stacks(struct mt_followed *followed, const struct mt_snapshot_options *options, struct mt_snapshot *snapshot)
 {
     struct mt_frames *frames;
-    size_t stack_count = mt_trace_stack_count(session->trace);
-    mt_status status = mt_session_names(session, options->addresses_only, snapshot, &frames);
+    unsigned names = options->addresses_only ? MT_FRAMES_ADDRESSES : MT_FRAMES_NATIVE | MT_FRAMES_ALL;
+    mt_status status = mt_followed_frames(followed, names, &frames);
     if (status != MT_OK) {
         return status;
     }
-    struct wanted wanted = wanted_stacks(snapshot, options, stack_count);
+    snapshot->frames = frames;
+    snapshot->frame_set = followed->frame_set[names];
+    struct wanted wanted = wanted_stacks(snapshot, options, mt_trace_stack_count(followed->trace));
     snapshot->stacks = mt_alloc(wanted.count * sizeof *snapshot->stacks);
     for (size_t i = 0; i < wanted.count && status == MT_OK; i++) {
         add_stack(snapshot, frames, wanted.stacks[i]);
-        bool ask = snapshot->stack_count % BATCH_EVENTS == 0 && options->interrupted != NULL;
+        bool ask = snapshot->stack_count % ASK_STACKS == 0 && options->interrupted != NULL;
         status = ask && options->interrupted(options->context) ? MT_E_INTERRUPTED : MT_OK;
     }
     free(wanted.marked);
@@ -213,25 +208,62 @@ static mt_status collect_stacks(struct mt_session *session, const struct mt_snap
 
 /* ---- the snapshot ---------------------------------------------------------------------------------------------- */
 
-mt_status mt_snapshot_take(struct mt_session *session, const struct mt_snapshot_options *options, uint64_t cut_clock,
-                           struct mt_snapshot *snapshot, struct mt_error *err)
+/* Fills a zeroed snapshot. */
+static mt_status take(struct mt_followed *f, const struct mt_snapshot_options *options, struct mt_snapshot *snapshot,
+                      struct mt_error *err)
 {
-    const struct mt_trace *trace = session->trace;
-    const struct mt_sampleset *set = &session->samples;
-    mt_status status = read_events(session, options, cut_clock);
+    uint64_t cut_clock;
+    mt_status status = mt_followed_read_samples(f, options, &cut_clock, err);
+    if (status != MT_OK) {
+        return status;
+    }
+    fill_totals(&snapshot->totals, f->trace, &f->samples, cut_clock);
+    snapshot->totals.events_read = f->events - f->events_before;
+    if (!options->totals_only) {
+        collect_live(snapshot, f->trace, &f->samples);
+        collect_freed(snapshot, f->trace, &f->samples, options->freed_limit);
+    }
+    if (!options->no_stacks && !options->totals_only) {
+        status = collect_stacks(f, options, snapshot);
+    }
+    return status == MT_OK ? status : mt_error_set(err, status, "cannot read %s: %s", f->path, mt_status_text(status));
+}
+
+struct taking {
+    struct mt_recording *recording;
+    size_t trace;
+    struct mt_snapshot_options options;
+    struct mt_snapshot *snapshot;
+};
+
+static mt_status snapshot_body(void *context, struct mt_error *err)
+{
+    struct taking *t = context;
+    struct mt_followed *followed;
+    mt_status status = mt_recording_followed(t->recording, t->trace, &followed, err);
     if (status == MT_OK) {
-        fill_totals(&snapshot->totals, trace, set, cut_clock);
-        snapshot->totals.events_read = set->events - session->events_before;
+        t->snapshot = mt_alloc_zero(1, sizeof *t->snapshot);
+        status = take(followed, &t->options, t->snapshot, err);
+        mt_followed_rest(followed);
     }
-    if (status == MT_OK && !options->totals_only) {
-        collect_live(snapshot, trace, set);
-        collect_freed(snapshot, trace, set, options->freed_limit);
+    return status;
+}
+
+int mt_recording_snapshot(struct mt_recording *recording, size_t trace, const struct mt_snapshot_options *options,
+                          struct mt_snapshot **ret, struct mt_profile_failure *failure)
+{
+    struct taking taking = { .recording = recording, .trace = trace };
+    if (options != NULL) { /* a caller built with an older header knows fewer fields */
+        size_t known = options->struct_bytes;
+        memcpy(&taking.options, options, known < sizeof taking.options ? known : sizeof taking.options);
     }
-    if (status == MT_OK && !options->no_stacks && !options->totals_only) {
-        status = collect_stacks(session, options, snapshot);
+    int code = mt_recording_call(recording, snapshot_body, &taking, failure);
+    if (code == MT_PROFILE_OK) {
+        *ret = taking.snapshot;
+    } else if (code != MT_PROFILE_NO_MEMORY) {
+        mt_snapshot_free(taking.snapshot);
     }
-    return status == MT_OK ? status
-                           : mt_error_set(err, status, "cannot read %s: %s", session->path, mt_status_text(status));
+    return code;
 }
 
 void mt_snapshot_free(struct mt_snapshot *snapshot)

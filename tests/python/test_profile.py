@@ -256,7 +256,7 @@ def test_unresolved_stacks_have_the_same_addresses(trace):
 
 
 def test_second_snapshot_is_the_same_and_shares_frames(leaky):
-    session = _memtap.Session(leaky)
+    session = _memtap.Recording([leaky])
     first, second = session.snapshot(freed_limit=10), session.snapshot(freed_limit=10)
     assert first[:3] == second[:3]
     number = first[0][-1][5]

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import textwrap
@@ -46,7 +47,7 @@ LIVE = """
     threads = [threading.Thread(target=churn, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
-    session, seen = _memtap.Session(path), []
+    session, seen = _memtap.Recording([path]), []
     for turn in range(TURNS):
         block = bytearray(1_000_000 + turn)  # no size the reader itself might use
         kept.append(block)
@@ -89,6 +90,52 @@ def test_snapshots_of_the_trace_this_process_writes(mode, tmp_path):
     assert "<module>" in said["names"] and said["events"] > 1000
 
 
+ROUNDS = """
+    import os, signal, sys
+    import memtap
+
+    kept = []
+    with memtap.record(sys.argv[1]):
+        for turn in range(6):
+            kept.append([bytearray(1000 + number) for number in range(2000)])
+            gone = [bytearray(300) for _ in range(3000)]
+            del gone
+            os.kill(os.getpid(), signal.SIGSTOP)
+"""
+ASKED = ("events", "allocations", "deallocations", "peak_bytes", "peak_allocations", "leaked_bytes", "temporary_bytes",
+         "total_allocated_bytes", "unknown_frees", "size_histogram", "by_allocator", "by_storage")
+
+
+def test_reports_of_a_running_program_read_what_is_new(tmp_path):
+    """Six looks with equal work between: each reads what was recorded since the one before, and says what the command says, which
+    reads all."""
+    path, script = tmp_path / "t.mtap", tmp_path / "rounds.py"
+    script.write_text(textwrap.dedent(ROUNDS))
+    looks, trace = [], None
+    with subprocess.Popen([sys.executable, str(script), str(path)], env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)}) as child:
+        try:
+            for _ in range(6):
+                _, status = os.waitpid(child.pid, os.WUNTRACED)
+                assert os.WIFSTOPPED(status), status
+                trace = trace or memtap.open(path)
+                stats, rows, leaks = trace.stats(), trace.table(), trace.leaks(all=True)
+                points = trace.timeline(points=100)
+                looks.append((stats["events"], trace.info["events_read"]))
+                whole = json.loads(run_memtap("stats", "-f", "json", path).stdout)
+                assert {name: stats[name] for name in ASKED} == {name: whole[name] for name in ASKED}
+                assert rows == json.loads(run_memtap("table", "-f", "json", "-n", "0", path).stdout)
+                assert sum(row["bytes"] for row in leaks) >= 2000 * 1000 * len(looks)
+                assert max(point["heap_max_bytes"] for point in points) == stats["peak_bytes"] and 50 <= len(points) <= 100
+                os.kill(child.pid, signal.SIGCONT)
+        except BaseException:
+            child.kill()  # it may stand still
+            raise
+    assert child.returncode == 0
+    assert [read for _, read in looks] == [events for events, _ in looks]  # each event once, for all four of each round
+    assert trace.stats()["leaked_bytes"] > 0  # and when it has ended
+    trace.close()
+
+
 UNTIL_LOOKED_AT = """
 main()
 import sys, time
@@ -110,7 +157,7 @@ def test_snapshots_from_outside_until_the_end(tmp_path):
     while child.poll() is None:
         if session is None and path.exists():
             try:
-                session = _memtap.Session(path)
+                session = _memtap.Recording([path])
             except (TraceError, FileNotFoundError):
                 continue  # not begun, or being replaced by its packed form
         if session is not None:
@@ -188,7 +235,7 @@ def test_reading_gives_up_the_gil(leaky):
         thread.start()
         deadline, seen = time.monotonic() + 120, False
         while not seen and time.monotonic() < deadline:
-            session = _memtap.Session(leaky)
+            session = _memtap.Recording([leaky])
             before = turns[0]
             session.totals()
             seen = turns[0] > before
@@ -200,7 +247,7 @@ def test_reading_gives_up_the_gil(leaky):
 
 
 def test_reading_leaks_no_objects(leaky):
-    session = _memtap.Session(leaky)
+    session = _memtap.Recording([leaky])
 
     def blocks():
         session.snapshot(freed_limit=100)

@@ -76,30 +76,30 @@ UNUSED static void build(struct builder *b, size_t more)
     builder_finish(b);
 }
 
-UNUSED static struct mt_session *open_session(void)
+UNUSED static struct mt_recording *open_session(void)
 {
-    struct mt_session *session = NULL;
+    struct mt_recording *session = NULL;
     struct mt_profile_failure failure = { 0 };
-    int code = mt_session_open(g_path, &session, &failure);
+    int code = mt_recording_open((const char *const[]){ g_path }, 1, &session, &failure);
     if (code != MT_PROFILE_OK) {
         fail_msg("%s", failure.text);
     }
     return session;
 }
 
-UNUSED static struct mt_session *open_built(struct builder *b, size_t more)
+UNUSED static struct mt_recording *open_built(struct builder *b, size_t more)
 {
     build(b, more);
     write_bytes(b->file, b->file_bytes);
     return open_session();
 }
 
-UNUSED static struct mt_snapshot *take(struct mt_session *session, struct mt_snapshot_options options)
+UNUSED static struct mt_snapshot *take(struct mt_recording *session, struct mt_snapshot_options options)
 {
     struct mt_snapshot *snapshot = NULL;
     struct mt_profile_failure failure = { 0 };
     options.struct_bytes = sizeof options;
-    int code = mt_session_snapshot(session, &options, &snapshot, &failure);
+    int code = mt_recording_snapshot(session, 0, &options, &snapshot, &failure);
     if (code != MT_PROFILE_OK) {
         fail_msg("%s", failure.text);
     }

@@ -19,7 +19,7 @@ static void test_snapshot_holds_what_is_alive_and_what_was_freed(void **state)
 {
     (void)state;
     struct builder b;
-    struct mt_session *session = open_built(&b, 0);
+    struct mt_recording *session = open_built(&b, 0);
     struct mt_snapshot *snapshot = take(session, (struct mt_snapshot_options){ .freed_limit = 10 });
     size_t live, freed;
     const struct mt_snapshot_sample *l = mt_snapshot_live(snapshot, &live);
@@ -45,7 +45,7 @@ static void test_snapshot_holds_what_is_alive_and_what_was_freed(void **state)
     assert_true(t->exact);
     assert_false(t->recording);
     mt_snapshot_free(snapshot);
-    mt_session_close(session);
+    mt_recording_close(session);
     builder_fini(&b);
 }
 
@@ -92,7 +92,7 @@ static void test_stacks_are_native_and_python_frames_in_order(void **state)
 {
     (void)state;
     struct builder b;
-    struct mt_session *session = open_built(&b, 0);
+    struct mt_recording *session = open_built(&b, 0);
     struct mt_snapshot *snapshot = take(session, (struct mt_snapshot_options){ .addresses_only = true });
     assert_int_equal(stack_of(snapshot, 1)->frame_count, 1);
     assert_native(frame_of(snapshot, 1, 0), 0x11000, "0x1000 (libwork.so)");
@@ -108,7 +108,7 @@ static void test_stacks_are_native_and_python_frames_in_order(void **state)
     /* one frame at one address is one number */
     assert_int_equal(stack_of(snapshot, 1)->frames[0], stack_of(snapshot, 2)->frames[3]);
     mt_snapshot_free(snapshot);
-    mt_session_close(session);
+    mt_recording_close(session);
     builder_fini(&b);
 }
 
@@ -119,7 +119,7 @@ static void test_later_snapshot_sees_more_and_keeps_frame_numbers(void **state)
     build(&small, 0);
     build(&large, 100);
     write_bytes(small.file, small.file_bytes);
-    struct mt_session *session = open_session();
+    struct mt_recording *session = open_session();
     struct mt_snapshot *before = take(session, (struct mt_snapshot_options){ .freed_limit = 1 });
     uint32_t number = stack_of(before, 2)->frames[1];
     uint32_t set = mt_snapshot_frame_set(before);
@@ -133,7 +133,7 @@ static void test_later_snapshot_sees_more_and_keeps_frame_numbers(void **state)
     assert_ptr_equal(mt_snapshot_frame(after, number).function, name);
     mt_snapshot_free(before);
     mt_snapshot_free(after);
-    mt_session_close(session);
+    mt_recording_close(session);
     builder_fini(&small);
     builder_fini(&large);
 }
@@ -152,7 +152,7 @@ static void test_stacks_that_the_caller_keeps_are_left_out(void **state)
 {
     (void)state;
     struct builder b;
-    struct mt_session *session = open_built(&b, 0);
+    struct mt_recording *session = open_built(&b, 0);
     struct mt_snapshot *snapshot = take(session, (struct mt_snapshot_options){ .freed_limit = 0 });
     struct kept kept = { mt_snapshot_frame_set(snapshot), 2 };
     mt_snapshot_free(snapshot);
@@ -168,7 +168,7 @@ static void test_stacks_that_the_caller_keeps_are_left_out(void **state)
     (void)mt_snapshot_stacks(snapshot, &count);
     assert_int_equal(count, 3);
     mt_snapshot_free(snapshot);
-    mt_session_close(session);
+    mt_recording_close(session);
     builder_fini(&b);
 }
 
@@ -176,7 +176,7 @@ static void test_since_leaves_out_what_is_older(void **state)
 {
     (void)state;
     struct builder b;
-    struct mt_session *session = open_built(&b, 0);
+    struct mt_recording *session = open_built(&b, 0);
     struct mt_snapshot *snapshot =
         take(session, (struct mt_snapshot_options){ .freed_limit = 10, .since_ns = BUILDER_START_CLOCK + 30 });
     size_t live, freed;
@@ -187,7 +187,7 @@ static void test_since_leaves_out_what_is_older(void **state)
     assert_int_equal(mt_snapshot_totals(snapshot)->total_samples, 2);
     assert_int_equal(mt_snapshot_totals(snapshot)->total_weight_bytes, 700);
     mt_snapshot_free(snapshot);
-    mt_session_close(session);
+    mt_recording_close(session);
     builder_fini(&b);
 }
 
@@ -195,19 +195,19 @@ static void test_options_of_an_older_header_are_read_as_far_as_they_go(void **st
 {
     (void)state;
     struct builder b;
-    struct mt_session *session = open_built(&b, 0);
+    struct mt_recording *session = open_built(&b, 0);
     struct mt_snapshot *snapshot = NULL;
     struct mt_snapshot_options options = { .freed_limit = 10, .since_ns = UINT64_MAX };
     options.struct_bytes = offsetof(struct mt_snapshot_options, since_ns);
-    assert_int_equal(mt_session_snapshot(session, &options, &snapshot, NULL), MT_PROFILE_OK);
+    assert_int_equal(mt_recording_snapshot(session, 0, &options, &snapshot, NULL), MT_PROFILE_OK);
     assert_int_equal(mt_snapshot_totals(snapshot)->total_samples, 4);
     mt_snapshot_free(snapshot);
-    assert_int_equal(mt_session_snapshot(session, NULL, &snapshot, NULL), MT_PROFILE_OK);
+    assert_int_equal(mt_recording_snapshot(session, 0, NULL, &snapshot, NULL), MT_PROFILE_OK);
     size_t freed;
     (void)mt_snapshot_freed(snapshot, &freed);
     assert_int_equal(freed, 0);
     mt_snapshot_free(snapshot);
-    mt_session_close(session);
+    mt_recording_close(session);
     builder_fini(&b);
 }
 
@@ -233,11 +233,11 @@ static void build_live(struct builder *b, uint64_t pid, uint64_t wall_offset_ns)
 static uint64_t live_samples(const struct builder *b)
 {
     write_bytes(b->file, b->file_bytes);
-    struct mt_session *session = open_session();
+    struct mt_recording *session = open_session();
     struct mt_snapshot *snapshot = take(session, (struct mt_snapshot_options){ .no_stacks = true });
     uint64_t count = mt_snapshot_totals(snapshot)->live_samples;
     mt_snapshot_free(snapshot);
-    mt_session_close(session);
+    mt_recording_close(session);
     return count;
 }
 

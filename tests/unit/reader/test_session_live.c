@@ -7,7 +7,7 @@ enum { ROUND = 1000, ROUNDS = 6 };
 
 struct scene {
     struct writer w;
-    struct mt_session *session;
+    struct mt_recording *session;
     uint64_t clock;
 };
 
@@ -17,12 +17,12 @@ static void scene_init(struct scene *s)
     writer_start(&s->w, 1);
     s->w.header->flags = MT_TRACE_EXACT;
     s->w.header->pid = INT32_MAX; /* nobody's: read to the end of what there is, whatever the time */
-    assert_int_equal(mt_session_open(s->w.path, &s->session, NULL), MT_PROFILE_OK);
+    assert_int_equal(mt_recording_open((const char *const[]){ s->w.path }, 1, &s->session, NULL), MT_PROFILE_OK);
 }
 
 static void scene_fini(struct scene *s)
 {
-    mt_session_close(s->session);
+    mt_recording_close(s->session);
     writer_end(&s->w);
 }
 
@@ -62,12 +62,12 @@ static void write_round(struct scene *s, uint64_t round)
     }
 }
 
-static struct mt_snapshot_totals totals_of(struct mt_session *session, struct mt_snapshot_options options)
+static struct mt_snapshot_totals totals_of(struct mt_recording *session, struct mt_snapshot_options options)
 {
     struct mt_snapshot *snapshot = NULL;
     options.struct_bytes = sizeof options;
     options.totals_only = true;
-    assert_int_equal(mt_session_snapshot(session, &options, &snapshot, NULL), MT_PROFILE_OK);
+    assert_int_equal(mt_recording_snapshot(session, 0, &options, &snapshot, NULL), MT_PROFILE_OK);
     struct mt_snapshot_totals totals = *mt_snapshot_totals(snapshot);
     mt_snapshot_free(snapshot);
     return totals;
@@ -76,13 +76,13 @@ static struct mt_snapshot_totals totals_of(struct mt_session *session, struct mt
 /* As somebody sees it who comes now. */
 static void assert_as_anew(const struct scene *s, struct mt_snapshot_totals kept, struct mt_snapshot_options options)
 {
-    struct mt_session *session;
-    assert_int_equal(mt_session_open(s->w.path, &session, NULL), MT_PROFILE_OK);
+    struct mt_recording *session;
+    assert_int_equal(mt_recording_open((const char *const[]){ s->w.path }, 1, &session, NULL), MT_PROFILE_OK);
     struct mt_snapshot_totals anew = totals_of(session, options);
     assert_int_equal(anew.events_read, anew.events);
     anew.events_read = kept.events_read;
     assert_memory_equal(&anew, &kept, sizeof kept);
-    mt_session_close(session);
+    mt_recording_close(session);
 }
 
 static void test_equal_rounds_read_equal_numbers_of_events(void **state)
@@ -136,14 +136,37 @@ static void test_an_interrupted_reading_is_gone_on_with(void **state)
     }
     struct mt_snapshot *snapshot = NULL;
     struct mt_snapshot_options options = { .struct_bytes = sizeof options, .interrupted = always };
-    assert_int_equal(mt_session_snapshot(s.session, &options, &snapshot, NULL), MT_PROFILE_INTERRUPTED);
+    assert_int_equal(mt_recording_snapshot(s.session, 0, &options, &snapshot, NULL), MT_PROFILE_INTERRUPTED);
     struct mt_snapshot_totals totals = totals_of(s.session, (struct mt_snapshot_options){ 0 });
     assert_true(totals.events_read > 0 && totals.events_read < 200 * ROUND);
     assert_as_anew(&s, totals, (struct mt_snapshot_options){ 0 });
     scene_fini(&s);
 }
 
+static size_t open_descriptors(void)
+{
+    size_t count = 0;
+    for (int fd = 0; fd < 256; fd++) {
+        count += fcntl(fd, F_GETFD) >= 0;
+    }
+    return count;
+}
+
+static void test_a_handle_on_a_growing_trace_holds_no_descriptor(void **state)
+{
+    (void)state;
+    struct scene s;
+    size_t before = open_descriptors() + 1; /* the writer's */
+    scene_init(&s);
+    assert_int_equal(open_descriptors(), before);
+    write_round(&s, 0);
+    (void)totals_of(s.session, (struct mt_snapshot_options){ 0 });
+    assert_int_equal(open_descriptors(), before);
+    scene_fini(&s);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_a_handle_on_a_growing_trace_holds_no_descriptor),
     cmocka_unit_test(test_equal_rounds_read_equal_numbers_of_events),
     cmocka_unit_test(test_other_samples_are_counted_from_the_beginning),
     cmocka_unit_test(test_an_interrupted_reading_is_gone_on_with),

@@ -1,13 +1,12 @@
-/* profile_session.c: memtap._memtap.Session: what is alive in a trace now, as lists and tuples.
+/* profile_snapshot.c: what is alive in a trace now, as lists and tuples: methods of memtap._memtap.Recording.
  *
- *     session = Session(path)
- *     live, freed, stacks, totals = session.snapshot(freed_limit=0, since=0, resolve=True)
- *     totals = session.totals(since=0)
+ *     live, freed, stacks, totals = recording.snapshot(freed_limit=0, since=0, resolve=True, trace=0)
+ *     totals = recording.totals(since=0, trace=0)
  *
  * The trace is read without the GIL; the objects are made with it. Frames become tuples once and are shared by all
  * stacks of this and later snapshots; texts too, and stacks: a later snapshot has the tuples of an earlier one.
  */
-#include "profile_parts.h"
+#include "profile_recording.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,11 +25,9 @@ struct frame_objects {
     struct objects frames, stacks;
 };
 
-struct session {
-    PyObject_HEAD
-    pthread_mutex_t turn;
-    struct mt_session *session; /* NULL: closed */
-    struct frame_objects frames[2]; /* resolved, addresses only */
+/* Of one trace: resolved, addresses only. */
+struct mt_py_kept {
+    struct frame_objects frames[2];
 };
 
 /* ---- frames ---------------------------------------------------------------------------------------------------- */
@@ -83,7 +80,7 @@ static bool is_kept(void *context, uint32_t frame_set, uint32_t stack_id)
     return f->set == frame_set && stack_id < f->stacks.count && f->stacks.items[stack_id] != NULL;
 }
 
-/* Texts met lately, by pointer: equal texts of a session are one pointer. */
+/* Texts met lately, by pointer: equal texts of a recording are one pointer. */
 struct texts {
     const char *from[TEXTS];
     PyObject *object[TEXTS];
@@ -310,16 +307,16 @@ static PyObject *totals_object(const struct mt_snapshot_totals *t)
 /* ---- methods --------------------------------------------------------------------------------------------------- */
 
 /* Reads the trace without the GIL; NULL with an exception. The turn is kept. */
-static struct mt_snapshot *take(struct session *self, struct mt_snapshot_options *options, struct mt_py_work *work)
+static struct mt_snapshot *take(struct recording *self, size_t trace, struct mt_snapshot_options *options, struct mt_py_work *work)
 {
-    struct mt_profile_failure failure = { .code = MT_PROFILE_USAGE, .text = "the session is closed: open another one" };
+    struct mt_profile_failure failure = { .code = MT_PROFILE_USAGE, .text = "the trace is closed: open it again with memtap.open" };
     struct mt_snapshot *snapshot = NULL;
     options->struct_bytes = sizeof *options;
     options->interrupted = mt_py_work_interrupted;
     options->context = work;
     int code = MT_PROFILE_USAGE;
-    if (self->session != NULL) {
-        code = mt_session_snapshot(self->session, options, &snapshot, &failure);
+    if (self->recording != NULL) {
+        code = mt_recording_snapshot(self->recording, trace, options, &snapshot, &failure);
     }
     mt_py_work_resume(work);
     if (code != MT_PROFILE_OK) {
@@ -328,7 +325,7 @@ static struct mt_snapshot *take(struct session *self, struct mt_snapshot_options
     return snapshot;
 }
 
-static PyObject *parts_object(struct session *self, const struct mt_snapshot *snapshot, bool addresses_only)
+static PyObject *parts_object(struct frame_objects *frames, const struct mt_snapshot *snapshot)
 {
     size_t live_count, freed_count;
     const struct mt_snapshot_sample *live = mt_snapshot_live(snapshot, &live_count);
@@ -336,54 +333,83 @@ static PyObject *parts_object(struct session *self, const struct mt_snapshot *sn
     PyObject *values[] = {
         samples_object(live, live_count, false),
         samples_object(freed, freed_count, true),
-        stacks_object(&self->frames[addresses_only ? 1 : 0], snapshot),
+        stacks_object(frames, snapshot),
         totals_object(mt_snapshot_totals(snapshot)),
     };
     return tuple_of(values, 4);
 }
 
-static PyObject *session_snapshot(PyObject *object, PyObject *args, PyObject *kwargs)
+/* The objects kept of a trace; NULL with an exception. While the turn is this thread's: the array may move. */
+static struct mt_py_kept *kept_of(struct recording *self, size_t trace)
 {
-    const char *names[] = { "freed_limit", "since", "resolve", NULL };
-    struct session *self = (struct session *)object;
-    Py_ssize_t freed_limit = 0;
+    if (trace >= self->kept_count) {
+        struct mt_py_kept *grown = realloc(self->kept, (trace + 1) * sizeof *grown);
+        if (grown == NULL) {
+            return NULL;
+        }
+        memset(grown + self->kept_count, 0, (trace + 1 - self->kept_count) * sizeof *grown);
+        self->kept = grown;
+        self->kept_count = trace + 1;
+    }
+    return &self->kept[trace];
+}
+
+static PyObject *snapshot_parts(struct recording *self, size_t trace, struct mt_snapshot_options *options, struct mt_py_work *work)
+{
+    struct mt_py_kept *kept = kept_of(self, trace);
+    struct frame_objects *frames = kept != NULL ? &kept->frames[options->addresses_only ? 1 : 0] : NULL;
+    if (frames == NULL) {
+        mt_py_work_resume(work);
+        return PyErr_NoMemory();
+    }
+    options->is_kept = is_kept;
+    options->kept_context = frames;
+    struct mt_snapshot *snapshot = take(self, trace, options, work);
+    PyObject *parts = snapshot != NULL ? parts_object(frames, snapshot) : NULL;
+    mt_snapshot_free(snapshot);
+    return parts;
+}
+
+enum { TRACES_MAX = 1 << 20 };
+
+PyObject *mt_py_recording_snapshot(PyObject *object, PyObject *args, PyObject *kwargs)
+{
+    const char *names[] = { "freed_limit", "since", "resolve", "trace", NULL };
+    struct recording *self = (struct recording *)object;
+    Py_ssize_t freed_limit = 0, trace = 0;
     unsigned long long since = 0;
     int resolve = 1;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|nKp:snapshot", MT_PY_NAMES(names), &freed_limit, &since, &resolve)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|nKpn:snapshot", MT_PY_NAMES(names), &freed_limit, &since, &resolve, &trace)) {
         return NULL;
     }
-    if (freed_limit < 0) {
-        PyErr_SetString(PyExc_ValueError, "freed_limit must be 0 or more");
+    if (freed_limit < 0 || trace < 0 || trace > TRACES_MAX) {
+        PyErr_SetString(PyExc_ValueError, freed_limit < 0 ? "freed_limit must be 0 or more" : "there is no trace with that number");
         return NULL;
     }
-    struct mt_snapshot_options options = {
-        .freed_limit = (size_t)freed_limit, .since_ns = since, .addresses_only = resolve == 0, .is_kept = is_kept
-    };
-    options.kept_context = &self->frames[options.addresses_only ? 1 : 0];
+    struct mt_snapshot_options options = { .freed_limit = (size_t)freed_limit, .since_ns = since, .addresses_only = resolve == 0 };
     struct mt_py_work work;
     PyObject *parts = NULL;
     if (mt_py_work_begin(&work, &self->turn)) {
-        struct mt_snapshot *snapshot = take(self, &options, &work);
-        parts = snapshot != NULL ? parts_object(self, snapshot, options.addresses_only) : NULL;
-        mt_snapshot_free(snapshot);
+        parts = snapshot_parts(self, (size_t)trace, &options, &work);
         mt_py_work_end(&work);
     }
     return parts;
 }
 
-static PyObject *session_totals(PyObject *object, PyObject *args, PyObject *kwargs)
+PyObject *mt_py_recording_totals(PyObject *object, PyObject *args, PyObject *kwargs)
 {
-    const char *names[] = { "since", NULL };
-    struct session *self = (struct session *)object;
+    const char *names[] = { "since", "trace", NULL };
+    struct recording *self = (struct recording *)object;
     unsigned long long since = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|K:totals", MT_PY_NAMES(names), &since)) {
+    Py_ssize_t trace = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|Kn:totals", MT_PY_NAMES(names), &since, &trace)) {
         return NULL;
     }
     struct mt_snapshot_options options = { .since_ns = since, .totals_only = true };
     struct mt_py_work work;
     PyObject *totals = NULL;
     if (mt_py_work_begin(&work, &self->turn)) {
-        struct mt_snapshot *snapshot = take(self, &options, &work);
+        struct mt_snapshot *snapshot = take(self, trace < 0 ? SIZE_MAX : (size_t)trace, &options, &work);
         totals = snapshot != NULL ? totals_object(mt_snapshot_totals(snapshot)) : NULL;
         mt_snapshot_free(snapshot);
         mt_py_work_end(&work);
@@ -391,101 +417,13 @@ static PyObject *session_totals(PyObject *object, PyObject *args, PyObject *kwar
     return totals;
 }
 
-static PyObject *session_close(PyObject *object, PyObject *unused)
+void mt_py_drop_kept(struct recording *self)
 {
-    struct session *self = (struct session *)object;
-    struct mt_py_work work;
-    (void)unused;
-    if (!mt_py_work_begin(&work, &self->turn)) {
-        return NULL;
+    for (size_t i = 0; i < self->kept_count; i++) {
+        drop_frames(&self->kept[i].frames[0]);
+        drop_frames(&self->kept[i].frames[1]);
     }
-    mt_session_close(self->session);
-    self->session = NULL;
-    mt_py_work_resume(&work);
-    mt_py_work_end(&work);
-    Py_RETURN_NONE;
-}
-
-/* ---- the type -------------------------------------------------------------------------------------------------- */
-
-static PyObject *session_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-    const char *names[] = { "path", "place", NULL };
-    PyObject *given;
-    Py_ssize_t place = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|n:Session", MT_PY_NAMES(names), &given, &place)) {
-        return NULL;
-    }
-    PyObject *path = mt_py_path(given);
-    allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    struct session *self = path != NULL ? (struct session *)allocate(type, 0) : NULL;
-    if (self != NULL) {
-        struct mt_profile_failure failure = { 0 };
-        struct mt_py_work work;
-        bool open = mt_py_turn_init(&self->turn) == 0 && mt_py_work_begin(&work, &self->turn);
-        if (open) {
-            open = mt_session_open_place(PyBytes_AsString(path), (size_t)place, &self->session, &failure) == MT_PROFILE_OK;
-            mt_py_work_resume(&work);
-            mt_py_work_end(&work);
-        }
-        if (!open) {
-            (void)(failure.code != MT_PROFILE_OK ? mt_py_raise(&failure) : NULL);
-            Py_DECREF(self);
-            self = NULL;
-        }
-    }
-    Py_XDECREF(path);
-    return (PyObject *)self;
-}
-
-static void session_dealloc(PyObject *object)
-{
-    struct session *self = (struct session *)object;
-    PyTypeObject *type = Py_TYPE(object);
-    drop_frames(&self->frames[0]);
-    drop_frames(&self->frames[1]);
-    mt_session_close(self->session);
-    (void)pthread_mutex_destroy(&self->turn);
-    freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    release(object);
-    Py_DECREF(type);
-}
-
-static PyMethodDef g_methods[] = {
-    { "snapshot", (PyCFunction)(void (*)(void))session_snapshot, METH_VARARGS | METH_KEYWORDS,
-      "snapshot(freed_limit=0, since=0, resolve=True) -> (live, freed, stacks, totals)\n\n"
-      "live: list of (address, size, weight, timestamp_ns, thread, stack_id, label, task), oldest first; freed: the freed_limit most\n"
-      "recently freed, in the order they were freed, with lifetime_ns behind; stacks: {stack_id: ((address, function,\n"
-      "file, line, is_python), ...)}, innermost first; totals: dict. since: only allocations with a clock (CLOCK_MONOTONIC\n"
-      "ns) of at least this. resolve=False: native frames are addresses, no binary is opened." },
-    { "totals", (PyCFunction)(void (*)(void))session_totals, METH_VARARGS | METH_KEYWORDS,
-      "totals(since=0) -> dict\n\nThe totals of a snapshot without its samples and stacks." },
-    { "close", session_close, METH_NOARGS, "Closes the trace; further calls raise ValueError." },
-    { NULL, NULL, 0, NULL },
-};
-
-static char g_doc[] = "Session(path, place=0): a trace, possibly being written, as samples that are alive now. place: of Recording.process.";
-static PyType_Slot g_slots[] = {
-    { Py_tp_new, (void *)session_new },
-    { Py_tp_dealloc, (void *)session_dealloc },
-    { Py_tp_methods, g_methods },
-    { Py_tp_doc, (void *)g_doc },
-    { 0, NULL },
-};
-
-static PyType_Spec g_spec = {
-    .name = "memtap._memtap.Session",
-    .basicsize = sizeof(struct session),
-    .flags = Py_TPFLAGS_DEFAULT,
-    .slots = g_slots,
-};
-
-int mt_py_add_session(PyObject *module)
-{
-    PyObject *type = PyType_FromSpec(&g_spec);
-    if (type == NULL || PyModule_AddObject(module, "Session", type) != 0) {
-        Py_XDECREF(type);
-        return -1;
-    }
-    return 0;
+    free(self->kept);
+    self->kept = NULL;
+    self->kept_count = 0;
 }
