@@ -21,6 +21,7 @@
 #ifndef MT_ANALYSIS_ANALYSIS_H
 #define MT_ANALYSIS_ANALYSIS_H
 
+#include "analysis/edges.h"
 #include "base/status.h"
 #include "model/axis.h"
 #include "model/cursor.h"
@@ -120,6 +121,8 @@ struct mt_analysis_options {
     void *suppress_context;
     uint32_t temporary_max;   /* N of "temporary"; default 1, 0: freed before its thread allocated anything else */
     size_t timeline_points;   /* 0: no timeline */
+    const uint64_t *edges_ns; /* moments to keep the heap between (edges.h), ascending; edge_count <= MT_EDGES_MAX, 0: none */
+    size_t edge_count;
     bool totals_only;         /* nobody looks at stacks: exact amounts are not told apart by them, which takes half the time */
     uint64_t only_tid;        /* what this thread allocates is all there is, whoever frees it; 0: all threads */
     /* Called now and then; returning false ends the pass with MT_E_INTERRUPTED. May be NULL. */
@@ -149,6 +152,9 @@ struct mt_analysis {
     uint64_t horizon_ns; /* what was freed by then is not in some trace: peak, totals and timeline are of what came later; 0: all is */
     struct mt_timeline_point *timeline; /* of all processes together */
     size_t timeline_count;
+    struct mt_edge_cell *cells; /* of the options' edges (edges.h): site is a number of sites */
+    size_t cell_count, cell_capacity;
+    unsigned cell_scale_bits; /* cells are in units of 2^-scale_bits */
     struct mt_axis axis; /* of all times here; ends are those of what was looked at */
     struct mt_live_at *live_at; /* of each trace */
     struct mt_run_marks marks;

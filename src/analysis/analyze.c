@@ -239,6 +239,7 @@ void mt_analysis_fini(struct mt_analysis *a)
     free(a->sites);
     free(a->threads);
     free(a->timeline);
+    free(a->cells);
     free(a->live_at);
     free(a->held);
     mt_run_marks_fini(&a->marks);

@@ -214,6 +214,27 @@ static void collect_totals(const struct mt_pass *p, struct mt_totals *t)
     t->events += p->events;
 }
 
+/* The place of each site of a pass, in places that were sorted and folded. */
+static uint32_t place_number(const struct mt_pass *p, size_t site, const struct place *places, size_t count)
+{
+    struct place key = { .stream = p->threads[p->sites[site].thread].stream, .site = p->sites[site] };
+    const struct place *found = bsearch(&key, places, count, sizeof key, compare_places);
+    return (uint32_t)(found - places);
+}
+
+/* Cells of a pass, whose sites are sites of the analysis from first on. */
+static void collect_cells(const struct mt_pass *p, const struct place *places, size_t count, size_t first, struct mt_analysis *a)
+{
+    const struct mt_edges *e = p->edges;
+    a->cells = mt_alloc_grow(a->cells, &a->cell_capacity, a->cell_count + e->cell_count, sizeof *a->cells);
+    for (size_t i = 0; i < e->cell_count; i++) {
+        struct mt_edge_cell cell = e->cells[i];
+        cell.site = (uint32_t)first + (places != NULL ? place_number(p, cell.site, places, count) : cell.site);
+        a->cells[a->cell_count++] = cell;
+    }
+    a->cell_scale_bits = p->scale_bits;
+}
+
 void mt_pass_collect(const struct mt_pass *p, const struct mt_collect_as *as, struct mt_analysis *a,
                      size_t *site_capacity, size_t *thread_capacity)
 {
@@ -228,6 +249,9 @@ void mt_pass_collect(const struct mt_pass *p, const struct mt_collect_as *as, st
     for (size_t i = 0; i < count; i++) {
         struct place place = places != NULL ? places[i] : place_of(&look, i);
         a->sites[a->site_count++] = site_of(p, &place, as);
+    }
+    if (p->edges != NULL) {
+        collect_cells(p, places, count, a->site_count - count, a);
     }
     free(places);
     free(look.oldest_ns);

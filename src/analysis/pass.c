@@ -44,6 +44,7 @@ void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct 
     /* Estimates are rounded a site: totals are the same whatever was asked for only if the sites are. */
     p->stack_count = options->totals_only && heap->scale_bits == 0 ? 0 : (uint32_t)mt_trace_stack_count(trace);
     p->weights = mt_alloc_zero(MT_WEIGHT_CACHE, sizeof *p->weights);
+    p->edges = options->edge_count > 0 ? mt_edges_new(options->edges_ns, options->edge_count) : NULL;
     mt_alive_init(&p->alive, heap->scale_bits != 0 && (info->flags & MT_TRACE_GROWTH) != 0);
 }
 
@@ -60,6 +61,7 @@ void mt_pass_fini(struct mt_pass *p)
     free(p->rates);
     free(p->weights);
     free(p->held);
+    mt_edges_free(p->edges);
 }
 
 static MT_NOINLINE void grow_variances(struct mt_pass *p, struct mt_pass_site *s, const struct mt_unit_weight *w,
@@ -380,6 +382,9 @@ void mt_pass_end(struct mt_pass *p, uint64_t end_ns)
         }
     }
     mt_run_heap_fall(p->heap, held.bytes, held.count, end_ns);
+    if (p->edges != NULL) {
+        mt_edges_end(p->edges, end_ns);
+    }
     p->now_ns = end_ns;
     p->ended = true;
     mt_alive_fini(&p->alive);

@@ -14,6 +14,7 @@
 
 #include "analysis/alive.h"
 #include "analysis/analysis.h"
+#include "analysis/edges.h"
 #include "analysis/estimate.h"
 #include "analysis/ranges.h"
 #include "model/axis.h"
@@ -129,6 +130,8 @@ struct mt_pass {
     const uint8_t *own_stacks;      /* these are told apart where stacks are not: as number 1; NULL: none */
     uint32_t own_count;
 
+    struct mt_edges *edges; /* what changed between them; NULL: nobody asks */
+
     struct mt_held *held; /* of each site there was at held_ns; NULL: what is alive at the end counts */
     size_t held_count;
     uint64_t held_ns;
@@ -157,6 +160,8 @@ void mt_pass_end(struct mt_pass *p, uint64_t end_ns);
 
 /* pass.c: when the oldest of what is alive at each site began, into oldest_ns[0..site_count); UINT64_MAX: nothing is. */
 void mt_pass_ages(const struct mt_pass *p, uint64_t *oldest_ns);
+/* pass_sites.c. The heap that blocks of s hold changed now; born_ns: of the blocks. */
+MT_NOINLINE void mt_pass_change_edges(struct mt_pass *p, const struct mt_pass_site *s, uint64_t born_ns, int64_t bytes, int64_t count);
 /* pass_moment.c. Everything up to the moment has been applied, and nothing later: LIVE and WINDOW are of now. time_ns: of it. */
 void mt_pass_hold(struct mt_pass *p, uint64_t time_ns);
 /* All has been applied: forgets that again when the process still holds what it allocated since. Before the end. */

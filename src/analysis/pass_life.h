@@ -55,6 +55,9 @@ MT_INLINE void mt_pass_grow_life(struct mt_pass *p, struct mt_pass_site *s, stru
         s->window.bytes += units.bytes;
         s->window.count += units.count;
     }
+    if (MT_UNLIKELY(p->edges != NULL)) {
+        mt_pass_change_edges(p, s, born_ns, (int64_t)units.bytes, (int64_t)units.count);
+    }
     double t = mt_pass_known_seconds(p, p->now_ns);
     double bytes_t = (double)units.bytes * t;
     s->area -= bytes_t;
@@ -94,6 +97,9 @@ MT_INLINE void mt_pass_shrink_life(struct mt_pass *p, struct mt_pass_site *s, st
     if (p->window_start_ns > 0 && mt_pass_in_window(p, born_ns)) {
         s->window.bytes -= units.bytes;
         s->window.count -= units.count;
+    }
+    if (MT_UNLIKELY(p->edges != NULL)) {
+        mt_pass_change_edges(p, s, born_ns, -(int64_t)units.bytes, -(int64_t)units.count);
     }
     double t = mt_pass_known_seconds(p, p->now_ns);
     double bytes_t = (double)units.bytes * t;

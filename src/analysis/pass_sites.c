@@ -142,3 +142,10 @@ const struct mt_unit_weight *mt_pass_weight(struct mt_pass *p, uint64_t size, ui
     }
     return w;
 }
+
+void mt_pass_change_edges(struct mt_pass *p, const struct mt_pass_site *s, uint64_t born_ns, int64_t bytes, int64_t count)
+{
+    if (s->storage == MT_STORAGE_HEAP) {
+        mt_edges_change(p->edges, (uint32_t)(s - p->sites), born_ns, p->now_ns, bytes, count);
+    }
+}

@@ -349,7 +349,8 @@ static void take_summary(struct summary *s, struct mt_analysis *a)
 static bool options_match(const struct mt_trace *trace, const struct mt_analysis_options *o)
 {
     struct mt_moment_mark end = mt_moment_find(trace, MT_MOMENT_END), wanted = mt_moment_find(trace, o->live_at);
-    return end.certain && wanted.clock == end.clock && o->stop_ns == UINT64_MAX && o->window_start_ns == 0 && !o->window_from_moment && o->timeline_points == 0;
+    return end.certain && wanted.clock == end.clock && o->stop_ns == UINT64_MAX && o->window_start_ns == 0 && !o->window_from_moment && o->timeline_points == 0 &&
+           o->edge_count == 0;
 }
 
 bool mt_summary_read(const struct mt_trace *trace, const struct mt_analysis_options *options, struct mt_analysis *a)

@@ -20,18 +20,19 @@ static const struct mt_option own[] = {
 static const struct mt_option *const tables[] = { own, mt_select_frames, mt_select_leaks, NULL };
 
 #define DESCRIPTION                                                                                                    \
-    "Writes one HTML file that needs nothing else: no network, no server. It shows where memory was held as a flame graph, whose "                                                                        \
-    "blocks are as wide as the bytes they stand for; the heap and the resident memory over time; and the lines of the program "  \
-    "as a table. Each for four questions: what was alive at the peak, what was alive when the program ended, what was "  \
-    "allocated in all, and what was temporary. The numbers are those of memtap stats, table and leaks, to the byte.\n"   \
+    "Writes one HTML file that needs nothing else: no network, no server. It shows where memory was held as a flame graph, "  \
+    "whose blocks are as wide as the bytes they stand for; the heap and the resident memory over time; and the lines of the "  \
+    "program as a table. Each for what was alive at the peak, what was alive when the program ended, what was allocated in "  \
+    "all, what was temporary, and what was allocated in a stretch of time and is alive at its end: brush the timeline. The "  \
+    "numbers are those of memtap stats, table and leaks, to the byte.\n"                                                \
     "In the page: click a block to zoom, / searches, ? lists all keys."
 #define EXAMPLES                                                                                                       \
     "memtap flamegraph memtap-app.4242.mtap\n"                                                                         \
     "memtap flamegraph -o report.html app.mtap"
 #define NOTES                                                                                                          \
     "FILE may be a folder, which stands for all *.mtap in it; several are merged, as the processes of one run.\n"      \
-    "The page is opened with JavaScript by any browser since 2023. It has names of functions and paths of files in it: look at "  \
-    "whom you give it to."
+    "Any browser since 2023 shows it, with JavaScript. It has names of functions and paths of files in it: mind whom you give "  \
+    "it to."
 
 static const struct mt_command_doc doc = {
     .name = "flamegraph",

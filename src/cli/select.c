@@ -1,7 +1,6 @@
 /* select.c: what reading commands do with their options: open, load, write. */
 #include "cli/select.h"
 
-#include "page/page.h"
 #include "util/memory.h"
 #include "util/progress.h"
 #include "util/say.h"
@@ -96,7 +95,7 @@ static mt_status write_out(const struct mt_reading *reading, const struct mt_rep
     if (status != MT_OK) {
         return status;
     }
-    status = reading->page               ? mt_page_write(out, &job->shown, err)
+    status = reading->page               ? mt_page_write_job(out, job, err)
              : reading->exporter != NULL ? mt_export_write(out, job, reading->exporter, err)
                                          : mt_report_write(out, job, reading->report, err);
     if (status != MT_OK) {

@@ -15,7 +15,8 @@
 enum { FORMAT = 1, DIGITS = 4 };
 
 struct block {
-    const struct mt_report *report;
+    const struct mt_page_input *input;
+    const struct mt_report *report; /* the input's */
     struct mt_page_strings strings;
     struct mt_page_rows rows;
     struct mt_json json;
@@ -235,6 +236,47 @@ static void put_measures(struct block *b)
     mt_json_object_end(json);
 }
 
+/* ---- windows ---------------------------------------------------------------------------------------------------- */
+
+#define SIGNED_COLUMN(json, name, i, count, value)                                                                     \
+    do {                                                                                                               \
+        mt_json_key(json, name);                                                                                       \
+        mt_json_array(json);                                                                                           \
+        for (size_t i = 0; i < (count); i++) {                                                                         \
+            mt_json_s64(json, value);                                                                                  \
+        }                                                                                                              \
+        mt_json_array_end(json);                                                                                       \
+    } while (0)
+
+static void put_cells(struct block *b)
+{
+    const struct mt_page_rows *r = &b->rows;
+    struct mt_json *json = &b->json;
+    COLUMN(json, "row", i, r->cell_count, r->cells[i].site - (i > 0 ? r->cells[i - 1].site : 0));
+    COLUMN(json, "born", i, r->cell_count, r->cells[i].born);
+    COLUMN(json, "after", i, r->cell_count, (uint64_t)r->cells[i].at - r->cells[i].born);
+    SIGNED_COLUMN(json, "bytes", i, r->cell_count, r->cells[i].bytes);
+    SIGNED_COLUMN(json, "count", i, r->cell_count, r->cells[i].count);
+}
+
+static void put_edges(struct block *b)
+{
+    struct mt_json *json = &b->json;
+    mt_json_key(json, "edges");
+    if (b->input->edges_ns == NULL) {
+        mt_json_null(json);
+        return;
+    }
+    mt_json_object(json);
+    COLUMN(json, "time_ns", i, MT_PAGE_EDGES, b->input->edges_ns[i]);
+    mt_json_put_u64(json, "scale_bits", b->report->analysis->cell_scale_bits);
+    mt_json_key(json, "cells");
+    mt_json_object(json);
+    put_cells(b);
+    mt_json_object_end(json);
+    mt_json_object_end(json);
+}
+
 /* ---- time ------------------------------------------------------------------------------------------------------- */
 
 static void put_timeline(struct block *b)
@@ -291,11 +333,11 @@ static void put_head(struct block *b)
     free(program);
 }
 
-void mt_page_block_write(struct mt_out *out, const struct mt_report *report)
+void mt_page_block_write(struct mt_out *out, const struct mt_page_input *input)
 {
-    struct block b = { .report = report };
+    struct block b = { .input = input, .report = input->report };
     mt_page_strings_init(&b.strings);
-    mt_page_rows_make(report, &b.strings, &b.rows);
+    mt_page_rows_make(input->report, &b.strings, &b.rows);
     mt_json_init(&b.json, out, 1);
     mt_json_object(&b.json);
     put_head(&b);
@@ -307,6 +349,7 @@ void mt_page_block_write(struct mt_out *out, const struct mt_report *report)
     put_allocators(&b);
     put_rows(&b);
     put_measures(&b);
+    put_edges(&b);
     put_timeline(&b);
     put_rss(&b);
     mt_json_key(&b.json, "strings");

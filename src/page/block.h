@@ -2,8 +2,8 @@
 #ifndef MT_PAGE_BLOCK_H
 #define MT_PAGE_BLOCK_H
 
-#include "export/report.h"
+#include "page/page.h"
 
-void mt_page_block_write(struct mt_out *out, const struct mt_report *report);
+void mt_page_block_write(struct mt_out *out, const struct mt_page_input *input);
 
 #endif

@@ -24,11 +24,11 @@ static void put_base64(struct mt_out *out, const unsigned char *data, size_t byt
     }
 }
 
-static void put_data(struct mt_out *out, const struct mt_report *report)
+static void put_data(struct mt_out *out, const struct mt_page_input *input)
 {
     struct mt_out *text = mt_out_open_memory();
     size_t bytes, packed_bytes;
-    mt_page_block_write(text, report);
+    mt_page_block_write(text, input);
     const char *json = mt_out_text(text, &bytes);
     unsigned char *packed = mt_deflate(json, bytes, &packed_bytes);
     mt_out_discard(text);
@@ -36,7 +36,7 @@ static void put_data(struct mt_out *out, const struct mt_report *report)
     free(packed);
 }
 
-mt_status mt_page_write(struct mt_out *out, const struct mt_report *report, struct mt_error *err)
+mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, struct mt_error *err)
 {
     struct mt_page_bundle bundle = mt_page_bundle();
     const char *place = memmem(bundle.data, bundle.bytes, g_place, sizeof g_place - 1);
@@ -45,7 +45,7 @@ mt_status mt_page_write(struct mt_out *out, const struct mt_report *report, stru
     }
     const char *behind = place + sizeof g_place - 1;
     mt_out_write(out, bundle.data, (size_t)(place - bundle.data));
-    put_data(out, report);
+    put_data(out, input);
     mt_out_write(out, behind, bundle.bytes - (size_t)(behind - bundle.data));
     return MT_OK;
 }

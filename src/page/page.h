@@ -10,10 +10,17 @@
 #include "export/report.h"
 #include "util/error.h"
 
-enum { MT_PAGE_TIMELINE_POINTS = 1000 };
+enum { MT_PAGE_TIMELINE_POINTS = 1000, MT_PAGE_EDGES = 250 };
 
-/* report: analysed for the peak (reader/selection.h), with a timeline of MT_PAGE_TIMELINE_POINTS where one is known, and with
- * places. MT_E_INVAL: this build has no bundle it can use. */
-mt_status mt_page_write(struct mt_out *out, const struct mt_report *report, struct mt_error *err) MT_CHECKED;
+/* Borrowed. */
+struct mt_page_input {
+    /* Analysed for the peak (reader/selection.h), with a timeline of MT_PAGE_TIMELINE_POINTS and edges where they can be known; with
+     * places. */
+    const struct mt_report *report;
+    const uint64_t *edges_ns; /* MT_PAGE_EDGES of them; NULL: none */
+};
+
+/* MT_E_INVAL: this build has no page that it can use. */
+mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, struct mt_error *err) MT_CHECKED;
 
 #endif

@@ -123,15 +123,16 @@ static void add_amounts(struct mt_page_row *row, const struct mt_site *site)
 }
 
 /* The row of the site before, when nothing tells the two apart but a label. */
-static struct mt_page_row *row_of(struct mt_page_rows *r, const struct mt_page_row *key)
+static struct mt_page_row *row_of(struct mt_page_rows *r, const struct mt_page_row *key, bool sampled)
 {
-    struct mt_page_row *last = r->row_count > 0 ? &r->rows[r->row_count - 1] : NULL;
+    struct mt_page_row *last = r->row_count > 0 && !sampled ? &r->rows[r->row_count - 1] : NULL;
     if (last != NULL && last->node == key->node && last->thread == key->thread && last->allocator == key->allocator &&
         last->line == key->line && last->by == key->by) {
         return last;
     }
     r->rows = mt_alloc_grow(r->rows, &r->row_capacity, r->row_count + 1, sizeof *r->rows);
     r->rows[r->row_count] = *key;
+    r->rows[r->row_count].number = (uint32_t)r->row_count;
     return &r->rows[r->row_count++];
 }
 
@@ -163,7 +164,8 @@ static void add_stack(const struct maker *m, const struct mt_site *const *sites,
                                    .oldest_ns = UINT64_MAX };
         key.by = by = other ? by_of(m, sites[i], &list) : by;
         alive = other ? holds(sites, count, i) : alive;
-        struct mt_page_row *row = row_of(r, &key);
+        struct mt_page_row *row = row_of(r, &key, m->report->analysis->sampled);
+        r->row_of_site[sites[i] - m->report->analysis->sites] = row->number;
         row->growth_bytes_per_s += alive ? sites[i]->growth_bytes_per_s : 0;
         add_amounts(row, sites[i]);
     }
@@ -217,7 +219,52 @@ static int compare_rows(const void *a, const void *b)
     by = by != 0 ? by : order(x->thread, y->thread);
     by = by != 0 ? by : order(x->allocator, y->allocator);
     by = by != 0 ? by : order(x->line, y->line);
-    return by != 0 ? by : order(x->by, y->by);
+    by = by != 0 ? by : order(x->by, y->by);
+    return by != 0 ? by : order(x->number, y->number);
+}
+
+static int compare_cells(const void *a, const void *b)
+{
+    const struct mt_edge_cell *x = a, *y = b;
+    int by = order(x->site, y->site);
+    by = by != 0 ? by : order(x->born, y->born);
+    return by != 0 ? by : order(x->at, y->at);
+}
+
+/* Cells of one row, birth and change are one. */
+static void merge_cells(struct mt_page_rows *r)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < r->cell_count; i++) {
+        struct mt_edge_cell *last = kept > 0 ? &r->cells[kept - 1] : NULL;
+        if (last != NULL && compare_cells(last, &r->cells[i]) == 0) {
+            last->bytes += r->cells[i].bytes;
+            last->count += r->cells[i].count;
+        } else {
+            r->cells[kept++] = r->cells[i];
+        }
+    }
+    r->cell_count = kept;
+}
+
+/* The rows are in their order: what changed between the edges, of each. */
+static void make_cells(const struct maker *m)
+{
+    struct mt_page_rows *r = m->out;
+    const struct mt_analysis *a = m->report->analysis;
+    uint32_t *place = mt_alloc(r->row_count * sizeof *place); /* of a row's number */
+    for (size_t i = 0; i < r->row_count; i++) {
+        place[r->rows[i].number] = (uint32_t)i;
+    }
+    r->cells = mt_alloc(a->cell_count * sizeof *r->cells);
+    r->cell_count = a->cell_count;
+    for (size_t i = 0; i < a->cell_count; i++) {
+        r->cells[i] = a->cells[i];
+        r->cells[i].site = place[r->row_of_site[a->cells[i].site]];
+    }
+    free(place);
+    qsort(r->cells, r->cell_count, sizeof *r->cells, compare_cells);
+    merge_cells(r);
 }
 
 void mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *strings, struct mt_page_rows *ret)
@@ -229,8 +276,10 @@ void mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *s
     ret->frames = mt_alloc_grow(NULL, &ret->frame_capacity, 1, sizeof *ret->frames);
     ret->frames[ret->frame_count++] = UINT32_MAX;
     (void)add_node(ret, (struct mt_page_node){ 0 });
+    ret->row_of_site = mt_alloc_zero(report->analysis->site_count, sizeof *ret->row_of_site);
     add_sites(&m);
     qsort(ret->rows, ret->row_count, sizeof *ret->rows, compare_rows);
+    make_cells(&m);
     mt_grouping_free(m.grouping);
 }
 
@@ -244,5 +293,7 @@ void mt_page_rows_fini(struct mt_page_rows *r)
     free(r->lines);
     free(r->threads);
     free(r->rows);
+    free(r->cells);
+    free(r->row_of_site);
     *r = (struct mt_page_rows){ 0 };
 }

@@ -2,7 +2,8 @@
  *
  * Decides: a row is what one thread allocated by one allocator in one stack as it is shown, with all measures at once, so
  * that every sum a page shows is a sum of rows. Stacks are paths of one tree, parents before children, node 0 the root. A row's
- * line is the place it belongs to (model/place.h). Heap only. Context: [tool].
+ * line is the place it belongs to (model/place.h). Estimates are rounded a site, so of a sampled run each site has a row of its own.
+ * Heap only. Context: [tool].
  */
 #ifndef MT_PAGE_ROWS_H
 #define MT_PAGE_ROWS_H
@@ -29,6 +30,7 @@ struct mt_page_thread {
 
 struct mt_page_row {
     uint32_t node, thread, line, by; /* by: string */
+    uint32_t number;                 /* as it was met */
     uint8_t allocator;
     struct mt_amount amount[MT_PAGE_MEASURES];
     uint64_t oldest_ns; /* as in struct mt_site */
@@ -52,6 +54,9 @@ struct mt_page_rows {
     struct mt_namemap *thread_numbers;
     struct mt_page_row *rows; /* by node */
     size_t row_count, row_capacity;
+    struct mt_edge_cell *cells; /* as the analysis', with the number of a row for the site; by row, born and at */
+    size_t cell_count;
+    uint32_t *row_of_site;      /* while they are made: the number of a row, of each site */
 };
 
 void mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *strings, struct mt_page_rows *ret);

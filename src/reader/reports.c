@@ -216,7 +216,14 @@ mt_status mt_page_load(struct mt_report_job *job, struct mt_error *err)
     job->selection = (struct mt_selection){ .what = MT_SELECT_PEAK, .temporary_max = 1, .all = job->selection.all };
     job->load.profile = job->load.bound_will_do = true;
     job->load.timeline_points = aggregate ? 0 : MT_PAGE_TIMELINE_POINTS;
+    job->load.edges = aggregate ? 0 : MT_PAGE_EDGES;
     return load(job, err);
+}
+
+mt_status mt_page_write_job(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
+{
+    struct mt_page_input input = { .report = &job->shown, .edges_ns = job->loaded.edges_ns };
+    return mt_page_write(out, &input, err);
 }
 
 mt_status mt_report_write(struct mt_out *out, const struct mt_report_job *job, enum mt_profile_report report,

@@ -50,6 +50,7 @@ mt_status mt_export_choose(const char *name, const char *path, const struct mt_e
                            struct mt_error *err) MT_CHECKED;
 /* The same for the page (page/page.h): all measures at once, so the selection does not apply. */
 mt_status mt_page_load(struct mt_report_job *job, struct mt_error *err) MT_CHECKED;
+mt_status mt_page_write_job(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err) MT_CHECKED;
 void mt_report_job_fini(struct mt_report_job *job);
 
 #endif

@@ -174,6 +174,26 @@ static enum mt_measure measure_of(enum mt_selected what)
     return measures[what];
 }
 
+/* The end of each of so many equal parts of the run. malloc'ed. */
+static uint64_t *make_edges(size_t count, uint64_t duration_ns)
+{
+    uint64_t *edges = mt_alloc(count * sizeof *edges);
+    for (size_t i = 0; i < count; i++) {
+        edges[i] = (uint64_t)((__uint128_t)duration_ns * (i + 1) / count);
+    }
+    return edges;
+}
+
+static void settle_edges(const struct load *l, uint64_t duration_ns, struct mt_analysis_options *options)
+{
+    if (l->options->edges > 0) {
+        free(l->loaded->edges_ns);
+        l->loaded->edges_ns = make_edges(l->options->edges, duration_ns);
+        options->edges_ns = l->loaded->edges_ns;
+        options->edge_count = l->options->edges;
+    }
+}
+
 /* A moment after the end is a mistake; a window may be open to the right. A time that was copied from a report is rounded: a
  * hundredth is let pass. */
 static mt_status refuse_beyond(const struct load *l, uint64_t time_ns, uint64_t duration_ns)
@@ -267,6 +287,7 @@ static mt_status run_passes(const struct load *l)
     options.timeline_points = l->options->timeline_points;
     options.totals_only = !l->options->profile;
     settle_times(s, times, &options);
+    settle_edges(l, duration_ns, &options);
     bool leaks = options.stop_ns == UINT64_MAX && options.live_at == MT_MOMENT_END && s->what != MT_SELECT_BETWEEN;
     uint8_t **own = leaks && !s->all ? mt_own_stacks_find(l->set) : NULL;
     options.own_stacks = own;
@@ -423,6 +444,7 @@ void mt_loaded_fini(struct mt_loaded *loaded)
 {
     mt_profile_fini(&loaded->profile);
     mt_analysis_fini(&loaded->analysis);
+    free(loaded->edges_ns);
     free(loaded->words);
     loaded->words = NULL;
 }

@@ -32,6 +32,7 @@ struct mt_load_options {
     bool by_thread, by_label, by_allocator;
     bool bound_will_do; /* a peak that is only known to be at most something is shown as such */
     size_t timeline_points;
+    size_t edges; /* what changed between so many moments, equally far from each other, the last of them the end; 0: not */
     struct mt_suppressions *suppressions; /* of leaks, with frames; NULL: none */
     const struct mt_resident *kept; /* answers instead of a reading of the set; NULL: nothing is kept */
     const struct mt_cursor_losses *kept_losses; /* of what it counted */
@@ -43,6 +44,7 @@ struct mt_load_options {
 struct mt_loaded {
     struct mt_analysis analysis;
     struct mt_profile profile;
+    uint64_t *edges_ns; /* the options' edges; NULL: none */
     enum mt_measure measure;
     uint64_t thread_tid; /* 0: all */
     char *words;         /* "at the peak (1.20 s)" */

@@ -60,3 +60,21 @@ class Block:
         while node != 0:
             yield self.place(self.data["tree"]["frame"][node])
             node = self.parent[node]
+
+    def window(self, first, last):
+        """(bytes, count) allocated in interval first or later and alive at the end of interval last."""
+        edges = self.data["edges"]
+        cells = edges["cells"]
+        changes = collections.defaultdict(lambda: [0, 0])
+        for row, born, after, in_bytes, count in zip(running(cells["row"]), cells["born"], cells["after"], cells["bytes"], cells["count"]):
+            if born >= first and born + after <= last:
+                changes[row][0] += in_bytes
+                changes[row][1] += count
+        half = (1 << edges["scale_bits"]) >> 1
+        return tuple(sum((units[i] + half) >> edges["scale_bits"] for units in changes.values()) for i in (0, 1))
+
+    def between(self, first, last):
+        """The same window for memtap."""
+        times = self.data["edges"]["time_ns"]
+        start = 0 if first == 0 else times[first - 1] + 1
+        return f"{start}ns,{times[last]}ns"

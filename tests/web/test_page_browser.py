@@ -74,6 +74,35 @@ def test_the_address_brings_back_what_was_seen(service, visit):
     assert shown.bytes_of("#flame") == memtap_json("stats", service.trace)["leaked_bytes"]
 
 
+def test_a_brush_selects_the_window_of_every_view(service, visit):
+    """By mouse, snapped to stored edges; by the sliders; and away again by a double click."""
+    page = (shown := visit(service.page)).page
+    box = page.locator("#chart .u-over").bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 40, steps=4)
+    page.mouse.up()
+    page.wait_for_selector("#measure-window[aria-checked='true']")
+    assert_window(service, shown)
+    page.focus("#window-from")
+    before = page.input_value("#window-from")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"document.getElementById('window-from').value !== '{before}'")
+    assert_window(service, shown)
+    page.dblclick("#chart .u-over")
+    page.wait_for_selector("#measure-peak[aria-checked='true']")
+    assert not page.is_visible("#window")
+
+
+def assert_window(recording, shown):
+    first, last = (int(shown.page.input_value(f"#window-{end}")) for end in ("from", "to"))
+    rows = memtap_json("table", "--by", "type", "--between", recording.block.between(first, last), recording.trace)
+    expected = sum(row["bytes"] for row in rows)
+    assert 0 < first < last < 249 and expected > 0
+    assert shown.bytes_of("#flame") == shown.bytes_of("#view-lines") == shown.bytes_of("#measure-window") == expected
+    assert recording.block.between(first, last) in shown.page.inner_text("#window-command")
+
+
 def test_names_of_the_target_are_text(recorded, visit):
     recording = recorded(HOSTILE)
     assert recording.block.text.count("alert(1)") == 0

@@ -17,6 +17,24 @@ STATS = {
 SELECT = {"peak": "--peak", "live": "--leaks", "total": "--total", "temporary": "--temporary"}
 
 
+PROCESSES = """
+import os
+
+kept = []
+for round in range(4):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        held = [bytearray(5000 + i) for i in range(300)]
+        os.write(writing, b"x")
+        os._exit(0)
+    os.read(reading, 1)
+    kept.extend(bytearray(700) for _ in range(2000))
+    os.waitpid(child, 0)
+    kept.extend(bytearray(70) for _ in range(20000))
+"""
+
+
 def assert_sums(recording):
     stats = memtap_json("stats", recording.trace)
     for measure, (in_bytes, in_blocks) in STATS.items():
@@ -119,3 +137,34 @@ def test_a_file_that_is_no_trace_leaves_no_page(tmp_path):
     result = memtap("flamegraph", tmp_path / "x.mtap", check=False, cwd=tmp_path)
     assert result.returncode == 1 and b"x.mtap" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["x.mtap"]
+
+
+WINDOWS = [(0, 249), (0, 100), (60, 61), (100, 249), (120, 200), (249, 249)]
+
+
+def assert_windows(recording):
+    sums = [recording.block.window(first, last) for first, last in WINDOWS]
+    for (first, last), shown in zip(WINDOWS, sums):
+        rows = memtap_json("table", "--by", "type", "--between", recording.block.between(first, last), recording.trace)
+        assert shown == (sum(row["bytes"] for row in rows), sum(row["count"] for row in rows)), (first, last)
+    assert sums[1][0] > 0 and sums[4][0] > 0
+
+
+def test_windows_are_those_of_between(service):
+    assert len(service.block.data["edges"]["time_ns"]) >= 200
+    assert_windows(service)
+
+
+def test_windows_of_estimates_are_those_of_between(sampled):
+    assert_windows(sampled)
+
+
+def test_windows_of_processes_end_with_them(recorded):
+    """What a child held is gone after its end, while its parent goes on."""
+    assert_windows(recorded(PROCESSES))
+
+
+def test_live_at_an_edge_is_what_table_at_says(service):
+    times = service.block.data["edges"]["time_ns"]
+    rows = memtap_json("table", "--by", "type", "--at", f"{times[150]}ns", service.trace)
+    assert service.block.window(0, 150) == (sum(row["bytes"] for row in rows), sum(row["count"] for row in rows))

@@ -30,6 +30,13 @@ export interface Amounts {
 
 export type Measure = "peak" | "live" | "total" | "temporary";
 
+// What the blocks of a row that were born in one interval changed in another one (docs/formats/report.md).
+export interface Edges {
+  time_ns: number[];
+  scale_bits: number;
+  cells: { row: number[]; born: number[]; after: number[]; bytes: number[]; count: number[] };
+}
+
 export interface Block {
   format: number;
   program: string;
@@ -44,6 +51,7 @@ export interface Block {
   allocators: string[];
   rows: Rows;
   measures: Partial<Record<Measure, Amounts>>;
+  edges: Edges | null;
   timeline: { time_ns: number[]; heap: number[]; most: number[] } | null;
   rss: { process: number; time_ns: number[]; bytes: number[] }[];
 }
@@ -108,9 +116,10 @@ async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 
 // Parents and nodes are written as distances, which compress well.
 function undoDistances(block: Block): void {
-  const node = block.rows.node;
-  for (let i = 1; i < node.length; i++) {
-    node[i] = (node[i] as number) + (node[i - 1] as number);
+  for (const column of [block.rows.node, block.edges?.cells.row ?? []]) {
+    for (let i = 1; i < column.length; i++) {
+      column[i] = (column[i] as number) + (column[i - 1] as number);
+    }
   }
   const parent = block.tree.parent;
   for (let i = 1; i < parent.length; i++) {

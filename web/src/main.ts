@@ -11,13 +11,16 @@ import { callTree, choose, type Chosen, invertedTree, type Line, linesOf, type T
 import * as address from "./state";
 import type { State, ViewName } from "./state";
 import { Table } from "./table";
+import { spark } from "./spark";
 import { Timeline } from "./timeline";
+import { between, LiveLines, timesOf, type Window } from "./windows";
 
-const MEASURES: { name: Measure; label: string; words: string }[] = [
+const MEASURES: { name: Measure | "window"; label: string; words: string }[] = [
   { name: "peak", label: "At the peak", words: "at the peak" },
   { name: "live", label: "Alive at the end", words: "alive when the program ended" },
   { name: "total", label: "Allocated in all", words: "allocated in all" },
   { name: "temporary", label: "Temporary", words: "freed at once" },
+  { name: "window", label: "Between two times", words: "allocated between two times and alive at the second" },
 ];
 const VIEWS: { name: ViewName; label: string }[] = [
   { name: "flame", label: "Flame graph" },
@@ -35,11 +38,13 @@ class Page {
   private chosen: Chosen;
   private tree: Tree | null = null;
   private lines: Line[] = [];
+  private readonly live: LiveLines;
 
   constructor(private readonly block: Block) {
     this.names = new Names(block);
     this.state = address.read();
-    if (!block.measures[this.state.measure as Measure]) this.state.measure = block.measures.peak ? "peak" : "live";
+    this.settleMeasure();
+    this.live = new LiveLines(block);
     this.panel = new Panel(find("panel"), block, this.names, (line) => this.pickLine(line));
     this.flame = new Flame(find("flame"), find<HTMLTableSectionElement>("mirror"), this.names, {
       selected: (node) => this.picked(node),
@@ -47,7 +52,7 @@ class Page {
     });
     this.table = this.makeTable();
     this.chosen = choose(block, this.choice());
-    this.timeline = new Timeline(find("chart"), block, find("reading"));
+    this.timeline = new Timeline(find("chart"), block, find("reading"), (window) => this.setWindow(window));
     find("time").hidden = block.timeline === null;
     this.header();
     this.controls();
@@ -98,6 +103,7 @@ class Page {
     this.toggle("upwards", () => this.setUpwards(!this.state.upwards));
     this.toggle("imports", () => this.setImports(this.flame.closedImports));
     find("reset").addEventListener("click", () => this.whole());
+    this.windowControls();
     find("theme").addEventListener("click", () => this.nextTheme());
     document.addEventListener("keydown", (event) => this.key(event));
     window.addEventListener("hashchange", () => location.reload());
@@ -105,6 +111,16 @@ class Page {
 
   private toggle(id: string, act: () => void): void {
     find(id).addEventListener("click", act);
+  }
+
+  // What the address asks for, as far as this recording knows it.
+  private settleMeasure(): void {
+    const { state, block } = this;
+    const last = (block.edges?.time_ns.length ?? 0) - 1;
+    state.to = Math.min(Math.max(state.to, 0), last);
+    state.from = Math.min(Math.max(state.from, 0), state.to);
+    const known = state.measure === "window" ? block.edges !== null : block.measures[state.measure as Measure] !== undefined;
+    if (!known) state.measure = block.measures.peak ? "peak" : "live";
   }
 
   private measureButton(measure: (typeof MEASURES)[number], at: number): void {
@@ -117,11 +133,13 @@ class Page {
       make("span", {}, measure.label),
     );
     button.addEventListener("click", () => this.setMeasure(measure.name));
+    button.hidden = measure.name === "window" && this.state.measure !== "window";
     find("measures").append(button);
   }
 
-  private sumOf(measure: Measure): Chosen["sum"] | null {
-    return this.block.measures[measure] ? choose(this.block, { measure, thread: -1, allocator: -1 }).sum : null;
+  private sumOf(measure: Measure | "window"): Chosen["sum"] | null {
+    const known = measure === "window" ? this.block.edges !== null : this.block.measures[measure] !== undefined;
+    return known ? choose(this.block, { ...this.choice(), measure, thread: -1, allocator: -1 }).sum : null;
   }
 
   private viewButton(view: (typeof VIEWS)[number]): void {
@@ -163,10 +181,15 @@ class Page {
   // ---- what is shown -----------------------------------------------------------------------------------------------
 
   private choice() {
-    return { measure: this.state.measure as Measure, thread: this.state.thread, allocator: this.state.allocator };
+    const window = { from: this.state.from, to: this.state.to };
+    return { measure: this.state.measure as Measure | "window", window, thread: this.state.thread, allocator: this.state.allocator };
   }
 
   private get words(): string {
+    if (this.state.measure === "window" && this.block.edges) {
+      const [start, end] = timesOf(this.block.edges, { from: this.state.from, to: this.state.to });
+      return `allocated from ${format.clock(start)} on and alive at ${format.clock(end)}`;
+    }
     return MEASURES.find((m) => m.name === this.state.measure)?.words ?? "";
   }
 
@@ -182,6 +205,7 @@ class Page {
     this.panel.showBiggest(this.lines, this.chosen, this.words);
     this.answer();
     this.mark();
+    this.showWindow();
     this.crumbs(0);
     if (this.state.search !== "") this.search(this.state.search);
     const flame = find("flame");
@@ -231,11 +255,53 @@ class Page {
     find("imports").setAttribute("aria-pressed", String(!this.flame.closedImports));
   }
 
-  private setMeasure(name: Measure): void {
-    if (this.block.measures[name]) {
+  private setMeasure(name: Measure | "window"): void {
+    if (name === "window" && this.block.edges) {
+      this.setWindow({ from: this.state.from, to: this.state.to });
+    } else if (name !== "window" && this.block.measures[name]) {
       this.state.measure = name;
       this.refresh();
     }
+  }
+
+  // null: all of the run again.
+  private setWindow(window: Window | null): void {
+    if (!window) {
+      this.state.measure = this.block.measures.peak ? "peak" : "live";
+    } else {
+      Object.assign(this.state, window, { measure: "window" });
+    }
+    this.refresh();
+  }
+
+  private windowControls(): void {
+    const from = find<HTMLInputElement>("window-from");
+    const to = find<HTMLInputElement>("window-to");
+    const last = (this.block.edges?.time_ns.length ?? 1) - 1;
+    from.max = to.max = String(last);
+    from.addEventListener("input", () => this.setWindow({ from: from.valueAsNumber, to: Math.max(to.valueAsNumber, from.valueAsNumber) }));
+    to.addEventListener("input", () => this.setWindow({ from: Math.min(from.valueAsNumber, to.valueAsNumber), to: to.valueAsNumber }));
+    find("window-clear").addEventListener("click", () => this.setWindow(null));
+  }
+
+  private showWindow(): void {
+    const edges = this.block.edges;
+    const window = { from: this.state.from, to: this.state.to };
+    const shown = edges !== null && this.state.measure === "window";
+    find("window").hidden = !shown;
+    this.timeline.select(shown ? window : null);
+    const button = document.getElementById("measure-window");
+    if (!edges || !shown || !button) return;
+    const { sum } = choose(this.block, { ...this.choice(), thread: -1, allocator: -1 });
+    button.hidden = false;
+    button.dataset["bytes"] = String(sum.bytes);
+    button.dataset["count"] = String(sum.count);
+    button.title = `${format.count(sum.bytes)} bytes`;
+    (button.firstElementChild as HTMLElement).textContent = format.bytes(sum.bytes);
+    find<HTMLInputElement>("window-from").value = String(window.from);
+    find<HTMLInputElement>("window-to").value = String(window.to);
+    find("window-words").textContent = `${this.words}, of ${edges.time_ns.length} stored times`;
+    find("window-command").textContent = `memtap table ${between(edges, window)}`;
   }
 
   private setView(name: ViewName): void {
@@ -326,6 +392,7 @@ class Page {
         { name: "blocks", title: "allocations", class: `${number} optional`, order: (l) => l.count, fill: (c, l) => (c.textContent = format.count(l.count)) },
         { name: "growth", title: "of what is alive at the end", class: `${number} optional`, order: (l) => l.growth, fill: (c, l) => (c.textContent = this.names.growth(l)) },
         { name: "oldest", title: "age of the oldest alive at the end", class: `${number} optional`, order: (l) => l.age, fill: (c, l) => (c.textContent = this.names.age(l)) },
+        { name: "over time", title: "live bytes", class: "optional", fill: (c, l) => this.fillSpark(c, l) },
         { name: "line", title: "place in the program", class: "wide", order: (l) => this.names.line(l.frame), fill: (c, l) => this.fillLine(c, l) },
       ],
       (line) => this.pickLine(line),
@@ -335,6 +402,11 @@ class Page {
   private fillBytes(cell: HTMLTableCellElement, line: Line): void {
     cell.textContent = `${format.bytes(line.bytes)}${format.margin(line.variance)}`;
     cell.title = `${format.count(line.bytes)} bytes`;
+  }
+
+  private fillSpark(cell: HTMLTableCellElement, line: Line): void {
+    const live = this.live.of(line.line);
+    if (live) cell.append(spark(live, 96, 20));
   }
 
   private fillLine(cell: HTMLTableCellElement, line: Line): void {

@@ -5,9 +5,11 @@
 
 import type { Block, Measure } from "./data";
 import { ci95 } from "./format";
+import { amountsOf, type Window } from "./windows";
 
 export interface Choice {
-  measure: Measure;
+  measure: Measure | "window";
+  window: Window; // for "window"
   thread: number; // -1: all
   allocator: number; // -1: all
 }
@@ -21,7 +23,7 @@ export interface Chosen {
 }
 
 export function choose(block: Block, choice: Choice): Chosen {
-  const amounts = block.measures[choice.measure];
+  const amounts = choice.measure === "window" ? amountsOf(block, choice.window) : block.measures[choice.measure];
   const length = block.rows.node.length;
   const chosen: Chosen = {
     bytes: new Float64Array(length),

@@ -5,6 +5,8 @@ export type ViewName = "flame" | "lines" | "about";
 export interface State {
   view: ViewName;
   measure: string;
+  from: number; // the window's intervals
+  to: number;
   node: number;
   search: string;
   thread: number;
@@ -12,17 +14,6 @@ export interface State {
   inverted: boolean;
   upwards: boolean;
 }
-
-export const START: State = {
-  view: "flame",
-  measure: "",
-  node: 0,
-  search: "",
-  thread: -1,
-  allocator: -1,
-  inverted: false,
-  upwards: false,
-};
 
 function numberOf(text: string | null, otherwise: number): number {
   const value = text === null ? NaN : Number(text);
@@ -35,6 +26,8 @@ export function read(): State {
   return {
     view: view === "lines" || view === "about" ? view : "flame",
     measure: words.get("of") ?? "",
+    from: numberOf(words.get("from"), 0),
+    to: numberOf(words.get("to"), 0),
     node: numberOf(words.get("at"), 0),
     search: words.get("search") ?? "",
     thread: numberOf(words.get("thread"), -1),
@@ -48,6 +41,10 @@ export function write(state: State): void {
   const words = new URLSearchParams();
   if (state.view !== "flame") words.set("view", state.view);
   words.set("of", state.measure);
+  if (state.measure === "window") {
+    words.set("from", String(state.from));
+    words.set("to", String(state.to));
+  }
   if (state.node !== 0) words.set("at", String(state.node));
   if (state.search !== "") words.set("search", state.search);
   if (state.thread >= 0) words.set("thread", String(state.thread));

@@ -1,13 +1,14 @@
 // timeline.ts: the heap and the resident memory over time, with the peak and marks.
 //
 // Decides: the heap is drawn at its most inside each interval, so that no peak is missed. The resident memory of several processes is
-// the sum of what each was last seen with. Hovering reads values.
+// the sum of what each was last seen with. Hovering reads values; a stretch that is brushed snaps to the stored edges.
 
 import uPlot from "uplot";
 
 import type { Block } from "./data";
 import { palette } from "./colors";
 import * as format from "./format";
+import { nearest, timesOf, type Window } from "./windows";
 
 const HEIGHT = 120;
 const SIZES = Array.from({ length: 50 }, (_, power) => 2 ** power); // steps of the axis of bytes
@@ -42,17 +43,22 @@ function seriesOf(block: Block): Series | null {
 export class Timeline {
   private plot: uPlot | null = null;
   private readonly series: Series | null;
+  private window: Window | null = null;
 
   constructor(
     private readonly host: HTMLElement,
     private readonly block: Block,
     private readonly reading: HTMLElement,
+    private readonly chosen: (window: Window | null) => void, // null: all of the run
   ) {
     this.series = seriesOf(block);
     host.hidden = this.series === null;
     if (this.series) {
       this.build();
-      new ResizeObserver(() => this.plot?.setSize({ width: host.clientWidth, height: HEIGHT })).observe(host);
+      new ResizeObserver(() => {
+        this.plot?.setSize({ width: host.clientWidth, height: HEIGHT });
+        this.mark();
+      }).observe(host);
     }
   }
 
@@ -68,7 +74,7 @@ export class Timeline {
         padding: [12, 8, 0, 0],
         scales: { x: { time: false }, y: { range: (_u, _min, max) => [0, (max || 1) * 1.05] } },
         legend: { show: false },
-        cursor: { drag: { x: false, y: false }, y: false, points: { size: 6 } },
+        cursor: { drag: { x: this.block.edges !== null, y: false, setScale: false }, y: false, points: { size: 6 }, bind: { dblclick: () => () => this.clear() } },
         axes: [
           { ...axis, values: (_u, ticks) => ticks.map((t) => (t === 0 ? "0" : format.clock(t))), size: 22 },
           { ...axis, values: (_u, ticks) => ticks.map((t) => format.bytes(t)), size: 64, space: 32, incrs: SIZES },
@@ -78,11 +84,38 @@ export class Timeline {
           { label: "heap", stroke: colors.accent, fill: `${colors.accent}2a`, width: 1.5, points: { show: false } },
           { label: "RSS", stroke: colors.faint, dash: [4, 3], width: 1.5, points: { show: false }, spanGaps: true },
         ],
-        hooks: { draw: [(plot) => this.flag(plot)], setCursor: [(plot) => this.read(plot)] },
+        hooks: { draw: [(plot) => this.flag(plot)], setCursor: [(plot) => this.read(plot)], setSelect: [(plot) => this.brush(plot)], ready: [() => this.mark()] },
       },
       [series.times, series.heap, series.resident] as uPlot.AlignedData,
       this.host,
     );
+  }
+
+  // What was brushed, as it is snapped to the edges.
+  private brush(plot: uPlot): void {
+    const edges = this.block.edges;
+    if (!edges || plot.select.width < 2) return;
+    this.chosen(nearest(edges, plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")));
+  }
+
+  private clear(): null {
+    this.chosen(null);
+    return null;
+  }
+
+  select(window: Window | null): void {
+    this.window = window;
+    this.mark();
+  }
+
+  private mark(): void {
+    const plot = this.plot;
+    const edges = this.block.edges;
+    if (!plot || !edges) return;
+    const [start, end] = this.window ? timesOf(edges, this.window) : [0, 0];
+    const left = plot.valToPos(start, "x");
+    const width = plot.valToPos(end, "x") - left;
+    plot.setSelect({ left, width: this.window ? Math.max(width, 1) : 0, top: 0, height: this.window ? plot.over.clientHeight : 0 }, false);
   }
 
   // The peak and the marks, above the chart.
