@@ -1,7 +1,7 @@
 """memtap: taps the memory of this process.
 
 Sampling heap profiler: `memtap.memprof`. A trace from inside: `memtap.record`. Whose memory it is: `memtap.label`. Reading
-traces: `memtap.open`. Process snapshots and garbage collector: `memtap.memsnap`. Exact accounts of what a program reports itself: `memtap.tracker`.
+traces: `memtap.open`. A service over time: `memtap.monitoring`. Process snapshots and garbage collector: `memtap.memsnap`. Exact accounts of what a program reports itself: `memtap.tracker`.
 """
 
 from typing import TYPE_CHECKING, Any, List
@@ -23,6 +23,7 @@ _HOME = {
     "StackFrame": "memprof",
     "get_snapshot": "memprof",
     "GCMonitor": "gcmonitor",
+    "MemoryMonitor": "monitoring",
     "MemoryScope": "memsnap",
     "MemorySnapshot": "memsnap",
     "capture_memory_snapshot": "memsnap",
@@ -32,12 +33,13 @@ _HOME = {
     "MemoryTracker": "tracker",
 }
 
-_MODULES = ("gcmonitor", "memprof", "memsnap", "tracker")
+_MODULES = ("gcmonitor", "memprof", "memsnap", "monitoring", "tracker")
 
 if TYPE_CHECKING:  # "as" makes a name the package's own for type checkers, which do not compute __all__
     from memtap import gcmonitor as gcmonitor
     from memtap import memprof as memprof
     from memtap import memsnap as memsnap
+    from memtap import monitoring as monitoring
     from memtap import tracker as tracker
     from memtap._memtap import VERSION as __version__
     from memtap.gcmonitor import GCMonitor as GCMonitor
@@ -54,6 +56,7 @@ if TYPE_CHECKING:  # "as" makes a name the package's own for type checkers, whic
     from memtap.memsnap import MemoryScope as MemoryScope
     from memtap.memsnap import MemorySnapshot as MemorySnapshot
     from memtap.memsnap import capture_memory_snapshot as capture_memory_snapshot
+    from memtap.monitoring import MemoryMonitor as MemoryMonitor
     from memtap.profile import TraceError as TraceError
     from memtap.profile import open as open  # noqa: A004 - memtap.open is the name
     from memtap.recording import record as record

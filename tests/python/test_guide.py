@@ -115,8 +115,9 @@ def test_every_block_of_the_guide_is_run():
 class Story:
     """The page told in one folder; `outputs` are what its commands printed, by the number of the line of their fence."""
 
-    def __init__(self, folder, environment, installs):
+    def __init__(self, folder, environment, installs, page=GUIDE):
         self.folder = folder
+        self.page = page
         self.environment = {**environment, "FLASK_RUN_PORT": str(free_port()), "NO_COLOR": "1", "COLUMNS": "200",
                             "IPYTHONDIR": str(folder / "ipython"), "PYTHONDONTWRITEBYTECODE": "1"}
         self.installs = installs
@@ -125,7 +126,7 @@ class Story:
 
     def tell(self):
         printed = None
-        blocks = list(blocks_of(GUIDE.read_text(encoding="utf-8")))
+        blocks = list(blocks_of(self.page.read_text(encoding="utf-8")))
         for block, following in zip(blocks, [*blocks[1:], None]):
             if block.language == "text":
                 assert_shape(printed, block.content)
@@ -224,6 +225,16 @@ def test_guide_runs_as_written(tmp_path):
     check_truth(story)
     assert (folder / "items.speedscope.json").stat().st_size > 1000
     assert not [path for path in folder.iterdir() if path.name.startswith("memtap-")]
+
+
+def test_the_guide_to_monitoring_runs_as_written(tmp_path):
+    folder = tmp_path / "service"
+    folder.mkdir()
+    story = Story(folder, in_this_tree(tmp_path), installs=False, page=GUIDE.with_name("monitoring.md"))
+    story.tell()
+    grown, kept = float(story.printed(r"\+([\d.]+) MiB")[0]), float(story.printed(r"number> ([\d.]+) MiB")[0])
+    # blocks of 1 MB at 64 KiB: one is missed with probability 2e-7
+    assert grown == pytest.approx(20e6 / MIB, rel=0.02) and kept == pytest.approx(30e6 / MIB, rel=0.05)
 
 
 @pytest.mark.install
