@@ -8,9 +8,9 @@ CMAKE := cmake -G Ninja -S . -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 NINJA = ninja -j$(JOBS)
 PYTEST = MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python -m pytest -q -n $(JOBS) --timeout=600
 
-BUILD_PACKAGES := gcc make cmake ninja-build libelf-dev libdw-dev libzstd-dev libiberty-dev
+BUILD_PACKAGES := gcc make cmake ninja-build libelf-dev libdw-dev libzstd-dev libiberty-dev libsqlite3-dev
 TEST_PACKAGES := g++ libcmocka-dev libunwind-dev clang libclang-rt-14-dev valgrind python3-venv python3-dev python3-numpy \
-    redis-server redis-tools sqlite3 chromium fonts-dejavu-core libjemalloc-dev libgoogle-perftools-dev libmimalloc-dev binutils bzip2 golang-go
+    redis-server redis-tools sqlite3 tcl chromium fonts-dejavu-core libjemalloc-dev libgoogle-perftools-dev libmimalloc-dev binutils bzip2 golang-go
 SERVER_PACKAGES := nginx-light apache2-utils postgresql redis-server redis-tools nodejs openjdk-17-jdk-headless
 WEB_PACKAGES := nodejs npm
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
@@ -153,7 +153,7 @@ install: all ## Install to PREFIX (default /usr/local)
 	@cmake --install $(BUILD)
 
 wheel: ## Build dist/memtap-*-manylinux_*.whl (gcc, and Debian archives fetched into build/wheel)
-	@tools/need-packages gcc make cmake ninja-build binutils bzip2 python3-venv
+	@tools/need-packages gcc make cmake ninja-build binutils bzip2 python3-venv tcl
 	@tools/wheel dist
 
 clean: ## Remove the build folder

@@ -21,7 +21,8 @@ static const struct {
 } g_commands[] = {
     { &mt_command_run, false },    { &mt_command_summary, true }, { &mt_command_stats, true },
     { &mt_command_tree, true },    { &mt_command_table, true },   { &mt_command_leaks, true },
-    { &mt_command_diff, true },    { &mt_command_timeline, true },
+    { &mt_command_diff, true },    { &mt_command_timeline, true }, { &mt_command_query, true },
+    { &mt_command_tables, true },
     { &mt_command_parse, true },   { &mt_command_flamegraph, true }, { &mt_command_report, true },
     { &mt_command_export, true },  { &mt_command_pack, true },   { &mt_command_doctor, false },
 };
@@ -85,8 +86,7 @@ static const struct {
     { "html", "`memtap flamegraph FILE`" },
     { "top", "reports read a trace while it is written: `memtap summary FILE` says what it is now" },
     { "live", "reports read a trace while it is written: `memtap summary FILE` says what it is now" },
-    { "query", "`memtap table -f json FILE`, or memtap.open(FILE).to_pandas() in Python" },
-    { "sql", "`memtap table -f json FILE`, or memtap.open(FILE).to_pandas() in Python" },
+    { "sql", "`memtap query FILE \"SELECT …\"`" },
     { "snapshot", "`memtap table --at T FILE`; from inside, memtap.memprof.get_snapshot()" },
     { "record", "`memtap run PROGRAM`" },
     { "exec", "`memtap run PROGRAM`" },

@@ -7,6 +7,7 @@ enum mt_exit_code {
     MT_EXIT_FAILED = 1,
     MT_EXIT_USAGE = 2,
     MT_EXIT_UNREACHABLE = 3,
+    MT_EXIT_TIMEOUT = 4,
     MT_EXIT_NOT_EXECUTABLE = 126,
     MT_EXIT_NOT_FOUND = 127,
     MT_EXIT_SIGNAL_BASE = 128,

@@ -14,7 +14,7 @@
 #include <stddef.h>
 
 enum mt_align { MT_ALIGN_LEFT, MT_ALIGN_RIGHT };
-enum { MT_GRID_COLUMNS_MAX = 16 };
+enum { MT_GRID_COLUMNS_MAX = 64 };
 
 struct mt_grid;
 

@@ -1,0 +1,225 @@
+/* query.c: `memtap query` and `memtap tables`: SQL over traces. */
+#include "cli/answer.h"
+#include "cli/select.h"
+#include "util/memory.h"
+#include "util/say.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct values {
+    struct mt_select select; /* first */
+    uint64_t timeout_ns;
+};
+
+static const struct mt_option own[] = {
+    { "timeout", 0, MT_OPTION_DURATION, offsetof(struct values, timeout_ns), NULL, NULL, 0, "T",
+      "end the query when it has run so long (exit code 4); default: never" },
+    { 0 },
+};
+static const struct mt_option *const query_tables[] = { mt_select_output, own, NULL };
+static const struct mt_option *const tables_tables[] = { mt_select_output, NULL };
+
+static const struct mt_command_doc query_doc = {
+    .name = "query",
+    .summary = "SQL over a recording",
+    .synopsis = "memtap query [OPTIONS] FILE… \"SQL\"\n"
+                "memtap query [OPTIONS] FILE… < FILE.sql",
+    .description =
+        "Answers one SELECT over the tables of one or several recordings, finished, growing or of processes that were killed: "
+        "memory.allocations (a row a block that is alive), memory.sites, memory.events, memory.timeline, memory.lifetimes, "
+        "memory.stacks, process.memory and others: `memtap tables FILE` lists them with their columns and units. They always exist; one "
+        "of which the recording knows nothing has no rows. The column process tells processes apart.\n"
+        "Functions as tables: memory.live_at(t), memory.between(t0, t1), memory.diff(a, b), where a time is a number of seconds, "
+        "'50%', 'peak', 'end', 'mark:1'. Functions of a stack_id: frame(id, n), has_frame(id, 'name'), and the aggregate "
+        "flamegraph(id, bytes), whose text is lines for flamegraph.pl. Views: leaks, growth, peak, slack.\n"
+        "The language is SQLite's, with these differences: NULLs sort last, with DESC first; HAVING without GROUP BY and aggregates is a "
+        "filter of what the select list gave, as QUALIFY is; stddev, var, median, percentile_cont and concat are there; SHOW TABLES, "
+        "DESCRIBE TABLE and EXPLAIN as elsewhere. A quotient of integers is an integer. Nothing can be written.",
+    .notes = "When standard output is a file named *.json, *.csv or *.ndjson, that is the default format.\n"
+             "In a table a value that is not known is nil, in CSV it is empty, in JSON null.",
+    .exit_codes = "0 done, 1 the query is wrong or was interrupted, 2 wrong usage, 4 --timeout was reached",
+    .examples = "memtap query app.mtap \"SELECT * FROM leaks LIMIT 10\"\n"
+                "memtap query app.mtap \"SELECT thread, sum(bytes) FROM memory.live_at(2.5) GROUP BY thread\"\n"
+                "memtap query app.mtap \"SELECT flamegraph(stack_id, peak_bytes) FROM memory.sites\" -f csv\n"
+                "memtap query app.mtap \"SELECT * FROM memory.diff(10, 'end') ORDER BY delta_bytes DESC\" -f json",
+    .tables = query_tables,
+};
+
+static const struct mt_command_doc tables_doc = {
+    .name = "tables",
+    .summary = "the tables of `memtap query`, with columns and units",
+    .synopsis = "memtap tables [OPTIONS] [FILE…]",
+    .description = "Lists every table of `memtap query` with its columns: name, type, unit and one sentence. They are the same for every "
+                   "recording.",
+    .examples = "memtap tables app.mtap\n"
+                "memtap tables -f json app.mtap | jq '.[] | select(.table_name == \"sites\")'",
+    .tables = tables_tables,
+};
+
+/* ---- the query ---------------------------------------------------------------------------------------------------- */
+
+/* Where the format is not said: by the name of the file that standard output is. */
+static enum mt_format format_of(struct mt_select *select)
+{
+    char path[PATH_MAX];
+    struct stat status;
+    if (select->format >= 0 || select->output != NULL || fstat(STDOUT_FILENO, &status) != 0 || !S_ISREG(status.st_mode)) {
+        return mt_select_format(select);
+    }
+    ssize_t bytes = readlink("/proc/self/fd/1", path, sizeof path - 1);
+    path[bytes > 0 ? bytes : 0] = '\0';
+    select->output = path;
+    enum mt_format format = mt_select_format(select);
+    select->output = NULL;
+    return format;
+}
+
+static int exit_code(const struct mt_sql *sql, mt_status status)
+{
+    return status == MT_OK ? MT_EXIT_OK : status == MT_E_INTERRUPTED && mt_sql_timed_out(sql) ? MT_EXIT_TIMEOUT : MT_EXIT_FAILED;
+}
+
+/* Everything to one output, or nothing. */
+static mt_status answer(struct mt_sql *sql, const char *text, struct mt_select *select, struct mt_error *err)
+{
+    struct mt_sql_rows *rows;
+    struct mt_out *out;
+    mt_status status = mt_sql_ask(sql, text, &rows, err);
+    if (status != MT_OK) {
+        return status;
+    }
+    enum mt_format format = format_of(select);
+    status = mt_out_open(select->output, &out, err);
+    if (status == MT_OK) {
+        status = mt_answer_write(out, rows, format, err);
+        if (status == MT_OK) {
+            status = mt_out_commit(out, err);
+        } else {
+            mt_out_discard(out);
+        }
+    }
+    mt_sql_rows_free(rows);
+    return status;
+}
+
+static int ask(const struct mt_command_doc *doc, const struct mt_trace_set *set, struct mt_frames *frames, const char *text,
+               struct values *values)
+{
+    struct mt_error err = { 0 };
+    struct mt_sql *sql = NULL;
+    int code = MT_EXIT_FAILED;
+    mt_status status = mt_sql_open(set, frames, &sql, &err);
+    if (status == MT_OK) {
+        mt_sql_set_timeout(sql, values->timeout_ns);
+        status = answer(sql, text, &values->select, &err);
+        code = exit_code(sql, status);
+        mt_sql_close(sql);
+    }
+    return status == MT_OK ? code : mt_command_fail(doc, code, &err);
+}
+
+static void print_notes(const struct mt_recording *recording)
+{
+    struct mt_strlist warnings = { 0 };
+    mt_report_warnings(&recording->set, NULL, NULL, &warnings);
+    for (size_t i = 0; i < warnings.count; i++) {
+        mt_say("memtap: note: %s", warnings.items[i]);
+    }
+    mt_strlist_clear(&warnings);
+}
+
+/* ---- the command line --------------------------------------------------------------------------------------------- */
+
+/* The last operand, unless it is a file; NULL: there is none. */
+static const char *take_query(struct mt_operands *operands)
+{
+    const char *last = operands->count > 0 ? operands->items[operands->count - 1] : NULL;
+    if (last == NULL || access(last, F_OK) == 0 || (operands->count == 1 && strpbrk(last, " \t\n") == NULL)) {
+        return NULL;
+    }
+    operands->count--;
+    return last;
+}
+
+/* All of standard input; malloc'ed. */
+static char *read_query(void)
+{
+    struct mt_out *out = mt_out_open_memory();
+    char bytes[4096];
+    size_t count;
+    while ((count = fread(bytes, 1, sizeof bytes, stdin)) > 0) {
+        mt_out_write(out, bytes, count);
+    }
+    char *text = mt_strdup(mt_out_text(out, NULL));
+    mt_out_discard(out);
+    return text;
+}
+
+static int query_recording(struct mt_operands *operands, const char *text, struct values *values)
+{
+    struct mt_error err = { 0 };
+    struct mt_recording *recording;
+    struct mt_frames *frames;
+    mt_status status = mt_recording_make(operands->items, (size_t)operands->count, &recording, &err);
+    if (status != MT_OK) {
+        return mt_command_fail(&query_doc, MT_EXIT_FAILED, &err);
+    }
+    status = mt_recording_frames(recording, false, false, &frames, &err);
+    int code = status == MT_OK ? ask(&query_doc, &recording->set, frames, text, values) : mt_command_fail(&query_doc, MT_EXIT_FAILED, &err);
+    if (code == MT_EXIT_OK) {
+        print_notes(recording);
+    }
+    mt_recording_free(recording);
+    return code;
+}
+
+static int query_main(int argc, char **argv)
+{
+    struct values values = { .select = MT_SELECT_DEFAULTS };
+    struct mt_operands operands;
+    struct mt_error err = { 0 };
+    int code;
+    if (!mt_command_options(&query_doc, argc, argv, &values, &operands, &code)) {
+        return code;
+    }
+    const char *text = take_query(&operands);
+    if (operands.count == 0 || (text == NULL && isatty(STDIN_FILENO) == 1)) {
+        (void)mt_error_set(&err, MT_E_INVAL, operands.count == 0 ? "which trace? give a FILE (*.mtap), several, or a folder, then the query"
+                                                                 : "which query? memtap query FILE \"SELECT …\"; `memtap tables` lists the tables");
+        return mt_command_fail(&query_doc, MT_EXIT_USAGE, &err);
+    }
+    char *read = text == NULL ? read_query() : NULL;
+    code = query_recording(&operands, text != NULL ? text : read, &values);
+    free(read);
+    return code;
+}
+
+static int tables_main(int argc, char **argv)
+{
+    static const char text[] = "SELECT table_schema, table_name, column_name, data_type, unit, description FROM information_schema.columns";
+    struct values values = { .select = MT_SELECT_DEFAULTS };
+    struct mt_trace_set none = { 0 };
+    struct mt_operands operands;
+    struct mt_error err = { 0 };
+    struct mt_frames *frames;
+    int code;
+    if (!mt_command_options(&tables_doc, argc, argv, &values, &operands, &code)) {
+        return code;
+    }
+    mt_status status = mt_frames_new(&none, NULL, &frames);
+    if (status != MT_OK) {
+        (void)mt_error_set(&err, status, "%s", mt_status_text(status));
+        return mt_command_fail(&tables_doc, MT_EXIT_FAILED, &err);
+    }
+    code = ask(&tables_doc, &none, frames, text, &values);
+    mt_frames_free(frames);
+    return code;
+}
+
+const struct mt_command mt_command_query = { &query_doc, query_main };
+const struct mt_command mt_command_tables = { &tables_doc, tables_main };

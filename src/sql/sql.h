@@ -1,0 +1,46 @@
+/* sql.h: SQL over traces.
+ *
+ * Decides: the engine is SQLite, over virtual tables whose rows are those of table/tables.def; what is asked is in a dialect of its
+ * own (dialect.h). Nothing can be written, attached or loaded. Rows are made when a table is first read, and kept for the queries
+ * that follow. Built without SQLite, everything here fails with a sentence that says so. docs/decisions/0060.
+ * Context: [tool], one thread at a time; mt_sql_interrupt from anywhere, signal handlers too.
+ */
+#ifndef MT_SQL_SQL_H
+#define MT_SQL_SQL_H
+
+#include "model/frames.h"
+#include "model/trace.h"
+#include "util/error.h"
+
+struct mt_sql;
+struct mt_sql_rows;
+
+/* The set and the resolver of its frames are borrowed until close. */
+mt_status mt_sql_open(const struct mt_trace_set *set, struct mt_frames *frames, struct mt_sql **ret, struct mt_error *err) MT_CHECKED;
+void mt_sql_close(struct mt_sql *sql); /* after its rows; NULL is fine */
+/* The query that runs ends soon with MT_E_INTERRUPTED; without one, the next begins as usual. */
+void mt_sql_interrupt(struct mt_sql *sql);
+/* A query ends with MT_E_INTERRUPTED when it has run so long; 0: never. */
+void mt_sql_set_timeout(struct mt_sql *sql, uint64_t timeout_ns);
+/* Was that why the last one ended? */
+bool mt_sql_timed_out(const struct mt_sql *sql);
+
+/* Begins a query of one statement. MT_E_INVAL: it is wrong; the sentence says where and what may have been meant. */
+mt_status mt_sql_ask(struct mt_sql *sql, const char *text, struct mt_sql_rows **ret, struct mt_error *err) MT_CHECKED;
+/* *ret_row: the next row is there; false: that was the last one. */
+mt_status mt_sql_next(struct mt_sql_rows *rows, bool *ret_row, struct mt_error *err) MT_CHECKED;
+void mt_sql_rows_free(struct mt_sql_rows *rows); /* NULL is fine */
+
+enum mt_sql_type { MT_SQL_NULL, MT_SQL_INTEGER, MT_SQL_REAL, MT_SQL_TEXT };
+struct mt_sql_value {
+    enum mt_sql_type type;
+    int64_t integer;
+    double real;
+    const char *text; /* NUL-terminated; until the next row; not clean */
+    size_t bytes;
+};
+size_t mt_sql_column_count(const struct mt_sql_rows *rows);
+const char *mt_sql_column_name(const struct mt_sql_rows *rows, size_t column);
+struct mt_sql_value mt_sql_value(const struct mt_sql_rows *rows, size_t column);
+
+#endif

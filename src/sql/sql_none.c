@@ -1,0 +1,73 @@
+/* sql_none.c: SQL in a build that found no SQLite: it says so. Context: [tool]. */
+#include "sql/sql.h"
+
+mt_status mt_sql_open(const struct mt_trace_set *set, struct mt_frames *frames, struct mt_sql **ret, struct mt_error *err)
+{
+    (void)set;
+    (void)frames;
+    (void)ret;
+    return mt_error_set(err, MT_E_UNSUPPORTED, "this memtap was built without SQLite, so it has no SQL: install libsqlite3-dev and build it anew, "
+                        "or ask `memtap table -f json`");
+}
+
+void mt_sql_close(struct mt_sql *sql)
+{
+    (void)sql;
+}
+
+void mt_sql_interrupt(struct mt_sql *sql)
+{
+    (void)sql;
+}
+
+void mt_sql_set_timeout(struct mt_sql *sql, uint64_t timeout_ns)
+{
+    (void)sql;
+    (void)timeout_ns;
+}
+
+bool mt_sql_timed_out(const struct mt_sql *sql)
+{
+    (void)sql;
+    return false;
+}
+
+mt_status mt_sql_ask(struct mt_sql *sql, const char *text, struct mt_sql_rows **ret, struct mt_error *err)
+{
+    (void)text;
+    (void)ret;
+    return mt_sql_open(NULL, NULL, &sql, err);
+}
+
+mt_status mt_sql_next(struct mt_sql_rows *rows, bool *ret_row, struct mt_error *err)
+{
+    struct mt_sql *sql;
+    (void)rows;
+    *ret_row = false;
+    return mt_sql_open(NULL, NULL, &sql, err);
+}
+
+void mt_sql_rows_free(struct mt_sql_rows *rows)
+{
+    (void)rows;
+}
+
+size_t mt_sql_column_count(const struct mt_sql_rows *rows)
+{
+    (void)rows;
+    return 0;
+}
+
+const char *mt_sql_column_name(const struct mt_sql_rows *rows, size_t column)
+{
+    (void)rows;
+    (void)column;
+    return "";
+}
+
+struct mt_sql_value mt_sql_value(const struct mt_sql_rows *rows, size_t column)
+{
+    (void)rows;
+    (void)column;
+    return (struct mt_sql_value){ .type = MT_SQL_NULL };
+}
