@@ -45,17 +45,35 @@ static void add_row(struct mt_profile *to, const struct mt_profile_row *row)
     to->sum.bytes += row->amount.bytes;
 }
 
-/* Stacks of one place of a Python program one after the other, so that its frames are looked up once. */
-static int by_python(const void *a, const void *b, void *context)
+/* A row and where it belongs: the number of the trace and of the Python node. */
+struct keyed {
+    uint64_t key;
+    size_t row;
+};
+
+static int by_key(const void *a, const void *b)
 {
-    const struct mt_profile_row *x = a, *y = b;
-    const struct mt_trace_set *set = ((const struct search *)context)->set;
-    if (x->trace_idx != y->trace_idx) {
-        return x->trace_idx < y->trace_idx ? -1 : 1;
+    const struct keyed *x = a, *y = b;
+    int order = (x->key > y->key) - (x->key < y->key);
+    return order != 0 ? order : (x->row > y->row) - (x->row < y->row);
+}
+
+/* Stacks of one place of a Python program one after the other, so that its frames are looked up once. */
+static void sort_by_python(const struct mt_trace_set *set, struct mt_profile *p)
+{
+    struct mt_profile_row *rows = mt_alloc(p->count * sizeof *rows + 1);
+    struct keyed *keyed = mt_alloc(p->count * sizeof *keyed + 1);
+    for (size_t i = 0; i < p->count; i++) {
+        uint32_t python = mt_trace_stack(set->traces[p->rows[i].trace_idx], p->rows[i].stack).python;
+        rows[i] = p->rows[i];
+        keyed[i] = (struct keyed){ (uint64_t)rows[i].trace_idx << 32 | python, i };
     }
-    uint32_t left = mt_trace_stack(set->traces[x->trace_idx], x->stack).python;
-    uint32_t right = mt_trace_stack(set->traces[y->trace_idx], y->stack).python;
-    return (left > right) - (left < right);
+    qsort(keyed, p->count, sizeof *keyed, by_key);
+    for (size_t i = 0; i < p->count; i++) {
+        p->rows[i] = rows[keyed[i].row];
+    }
+    free(keyed);
+    free(rows);
 }
 
 /* The unnamed in the profile's order. */
@@ -69,7 +87,7 @@ static struct mt_profile_row *split(struct search *s, const struct mt_profile *p
         const struct mt_profile_row *row = &profile->rows[i];
         add_row(mt_frames_need_symbols(frames, row->trace_idx, row->stack) ? &s->unnamed : &s->known, row);
     }
-    qsort_r(rows, s->known.count, sizeof *rows, by_python, s);
+    sort_by_python(s->set, &s->known);
     return rows;
 }
 

@@ -23,6 +23,12 @@ MT_INLINE int64_t mt_unzigzag(uint64_t value)
     return (int64_t)(value >> 1) ^ -(int64_t)(value & 1);
 }
 
+/* Bytes of the shortest form: a group of 7 bits each; 9/64 is as good as 1/7 up to 64. */
+MT_INLINE unsigned mt_varint_bytes(uint64_t value)
+{
+    return ((64 - (unsigned)__builtin_clzll(value | 1)) * 9 + 64) / 64;
+}
+
 /* Writes value at to; returns one past the last byte written. */
 MT_INLINE uint8_t *mt_varint_put(uint8_t *to, uint64_t value)
 {
@@ -60,6 +66,23 @@ MT_INLINE uint8_t *mt_varint_put_either(uint8_t *to, uint64_t value)
     to[0] = (uint8_t)both;
     to[1] = (uint8_t)(both >> 8);
     return to + 1 + more;
+}
+
+/* A varint of up to 8 bytes where 8 can be read; 0 bytes: it is longer. The groups of 7 bits are put together in three steps, whatever
+ * their number, without a branch that nobody can foretell. Little endian. */
+MT_INLINE unsigned mt_varint_get_word(const uint8_t *from, uint64_t *ret_value)
+{
+    uint64_t word;
+    __builtin_memcpy(&word, from, sizeof word);
+    uint64_t ends = ~word & 0x8080808080808080u;
+    if (MT_UNLIKELY(ends == 0)) {
+        return 0;
+    }
+    word &= (ends ^ (ends - 1)) & 0x7F7F7F7F7F7F7F7Fu; /* up to the first byte that ends, of each its 7 bits */
+    word = (word & 0x007F007F007F007Fu) | (word & 0x7F007F007F007F00u) >> 1;
+    word = (word & 0x00003FFF00003FFFu) | (word & 0x3FFF00003FFF0000u) >> 2;
+    *ret_value = (word & 0x000000000FFFFFFFu) | (word & 0x0FFFFFFF00000000u) >> 4;
+    return (unsigned)__builtin_ctzll(ends) / 8 + 1;
 }
 
 /* Reads one varint from [*from, end); false (and *from untouched) when cut off or longer than 64 bits. */

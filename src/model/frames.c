@@ -161,12 +161,28 @@ const struct mt_location *mt_frames_native(struct mt_frames *f, uint32_t trace_i
     return add_location(f, &location);
 }
 
-static struct mt_frame python_frame(const struct mt_trace *trace, const struct mt_python_node *node)
+static struct mt_pyline_place *place_of_code(struct mt_frames *f, uint32_t trace_idx, uint32_t code)
 {
+    if (f->code_places == NULL) {
+        f->code_places = mt_alloc_zero(f->set->count, sizeof *f->code_places);
+    }
+    struct mt_code_places *places = &f->code_places[trace_idx];
+    if (code >= places->count) {
+        size_t had = places->count, capacity = had;
+        places->data = mt_alloc_grow(places->data, &capacity, (size_t)code + 1, sizeof *places->data);
+        memset(places->data + had, 0, (capacity - had) * sizeof *places->data);
+        places->count = capacity;
+    }
+    return &places->data[code];
+}
+
+static struct mt_frame python_frame(struct mt_frames *f, uint32_t trace_idx, const struct mt_python_node *node)
+{
+    const struct mt_trace *trace = f->set->traces[trace_idx];
     struct mt_trace_code code = mt_trace_code(trace, node->code);
     struct mt_text name = mt_trace_string(trace, code.qualname != 0 ? code.qualname : code.name);
-    uint32_t line = mt_pyline_lookup(code.linetable_kind, code.linetable, code.linetable_bytes, code.first_line,
-                                     node->lasti);
+    uint32_t line = mt_pyline_lookup_on(place_of_code(f, trace_idx, node->code), code.linetable_kind, code.linetable,
+                                        code.linetable_bytes, code.first_line, node->lasti);
     return (struct mt_frame){ .function = name.data,
                               .file = mt_trace_string(trace, code.filename).data,
                               .line = line,
@@ -189,7 +205,7 @@ static const struct mt_location *python_location(struct mt_frames *f, uint32_t t
         push_spot(f, f->truncated, 0);
         location.count = 1;
     } else {
-        push_frame(f, &location, python_frame(f->set->traces[trace_idx], node));
+        push_frame(f, &location, python_frame(f, trace_idx, node));
     }
     return add_location(f, &location);
 }
@@ -250,6 +266,10 @@ void mt_frames_free(struct mt_frames *f)
         free(f->python_spots[i].data);
     }
     free(f->python_spots);
+    for (size_t i = 0; f->code_places != NULL && i < f->set->count; i++) {
+        free(f->code_places[i].data);
+    }
+    free(f->code_places);
     free(f->native.data);
     free(f->python.data);
     free(f->origins.data);

@@ -9,6 +9,7 @@
 #include "model/frame_table.h"
 #include "model/frames.h"
 #include "model/frames_bound.h"
+#include "symbol/pyline.h"
 #include "symbol/symbol.h"
 #include "util/memory.h"
 #include "util/strlist.h"
@@ -45,6 +46,12 @@ MT_INLINE void mt_numbers_push(struct mt_numbers *n, uint32_t value)
     n->data[n->count++] = value;
 }
 
+/* By code number: how far its line table has been read. */
+struct mt_code_places {
+    struct mt_pyline_place *data;
+    size_t count;
+};
+
 /* The frame that stands for an import was made for what it was made of. */
 struct mt_import_made {
     uint32_t inner, importer; /* frame ids + 1; 0 none */
@@ -65,6 +72,7 @@ struct mt_frames {
     struct mt_frame_spot *spots; /* of locations */
     size_t spot_count, spot_capacity;
     struct mt_numbers *python_spots; /* by trace: by Python node, its spot; 0 not asked yet */
+    struct mt_code_places *code_places; /* by trace */
     struct mt_numbers native, python; /* nodes of the stack being merged, innermost first */
     struct mt_numbers origins; /* of each spot that was merged: its Python node, 0 native */
     struct mt_numbers folded;  /* scratch of folding */

@@ -8,8 +8,6 @@
  */
 #include "symbol/pyline.h"
 
-#include <stdbool.h>
-
 enum { NO_LINE = -1, LINE_LIMIT = 0x7FFFFFFF, CODE_UNIT_BYTES = 2, NO_LINE_DELTA_310 = -128 };
 
 /* Location codes of 3.11+, bits 3-6 of an entry's first byte. */
@@ -132,6 +130,21 @@ uint32_t mt_pyline_lookup(uint32_t kind, const uint8_t *table, size_t table_byte
 {
     struct pass p = { .table = table, .bytes = table_bytes, .line = first_line };
     return lasti < 0 ? first_line : shown(go_on_of(kind)(&p, lasti), first_line);
+}
+
+uint32_t mt_pyline_lookup_on(struct mt_pyline_place *place, uint32_t kind, const uint8_t *table, size_t table_bytes,
+                             uint32_t first_line, int64_t lasti)
+{
+    if (lasti < 0) {
+        return first_line;
+    }
+    if (!place->begun || lasti < place->lasti) {
+        *place = (struct mt_pyline_place){ .begun = true, .line = first_line };
+    }
+    struct pass p = { table, table_bytes, place->at, place->end, place->line, place->says };
+    int64_t line = go_on_of(kind)(&p, lasti);
+    *place = (struct mt_pyline_place){ p.at, lasti, p.end, p.line, true, p.says };
+    return shown(line, first_line);
 }
 
 void mt_pyline_lookup_all(uint32_t kind, const uint8_t *table, size_t table_bytes, uint32_t first_line,

@@ -5,6 +5,19 @@
 uint64_t mt_bytes_long(struct mt_bytes *b)
 {
     uint64_t value;
+    const uint8_t *at = b->at;
+    unsigned bytes = 0;
+    if (MT_LIKELY(b->end - at >= (ptrdiff_t)sizeof value)) {
+        if (at[0] >= 0x80 && at[1] >= 0x80 && at[2] < 0x80) { /* numbers of nodes and stacks */
+            b->at = at + 3;
+            return (uint64_t)(at[0] & 0x7F) | (uint64_t)(at[1] & 0x7F) << 7 | (uint64_t)at[2] << 14;
+        }
+        bytes = mt_varint_get_word(at, &value);
+    }
+    if (MT_LIKELY(bytes != 0)) {
+        b->at = at + bytes;
+        return value;
+    }
     return mt_varint_get(&b->at, b->end, &value) ? value : mt_bytes_none(b);
 }
 

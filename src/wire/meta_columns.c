@@ -128,12 +128,6 @@ MT_INLINE void put(struct split *s, enum mt_meta_column column, uint64_t value)
     }
 }
 
-static size_t varint_bytes(uint64_t value)
-{
-    uint8_t bytes[MT_VARINT_MAX];
-    return (size_t)(mt_varint_put(bytes, value) - bytes);
-}
-
 static void put_tag(struct split *s, uint8_t tag)
 {
     put_bytes(s, MT_META_COLUMN_TAG, &tag, 1);
@@ -171,40 +165,41 @@ static void split_items(struct split *s, struct mt_bytes items, uint32_t count, 
 #define SPLIT_ZIGZAG(s, column, value) put(s, column, mt_zigzag(value))
 #define SPLIT_BYTE(s, column, value) put_bytes(s, column, &(value), 1)
 
+#define BYTES_U32(value) mt_varint_bytes(value)
+#define BYTES_ADDRESS(value) mt_varint_bytes(value)
+#define BYTES_S64(value) mt_varint_bytes(mt_zigzag(value))
+#define BYTES_U8(value) 1
+
 /* For each kind of record that is taken apart: whether it would come out of its columns as it goes in, which is the case when
- * its numbers fit and have their shortest form; and its fields to their columns. */
+ * its numbers fit and have their shortest form: then they have as many bytes together. Its items come back unread. */
 #define MT_APART(NAME, name, tag, counting)                                                                            \
-    static bool comes_back_##name(struct mt_bytes b)                                                                   \
+    static bool comes_back_##name(struct mt_bytes b, struct mt_record_##name *r, struct mt_bytes *ret_items)           \
     {                                                                                                                  \
-        const uint8_t *begin = b.at;                                                                                   \
-        struct mt_record_##name r;                                                                                     \
-        struct mt_meta_builder again;                                                                                  \
-        uint8_t buffer[RECORD_MAX];                                                                                    \
-        bool whole = mt_record_get_##name(&b, &r);                                                                     \
-        mt_meta_begin(&again, buffer, sizeof buffer);                                                                  \
-        mt_record_put_##name(&again, &r);
+        size_t bytes = (size_t)(b.end - b.at), shortest = 0;                                                           \
+        bool whole = mt_record_get_##name(&b, r);                                                                      \
+        *ret_items = b;
+#define MT_PART(type, member, word, way, column) shortest += BYTES_##type(r->member);
 #define MT_APART_LIST(item, member, word, counts, column)                                                              \
-    whole = whole && r.member <= ITEMS_MAX;                                                                            \
-    for (uint32_t i = 0; i < r.member && whole && !again.overflow; i++) {                                              \
-        struct mt_record_##item one;                                                                                   \
-        whole = mt_record_get_##item(&b, &one);                                                                        \
-        mt_record_put_##item(&again, &one);                                                                            \
+    shortest += mt_varint_bytes(r->member);                                                                            \
+    whole = whole && r->member <= ITEMS_MAX;                                                                           \
+    for (uint32_t i = 0; whole && i < r->member; i++) {                                                                \
+        shortest += mt_varint_bytes(mt_bytes_u32(&b));                                                                 \
+        whole = !b.bad;                                                                                                \
     }
 #define MT_APART_DONE(name)                                                                                            \
-    return whole && !again.overflow && b.at == b.end && again.bytes == (size_t)(b.end - begin) &&                      \
-           memcmp(buffer, begin, again.bytes) == 0;                                                                    \
+    return whole && b.at == b.end && shortest == bytes;                                                                \
     }
 #include "wire/records.def"
 
+/* Its fields and items to their columns. */
 #define MT_APART(NAME, name, tag, counting)                                                                            \
-    static void split_##name(struct split *s, struct mt_bytes b)                                                       \
+    static void split_##name(struct split *s, const struct mt_record_##name *r, struct mt_bytes items)                 \
     {                                                                                                                  \
-        struct mt_record_##name r;                                                                                     \
-        (void)mt_record_get_##name(&b, &r);
-#define MT_PART(type, member, word, way, column) SPLIT_##way(s, MT_META_COLUMN_##column, r.member);
+        (void)items;
+#define MT_PART(type, member, word, way, column) SPLIT_##way(s, MT_META_COLUMN_##column, r->member);
 #define MT_APART_LIST(item, member, word, counts, column)                                                              \
-    put(s, MT_META_COLUMN_##counts, r.member);                                                                         \
-    split_items(s, b, r.member, MT_META_COLUMN_##column);
+    put(s, MT_META_COLUMN_##counts, r->member);                                                                        \
+    split_items(s, items, r->member, MT_META_COLUMN_##column);
 #define MT_APART_DONE(name) }
 #include "wire/records.def"
 
@@ -214,13 +209,16 @@ static bool split_fields(struct split *s, uint8_t tag, struct mt_bytes payload, 
     *ret_could = true;
     switch (tag) {
 #define MT_APART(NAME, name, tag, counting)                                                                            \
-    case tag:                                                                                                          \
-        if (!comes_back_##name(payload)) {                                                                             \
+    case tag: {                                                                                                        \
+        struct mt_record_##name r;                                                                                     \
+        struct mt_bytes items;                                                                                         \
+        if (!comes_back_##name(payload, &r, &items)) {                                                                 \
             return false;                                                                                              \
         }                                                                                                              \
         put_tag(s, tag);                                                                                               \
-        split_##name(s, payload);                                                                                      \
-        return true;
+        split_##name(s, &r, items);                                                                                    \
+        return true;                                                                                                   \
+    }
 #include "wire/records.def"
     default:
         *ret_could = false;
@@ -239,7 +237,7 @@ static bool split_record(struct split *s, uint8_t tag, struct mt_bytes payload)
     }
     s->count.native += tag == MT_META_NATIVE_NODE;
     s->count.python += tag == MT_META_PYTHON_NODE;
-    s->row_bytes += 1 + varint_bytes(bytes) + bytes;
+    s->row_bytes += 1 + mt_varint_bytes(bytes) + bytes;
     return tag < MT_META_WHOLE;
 }
 

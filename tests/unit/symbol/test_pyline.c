@@ -135,6 +135,12 @@ static void test_many_at_once_are_as_one_by_one(void **state)
             for (size_t i = 0; i < 50; i++) {
                 assert_int_equal(lines[i], mt_pyline_lookup(kind, table, sizeof table, 50, lasti[i]));
             }
+            struct mt_pyline_place place = { 0 };
+            for (size_t i = 0; i < 50; i++) { /* mostly ascending; -1 is before the code */
+                int64_t any = rand() % 4 != 0 ? lasti[i] : (int64_t)lasti[rand() % 50] - rand() % 2;
+                assert_int_equal(mt_pyline_lookup_on(&place, kind, table, sizeof table, 50, any),
+                                 mt_pyline_lookup(kind, table, sizeof table, 50, any));
+            }
         }
     }
 }
