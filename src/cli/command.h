@@ -33,6 +33,7 @@ extern const struct mt_command mt_command_export;
 extern const struct mt_command mt_command_flamegraph, mt_command_report;
 extern const struct mt_command mt_command_pack;
 extern const struct mt_command mt_command_doctor;
+extern const struct mt_command mt_command_completion, mt_command_man;
 
 /* "memtap COMMAND: sentence" on standard error; returns code. */
 int mt_command_fail(const struct mt_command_doc *doc, int code, const struct mt_error *err);

@@ -3,7 +3,8 @@
  * `memtap CMD FILE …`, `memtap FILE CMD …` and `memtap -t FILE CMD …` are the same: the latter two are turned into the
  * first before anything else looks at them.
  */
-#include "cli/command.h"
+#include "cli/commands.h"
+#include "cli/completion.h"
 #include "util/interrupt.h"
 #include "util/memory.h"
 #include "util/say.h"
@@ -15,23 +16,11 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct {
-    const struct mt_command *command;
-    bool reads_traces; /* may stand after its target */
-} g_commands[] = {
-    { &mt_command_run, false },    { &mt_command_summary, true }, { &mt_command_stats, true },
-    { &mt_command_tree, true },    { &mt_command_table, true },   { &mt_command_leaks, true },
-    { &mt_command_diff, true },    { &mt_command_timeline, true }, { &mt_command_query, true },
-    { &mt_command_tables, true },
-    { &mt_command_parse, true },   { &mt_command_flamegraph, true }, { &mt_command_report, true },
-    { &mt_command_export, true },  { &mt_command_pack, true },   { &mt_command_doctor, false },
-};
-
 static const struct mt_command *find(const char *name, bool readers_only)
 {
-    for (size_t i = 0; i < MT_COUNTOF(g_commands); i++) {
-        if (strcmp(g_commands[i].command->doc->name, name) == 0 && (g_commands[i].reads_traces || !readers_only)) {
-            return g_commands[i].command;
+    for (size_t i = 0; i < mt_command_count; i++) {
+        if (strcmp(mt_commands[i].command->doc->name, name) == 0 && (mt_commands[i].reads_traces || !readers_only)) {
+            return mt_commands[i].command;
         }
     }
     return NULL;
@@ -48,8 +37,8 @@ static void print_overview(FILE *to)
                 "\n"
                 "commands:\n",
                 to);
-    for (size_t i = 0; i < MT_COUNTOF(g_commands); i++) {
-        const struct mt_command_doc *doc = g_commands[i].command->doc;
+    for (size_t i = 0; i < mt_command_count; i++) {
+        const struct mt_command_doc *doc = mt_commands[i].command->doc;
         (void)fprintf(to, "  %-10s %s\n", doc->name, doc->summary);
     }
     (void)fputs("\n"
@@ -109,9 +98,9 @@ static const char *pointer_of(const char *word)
 
 static int unknown(const char *word)
 {
-    const char *names[MT_COUNTOF(g_commands) + 2] = { "help" };
-    for (size_t i = 0; i < MT_COUNTOF(g_commands); i++) {
-        names[i + 1] = g_commands[i].command->doc->name;
+    const char *names[MT_COMMANDS_MAX + 2] = { "help" };
+    for (size_t i = 0; i < mt_command_count; i++) {
+        names[i + 1] = mt_commands[i].command->doc->name;
     }
     const char *nearest = mt_text_nearest(word, names);
     if (access(word, F_OK) == 0) {
@@ -206,5 +195,6 @@ int main(int argc, char **argv)
         return help(argc - 1, argv + 1);
     }
     mt_interrupt_install();
+    mt_completion_tell(mt_commands, mt_command_count);
     return dispatch(argc - 1, argv + 1);
 }

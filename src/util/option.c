@@ -4,6 +4,7 @@
 
 #include "util/human.h"
 #include "util/memory.h"
+#include "util/option_walk.h"
 #include "util/text.h"
 
 #include <ctype.h>
@@ -23,25 +24,11 @@ struct parser {
     char *negated[OPTIONS_MAX]; /* "no-x" strings to free */
 };
 
+/* As getopt says it. */
 static int argument_of(const struct mt_option *option)
 {
-    switch (option->kind) {
-    case MT_OPTION_FLAG:
-    case MT_OPTION_SWITCH:
-        return no_argument;
-    case MT_OPTION_CALL:
-        return option->takes == MT_ARGUMENT_REQUIRED   ? required_argument
-               : option->takes == MT_ARGUMENT_OPTIONAL ? optional_argument
-                                                       : no_argument;
-    case MT_OPTION_TEXT:
-    case MT_OPTION_SIZE:
-    case MT_OPTION_DURATION:
-    case MT_OPTION_COUNT:
-    case MT_OPTION_CHOICE:
-    case MT_OPTION_TEXT_LAST:
-    default:
-        return required_argument;
-    }
+    enum mt_option_argument takes = mt_option_takes(option);
+    return takes == MT_ARGUMENT_REQUIRED ? required_argument : takes == MT_ARGUMENT_OPTIONAL ? optional_argument : no_argument;
 }
 
 static void add_option(struct parser *p, const struct mt_option *option, size_t *longs, size_t *shorts)

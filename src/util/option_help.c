@@ -1,7 +1,7 @@
 /* option_help.c: the manual page of a command, from the same tables that parse it. Plain text, 80 columns, bold section
  * names only on a terminal. */
 #include "util/memory.h"
-#include "util/option.h"
+#include "util/option_walk.h"
 #include "util/grid.h"
 #include "util/text.h"
 
@@ -94,8 +94,9 @@ static size_t put_option_names(struct mt_out *out, const struct mt_option *optio
     return bytes > 0 ? (size_t)bytes : 0;
 }
 
-static void put_option(struct mt_out *out, const struct mt_option *option)
+static void put_option(const struct mt_option *option, void *with)
 {
+    struct mt_out *out = with;
     size_t column = put_option_names(out, option);
     if (column + 2 > OPTION_INDENT) {
         mt_out_byte(out, '\n');
@@ -105,33 +106,15 @@ static void put_option(struct mt_out *out, const struct mt_option *option)
     put_wrapped(out, option->help, OPTION_INDENT, OPTION_INDENT);
 }
 
-static void put_options(struct mt_out *out, const struct mt_command_doc *doc)
-{
-    put_section(out, "OPTIONS", "");
-    for (const struct mt_option *const *table = doc->tables; table != NULL && *table != NULL; table++) {
-        for (const struct mt_option *option = *table; option->name != NULL; option++) {
-            put_option(out, option);
-        }
-    }
-    static const struct mt_option help = { .name = "help", .letter = 'h', .help = "show this page" };
-    put_option(out, &help);
-}
-
 void mt_options_help(const struct mt_command_doc *doc, struct mt_out *out)
 {
-    static const char common_codes[] =
-        "0  done\n"
-        "1  the question failed: missing, foreign or corrupt trace, output not writable\n"
-        "2  wrong usage";
     mt_out_print(out, "memtap %s: %s\n", doc->name, doc->summary);
     put_section(out, "SYNOPSIS", doc->synopsis);
     put_section(out, "DESCRIPTION", doc->description);
-    put_options(out, doc);
+    put_section(out, "OPTIONS", "");
+    mt_option_each(doc, put_option, out);
     put_section(out, "NOTES", doc->notes);
-    put_section(
-        out, "ENVIRONMENT",
-        "Each option --some-name with a value has a variable MEMTAP_SOME_NAME; an option wins over its variable. "
-        "NO_COLOR turns colour off.");
-    put_section(out, "EXIT CODES", doc->exit_codes != NULL ? doc->exit_codes : common_codes);
+    put_section(out, "ENVIRONMENT", mt_option_environment_text);
+    put_section(out, "EXIT CODES", doc->exit_codes != NULL ? doc->exit_codes : mt_option_exit_codes_text);
     put_section(out, "EXAMPLES", doc->examples);
 }

@@ -11,7 +11,8 @@ import subprocess
 import pytest
 from conftest import MEMTAP, memtap, memtap_json, run
 
-COMMANDS = ("run", "summary", "stats", "tree", "table", "leaks", "timeline", "query", "tables", "diff", "parse", "export", "pack", "doctor")
+COMMANDS = ("run", "summary", "stats", "tree", "table", "leaks", "timeline", "query", "tables", "diff", "parse", "export", "pack", "doctor",
+            "completion", "man")
 READERS = ("summary", "stats", "tree", "table", "leaks", "timeline")
 
 
