@@ -3,7 +3,8 @@
  * Decides: stacks share their nodes, so a small file can describe frames without number: 20,000 stacks nested in each other
  * are 40,000 records and 200 million frames. Reading has to cost what the file costs: when all stacks together have more
  * frames (or bytes of names) than a constant times the records, each stack gets an equal share, spent on its innermost frames and
- * on its outermost ones, with a marker between. Programs as they are stay far below and are shown whole.
+ * on its outermost ones, with a marker between. Stacks as deep as those of programs (MT_BOUND_FRAMES_WHOLE) are shown whole at any rate: that
+ * is a constant times their records too.
  * Depths are sums along parents, which have smaller numbers: one pass a trace. Context: [tool].
  */
 #ifndef MT_MODEL_FRAMES_BOUND_H
@@ -13,7 +14,8 @@
 #include "model/trace.h"
 
 enum {
-    MT_BOUND_FRAMES_A_RECORD = 32, /* on average; a real trace has a record or more for each 30 frames */
+    MT_BOUND_FRAMES_A_RECORD = 32, /* on average; most real traces have a record or more for each 30 frames */
+    MT_BOUND_FRAMES_WHOLE = 512,   /* so much of one kind is always shown: a job that imports pandas has 57 a record, 311 deep */
     MT_BOUND_FRAMES_FREE = 1 << 20,
     MT_BOUND_FRAMES_LEAST = 128, /* a stack's share is never less */
     MT_BOUND_OUTER = 32,         /* outermost frames of a stack that is cut */

@@ -57,6 +57,12 @@ static void collect_ends(struct mt_frames *f, const struct mt_bound_chain *chain
     collect(f, out, trace, outer, python);
 }
 
+static bool is_too_much(const struct mt_bound *bound, const struct mt_bound_chain *chain, uint32_t node)
+{
+    bool deep = chain->depth[node] > bound->frames && chain->depth[node] > MT_BOUND_FRAMES_WHOLE;
+    return deep || chain->bytes[node] > bound->bytes;
+}
+
 static void collect_bounded(struct mt_frames *f, const struct mt_bound_chain *chains, struct mt_numbers *out,
                             uint32_t trace_idx, uint32_t node, bool python)
 {
@@ -64,7 +70,7 @@ static void collect_bounded(struct mt_frames *f, const struct mt_bound_chain *ch
     const struct mt_bound_chain *chain = chains != NULL && trace_idx < f->bound.traces ? &chains[trace_idx] : NULL;
     bool measured = chain != NULL && node < chain->count; /* a trace that is being written may have grown */
     out->count = 0;
-    if (measured && (chain->depth[node] > f->bound.frames || chain->bytes[node] > f->bound.bytes)) {
+    if (measured && is_too_much(&f->bound, chain, node)) {
         collect_ends(f, chain, out, trace, node, python);
     } else {
         collect(f, out, trace, node, python);

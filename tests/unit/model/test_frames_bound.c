@@ -120,10 +120,25 @@ static void test_a_deep_recursion_is_shown_whole(void **state)
     end(&f);
 }
 
+static void test_stacks_as_deep_as_those_of_programs_are_shown_whole(void **state)
+{
+    enum { DEPTH = 400, STACKS = 12000 }; /* 200 frames a stack, 194 a record */
+    (void)state;
+    for (int python = 0; python < 2; python++) {
+        struct fixture f;
+        begin(&f, DEPTH, STACKS, 20, python != 0);
+        (void)look_all_up(&f, STACKS);
+        assert_int_equal(mt_frames_shortened(f.frames), 0);
+        assert_int_equal(mt_frames_stack(f.frames, 0, DEPTH).count, DEPTH);
+        end(&f);
+    }
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_nested_stacks_cost_what_they_take_in_the_file),
     cmocka_unit_test(test_long_names_are_not_multiplied),
     cmocka_unit_test(test_a_stack_that_is_cut_has_both_ends),
     cmocka_unit_test(test_a_deep_recursion_is_shown_whole),
+    cmocka_unit_test(test_stacks_as_deep_as_those_of_programs_are_shown_whole),
 };
 MT_TEST_MAIN(tests)
