@@ -108,7 +108,7 @@ static struct mt_grid *grid_of(const struct mt_diff_report *r, enum mt_change ch
         mt_grid_column(grid, "to", MT_ALIGN_RIGHT, false);
     }
     mt_grid_column(grid, "blocks", MT_ALIGN_RIGHT, false);
-    mt_grid_column(grid, r->by == MT_BY_LINE ? "line" : r->by == MT_BY_FILE ? "file" : "function", MT_ALIGN_LEFT, true);
+    mt_grid_column_place(grid, r->by == MT_BY_LINE ? "line" : r->by == MT_BY_FILE ? "file" : "function");
     return grid;
 }
 

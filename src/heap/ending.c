@@ -24,9 +24,25 @@ static void end_aggregate(void)
     mt_engine_stop(MT_STATE_ENDED);
 }
 
+/* What was described last is not described again: that is most of what a function of atexit costs here. */
+static bool is_shell_cleared(struct mt_thread *t)
+{
+    static uint64_t other; /* outermost code object that is no shell's; of the one thread that ends Python */
+    if (!g_mt.python) {
+        return false;
+    }
+    mt_engine_enter();
+    (void)mt_pystack_capture(&t->python);
+    uint64_t outermost = t->python.count > 0 ? t->python.frames[0].code : 0;
+    bool cleared = outermost != other && mt_pystack_clears_a_shell(&t->python);
+    other = cleared ? other : outermost;
+    mt_engine_leave();
+    return cleared;
+}
+
 bool mt_ending_look(void)
 {
-    if (!mt_pystack_is_finalizing()) {
+    if (!mt_pystack_is_finalizing() && !is_shell_cleared(t_mt.thread)) {
         return true;
     }
     bool for_good = mt_load_relaxed(&g_for_good);

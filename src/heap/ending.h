@@ -4,7 +4,8 @@
  * functions of atexit called by then, modules are taken down afterwards and free what the program held. No function is
  * called at that moment that could be hooked, and to look at each event would cost every program. So the thread that
  * enters the end of Python is no longer READY but ENDING: all its calls go through the slow half of the gate, which looks.
- * Internal to heap/.
+ * A shell (IPython) whose own function of atexit takes away what its user's code made has come to the end of that code: its mark
+ * stands before. Internal to heap/.
  */
 #ifndef MT_HEAP_ENDING_H
 #define MT_HEAP_ENDING_H

@@ -90,6 +90,9 @@ enum mt_pystack_result {
 /* Captures the calling thread's frames; reuses the verified outer part of the previous capture. */
 enum mt_pystack_result mt_pystack_capture(struct mt_pystack *p);
 
+/* The captured frames are those of a shell that clears its user's names at the end of Python (shell.c). Context: [hook]. */
+bool mt_pystack_clears_a_shell(const struct mt_pystack *p);
+
 /* ---- the thread's name ------------------------------------------------------------------------------------------- */
 
 /* Who the calling thread is to Python's threading; zeros at first. */

@@ -1,6 +1,5 @@
 """Runs the cells of a file (they begin with "# %%") in a Jupyter kernel: kernel.py FILE COMMAND; COMMAND is JSON, to which the
-kernel's connection file is added. Then the kernel kills itself, as one that runs out of memory is killed: one that shuts down frees
-what the cells made (IPython clears their names before it ends)."""
+kernel's connection file is added. Then the kernel is told to shut down, as Jupyter does it."""
 
 import json
 import pathlib
@@ -21,7 +20,7 @@ for cell in re.split(r"^# %%\n", pathlib.Path(sys.argv[1]).read_text(), flags=re
     reply = client.execute_interactive(cell, timeout=300)
     if reply["content"]["status"] != "ok":
         raise SystemExit(str(reply["content"]))
-client.execute("import os; os.kill(os.getpid(), 9)")
+client.shutdown()
 while manager.is_alive():
     time.sleep(0.05)
 client.stop_channels()

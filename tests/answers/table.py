@@ -6,7 +6,7 @@
 PATH is an interpreter with flask, fastapi, uvicorn, celery, ipykernel, jupyter_client and memray. Each program runs once under
 each tool, with the options the tool's own documentation gives for leaks: memray with --trace-python-allocators, heaptrack as it is,
 tracemalloc started with the program and asked for the largest line when it ends. Servers get 1,600 requests of 4 clients and
-SIGINT; the Celery worker 400 tasks and SIGTERM; the notebook's kernel runs its cells and is killed. Fails when a first row of memtap is not the line;
+SIGINT; the Celery worker 400 tasks and SIGTERM; the notebook's kernel runs its cells and is shut down. Fails when a first row of memtap is not the line;
 what peers say is only written down.
 """
 

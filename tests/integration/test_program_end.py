@@ -97,6 +97,53 @@ def test_a_child_ends_by_itself(record, python_ends, tmp_path):
     assert [len([m for m in trace.marks if m[2] == PROGRAM_END]) for trace in recording.traces] == [1, 1]
 
 
+# ---- shells ----------------------------------------------------------------------------------------------------------
+
+SHELL = """
+class InteractiveShell:
+    def __init__(self):
+        import atexit
+        self.names = {}
+        atexit.register(self.atexit_operations)
+    def atexit_operations(self):
+        self.clear()
+    def clear(self):
+        self.names.clear()
+"""
+CELLS = """
+import atexit, json, sys
+import IPython.core.interactiveshell as core
+def early(): del shell.names["early"]
+def late(): shell.names.pop("late", None)
+atexit.register(late)
+shell = core.InteractiveShell()
+atexit.register(early)
+shell.names["rows"] = [bytes(10_007) for _ in range(50)]
+shell.names["early"] = [bytes(11_003) for _ in range(50)]
+shell.names["late"] = [bytes(12_007) for _ in range(50)]
+"""
+
+
+@pytest.mark.parametrize("mode, options", [("exact", []), ("exact", ["--aggregate"]), ("sample", ["--rate", "1"]),
+                                           ("exact", ["--no-python-allocators", "--no-native"])],
+                         ids=["exact", "aggregate", "sample", "few"])
+def test_a_shell_ends_before_it_clears_its_names(record, python_ends, tmp_path, mode, options):
+    (tmp_path / "IPython/core").mkdir(parents=True)
+    for package in ("IPython", "IPython/core"):
+        (tmp_path / package / "__init__.py").touch()
+    (tmp_path / "IPython/core/interactiveshell.py").write_text(SHELL)
+    (tmp_path / "cells.py").write_text(CELLS)
+    recording = record(python_ends, tmp_path / "cells.py", mode=mode, options=options)
+    held = {}
+    for row in recording.report("leaks", "--by", "line"):
+        if row["file"] == str(tmp_path / "cells.py"):
+            held[row["line"]] = held.get(row["line"], 0) + row["bytes"]
+    for line, size in ((9, 10_007), (11, 12_007)):
+        assert 50 * size <= held[line] < 50 * size + 10_000, held
+    assert held.get(10, 0) < 10_000  # freed by a function of the program's own
+    assert recording.stats["leaks_at"] == "end" and len(marks(recording, PROGRAM_END)) == 1
+
+
 # ---- Python inside another program ---------------------------------------------------------------------------------
 
 
