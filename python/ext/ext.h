@@ -13,6 +13,7 @@
 /* Each returns 0, or -1 with an exception set. Called once, while the module is made. */
 int mt_py_add_agent(PyObject *module);   /* start, stop, rate of the agent in this process */
 int mt_py_add_labels(PyObject *module);  /* whose memory it is */
+int mt_py_add_greenlets(PyObject *module); /* the same where greenlets take turns */
 int mt_py_add_process(PyObject *module); /* resident set, address space, GPU totals */
 int mt_py_add_tracker(PyObject *module); /* the exact tracker */
 int mt_py_add_profile(PyObject *module); /* reading traces */

@@ -66,7 +66,7 @@ static void wear(PyObject **worn, PyObject *value)
     Py_XDECREF(before);
 }
 
-static void wear_user(PyObject *value)
+void mt_py_wear_user(PyObject *value)
 {
     if (value != t_worn.user) {
         char *text = NULL;
@@ -79,7 +79,12 @@ static void wear_user(PyObject *value)
     wear(&t_worn.user, value);
 }
 
-static void wear_task(PyObject *name)
+PyObject *mt_py_worn_task(void)
+{
+    return t_worn.task;
+}
+
+void mt_py_wear_task(PyObject *name)
 {
     if (name != t_worn.task) {
         Py_ssize_t bytes = 0;
@@ -180,13 +185,13 @@ static PyObject *run_labelled(PyObject *context, PyObject *const *arguments, Py_
     }
     PyObject *user = new_reference(t_worn.user), *task = new_reference(t_worn.task);
     PyObject *name = g_task_type != NULL && count > 0 ? name_of_task(arguments[0]) : NULL;
-    wear_user(value_in(context));
+    mt_py_wear_user(value_in(context));
     if (name != NULL) {
-        wear_task(name);
+        mt_py_wear_task(name);
     }
     PyObject *result = g_run(context, arguments, count, names);
-    wear_user(user);
-    wear_task(task);
+    mt_py_wear_user(user);
+    mt_py_wear_task(task);
     return result;
 }
 
@@ -237,6 +242,16 @@ static bool follow_contexts(PyObject *run)
     return g_run != NULL;
 }
 
+PyObject *mt_py_label_variable(void)
+{
+    return g_variable;
+}
+
+bool mt_py_labels_tasks(void)
+{
+    return g_task_type != NULL;
+}
+
 /* ---- functions ----------------------------------------------------------------------------------------------------- */
 
 /* label_follow(variable, contextvars.Context.run) -> is the label kept across awaits? */
@@ -268,7 +283,7 @@ static PyObject *label_wear(PyObject *self, PyObject *value)
         PyErr_SetString(PyExc_TypeError, "label_wear takes (bytes, …) or None");
         return NULL;
     }
-    wear_user(value == Py_None ? NULL : new_reference(value));
+    mt_py_wear_user(value == Py_None ? NULL : new_reference(value));
     Py_RETURN_NONE;
 }
 

@@ -6,7 +6,7 @@
     @memtap.label("nightly report")
     async def report(): ...
 
-    memtap.label_tasks()        # asyncio tasks and threads go by their own names
+    memtap.label_tasks()        # asyncio tasks, greenlets and threads go by their own names
 
 What the thread allocates inside is labelled, in whatever records this process (`memtap run`, `memtap.record`, `memtap.memprof`);
 `memtap table --by label` and `--by task` show what each holds. Labels nest, the innermost counts; they follow a coroutine through
@@ -17,6 +17,8 @@ costs nothing but setting it, a few microseconds.
 from __future__ import annotations
 
 import contextvars
+import functools
+import sys
 import threading
 import warnings
 from typing import Any, Callable, Optional, Tuple, TypeVar
@@ -46,7 +48,16 @@ def _follow() -> None:
             _followed = True
 
 
+def _watch_greenlets() -> Any:
+    """The module greenlet where the program uses it; it then tells of each switch between the calling thread's greenlets."""
+    module = sys.modules.get("greenlet")
+    if module is not None and hasattr(module, "settrace") and not _memtap.label_is_watched():
+        module.settrace(functools.partial(_memtap.label_switched, module.gettrace()))
+    return module
+
+
 def _wear(value: _Worn) -> None:
+    _watch_greenlets()
     _memtap.agent_enter()  # the context's table is ours
     try:
         _worn.set(value)
@@ -92,14 +103,15 @@ class label:  # noqa: N801 - used like a function
 
 
 def label_tasks() -> None:
-    """From here on asyncio tasks are labelled with their names, from each one's next step on, and threads that start with theirs;
-    the calling one too. `memtap table --by task` shows what each holds: a task's memory is the task's, the rest of a thread's
+    """From here on asyncio tasks are labelled with their names, from each one's next step on, greenlets from each one's next switch
+    on (where the module is loaded), and threads that start with theirs; the calling one too. `memtap table --by task` shows what each holds: a task's memory is the task's, the rest of a thread's
     the thread's."""
     import asyncio
 
     global _threads_named
     _follow()
     _memtap.label_tasks(asyncio.Task)
+    _watch_greenlets()
     _memtap.label_thread(threading.current_thread().name.encode("utf-8", "replace"))
     with _lock:
         if not _threads_named:
@@ -111,6 +123,11 @@ def _name_threads() -> None:
     inner = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]  # what a thread runs, in all versions
 
     def named(self: threading.Thread) -> None:
+        greenlets = _watch_greenlets()
+        if greenlets is not None and greenlets.getcurrent().parent is not None:  # gevent's kind of thread
+            _memtap.label_greenlet(greenlets.getcurrent(), self.name)
+            inner(self)
+            return
         _memtap.label_thread(self.name.encode("utf-8", "replace"))
         try:
             inner(self)
