@@ -159,6 +159,7 @@ static void build_grown(struct builder *b)
     builder_plain_stacks(b, 3);
     builder_label(b, 1, MT_LABEL_REQUEST, "GET /");
     builder_label(b, 2, MT_LABEL_TASK, "sweep");
+    builder_torch(b, &(struct mt_record_torch){ .clock = 100, .step = 1, .module = 1, .allocated = 1 << 20, .allocated_delta = -5 });
     builder_mark(b, 100, 1, MT_MARK_PHASE, 0, "load");
     builder_mark(b, 900, 0, MT_MARK_RECORDING_ENDED, 28, "write");
     builder_mark(b, 901, 0, 1000, UINT64_MAX, "?");

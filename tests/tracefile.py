@@ -103,6 +103,7 @@ class Trace:
         self.marks = []  # (clock, stream, kind, value, text, stack)
         self.labels = {}
         self.label_under = {}
+        self.torch = []
         self.events = []
         self.aggregate = []
         self.processes = []
@@ -295,6 +296,12 @@ class Trace:
         text = record.string().decode("utf-8", "replace")
         self.marks.append((*numbers, text, 0 if record.done() else record.varint()))
 
+    def meta_torch(self, record):
+        clock, step, micro_step, seq = (record.varint() for _ in range(4))
+        module, stage, source = (self.text(record.varint()) for _ in range(3))
+        amounts = [record.varint() for _ in range(6)] + [record.svarint(), record.svarint()]
+        self.torch.append((clock, step, micro_step, seq, module, stage, source, *amounts))
+
     def meta_label(self, record):
         number, kind = record.varint(), record.varint()
         self.labels[number] = (kind, record.string().decode("utf-8", "replace"))
@@ -302,7 +309,7 @@ class Trace:
 
     META_READERS = {1: meta_string, 2: meta_module, 3: meta_module_gone, 4: meta_thread, 5: meta_code,
                     6: meta_native_node, 7: meta_python_node, 8: meta_stack, 10: meta_rss, 11: meta_note,
-                    13: meta_mark, 14: meta_label}
+                    13: meta_mark, 14: meta_label, 15: meta_torch}
 
     def read_aggregate(self, data):
         names = ("stack allocator used allocations allocated_bytes live_count live_bytes peak_count peak_bytes "

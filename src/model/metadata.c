@@ -265,6 +265,32 @@ static bool load_note(struct mt_trace *t, struct mt_bytes *b)
     return true;
 }
 
+static bool load_torch(struct mt_trace *t, struct mt_bytes *b)
+{
+    struct mt_record_torch r;
+    bool whole = mt_record_get_torch(b, &r);
+    if (!whole || r.module >= t->string_count || r.stage >= t->string_count || r.source >= t->string_count) {
+        return false;
+    }
+    t->torch = mt_alloc_grow(t->torch, &t->torch_capacity, t->torch_count + 1, sizeof *t->torch);
+    t->torch[t->torch_count++] = (struct mt_trace_torch){ .time_ns = mt_trace_time(t, r.clock),
+                                                          .step = r.step,
+                                                          .micro_step = r.micro_step,
+                                                          .seq = r.seq,
+                                                          .module = t->strings[r.module].data,
+                                                          .stage = t->strings[r.stage].data,
+                                                          .source = t->strings[r.source].data,
+                                                          .allocated = r.allocated,
+                                                          .max_allocated = r.max_allocated,
+                                                          .cached = r.cached,
+                                                          .max_cached = r.max_cached,
+                                                          .offset_ns = r.offset_ns,
+                                                          .duration_ns = r.duration_ns,
+                                                          .allocated_delta = r.allocated_delta,
+                                                          .max_allocated_delta = r.max_allocated_delta };
+    return true;
+}
+
 static bool load_rate(struct mt_trace *t, struct mt_bytes *b)
 {
     struct mt_record_rate r;
@@ -339,6 +365,7 @@ static const struct {
     [MT_META_RATE] = { load_rate, false },
     [MT_META_MARK] = { load_mark, false },
     [MT_META_LABEL] = { load_label, false },
+    [MT_META_TORCH] = { load_torch, true },
 };
 
 /* The records of a payload from a byte on; returns where they end. */

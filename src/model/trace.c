@@ -284,6 +284,7 @@ void mt_trace_close(struct mt_trace *t)
     free(t->anchors);
     free(t->threads);
     free(t->notes);
+    free(t->torch);
     free(t->rss);
     free(t->rates);
     free(t->marks);
@@ -354,6 +355,12 @@ const struct mt_trace_thread *mt_trace_threads(const struct mt_trace *trace, siz
 {
     *ret_count = trace->thread_count;
     return trace->threads;
+}
+
+const struct mt_trace_torch *mt_trace_torch(const struct mt_trace *trace, size_t *ret_count)
+{
+    *ret_count = trace->torch_count;
+    return trace->torch;
 }
 
 const struct mt_trace_note *mt_trace_notes(const struct mt_trace *trace, size_t *ret_count)

@@ -109,6 +109,17 @@ struct mt_trace_label {
     struct mt_text text;
 };
 
+/* What a torch training loop held at a hook of one of its modules or of its optimizer; amounts in bytes. */
+struct mt_trace_torch {
+    uint64_t time_ns;
+    uint64_t step, micro_step;
+    const char *module, *stage, *source;
+    uint64_t allocated, max_allocated, cached, max_cached;
+    uint64_t offset_ns, duration_ns;
+    int64_t allocated_delta, max_allocated_delta;
+    uint32_t seq;
+};
+
 struct mt_trace;
 
 /* Opens a trace file. Errors and ret_error (may be NULL) as mt_reader_open; damage inside is no error, it is in the
@@ -162,6 +173,7 @@ const struct mt_trace_note *mt_trace_notes(const struct mt_trace *trace, size_t 
 const struct mt_trace_rss *mt_trace_rss(const struct mt_trace *trace, size_t *ret_count);
 const struct mt_trace_rate *mt_trace_rates(const struct mt_trace *trace, size_t *ret_count);
 const struct mt_trace_mark *mt_trace_marks(const struct mt_trace *trace, size_t *ret_count); /* as they were recorded */
+const struct mt_trace_torch *mt_trace_torch(const struct mt_trace *trace, size_t *ret_count); /* as they were recorded */
 /* The label of a number that events carry, the last of that number; NULL when the trace does not say. */
 const struct mt_trace_label *mt_trace_label(const struct mt_trace *trace, uint32_t number);
 /* The innermost text at that label or around it that names a task or a thread; else, one of another kind. Empty: there is none.

@@ -58,6 +58,8 @@ struct mt_trace {
     struct mt_index thread_index; /* by stream */
     struct mt_trace_note *notes;
     size_t note_count, note_capacity;
+    struct mt_trace_torch *torch;
+    size_t torch_count, torch_capacity;
     struct mt_trace_rss *rss;
     size_t rss_count, rss_capacity;
     size_t rss_settled; /* how many the next two are of */

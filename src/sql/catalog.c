@@ -22,7 +22,7 @@ const struct mt_sql_table mt_sql_tables[] = {
     { mt_table_diff, "memory", "diff", { "a", "b" }, NULL, mt_sql_load_diff, NULL },
     { mt_table_process_memory, "process", "memory", { NULL }, NULL, mt_sql_load_process_memory, NULL },
     { mt_table_oom_events, "process", "oom_events", { NULL }, NULL, NULL, NULL },
-    { mt_table_torch_trace, "python", "torch_trace", { NULL }, NULL, NULL, NULL },
+    { mt_table_torch_trace, "python", "torch_trace", { NULL }, "step", mt_sql_load_torch, NULL },
     { mt_table_gpu_utilization, "gpu", "utilization", { NULL }, NULL, NULL, NULL },
     { mt_table_gpu_devices, "gpu", "devices", { NULL }, NULL, NULL, NULL },
     { mt_table_described_tables, "information_schema", "tables", { NULL }, NULL, mt_sql_load_described_tables, NULL },

@@ -195,6 +195,15 @@ UNUSED static void builder_note(struct builder *b, const char *key, const char *
     builder_record(b, MT_META_NOTE, buf, m.bytes);
 }
 
+UNUSED static void builder_torch(struct builder *b, const struct mt_record_torch *torch)
+{
+    uint8_t buf[256];
+    struct mt_meta_builder m;
+    mt_meta_begin(&m, buf, sizeof buf);
+    mt_record_put_torch(&m, torch);
+    builder_record(b, MT_META_TORCH, buf, m.bytes);
+}
+
 /* stack 0: none. */
 UNUSED static void builder_mark_at(struct builder *b, uint64_t clock, uint32_t stream, uint32_t kind, uint64_t value,
                                    const char *text, uint32_t stack)

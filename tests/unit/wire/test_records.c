@@ -236,6 +236,7 @@ static void test_metadata_records_come_back(void **state)
     PUT_AND_GET(rate, { 1, 2 });
     PUT_AND_GET(note, { { "key", 3 }, { "value", 5 } });
     PUT_AND_GET(label, { 1, 2, { "text", 4 }, false, 0 });
+    PUT_AND_GET(torch, { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, -14, INT64_MIN });
     PUT_AND_GET(label, { 3, 1, { "text", 4 }, true, 2 });
     const struct mt_record_mark mark = { 1000, 2, MT_MARK_PHASE, 4, { "text", 4 }, false, 0 };
     mt_meta_begin(&record, buffer, sizeof buffer);
