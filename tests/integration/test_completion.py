@@ -32,7 +32,7 @@ def in_bash(scripts, *words):
 @needs("bash")
 def test_bash_completes_commands_options_and_values(scripts, tmp_path):
     assert set(COMMANDS) | {"help"} <= set(in_bash(scripts, ""))
-    assert in_bash(scripts, "ta") == ["table"]
+    assert in_bash(scripts, "lea") == ["leaks"]
     assert in_bash(scripts, "table", "--for") == ["--format"]
     assert in_bash(scripts, "table", "-f", "") == ["table", "json", "csv", "ndjson"]
     assert in_bash(scripts, "run", "--no-p") == ["--no-python-allocators", "--no-pack"]
@@ -50,7 +50,7 @@ def test_fish_completes_commands_options_and_values(scripts):
         return {text.split("\t")[0] for text in done.stdout.splitlines()}
 
     assert set(COMMANDS) <= offered("memtap ")
-    assert offered("memtap tab") == {"table"}
+    assert offered("memtap lea") == {"leaks"}
     assert offered("memtap table --for") == {"--format"}
     assert {"table", "json", "csv", "ndjson"} <= offered("memtap table --format ")
     assert {"--python-allocators", "--no-python-allocators"} <= offered("memtap run --") | offered("memtap run --no-")
