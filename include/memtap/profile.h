@@ -142,6 +142,30 @@ int mt_recording_export(struct mt_recording *recording, const char *path, const 
                         const struct mt_profile_query *query, struct mt_profile_failure *failure);
 void mt_profile_release(void *text); /* NULL is fine */
 
+/* ---- SQL ------------------------------------------------------------------------------------------------------- */
+
+/* All rows of one query in the language of `memtap query`, over the recording as it is now; independent of it from then on. */
+struct mt_answer;
+
+enum mt_answer_type { MT_ANSWER_NULL, MT_ANSWER_INTEGER, MT_ANSWER_REAL, MT_ANSWER_TEXT };
+struct mt_answer_value {
+    enum mt_answer_type type;
+    int64_t integer;
+    double real;
+    const char *text; /* NUL-terminated, the answer's; bytes as recorded, not always UTF-8 */
+    size_t bytes;
+};
+
+/* interrupted as in struct mt_profile_query; may be NULL. MT_PROFILE_USAGE: the query is wrong, the text says where. Free with
+ * mt_answer_free. */
+int mt_recording_query(struct mt_recording *recording, const char *sql, bool (*interrupted)(void *context), void *context,
+                       struct mt_answer **ret, struct mt_profile_failure *failure);
+void mt_answer_free(struct mt_answer *answer); /* NULL is fine */
+size_t mt_answer_columns(const struct mt_answer *answer);
+size_t mt_answer_rows(const struct mt_answer *answer);
+const char *mt_answer_column(const struct mt_answer *answer, size_t column); /* its name; the answer's */
+struct mt_answer_value mt_answer_value(const struct mt_answer *answer, size_t row, size_t column);
+
 enum mt_profile_event_kind {
     MT_PROFILE_ALLOC = 1,
     MT_PROFILE_FREE = 2,

@@ -470,6 +470,7 @@ static PyMethodDef g_recording_methods[] = {
       "export(path, format, *, selection, time, temporary_max, thread, native, all_frames, all, suppressions): a file for other tools." },
     { "info", recording_info, METH_NOARGS, "info() -> dict: facts of the process that started the others." },
     { "files", recording_files, METH_NOARGS, "files() -> list of the trace files' paths." },
+    { "query", mt_py_recording_query, METH_VARARGS, "query(sql) -> (names, rows): the answer of `memtap query`, rows as tuples." },
     { "process", recording_process, METH_VARARGS, "process(trace) -> (pid, start_clock_ns, path, place) of a trace." },
     { "stack", recording_stack, METH_VARARGS,
       "stack(trace, stack_id, native) -> ((address, function, file, line, is_python), ...), innermost first." },

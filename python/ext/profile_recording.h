@@ -27,6 +27,9 @@ static inline void mt_py_set_temporary(struct mt_profile_query *query, unsigned 
 /* diff(before, before_time, *, selection, time, temporary_max, thread, by, native, all_frames, rows, all, suppressions): profile_diff.c */
 PyObject *mt_py_recording_diff(PyObject *object, PyObject *args, PyObject *kwargs);
 
+/* query(sql) -> (names, rows): profile_query.c */
+PyObject *mt_py_recording_query(PyObject *object, PyObject *args);
+
 /* profile_snapshot.c */
 PyObject *mt_py_recording_snapshot(PyObject *object, PyObject *args, PyObject *kwargs);
 PyObject *mt_py_recording_totals(PyObject *object, PyObject *args, PyObject *kwargs);

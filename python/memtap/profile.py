@@ -22,7 +22,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 from memtap import _memtap, _processes
 from memtap._memtap import TraceError
 
-__all__ = ["Frame", "Process", "Record", "Sample", "Snapshot", "Trace", "TraceError", "open"]
+__all__ = ["Frame", "Process", "Record", "Rows", "Sample", "Snapshot", "Trace", "TraceError", "open"]
 
 Path = Union[str, bytes, "os.PathLike[Any]"]
 Time = Union[float, str]  # seconds from the start, or "250ms", "2m", "50%", "peak"
@@ -92,6 +92,30 @@ class Snapshot(NamedTuple):
     freed: List[Sample]  # in the order they were freed
     stacks: Dict[int, Tuple[Frame, ...]]  # by stack_id, innermost frame first
     totals: Dict[str, Any]  # fields of struct mt_snapshot_totals (memtap/profile.h)
+
+
+class Rows(List[Tuple[Any, ...]]):
+    """Rows of a query: a list of tuples, with the names of their columns."""
+
+    def __init__(self, columns: List[str], rows: List[Tuple[Any, ...]]) -> None:
+        super().__init__(rows)
+        self.columns = columns
+
+    def to_dicts(self) -> List[Dict[str, Any]]:
+        """A dict a row; of columns with one name the last."""
+        return [dict(zip(self.columns, row)) for row in self]
+
+    def to_pandas(self) -> Any:
+        """A pandas DataFrame."""
+        return _need("pandas").DataFrame(list(self), columns=self.columns)
+
+    def to_arrow(self) -> Any:
+        """A pyarrow Table. Column names must differ."""
+        arrow = _need("pyarrow")
+        if len(set(self.columns)) != len(self.columns):
+            raise ValueError("columns of an Arrow table have names of their own: name them with AS")
+        columns = zip(*self) if self else ([] for _ in self.columns)
+        return arrow.table({name: arrow.array(list(values)) for name, values in zip(self.columns, columns)})
 
 
 def open(path: Union[Path, Sequence[Path]], *more: Path) -> Trace:  # noqa: A001 - memtap.open is the name
@@ -329,6 +353,19 @@ class Trace:
         stats = self.stats()
         return {"bytes": stats["peak_bytes"], "count": stats["peak_allocations"], "time_s": stats["peak_time_s"],
                 "table": self.table(selection="peak", rows=rows, **selection)}
+
+    def sql(self, query: str) -> Rows:
+        """Rows of one SELECT over the tables of `memtap query`, as tuples; their names are in `.columns`.
+
+            for function, line, size in trace.sql("SELECT function, line, bytes FROM leaks LIMIT 5"): ...
+            trace.sql("SELECT * FROM memory.timeline").to_pandas()
+
+        `trace.sql("SHOW TABLES")` lists the tables. Raises ValueError when the query is wrong: it says where."""
+        if not isinstance(query, str):
+            raise TypeError(f"a query is a str, not {_named(query)}")
+        if "\0" in query:
+            raise ValueError("a query has no NUL characters")
+        return Rows(*self._recording.query(query))
 
     def parse(self) -> str:
         """Every record of one file as text (`memtap parse`), for debugging the format."""

@@ -25,6 +25,8 @@ static mt_status open_set(struct mt_recording *r, struct mt_error *err)
 
 static void close_set(struct mt_recording *r)
 {
+    mt_sql_close(r->sql); /* before what it borrows */
+    r->sql = NULL;
     for (size_t i = 0; i < MT_COUNTOF(r->frames); i++) {
         mt_frames_free(r->frames[i]);
         r->frames[i] = NULL;

@@ -12,6 +12,7 @@
 #include "model/frames.h"
 #include "model/trace.h"
 #include "reader/followed.h"
+#include "sql/sql.h"
 #include "util/error.h"
 #include "util/strlist.h"
 
@@ -24,6 +25,7 @@ struct mt_recording {
     struct mt_followed **followed; /* live, and those of snapshots */
     size_t followed_count, followed_capacity;
     uint32_t sets_made; /* resolvers of these, so far */
+    struct mt_sql *sql;          /* over set; NULL until a query */
     bool dead;                   /* failure.h */
 };
 

@@ -69,9 +69,10 @@ static char *place_of(const char *asked, size_t at)
 mt_status mt_sql_explain(const char *message, const char *asked, size_t at, struct mt_error *err)
 {
     bool refused = strcmp(message, "not authorized") == 0 || strncmp(message, "access to ", 10) == 0;
+    bool is_cut = strcmp(message, "incomplete input") == 0;
     char *place = place_of(asked, at), *hint = suggestion(message);
     mt_status status = refused ? mt_error_set(err, MT_E_INVAL, "only SELECT, SHOW TABLES, DESCRIBE and EXPLAIN are allowed: a recording cannot be changed")
-                               : mt_error_set(err, MT_E_INVAL, "%s%s%s", message, place, hint);
+                               : mt_error_set(err, MT_E_INVAL, "%s%s%s", is_cut ? "the query ends too early" : message, place, hint);
     free(place);
     free(hint);
     return status;

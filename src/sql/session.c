@@ -23,6 +23,12 @@ void mt_sql_set_timeout(struct mt_sql *sql, uint64_t timeout_ns)
     sql->timeout_ns = timeout_ns;
 }
 
+void mt_sql_set_question(struct mt_sql *sql, bool (*interrupted)(void *context), void *context)
+{
+    sql->asked = interrupted;
+    sql->asked_context = context;
+}
+
 bool mt_sql_timed_out(const struct mt_sql *sql)
 {
     return sql->timed_out;
@@ -31,6 +37,9 @@ bool mt_sql_timed_out(const struct mt_sql *sql)
 bool mt_sql_should_stop(struct mt_sql *sql)
 {
     sql->timed_out = sql->timed_out || (sql->deadline_ns != 0 && mt_os_monotonic_ns() > sql->deadline_ns);
+    if (sql->asked != NULL && sql->asked(sql->asked_context)) {
+        mt_sql_interrupt(sql);
+    }
     return sql->timed_out || mt_load_relaxed(&sql->interrupted) != 0;
 }
 

@@ -39,6 +39,8 @@ struct mt_sql {
     size_t old_count, old_capacity;
     int interrupted;    /* set by whoever wants the query to end */
     bool timed_out;
+    bool (*asked)(void *context); /* mt_sql_set_question */
+    void *asked_context;
     uint64_t timeout_ns, deadline_ns;
 };
 

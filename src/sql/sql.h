@@ -20,6 +20,8 @@ mt_status mt_sql_open(const struct mt_trace_set *set, struct mt_frames *frames, 
 void mt_sql_close(struct mt_sql *sql); /* after its rows; NULL is fine */
 /* The query that runs ends soon with MT_E_INTERRUPTED; without one, the next begins as usual. */
 void mt_sql_interrupt(struct mt_sql *sql);
+/* Asked now and then while a query runs, from its thread: true ends it as interrupt does. NULL: nobody is. */
+void mt_sql_set_question(struct mt_sql *sql, bool (*interrupted)(void *context), void *context);
 /* A query ends with MT_E_INTERRUPTED when it has run so long; 0: never. */
 void mt_sql_set_timeout(struct mt_sql *sql, uint64_t timeout_ns);
 /* Was that why the last one ended? */

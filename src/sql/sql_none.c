@@ -26,6 +26,13 @@ void mt_sql_set_timeout(struct mt_sql *sql, uint64_t timeout_ns)
     (void)timeout_ns;
 }
 
+void mt_sql_set_question(struct mt_sql *sql, bool (*interrupted)(void *context), void *context)
+{
+    (void)sql;
+    (void)interrupted;
+    (void)context;
+}
+
 bool mt_sql_timed_out(const struct mt_sql *sql)
 {
     (void)sql;
