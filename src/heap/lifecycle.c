@@ -110,6 +110,7 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     mt_clock_prepare(config->tick, config->mode == MT_MODE_SAMPLE);
     fill_header(header, config);
     g_mt.config = *config;
+    mt_state_make_mode_page();
     mt_state_set_header(header);
     g_mt.start_clock = header->start_clock;
     mt_snapshot_begin();
@@ -137,7 +138,6 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     if (config->late || among_others) {
         mt_thread_begin_order();
     }
-    mt_state_make_mode_page();
     status = mt_modules_init(&mt_notes_of_modules);
     if (status != MT_OK) {
         g_mt.native = false;

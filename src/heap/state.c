@@ -21,18 +21,18 @@ void mt_state_set_header(struct mt_trace_header *header)
 void mt_state_make_mode_page(void)
 {
     void *page = NULL;
-    if (g_mt.mode_page == NULL && mt_os_map_anonymous(mt_os_page_bytes(), &page) == MT_OK) {
+    static uint32_t plain[2]; /* where there is no memory */
+    uint32_t *words = g_mt.mode_page;
+    if (words == NULL && mt_os_map_anonymous(mt_os_page_bytes(), &page) == MT_OK) {
         (void)mt_os_advise_wipeonfork(page, mt_os_page_bytes()); /* kernel before 4.14: the atfork handler must do */
-        g_mt.mode_page = page;
+        words = page;
     }
-    if (g_mt.mode_page == NULL) {
-        static uint32_t plain[2]; /* no memory: likewise */
-        g_mt.mode_page = plain;
+    words = words != NULL ? words : plain; /* likewise */
+    mt_store_relaxed(&words[1], 1u); /* before anybody finds the page: without it this looks like a child of fork */
+    mt_store_release(&g_mt.mode_page, words);
+    if (g_mt.live_mode != words) {
+        mt_store_release(&g_mt.live_mode, (const uint32_t *)words);
     }
-    if (g_mt.live_mode != g_mt.mode_page) {
-        mt_store_release(&g_mt.live_mode, (const uint32_t *)g_mt.mode_page);
-    }
-    mt_store_relaxed(&g_mt.mode_page[1], 1u);
 }
 
 void mt_state_publish_mode(enum mt_engine_mode mode)

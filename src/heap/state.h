@@ -53,7 +53,8 @@ MT_INLINE enum mt_engine_mode mt_mode(void)
 /* No atfork handler ran (_Fork, clone), and this process has its parent's memory: the page has been wiped. */
 MT_INLINE bool mt_is_unnoticed_child(void)
 {
-    return mt_load_relaxed(&g_mt.header) != NULL && g_mt.mode_page != NULL && mt_load_relaxed(&g_mt.mode_page[1]) == 0;
+    uint32_t *page = mt_load_acquire(&g_mt.header) != NULL ? mt_load_acquire(&g_mt.mode_page) : NULL;
+    return page != NULL && mt_load_relaxed(&page[1]) == 0;
 }
 
 /* The trace whose header this is, NULL: none. Counts go with it. Context: [agent], [fork-child]. */
@@ -62,7 +63,8 @@ void mt_state_set_header(struct mt_trace_header *header);
 void mt_state_give_up(mt_status why);
 /* The recording has ended, and blocks from this clock on could not be written: so it ended there. Context: [agent]. */
 void mt_state_lost_from(uint64_t clock, mt_status why);
-/* Makes the page that hooks read the mode from; the kernel zeroes it (OFF) in every fork child. Context: [agent]. */
+/* Makes the page that hooks read the mode from; the kernel zeroes it (OFF) in every fork child. Before there is a header: other threads
+ * may look at both. Context: [agent]. */
 void mt_state_make_mode_page(void);
 void mt_state_publish_mode(enum mt_engine_mode mode);
 
