@@ -46,6 +46,7 @@ enum memtap_agent_code {
     MEMTAP_AGENT_IDLE = 9,        /* stop, pause, resume: nothing is being recorded */
     MEMTAP_AGENT_NO_HOOKS = 10,   /* the allocator could not be intercepted: nothing would be recorded */
     MEMTAP_AGENT_BUSY = 11,       /* another thread is in one of these functions, or in the recorder for over a second */
+    MEMTAP_AGENT_FOREIGN = 12,    /* detach: what is recorded was not begun by attach */
 };
 
 enum memtap_agent_mode { MEMTAP_OFF = 0, MEMTAP_SAMPLE = 1, MEMTAP_EXACT = 2, MEMTAP_AGGREGATE = 3 };
@@ -95,6 +96,11 @@ struct memtap_agent_api {
      * bytes 0: for nothing of that kind. Kept whether something is recorded or not, and inherited by a fork child. Any thread,
      * signal handlers too. MEMTAP_AGENT_ARGUMENT: no such kind; MEMTAP_AGENT_NO_MEMORY: the thread stays as it was. */
     int (*label)(int kind, const char *text, size_t bytes);
+    /* For a tool that comes from outside, on a thread it has borrowed; no GIL is needed. attach: settings is a NULL-terminated list of
+     * MEMTAP_NAME=VALUE (wire/config.def) with MEMTAP_OUTPUT; MEMTAP_AGENT_RECORDING: a recording goes on, and nothing was done.
+     * detach: ends what attach began, and takes the hooks back that attach put in place. */
+    int (*attach)(char *const *settings);
+    int (*detach)(void);
 };
 
 typedef const struct memtap_agent_api *(*memtap_agent_api_function)(void);

@@ -25,11 +25,12 @@ static const char *const TEXT_OF[] = {
     [MEMTAP_AGENT_IDLE] = "nothing is being recorded",
     [MEMTAP_AGENT_NO_HOOKS] = "the allocator could not be intercepted",
     [MEMTAP_AGENT_BUSY] = "another thread is starting or stopping a recording; try again",
+    [MEMTAP_AGENT_FOREIGN] = "what is recorded was begun by somebody else",
 };
 
 static PyObject *fail(int code)
 {
-    const char *text = code >= 0 && code <= MEMTAP_AGENT_BUSY ? TEXT_OF[code] : "unknown code";
+    const char *text = code >= 0 && code <= MEMTAP_AGENT_FOREIGN ? TEXT_OF[code] : "unknown code";
     PyObject *arguments = Py_BuildValue("(is)", code, text);
     if (arguments != NULL) {
         PyErr_SetObject(g_error, arguments);
@@ -58,10 +59,17 @@ static bool take(void *symbol)
     return true;
 }
 
+/* One that came after the start (memtap attach) is in no scope that dlsym searches. */
+static bool take_attached(void)
+{
+    void *handle = dlopen(MEMTAP_AGENT_FILE, RTLD_NOW | RTLD_NOLOAD);
+    return handle != NULL && take(dlsym(handle, "memtap_agent_api"));
+}
+
 /* The agent in the process, else the one at path. */
 static bool load(const char *path)
 {
-    if (g_agent != NULL || take(dlsym(RTLD_DEFAULT, "memtap_agent_api"))) {
+    if (g_agent != NULL || take(dlsym(RTLD_DEFAULT, "memtap_agent_api")) || take_attached()) {
         return true;
     }
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);

@@ -16,6 +16,8 @@
 static struct {
     uint32_t busy; /* taken by CAS, released with a release store */
     bool preloaded, by_command;
+    bool by_attach;    /* attach began the recording */
+    bool attach_hooks; /* attach put the hooks in place */
     bool hooked, python_allocators;
 } g_control;
 
@@ -97,6 +99,14 @@ static mt_status put_hooks(bool python_allocators)
     return status;
 }
 
+static void recording_began(bool by_attach)
+{
+    g_control.by_command = false;
+    g_control.by_attach = by_attach;
+    mt_recording_look_for_python();
+    mt_hooks_on_load(mt_recording_look_for_python);
+}
+
 static mt_status begin_recording(const struct memtap_recording *what)
 {
     mt_status status = put_hooks(what->python_allocators);
@@ -118,9 +128,7 @@ static mt_status begin_recording(const struct memtap_recording *what)
         .seed = what->seed,
     });
     if (status == MT_OK) {
-        g_control.by_command = false;
-        mt_recording_look_for_python();
-        mt_hooks_on_load(mt_recording_look_for_python);
+        recording_began(false);
     }
     return status;
 }
@@ -134,6 +142,71 @@ static int start(const struct memtap_recording *what)
         return MEMTAP_AGENT_BUSY;
     }
     int code = is_recording() ? MEMTAP_AGENT_RECORDING : (int)CODE_OF[begin_recording(what)];
+    end_call();
+    return code;
+}
+
+/* ---- from outside ------------------------------------------------------------------------------------------------- */
+
+static void take_hooks_back(void)
+{
+    mt_hooks_uninstall();
+    g_control.hooked = false;
+    g_control.attach_hooks = false;
+}
+
+static mt_status begin_attached(const struct mt_agent_config *config)
+{
+    bool had_hooks = g_control.hooked || g_control.preloaded;
+    mt_status status = put_hooks(config->asked.python_allocators);
+    if (status == MT_OK) {
+        g_control.attach_hooks = g_control.attach_hooks || !had_hooks;
+        mt_engine_on_fork(NULL);
+        status = mt_recording_start_attached(config);
+    }
+    if (status == MT_OK) {
+        recording_began(true);
+    } else if (g_control.attach_hooks) {
+        take_hooks_back();
+    }
+    return status;
+}
+
+static int attach(char *const *settings)
+{
+    static struct mt_agent_config config; /* too large for a small stack; one caller at a time */
+    if (!begin_call()) {
+        return MEMTAP_AGENT_BUSY;
+    }
+    mt_agent_config_read(settings, &config);
+    int code = is_recording()    ? MEMTAP_AGENT_RECORDING
+               : !config.wanted ? MEMTAP_AGENT_ARGUMENT
+                                 : (int)CODE_OF[begin_attached(&config)];
+    end_call();
+    return code;
+}
+
+static mt_status end_attached(void)
+{
+    mt_hooks_look_for_company();
+    mt_status status = mt_engine_finish(MT_STATE_ENDED);
+    if (status == MT_OK) {
+        g_control.by_attach = false;
+        if (g_control.attach_hooks) {
+            take_hooks_back();
+        }
+    }
+    return status;
+}
+
+static int detach(void)
+{
+    if (!begin_call()) {
+        return MEMTAP_AGENT_BUSY;
+    }
+    int code = !is_recording()        ? MEMTAP_AGENT_IDLE
+               : !g_control.by_attach ? MEMTAP_AGENT_FOREIGN
+                                      : (int)CODE_OF[end_attached()];
     end_call();
     return code;
 }
@@ -253,6 +326,8 @@ const struct memtap_agent_api *memtap_agent_api(void)
         .enter = enter,
         .leave = leave,
         .label = label,
+        .attach = attach,
+        .detach = detach,
     };
     return &api;
 }

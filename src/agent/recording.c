@@ -253,6 +253,51 @@ mt_status mt_recording_start(struct mt_engine_config wanted)
     return status;
 }
 
+/* Does the path of the trace lead into the folder that the tool means? In another root it may lead to a stranger's. */
+static bool is_in_folder_meant(const struct mt_agent_config *config)
+{
+    struct mt_os_file folder;
+    char *slash = strrchr(g_recording.path, '/');
+    char first = slash[1];
+    slash[slash == g_recording.path] = '\0'; /* the root keeps its slash */
+    bool same = mt_os_identify_folder(g_recording.path, &folder) == MT_OK && folder.inode == config->asked.folder_inode &&
+                folder.device == config->asked.folder_device;
+    slash[0] = '/';
+    slash[1] = first;
+    return same;
+}
+
+mt_status mt_recording_start_attached(const struct mt_agent_config *config)
+{
+    const struct mt_config *asked = &config->asked;
+    struct mt_engine_config engine = {
+        .mode = asked->mode,
+        .rate_bytes = asked->rate_bytes,
+        .native = asked->native,
+        .python_allocators = asked->python_allocators,
+        .max_file_bytes = asked->max_file_bytes,
+        .late = true,
+        .seed = asked->seed,
+        .make_journal = mt_ask_for_journal,
+    };
+    mt_status status = MT_E_NOENT;
+    g_recording.pid = (uint64_t)mt_os_pid();
+    memcpy(g_recording.path, asked->output, strlen(asked->output) + 1);
+    mt_ask_configure(asked->helper);
+    mt_ask_about(g_recording.path);
+    read_command();
+    if (is_in_folder_meant(config)) {
+        status = start_engine(&engine);
+    }
+    if (may_be_helped(status) && mt_ask_for_new(&engine.fd) == MT_OK) {
+        status = start_engine(&engine);
+    }
+    if (status == MT_OK) {
+        note_process();
+    }
+    return status;
+}
+
 void mt_recording_look_for_python(void)
 {
     struct mt_python_info info;

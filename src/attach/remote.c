@@ -34,7 +34,7 @@ void mt_remote_close(struct mt_remote *remote)
 static size_t read_part(const struct mt_remote *remote, uint64_t address, void *ret, size_t bytes)
 {
     struct iovec here = { .iov_base = ret, .iov_len = bytes };
-    struct iovec there = { .iov_base = (void *)(uintptr_t)address, .iov_len = bytes }; // NOLINT: not our memory
+    struct iovec there = { .iov_base = (void *)(uintptr_t)address, .iov_len = bytes };
     ssize_t got = process_vm_readv(remote->pid, &here, 1, &there, 1, 0);
     if (got < 0 && errno != EFAULT) {
         got = pread(remote->mem_fd, ret, bytes, (off_t)address);
@@ -75,11 +75,20 @@ bool mt_remote_read_text(const struct mt_remote *remote, uint64_t address, char 
     return true;
 }
 
+/* /proc/PID/mem also writes where the process may not (a guard page): the last resort. */
+static ssize_t write_part(const struct mt_remote *remote, uint64_t address, const char *data, size_t bytes)
+{
+    struct iovec here = { .iov_base = (void *)(uintptr_t)data, .iov_len = bytes };
+    struct iovec there = { .iov_base = (void *)(uintptr_t)address, .iov_len = bytes };
+    ssize_t put = process_vm_writev(remote->pid, &here, 1, &there, 1, 0);
+    return put < 0 && (errno == ENOSYS || errno == EPERM) ? pwrite(remote->mem_fd, data, bytes, (off_t)address) : put;
+}
+
 bool mt_remote_write(const struct mt_remote *remote, uint64_t address, const void *data, size_t bytes)
 {
     const char *from = data;
     while (bytes > 0) {
-        ssize_t put = pwrite(remote->mem_fd, from, bytes, (off_t)address);
+        ssize_t put = write_part(remote, address, from, bytes);
         if (put <= 0) {
             return false;
         }

@@ -19,6 +19,9 @@ struct mt_command {
 };
 
 extern const struct mt_command mt_command_run;
+extern const struct mt_command mt_command_attach;
+extern const struct mt_command mt_command_inject;
+extern const struct mt_command mt_command_detach;
 extern const struct mt_command mt_command_summary;
 extern const struct mt_command mt_command_stats;
 extern const struct mt_command mt_command_tree;

@@ -6,7 +6,7 @@
 
 struct mt_command_row {
     const struct mt_command *command;
-    bool reads_traces; /* may stand after its target */
+    bool has_target; /* may stand after it */
 };
 
 enum { MT_COMMANDS_MAX = 64 };

@@ -16,10 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct mt_command *find(const char *name, bool readers_only)
+static const struct mt_command *find(const char *name, bool targeted_only)
 {
     for (size_t i = 0; i < mt_command_count; i++) {
-        if (strcmp(mt_commands[i].command->doc->name, name) == 0 && (mt_commands[i].reads_traces || !readers_only)) {
+        if (strcmp(mt_commands[i].command->doc->name, name) == 0 && (mt_commands[i].has_target || !targeted_only)) {
             return mt_commands[i].command;
         }
     }
@@ -31,7 +31,8 @@ static void print_overview(FILE *to)
     (void)fputs("memtap: where the memory of a program goes\n"
                 "\n"
                 "usage: memtap COMMAND [OPTIONS] [ARGS…]\n"
-                "       memtap [-t] FILE COMMAND [OPTIONS]     the same, target first\n"
+                "       memtap [-t] FILE|PID COMMAND [OPTIONS] the same, target first\n"
+                "       memtap PID                             the same as memtap attach PID\n"
                 "       memtap COMMAND -h                      the manual page of a command\n"
                 "       memtap --version\n"
                 "\n"
@@ -63,9 +64,6 @@ static const struct {
     const char *word;
     const char *instead;
 } g_pointers[] = {
-    { "attach", "a running process cannot be joined yet; start it with `memtap run`, or have it import memtap.memprof" },
-    { "inject", "a running process cannot be joined yet; start it with `memtap run`, or have it import memtap.memprof" },
-    { "detach", "nothing is ever attached; `memtap run --duration T` stops recording, memtap.memprof.stop() too" },
     { "transform", "`memtap export --format FORMAT -o OUT FILE`" },
     { "convert", "`memtap export --format FORMAT -o OUT FILE`" },
     { "print", "`memtap summary FILE`" },
@@ -127,8 +125,8 @@ static int help(int argc, char **argv)
     return command != NULL ? command->run(2, ask) : unknown(argv[1]);
 }
 
-/* argv = targets… CMD rest…, turned into CMD targets… rest…; NULL when the word after the targets is no reading
- * command. */
+/* argv = targets… CMD rest…, turned into CMD targets… rest…; NULL when the word after the targets is no command
+ * that has a target. */
 static const struct mt_command *turn_round(int argc, char **argv, int targets)
 {
     const struct mt_command *command = targets < argc ? find(argv[targets], true) : NULL;
@@ -161,22 +159,42 @@ static int usage(const char *message)
     return MT_EXIT_USAGE;
 }
 
+static bool is_pid(const char *word)
+{
+    return word[0] != '\0' && word[strspn(word, "0123456789")] == '\0' && access(word, F_OK) != 0;
+}
+
+/* `memtap PID …`: the same as attach. */
+static int attach_to(int argc, char **argv)
+{
+    char **words = mt_alloc_zero((size_t)argc + 2, sizeof *words);
+    char name[] = "attach";
+    words[0] = name;
+    memcpy(words + 1, argv, (size_t)argc * sizeof *words);
+    int code = mt_command_attach.run(argc + 1, words);
+    free(words);
+    return code;
+}
+
 /* argv without the program's name. */
 static int dispatch(int argc, char **argv)
 {
     int targets = take_targets(&argc, argv);
     if (targets < 0) {
-        return usage("-t needs a FILE");
+        return usage("-t needs a FILE or PID");
     }
     if (targets > 0) {
         const struct mt_command *turned = turn_round(argc, argv, targets);
         return turned != NULL   ? turned->run(argc, argv)
                : targets < argc ? unknown(argv[targets])
-                                : usage("no command after -t FILE");
+                                : usage("no command after -t");
     }
     const struct mt_command *command = find(argv[0], false);
     if (command == NULL && argc > 1) {
         command = turn_round(argc, argv, 1);
+    }
+    if (command == NULL && is_pid(argv[0])) {
+        return attach_to(argc, argv);
     }
     return command != NULL ? command->run(argc, argv) : unknown(argv[0]);
 }

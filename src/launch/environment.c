@@ -45,7 +45,7 @@ static char *asan_variable(void)
                                          : mt_strdup("ASAN_OPTIONS=" MT_CONFIG_ASAN_OPTION);
 }
 
-static char *setting(const struct mt_config *config, const struct mt_config_field *field)
+char *mt_environment_setting(const struct mt_config *config, const struct mt_config_field *field)
 {
     unsigned long long number = mt_config_number(config, field);
     switch (field->kind) {
@@ -114,7 +114,7 @@ void mt_environment_add_settings(const struct mt_run *run, pid_t pid, struct mt_
     }
     configure(run, pid, &config);
     for (size_t i = 0; i < MT_CONFIG__COUNT; i++) {
-        add_variable(env, setting(&config, &mt_config_fields[i]));
+        add_variable(env, mt_environment_setting(&config, &mt_config_fields[i]));
     }
 }
 

@@ -15,6 +15,8 @@ struct mt_environment {
 void mt_environment_build(const struct mt_run *run, struct mt_environment *ret);
 /* What the agent is to do in the program, whose process has this pid. */
 void mt_environment_add_settings(const struct mt_run *run, pid_t pid, struct mt_environment *env);
+/* MEMTAP_NAME=VALUE of one setting, malloc'ed. */
+char *mt_environment_setting(const struct mt_config *config, const struct mt_config_field *field);
 void mt_environment_clear(struct mt_environment *env);
 
 #endif

@@ -11,8 +11,8 @@ import subprocess
 import pytest
 from conftest import MEMTAP, memtap, memtap_json, run
 
-COMMANDS = ("run", "summary", "stats", "tree", "table", "leaks", "timeline", "query", "tables", "diff", "parse", "export", "pack", "doctor",
-            "completion", "man")
+COMMANDS = ("run", "attach", "inject", "detach", "summary", "stats", "tree", "table", "leaks", "timeline", "query", "tables", "diff", "parse",
+            "export", "pack", "doctor", "completion", "man")
 READERS = ("summary", "stats", "tree", "table", "leaks", "timeline")
 
 
@@ -61,7 +61,8 @@ def test_usage_mistakes_give_2_and_name_the_nearest():
         (["run", "--mode", "sample", "--aggregate", "ls"], "one of them"),
         (["table", "--peak", "--leaks", "x"], "--peak and --leaks"),
         (["tree", "--at", "1", "--between", "0,1", "x"], "--at and --between"),
-        (["attach", "1"], "memtap run"),
+        (["attach"], "one PID"),
+        (["attach", "x"], "no process id"),
         (["flamegraph"], "which trace"),
         (["-t"], "-t needs"),
         (["doctor", "1", "2"], "PID or FILE"),

@@ -1,0 +1,278 @@
+"""`memtap attach` and `detach`: a process that runs is recorded from the moment attach returns, and does what it would have done."""
+
+import ctypes
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+from conftest import MEMTAP, TARGETS, case_of, find_interpreter, interpreter, live_stacks, memtap, memtap_json, run
+
+TARGET = str(TARGETS / "attached")
+SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "targets" / "py_attached.py"
+PATIENT = ("--timeout", "60s", "--max-stop", "10s")  # a loaded machine is no failure
+PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
+pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="attach is for x86-64")
+
+
+class Running:
+    """A program that has said that it is ready; a line on its input lets it go on."""
+
+    def __init__(self, *argv, **options):
+        self.process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+        self.first = self.process.stdout.readline()
+        assert self.first == b"ready\n", self.first + self.process.stderr.read()
+        self.pid = self.process.pid
+
+    def attach(self, *options, check=True):
+        return memtap("attach", *PATIENT, *options, self.pid, check=check)
+
+    def detach(self, check=True):
+        return memtap("detach", *PATIENT, self.pid, check=check)
+
+    def finish(self):
+        out, err = self.process.communicate(b"\n", timeout=300)
+        assert self.process.returncode == 0, (self.process.returncode, err[-2000:])
+        assert err == b"", err
+        return out
+
+    def descriptors(self):
+        return sorted(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def resident_kib(self):
+        return int(re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{self.pid}/status").read_text())[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            pipe.close()
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "x.mtap"
+
+
+def undisturbed(*argv):
+    with Running(*argv) as program:
+        return program.finish()
+
+
+def checked_live(path, truth):
+    rows = [row for row in live_stacks(path) if case_of(row) == "case_new"]
+    assert sum(row["count"] for row in rows) == truth["case_new"]["live"]
+    assert sum(row["bytes"] for row in rows) == truth["case_new"]["live_bytes"]
+    assert not [row for row in live_stacks(path) if case_of(row) == "case_old"]
+
+
+# ---- what is recorded ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("threads", (1, 5))
+def test_every_allocation_of_every_thread_after_attach_counts_and_older_blocks_do_not(output, threads):
+    with Running(TARGET, "phases", threads) as program:
+        program.attach("--mode", "exact", "-o", output)
+        truth = json.loads(program.finish())
+    checked_live(output, truth)
+    stats = memtap_json("stats", output)
+    assert stats["allocations"] >= truth["case_new"]["allocations"]
+    assert stats["allocations"] - stats["deallocations"] == stats["leaked_allocations"]
+
+
+def test_a_python_is_recorded_line_by_line(output):
+    for version in ("3.8", "3.13", "debian"):
+        python = find_interpreter(version)
+        if python is None:
+            continue
+        want = undisturbed(python, SCRIPT, "busy")
+        trace = output.with_name(f"{version}.mtap")
+        with Running(python, SCRIPT, "busy") as program:
+            program.attach("--mode", "exact", "-o", trace)
+            assert program.finish() == want
+        functions = {row["function"] for row in memtap_json("table", "--total", "-n", "0", trace)}
+        assert "allocate_after" in functions, (version, functions)
+
+
+def test_a_python_whose_threads_all_sleep_is_joined_as_well(output):
+    python = find_interpreter("debian") or interpreter("3.11")
+    with Running(python, SCRIPT, "asleep") as program:
+        program.attach("--mode", "exact", "-o", output)
+        program.finish()
+    rows = memtap_json("table", "--total", "-n", "0", output)
+    assert "allocate_after" in {row["function"] for row in rows}
+
+
+def test_a_process_in_a_root_without_anything_is_joined(output, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root may change its root")
+    root = tmp_path / "root"
+    (root / "tmp").mkdir(parents=True)
+    with Running(TARGET, "closed", root) as program:
+        program.attach("--mode", "exact", "-o", output)
+        truth = json.loads(program.finish())
+    assert list((root / "tmp").iterdir()) == []
+    stats = memtap_json("stats", output)  # there is no /proc there, so no names
+    assert (stats["leaked_allocations"], stats["leaked_bytes"]) == (truth["case_new"]["live"], truth["case_new"]["live_bytes"])
+
+
+# ---- what is not changed ------------------------------------------------------------------------------------------------
+
+
+def test_a_storm_of_allocations_and_plugins_computes_the_same(tmp_path):
+    want = undisturbed(TARGET, "storm", 3, 400000)
+    with Running(TARGET, "storm", 3, 400000) as program:
+        for i in range(3):
+            program.attach("-o", tmp_path / f"{i}.mtap")
+            program.detach()
+        assert program.finish() == want
+
+
+def test_no_waiting_call_notices(tmp_path):
+    with Running(TARGET, "waits") as program:
+        for i in range(4):
+            program.attach("-o", tmp_path / f"{i}.mtap")
+            program.detach()
+        lines = program.finish().decode().split("\n")
+    assert {line.split()[0]: line.split()[1] for line in lines if line} == {
+        name: "0" for name in ("epoll_wait", "poll", "select", "recv", "nanosleep", "condition")}
+
+
+def test_no_register_and_no_byte_of_the_red_zone_changes(tmp_path):
+    with Running(TARGET, "altered") as program:
+        for i in range(3):
+            program.attach("-o", tmp_path / f"{i}.mtap")
+            program.detach()
+        assert program.finish() == b"0\n"
+
+
+def test_descriptors_and_memory_stay_over_cycles(tmp_path):
+    with Running(TARGET, "phases", 3) as program:
+        before = program.descriptors()
+        for i in range(10):
+            program.attach("-o", tmp_path / f"{i}.mtap")
+            program.detach()
+            if i == 1:
+                resident = program.resident_kib()
+        assert program.descriptors() == before
+        assert program.resident_kib() - resident <= 1024
+        program.finish()
+
+
+def test_a_stopped_process_is_joined_and_stays_stopped(output):
+    with Running(TARGET, "phases", 2) as program:
+        wait_until_waiting(program.pid)
+        os.kill(program.pid, signal.SIGSTOP)
+        os.waitpid(program.pid, os.WUNTRACED)
+        program.attach("-o", output)
+        wait_until_stopped(program.pid)
+        program.detach()
+        wait_until_stopped(program.pid)
+        os.kill(program.pid, signal.SIGCONT)
+        program.finish()
+
+
+def wait_until_waiting(pid):
+    """The first thread is in read: a stopped thread gets to no better place."""
+    while not pathlib.Path(f"/proc/{pid}/syscall").read_text().startswith("0 "):
+        time.sleep(0.001)
+
+
+def wait_until_stopped(pid):
+    """It is let go first, and stops at the next chance that the kernel gives it."""
+    while pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
+        time.sleep(0.001)
+
+
+def test_a_memtap_that_is_killed_at_any_moment_leaves_the_process_as_it_was(tmp_path):
+    """Kills spread over the length of an attach that is let finish."""
+    with Running(TARGET, "phases", 3) as program:
+        started = time.monotonic()
+        program.attach("-o", tmp_path / "whole.mtap")
+        length = time.monotonic() - started
+        program.detach()
+        before = program.descriptors()
+        for i in range(12):
+            killed = subprocess.Popen([MEMTAP, "attach", *PATIENT, "-o", tmp_path / f"{i}.mtap", str(program.pid)],
+                                      stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                killed.wait(length * i / 12)
+            except subprocess.TimeoutExpired:
+                killed.kill()
+                killed.wait()
+        program.detach()
+        assert program.descriptors() == before
+        assert "new" in program.finish().decode()
+
+
+# ---- more than once, and not at all -------------------------------------------------------------------------------------
+
+
+def test_attach_again_does_nothing_and_says_where_the_recording_is(output, tmp_path):
+    with Running(TARGET, "phases", 1) as program:
+        program.attach("-o", output)
+        again = program.attach()
+        assert str(output).encode() in again.stderr
+        other = program.attach("-o", tmp_path / "other.mtap", check=False)
+        assert other.returncode == 1 and str(output).encode() in other.stderr
+        assert not (tmp_path / "other.mtap").exists()
+        program.detach()
+        assert b"nothing is recorded" in program.detach().stderr
+        program.finish()
+
+
+def test_detach_leaves_what_run_records_alone(output):
+    with Running(MEMTAP, "run", "-q", "-o", output, TARGET, "phases", 1) as program:
+        children = pathlib.Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
+        child = next(int(pid) for pid in children if os.readlink(f"/proc/{pid}/exe") == TARGET)
+        assert memtap("attach", *PATIENT, child).returncode == 0
+        detached = memtap("detach", *PATIENT, child, check=False)
+        assert detached.returncode == 1 and b"not begun by attach" in detached.stderr
+        program.finish()
+
+
+def test_all_three_ways_to_say_it(tmp_path):
+    for arguments in (["attach"], ["inject"], []):
+        with Running(TARGET, "phases", 1, cwd=tmp_path) as program:
+            done = run([MEMTAP, *arguments, *(PATIENT if arguments else ()), program.pid, *(() if arguments else PATIENT)], cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+            assert (tmp_path / f"memtap-attached.{program.pid}.mtap").exists()
+            assert run([MEMTAP, program.pid, "detach", *PATIENT]).returncode == 0
+            program.finish()
+
+
+def refused(pid, code, *words):
+    done = memtap("attach", "-o", "/tmp/never-made.mtap", pid, check=False)
+    assert done.returncode == code, (done.returncode, done.stderr)
+    assert len(done.stderr.decode().splitlines()) == 1
+    for word in words:
+        assert word.encode() in done.stderr, done.stderr
+    assert not pathlib.Path("/tmp/never-made.mtap").exists()
+
+
+def test_what_cannot_be_joined_is_named():
+    gone = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, gone.pid, os.WEXITED | os.WNOWAIT)
+    refused(gone.pid, 3, "zombie")
+    gone.wait()
+    refused(gone.pid, 3, "no process")
+    refused("x", 2, "no process id")
+
+
+def test_who_is_traced_already_is_refused_and_the_tracer_named():
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+    with Running(TARGET, "phases", 1) as program:
+        assert libc.ptrace(PTRACE_SEIZE, program.pid, None, None) == 0
+        refused(program.pid, 3, str(os.getpid()), "tracing")
+        assert libc.ptrace(PTRACE_INTERRUPT, program.pid, None, None) == 0
+        os.waitpid(program.pid, 0x40000000)
+        assert libc.ptrace(PTRACE_DETACH, program.pid, None, None) == 0
+        program.finish()
