@@ -152,12 +152,14 @@ bool mt_os_filters_let_start(void);
 /* Clocks are the kernel's own, whatever the program has put in front of libc's. */
 uint64_t mt_os_monotonic_ns(void);        /* CLOCK_MONOTONIC, precise (reads the time stamp counter); coarse where calls are restricted */
 uint64_t mt_os_cpu_ns(void); /* processor time of this process, all threads; 0 where it may not be asked. A system call */
+uint64_t mt_os_thread_cpu_ns(void); /* the same of the calling thread */
 uint64_t mt_os_monotonic_coarse_ns(void); /* CLOCK_MONOTONIC_COARSE, 1-4 ms steps, about 5 ns */
 uint64_t mt_os_realtime_ns(void);
 /* May the calling thread read the time stamp counter, or does that fault (prctl PR_SET_TSC, strict seccomp)? */
 bool mt_os_tsc_is_allowed(void);
 /* From here on clocks are read without it: precise ones by a system call. */
 void mt_os_avoid_tsc(void);
+bool mt_os_avoids_tsc(void); /* were we? No system call */
 int mt_os_pid(void);
 int mt_os_tid(void);
 /* The process has no thread but the calling one, also none made by clone alone; false when that cannot be known. */

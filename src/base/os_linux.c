@@ -219,6 +219,13 @@ uint64_t mt_os_cpu_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+uint64_t mt_os_thread_cpu_ns(void)
+{
+    struct timespec now = { 0, 0 };
+    (void)clock_by_system_call(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
 uint64_t mt_os_monotonic_coarse_ns(void)
 {
     return clock_ns(CLOCK_MONOTONIC_COARSE);
@@ -237,6 +244,11 @@ bool mt_os_tsc_is_allowed(void)
     }
     (void)mt_raw4(SYS_prctl, PR_GET_TSC, (long)&state, 0, 0);
     return state != PR_TSC_SIGSEGV;
+}
+
+bool mt_os_avoids_tsc(void)
+{
+    return mt_load_relaxed(&g_avoid_tsc);
 }
 
 void mt_os_avoid_tsc(void)

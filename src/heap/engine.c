@@ -103,6 +103,9 @@ void mt_engine_end_growth(void *ptr, size_t size, enum mt_realloc_way way, enum 
     struct mt_thread *t = t_mt.thread;
     if (mt_section_begins(t)) {
         end_alloc_carefully(way == MT_REALLOC_RENEWS ? MT_EVENT_ALLOC : MT_EVENT_REALLOC_NEW, ptr, size, allocator, regs);
+        if (way == MT_REALLOC_GROWS && mt_mode() == MT_MODE_SAMPLE) {
+            mt_cost_add_growth(t, t->counted);
+        }
     }
     mt_countdown_settle();
     mt_section_ends(t, 0);

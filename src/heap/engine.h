@@ -268,6 +268,10 @@ void mt_engine_may_restart(void);
 bool mt_engine_label(enum mt_label_kind kind, const char *text, size_t bytes);
 /* For nothing at all: it ends. Guard set. */
 void mt_engine_forget_labels(void);
+/* Around rare, longer work of ours in a thread of the program: the processor time it takes is in the engine's account of
+ * itself. Two system calls. Context: any, guard set; a recording section that it is in is not timed. */
+uint64_t mt_engine_work_begins(void);
+void mt_engine_work_ends(uint64_t from_ns);
 /* A free-form NOTE record. Context: [agent] or a hook with the guard set. */
 void mt_engine_note(const char *key, const char *value);
 /* Python was found: version and evaluation range go to the trace. */

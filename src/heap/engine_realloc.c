@@ -35,14 +35,26 @@ static bool is_small_change(uint64_t from, uint64_t to)
     return change <= from >> SMALL_CHANGE_SHIFT;
 }
 
-/* In sample mode. RECORD: a sample that changes. */
-static enum mt_verdict look_at_sample(struct mt_thread *t, void *old, size_t size, enum mt_realloc_way way)
+static enum mt_verdict find_sample(struct mt_thread *t, void *old, size_t size, enum mt_realloc_way way)
 {
     if (!mt_livetab_find(old, &t->realloc_sample)) {
         return MT_SKIP;
     }
     bool watch = way != MT_REALLOC_RENEWS && is_small_change(t->realloc_sample.size, size);
     return watch ? MT_WATCH : MT_RECORD;
+}
+
+/* In sample mode. RECORD: a sample that changes. As often timed as a section. */
+static enum mt_verdict look_at_sample(struct mt_thread *t, void *old, size_t size, enum mt_realloc_way way)
+{
+    if (MT_UNLIKELY(--t->until_timed < 0)) {
+        mt_cost_begin(t);
+    }
+    enum mt_verdict verdict = find_sample(t, old, size, way);
+    if (MT_UNLIKELY(t->timed_from != 0)) {
+        mt_cost_end_look(t);
+    }
+    return verdict;
 }
 
 /* A sample leaves the table before its address can be another block's. */

@@ -3,6 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/os.h"
+#include "heap/engine.h"
 
 enum {
     FIRST_BYTES = 3 * 4096,
@@ -144,6 +145,7 @@ static bool grow(struct mt_hashtab *t)
 {
     struct mt_hashtab_array *old = t->array;
     struct mt_hashtab_array *array = old == NULL ? t->arrays : old + 1;
+    uint64_t from_ns = mt_engine_work_begins();
     if (array == t->arrays + MT_HASHTAB_GROWTHS || !map_array(next_bytes(old), array)) {
         return false;
     }
@@ -156,6 +158,7 @@ static bool grow(struct mt_hashtab *t)
     if (old != NULL) {
         leave(t, old);
     }
+    mt_engine_work_ends(from_ns);
     return true;
 }
 

@@ -53,10 +53,12 @@ static mt_status write_block(struct mt_thread *t)
         .events = j->encoder.events,
     };
     mt_engine_count(MT_COUNTER_FLUSHES, 1);
+    uint64_t from_ns = mt_engine_work_begins();
     mt_status status = mt_tracefile_append(&block, j->base, bytes);
     if (status != MT_OK && j->slot.in_memory) {
         status = mt_tracefile_append_later(&block, j->base, bytes, status);
     }
+    mt_engine_work_ends(from_ns);
     return status;
 }
 

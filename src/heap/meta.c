@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/lock.h"
 #include "base/os.h"
+#include "heap/engine.h"
 #include "heap/hashtab.h"
 #include "heap/tracefile.h"
 
@@ -72,7 +73,9 @@ static bool flush_locked(void)
         .stream = MT_STREAM_META,
         .seq_committed = (uint64_t)g_meta.seq << 32,
     };
+    uint64_t from_ns = mt_engine_work_begins();
     mt_status status = mt_tracefile_append(&block, g_meta.slot.header + 1, g_meta.used);
+    mt_engine_work_ends(from_ns);
     if (status == MT_OK) {
         mt_slot_move_to_file(&g_meta.slot, MT_STREAM_META, MT_BLOCK_META, g_meta.seq + 1);
     } else if (g_meta.slot.in_memory) {

@@ -83,7 +83,7 @@ void mt_thread_mend(struct mt_thread *t)
     memset(t->stack_cache, 0, cache_bytes()); /* an entry may have the key of one stack and the number of another */
     renew_walkers(t);
     t->rate_generation = 0; /* the countdown may be half set */
-    t->timed_from_ns = 0;
+    t->timed_from = 0;
 }
 
 /* A stream of its own, whose first timed section is anywhere (cost.h). */

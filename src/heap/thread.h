@@ -62,7 +62,9 @@ struct mt_thread {
     uint32_t sampled_in;    /* the trace whose countdown chose the present allocation */
     bool in_sample;         /* the call under way is a sample: its end draws the next step */
     int32_t until_timed;    /* recording sections before one that is timed (cost.h) */
-    uint64_t timed_from_ns; /* the section under way is timed; else 0 */
+    uint64_t timed_from;    /* the section under way is timed, from this reading of the time stamp counter; else 0 */
+    uint32_t timed_works;   /* work.h: as many had ended then */
+    uint64_t counted;       /* bytes that the mark of the present sample was found in (countdown.h) */
     uint64_t recording;     /* shared: the frame of the recording section, 0 outside; pairing R1 (restart.c) */
     struct mt_py_thread known; /* to Python's threading */
     bool is_first;     /* the process's main thread */
@@ -120,7 +122,7 @@ MT_INLINE bool mt_section_begins(struct mt_thread *t)
 
 MT_INLINE void mt_section_ends(struct mt_thread *t, uint32_t depth)
 {
-    if (MT_UNLIKELY(t->timed_from_ns != 0)) {
+    if (MT_UNLIKELY(t->timed_from != 0)) {
         mt_cost_end(t);
     }
     mt_store_release(&t->recording, (uint64_t)0);

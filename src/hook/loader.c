@@ -79,6 +79,7 @@ static void look(bool came_alone)
         return;
     }
     int saved = errno;
+    uint64_t from_ns = mt_engine_work_begins();
     mt_engine_enter();
     mt_modules_refresh();
     mt_own_rescan(came_alone);
@@ -94,6 +95,7 @@ static void look(bool came_alone)
         }
     }
     mt_engine_leave();
+    mt_engine_work_ends(from_ns);
     errno = saved;
 }
 

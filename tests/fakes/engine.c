@@ -382,6 +382,16 @@ void mt_engine_fork_child(void)
     add(&mt_g_fake.forks, 1);
 }
 
+uint64_t mt_engine_work_begins(void)
+{
+    return 0;
+}
+
+void mt_engine_work_ends(uint64_t from_ns)
+{
+    (void)from_ns;
+}
+
 void mt_engine_note(const char *key, const char *value)
 {
     (void)key;
