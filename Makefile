@@ -17,7 +17,7 @@ WEB_PACKAGES := nodejs npm
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers check web asan tsan ubsan fuzz \
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql check web asan tsan ubsan fuzz \
     stress cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
@@ -88,6 +88,11 @@ test-answers: $(BUILD)/.tests-configured ## First rows of programs that leak at 
 	@$(NINJA) -C $(BUILD)
 	@$(PYTHON) -m venv $(BUILD)/answers && $(BUILD)/answers/bin/python -m pip install -q flask fastapi uvicorn celery ipykernel jupyter_client memray
 	@$(PYTHON) tests/answers/table.py --python $(BUILD)/answers/bin/python --memtap $(BUILD)/bin/memtap --write tests/answers/TABLE.md
+
+test-sql: $(BUILD)/.tests-configured $(VENV)/.ready ## Queries over a million rows, answers compared with DuckDB's and times beside its (minutes)
+	@$(NINJA) -C $(BUILD) memtap_package
+	@$(VENV)/bin/python -m pip install -q duckdb
+	@PYTHONPATH=$(abspath $(BUILD))/python $(VENV)/bin/python tests/sql/speed.py --memtap $(abspath $(BUILD))/bin/memtap
 
 test-servers: $(BUILD)/.tests-configured $(VENV)/.ready ## nginx, PostgreSQL, redis, gunicorn, node, java … recorded whole (minutes)
 	@tools/need-packages $(SERVER_PACKAGES)

@@ -29,6 +29,8 @@ struct mt_sql {
     struct mt_places *places;
     struct mt_axis axis;
     struct sqlite3 *db;
+    uint64_t tables_made, views_made; /* bits of those of the catalog that are there */
+    bool building; /* tables are made: everything is allowed */
     uint32_t **place_of; /* of each trace, of each stack: 1 + place; 0 not asked yet */
     struct mt_sql_place *found;
     size_t found_count, found_capacity;

@@ -27,10 +27,13 @@ struct mt_sql_rows {
 
 static int authorize(void *context, int action, const char *a, const char *b, const char *c, const char *d)
 {
-    (void)context;
+    const struct mt_sql *sql = context;
     (void)a;
     (void)c;
     (void)d;
+    if (sql->building) {
+        return SQLITE_OK;
+    }
     if (action == SQLITE_FUNCTION) {
         return strcmp(b, "load_extension") == 0 || strcmp(b, "fts3_tokenizer") == 0 ? SQLITE_DENY : SQLITE_OK;
     }
@@ -55,8 +58,8 @@ static mt_status connect_db(struct mt_sql *sql, struct mt_error *err)
     if (status != MT_OK) {
         return mt_error_set(err, status, "cannot begin SQLite: %s", mt_status_text(status));
     }
-    status = mt_sql_create_tables(sql, err);
-    (void)sqlite3_set_authorizer(sql->db, authorize, NULL);
+    status = mt_sql_prepare_tables(sql, err);
+    (void)sqlite3_set_authorizer(sql->db, authorize, sql);
     sqlite3_progress_handler(sql->db, STEPS_A_QUESTION, ask_whether_to_stop, sql);
     return status;
 }
@@ -172,7 +175,10 @@ mt_status mt_sql_ask(struct mt_sql *sql, const char *asked, struct mt_sql_rows *
     sql->deadline_ns = sql->timeout_ns > 0 ? mt_os_monotonic_ns() + sql->timeout_ns : 0;
     mt_sql_text_init(&text, asked);
     mt_sql_translate(&text);
-    mt_status status = prepare(sql, &text, asked, &statement, err);
+    sql->building = true;
+    mt_status status = mt_sql_create_tables(sql, &text, err);
+    sql->building = false;
+    status = status == MT_OK ? prepare(sql, &text, asked, &statement, err) : status;
     mt_sql_text_fini(&text);
     if (status == MT_OK) {
         struct mt_sql_rows *rows = mt_alloc_zero(1, sizeof *rows);

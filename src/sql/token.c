@@ -176,6 +176,15 @@ bool mt_token_is_any(const struct mt_sql_text *t, size_t i, const char *const *w
     return false;
 }
 
+bool mt_token_is_name(const struct mt_sql_text *t, size_t i, const char *name)
+{
+    const struct mt_token *token = &t->tokens[i];
+    uint32_t quote = token->kind == MT_TOKEN_QUOTED;
+    size_t bytes = token->bytes > 2 * quote ? token->bytes - 2 * quote : 0;
+    return (token->kind == MT_TOKEN_WORD || quote != 0) && bytes == strlen(name) &&
+           strncasecmp(t->text + token->at + quote, name, bytes) == 0;
+}
+
 bool mt_token_same(const struct mt_sql_text *t, size_t a, size_t b)
 {
     const struct mt_token *x = &t->tokens[a], *y = &t->tokens[b];

@@ -42,6 +42,8 @@ void mt_sql_text_add(struct mt_sql_text *to, const char *words);
 /* Is token i this keyword (lower case) or this one sign? False behind the last one. */
 bool mt_token_is(const struct mt_sql_text *t, size_t i, const char *word);
 bool mt_token_is_any(const struct mt_sql_text *t, size_t i, const char *const *words);
+/* Is token i this name, whatever its case and quotes? */
+bool mt_token_is_name(const struct mt_sql_text *t, size_t i, const char *name);
 /* Equal names, whatever their case and quotes. */
 bool mt_token_same(const struct mt_sql_text *t, size_t a, size_t b);
 

@@ -2,16 +2,14 @@
 #include "sql/vtable.h"
 
 #include "sql/catalog.h"
+#include "sql/grouped.h"
+#include "sql/plan.h"
 #include "util/memory.h"
 #include "util/out.h"
 
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What xBestIndex decided, for xFilter: a letter for each argument, and the direction. */
-enum { PLAN_ARGUMENT = 'a', PLAN_LOW = 'l', PLAN_HIGH = 'h', PLAN_EQUAL = 'e', PLAN_MAX = 8 };
-enum { BACKWARDS = 1 };
 
 struct vtable {
     sqlite3_vtab base;
@@ -32,8 +30,8 @@ struct vcursor {
     const char *rows;
     size_t first, count; /* of the rows that are given */
     size_t at;
-    bool backwards;
-    uint64_t used;
+    uint32_t *order; /* their numbers, where they are given in groups; else NULL */
+    struct mt_sql_chosen chosen;
 };
 
 static struct vtable *vtable_of(sqlite3_vtab *base)
@@ -111,85 +109,14 @@ static int vtable_destroy(sqlite3_vtab *base)
 
 /* ---- plan --------------------------------------------------------------------------------------------------------- */
 
-struct plan {
-    char letters[PLAN_MAX + 1];
-    int count;
-    bool argument_seen[MT_SQL_ARGUMENTS_MAX];
-    bool narrowed;
-};
-
-static char letter_of(const struct vtable *v, const struct sqlite3_index_constraint *c)
-{
-    if (c->iColumn >= (int)v->rows_of->column_count) {
-        return c->op == SQLITE_INDEX_CONSTRAINT_EQ ? PLAN_ARGUMENT : 0;
-    }
-    if (c->iColumn < 0 || c->iColumn != v->sorted) {
-        return 0;
-    }
-    switch (c->op) {
-    case SQLITE_INDEX_CONSTRAINT_EQ:
-        return PLAN_EQUAL;
-    case SQLITE_INDEX_CONSTRAINT_GT:
-    case SQLITE_INDEX_CONSTRAINT_GE:
-        return PLAN_LOW;
-    case SQLITE_INDEX_CONSTRAINT_LT:
-    case SQLITE_INDEX_CONSTRAINT_LE:
-        return PLAN_HIGH;
-    default:
-        return 0;
-    }
-}
-
-static void take_constraint(const struct vtable *v, sqlite3_index_info *info, int i, char letter, struct plan *plan)
-{
-    struct sqlite3_index_constraint_usage *usage = &info->aConstraintUsage[i];
-    usage->argvIndex = ++plan->count;
-    usage->omit = letter == PLAN_ARGUMENT;
-    if (letter == PLAN_ARGUMENT) {
-        int argument = info->aConstraint[i].iColumn - (int)v->rows_of->column_count;
-        plan->argument_seen[argument] = true;
-        letter = (char)('0' + argument);
-    } else {
-        plan->narrowed = true;
-    }
-    plan->letters[plan->count - 1] = letter;
-}
-
-static void plan_constraints(const struct vtable *v, sqlite3_index_info *info, struct plan *plan)
-{
-    for (int i = 0; i < info->nConstraint && plan->count < PLAN_MAX; i++) {
-        char letter = letter_of(v, &info->aConstraint[i]);
-        if (letter != 0 && info->aConstraint[i].usable) {
-            take_constraint(v, info, i, letter, plan);
-        }
-    }
-}
-
-static void plan_order(const struct vtable *v, sqlite3_index_info *info)
-{
-    if (v->sorted >= 0 && info->nOrderBy == 1 && info->aOrderBy[0].iColumn == v->sorted) {
-        info->orderByConsumed = 1;
-        info->idxNum = info->aOrderBy[0].desc ? BACKWARDS : 0;
-    }
-}
-
 static int vtable_best_index(sqlite3_vtab *base, sqlite3_index_info *info)
 {
     const struct vtable *v = vtable_of(base);
-    struct plan plan = { 0 };
-    plan_constraints(v, info, &plan);
-    for (int i = 0; i < v->argument_count; i++) {
-        if (!plan.argument_seen[i]) {
-            return SQLITE_CONSTRAINT; /* a table function without its arguments, or not yet */
-        }
-    }
-    plan_order(v, info);
-    double rows = v->loaded ? (double)v->batch.count + 1 : 1e6;
-    info->estimatedRows = (sqlite3_int64)(plan.narrowed ? rows / 10 + 1 : rows);
-    info->estimatedCost = plan.narrowed ? rows / 10 : rows;
-    info->idxStr = sqlite3_mprintf("%s,%llx", plan.letters, (unsigned long long)info->colUsed);
-    info->needToFreeIdxStr = 1;
-    return info->idxStr != NULL ? SQLITE_OK : SQLITE_NOMEM;
+    struct mt_sql_plan_of of = { .column_count = (int)v->rows_of->column_count,
+                                 .argument_count = v->argument_count,
+                                 .sorted = v->sorted,
+                                 .rows = v->loaded ? (double)v->batch.count + 1 : 1e6 };
+    return mt_sql_plan(&of, info);
 }
 
 /* ---- rows --------------------------------------------------------------------------------------------------------- */
@@ -262,25 +189,26 @@ static int load_function(struct vtable *v, struct vcursor *c, char **arguments)
         arguments[i] = NULL;
     }
     uint64_t filled;
-    return load(v, &c->own, c->arguments, c->used, &filled);
+    return load(v, &c->own, c->arguments, c->chosen.used, &filled);
 }
 
-static double cell_as_double(const struct vtable *v, const struct vcursor *c, size_t row)
+/* A number is compared exactly: long double has 64 bits of it. */
+static long double cell_number(const struct vtable *v, const struct vcursor *c, size_t row)
 {
     const struct mt_column *column = &v->rows_of->columns[v->sorted];
     const void *at = c->rows + row * v->rows_of->row_bytes;
-    return column->type == MT_COLUMN_F64   ? mt_column_f64(column, at)
-           : column->type == MT_COLUMN_U64 ? (double)mt_column_u64(column, at)
-                                           : (double)mt_column_s64(column, at);
+    return column->type == MT_COLUMN_F64   ? (long double)mt_column_f64(column, at)
+           : column->type == MT_COLUMN_U64 ? (long double)mt_column_u64(column, at)
+                                           : (long double)mt_column_s64(column, at);
 }
 
 /* The first row that is not below the value; after: that is above it. */
-static size_t find_row(const struct vtable *v, const struct vcursor *c, double value, bool after)
+static size_t find_row(const struct vtable *v, const struct vcursor *c, long double value, bool after)
 {
     size_t low = c->first, high = c->first + c->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        double cell = cell_as_double(v, c, middle);
+        long double cell = cell_number(v, c, middle);
         bool is_below = after ? cell <= value : cell < value;
         low = is_below ? middle + 1 : low;
         high = is_below ? high : middle;
@@ -291,42 +219,50 @@ static size_t find_row(const struct vtable *v, const struct vcursor *c, double v
 static void narrow(const struct vtable *v, struct vcursor *c, char letter, sqlite3_value *value)
 {
     int type = sqlite3_value_numeric_type(value);
-    if (type == SQLITE_NULL) {
-        c->count = 0; /* no comparison with NULL holds */
-        return;
-    }
+    bool upwards = letter == MT_PLAN_ABOVE || letter == MT_PLAN_FROM, downwards = letter == MT_PLAN_BELOW || letter == MT_PLAN_TO;
     if (type != SQLITE_INTEGER && type != SQLITE_FLOAT) {
+        c->count = downwards && type != SQLITE_NULL ? c->count : 0; /* texts are above all numbers, nothing compares with NULL */
         return;
     }
-    size_t end = c->first + c->count;
-    size_t low = letter == PLAN_HIGH ? c->first : find_row(v, c, sqlite3_value_double(value), false);
-    size_t high = letter == PLAN_LOW ? end : find_row(v, c, sqlite3_value_double(value), true);
+    long double number = type == SQLITE_INTEGER ? (long double)sqlite3_value_int64(value) : (long double)sqlite3_value_double(value);
+    size_t low = downwards ? c->first : find_row(v, c, number, letter == MT_PLAN_ABOVE);
+    size_t high = upwards ? c->first + c->count : find_row(v, c, number, letter != MT_PLAN_BELOW);
     c->first = low;
     c->count = high > low ? high - low : 0;
 }
 
+static bool is_argument(char letter)
+{
+    return letter >= '0' && letter < '0' + MT_SQL_ARGUMENTS_MAX;
+}
+
 static void take_arguments(const char *letters, sqlite3_value **argv, char *arguments[MT_SQL_ARGUMENTS_MAX])
 {
-    for (int i = 0; letters[i] != ',' && letters[i] != '\0'; i++) {
-        if (letters[i] >= '0' && letters[i] < '0' + MT_SQL_ARGUMENTS_MAX) {
-            const char *text = (const char *)sqlite3_value_text(argv[i]);
-            arguments[letters[i] - '0'] = text != NULL ? mt_strdup(text) : NULL;
+    for (int i = 0; letters[i] != '\0'; i++) {
+        const char *text = is_argument(letters[i]) ? (const char *)sqlite3_value_text(argv[i]) : NULL;
+        if (text != NULL && arguments[letters[i] - '0'] == NULL) {
+            arguments[letters[i] - '0'] = mt_strdup(text);
         }
     }
 }
 
-static int vtable_filter(sqlite3_vtab_cursor *base, int number, const char *letters, int argc, sqlite3_value **argv)
+static int make_rows(struct vtable *v, struct vcursor *c, sqlite3_value **argv)
 {
-    struct vcursor *c = (struct vcursor *)(void *)base;
-    struct vtable *v = vtable_of(base->pVtab);
     char *arguments[MT_SQL_ARGUMENTS_MAX] = { NULL };
-    (void)argc;
-    c->used = strtoull(strchr(letters, ',') + 1, NULL, 16);
-    take_arguments(letters, argv, arguments);
-    int code = v->argument_count > 0 ? load_function(v, c, arguments) : load_table(v, c->used);
+    take_arguments(c->chosen.letters, argv, arguments);
+    int code = v->argument_count > 0 ? load_function(v, c, arguments) : load_table(v, c->chosen.used);
     for (int i = 0; i < MT_SQL_ARGUMENTS_MAX; i++) {
         free(arguments[i]);
     }
+    return code;
+}
+
+static int vtable_filter(sqlite3_vtab_cursor *base, int number, const char *text, int argc, sqlite3_value **argv)
+{
+    struct vcursor *c = (struct vcursor *)(void *)base;
+    struct vtable *v = vtable_of(base->pVtab);
+    mt_sql_chosen_read(number, text, &c->chosen);
+    int code = make_rows(v, c, argv);
     if (code != SQLITE_OK) {
         return code;
     }
@@ -334,13 +270,15 @@ static int vtable_filter(sqlite3_vtab_cursor *base, int number, const char *lett
     c->rows = batch->rows;
     c->first = 0;
     c->count = batch->count;
-    for (int i = 0; letters[i] != ','; i++) {
-        if (letters[i] >= 'a') {
-            narrow(v, c, letters[i], argv[i]);
+    for (int i = 0; i < argc; i++) {
+        if (!is_argument(c->chosen.letters[i])) {
+            narrow(v, c, c->chosen.letters[i], argv[i]);
         }
     }
+    free(c->order);
+    c->order = c->chosen.group_count > 0
+                   ? mt_sql_group(v->rows_of, c->rows, c->first, c->count, c->chosen.group, c->chosen.group_count) : NULL;
     c->at = 0;
-    c->backwards = (number & BACKWARDS) != 0;
     return SQLITE_OK;
 }
 
@@ -359,6 +297,7 @@ static int vtable_close(sqlite3_vtab_cursor *base)
         free(c->arguments[i]);
     }
     free(c->own.rows);
+    free(c->order);
     free(c);
     return SQLITE_OK;
 }
@@ -377,7 +316,7 @@ static int vtable_eof(sqlite3_vtab_cursor *base)
 
 static size_t row_number(const struct vcursor *c)
 {
-    return c->first + (c->backwards ? c->count - 1 - c->at : c->at);
+    return c->order != NULL ? c->order[c->at] : c->first + (c->chosen.backwards ? c->count - 1 - c->at : c->at);
 }
 
 static void give_cell(sqlite3_context *to, const struct mt_column *column, const void *row)
@@ -455,18 +394,51 @@ static mt_status run(struct mt_sql *sql, struct mt_error *err, char *text)
     return status;
 }
 
-mt_status mt_sql_create_tables(struct mt_sql *sql, struct mt_error *err)
+mt_status mt_sql_prepare_tables(struct mt_sql *sql, struct mt_error *err)
 {
     static const char *const schemas[] = { "memory", "process", "python", "gpu", "information_schema" };
     mt_status status = sqlite3_create_module(sql->db, "memtap", &g_module, sql) == SQLITE_OK ? MT_OK : MT_E_NOMEM;
     for (size_t i = 0; i < MT_COUNTOF(schemas) && status == MT_OK; i++) {
         status = run(sql, err, mt_format("ATTACH ':memory:' AS %s", schemas[i]));
     }
-    for (const struct mt_sql_table *t = mt_sql_tables; t->describe != NULL && status == MT_OK; t++) {
-        status = run(sql, err, mt_format("CREATE VIRTUAL TABLE %s.\"%s\" USING memtap", t->schema, t->name));
+    return status;
+}
+
+/* Is a name among the words of a query, with or without quotes? */
+static bool is_named(const struct mt_sql_text *query, const char *name)
+{
+    for (size_t i = 0; i < query->count; i++) {
+        if (mt_token_is_name(query, i, name)) {
+            return true;
+        }
     }
-    for (const struct mt_sql_view *v = mt_sql_views; v->name != NULL && status == MT_OK; v++) {
-        status = run(sql, err, mt_format("CREATE TEMP VIEW %s AS %s", v->name, v->select));
+    return false;
+}
+
+static mt_status create_view(struct mt_sql *sql, const struct mt_sql_view *view, struct mt_error *err)
+{
+    struct mt_sql_text select;
+    mt_sql_text_init(&select, view->select);
+    mt_status status = mt_sql_create_tables(sql, &select, err); /* of what it selects from */
+    mt_sql_text_fini(&select);
+    return status == MT_OK ? run(sql, err, mt_format("CREATE TEMP VIEW %s AS %s", view->name, view->select)) : status;
+}
+
+mt_status mt_sql_create_tables(struct mt_sql *sql, const struct mt_sql_text *query, struct mt_error *err)
+{
+    mt_status status = MT_OK;
+    for (size_t i = 0; mt_sql_tables[i].describe != NULL && status == MT_OK; i++) {
+        const struct mt_sql_table *t = &mt_sql_tables[i];
+        if ((sql->tables_made >> i & 1) == 0 && is_named(query, t->name)) {
+            sql->tables_made |= (uint64_t)1 << i;
+            status = run(sql, err, mt_format("CREATE VIRTUAL TABLE %s.\"%s\" USING memtap", t->schema, t->name));
+        }
+    }
+    for (size_t i = 0; mt_sql_views[i].name != NULL && status == MT_OK; i++) {
+        if ((sql->views_made >> i & 1) == 0 && is_named(query, mt_sql_views[i].name)) {
+            sql->views_made |= (uint64_t)1 << i;
+            status = create_view(sql, &mt_sql_views[i], err);
+        }
     }
     return status;
 }
