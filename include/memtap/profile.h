@@ -7,9 +7,10 @@
  *
  * Rules. A function that can fail returns enum mt_profile_code (0 is success), leaves its outputs alone on failure and
  * says in *failure, when given, what went wrong and what to do. Nothing here ends the process, prints, or trusts the
- * bytes of a trace: damage and cut files give what can be read and a warning in the report. A handle serves one thread
- * at a time; different handles are independent. What a function hands out is the handle's unless a release function is
- * named. Times are ns of CLOCK_MONOTONIC, as recorded (resolution: a few ms; order is exact), unless said otherwise.
+ * bytes of a trace: damage and cut files give what can be read and a warning in the report. Several threads may ask one
+ * recording: they take turns (a reader of events is one thread's at a time); it is not asked from its own callbacks. Different handles are
+ * independent. What a function hands out is the handle's unless a release function is named. Times are ns of CLOCK_MONOTONIC, as
+ * recorded (resolution: a few ms; order is exact), unless said otherwise.
  * Link with libmemtap_tool (static) or use the Python package.
  */
 #ifndef MEMTAP_PROFILE_H
@@ -25,7 +26,7 @@ extern "C" {
 
 enum mt_profile_code {
     MT_PROFILE_OK = 0,
-    MT_PROFILE_NO_MEMORY = 1, /* the call gave up, and what it held is lost; the handle can only be closed */
+    MT_PROFILE_NO_MEMORY = 1, /* of this call: the handle has given up what it kept, and reads it again for the next */
     MT_PROFILE_NO_FILE = 2,
     MT_PROFILE_NOT_ALLOWED = 3, /* permission */
     MT_PROFILE_DAMAGED = 4,     /* not a trace, or cut inside its header */
@@ -189,8 +190,8 @@ struct mt_profile_event {
 const char *mt_profile_allocator_name(unsigned allocator); /* "malloc" …; "?" outside */
 const char *mt_profile_map_name(unsigned kind);            /* "anonymous" …; "?" outside */
 
-/* One frame at one address; texts are NUL-terminated, "" when unknown, the handle's: those of snapshots until it is closed,
- * others until its next call. */
+/* One frame at one address; texts are NUL-terminated, "" when unknown, the handle's: those of snapshots until it is closed or
+ * a call on it fails with MT_PROFILE_NO_MEMORY, others until its next call. */
 struct mt_snapshot_frame {
     uint64_t address;     /* native: return address; Python: 0 */
     const char *function; /* "0x1234 (libfoo.so)" when there is no symbol */

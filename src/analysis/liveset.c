@@ -2,12 +2,17 @@
  * small pages; TLB misses would double the cost of a look-up). Context: [tool]. */
 #include "analysis/liveset.h"
 
+#include "util/memory.h"
+
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/mman.h>
 
 enum { FIRST_BITS = 12, HUGE_BYTES = 2 * 1024 * 1024 }; /* smaller ones are filled before they grow: no page is left out */
+
+static void unmap(void *base, size_t bytes)
+{
+    (void)munmap(base, bytes);
+}
 
 static void make(struct mt_liveset *t, unsigned bits)
 {
@@ -15,10 +20,9 @@ static void make(struct mt_liveset *t, unsigned bits)
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (bytes < HUGE_BYTES ? MAP_POPULATE : 0);
     void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
     if (base == MAP_FAILED) {
-        (void)fprintf(stderr, "memtap: out of memory: a table of %zu live allocations does not fit\n",
-                      (size_t)1 << bits);
-        exit(1);
+        mt_memory_out(bytes);
     }
+    mt_memory_hold(base, bytes, unmap);
     if (bytes >= HUGE_BYTES) {
         (void)madvise(base, bytes, MADV_HUGEPAGE);
     }
@@ -33,7 +37,8 @@ void mt_liveset_init(struct mt_liveset *t)
 void mt_liveset_fini(struct mt_liveset *t)
 {
     if (t->entries != NULL) {
-        munmap(t->entries, (t->mask + 1) * sizeof *t->entries);
+        mt_memory_release(t->entries);
+        unmap(t->entries, (t->mask + 1) * sizeof *t->entries);
     }
     *t = (struct mt_liveset){ 0 };
 }

@@ -38,10 +38,7 @@ static uint16_t rate_number(struct mt_pass *p, uint64_t rate_bytes)
 static void grow_sites(struct mt_pass *p)
 {
     size_t capacity = p->site_capacity > 0 ? 2 * p->site_capacity : 64;
-    void *grown = NULL;
-    if (posix_memalign(&grown, sizeof *p->sites, capacity * sizeof *p->sites) != 0) {
-        grown = mt_alloc(SIZE_MAX / 2); /* reports that there is no memory, and ends the tool */
-    }
+    void *grown = mt_alloc_aligned(sizeof *p->sites, capacity * sizeof *p->sites);
     if (p->site_count > 0) {
         memcpy(grown, p->sites, p->site_count * sizeof *p->sites);
     }

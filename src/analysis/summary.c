@@ -3,6 +3,7 @@
 
 #include "analysis/pass.h"
 #include "base/varint.h"
+#include "model/payload.h"
 #include "util/memory.h"
 #include "wire/decode_file.h"
 
@@ -355,13 +356,13 @@ static bool options_match(const struct mt_trace *trace, const struct mt_analysis
 
 bool mt_summary_read(const struct mt_trace *trace, const struct mt_analysis_options *options, struct mt_analysis *a)
 {
-    struct mt_payload p = { 0 };
     const struct mt_extent *e = options_match(trace, options) ? find_block(trace) : NULL;
-    if (e == NULL || mt_reader_load(mt_trace_reader(trace), e, &p, NULL) != MT_OK) {
-        mt_payload_fini(&p);
+    struct mt_payload *p = mt_payload_new();
+    if (e == NULL || mt_reader_load(mt_trace_reader(trace), e, p, NULL) != MT_OK) {
+        mt_payload_free(p);
         return false;
     }
-    struct in in = { .b = mt_bytes_of(p.data, p.bytes) };
+    struct in in = { .b = mt_bytes_of(p->data, p->bytes) };
     struct summary s = { 0 };
     get_head(&in, &s);
     get_threads(&in, &s);
@@ -373,6 +374,6 @@ bool mt_summary_read(const struct mt_trace *trace, const struct mt_analysis_opti
     }
     free(s.threads);
     free(s.sites);
-    mt_payload_fini(&p);
+    mt_payload_free(p);
     return usable;
 }

@@ -4,6 +4,7 @@
 #include "cli/target.h"
 #include "util/agentfile.h"
 #include "util/human.h"
+#include "util/memory.h"
 #include "util/say.h"
 
 #include <stdlib.h>

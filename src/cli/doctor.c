@@ -9,6 +9,7 @@
 #include "util/grid.h"
 #include "util/human.h"
 #include "util/json.h"
+#include "util/memory.h"
 #include "wire/zstd_codec.h"
 
 #include <stdint.h>

@@ -2,6 +2,8 @@
  * name (ph M) a process. Opens in chrome://tracing, Perfetto and speedscope. */
 #include "export/exporter.h"
 
+#include "util/memory.h"
+
 #include <stdlib.h>
 
 static void begin_event(struct mt_json *json, const char *phase, const char *name, uint64_t pid, uint64_t time_ns)

@@ -2,6 +2,7 @@
 #include "export/left_out.h"
 
 #include "util/human.h"
+#include "util/memory.h"
 #include "util/text.h"
 
 #include <stdlib.h>

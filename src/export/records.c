@@ -3,7 +3,9 @@
 #include "export/records.h"
 
 #include "export/report.h"
+#include "model/payload.h"
 #include "model/run_marks.h"
+#include "util/memory.h"
 #include "util/text.h"
 #include "wire/records.h"
 
@@ -357,15 +359,15 @@ static void put_extent(struct writer *w, const struct mt_extent *extent, struct 
 mt_status mt_records_write(struct mt_out *out, const struct mt_reader *reader, struct mt_error *err)
 {
     struct writer w = { .out = out, .reader = reader, .start_clock = mt_reader_header(reader)->start_clock };
-    struct mt_payload payload = { 0 };
+    struct mt_payload *payload = mt_payload_new();
     const struct mt_reader_report *report = mt_reader_report(reader);
     size_t count;
     put_header(&w);
     const struct mt_extent *extents = mt_reader_extents(reader, &count);
     for (size_t i = 0; i < count && !mt_out_failed(out); i++) {
-        put_extent(&w, &extents[i], &payload);
+        put_extent(&w, &extents[i], payload);
     }
-    mt_payload_fini(&payload);
+    mt_payload_free(payload);
     if (report->holes > 0) {
         put_bad(&w, report->first_hole, "no valid block here");
     }

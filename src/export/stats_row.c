@@ -3,6 +3,7 @@
 
 #include "analysis/estimate.h"
 #include "export/processes.h"
+#include "util/memory.h"
 
 #include <stdlib.h>
 #include <sys/wait.h>

@@ -6,6 +6,7 @@
 #include "export/processes.h"
 #include "util/grid.h"
 #include "util/human.h"
+#include "util/memory.h"
 #include "util/text.h"
 
 #include <stdlib.h>

@@ -95,9 +95,23 @@ static void fill_heap(struct mt_cursor *c)
     }
 }
 
-mt_status mt_cursor_new(const struct mt_trace *trace, uint64_t stop_clock, struct mt_cursor **ret)
+static void undo_cursor(void *cursor, size_t bytes)
+{
+    (void)bytes;
+    mt_cursor_free(cursor);
+}
+
+/* Payloads are the wire layer's. */
+static struct mt_cursor *new_cursor(void)
 {
     struct mt_cursor *c = mt_alloc_zero(1, sizeof *c);
+    mt_memory_hold(c, sizeof *c, undo_cursor);
+    return c;
+}
+
+mt_status mt_cursor_new(const struct mt_trace *trace, uint64_t stop_clock, struct mt_cursor **ret)
+{
+    struct mt_cursor *c = new_cursor();
     c->reader = mt_trace_reader(trace);
     c->stop_clock = stop_clock;
     find_streams(c);
@@ -108,7 +122,7 @@ mt_status mt_cursor_new(const struct mt_trace *trace, uint64_t stop_clock, struc
 
 struct mt_cursor *mt_cursor_follow(const struct mt_trace *trace)
 {
-    struct mt_cursor *c = mt_alloc_zero(1, sizeof *c);
+    struct mt_cursor *c = new_cursor();
     c->reader = mt_trace_reader(trace);
     c->follows = true;
     return c;

@@ -6,6 +6,7 @@
  * Memory: a record of n bytes makes at most about 16 n bytes of columns. Context: [tool].
  */
 #include "base/hash.h"
+#include "model/payload.h"
 #include "model/trace_private.h"
 #include "util/memory.h"
 #include "wire/records.h"
@@ -445,7 +446,7 @@ static void begin_columns(struct mt_trace *t)
 mt_status mt_trace_load_metadata(struct mt_trace *trace)
 {
     struct loader l = { .trace = trace, .broken = trace->completeness.metadata_broken };
-    struct mt_payload p = { 0 };
+    struct mt_payload *p = mt_payload_new();
     size_t count;
     const struct mt_extent *extents = mt_reader_extents(trace->reader, &count);
     mt_status status = MT_OK;
@@ -453,11 +454,11 @@ mt_status mt_trace_load_metadata(struct mt_trace *trace)
     for (size_t i = 0; i < count && status == MT_OK && extents[i].stream == MT_STREAM_META; i++) {
         l.extent = &extents[i];
         if (is_news(trace, l.extent)) {
-            status = load_extent(&l, &p);
+            status = load_extent(&l, p);
             loaded = true;
         }
     }
-    mt_payload_fini(&p);
+    mt_payload_free(p);
     if (loaded) {
         mt_trace_mark_interpreters(trace);
     }

@@ -49,7 +49,7 @@ struct library {
 };
 
 struct finder {
-    struct mt_locator *locator; /* NULL: no memory; there are no names */
+    struct mt_locator *locator;
     struct library **libraries;
     size_t count, capacity;
 };
@@ -63,12 +63,13 @@ struct module {
 /* Tables of symbols are enough: what is listed is never inlined elsewhere, and debug information takes long to read. */
 static void read_names(struct finder *f, struct library *l)
 {
-    mt_names_init(&l->names);
-    if (f->locator == NULL) {
-        return;
-    }
     mt_module_files_find(&l->files, f->locator, &l->module);
-    if (mt_module_files_read_symbols(&l->files, &l->symbols, &l->names) != MT_OK || mt_symtab_index(&l->symbols) != MT_OK) {
+    mt_status status = mt_module_files_read_symbols(&l->files, &l->symbols, &l->names);
+    status = status == MT_OK ? mt_symtab_index(&l->symbols) : status;
+    if (status == MT_E_NOMEM) {
+        mt_memory_out(0);
+    }
+    if (status != MT_OK) {
         mt_symtab_fini(&l->symbols);
         l->symbols = (struct mt_symtab){ 0 };
     }
@@ -87,15 +88,16 @@ static struct library *library_of(struct finder *f, const struct mt_trace_module
             return f->libraries[i];
         }
     }
+    f->libraries = mt_alloc_grow(f->libraries, &f->capacity, f->count + 1, sizeof *f->libraries);
     struct library *l = mt_alloc_zero(1, sizeof *l);
     l->module = (struct mt_module_ref){ module->path.data, module->build_id, module->build_id_bytes };
-    read_names(f, l);
-    f->libraries = mt_alloc_grow(f->libraries, &f->capacity, f->count + 1, sizeof *f->libraries);
+    mt_names_init(&l->names);
     f->libraries[f->count++] = l;
+    read_names(f, l);
     return l;
 }
 
-static void finder_fini(struct finder *f)
+static void finder_free(struct finder *f)
 {
     for (size_t i = 0; i < f->count; i++) {
         struct library *l = f->libraries[i];
@@ -105,7 +107,16 @@ static void finder_fini(struct finder *f)
         free(l);
     }
     free(f->libraries);
-    mt_locator_free(f->locator);
+    if (f->locator != NULL) {
+        mt_locator_free(f->locator);
+    }
+    free(f);
+}
+
+static void undo_finder(void *finder, size_t bytes)
+{
+    (void)bytes;
+    finder_free(finder);
 }
 
 static bool is_listed(const char *name, const char *const *list, size_t count)
@@ -219,15 +230,16 @@ static uint8_t *find(struct finder *f, const struct mt_trace *trace)
 
 uint8_t **mt_own_stacks_find(const struct mt_trace_set *set)
 {
-    struct finder finder = { 0 };
-    if (mt_locator_new(NULL, &finder.locator) != MT_OK) {
-        finder.locator = NULL;
+    struct finder *finder = mt_alloc_zero(1, sizeof *finder);
+    mt_memory_hold(finder, sizeof *finder, undo_finder);
+    if (mt_locator_new(NULL, &finder->locator) != MT_OK) {
+        mt_memory_out(0);
     }
     uint8_t **stacks = mt_alloc_zero(set->count + 1, sizeof *stacks);
     for (size_t i = 0; i < set->count; i++) {
-        stacks[i] = find(&finder, set->traces[i]);
+        stacks[i] = find(finder, set->traces[i]);
     }
-    finder_fini(&finder);
+    finder_free(finder);
     return stacks;
 }
 

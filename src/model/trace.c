@@ -122,9 +122,16 @@ static void settle_rss_peak(struct mt_trace *t)
     t->info.rss_own_bytes = t->rss_parted.own_bytes;
 }
 
+static void close_reader(void *reader, size_t bytes)
+{
+    (void)bytes;
+    mt_reader_close(reader);
+}
+
 static mt_status open_reader(struct mt_reader *reader, const char *path, struct mt_trace **ret,
                              struct mt_wire_error *error)
 {
+    mt_memory_hold(reader, 0, close_reader);
     struct mt_trace *t = mt_alloc_zero(1, sizeof *t);
     const struct mt_trace_header *h = mt_reader_header(reader);
     t->reader = reader;
@@ -270,6 +277,7 @@ void mt_trace_close(struct mt_trace *t)
     if (t == NULL) {
         return;
     }
+    mt_memory_release(t->reader);
     mt_reader_close(t->reader);
     mt_pool_fini(&t->pool);
     mt_index_fini(&t->module_index);

@@ -43,6 +43,12 @@ static int compare_paths(const void *a, const void *b)
     return strcmp(*x, *y);
 }
 
+static void close_folder(void *dir, size_t bytes)
+{
+    (void)bytes;
+    (void)closedir(dir);
+}
+
 static mt_status push_directory(struct path_list *list, const char *path)
 {
     DIR *dir = opendir(path);
@@ -50,11 +56,13 @@ static mt_status push_directory(struct path_list *list, const char *path)
         return mt_status_from_errno(errno);
     }
     size_t first = list->count;
+    mt_memory_hold(dir, 0, close_folder);
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         if (is_trace_name(entry->d_name)) {
             push_path(list, mt_format("%s/%s", path, entry->d_name));
         }
     }
+    mt_memory_release(dir);
     closedir(dir);
     if (list->count == first) {
         return MT_E_NOENT;

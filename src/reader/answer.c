@@ -98,11 +98,13 @@ static mt_status query_body(void *context, struct mt_error *err)
     }
     a->answer = mt_alloc_zero(1, sizeof *a->answer);
     mt_sql_set_question(a->recording->sql, a->interrupted, a->context);
+    a->recording->sql_runs = true;
     status = mt_sql_ask(a->recording->sql, a->sql, &rows, err);
     if (status == MT_OK) {
         status = collect(a->answer, rows, err);
         mt_sql_rows_free(rows);
     }
+    a->recording->sql_runs = false;
     mt_sql_set_question(a->recording->sql, NULL, NULL);
     return status;
 }

@@ -16,7 +16,7 @@ struct mt_event_reader {
     struct mt_trace *trace;
     struct mt_cursor *cursor;
     uint32_t trace_idx;
-    bool dead;
+    uint64_t delivered;
     struct mt_event batch[BATCH_EVENTS];
 };
 
@@ -71,7 +71,7 @@ int mt_event_reader_open(struct mt_recording *recording, size_t trace, struct mt
 
 void mt_event_reader_close(struct mt_event_reader *reader)
 {
-    if (reader != NULL && !reader->dead) {
+    if (reader != NULL) {
         reader_fini(reader);
     }
 }
@@ -100,11 +100,34 @@ struct reading {
     size_t capacity, count;
 };
 
+/* A cursor that was left in the middle. */
+static void forget_place(void *reader)
+{
+    struct mt_event_reader *r = reader;
+    mt_cursor_free(r->cursor);
+    r->cursor = NULL;
+}
+
+/* A cursor behind what was delivered. */
+static mt_status find_place(struct mt_event_reader *r)
+{
+    if (r->cursor != NULL) {
+        return MT_OK;
+    }
+    mt_status status = mt_cursor_new(r->trace, UINT64_MAX, &r->cursor);
+    for (uint64_t at = 0, got = 1; status == MT_OK && at < r->delivered && got > 0; at += got) {
+        uint64_t left = r->delivered - at;
+        got = mt_cursor_next(r->cursor, r->batch, left < BATCH_EVENTS ? (size_t)left : BATCH_EVENTS);
+    }
+    return status;
+}
+
 static mt_status next_body(void *context, struct mt_error *err)
 {
     struct reading *n = context;
     struct mt_event_reader *r = n->reader;
-    size_t got = 1;
+    mt_status status = find_place(r);
+    size_t got = status == MT_OK;
     while (n->count < n->capacity && got > 0) {
         size_t wanted = n->capacity - n->count < BATCH_EVENTS ? n->capacity - n->count : BATCH_EVENTS;
         got = mt_cursor_next(r->cursor, r->batch, wanted);
@@ -112,7 +135,8 @@ static mt_status next_body(void *context, struct mt_error *err)
             n->out[n->count++] = event_of(r, &r->batch[i]);
         }
     }
-    mt_status status = mt_cursor_status(r->cursor);
+    status = status == MT_OK ? mt_cursor_status(r->cursor) : status;
+    r->delivered += status == MT_OK ? n->count : 0;
     return status == MT_OK ? status : mt_error_set(err, status, "cannot read the events: %s", mt_status_text(status));
 }
 
@@ -120,7 +144,7 @@ int mt_event_reader_next(struct mt_event_reader *reader, struct mt_profile_event
                          size_t *ret_count, struct mt_profile_failure *failure)
 {
     struct reading reading = { .reader = reader, .out = out, .capacity = capacity };
-    int code = mt_failure_guard(next_body, &reading, &reader->dead, failure);
+    int code = mt_failure_guard(next_body, &reading, forget_place, reader, failure);
     if (code == MT_PROFILE_OK) {
         *ret_count = reading.count;
     }

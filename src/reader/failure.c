@@ -92,6 +92,8 @@ int mt_failure_usage(struct mt_profile_failure *failure, const char *format, ...
 struct attempt {
     mt_status (*body)(void *context, struct mt_error *err);
     void *context;
+    void (*recover)(void *handle);
+    void *handle;
     struct mt_error *err;
     mt_status status;
 };
@@ -102,20 +104,21 @@ static void run(void *context)
     a->status = a->body(a->context, a->err);
 }
 
-int mt_failure_guard(mt_status (*body)(void *context, struct mt_error *err), void *context, bool *dead,
-                     struct mt_profile_failure *failure)
+static void recover(void *context)
+{
+    const struct attempt *a = context;
+    if (a->recover != NULL) {
+        a->recover(a->handle);
+    }
+}
+
+int mt_failure_guard(mt_status (*body)(void *context, struct mt_error *err), void *context, void (*recover_handle)(void *handle),
+                     void *handle, struct mt_profile_failure *failure)
 {
     struct mt_error err = { 0 };
-    struct attempt attempt = { .body = body, .context = context, .err = &err };
-    if (dead != NULL && *dead) {
-        (void)mt_error_set(&err, MT_E_NOMEM, "an earlier call ran out of memory: close this and open the trace again");
-        return mt_failure_of(MT_E_NOMEM, &err, failure);
-    }
-    if (!mt_memory_try(run, &attempt)) {
-        if (dead != NULL) {
-            *dead = true;
-        }
-        (void)mt_error_set(&err, MT_E_NOMEM, "out of memory: raise the memory limit or narrow the selection");
+    struct attempt attempt = { .body = body, .context = context, .recover = recover_handle, .handle = handle, .err = &err };
+    if (!mt_memory_try(run, recover, &attempt)) {
+        (void)mt_error_set(&err, MT_E_NOMEM, "out of memory: raise the memory limit or narrow the selection, and ask again");
         return mt_failure_of(MT_E_NOMEM, &err, failure);
     }
     return mt_failure_of(attempt.status, &err, failure);

@@ -20,9 +20,9 @@ int mt_failure_of(mt_status status, const struct mt_error *err, struct mt_profil
 /* MT_PROFILE_USAGE with a formatted sentence. */
 int mt_failure_usage(struct mt_profile_failure *failure, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Runs body(context, err) inside mt_memory_try. *dead (may be NULL) is the handle's: once true every call fails, because
- * a call that ran out of memory left the handle in an unknown state; it is set here. */
-int mt_failure_guard(mt_status (*body)(void *context, struct mt_error *err), void *context, bool *dead,
-                     struct mt_profile_failure *failure);
+/* Runs body(context, err) inside mt_memory_try. recover(handle) as there: makes the handle (NULL: there is none yet) forget what can be
+ * made again, so that it answers the next call; out of memory is an error of this one alone. */
+int mt_failure_guard(mt_status (*body)(void *context, struct mt_error *err), void *context, void (*recover)(void *handle),
+                     void *handle, struct mt_profile_failure *failure);
 
 #endif

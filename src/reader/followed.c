@@ -143,6 +143,7 @@ static void begin_samples(struct mt_followed *f, uint64_t since_clock, size_t fr
     bool growth = (mt_trace_info(f->trace)->flags & MT_TRACE_GROWTH) != 0;
     if (f->has_samples) {
         mt_sampleset_fini(&f->samples);
+        f->has_samples = false;
     }
     mt_sampleset_init(&f->samples, since_clock, freed_limit, mt_trace_stack_count(f->trace), growth);
     f->has_samples = true;

@@ -41,6 +41,7 @@ static void close_set(struct mt_recording *r)
 mt_status mt_recording_make(char *const *operands, size_t count, struct mt_recording **ret, struct mt_error *err)
 {
     struct mt_recording *r = mt_alloc_zero(1, sizeof *r);
+    r->turn = (pthread_mutex_t)PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
     mt_status status = mt_tracepath_expand(operands, (int)count, &r->paths, err);
     if (status == MT_OK) {
         status = open_set(r, err);
@@ -53,14 +54,29 @@ mt_status mt_recording_make(char *const *operands, size_t count, struct mt_recor
     return MT_OK;
 }
 
+/* All that was read; can be called wherever reading it was left. */
+static void forget(void *recording)
+{
+    struct mt_recording *r = recording;
+    if (r->sql_runs) { /* SQLite was left inside a call of it: it cannot be ended, and is never called again */
+        r->sql = NULL;
+        r->sql_runs = false;
+    }
+    close_set(r);
+    for (size_t i = 0; i < r->followed_count; i++) {
+        mt_followed_free(r->followed[i]);
+    }
+    free(r->followed);
+    r->live = NULL;
+    r->followed = NULL;
+    r->followed_count = r->followed_capacity = 0;
+    r->forgotten++;
+}
+
 void mt_recording_free(struct mt_recording *r)
 {
     if (r != NULL) {
-        close_set(r);
-        for (size_t i = 0; i < r->followed_count; i++) {
-            mt_followed_free(r->followed[i]);
-        }
-        free(r->followed);
+        forget(r);
         mt_strlist_clear(&r->paths);
         free(r);
     }
@@ -187,13 +203,31 @@ static void rest(struct mt_recording *r)
     }
 }
 
+/* The turn is no part of what a recording says. */
+static pthread_mutex_t *turn_of(const struct mt_recording *r)
+{
+    return (pthread_mutex_t *)(uintptr_t)&r->turn;
+}
+
+bool mt_recording_enter(const struct mt_recording *r)
+{
+    return pthread_mutex_lock(turn_of(r)) == 0;
+}
+
+void mt_recording_leave(const struct mt_recording *r)
+{
+    (void)pthread_mutex_unlock(turn_of(r));
+}
+
 int mt_recording_call(struct mt_recording *r, mt_status (*body)(void *context, struct mt_error *err), void *context,
                       struct mt_profile_failure *failure)
 {
-    int code = mt_failure_guard(body, context, &r->dead, failure);
-    if (!r->dead) {
-        rest(r);
+    if (!mt_recording_enter(r)) {
+        return mt_failure_usage(failure, "this recording is being asked: do not ask it again from a callback");
     }
+    int code = mt_failure_guard(body, context, forget, r, failure);
+    rest(r);
+    mt_recording_leave(r);
     return code;
 }
 
@@ -252,7 +286,7 @@ int mt_recording_open(const char *const *paths, size_t count, struct mt_recordin
         return mt_failure_usage(failure, "which trace? give a file (*.mtap), several, or a folder");
     }
     struct opening opening = { .paths = paths, .count = count };
-    int code = mt_failure_guard(open_body, &opening, NULL, failure);
+    int code = mt_failure_guard(open_body, &opening, NULL, NULL, failure);
     if (code == MT_PROFILE_OK) {
         rest(opening.recording);
         *ret = opening.recording;
@@ -264,16 +298,18 @@ int mt_recording_open(const char *const *paths, size_t count, struct mt_recordin
 
 void mt_recording_close(struct mt_recording *recording)
 {
-    if (recording != NULL && !recording->dead) { /* what ran out of memory half-way is not touched again */
-        mt_recording_free(recording);
-    }
+    mt_recording_free(recording);
 }
 
 uint64_t mt_recording_events_read(const struct mt_recording *recording)
 {
     uint64_t events = 0;
+    bool entered = mt_recording_enter(recording);
     for (size_t i = 0; i < recording->followed_count; i++) {
         events += recording->followed[i]->events_read;
+    }
+    if (entered) {
+        mt_recording_leave(recording);
     }
     return events;
 }

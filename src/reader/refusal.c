@@ -1,6 +1,7 @@
 /* refusal.c: see refusal.h. Context: [tool]. */
 #include "reader/refusal.h"
 
+#include "util/memory.h"
 #include "util/text.h"
 
 #include <stdlib.h>

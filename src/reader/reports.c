@@ -13,6 +13,7 @@
 #include "page/page.h"
 #include "reader/refusal.h"
 #include "util/human.h"
+#include "util/memory.h"
 
 #include <stdlib.h>
 #include <string.h>

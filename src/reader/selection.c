@@ -199,8 +199,9 @@ static void settle_edges(const struct load *l, uint64_t duration_ns, struct mt_a
 static mt_status refuse_beyond(const struct load *l, uint64_t time_ns, uint64_t duration_ns)
 {
     enum mt_selected what = l->selection->what;
-    enum mt_timepoint_kind kind = l->selection->times[0].kind; /* a mark may be the last thing known of a process */
-    bool timed = (what == MT_SELECT_BETWEEN || what == MT_SELECT_AT) && kind != MT_TIMEPOINT_OOM && kind != MT_TIMEPOINT_MARK;
+    enum mt_timepoint_kind kind = l->selection->times[0].kind; /* marks and the peak may be the last thing known of a process */
+    bool timed = (what == MT_SELECT_BETWEEN || what == MT_SELECT_AT) && kind != MT_TIMEPOINT_OOM && kind != MT_TIMEPOINT_MARK &&
+                 kind != MT_TIMEPOINT_PEAK;
     return timed && time_ns > duration_ns + duration_ns / 100
                ? mt_error_set(l->err, MT_E_INVAL, "%s: %s is after the end: the recording is %s long",
                               what == MT_SELECT_AT ? "--at" : "--between", mt_human_duration(time_ns).text,

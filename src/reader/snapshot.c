@@ -17,7 +17,9 @@ struct mt_snapshot {
     struct mt_snapshot_stack *stacks;
     size_t stack_count;
     struct mt_pool lists; /* frames of the stacks */
-    const struct mt_frames *frames; /* the recording's; NULL without stacks */
+    const struct mt_recording *recording;
+    uint32_t forgotten; /* the recording's */
+    const struct mt_frames *frames; /* the recording's, unless it forgot them; NULL without stacks */
     uint32_t frame_set;
 };
 
@@ -243,6 +245,8 @@ static mt_status snapshot_body(void *context, struct mt_error *err)
     mt_status status = mt_recording_followed(t->recording, t->trace, &followed, err);
     if (status == MT_OK) {
         t->snapshot = mt_alloc_zero(1, sizeof *t->snapshot);
+        t->snapshot->recording = t->recording;
+        t->snapshot->forgotten = t->recording->forgotten;
         status = take(followed, &t->options, t->snapshot, err);
         mt_followed_rest(followed);
     }
@@ -316,17 +320,33 @@ struct mt_snapshot_frame mt_snapshot_frame_of(const struct mt_frames *frames, ui
     };
 }
 
+/* Others may be reading on: names are theirs meanwhile. */
+static bool has_frames(const struct mt_snapshot *snapshot)
+{
+    return snapshot->frames != NULL && snapshot->recording->forgotten == snapshot->forgotten;
+}
+
 struct mt_snapshot_frame mt_snapshot_frame(const struct mt_snapshot *snapshot, uint32_t number)
 {
-    if (snapshot->frames == NULL) {
-        return (struct mt_snapshot_frame){ .function = "", .file = "", .module = "", .is_marker = true };
+    bool entered = mt_recording_enter(snapshot->recording);
+    struct mt_snapshot_frame frame = { .function = "", .file = "", .module = "", .is_marker = true };
+    if (has_frames(snapshot)) {
+        frame = mt_snapshot_frame_of(snapshot->frames, number);
     }
-    return mt_snapshot_frame_of(snapshot->frames, number);
+    if (entered) {
+        mt_recording_leave(snapshot->recording);
+    }
+    return frame;
 }
 
 size_t mt_snapshot_frame_count(const struct mt_snapshot *snapshot)
 {
-    return snapshot->frames != NULL ? mt_frames_spot_count(snapshot->frames) : 0;
+    bool entered = mt_recording_enter(snapshot->recording);
+    size_t count = has_frames(snapshot) ? mt_frames_spot_count(snapshot->frames) : 0;
+    if (entered) {
+        mt_recording_leave(snapshot->recording);
+    }
+    return count;
 }
 
 uint32_t mt_snapshot_frame_set(const struct mt_snapshot *snapshot)

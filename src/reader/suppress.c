@@ -118,11 +118,13 @@ static size_t add_text(struct mt_suppressions *s, const char *text, size_t bytes
 
 mt_status mt_suppressions_read(struct mt_suppressions *s, const char *path, struct mt_error *err)
 {
+    char *text = mt_alloc(FILE_MAX_BYTES + 1);
     FILE *file = fopen(path, "re");
     if (file == NULL) {
-        return mt_error_set_errno(err, errno, "suppressions: cannot open %s", path);
+        mt_status status = mt_error_set_errno(err, errno, "suppressions: cannot open %s", path);
+        free(text);
+        return status;
     }
-    char *text = mt_alloc(FILE_MAX_BYTES + 1);
     size_t bytes = fread(text, 1, FILE_MAX_BYTES + 1, file);
     bool failed = ferror(file) != 0 || bytes > FILE_MAX_BYTES;
     fclose(file);
@@ -133,6 +135,12 @@ mt_status mt_suppressions_read(struct mt_suppressions *s, const char *path, stru
     }
     return wrong == 0 ? MT_OK
                       : mt_error_set(err, MT_E_INVAL, "suppressions: line %zu of %s is not leak:PATTERN", wrong, path);
+}
+
+static void free_text(void *text, size_t bytes)
+{
+    (void)bytes;
+    free(text);
 }
 
 /* The first module that a process tells of is its program. */
@@ -147,6 +155,7 @@ static void add_default(struct mt_suppressions *s, const struct mt_trace *trace)
     enum mt_lsan_found found = mt_lsan_default_suppressions(&ref, &text);
     s->unknown_default = s->unknown_default || found == MT_LSAN_UNKNOWN;
     if (found == MT_LSAN_TEXT) {
+        mt_memory_hold(text, 0, free_text);
         (void)add_text(s, text, strlen(text));
         free(text);
     }

@@ -1,6 +1,7 @@
 /* json.c: streaming JSON. */
 #include "util/json.h"
 
+#include "util/memory.h"
 #include "util/text.h"
 
 #include <assert.h>

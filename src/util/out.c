@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,15 +38,25 @@ static struct mt_out *new_out(int fd)
     return out;
 }
 
+static void undo_out(void *out, size_t bytes)
+{
+    (void)bytes;
+    mt_out_discard(out);
+}
+
 static mt_status open_direct(const char *path, struct mt_out **ret, struct mt_error *err)
 {
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
-        return mt_error_set_errno(err, errno, "cannot write %s", path);
+    struct mt_out *out = new_out(-1);
+    out->path = mt_strdup(path);
+    out->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    if (out->fd < 0) {
+        mt_status status = mt_error_set_errno(err, errno, "cannot write %s", path);
+        mt_out_discard(out);
+        return status;
     }
-    *ret = new_out(fd);
-    (*ret)->owns_fd = true;
-    (*ret)->path = mt_strdup(path);
+    out->owns_fd = true;
+    mt_memory_hold(out, sizeof *out, undo_out);
+    *ret = out;
     return MT_OK;
 }
 
@@ -74,23 +85,24 @@ static mode_t final_mode(const struct stat *old)
 
 static mt_status open_replacing(const char *path, const struct stat *old, struct mt_out **ret, struct mt_error *err)
 {
-    char *real = old != NULL ? realpath(path, NULL) : NULL; /* write through a symbolic link, do not replace it */
-    const char *target = real != NULL ? real : path;
-    char *temporary = mt_format("%s.part.XXXXXX", target);
-    int fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0) {
-        mt_status status = mt_error_set_errno(err, errno, "cannot create a file beside %s", target);
+    char resolved[PATH_MAX];
+    const char *real = old != NULL ? realpath(path, resolved) : NULL; /* write through a symbolic link, do not replace it */
+    struct mt_out *out = new_out(-1);
+    out->path = mt_strdup(real != NULL ? real : path);
+    char *temporary = mt_format("%s.part.XXXXXX", out->path);
+    out->fd = mkostemp(temporary, O_CLOEXEC);
+    if (out->fd < 0) {
+        mt_status status = mt_error_set_errno(err, errno, "cannot create a file beside %s", out->path);
         free(temporary);
-        free(real);
+        mt_out_discard(out);
         return status;
     }
-    (void)fchmod(fd, final_mode(old));
-    *ret = new_out(fd);
-    (*ret)->owns_fd = true;
-    (*ret)->path = mt_strdup(target);
-    (*ret)->temporary = temporary;
+    (void)fchmod(out->fd, final_mode(old));
+    out->owns_fd = true;
+    out->temporary = temporary;
+    mt_memory_hold(out, sizeof *out, undo_out);
     mt_interrupt_remove_later(temporary);
-    free(real);
+    *ret = out;
     return MT_OK;
 }
 

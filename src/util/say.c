@@ -2,6 +2,7 @@
 #include "util/say.h"
 
 #include "util/grid.h"
+#include "util/memory.h"
 #include "util/text.h"
 
 #include <stdarg.h>

@@ -21,6 +21,12 @@ void mt_strlist_add(struct mt_strlist *list, const char *text)
     take(list, mt_strdup(text));
 }
 
+static void free_text(void *text, size_t bytes)
+{
+    (void)bytes;
+    free(text);
+}
+
 void mt_strlist_print(struct mt_strlist *list, const char *format, ...)
 {
     char *text = NULL;
@@ -32,6 +38,7 @@ void mt_strlist_print(struct mt_strlist *list, const char *format, ...)
         take(list, mt_strdup(format));
         return;
     }
+    mt_memory_hold(text, 0, free_text);
     take(list, mt_text_clean(text, (size_t)bytes));
     free(text);
 }

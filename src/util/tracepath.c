@@ -54,6 +54,12 @@ static bool is_regular(const char *path)
     return lstat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
+static void close_folder(void *dir, size_t bytes)
+{
+    (void)bytes;
+    (void)closedir(dir);
+}
+
 /* Appends folder/name for every file whose name `wanted` accepts, sorted. */
 static void list_folder(const char *folder, bool (*wanted)(const char *name), struct mt_strlist *paths)
 {
@@ -62,6 +68,7 @@ static void list_folder(const char *folder, bool (*wanted)(const char *name), st
     if (dir == NULL) {
         return;
     }
+    mt_memory_hold(dir, 0, close_folder);
     for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
         char *path = strcmp(folder, ".") == 0 ? mt_strdup(entry->d_name) : mt_format("%s/%s", folder, entry->d_name);
         if (wanted(entry->d_name) && is_regular(path)) {
@@ -69,6 +76,7 @@ static void list_folder(const char *folder, bool (*wanted)(const char *name), st
         }
         free(path);
     }
+    mt_memory_release(dir);
     (void)closedir(dir);
     mt_strlist_sort(paths, first);
 }
