@@ -132,7 +132,7 @@ static bool make_call(const struct mt_hazards *hazards, struct mt_thread *thread
     registers.r10 = call->d;
     registers.r8 = call->e;
     registers.r9 = 0;
-    return mt_thread_step(thread, &registers, patience_ns, ret_result);
+    return mt_thread_call(thread, &registers, patience_ns, ret_result);
 }
 
 /* Still stopped behind a call: as it was, and let go. */

@@ -1,7 +1,6 @@
 /* foothold.h: making a landing in a process that has none yet, and finding one that is there.
  *
- * Decides: two system calls (mmap, mprotect) are made in a stopped thread, each by one step over a syscall instruction of libc that
- * a ret follows. Below the thread's red zone lies, meanwhile, a frame as the kernel makes it for a signal handler: should memtap die
+ * Decides: two system calls (mmap, mprotect) are made in a stopped thread, at a syscall instruction of libc that a ret follows. Below the thread's red zone lies, meanwhile, a frame as the kernel makes it for a signal handler: should memtap die
  * between the call and what puts the thread's registers back, the ret leads there, and the kernel puts them back itself. No text of
  * the process is written to. Context: [tool].
  */

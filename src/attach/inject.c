@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const uint64_t STEP_PATIENCE_NS = 500000000;   /* with one system call in the target */
+static const uint64_t CALL_PATIENCE_NS = 2000000000;  /* with one system call in the target */
 static const uint64_t STOP_PATIENCE_NS = 1000000000;  /* with a thread that does not stop */
 static const uint64_t AGENT_PATIENCE_NS = 2000000000; /* of the thread with us */
 static const uint64_t AWAY_MAX_NS = 30000000000;      /* ours with the thread: it is not called back */
@@ -195,7 +195,7 @@ static mt_status use_stopped(struct attempt *a, struct mt_error *err)
         return MT_OK;
     }
     if (a->foothold.box == 0) {
-        switch (mt_foothold_make(a->subject, &a->hazards, &a->thread, STEP_PATIENCE_NS, &a->foothold, &error)) {
+        switch (mt_foothold_make(a->subject, &a->hazards, &a->thread, CALL_PATIENCE_NS, &a->foothold, &error)) {
         case MT_FOOTHOLD_DENIED:
             return refuse_foothold(a, error, err);
         case MT_FOOTHOLD_LATER:

@@ -80,7 +80,7 @@ static enum mt_thread_answer refused(int error)
 enum mt_thread_answer mt_thread_stop(pid_t process, pid_t tid, uint64_t patience_ns, struct mt_thread *ret)
 {
     *ret = (struct mt_thread){ .process = process, .tid = tid };
-    if (trace(PTRACE_SEIZE, tid, 0, 0) != 0) {
+    if (trace(PTRACE_SEIZE, tid, 0, PTRACE_O_TRACESYSGOOD) != 0) {
         return refused(errno);
     }
     if (trace(PTRACE_INTERRUPT, tid, 0, 0) != 0) {
@@ -144,7 +144,10 @@ void mt_thread_release(struct mt_thread *thread)
 
 /* ---- a system call -------------------------------------------------------------------------------------------------- */
 
-static int wait_for_step(struct mt_thread *thread, uint64_t patience_ns)
+enum { EVENTS_MAX = 8, CALL_STOP = SIGTRAP | 0x80 /* PTRACE_O_TRACESYSGOOD */ };
+
+/* Until it stops again. Returns the wait status; -1: the thread has ended, or is not back in time. */
+static int wait_for_call(struct mt_thread *thread, uint64_t patience_ns)
 {
     uint64_t start = mt_os_monotonic_ns();
     int status = 0, seen = 0;
@@ -159,49 +162,51 @@ static int wait_for_step(struct mt_thread *thread, uint64_t patience_ns)
     return seen > 0 ? status : -1;
 }
 
-enum { EVENTS_MAX = 8 };
-
-/* One instruction; a stopped process (state T) reports its stop first, once or twice. Returns the wait status; -1: the thread has ended, or
- * is not back in time. */
-static int step_once(struct mt_thread *thread, uint64_t rip, uint64_t patience_ns, struct user_regs_struct *ret_after)
+/* To the next entry or exit of a system call; a stopped process (state T) reports its stop first, once or twice. */
+static int run_to_call(struct mt_thread *thread, uint64_t patience_ns)
 {
     int status = -1;
     for (int events = 0; events < EVENTS_MAX; events++) {
-        if (trace(PTRACE_SINGLESTEP, thread->tid, 0, 0) != 0 || (status = wait_for_step(thread, patience_ns)) == -1 ||
-            trace(PTRACE_GETREGS, thread->tid, 0, (uintptr_t)ret_after) != 0) {
+        if (trace(PTRACE_SYSCALL, thread->tid, 0, 0) != 0 || (status = wait_for_call(thread, patience_ns)) == -1) {
             return -1;
         }
-        if (!is_event_stop(status) || ret_after->rip != rip) {
+        if (!is_event_stop(status)) {
             break;
         }
     }
     return status;
 }
 
-bool mt_thread_step(struct mt_thread *thread, const struct user_regs_struct *registers, uint64_t patience_ns, int64_t *ret_result)
+/* Not by a single step: if we die, its trap would end the process. The kernel forgets that calls are traced. */
+bool mt_thread_call(struct mt_thread *thread, const struct user_regs_struct *registers, uint64_t patience_ns, int64_t *ret_result)
 {
     struct user_regs_struct after;
     if (trace(PTRACE_SETREGS, thread->tid, 0, (uintptr_t)registers) != 0) {
         return false;
     }
-    int status = step_once(thread, registers->rip, patience_ns, &after);
-    if (status == -1) {
+    int status = run_to_call(thread, patience_ns);
+    if (status != -1 && WSTOPSIG(status) != CALL_STOP) { /* a signal came first, or the stop of the process does not end */
+        (void)trace(PTRACE_SETREGS, thread->tid, 0, (uintptr_t)&thread->registers);
+        (void)trace(PTRACE_DETACH, thread->tid, 0, is_event_stop(status) ? 0 : (uintptr_t)WSTOPSIG(status));
+        return false;
+    }
+    status = status != -1 ? run_to_call(thread, patience_ns) : -1;
+    if (status == -1 || WSTOPSIG(status) != CALL_STOP || trace(PTRACE_GETREGS, thread->tid, 0, (uintptr_t)&after) != 0) {
         return false; /* the frame below its stack brings it back */
     }
-    if (after.rip == registers->rip + 2) {
-        *ret_result = (int64_t)after.rax;
-        return true;
-    }
-    int signal = is_event_stop(status) || WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
-    if (after.rip == registers->rip) { /* the signal came first */
-        (void)trace(PTRACE_SETREGS, thread->tid, 0, (uintptr_t)&thread->registers);
-    }
-    (void)trace(PTRACE_DETACH, thread->tid, 0, (uintptr_t)signal);
-    return false;
+    *ret_result = (int64_t)after.rax;
+    return true;
 }
 
-bool mt_thread_restore(const struct mt_thread *thread)
+/* Behind a call the kernel makes none again by itself. */
+bool mt_thread_restore(struct mt_thread *thread)
 {
+    uint64_t number;
+    int64_t outcome;
+    if (mt_thread_was_in_call(&thread->registers, &number, &outcome) &&
+        !(outcome == -EINTR && mt_thread_has_signal(thread->process, thread->tid))) {
+        mt_thread_make_again(&thread->registers, outcome);
+    }
     return trace(PTRACE_SETREGS, thread->tid, 0, (uintptr_t)&thread->registers) == 0;
 }
 

@@ -45,11 +45,11 @@ bool mt_thread_hand_on(const struct mt_thread *thread) MT_CHECKED;
 /* Stops being the tracer of one that was kept. */
 void mt_thread_release(struct mt_thread *thread);
 
-/* Gives a stopped thread the registers it had. False: it has ended. */
-bool mt_thread_restore(const struct mt_thread *thread) MT_CHECKED;
+/* Gives a thread that is stopped behind a call of ours, or still where it was, the registers it had. False: it has ended. */
+bool mt_thread_restore(struct mt_thread *thread) MT_CHECKED;
 /* Makes one system call in a stopped thread. registers: rip at a syscall instruction. The thread is stopped behind it afterwards with
  * *ret_result; false: something else came first, and it has been let go as it was. */
-bool mt_thread_step(struct mt_thread *thread, const struct user_regs_struct *registers, uint64_t patience_ns, int64_t *ret_result) MT_CHECKED;
+bool mt_thread_call(struct mt_thread *thread, const struct user_regs_struct *registers, uint64_t patience_ns, int64_t *ret_result) MT_CHECKED;
 bool mt_thread_signal_mask(const struct mt_thread *thread, uint64_t *ret_mask) MT_CHECKED;
 /* All processor state beyond the general registers in XSAVE's standard format. Returns its bytes, 0: it cannot be had. */
 size_t mt_thread_vector_state(const struct mt_thread *thread, void *ret, size_t capacity);

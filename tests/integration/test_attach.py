@@ -212,6 +212,29 @@ def test_a_memtap_that_is_killed_at_any_moment_leaves_the_process_as_it_was(tmp_
         assert "new" in program.finish().decode()
 
 
+def test_a_memtap_that_is_killed_on_its_first_visit_leaves_nothing_behind(tmp_path):
+    """Each process is visited for the first time, when a landing has yet to be made in it."""
+    length = 0.0
+    for i in range(13):
+        with Running(TARGET, "phases", 2) as program:
+            before = program.descriptors()
+            started = time.monotonic()
+            visit = subprocess.Popen([MEMTAP, "attach", *PATIENT, "-o", tmp_path / f"{i}.mtap", str(program.pid)],
+                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            if i == 0:
+                assert visit.wait() == 0
+                length = time.monotonic() - started
+            else:
+                try:
+                    visit.wait(length * i / 12)
+                except subprocess.TimeoutExpired:
+                    visit.kill()
+                    visit.wait()
+            program.detach()
+            assert program.descriptors() == before
+            assert "new" in program.finish().decode()
+
+
 # ---- more than once, and not at all -------------------------------------------------------------------------------------
 
 
