@@ -5,6 +5,7 @@
  * look at first. */
 #include "analysis/estimate.h"
 #include "export/rows_private.h"
+#include "model/moment.h"
 #include "util/grid.h"
 #include "util/human.h"
 #include "util/memory.h"
@@ -300,14 +301,27 @@ static void write_suspects(const struct text *t, const struct mt_row *rows, size
     }
 }
 
+/* Has a process of the run left its main? What destructors of statics freed afterwards was held until then. */
+static bool knows_main_end(const struct mt_trace_set *set)
+{
+    bool knows = false;
+    for (size_t i = 0; i < set->count; i++) {
+        knows = knows || mt_moment_find(set->traces[i], MT_MOMENT_MAIN_END).clock != UINT64_MAX;
+    }
+    return knows;
+}
+
 static void write_nothing(const struct text *t)
 {
     if (!t->w->leaks) {
         mt_out_string(t->w->out, "nothing was allocated there\n");
         return;
     }
-    mt_out_string(t->w->out, "nothing is left to show. Try:\n"
-                             "  memtap table FILE              what was held when it was most\n"
+    mt_out_string(t->w->out, "nothing is left to show. Try:\n");
+    if (knows_main_end(t->w->report->set)) {
+        mt_out_string(t->w->out, "  memtap leaks FILE@main-end     what was alive when main returned, before statics were destroyed\n");
+    }
+    mt_out_string(t->w->out, "  memtap table FILE              what was held when it was most\n"
                              "  memtap table --temporary FILE  what was freed at once\n"
                              "  memtap leaks --thread T, --min-age T: fewer conditions show more\n");
 }

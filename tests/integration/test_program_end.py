@@ -214,6 +214,18 @@ def test_the_end_of_main_is_before_functions_of_atexit(record, native, argument,
     assert recording.stats["leaks_at"] == "exit"
 
 
+def test_empty_leaks_name_the_end_of_main_where_it_is_known(record, tmp_path):
+    (tmp_path / "map.cpp").write_text("#include <map>\n#include <unistd.h>\nstd::map<int, int> kept;\n"
+                                      "int main(int argc, char **)\n{\n    for (int i = 0; i < 100; i++)\n        kept[i] = i;\n"
+                                      "    if (argc > 1) { kept.clear(); _exit(0); }\n}\n")
+    subprocess.run(["c++", "-g", "-O1", tmp_path / "map.cpp", "-o", tmp_path / "map"], check=True)
+    returned, left = record(tmp_path / "map", name="a.mtap"), record(tmp_path / "map", "_exit", name="b.mtap")
+    hint = "memtap leaks FILE@main-end"
+    assert hint in memtap("leaks", returned.path).stdout.decode() and hint not in memtap("leaks", left.path).stdout.decode()
+    shown = memtap("leaks", f"{returned.path}@main-end").stdout.decode()
+    assert "alive when main returned" in shown and "map.cpp:7 main" in shown
+
+
 def test_where_main_never_ended_that_is_said(record, native):
     recording = record(native, "_exit", check=False)
     done = run([MEMTAP, "table", "--at", "main-end", recording.path])
