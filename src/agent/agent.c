@@ -38,9 +38,25 @@ static void start_configured(bool fork_child)
     mt_recording_start_configured(&g_config, fork_child, parent);
 }
 
+/* More filters are in force than the agent knows, or was told of. */
+static bool is_unknown_filter_in_force(void)
+{
+    return mt_os_filter_count() > g_config.asked.filters + mt_os_filters_added();
+}
+
+/* Whatever beginning a trace takes, an inherited filter may kill the child for it. */
 static void restart_in_fork_child(void)
 {
+    if (is_unknown_filter_in_force()) {
+        int pid = mt_os_pid();
+        (void)mt_os_filter_add(NULL); /* from here on nothing is called */
+        mt_engine_child_is_left_out(pid, true);
+        return;
+    }
     start_configured(true);
+    if (mt_engine_mode() == MT_MODE_OFF && mt_os_is_restricted()) {
+        mt_engine_child_is_left_out(mt_os_pid(), false);
+    }
 }
 
 /* With --no-follow only the process memtap started is recorded, through any exec (wrapper scripts). A child passes through
@@ -56,7 +72,7 @@ static void leave_child_alone(char **envp)
 /* A filter that nobody has told us of came with exec: any call of ours may be forbidden on pain of death. */
 static void obey_unknown_filters(void)
 {
-    if (g_config.wanted && mt_os_filter_count() > g_config.asked.filters) {
+    if (g_config.wanted && is_unknown_filter_in_force()) {
         g_config.wanted = false;
         (void)mt_os_filter_add(NULL); /* from here on nothing is called */
     }

@@ -53,6 +53,8 @@ mt_status mt_os_map_anonymous(size_t bytes, void **ret_base) MT_CHECKED;
 mt_status mt_os_map_anonymous_now(size_t bytes, void **ret_base) MT_CHECKED;
 /* The same at this very place, which must be free. */
 mt_status mt_os_map_anonymous_at(uint64_t address, size_t bytes, void **ret_base) MT_CHECKED;
+/* Zero pages that the process shares with its fork children. */
+mt_status mt_os_map_shared(size_t bytes, void **ret_base) MT_CHECKED;
 /* How much of what mt_os_map_anonymous gave is resident now; one mincore for every 4 MiB of it. */
 uint64_t mt_os_own_resident_bytes(void);
 /* Shared mapping of a file range; offset must be page aligned. */

@@ -57,6 +57,11 @@ mt_status mt_os_map_anonymous_now(size_t bytes, void **ret_base)
     return map_own(bytes, MAP_POPULATE, ret_base);
 }
 
+mt_status mt_os_map_shared(size_t bytes, void **ret_base)
+{
+    return map(bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0, ret_base);
+}
+
 mt_status mt_os_map_anonymous_at(uint64_t address, size_t bytes, void **ret_base)
 {
     long result = mt_raw6(SYS_mmap, (long)address, (long)bytes, PROT_READ | PROT_WRITE,

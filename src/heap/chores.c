@@ -3,6 +3,7 @@
 
 #include "base/tick.h"
 #include "heap/footprint.h"
+#include "heap/left_out.h"
 #include "heap/snapshot.h"
 #include "heap/state.h"
 #include "heap/touch.h"
@@ -14,6 +15,7 @@ void mt_chores_do(uint64_t clock)
         mt_engine_stop(MT_STATE_STOPPED);
         return;
     }
+    mt_left_out_look(false);
     mt_snapshot_look(clock);
     mt_touch_ticked(clock);
     mt_footprint_sample(clock, false);

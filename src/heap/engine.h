@@ -321,6 +321,9 @@ void mt_engine_exec_failed(void);
 /* restart is called once in a fork child, at its first recorded call, before anything is recorded; it must call
  * mt_engine_start for the child's own trace, or leave recording off. NULL: children are not followed. */
 void mt_engine_on_fork(void (*restart)(void));
+/* This fork child begins no trace: a seccomp filter that it inherits may kill for what that takes. Its parent's trace says so. pid: 0
+ * or less: not known. unknown_filter: what it forbids is not known. Makes no system call. Context: [hook], guard set. */
+void mt_engine_child_is_left_out(int pid, bool unknown_filter);
 /* The process is about to be two, from the atfork handler in the parent: from here on its events and those of the child have
  * times of one clock, as those of threads have, so that what one does after the other is in that order in their traces. */
 void mt_engine_before_fork(void);

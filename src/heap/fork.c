@@ -4,6 +4,7 @@
 #include "heap/aggregate.h"
 #include "heap/clock.h"
 #include "heap/label.h"
+#include "heap/left_out.h"
 #include "heap/livetab.h"
 #include "heap/meta.h"
 #include "heap/modules.h"
@@ -38,12 +39,16 @@ void mt_engine_threads_begin(void)
 
 void mt_engine_before_fork(void)
 {
-    if (mt_mode() != MT_MODE_OFF && !mt_is_unnoticed_child() && mt_clock_is_common()) {
-        mt_engine_enter();
+    if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child()) {
+        return;
+    }
+    mt_engine_enter();
+    mt_left_out_prepare();
+    if (mt_clock_is_common()) {
         mt_thread_begin_order();
         mt_clock_forbid_alone();
-        mt_engine_leave();
     }
+    mt_engine_leave();
 }
 
 void mt_engine_fork_child(void)
@@ -65,6 +70,7 @@ void mt_engine_fork_child(void)
     mt_touch_after_fork();
     mt_modules_after_fork();
     mt_unwind_after_fork();
+    mt_left_out_after_fork();
     struct mt_thread *self = t_mt.thread;
     mt_thread_forget_all_but(self);
     mt_clock_after_fork();

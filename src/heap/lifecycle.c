@@ -11,6 +11,7 @@
 #include "heap/footprint.h"
 #include "heap/intern.h"
 #include "heap/label.h"
+#include "heap/left_out.h"
 #include "heap/livetab.h"
 #include "heap/meta.h"
 #include "heap/notes.h"
@@ -212,6 +213,9 @@ void mt_engine_exit_seen(void)
     if (mt_mode() == MT_MODE_OFF || mt_is_unnoticed_child() || g_mt.header == NULL) {
         return;
     }
+    mt_engine_enter();
+    mt_left_out_look(true);
+    mt_engine_leave();
     mt_touch_ends();
     mt_engine_enter();
     mt_snapshot_look(mt_clock_now());

@@ -1,5 +1,7 @@
 """A program that restricts its own system calls lives, and is recorded as far as memory mapped beforehand reaches."""
 
+import re
+
 import pytest
 import tracereplay
 
@@ -55,6 +57,19 @@ def test_a_program_executed_under_a_killing_filter_lives_and_is_named(filtered):
     assert warning.endswith("the program restricts its system calls: programs that it executes are not recorded")
 
 
+def test_children_under_a_killing_filter_live_and_are_named(filtered):
+    recording = filtered("libc", "killing", "fork", program="restricted")
+    assert leaves(recording) == []
+    _, warning = recording.report("stats")["warnings"]
+    assert re.search(r"process \d+ and 2 more that it forked are not recorded: a seccomp filter that they inherit may forbid", warning)
+
+
+def test_children_under_a_harmless_filter_are_recorded(filtered):
+    recording = filtered("libc", "harmless", "fork", program="restricted")
+    assert leaves(recording) == 3 * [(7, 7 * 4444)]
+    assert not any("recorded" in warning for warning in recording.report("stats")["warnings"])
+
+
 def filters_are_counted():
     with open("/proc/self/status") as status:
         return any(line.startswith("Seccomp_filters:") for line in status)
@@ -69,3 +84,13 @@ def test_a_program_executed_under_an_unknown_filter_lives(filtered, kind):
     (warning,) = recording.report("stats")["warnings"]
     assert warning.endswith("the program has a seccomp filter that memtap did not see being installed: programs that it executes "
                             "are not recorded")
+
+
+@pytest.mark.skipif(not filters_are_counted(), reason="this kernel does not tell how many filters there are (before 5.9)")
+@pytest.mark.parametrize("kind", ["killing", "harmless"])
+def test_children_under_an_unknown_filter_live_and_are_named(filtered, kind):
+    """Neither they nor, from when it knows of them, their parent makes a call."""
+    recording = filtered("raw", kind, "fork", program="restricted")
+    assert leaves(recording) == []
+    (warning,) = recording.report("stats")["warnings"]
+    assert re.search(r"process \d+ and 2 more that it forked are not recorded: a seccomp filter that they inherit may forbid", warning)

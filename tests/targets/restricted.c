@@ -1,8 +1,9 @@
 /* restricted.c: installs a seccomp filter, and executes itself under it.
  *
- * Usage: restricted libc|raw killing|harmless. libc: by prctl of libc; raw: by the system call itself, which no hook sees.
+ * Usage: restricted libc|raw killing|harmless [fork]. libc: by prctl of libc; raw: by the system call itself, which no hook sees.
  * killing: death for calls that no program needs to start, and that somebody who writes a file in it makes; harmless: for
- * ptrace. The program that is executed, `restricted leaf`, allocates seven blocks.
+ * ptrace. The program that is executed, `restricted leaf`, allocates seven blocks. fork: instead of that, three children do so, and
+ * status 1 says that one of them did not end well.
  */
 #include "truth.h"
 
@@ -11,6 +12,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define KILL_FOR(number)                                                                                               \
@@ -36,6 +38,21 @@ static long install(int by_libc, struct sock_fprog *program)
     return result;
 }
 
+static int have_children(void)
+{
+    int failed = 0;
+    for (int i = 0; i < 3; i++) {
+        int status = 0;
+        pid_t child = fork();
+        if (child == 0) {
+            case_leaf();
+            _exit(0);
+        }
+        failed |= child < 0 || waitpid(child, &status, 0) != child || status != 0;
+    }
+    return failed;
+}
+
 int main(int argc, char **argv)
 {
     struct sock_filter killing[] = {
@@ -57,7 +74,7 @@ int main(int argc, char **argv)
         case_leaf();
         return 0;
     }
-    if (argc != 3) {
+    if (argc != 3 && argc != 4) {
         return 2;
     }
     struct sock_fprog program = { sizeof killing / sizeof killing[0], killing };
@@ -66,6 +83,9 @@ int main(int argc, char **argv)
     }
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || install(strcmp(argv[1], "libc") == 0, &program) != 0) {
         return 77; /* not in this kernel */
+    }
+    if (argc == 4) {
+        return have_children();
     }
     execl("/proc/self/exe", argv[0], "leaf", (char *)NULL);
     return 1;
