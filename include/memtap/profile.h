@@ -91,6 +91,7 @@ enum mt_profile_report {
     MT_PROFILE_LEAKS,   /* array: what is alive at the end, rows as of the table */
     MT_PROFILE_PARSE,   /* text, not JSON: every record of one trace; damage is a line, not a failure */
     MT_PROFILE_TIMELINE, /* array: the heap over time, rows intervals of equal length (0: 1000) */
+    MT_PROFILE_LIFETIMES, /* array: how many blocks lived how long before they were freed, a row a power of two */
 };
 
 /* What to select, as the options of the command. All zero and NULL: the peak, everything, as the command without

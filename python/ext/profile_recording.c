@@ -35,7 +35,8 @@ static struct mt_profile_query new_query(struct mt_py_work *work)
 
 static bool report_number(const char *name, enum mt_profile_report *ret)
 {
-    static const char *const names[] = { "stats", "summary", "tree", "table", "leaks", "parse", "timeline" };
+    static const char *const names[] = { "stats", "summary", "tree", "table", "leaks", "parse", "timeline",
+                                         "lifetimes" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(name, names[i]) == 0) {
             *ret = (enum mt_profile_report)i;

@@ -293,6 +293,12 @@ class Trace:
         thread: only what this thread (id or name) allocated."""
         return self._rows("timeline", **_query(thread=thread, rows=_count("points", points, 1, 1_000_000)))
 
+    def lifetimes(self, *, thread: Union[int, str, None] = None) -> List[Dict[str, Any]]:
+        """How long the blocks lived that were freed, shortest first: min_ns, below_ns (a row a power of two) and count. In sample mode
+        count is of samples, which are more often large blocks. Single ones with their stacks: snapshot(freed_limit=…), and
+        memory.lifetimes of sql(). thread: only what this thread (id or name) allocated. ValueError for an aggregate trace."""
+        return self._rows("lifetimes", **_query(thread=thread))
+
     def summary(self, *, wrappers: Sequence[str] = (), **selection: Any) -> List[Dict[str, Any]]:
         """Functions of the program with what is theirs and with callees, largest first (`memtap summary -f json`); wrappers as
         in table()."""

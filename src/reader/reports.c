@@ -5,6 +5,7 @@
 #include "analysis/tree.h"
 #include "export/brief.h"
 #include "export/left_out.h"
+#include "export/lifetimes.h"
 #include "export/processes.h"
 #include "export/rows.h"
 #include "export/stats.h"
@@ -176,6 +177,9 @@ static mt_status refuse_details(const struct mt_report_job *job, enum mt_profile
     if (mt_table_by_is_label(job->details.by)) {
         return mt_refuse_aggregate(set, "what was labelled how (--by label, task)", err);
     }
+    if (report == MT_PROFILE_LIFETIMES) {
+        return mt_refuse_aggregate(set, "how long blocks lived", err);
+    }
     if (report == MT_PROFILE_LEAKS && job->details.min_age_ns > 0) {
         return mt_refuse_aggregate(set, "how old leaks are (--min-age)", err);
     }
@@ -195,7 +199,7 @@ mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report repor
     job->shown.grouping = (struct mt_grouping_options){ .by = report == MT_PROFILE_SUMMARY ? MT_BY_FUNCTION : job->details.by,
                                                         .stacks = job->details.stacks,
                                                         .invert = job->details.invert };
-    job->load.profile = report != MT_PROFILE_STATS && report != MT_PROFILE_TIMELINE;
+    job->load.profile = report != MT_PROFILE_STATS && report != MT_PROFILE_TIMELINE && report != MT_PROFILE_LIFETIMES;
     if (report == MT_PROFILE_TIMELINE) {
         size_t wanted = job->shown.rows > 0 ? job->shown.rows : TIMELINE_POINTS;
         job->load.timeline_points = wanted < TIMELINE_POINTS_MAX ? wanted : TIMELINE_POINTS_MAX;
@@ -241,6 +245,9 @@ mt_status mt_report_write(struct mt_out *out, const struct mt_report_job *job, e
         return write_table(out, job, err);
     case MT_PROFILE_LEAKS:
         return write_leaks(out, job, err);
+    case MT_PROFILE_LIFETIMES:
+        mt_lifetimes_write(out, &job->shown);
+        return MT_OK;
     case MT_PROFILE_TIMELINE:
         mt_timeline_write(out, &job->shown);
         return MT_OK;

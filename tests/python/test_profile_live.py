@@ -120,6 +120,8 @@ def test_reports_of_a_running_program_read_what_is_new(tmp_path):
                 trace = trace or memtap.open(path)
                 stats, rows, leaks = trace.stats(), trace.table(), trace.leaks(all=True)
                 points = trace.timeline(points=100)
+                lives = trace.lifetimes()
+                assert sum(row["count"] for row in lives) == stats["deallocations"]
                 looks.append((stats["events"], trace.info["events_read"]))
                 whole = json.loads(run_memtap("stats", "-f", "json", path).stdout)
                 assert {name: stats[name] for name in ASKED} == {name: whole[name] for name in ASKED}

@@ -351,6 +351,20 @@ static void test_what_an_unfinished_trace_has_more_is_seen(void **state)
     builder_fini(&b);
 }
 
+/* The block of 1,000 bytes lived from 40 to 50. */
+static void test_lifetimes_are_those_of_what_was_freed(void **state)
+{
+    (void)state;
+    struct mt_recording *r = open_path(g_path);
+    char *text = report(r, MT_PROFILE_LIFETIMES, (struct mt_profile_query){ 0 });
+    assert_string_equal(text, "[\n  {\"min_ns\": 8, \"below_ns\": 16, \"count\": 1}\n]\n");
+    mt_profile_release(text);
+    text = report(r, MT_PROFILE_LIFETIMES, (struct mt_profile_query){ .thread = "main" });
+    assert_string_equal(text, "[]\n");
+    mt_profile_release(text);
+    mt_recording_close(r);
+}
+
 static void test_folder_stands_for_its_traces(void **state)
 {
     (void)state;
@@ -381,6 +395,7 @@ static const struct CMUnitTest tests[] = {
     TEST(test_stack_by_number),
     TEST(test_export_writes_a_file_or_nothing),
     TEST(test_what_an_unfinished_trace_has_more_is_seen),
+    TEST(test_lifetimes_are_those_of_what_was_freed),
     TEST(test_folder_stands_for_its_traces),
 };
 MT_TEST_MAIN(tests)
