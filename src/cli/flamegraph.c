@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { DEFAULT_BYTES = 2 << 20 };
+
 struct values {
     struct mt_select select; /* first: the shared tables' fields */
 };
@@ -15,6 +17,10 @@ struct values {
 static const struct mt_option own[] = {
     { "output", 'o', MT_OPTION_TEXT, offsetof(struct values, select.output), NULL, NULL, 0, "OUT.html",
       "write to OUT.html, whole or not at all; -: standard output; default: FILE's name with .html, in this folder" },
+    { "confidential", 0, MT_OPTION_FLAG, offsetof(struct values, select.confidential), NULL, NULL, 0, NULL,
+      "leave paths out: of files and binaries their last name stays, of the command and of notes with a path nothing" },
+    { "max-size", 0, MT_OPTION_SIZE, offsetof(struct values, select.page_bytes), NULL, NULL, 0, "SIZE",
+      "the file may have SIZE, default 2M: what is smallest is shown as one with its sum until it fits; 0: no limit" },
     { 0 },
 };
 static const struct mt_option *const tables[] = { own, mt_select_frames, mt_select_leaks, NULL };
@@ -32,12 +38,12 @@ static const struct mt_option *const tables[] = { own, mt_select_frames, mt_sele
 #define NOTES                                                                                                          \
     "FILE may be a folder, which stands for all *.mtap in it; several are merged, as the processes of one run.\n"      \
     "Any browser since 2023 shows it, with JavaScript. It has names of functions and paths of files in it: mind whom you give "  \
-    "it to."
+    "it to, or leave paths out with --confidential."
 
 static const struct mt_command_doc doc = {
     .name = "flamegraph",
     .summary = "the recording as one HTML file for a browser, with a flame graph",
-    .synopsis = "memtap flamegraph [-o OUT.html] FILE…",
+    .synopsis = "memtap flamegraph [-o OUT.html] [--max-size SIZE] FILE…",
     .description = DESCRIPTION,
     .notes = NOTES,
     .examples = EXAMPLES,
@@ -47,7 +53,7 @@ static const struct mt_command_doc doc = {
 static const struct mt_command_doc report_doc = {
     .name = "report",
     .summary = "another name of flamegraph",
-    .synopsis = "memtap report [-o OUT.html] FILE…",
+    .synopsis = "memtap report [-o OUT.html] [--max-size SIZE] FILE…",
     .description = DESCRIPTION,
     .notes = NOTES,
     .examples = EXAMPLES,
@@ -73,6 +79,7 @@ static char *default_output(const char *file)
 static int write_page(const struct mt_command_doc *as, int argc, char **argv)
 {
     struct values values = { .select = MT_SELECT_DEFAULTS };
+    values.select.page_bytes = DEFAULT_BYTES;
     struct mt_reading reading = { .doc = as, .select = &values.select, .page = true };
     struct mt_operands operands;
     int code;

@@ -156,6 +156,8 @@ static int read_recording(const struct mt_reading *reading, const struct mt_sele
         .details = select->details,
         .native = select->native,
         .all_frames = select->all_frames,
+        .confidential = select->confidential,
+        .page_bytes = select->page_bytes,
         .shown = { .format = mt_select_format(select), .rows = row_limit(select, reading->default_rows),
                    .rows_by_default = select->rows == UINT64_MAX },
     };

@@ -20,6 +20,8 @@ struct mt_select {
     uint64_t rows;      /* UINT64_MAX: not given */
     int format;         /* enum mt_format; -1: not given */
     bool native, all_frames;
+    bool confidential;   /* of flamegraph, as page_bytes */
+    uint64_t page_bytes;
     bool quiet_progress;
     const char *wrappers[MT_SELECT_WRAPPERS_MAX + 1]; /* NULL-terminated */
     size_t wrapper_count;

@@ -5,6 +5,7 @@
 #include "export/paths.h"
 #include "export/stats.h"
 #include "model/role.h"
+#include "page/confidential.h"
 #include "page/rows.h"
 #include "util/memory.h"
 
@@ -12,13 +13,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FORMAT = 1, DIGITS = 4 };
+enum { FORMAT = 1, DIGITS = 4, RSS_POINTS = 500 };
 
 struct block {
     const struct mt_page_input *input;
     const struct mt_report *report; /* the input's */
+    const struct mt_page_rows *rows;
     struct mt_page_strings strings;
-    struct mt_page_rows rows;
     struct mt_json json;
 };
 
@@ -29,9 +30,12 @@ static const char *path_of(const struct mt_frame *frame)
     return frame->file[0] != '\0' ? frame->file : frame->module;
 }
 
+/* Stands for what was folded. */
+static const struct mt_frame g_smaller = { .function = "(smaller ones)", .file = "", .module = "", .kind = MT_FRAME_MARKER };
+
 static const struct mt_frame *frame_at(const struct block *b, size_t number)
 {
-    return mt_frames_frame(b->rows.resolver, b->rows.frames[number]);
+    return b->rows->frames[number] == MT_PAGE_SMALLER ? &g_smaller : mt_frames_frame(b->rows->resolver, b->rows->frames[number]);
 }
 
 /* What is written of each frame, by its number; the root's are 0. */
@@ -40,23 +44,32 @@ struct shown {
     uint32_t role;
 };
 
+static struct shown show_frame(struct block *b, const struct mt_frame *frame, const struct mt_paths *paths)
+{
+    bool confidential = b->input->confidential;
+    const char *path = path_of(frame);
+    char *function = b->report->all_frames ? mt_strdup(frame->function) : mt_role_shown_name(frame);
+    struct shown shown = {
+        .function = mt_page_string(&b->strings, confidential ? mt_confidential_function(frame, function) : function),
+        .path = mt_page_string(&b->strings, confidential ? mt_confidential_path(path) : path),
+        .place = mt_page_string(&b->strings, confidential ? mt_confidential_path(path) : mt_paths_short(paths, path)),
+        .line = frame->file[0] != '\0' ? frame->line : 0,
+        .role = mt_role_of(frame),
+    };
+    free(function);
+    return shown;
+}
+
 static struct shown *show_frames(struct block *b)
 {
-    struct mt_page_rows *r = &b->rows;
+    const struct mt_page_rows *r = b->rows;
     struct shown *shown = mt_alloc_zero(r->frame_count, sizeof *shown);
     struct mt_paths *paths = mt_paths_new(false);
     for (size_t i = 1; i < r->frame_count; i++) {
         mt_paths_add(paths, path_of(frame_at(b, i)));
     }
     for (size_t i = 1; i < r->frame_count; i++) {
-        const struct mt_frame *frame = frame_at(b, i);
-        const char *path = path_of(frame);
-        char *function = b->report->all_frames ? mt_strdup(frame->function) : mt_role_shown_name(frame);
-        shown[i] = (struct shown){ .function = mt_page_string_take(&b->strings, function),
-                                   .path = mt_page_string(&b->strings, path),
-                                   .place = mt_page_string(&b->strings, mt_paths_short(paths, path)),
-                                   .line = frame->file[0] != '\0' ? frame->line : 0,
-                                   .role = mt_frames_role(r->resolver, r->frames[i]) };
+        shown[i] = show_frame(b, frame_at(b, i), paths);
     }
     mt_paths_free(paths);
     return shown;
@@ -75,7 +88,7 @@ static struct shown *show_frames(struct block *b)
 static void put_frames(struct block *b)
 {
     struct mt_json *json = &b->json;
-    size_t count = b->rows.frame_count;
+    size_t count = b->rows->frame_count;
     struct shown *shown = show_frames(b);
     mt_json_key(json, "frames");
     mt_json_object(json);
@@ -90,7 +103,7 @@ static void put_frames(struct block *b)
 
 static void put_tree(struct block *b)
 {
-    const struct mt_page_rows *r = &b->rows;
+    const struct mt_page_rows *r = b->rows;
     mt_json_key(&b->json, "tree");
     mt_json_object(&b->json);
     COLUMN(&b->json, "parent", i, r->node_count, i - r->nodes[i].parent);
@@ -100,7 +113,7 @@ static void put_tree(struct block *b)
 
 static void put_lines(struct block *b)
 {
-    const struct mt_page_rows *r = &b->rows;
+    const struct mt_page_rows *r = b->rows;
     mt_json_key(&b->json, "lines");
     mt_json_object(&b->json);
     COLUMN(&b->json, "frame", i, r->line_count, r->lines[i].frame);
@@ -112,13 +125,13 @@ static void put_lines(struct block *b)
 
 static const struct mt_trace_thread *thread_at(const struct block *b, size_t number)
 {
-    const struct mt_page_thread *t = &b->rows.threads[number];
+    const struct mt_page_thread *t = &b->rows->threads[number];
     return mt_trace_thread(b->report->set->traces[t->trace_idx], t->stream);
 }
 
 static void put_threads(struct block *b)
 {
-    const struct mt_page_rows *r = &b->rows;
+    const struct mt_page_rows *r = b->rows;
     struct mt_json *json = &b->json;
     mt_json_key(json, "threads");
     mt_json_object(json);
@@ -166,8 +179,8 @@ static void put_growth(struct block *b)
 {
     mt_json_key(&b->json, "growth");
     mt_json_array(&b->json);
-    for (size_t i = 0; i < b->rows.row_count; i++) {
-        mt_json_double(&b->json, rounded(b->rows.rows[i].growth_bytes_per_s));
+    for (size_t i = 0; i < b->rows->row_count; i++) {
+        mt_json_double(&b->json, rounded(b->rows->rows[i].growth_bytes_per_s));
     }
     mt_json_array_end(&b->json);
 }
@@ -176,8 +189,8 @@ static void put_oldest(struct block *b)
 {
     mt_json_key(&b->json, "oldest_ns");
     mt_json_array(&b->json);
-    for (size_t i = 0; i < b->rows.row_count; i++) {
-        const struct mt_page_row *row = &b->rows.rows[i];
+    for (size_t i = 0; i < b->rows->row_count; i++) {
+        const struct mt_page_row *row = &b->rows->rows[i];
         bool known = row->oldest_ns != UINT64_MAX && row->amount[MT_MEASURE_LIVE].count > 0;
         mt_json_s64(&b->json, known ? (int64_t)row->oldest_ns : -1);
     }
@@ -186,7 +199,7 @@ static void put_oldest(struct block *b)
 
 static void put_rows(struct block *b)
 {
-    const struct mt_page_rows *r = &b->rows;
+    const struct mt_page_rows *r = b->rows;
     struct mt_json *json = &b->json;
     mt_json_key(json, "rows");
     mt_json_object(json);
@@ -194,7 +207,7 @@ static void put_rows(struct block *b)
     COLUMN(json, "thread", i, r->row_count, r->rows[i].thread);
     COLUMN(json, "allocator", i, r->row_count, r->rows[i].allocator);
     COLUMN(json, "line", i, r->row_count, r->rows[i].line);
-    COLUMN(json, "by", i, r->row_count, r->rows[i].by);
+    COLUMN(json, "by", i, r->row_count, mt_page_string(&b->strings, r->names->texts[r->rows[i].by]));
     put_oldest(b);
     put_growth(b);
     mt_json_object_end(json);
@@ -202,7 +215,7 @@ static void put_rows(struct block *b)
 
 static void put_variances(struct block *b, unsigned measure)
 {
-    const struct mt_page_rows *r = &b->rows;
+    const struct mt_page_rows *r = b->rows;
     COLUMN(&b->json, "bytes_variance", i, r->row_count, (uint64_t)llround(r->rows[i].amount[measure].bytes_variance));
     COLUMN(&b->json, "count_variance", i, r->row_count, (uint64_t)llround(r->rows[i].amount[measure].count_variance));
 }
@@ -216,7 +229,7 @@ static bool is_known(const struct mt_analysis *a, unsigned measure)
 static void put_measures(struct block *b)
 {
     static const char *const names[MT_PAGE_MEASURES] = { "peak", "live", "total", "temporary" };
-    const struct mt_page_rows *r = &b->rows;
+    const struct mt_page_rows *r = b->rows;
     struct mt_json *json = &b->json;
     mt_json_key(json, "measures");
     mt_json_object(json);
@@ -250,7 +263,7 @@ static void put_measures(struct block *b)
 
 static void put_cells(struct block *b)
 {
-    const struct mt_page_rows *r = &b->rows;
+    const struct mt_page_rows *r = b->rows;
     struct mt_json *json = &b->json;
     COLUMN(json, "row", i, r->cell_count, r->cells[i].site - (i > 0 ? r->cells[i - 1].site : 0));
     COLUMN(json, "born", i, r->cell_count, r->cells[i].born);
@@ -289,10 +302,16 @@ static void put_timeline(struct block *b)
         return;
     }
     mt_json_object(json);
-    COLUMN(json, "time_ns", i, a->timeline_count, a->timeline[i].time_ns);
+    COLUMN(json, "time_ns", i, a->timeline_count, a->timeline[i].time_ns - (i > 0 ? a->timeline[i - 1].time_ns : 0));
     COLUMN(json, "heap", i, a->timeline_count, a->timeline[i].heap_bytes);
     COLUMN(json, "most", i, a->timeline_count, a->timeline[i].heap_max_bytes);
     mt_json_object_end(json);
+}
+
+static void put_lifetimes(struct block *b)
+{
+    const struct mt_totals *totals = &b->report->analysis->totals;
+    COLUMN(&b->json, "lifetimes", i, (size_t)MT_HISTOGRAM_BUCKETS, totals->lifetime_histogram[i]);
 }
 
 static void put_rss_of(struct block *b, size_t process)
@@ -301,7 +320,7 @@ static void put_rss_of(struct block *b, size_t process)
     size_t count;
     const struct mt_trace_rss *rss = mt_trace_rss(b->report->set->traces[process], &count);
     uint64_t start_ns = b->report->analysis->axis.spans[process].start_ns;
-    size_t step = 1 + count / 2000;
+    size_t step = 1 + count / RSS_POINTS;
     mt_json_object(json);
     mt_json_put_u64(json, "process", process);
     COLUMN(json, "time_ns", i, (count + step - 1) / step, start_ns + rss[i * step].time_ns);
@@ -321,6 +340,20 @@ static void put_rss(struct block *b)
 
 /* ---- all -------------------------------------------------------------------------------------------------------- */
 
+static void put_stats(struct block *b)
+{
+    if (!b->input->confidential) {
+        mt_stats_put(&b->json, b->report);
+        return;
+    }
+    struct mt_out *text = mt_out_open_memory();
+    struct mt_json json;
+    mt_json_init(&json, text, 0);
+    mt_stats_put(&json, b->report);
+    mt_confidential_put(&b->json, mt_out_text(text, NULL));
+    mt_out_discard(text);
+}
+
 static void put_head(struct block *b)
 {
     struct mt_json *json = &b->json;
@@ -328,16 +361,16 @@ static void put_head(struct block *b)
     mt_json_put_u64(json, "format", FORMAT);
     mt_json_put_text(json, "program", program);
     mt_json_put_bool(json, "sampled", b->report->analysis->sampled);
+    mt_json_put_double(json, "smallest_share", b->rows->share);
     mt_json_key(json, "stats");
-    mt_stats_put(json, b->report);
+    put_stats(b);
     free(program);
 }
 
-void mt_page_block_write(struct mt_out *out, const struct mt_page_input *input)
+void mt_page_block_write(struct mt_out *out, const struct mt_page_input *input, const struct mt_page_rows *rows)
 {
-    struct block b = { .input = input, .report = input->report };
+    struct block b = { .input = input, .report = input->report, .rows = rows };
     mt_page_strings_init(&b.strings);
-    mt_page_rows_make(input->report, &b.strings, &b.rows);
     mt_json_init(&b.json, out, 1);
     mt_json_object(&b.json);
     put_head(&b);
@@ -351,10 +384,10 @@ void mt_page_block_write(struct mt_out *out, const struct mt_page_input *input)
     put_measures(&b);
     put_edges(&b);
     put_timeline(&b);
+    put_lifetimes(&b);
     put_rss(&b);
     mt_json_key(&b.json, "strings");
     mt_page_strings_put(&b.strings, &b.json);
     mt_json_object_end(&b.json);
-    mt_page_rows_fini(&b.rows);
     mt_page_strings_fini(&b.strings);
 }

@@ -3,7 +3,8 @@
 #define MT_PAGE_BLOCK_H
 
 #include "page/page.h"
+#include "page/rows.h"
 
-void mt_page_block_write(struct mt_out *out, const struct mt_page_input *input);
+void mt_page_block_write(struct mt_out *out, const struct mt_page_input *input, const struct mt_page_rows *rows);
 
 #endif

@@ -4,6 +4,7 @@
 #include "page/block.h"
 #include "page/bundle.h"
 #include "page/deflate.h"
+#include "page/fold.h"
 #include "util/memory.h"
 
 #include <stdlib.h>
@@ -11,6 +12,14 @@
 
 /* Where the data goes: the bundle has it once. */
 static const char g_place[] = "@MEMTAP-DATA@";
+
+/* A part of all that no screen shows. */
+#define SMALLEST_SHARE (1.0 / 65536)
+
+static size_t base64_bytes(size_t bytes)
+{
+    return (bytes + 2) / 3 * 4;
+}
 
 static void put_base64(struct mt_out *out, const unsigned char *data, size_t bytes)
 {
@@ -24,16 +33,54 @@ static void put_base64(struct mt_out *out, const unsigned char *data, size_t byt
     }
 }
 
-static void put_data(struct mt_out *out, const struct mt_page_input *input)
+/* The block of the rows, deflated; malloc'ed. */
+static unsigned char *pack(const struct mt_page_input *input, const struct mt_page_rows *rows, size_t *ret_bytes)
 {
     struct mt_out *text = mt_out_open_memory();
-    size_t bytes, packed_bytes;
-    mt_page_block_write(text, input);
+    size_t bytes;
+    mt_page_block_write(text, input, rows);
     const char *json = mt_out_text(text, &bytes);
-    unsigned char *packed = mt_deflate(json, bytes, &packed_bytes);
+    unsigned char *packed = mt_deflate(json, bytes, ret_bytes);
     mt_out_discard(text);
-    put_base64(out, packed, packed_bytes);
+    return packed;
+}
+
+static unsigned char *pack_folded(const struct mt_page_input *input, const struct mt_page_rows *all, double share, size_t *ret_bytes)
+{
+    struct mt_page_rows rows;
+    mt_page_fold(all, share, &rows);
+    unsigned char *packed = pack(input, &rows, ret_bytes);
+    mt_page_rows_fini(&rows);
+    return packed;
+}
+
+/* Folds more until it fits, or until there is no more to fold. A page that is far too large needs a share that is as much larger. */
+static unsigned char *pack_to_fit(const struct mt_page_input *input, const struct mt_page_rows *all, size_t room, size_t *ret_bytes)
+{
+    double share = input->report->analysis->sampled ? 0 : SMALLEST_SHARE;
+    unsigned char *packed = pack_folded(input, all, share, ret_bytes);
+    while (input->max_bytes > 0 && base64_bytes(*ret_bytes) > room && share < 1) {
+        double over = (double)base64_bytes(*ret_bytes) / (double)(room > 0 ? room : 1);
+        free(packed);
+        share = (share > 0 ? share : SMALLEST_SHARE) * (over > 4 ? over / 2 : 2);
+        packed = pack_folded(input, all, share, ret_bytes);
+    }
+    return packed;
+}
+
+static void put_data(struct mt_out *out, const struct mt_page_input *input, size_t bundle_bytes)
+{
+    struct mt_page_strings names;
+    struct mt_page_rows all;
+    size_t bytes;
+    mt_page_strings_init(&names);
+    mt_page_rows_make(input->report, &names, &all);
+    size_t room = input->max_bytes > bundle_bytes ? (size_t)input->max_bytes - bundle_bytes : 0;
+    unsigned char *packed = pack_to_fit(input, &all, room, &bytes);
+    put_base64(out, packed, bytes);
     free(packed);
+    mt_page_rows_fini(&all);
+    mt_page_strings_fini(&names);
 }
 
 mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, struct mt_error *err)
@@ -45,7 +92,7 @@ mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, s
     }
     const char *behind = place + sizeof g_place - 1;
     mt_out_write(out, bundle.data, (size_t)(place - bundle.data));
-    put_data(out, input);
+    put_data(out, input, bundle.bytes);
     mt_out_write(out, behind, bundle.bytes - (size_t)(behind - bundle.data));
     return MT_OK;
 }

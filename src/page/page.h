@@ -2,7 +2,8 @@
  *
  * Decides: the page is the bundle (web/dist/report.html, as it was built) with one block of data put in: columns and dictionaries as
  * JSON, deflated, in base64 (docs/formats/report.md). So no text of the target is ever part of the markup. What a row is,
- * and whose line it is, analysis/ says; the page only adds rows up. Context: [tool].
+ * and whose line it is, analysis/ says; the page only adds rows up. A page has a budget; of what is exact, what nobody could see on a screen
+ * of 65,536 pixels is folded anyhow. Context: [tool].
  */
 #ifndef MT_PAGE_PAGE_H
 #define MT_PAGE_PAGE_H
@@ -18,6 +19,8 @@ struct mt_page_input {
      * places. */
     const struct mt_report *report;
     const uint64_t *edges_ns; /* MT_PAGE_EDGES of them; NULL: none */
+    bool confidential;        /* without paths (confidential.h) */
+    uint64_t max_bytes;       /* of the file: what is small is folded until it fits (fold.h); 0: no limit */
 };
 
 /* MT_E_INVAL: this build has no page that it can use. */

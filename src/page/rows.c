@@ -107,7 +107,7 @@ static uint32_t by_of(const struct maker *m, const struct mt_site *site, const s
     struct mt_places *places = m->report->places;
     struct mt_row_stack stack = { .trace_idx = site->trace_idx, .stack = site->stack, .allocator = site->allocator };
     struct mt_place place = mt_places_find(places, list);
-    return mt_page_string_take(m->out->strings, mt_behind_by(places, &stack, list, &place));
+    return mt_page_string_take(m->out->names, mt_behind_by(places, &stack, list, &place));
 }
 
 static void add_amounts(struct mt_page_row *row, const struct mt_site *site)
@@ -122,12 +122,16 @@ static void add_amounts(struct mt_page_row *row, const struct mt_site *site)
     row->oldest_ns = site->oldest_ns < row->oldest_ns ? site->oldest_ns : row->oldest_ns;
 }
 
+bool mt_page_rows_alike(const struct mt_page_row *a, const struct mt_page_row *b)
+{
+    return a->node == b->node && a->thread == b->thread && a->allocator == b->allocator && a->line == b->line && a->by == b->by;
+}
+
 /* The row of the site before, when nothing tells the two apart but a label. */
 static struct mt_page_row *row_of(struct mt_page_rows *r, const struct mt_page_row *key, bool sampled)
 {
     struct mt_page_row *last = r->row_count > 0 && !sampled ? &r->rows[r->row_count - 1] : NULL;
-    if (last != NULL && last->node == key->node && last->thread == key->thread && last->allocator == key->allocator &&
-        last->line == key->line && last->by == key->by) {
+    if (last != NULL && mt_page_rows_alike(last, key)) {
         return last;
     }
     r->rows = mt_alloc_grow(r->rows, &r->row_capacity, r->row_count + 1, sizeof *r->rows);
@@ -223,6 +227,13 @@ static int compare_rows(const void *a, const void *b)
     return by != 0 ? by : order(x->number, y->number);
 }
 
+void mt_page_rows_sort(struct mt_page_rows *r)
+{
+    if (r->row_count > 1) {
+        qsort(r->rows, r->row_count, sizeof *r->rows, compare_rows);
+    }
+}
+
 static int compare_cells(const void *a, const void *b)
 {
     const struct mt_edge_cell *x = a, *y = b;
@@ -231,10 +242,12 @@ static int compare_cells(const void *a, const void *b)
     return by != 0 ? by : order(x->at, y->at);
 }
 
-/* Cells of one row, birth and change are one. */
-static void merge_cells(struct mt_page_rows *r)
+void mt_page_rows_merge_cells(struct mt_page_rows *r)
 {
     size_t kept = 0;
+    if (r->cell_count > 1) {
+        qsort(r->cells, r->cell_count, sizeof *r->cells, compare_cells);
+    }
     for (size_t i = 0; i < r->cell_count; i++) {
         struct mt_edge_cell *last = kept > 0 ? &r->cells[kept - 1] : NULL;
         if (last != NULL && compare_cells(last, &r->cells[i]) == 0) {
@@ -263,22 +276,21 @@ static void make_cells(const struct maker *m)
         r->cells[i].site = place[r->row_of_site[a->cells[i].site]];
     }
     free(place);
-    qsort(r->cells, r->cell_count, sizeof *r->cells, compare_cells);
-    merge_cells(r);
+    mt_page_rows_merge_cells(r);
 }
 
-void mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *strings, struct mt_page_rows *ret)
+void mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *names, struct mt_page_rows *ret)
 {
-    *ret = (struct mt_page_rows){ .strings = strings, .resolver = mt_places_frames(report->places),
+    *ret = (struct mt_page_rows){ .names = names, .resolver = mt_places_frames(report->places),
                                     .thread_numbers = mt_namemap_new() };
     struct maker m = { .report = report, .out = ret };
     m.grouping = mt_grouping_new(report->places, report->set, &(struct mt_grouping_options){ .by = MT_BY_LINE });
     ret->frames = mt_alloc_grow(NULL, &ret->frame_capacity, 1, sizeof *ret->frames);
-    ret->frames[ret->frame_count++] = UINT32_MAX;
+    ret->frames[ret->frame_count++] = MT_PAGE_ROOT;
     (void)add_node(ret, (struct mt_page_node){ 0 });
     ret->row_of_site = mt_alloc_zero(report->analysis->site_count, sizeof *ret->row_of_site);
     add_sites(&m);
-    qsort(ret->rows, ret->row_count, sizeof *ret->rows, compare_rows);
+    mt_page_rows_sort(ret);
     make_cells(&m);
     mt_grouping_free(m.grouping);
 }

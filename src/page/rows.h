@@ -15,6 +15,10 @@
 /* The measures of a page are the first ones of enum mt_measure; a window is made of the edges instead. */
 enum { MT_PAGE_MEASURES = MT_MEASURE_WINDOW };
 
+/* Frames that are none of the resolver's. */
+#define MT_PAGE_ROOT UINT32_MAX
+#define MT_PAGE_SMALLER (UINT32_MAX - 1) /* what was folded (fold.h) */
+
 struct mt_page_node {
     uint32_t parent, frame; /* the root: 0, 0 */
 };
@@ -29,7 +33,7 @@ struct mt_page_thread {
 };
 
 struct mt_page_row {
-    uint32_t node, thread, line, by; /* by: string */
+    uint32_t node, thread, line, by; /* by: of names */
     uint32_t number;                 /* as it was met */
     uint8_t allocator;
     struct mt_amount amount[MT_PAGE_MEASURES];
@@ -38,9 +42,9 @@ struct mt_page_row {
 };
 
 struct mt_page_rows {
-    struct mt_page_strings *strings; /* borrowed */
-    struct mt_frames *resolver;      /* borrowed */
-    uint32_t *frames;                /* ids of the resolver, by a page's number; number 0 stands for the root */
+    struct mt_page_strings *names; /* what allocated; borrowed */
+    struct mt_frames *resolver;    /* borrowed */
+    uint32_t *frames;              /* ids of the resolver, or one of those above, by a page's number; number 0 is the root's */
     size_t frame_count, frame_capacity;
     uint32_t *frame_numbers;         /* of a resolver's id; 0: not met yet */
     size_t frame_number_count;
@@ -56,10 +60,18 @@ struct mt_page_rows {
     size_t row_count, row_capacity;
     struct mt_edge_cell *cells; /* as the analysis', with the number of a row for the site; by row, born and at */
     size_t cell_count;
+    double share;               /* nodes with less of everything are folded (fold.h); 0: none is */
     uint32_t *row_of_site;      /* while they are made: the number of a row, of each site */
 };
 
-void mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *strings, struct mt_page_rows *ret);
+/* names: to be filled. */
+void mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *names, struct mt_page_rows *ret);
 void mt_page_rows_fini(struct mt_page_rows *rows);
+
+/* Nothing but amounts tells the two apart. */
+bool mt_page_rows_alike(const struct mt_page_row *a, const struct mt_page_row *b);
+void mt_page_rows_sort(struct mt_page_rows *rows);
+/* Sorts the cells; those of one row, birth and change become one. */
+void mt_page_rows_merge_cells(struct mt_page_rows *rows);
 
 #endif

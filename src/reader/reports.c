@@ -227,7 +227,9 @@ mt_status mt_page_load(struct mt_report_job *job, struct mt_error *err)
 
 mt_status mt_page_write_job(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
 {
-    struct mt_page_input input = { .report = &job->shown, .edges_ns = job->loaded.edges_ns };
+    struct mt_page_input input = { .report = &job->shown, .edges_ns = job->loaded.edges_ns,
+                                   .confidential = job->confidential,
+                                   .max_bytes = job->page_bytes };
     return mt_page_write(out, &input, err);
 }
 

@@ -198,6 +198,12 @@ void mt_json_null(struct mt_json *json)
     mt_out_string(json->out, "null");
 }
 
+void mt_json_raw(struct mt_json *json, const char *text)
+{
+    before_item(json);
+    mt_out_string(json->out, text);
+}
+
 void mt_json_put_text(struct mt_json *json, const char *key, const char *text)
 {
     mt_json_key(json, key);

@@ -44,6 +44,8 @@ void mt_json_s64(struct mt_json *json, int64_t value);
 void mt_json_double(struct mt_json *json, double value);
 void mt_json_bool(struct mt_json *json, bool value);
 void mt_json_null(struct mt_json *json);
+/* A value that is JSON already. */
+void mt_json_raw(struct mt_json *json, const char *text);
 
 /* key and value in one call. */
 void mt_json_put_text(struct mt_json *json, const char *key, const char *text);

@@ -61,6 +61,14 @@ class Block:
             yield self.place(self.data["tree"]["frame"][node])
             node = self.parent[node]
 
+    def through(self, measure, frame, what="bytes"):
+        """What was allocated in stacks that have the frame."""
+        frames = self.data["tree"]["frame"]
+        inside = [False] * len(frames)
+        for node in range(1, len(frames)):
+            inside[node] = frames[node] == frame or inside[self.parent[node]]
+        return sum(amount for node, amount in zip(self.node, self.data["measures"][measure][what]) if inside[node])
+
     def window(self, first, last):
         """(bytes, count) allocated in interval first or later and alive at the end of interval last."""
         edges = self.data["edges"]

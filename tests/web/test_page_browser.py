@@ -71,6 +71,11 @@ def test_the_address_brings_back_what_was_seen(service, visit):
     assert page.get_attribute("#measure-live", "aria-checked") == "true"
     assert page.is_visible("#view-lines") and not page.is_visible("#view-flame")
     assert page.input_value("#search") == "handle"
+    page.goto(f"{shown.url}#of=live&at=1")
+    page.wait_for_function("document.querySelectorAll('#crumbs button').length === 2")
+    assert page.is_visible("#view-flame") and page.input_value("#search") == ""
+    page.goto(f"{shown.url}#of=live&view=lines")
+    page.wait_for_selector("#view-lines:not([hidden])")
     assert shown.bytes_of("#flame") == memtap_json("stats", service.trace)["leaked_bytes"]
 
 
@@ -101,6 +106,38 @@ def assert_window(recording, shown):
     assert 0 < first < last < 249 and expected > 0
     assert shown.bytes_of("#flame") == shown.bytes_of("#view-lines") == shown.bytes_of("#measure-window") == expected
     assert recording.block.between(first, last) in shown.page.inner_text("#window-command")
+
+
+def test_a_sandwich_focus_and_hide_are_sums_of_their_stacks(service, visit):
+    """Of one function: what is below it, who calls it, only it, and all but it."""
+    page = (shown := visit(service.page, "#of=total")).page
+    functions = service.block.data["frames"]["function"]
+    frame = next(i for i, name in enumerate(functions) if service.block.strings[name] == "handle" and service.block.place(i)[1] == 8)
+    through = service.block.through("total", frame)
+    everything = service.block.sum("total")
+    assert 0 < through < everything
+
+    page.goto(f"{shown.url}#of=total&view=sandwich&function={frame}")
+    page.wait_for_function(f"document.getElementById('sandwich-sum').dataset.bytes === '{through}'")
+    assert page.get_attribute("#sandwich-sum", "data-callers") == str(through)
+    assert page.is_visible("#callers") and page.is_visible("#callees")
+
+    page.goto(f"{shown.url}#of=total&focus={frame}")
+    page.wait_for_function(f"document.getElementById('flame').dataset.bytes === '{through}'")
+    assert shown.bytes_of("#view-lines") == through
+    page.goto(f"{shown.url}#of=total&hide={frame}")
+    page.wait_for_function(f"document.getElementById('flame').dataset.bytes === '{everything - through}'")
+    page.click("#narrowed button")
+    page.wait_for_function(f"document.getElementById('flame').dataset.bytes === '{everything}'")
+
+
+def test_memory_says_what_the_rss_is_made_of(service, visit):
+    page = visit(service.page, "#view=memory").page
+    stats = memtap_json("stats", service.trace)
+    text = page.inner_text("#view-memory")
+    assert "mapped files and libraries" in text and "Freed blocks by lifetime" in text
+    for allocator, amounts in stats["by_allocator"].items():
+        assert allocator in text and f"{amounts['count']:,}" in text
 
 
 def test_names_of_the_target_are_text(recorded, visit):

@@ -3,8 +3,10 @@
 import base64
 import collections
 import hashlib
+import json
 import re
 
+from block import Block
 from conftest import memtap, memtap_json
 from pages import recorded, sampled, service  # noqa: F401
 
@@ -67,7 +69,9 @@ def test_lines_are_those_of_the_table(service):
             if row["line"]:
                 expected[row["file"], row["line"], row["function"].replace("<locals>.", "")] += row["bytes"]
         lines = {place: amount for place, amount in service.block.lines(measure).items() if amount > 0 and place[1] > 0}
-        assert lines == {place: amount for place, amount in expected.items() if amount > 0}, measure
+        assert lines == {place: expected[place] for place in lines}, measure
+        least = service.block.data["smallest_share"] * sum(row["bytes"] for row in rows)
+        assert len(lines) > 5 and all(amount < least for place, amount in expected.items() if place not in lines), measure
 
 
 def test_the_leaking_line_is_the_largest(service):
@@ -162,6 +166,44 @@ def test_windows_of_estimates_are_those_of_between(sampled):
 def test_windows_of_processes_end_with_them(recorded):
     """What a child held is gone after its end, while its parent goes on."""
     assert_windows(recorded(PROCESSES))
+
+
+def test_a_budget_is_kept_and_no_sum_changes(service, tmp_path):
+    least, small = tmp_path / "least.html", tmp_path / "small.html"
+    memtap("flamegraph", "--max-size", "1", "-o", least, service.trace)
+    budget = (least.stat().st_size + service.page.stat().st_size) // 2
+    assert least.stat().st_size < budget < service.page.stat().st_size
+    memtap("flamegraph", "--max-size", str(budget), "-o", small, service.trace)
+    folded = Folded(service, small)
+    assert small.stat().st_size <= budget
+    assert len(folded.block.parent) < len(service.block.parent)
+    assert_sums(folded)
+    assert_windows(folded)
+    assert_sums(Folded(service, least))
+    assert folded.block.by("thread", "live") == service.block.by("thread", "live")
+    assert folded.block.allocators("total") == service.block.allocators("total")
+    (place, _), *_ = folded.block.lines("live").most_common(1)
+    assert place == (str(service.program), 9, "handle")
+
+
+def test_a_confidential_page_has_no_paths(service, tmp_path):
+    page = tmp_path / "confidential.html"
+    memtap("flamegraph", "--confidential", "-o", page, service.trace)
+    folded = Folded(service, page)
+    text = json.dumps(folded.block.data)
+    assert service.program.parent.name not in text and "/usr/lib" not in text and "/tmp" not in text
+    assert [string for string in folded.block.strings if "/" in string] == []
+    assert_sums(folded)
+    (place, _), *_ = folded.block.lines("live").most_common(1)
+    assert place == ("service.py", 9, "handle")
+
+
+class Folded:
+    """The same recording with another page."""
+
+    def __init__(self, recording, page):
+        self.trace = recording.trace
+        self.block = Block(page)
 
 
 def test_live_at_an_edge_is_what_table_at_says(service):

@@ -4,11 +4,6 @@ import type { Block } from "./data";
 import { make } from "./dom";
 import * as format from "./format";
 
-interface Bucket {
-  min_bytes: number;
-  count: number;
-}
-
 function number(value: unknown): number {
   return typeof value === "number" ? value : 0;
 }
@@ -29,29 +24,9 @@ function pairs(block: Block): [string, string][] {
     ["lost", lost],
     ["stacks cut", format.count(number(stats["truncated_stacks"]))],
     ["memtap's own cost", own],
+    ["shown as (smaller ones)", block.smallest_share > 0 ? `stacks with less than 1/${format.count(1 / block.smallest_share)} of everything` : "nothing"],
     ["trace", format.bytes(number(stats["trace_bytes"]))],
   ];
-}
-
-function histogram(block: Block): HTMLElement {
-  const buckets = (block.stats["size_histogram"] ?? []) as Bucket[];
-  const most = buckets.reduce((m, b) => Math.max(m, b.count), 0);
-  const body = make("tbody");
-  for (const bucket of buckets) {
-    const fill = make("div");
-    fill.style.width = `${(100 * bucket.count) / most}%`;
-    body.append(
-      make(
-        "tr",
-        {},
-        make("td", { class: "number" }, `from ${format.bytes(bucket.min_bytes)}`),
-        make("td", { class: "number" }, format.count(bucket.count)),
-        make("td", { class: "wide" }, make("div", { class: "bar" }, fill)),
-      ),
-    );
-  }
-  const head = make("tr", {}, make("th", { scope: "col" }, "size"), make("th", { scope: "col" }, "allocations"), make("th", { scope: "col" }, "share"));
-  return make("table", { class: "rows", "aria-label": "Allocations by size" }, make("thead", {}, head), body);
 }
 
 export function showAbout(host: HTMLElement, block: Block): void {
@@ -61,5 +36,4 @@ export function showAbout(host: HTMLElement, block: Block): void {
   for (const warning of block.stats.warnings) notes.append(make("li", {}, warning));
   host.append(make("h2", {}, "This recording"), list);
   if (block.stats.warnings.length > 0) host.append(make("h2", {}, "What to know"), notes);
-  if (Array.isArray(block.stats["size_histogram"])) host.append(make("h2", {}, "Allocations by size"), histogram(block));
 }

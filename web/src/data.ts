@@ -41,6 +41,7 @@ export interface Block {
   format: number;
   program: string;
   sampled: boolean;
+  smallest_share: number;
   stats: Stats;
   strings: string[];
   frames: Frames;
@@ -53,6 +54,7 @@ export interface Block {
   measures: Partial<Record<Measure, Amounts>>;
   edges: Edges | null;
   timeline: { time_ns: number[]; heap: number[]; most: number[] } | null;
+  lifetimes: number[]; // of freed blocks: [b] 2^(b-1) <= ns < 2^b
   rss: { process: number; time_ns: number[]; bytes: number[] }[];
 }
 
@@ -116,7 +118,7 @@ async function inflate(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 
 // Parents and nodes are written as distances, which compress well.
 function undoDistances(block: Block): void {
-  for (const column of [block.rows.node, block.edges?.cells.row ?? []]) {
+  for (const column of [block.rows.node, block.edges?.cells.row ?? [], block.timeline?.time_ns ?? []]) {
     for (let i = 1; i < column.length; i++) {
       column[i] = (column[i] as number) + (column[i - 1] as number);
     }

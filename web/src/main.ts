@@ -1,16 +1,19 @@
 // main.ts: puts the page together: state, views and what connects them.
 
 import { showAbout } from "./about";
-import { type Block, type Measure, PageSource, type Source } from "./data";
+import { type Block, type Measure, PageSource, Role, type Source } from "./data";
 import { clear, find, isTyping, make } from "./dom";
 import { Flame } from "./flame";
 import * as format from "./format";
+import { showMemory } from "./memory";
 import { Names } from "./names";
 import { Panel } from "./panel";
 import { callTree, choose, type Chosen, invertedTree, type Line, linesOf, type Tree } from "./profile";
 import * as address from "./state";
 import type { State, ViewName } from "./state";
 import { Table } from "./table";
+import { allowed } from "./sandwich";
+import { SandwichView } from "./sandwich_view";
 import { spark } from "./spark";
 import { Timeline } from "./timeline";
 import { between, LiveLines, timesOf, type Window } from "./windows";
@@ -24,7 +27,9 @@ const MEASURES: { name: Measure | "window"; label: string; words: string }[] = [
 ];
 const VIEWS: { name: ViewName; label: string }[] = [
   { name: "flame", label: "Flame graph" },
+  { name: "sandwich", label: "Sandwich" },
   { name: "lines", label: "Lines" },
+  { name: "memory", label: "Memory" },
   { name: "about", label: "About" },
 ];
 
@@ -39,25 +44,33 @@ class Page {
   private tree: Tree | null = null;
   private lines: Line[] = [];
   private readonly live: LiveLines;
+  private readonly sandwich: SandwichView;
+  private nodes: Uint8Array | null = null; // what focus and hidden leave
 
   constructor(private readonly block: Block) {
     this.names = new Names(block);
     this.state = address.read();
     this.settleMeasure();
     this.live = new LiveLines(block);
-    this.panel = new Panel(find("panel"), block, this.names, (line) => this.pickLine(line));
+    this.panel = new Panel(find("panel"), block, this.names, this.live, {
+      line: (line) => this.pickLine(line),
+      sandwich: (frame) => this.setSandwich(frame),
+      focus: (frame) => this.narrow({ focus: frame }),
+      hide: (frame) => this.narrow({ hidden: [...this.state.hidden, frame] }),
+    });
     this.flame = new Flame(find("flame"), find<HTMLTableSectionElement>("mirror"), this.names, {
       selected: (node) => this.picked(node),
       zoomed: (node) => this.zoomed(node),
     });
+    this.sandwich = new SandwichView(block, this.names, (frame) => this.setSandwich(frame));
     this.table = this.makeTable();
     this.chosen = choose(block, this.choice());
     this.timeline = new Timeline(find("chart"), block, find("reading"), (window) => this.setWindow(window));
     find("time").hidden = block.timeline === null;
     this.header();
     this.controls();
+    showMemory(find("view-memory"), block);
     showAbout(find("view-about"), block);
-    this.refresh();
     this.restore();
   }
 
@@ -106,7 +119,11 @@ class Page {
     this.windowControls();
     find("theme").addEventListener("click", () => this.nextTheme());
     document.addEventListener("keydown", (event) => this.key(event));
-    window.addEventListener("hashchange", () => location.reload());
+    window.addEventListener("hashchange", () => {
+      Object.assign(this.state, address.read());
+      this.settleMeasure();
+      this.restore();
+    });
   }
 
   private toggle(id: string, act: () => void): void {
@@ -139,7 +156,7 @@ class Page {
 
   private sumOf(measure: Measure | "window"): Chosen["sum"] | null {
     const known = measure === "window" ? this.block.edges !== null : this.block.measures[measure] !== undefined;
-    return known ? choose(this.block, { ...this.choice(), measure, thread: -1, allocator: -1 }).sum : null;
+    return known ? choose(this.block, { ...this.choice(), measure, thread: -1, allocator: -1, nodes: null }).sum : null;
   }
 
   private viewButton(view: (typeof VIEWS)[number]): void {
@@ -160,7 +177,7 @@ class Page {
     const select = find<HTMLSelectElement>(id);
     const shown = names.filter((name) => name !== "");
     (select.parentElement as HTMLElement).hidden = shown.length < 2;
-    select.append(make("option", { value: -1 }, "all"));
+    select.append(make("option", { value: -1 }, `all ${id}s`));
     names.forEach((name, i) => {
       if (name !== "") select.append(make("option", { value: i }, name));
     });
@@ -182,7 +199,8 @@ class Page {
 
   private choice() {
     const window = { from: this.state.from, to: this.state.to };
-    return { measure: this.state.measure as Measure | "window", window, thread: this.state.thread, allocator: this.state.allocator };
+    const nodes = this.nodes;
+    return { measure: this.state.measure as Measure | "window", window, nodes, thread: this.state.thread, allocator: this.state.allocator };
   }
 
   private get words(): string {
@@ -195,6 +213,7 @@ class Page {
 
   // Everything that depends on the choice.
   private refresh(): void {
+    this.nodes = allowed(this.block, this.state.focus, this.state.hidden);
     this.chosen = choose(this.block, this.choice());
     this.lines = linesOf(this.block, this.chosen);
     this.tree = (this.state.inverted ? invertedTree : callTree)(this.block, this.chosen);
@@ -206,8 +225,10 @@ class Page {
     this.answer();
     this.mark();
     this.showWindow();
+    this.showNarrowed();
+    this.showSandwich();
     this.crumbs(0);
-    if (this.state.search !== "") this.search(this.state.search);
+    this.search(this.state.search);
     const flame = find("flame");
     flame.dataset["bytes"] = String(this.tree.bytes[0]);
     flame.dataset["count"] = String(this.tree.count[0]);
@@ -216,19 +237,20 @@ class Page {
     address.write(this.state);
   }
 
-  // What the address asked for beyond the choice.
+  // All that the state says, as the address gave it.
   private restore(): void {
-    const asked = address.read();
-    this.setView(asked.view);
-    find<HTMLInputElement>("search").value = asked.search;
-    if (asked.search !== "") this.search(asked.search);
-    if (asked.node > 0) this.flame.zoom(asked.node, true);
+    const { node, view } = this.state;
+    find<HTMLInputElement>("search").value = this.state.search;
+    for (const id of ["thread", "allocator"] as const) find<HTMLSelectElement>(id).value = String(this.state[id]);
+    this.refresh();
+    this.setView(view);
+    if (node > 0) this.flame.zoom(node, true);
   }
 
   // The one sentence most people came for.
   private answer(): void {
     const host = find("answer");
-    const line = this.lines.find((l) => !l.import) ?? this.lines[0];
+    const line = this.lines.find((l) => !l.import && this.names.role(l.frame) !== Role.Marker) ?? this.lines[0];
     clear(host);
     if (!line) {
       host.append(`Nothing was ${this.words}.`);
@@ -292,7 +314,7 @@ class Page {
     this.timeline.select(shown ? window : null);
     const button = document.getElementById("measure-window");
     if (!edges || !shown || !button) return;
-    const { sum } = choose(this.block, { ...this.choice(), thread: -1, allocator: -1 });
+    const { sum } = choose(this.block, { ...this.choice(), thread: -1, allocator: -1, nodes: null });
     button.hidden = false;
     button.dataset["bytes"] = String(sum.bytes);
     button.dataset["count"] = String(sum.count);
@@ -311,6 +333,7 @@ class Page {
       find(`tab-${view.name}`).setAttribute("aria-selected", String(view.name === name));
     }
     this.flame.resize();
+    this.showSandwich();
     address.write(this.state);
   }
 
@@ -335,6 +358,37 @@ class Page {
   private whole(): void {
     this.flame.zoom(0);
     this.flame.select(-1);
+  }
+
+  private narrow(change: Partial<Pick<State, "focus" | "hidden">>): void {
+    Object.assign(this.state, change);
+    this.refresh();
+  }
+
+  // What is focused and hidden, each to be taken back.
+  private showNarrowed(): void {
+    const host = find("narrowed");
+    const chip = (label: string, undo: () => void) => {
+      const button = make("button", { type: "button" }, `${label} ×`);
+      button.addEventListener("click", undo);
+      host.append(button);
+    };
+    clear(host);
+    if (this.state.focus > 0) chip(`only through ${this.names.function(this.state.focus)}`, () => this.narrow({ focus: 0 }));
+    for (const frame of this.state.hidden) {
+      chip(`without ${this.names.function(frame)}`, () => this.narrow({ hidden: this.state.hidden.filter((other) => other !== frame) }));
+    }
+  }
+
+  private setSandwich(frame: number): void {
+    this.state.of = frame;
+    this.setView("sandwich");
+  }
+
+  private showSandwich(): void {
+    if (this.state.view === "sandwich") {
+      this.state.of = this.sandwich.show(this.chosen, this.lines, this.state.of);
+    }
   }
 
   private search(text: string): void {
@@ -443,7 +497,9 @@ class Page {
       n: () => this.flame.nextMatch(),
       i: () => this.setInverted(!this.state.inverted),
       f: () => this.setView("flame"),
+      s: () => this.setView("sandwich"),
       l: () => this.setView("lines"),
+      m: () => this.setView("memory"),
       a: () => this.setView("about"),
       "?": () => find<HTMLDialogElement>("keys").showModal(),
     };

@@ -5,6 +5,8 @@ import { clear, make } from "./dom";
 import * as format from "./format";
 import type { Names } from "./names";
 import type { Chosen, Line, Tree } from "./profile";
+import { spark } from "./spark";
+import type { LiveLines } from "./windows";
 
 const BIGGEST = 12;
 
@@ -20,12 +22,20 @@ function facts(pairs: [string, string][]): HTMLElement {
   return list;
 }
 
+export interface PanelEvents {
+  line(line: Line): void;
+  sandwich(frame: number): void;
+  focus(frame: number): void;
+  hide(frame: number): void;
+}
+
 export class Panel {
   constructor(
     private readonly host: HTMLElement,
     private readonly block: Block,
     private readonly names: Names,
-    private readonly onLine: (line: Line) => void,
+    private readonly live: LiveLines,
+    private readonly on: PanelEvents,
   ) {}
 
   private lineItem(line: Line, most: number, whole: number): HTMLElement {
@@ -42,7 +52,7 @@ export class Panel {
       make("span", {}, this.names.line(line.frame)),
       make("span", { class: "more" }, more.length > 0 ? ` ${more.join(" · ")}` : ""),
     );
-    button.addEventListener("click", () => this.onLine(line));
+    button.addEventListener("click", () => this.on.line(line));
     return make("li", {}, button);
   }
 
@@ -84,7 +94,13 @@ export class Panel {
       ["file", this.names.fullPlace(line.frame)],
     ];
     clear(this.host);
-    this.host.append(make("h2", {}, this.names.line(line.frame)), facts(pairs), this.stacksOf(line, chosen));
+    this.host.append(make("h2", {}, this.names.line(line.frame)), facts(pairs));
+    const live = this.live.of(line.line);
+    if (live) this.host.append(spark(live, 288, 48), make("p", { class: "more" }, "live bytes over the run"));
+    this.host.append(
+      this.acts(line.frame, () => this.names.line(line.frame)),
+      this.stacksOf(line, chosen),
+    );
   }
 
   // The heaviest stacks behind a line.
@@ -118,6 +134,23 @@ export class Panel {
     return list;
   }
 
+  // What can be done with a function.
+  private acts(frame: number, text: () => string): HTMLElement {
+    const act = (label: string, title: string, run: () => void) => {
+      const button = make("button", { type: "button", title }, label);
+      button.addEventListener("click", run);
+      return button;
+    };
+    return make(
+      "div",
+      { class: "acts" },
+      act("Sandwich", "who calls it, and what is allocated in it", () => this.on.sandwich(frame)),
+      act("Focus", "only stacks through it", () => this.on.focus(frame)),
+      act("Hide", "no stacks through it", () => this.on.hide(frame)),
+      this.copyButton(text),
+    );
+  }
+
   showNode(tree: Tree, node: number): void {
     const frame = tree.frame[node] as number;
     const bytes = tree.bytes[node] as number;
@@ -133,7 +166,7 @@ export class Panel {
         ["blocks", `${format.count(count)}${count > 0 ? `, ${format.bytes(bytes / count)} each` : ""}`],
         ["file", this.names.fullPlace(frame)],
       ]),
-      this.copyButton(() => this.text(path)),
+      this.acts(frame, () => this.text([...path].reverse())),
       make("h2", {}, "Stack"),
       this.stack([...path].reverse()),
     );

@@ -12,6 +12,7 @@ export interface Choice {
   window: Window; // for "window"
   thread: number; // -1: all
   allocator: number; // -1: all
+  nodes: Uint8Array | null; // 1: rows of this node count; null: all
 }
 
 // Of each row; zero where the row is not chosen.
@@ -33,6 +34,7 @@ export function choose(block: Block, choice: Choice): Chosen {
   };
   for (let i = 0; amounts && i < length; i++) {
     if (choice.thread >= 0 && block.rows.thread[i] !== choice.thread) continue;
+    if (choice.nodes && choice.nodes[block.rows.node[i] as number] === 0) continue;
     if (choice.allocator >= 0 && block.rows.allocator[i] !== choice.allocator) continue;
     const variance = amounts.bytes_variance?.[i] ?? 0;
     chosen.bytes[i] = amounts.bytes[i] as number;
@@ -110,7 +112,7 @@ export function callTree(block: Block, chosen: Chosen): Tree {
 }
 
 // Arrays that grow, for a tree that is made as it is met.
-class Growing {
+export class Growing {
   parent = [0];
   frame = [0];
   bytes = [0];
@@ -133,6 +135,14 @@ class Growing {
       this.own.push(0);
     }
     return node;
+  }
+
+  // A path from the root's child on, and what it holds.
+  add(path: number[], bytes: number, count: number): void {
+    const to = path.reduce((node, frame) => this.child(node, frame), 0);
+    this.bytes[to] = (this.bytes[to] as number) + bytes;
+    this.count[to] = (this.count[to] as number) + count;
+    this.own[to] = (this.own[to] as number) + bytes;
   }
 
   tree(): Tree {

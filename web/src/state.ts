@@ -1,6 +1,7 @@
 // state.ts: what is looked at, in the address behind #, so that a link shows the same.
 
-export type ViewName = "flame" | "lines" | "about";
+export type ViewName = "flame" | "sandwich" | "lines" | "memory" | "about";
+export const VIEW_NAMES: ViewName[] = ["flame", "sandwich", "lines", "memory", "about"];
 
 export interface State {
   view: ViewName;
@@ -11,6 +12,9 @@ export interface State {
   search: string;
   thread: number;
   allocator: number;
+  focus: number; // only stacks through this frame; 0: all
+  hidden: number[]; // no stacks through these
+  of: number; // the frame of the sandwich; 0: none
   inverted: boolean;
   upwards: boolean;
 }
@@ -22,9 +26,9 @@ function numberOf(text: string | null, otherwise: number): number {
 
 export function read(): State {
   const words = new URLSearchParams(location.hash.slice(1));
-  const view = words.get("view");
+  const view = VIEW_NAMES.find((name) => name === words.get("view"));
   return {
-    view: view === "lines" || view === "about" ? view : "flame",
+    view: view ?? "flame",
     measure: words.get("of") ?? "",
     from: numberOf(words.get("from"), 0),
     to: numberOf(words.get("to"), 0),
@@ -32,6 +36,9 @@ export function read(): State {
     search: words.get("search") ?? "",
     thread: numberOf(words.get("thread"), -1),
     allocator: numberOf(words.get("allocator"), -1),
+    focus: numberOf(words.get("focus"), 0),
+    hidden: (words.get("hide") ?? "").split(",").map(Number).filter((frame) => frame > 0),
+    of: numberOf(words.get("function"), 0),
     inverted: words.get("inverted") === "1",
     upwards: words.get("upwards") === "1",
   };
@@ -49,6 +56,9 @@ export function write(state: State): void {
   if (state.search !== "") words.set("search", state.search);
   if (state.thread >= 0) words.set("thread", String(state.thread));
   if (state.allocator >= 0) words.set("allocator", String(state.allocator));
+  if (state.focus > 0) words.set("focus", String(state.focus));
+  if (state.hidden.length > 0) words.set("hide", state.hidden.join(","));
+  if (state.of > 0) words.set("function", String(state.of));
   if (state.inverted) words.set("inverted", "1");
   if (state.upwards) words.set("upwards", "1");
   history.replaceState(null, "", `#${words.toString()}`);
