@@ -209,6 +209,7 @@ void mt_recording_start_configured(const struct mt_agent_config *config, bool fo
     struct mt_engine_config engine = {
         .mode = config->asked.mode,
         .rate_bytes = config->asked.rate_bytes,
+        .budget_parts = config->asked.budget_parts,
         .native = config->asked.native,
         .python_allocators = config->asked.python_allocators,
         .max_file_bytes = config->asked.max_file_bytes,

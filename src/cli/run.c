@@ -29,6 +29,41 @@ static mt_status set_rate(void *values, const char *argument, struct mt_error *e
     return MT_OK;
 }
 
+/* Millionths of "1%", "0.5 %" or "1"; 0: it is none. */
+static uint64_t parts_of(const char *text)
+{
+    enum { PARTS_A_PERCENT = 10000, DIGITS_MAX = 4 };
+    uint64_t parts = 0, unit = PARTS_A_PERCENT;
+    size_t whole = strspn(text, "0123456789");
+    if (whole == 0 || whole > DIGITS_MAX) {
+        return 0;
+    }
+    parts = strtoull(text, NULL, 10) * unit;
+    text += whole;
+    if (*text == '.') {
+        for (text++; *text >= '0' && *text <= '9'; text++) {
+            unit /= 10;
+            parts += (uint64_t)(*text - '0') * unit;
+        }
+    }
+    text += strspn(text, " ");
+    text += *text == '%';
+    return *text == '\0' && parts <= 100 * PARTS_A_PERCENT ? parts : 0;
+}
+
+static mt_status set_budget(void *values, const char *argument, struct mt_error *err)
+{
+    struct mt_run_options *chosen = values;
+    chosen->budget_parts = parts_of(argument);
+    if (chosen->budget_parts == 0) {
+        return mt_error_set(err, MT_E_INVAL,
+                            "--budget: \"%s\" is not a share of the processor time; give more than 0 and at most 100, such as 1%% "
+                            "or 0.5%%",
+                            argument);
+    }
+    return MT_OK;
+}
+
 static mt_status set_duration(void *values, const char *argument, struct mt_error *err)
 {
     struct mt_run_options *chosen = values;
@@ -61,6 +96,9 @@ static const struct mt_option options[] = {
       "Default exact" },
     { "rate", 0, MT_OPTION_CALL, 0, NULL, set_rate, MT_ARGUMENT_REQUIRED, "SIZE",
       "mean bytes between samples in sample mode; default 512K" },
+    { "budget", 0, MT_OPTION_CALL, 0, NULL, set_budget, MT_ARGUMENT_REQUIRED, "PERCENT",
+      "of the processor time: in sample mode the rate changes so that recording takes no more (1%, 0.5%); stats -f json says which "
+      "rates were in force when" },
     { "native", 0, MT_OPTION_SWITCH, FIELD(native), NULL, NULL, 0, NULL, "record native stacks; default on" },
     { "python-allocators", 0, MT_OPTION_SWITCH, FIELD(python_allocators), NULL, NULL, 0, NULL,
       "record Python objects one by one (pymalloc) instead of the arenas they live in; default on" },
@@ -150,6 +188,10 @@ static mt_status settle_mode(struct mt_run_options *chosen, struct mt_error *err
     chosen->mode = (int)(chosen->aggregate ? MT_MODE_AGGREGATE : mode_numbers[chosen->mode]);
     if (chosen->rate_bytes != 0 && chosen->mode != MT_MODE_SAMPLE && !chosen->quiet) {
         mt_say("memtap run: --rate has no effect without --mode sample");
+    }
+    if (chosen->budget_parts != 0 && chosen->mode != MT_MODE_SAMPLE) {
+        return mt_error_set(err, MT_E_INVAL,
+                            "--budget is kept by taking fewer samples, and only --mode sample takes some; give both or none");
     }
     chosen->rate_bytes = chosen->rate_bytes != 0 ? chosen->rate_bytes : MT_RATE_DEFAULT;
     return MT_OK;

@@ -87,6 +87,22 @@ static void put_warnings(struct mt_json *json, const struct mt_report *report)
     mt_strlist_clear(&warnings);
 }
 
+/* Which rates were in force from when on, in the process that the run began with. */
+static void put_rates(struct mt_json *json, const struct mt_report *report, const struct mt_facts *f)
+{
+    size_t count = 0;
+    const struct mt_trace_rate *rates = mt_trace_rates(mt_report_root(report->set), &count);
+    mt_json_key(json, "rates");
+    mt_json_array(json);
+    for (size_t i = 0; f->sampled && i <= count; i++) {
+        mt_json_object(json);
+        mt_json_put_double(json, "time_s", i == 0 ? 0.0 : (double)rates[i - 1].time_ns / 1e9);
+        mt_json_put_u64(json, "rate_bytes", i == 0 ? f->root->rate_bytes : rates[i - 1].rate_bytes);
+        mt_json_object_end(json);
+    }
+    mt_json_array_end(json);
+}
+
 static void put_all(struct mt_json *json, const struct mt_report *report, const struct mt_facts *f,
                     const struct mt_row_stats *row)
 {
@@ -95,6 +111,7 @@ static void put_all(struct mt_json *json, const struct mt_report *report, const 
     put_histogram(json, f);
     put_by_allocator(json, f);
     put_by_storage(json, f);
+    put_rates(json, report, f);
     mt_by_label_put(json, report);
     mt_marks_put(json, report);
     mt_left_out_put(json, report);

@@ -11,7 +11,13 @@ enum { LOOKS = 8, CALLS = 64, WORDS = 8, CHAINS = 8, LONGEST_NS = 20000, LINE_NS
 static uint64_t g_scale;        /* 2^-32 ns a tick of the counter; 0: it may not be read */
 static uint64_t g_look_ticks;   /* how much longer a section seems by being timed */
 static uint64_t g_regrow_ps;    /* price of the hook of a realloc that passes by */
+static uint64_t g_pair_ps;      /* price of a block that passes by */
 static uint64_t g_cpu_start_ns; /* processor time used before the trace */
+static uint32_t g_every = MT_COST_EVERY;
+static bool g_closely;
+/* Shared, relaxed adds; since the trace began. */
+static uint64_t g_passed_ns;  /* blocks that passed by: readers add that themselves */
+static uint64_t g_regrown_ns; /* of the account: reallocs that passed by */
 
 static uint64_t ticks_now(void)
 {
@@ -27,7 +33,7 @@ static uint64_t ns_of(uint64_t ticks)
 
 void mt_cost_begin(struct mt_thread *t)
 {
-    t->until_timed = MT_COST_EVERY - 1;
+    t->until_timed = (int32_t)g_every - 1;
     t->timed_works = mt_work_count();
     t->timed_from = g_scale != 0 && !mt_os_avoids_tsc() ? ticks_now() : 0;
 }
@@ -43,7 +49,7 @@ static void end(struct mt_thread *t, uint64_t more_ps)
     own = own < LONGEST_NS ? own : LONGEST_NS;
     t->timed_from = 0;
     if (t->timed_works == mt_work_count()) { /* else it may have such work in it, which has been counted */
-        mt_engine_count(MT_COUNTER_AGENT_NS, own * MT_COST_EVERY + more_ps * MT_COST_EVERY / 1000);
+        mt_engine_count(MT_COUNTER_AGENT_NS, own * g_every + more_ps * g_every / 1000);
     }
 }
 
@@ -57,12 +63,33 @@ void mt_cost_end_look(struct mt_thread *t)
     end(t, g_regrow_ps);
 }
 
+/* How many others a sample of so many bytes stands for, times a price. */
+static uint64_t others_ns(const struct mt_thread *t, uint64_t bytes, uint64_t price_ps)
+{
+    double others = 1 / mt_sampler_inclusion((double)bytes / (double)t->rate) - 1;
+    return others < 1e12 ? (uint64_t)(others * (double)price_ps / 1000) : 0;
+}
+
+void mt_cost_add_sample(const struct mt_thread *t)
+{
+    if (g_closely) {
+        (void)mt_fetch_add_relaxed(&g_passed_ns, others_ns(t, t->counted, g_pair_ps));
+    }
+}
+
 void mt_cost_add_growth(const struct mt_thread *t, uint64_t bytes)
 {
-    double passed = 1 / mt_sampler_inclusion((double)bytes / (double)t->rate) - 1;
-    if (passed < 1e12) {
-        mt_engine_count(MT_COUNTER_AGENT_NS, (uint64_t)(passed * (double)g_regrow_ps / 1000));
-    }
+    uint64_t ns = others_ns(t, bytes, g_regrow_ps);
+    mt_engine_count(MT_COUNTER_AGENT_NS, ns);
+    (void)mt_fetch_add_relaxed(&g_regrown_ns, ns);
+}
+
+struct mt_budget_look mt_cost_look(void)
+{
+    uint64_t regrown_ns = mt_load_relaxed(&g_regrown_ns);
+    return (struct mt_budget_look){ .cpu_ns = mt_engine_counter(MT_COUNTER_CPU_NS),
+                                    .own_ns = mt_engine_counter(MT_COUNTER_AGENT_NS) - regrown_ns,
+                                    .passing_ns = mt_load_relaxed(&g_passed_ns) + regrown_ns };
 }
 
 /* ---- prices -------------------------------------------------------------------------------------------------------------- */
@@ -188,8 +215,12 @@ void mt_cost_note_cpu(void)
     }
 }
 
-void mt_cost_calibrate(void)
+void mt_cost_calibrate(bool closely)
 {
+    g_closely = closely;
+    g_every = closely ? MT_COST_EVERY_CLOSELY : MT_COST_EVERY;
+    g_passed_ns = 0;
+    g_regrown_ns = 0;
     g_cpu_start_ns = mt_os_cpu_ns();
     g_scale = 0;
     if (mt_os_tsc_is_allowed()) {
@@ -197,6 +228,7 @@ void mt_cost_calibrate(void)
         g_scale = scale_since(&first);
         g_look_ticks = look_ticks();
         g_regrow_ps = regrow_ps();
-        mt_account_set(MT_COUNTER_PASSING_PS, price_ps(pass_by));
+        g_pair_ps = price_ps(pass_by);
+        mt_account_set(MT_COUNTER_PASSING_PS, g_pair_ps);
     }
 }

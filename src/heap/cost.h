@@ -16,15 +16,18 @@
 #define MT_HEAP_COST_H
 
 #include "base/status.h"
+#include "heap/budget.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct mt_thread;
 
-enum { MT_COST_EVERY = 251 };
+enum { MT_COST_EVERY = 251, MT_COST_EVERY_CLOSELY = 7 };
 
-/* Measures the prices, some hundred microseconds, and notes them in the present trace. Context: [agent], before anything is recorded. */
-void mt_cost_calibrate(void);
+/* Measures the prices, some hundred microseconds, and notes them in the present trace. closely: somebody decides by what mt_cost_look
+ * says; one section in 7 is timed, and what passes by is added up. Context: [agent], before anything is recorded. */
+void mt_cost_calibrate(bool closely);
 /* Notes how much processor time the process has used since the calibration: a system call. Context: [agent], guard set. */
 void mt_cost_note_cpu(void);
 /* Halves of a timed section. Context: [hook] in the section. */
@@ -32,6 +35,10 @@ MT_COLD void mt_cost_begin(struct mt_thread *t);
 MT_COLD void mt_cost_end(struct mt_thread *t);
 /* The same of a realloc of a sample that is only looked at. */
 MT_COLD void mt_cost_end_look(struct mt_thread *t);
+/* Sums since the calibration; closely. Context: any. */
+struct mt_budget_look mt_cost_look(void);
+/* A new block is a sample. Context: as above. */
+void mt_cost_add_sample(const struct mt_thread *t);
 /* A block became a sample by growing by so many bytes. Context: as above. */
 void mt_cost_add_growth(const struct mt_thread *t, uint64_t bytes);
 

@@ -27,10 +27,24 @@ static bool countdown_goes_on(struct mt_thread *t)
     return true;
 }
 
+/* True when the rate has changed since the countdown was set. */
+static bool take_rate(struct mt_thread *t)
+{
+    uint32_t generation = mt_load_acquire(&g_mt.rate_generation);
+    if (MT_LIKELY(t->rate_generation == generation)) {
+        return false;
+    }
+    t->rate_generation = generation;
+    t->rate = mt_load_relaxed(&g_mt.rate);
+    return true;
+}
+
+/* At the rate in force now: a mark of an old one, found later, would be thrown away, and with it the sample it stands for. */
 void mt_countdown_draw(struct mt_thread *t)
 {
     t->in_sample = false;
     if (mt_mode() == MT_MODE_SAMPLE) {
+        (void)take_rate(t);
         arm(t, draw_step(t));
     } else {
         t_mt.left = 0;
@@ -43,10 +57,7 @@ bool mt_countdown_ended(struct mt_thread *t, size_t size)
         t_mt.left = 0;
         return false;
     }
-    uint32_t generation = mt_load_acquire(&g_mt.rate_generation);
-    if (MT_UNLIKELY(t->rate_generation != generation)) {
-        t->rate_generation = generation;
-        t->rate = mt_load_relaxed(&g_mt.rate);
+    if (MT_UNLIKELY(take_rate(t))) {
         uint64_t step = draw_step(t); /* the old step is thrown away: it had no memory */
         if (step > size) {
             arm(t, step - size);

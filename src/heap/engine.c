@@ -71,6 +71,9 @@ static MT_NOINLINE void end_alloc_carefully(unsigned kind, void *ptr, size_t siz
     } else if (mt_mode() == MT_MODE_SAMPLE) {
         mt_engine_track(ptr, size, t->rate);
         mt_account_add_sample(!mt_clock_is_ordered());
+        if (kind == MT_EVENT_ALLOC) { /* growth is counted by mt_engine_end_growth */
+            mt_cost_add_sample(t);
+        }
         mt_engine_record_alloc(t, kind, ptr, size, allocator, stack, t->rate);
     } else {
         mt_engine_record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, stack, 0);

@@ -223,6 +223,8 @@ MT_INLINE void mt_engine_note_failure(size_t size, enum mt_allocator allocator, 
 struct mt_engine_config {
     enum mt_engine_mode mode;
     uint64_t rate_bytes; /* sample mode; >= 1 */
+    uint64_t budget_parts; /* sample mode: the rate changes so that hooks and recorder take no more than so many millionths of the
+                              processor time (budget.h); 0: it stays */
     bool native;         /* native stacks */
     bool python_frames;
     bool python_allocators;
@@ -271,7 +273,7 @@ void mt_engine_forget_labels(void);
 /* Around rare, longer work of ours in a thread of the program: the processor time it takes is in the engine's account of
  * itself. Two system calls. Context: any, guard set; a recording section that it is in is not timed. */
 uint64_t mt_engine_work_begins(void);
-void mt_engine_work_ends(uint64_t from_ns);
+uint64_t mt_engine_work_ends(uint64_t from_ns); /* the time it took; 0 where it may not be asked */
 /* A free-form NOTE record. Context: [agent] or a hook with the guard set. */
 void mt_engine_note(const char *key, const char *value);
 /* Python was found: version and evaluation range go to the trace. */

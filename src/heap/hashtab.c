@@ -158,7 +158,7 @@ static bool grow(struct mt_hashtab *t)
     if (old != NULL) {
         leave(t, old);
     }
-    mt_engine_work_ends(from_ns);
+    (void)mt_engine_work_ends(from_ns);
     return true;
 }
 

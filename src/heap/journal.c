@@ -58,7 +58,7 @@ static mt_status write_block(struct mt_thread *t)
     if (status != MT_OK && j->slot.in_memory) {
         status = mt_tracefile_append_later(&block, j->base, bytes, status);
     }
-    mt_engine_work_ends(from_ns);
+    (void)mt_engine_work_ends(from_ns);
     return status;
 }
 

@@ -15,6 +15,7 @@
 #include "heap/livetab.h"
 #include "heap/meta.h"
 #include "heap/notes.h"
+#include "heap/rate.h"
 #include "heap/snapshot.h"
 #include "heap/thread.h"
 #include "heap/touch.h"
@@ -79,20 +80,6 @@ static mt_status prepare_tables(const struct mt_engine_config *config)
     return status;
 }
 
-/* Every thread looks again at its next allocation. A store may be lost to its owner's subtraction: then the owner notices
- * at its next sample. Threads that may be gone already are not touched. */
-static void end_countdowns(void)
-{
-    if (mt_spinlock_lock(&g_mt.threads_lock)) {
-        for (struct mt_thread *t = g_mt.threads; t != NULL; t = t->next) {
-            if (t->tls != NULL) {
-                mt_store_relaxed(&t->tls->left, (uint64_t)0);
-            }
-        }
-        mt_spinlock_unlock(&g_mt.threads_lock);
-    }
-}
-
 mt_status mt_engine_start(const struct mt_engine_config *config)
 {
     if (mt_mode() != MT_MODE_OFF || config->mode == MT_MODE_OFF || config->rate_bytes == 0) {
@@ -145,53 +132,21 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
         mt_engine_note("warning", "no memory for the module map: no native stacks");
     }
     mt_engine_python_found();
-    mt_cost_calibrate();
+    mt_cost_calibrate(config->budget_parts != 0);
+    mt_chores_begin(config);
     mt_store_relaxed(&g_mt.rate, config->rate_bytes);
     mt_store_release(&g_mt.rate_generation, g_mt.rate_generation + 1);
     mt_store_release(&g_mt.generation, (g_mt.generation | 1) + 1);
     mt_livetab_show(config->mode == MT_MODE_SAMPLE ? MT_FILTER_TABLE : MT_FILTER_ALL); /* first: a sample's free is seen */
     mt_state_publish_mode(config->mode);
-    end_countdowns();
+    mt_rate_end_countdowns();
     t_mt.left = 0;
-    return MT_OK;
-}
-
-static void change_rate(uint64_t rate)
-{
-    mt_store_relaxed(&g_mt.rate, rate);
-    mt_store_release(&g_mt.rate_generation, g_mt.rate_generation + 1);
-    end_countdowns();
-}
-
-mt_status mt_engine_pause(void)
-{
-    if (mt_mode() != MT_MODE_SAMPLE) {
-        return MT_E_INVAL;
-    }
-    change_rate(MT_RATE_PAUSED);
-    mt_engine_note("sampling", "paused");
-    return MT_OK;
-}
-
-mt_status mt_engine_set_rate(uint64_t rate_bytes)
-{
-    if (rate_bytes == 0 || rate_bytes == MT_RATE_PAUSED || mt_mode() != MT_MODE_SAMPLE) {
-        return MT_E_INVAL;
-    }
-    change_rate(rate_bytes);
-    mt_notes_rate(rate_bytes);
     return MT_OK;
 }
 
 enum mt_engine_mode mt_engine_mode(void)
 {
     return mt_load_relaxed(&g_mt.mode);
-}
-
-uint64_t mt_engine_rate(void)
-{
-    uint64_t rate = mt_load_relaxed(&g_mt.rate);
-    return rate != MT_RATE_PAUSED ? rate : 0;
 }
 
 uint64_t mt_engine_live_samples(void)

@@ -75,7 +75,7 @@ static bool flush_locked(void)
     };
     uint64_t from_ns = mt_engine_work_begins();
     mt_status status = mt_tracefile_append(&block, g_meta.slot.header + 1, g_meta.used);
-    mt_engine_work_ends(from_ns);
+    (void)mt_engine_work_ends(from_ns);
     if (status == MT_OK) {
         mt_slot_move_to_file(&g_meta.slot, MT_STREAM_META, MT_BLOCK_META, g_meta.seq + 1);
     } else if (g_meta.slot.in_memory) {

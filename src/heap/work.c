@@ -18,11 +18,13 @@ uint64_t mt_engine_work_begins(void)
     return mt_os_thread_cpu_ns();
 }
 
-void mt_engine_work_ends(uint64_t from_ns)
+uint64_t mt_engine_work_ends(uint64_t from_ns)
 {
     uint64_t now = mt_os_thread_cpu_ns();
-    if (from_ns != 0 && now > from_ns) { /* 0: it may not be asked */
-        mt_engine_count(MT_COUNTER_AGENT_NS, now - from_ns);
-        (void)mt_fetch_add_relaxed(&g_works, 1u);
+    if (from_ns == 0 || now <= from_ns) {
+        return 0;
     }
+    mt_engine_count(MT_COUNTER_AGENT_NS, now - from_ns);
+    (void)mt_fetch_add_relaxed(&g_works, 1u);
+    return now - from_ns;
 }

@@ -95,7 +95,7 @@ static void look(bool came_alone)
         }
     }
     mt_engine_leave();
-    mt_engine_work_ends(from_ns);
+    (void)mt_engine_work_ends(from_ns);
     errno = saved;
 }
 

@@ -98,6 +98,7 @@ static void configure(const struct mt_run *run, pid_t pid, struct mt_config *ret
     ret->root_pid = (uint64_t)pid;
     ret->mode = (enum mt_engine_mode)o->mode;
     ret->rate_bytes = o->rate_bytes;
+    ret->budget_parts = o->budget_parts;
     ret->native = o->native;
     ret->python_allocators = o->python_allocators;
     ret->follow = o->follow;

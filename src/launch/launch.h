@@ -30,6 +30,7 @@ struct mt_run_options {
     const char *code;    /* -c */
     int mode;            /* enum mt_engine_mode */
     uint64_t rate_bytes; /* 0: not given */
+    uint64_t budget_parts; /* millionths; 0: none */
     uint64_t duration_ns;
     uint64_t max_file_bytes;
     int snapshot_signal; /* 0: none */

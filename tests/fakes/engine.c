@@ -387,9 +387,9 @@ uint64_t mt_engine_work_begins(void)
     return 0;
 }
 
-void mt_engine_work_ends(uint64_t from_ns)
+uint64_t mt_engine_work_ends(uint64_t from_ns)
 {
-    (void)from_ns;
+    return from_ns;
 }
 
 void mt_engine_note(const char *key, const char *value)

@@ -319,6 +319,21 @@ static void test_a_changed_rate_applies_to_the_next_allocation(void **state)
     free(events);
 }
 
+/* The step drawn at its end is one of the new rate: a mark of the old one would be thrown away when it is found. */
+static void test_a_rate_that_changes_within_a_sample_holds_from_its_end_on(void **state)
+{
+    (void)state;
+    assert_int_equal(start(MT_MODE_SAMPLE, 1, 0), MT_OK);
+    MT_CAPTURE_CALLER(regs);
+    assert_true(mt_engine_counts(64));
+    assert_int_equal(mt_engine_begin(64), MT_RECORD);
+    assert_int_equal(mt_engine_set_rate((uint64_t)1 << 50), MT_OK);
+    mt_engine_end_alloc((void *)0x5000, 64, MT_ALLOCATOR_MALLOC, &regs);
+    assert_true(t_mt.thread->rate == (uint64_t)1 << 50);
+    assert_true(t_mt.left + t_mt.thread->beyond > 1000); /* at the new rate less comes once in 10^12 runs */
+    mt_engine_stop(MT_STATE_STOPPED);
+}
+
 /* 2,000 times 100 B at 64 KiB are 3 samples; 20 or more come once in 10^10 runs. */
 static void test_what_is_allocated_under_the_guard_brings_no_sample_nearer(void **state)
 {
@@ -598,6 +613,7 @@ static const struct CMUnitTest tests[] = {
     ENGINE_TEST(test_sample_mode_estimates_the_total_and_sees_every_end),
     ENGINE_TEST(test_a_realloc_of_a_sample_into_a_non_sample_ends_it),
     ENGINE_TEST(test_a_changed_rate_applies_to_the_next_allocation),
+    ENGINE_TEST(test_a_rate_that_changes_within_a_sample_holds_from_its_end_on),
     ENGINE_TEST(test_what_is_allocated_under_the_guard_brings_no_sample_nearer),
     ENGINE_TEST(test_blocks_of_the_program_end_under_the_guard_of_our_own_work),
     ENGINE_TEST(test_a_full_file_stops_recording_and_says_so),
