@@ -60,7 +60,8 @@ struct memtap_recording {
     uint32_t mode;           /* enum memtap_agent_mode, not MEMTAP_OFF */
     const char *path;        /* absolute; must not exist */
     uint64_t rate_bytes;     /* sample mode: mean bytes between samples, default 512 KiB; 2^50 at most */
-    uint64_t max_file_bytes; /* recording stops when the file has this size; default no limit */
+    uint64_t max_file_bytes; /* the file stays below this size on the disk: sample mode gives up what was freed long ago for it,
+                                in other modes the recording ends there; default no limit */
     uint64_t seed;           /* of the sampler; default random */
     bool native;             /* native stacks */
     bool python_allocators;  /* Python's small objects one by one, not only its arenas */

@@ -59,7 +59,7 @@ __all__ = [
 MemProfStats = ProfilerStats
 
 FREED_SAMPLES_MAX = 65536  # kept for get_snapshot(include_freed=True)
-TRACE_BYTES_MAX = 1 << 30  # of the file with the samples: days at 512 KiB; then recording stops, with a warning
+TRACE_BYTES_MAX = 1 << 30  # of the file with the samples: days at 512 KiB; from then on what was freed long ago is given up for it
 _RATE_KB_MAX = 1 << 40
 _FIRST_TABLE_ENTRIES = 4096  # of the agent's live table, which doubles when half full
 

@@ -170,7 +170,8 @@ def record(
     rate: bytes between samples on average, sample mode only. 1 to 2**50.
     native: native frames too, not only Python's.
     python_allocators: Python's objects of up to 512 bytes one by one, not only the arenas they lie in.
-    max_file: recording stops when the file has this many bytes; the program goes on.
+    max_file: the file stays below this many bytes on the disk. In sample mode what was freed long ago is given up for it and the
+        recording goes on, in other modes it ends there; the program goes on.
     overwrite: an existing file at `path` is replaced; otherwise FileExistsError when the recording starts.
     follow: fork children are recorded too, with the same options, until they end or leave the block; `path` then holds all
         processes. What is started by exec (subprocess, multiprocessing's "spawn" and "forkserver") is not followed: `memtap run`

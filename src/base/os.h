@@ -80,6 +80,9 @@ bool mt_os_make_executable(void *base, size_t bytes);
 bool mt_os_signal_take(int number, void (*handler)(int number)) MT_CHECKED;
 /* Does it still? */
 bool mt_os_signal_is_taken(int number, void (*handler)(int number));
+/* Keeps the signals of the calling thread waiting, but for those of its own faults. False: the kernel or a filter refuses. */
+bool mt_os_signals_hold(uint64_t *ret_before) MT_CHECKED;
+void mt_os_signals_restore(uint64_t before);
 /* True when the 8 bytes at address can be read without a fault; touches nothing. About 0.1 us (rt_sigprocmask with an
  * invalid operation: the kernel copies the set before it looks at the operation). False also when the call is forbidden. */
 bool mt_os_is_readable(uint64_t address);
@@ -131,6 +134,8 @@ mt_status mt_os_read(int fd, void *data, size_t bytes, size_t *ret_bytes) MT_CHE
 /* Makes the blocks of a range really exist, so that a store to a mapping of it cannot SIGBUS. Falls back to writing
  * zeros where the file system has no fallocate. */
 mt_status mt_os_preallocate(int fd, uint64_t offset, uint64_t bytes) MT_CHECKED;
+/* Gives the blocks of a range back to the file system: it reads as zeros, the size stays. */
+mt_status mt_os_punch(int fd, uint64_t offset, uint64_t bytes) MT_CHECKED;
 mt_status mt_os_truncate(int fd, uint64_t bytes) MT_CHECKED;
 mt_status mt_os_rename(const char *from, const char *to) MT_CHECKED;
 mt_status mt_os_unlink(const char *path) MT_CHECKED;

@@ -273,6 +273,16 @@ mt_status mt_os_preallocate(int fd, uint64_t offset, uint64_t bytes)
     return mt_raw_status(result);
 }
 
+mt_status mt_os_punch(int fd, uint64_t offset, uint64_t bytes)
+{
+    enum { KEEP_SIZE = 1, PUNCH_HOLE = 2 };
+    long result;
+    do {
+        result = mt_raw4(SYS_fallocate, fd, KEEP_SIZE | PUNCH_HOLE, (long)offset, (long)bytes);
+    } while (result == -EINTR);
+    return mt_raw_status(result);
+}
+
 mt_status mt_os_truncate(int fd, uint64_t bytes)
 {
     if (past_file_limit(bytes)) {

@@ -7,6 +7,7 @@
 
 #include "base/rawcall.h"
 
+#include <signal.h>
 #include <sys/syscall.h>
 
 enum { ACTION_RESTART = 0x10000000, ACTION_ON_STACK = 0x08000000, ACTION_RESTORER = 0x04000000, SIGSET_BYTES = 8 };
@@ -48,4 +49,21 @@ bool mt_os_signal_is_taken(int number, void (*handler)(int number))
 {
     struct action now = { 0 };
     return ask(number, NULL, &now) && now.handler == (uint64_t)(uintptr_t)handler;
+}
+
+bool mt_os_signals_hold(uint64_t *ret_before)
+{
+    enum { HOW_SET = 2 };
+    static const uint8_t faults[] = { SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS };
+    uint64_t all = UINT64_MAX;
+    for (unsigned i = 0; i < sizeof faults; i++) {
+        all &= ~((uint64_t)1 << (faults[i] - 1));
+    }
+    return mt_raw4(SYS_rt_sigprocmask, HOW_SET, (long)&all, (long)ret_before, SIGSET_BYTES) == 0;
+}
+
+void mt_os_signals_restore(uint64_t before)
+{
+    enum { HOW_SET = 2 };
+    (void)mt_raw4(SYS_rt_sigprocmask, HOW_SET, (long)&before, 0, SIGSET_BYTES);
 }

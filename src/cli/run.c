@@ -109,7 +109,8 @@ static const struct mt_option options[] = {
     { "duration", 0, MT_OPTION_CALL, 0, NULL, set_duration, MT_ARGUMENT_REQUIRED, "T",
       "stop recording after T (10s, 250ms, 2m; no unit: seconds); the program goes on" },
     { "max-file", 0, MT_OPTION_SIZE, FIELD(max_file_bytes), NULL, NULL, 0, "SIZE",
-      "stop recording a process when its trace has grown to SIZE; default no limit" },
+      "keep the trace of a process below SIZE on the disk: in sample mode what was freed long ago is given up for it and the recording "
+      "goes on, in others it ends there; default no limit" },
     { "snapshot-signal", 0, MT_OPTION_CALL, 0, NULL, set_snapshot_signal, MT_ARGUMENT_REQUIRED, "SIGNAL",
       "mark what is alive when SIGNAL (USR2, RTMIN+1) is sent to memtap, of all processes of the run, or to one of them, of that "
       "one; FILE@mark is the last mark, also while the program goes on" },

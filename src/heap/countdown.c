@@ -67,7 +67,7 @@ bool mt_countdown_ended(struct mt_thread *t, size_t size)
         return false;
     }
     t->beyond = 0;
-    t->sampled_in = mt_load_relaxed(&g_mt.generation);
+    t->sampled_in = mt_load_relaxed(&g_mt.generation) & ~1u; /* also while it is held */
     t->in_sample = true;
     t->counted = size;
     t_mt.left = MT_COUNTDOWN_CALL; /* until the end of this call: what the real function allocates itself does not count */

@@ -1,6 +1,7 @@
 /* ending.c: see ending.h. */
 #include "heap/ending.h"
 
+#include "heap/bound.h"
 #include "heap/marks.h"
 
 static bool g_for_good; /* the process ends when Python does */
@@ -47,6 +48,9 @@ bool mt_ending_look(void)
     }
     bool for_good = mt_load_relaxed(&g_for_good);
     mt_engine_enter();
+    if (for_good) {
+        mt_bound_forbid(); /* what was alive at the mark must stay known */
+    }
     mt_marks_leave(MT_MARK_PROGRAM_END, for_good, "", 0);
     t_mt.state = MT_THREAD_READY;
     if (for_good && mt_mode() == MT_MODE_AGGREGATE) {

@@ -7,6 +7,8 @@
 #include "heap/engine.h"
 
 #include "heap/aggregate.h"
+#include "heap/bound.h"
+#include "heap/checkpoint.h"
 #include "heap/countdown.h"
 #include "heap/engine_record.h"
 #include "heap/engine_stack.h"
@@ -64,19 +66,21 @@ static MT_NOINLINE void end_alloc_carefully(unsigned kind, void *ptr, size_t siz
     if (mt_mode() == MT_MODE_SAMPLE && t->sampled_in != t->generation) {
         return; /* begun when another trace was recorded: not a sample of this one */
     }
+    if (MT_UNLIKELY(mt_load_relaxed(&mt_g_bound_is_due))) {
+        mt_checkpoint_make(t);
+    }
     uint32_t stack = mt_engine_capture_stack(t, regs);
     if (mt_mode() == MT_MODE_AGGREGATE) {
         mt_aggregate_alloc(mt_clock_stamp(t), (uint64_t)(uintptr_t)ptr, size, allocator,
                            stack);
     } else if (mt_mode() == MT_MODE_SAMPLE) {
-        mt_engine_track(ptr, size, t->rate);
         mt_account_add_sample(!mt_clock_is_ordered());
         if (kind == MT_EVENT_ALLOC) { /* growth is counted by mt_engine_end_growth */
             mt_cost_add_sample(t);
         }
-        mt_engine_record_alloc(t, kind, ptr, size, allocator, stack, t->rate);
+        mt_engine_record_sample(t, kind, ptr, size, allocator, stack, t->rate);
     } else {
-        mt_engine_record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, stack, 0);
+        (void)mt_engine_record_alloc(t, MT_EVENT_ALLOC, ptr, size, allocator, stack, 0);
     }
 }
 
@@ -90,7 +94,7 @@ void mt_engine_end_alloc(void *ptr, size_t size, enum mt_allocator allocator, co
     bool begun = mt_section_begins(t);
     if (MT_LIKELY(begun && mt_gate_mode() == MT_MODE_EXACT)) {
         uint64_t clock = mt_clock_stamp(t); /* first: an ordered reading takes as long as the stack does, and they overlap */
-        mt_engine_record_stamped_alloc(t, clock, MT_EVENT_ALLOC, ptr, size, allocator, mt_engine_capture_stack(t, regs), 0);
+        (void)mt_engine_record_stamped_alloc(t, clock, MT_EVENT_ALLOC, ptr, size, allocator, mt_engine_capture_stack(t, regs), 0);
     } else {
         if (begun) {
             end_alloc_carefully(MT_EVENT_ALLOC, ptr, size, allocator, regs);

@@ -67,6 +67,7 @@ static enum mt_verdict begin_change(struct mt_thread *t, void *old)
         return MT_SKIP;
     }
     t_mt.ending = (uint64_t)(uintptr_t)old;
+    t->realloc_old = (uint64_t)(uintptr_t)old;
     if (mt_mode() != MT_MODE_AGGREGATE) {
         mt_engine_record_free(t, MT_EVENT_REALLOC_OLD, old);
     }
@@ -110,9 +111,8 @@ static void finish_renewed(struct mt_thread *t, const struct outcome *o)
 {
     mt_engine_record_outcome(t, MT_EXT_REALLOC_GONE);
     if (mt_engine_counts(o->size) && mt_countdown_ended(t, o->size)) {
-        mt_engine_track(o->block, o->size, t->rate);
         mt_account_add_sample(!mt_clock_is_ordered());
-        mt_engine_record_alloc(t, MT_EVENT_ALLOC, o->block, o->size, o->allocator, mt_engine_capture_stack(t, o->regs), t->rate);
+        mt_engine_record_sample(t, MT_EVENT_ALLOC, o->block, o->size, o->allocator, mt_engine_capture_stack(t, o->regs), t->rate);
     }
 }
 
@@ -123,8 +123,7 @@ static void finish_sample(struct mt_thread *t, const struct outcome *o)
         finish_renewed(t, o);
     } else if (o->size >= was->size || mt_sampler_keeps(&t->sampler, was->size, o->size, was->rate_bytes)) {
         uint32_t stack = mt_engine_capture_stack(t, o->regs);
-        mt_engine_track(o->block, o->size, was->rate_bytes);
-        mt_engine_record_alloc(t, MT_EVENT_REALLOC_NEW, o->block, o->size, o->allocator, stack, was->rate_bytes);
+        mt_engine_record_sample(t, MT_EVENT_REALLOC_NEW, o->block, o->size, o->allocator, stack, was->rate_bytes);
     } else {
         mt_engine_record_outcome(t, MT_EXT_REALLOC_THINNED);
     }
@@ -142,7 +141,7 @@ static void finish(struct mt_thread *t, void *old, const struct outcome *o)
         mt_aggregate_free(clock, (uint64_t)(uintptr_t)old);
         mt_aggregate_alloc(clock + 1, (uint64_t)(uintptr_t)o->block, o->size, o->allocator, stack);
     } else {
-        mt_engine_record_alloc(t, MT_EVENT_REALLOC_NEW, o->block, o->size, o->allocator, stack, 0);
+        (void)mt_engine_record_alloc(t, MT_EVENT_REALLOC_NEW, o->block, o->size, o->allocator, stack, 0);
     }
 }
 

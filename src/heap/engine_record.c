@@ -9,10 +9,32 @@ void mt_engine_note_rate(struct mt_thread *t, uint64_t rate_bytes)
     }
 }
 
+static void track(const void *ptr, const struct mt_sample *sample)
+{
+    if (!mt_livetab_insert(ptr, sample)) {
+        mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
+    }
+}
+
+void mt_engine_record_sample(struct mt_thread *t, unsigned kind, void *ptr, size_t size, enum mt_allocator allocator, uint32_t stack,
+                             uint64_t rate_bytes)
+{
+    if (mt_engine_record_alloc(t, kind, ptr, size, allocator, stack, rate_bytes)) {
+        const struct mt_sample sample = { .size = size,
+                                          .rate_bytes = rate_bytes,
+                                          .birth = { .clock = mt_load_relaxed(&t->clock),
+                                                     .stack = stack,
+                                                     .stream = t->journal.stream,
+                                                     .label = t->journal.block_label,
+                                                     .allocator = allocator } };
+        track(ptr, &sample);
+    }
+}
+
 void mt_engine_record_outcome(struct mt_thread *t, enum mt_ext_kind outcome)
 {
     uint64_t clock = mt_load_relaxed(&t->clock) + 1;
-    mt_store_relaxed(&t->clock, clock);
+    mt_store_relaxed(&t->clock, clock); /* a base that was made since has set it on */
     if (mt_journal_room(t)) {
         mt_encode_empty_ext(&t->journal.encoder, outcome, clock);
         mt_journal_commit(t);
@@ -25,7 +47,7 @@ void mt_engine_undo_realloc(struct mt_thread *t, void *old)
         return;
     }
     if (mt_mode() == MT_MODE_SAMPLE) {
-        mt_engine_track(old, t->realloc_sample.size, t->realloc_sample.rate_bytes);
+        track(old, &t->realloc_sample);
     }
     mt_engine_record_outcome(t, MT_EXT_REALLOC_FAILED);
 }

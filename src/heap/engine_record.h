@@ -18,26 +18,32 @@ MT_INLINE bool mt_engine_records_all(void)
 /* The rate of the samples that follow. That has no time of its own: a packer may leave it out. Cold half. */
 MT_NOINLINE void mt_engine_note_rate(struct mt_thread *t, uint64_t rate_bytes);
 
-/* clock: the stamp; no other event of the thread was stamped since. rate_bytes: of this sample; 0 where all is recorded. */
-MT_INLINE void mt_engine_record_stamped_alloc(struct mt_thread *t, uint64_t clock, unsigned kind, void *ptr, size_t size,
+/* clock: the stamp; no other event of the thread was stamped since. rate_bytes: of this sample; 0 where all is recorded. False:
+ * it is dropped. */
+MT_INLINE bool mt_engine_record_stamped_alloc(struct mt_thread *t, uint64_t clock, unsigned kind, void *ptr, size_t size,
                                               enum mt_allocator allocator, uint32_t stack, uint64_t rate_bytes)
 {
     if (MT_UNLIKELY(!mt_journal_room(t))) {
         mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
-        return;
+        return false;
     }
     if (MT_UNLIKELY(rate_bytes != t->journal.block_rate)) {
         mt_engine_note_rate(t, rate_bytes);
     }
     mt_encode_alloc(&t->journal.encoder, kind, allocator, clock, (uint64_t)(uintptr_t)ptr, size, stack);
     mt_journal_commit(t);
+    return true;
 }
 
-MT_INLINE void mt_engine_record_alloc(struct mt_thread *t, unsigned kind, void *ptr, size_t size, enum mt_allocator allocator,
+MT_INLINE bool mt_engine_record_alloc(struct mt_thread *t, unsigned kind, void *ptr, size_t size, enum mt_allocator allocator,
                                       uint32_t stack, uint64_t rate_bytes)
 {
-    mt_engine_record_stamped_alloc(t, mt_clock_stamp(t), kind, ptr, size, allocator, stack, rate_bytes);
+    return mt_engine_record_stamped_alloc(t, mt_clock_stamp(t), kind, ptr, size, allocator, stack, rate_bytes);
 }
+
+/* Sample mode: a record of a block, which is remembered with it. One that finds no room is not: nobody would know of its end. */
+void mt_engine_record_sample(struct mt_thread *t, unsigned kind, void *ptr, size_t size, enum mt_allocator allocator, uint32_t stack,
+                             uint64_t rate_bytes);
 
 MT_INLINE void mt_engine_record_free(struct mt_thread *t, unsigned kind, void *ptr)
 {
@@ -48,15 +54,6 @@ MT_INLINE void mt_engine_record_free(struct mt_thread *t, unsigned kind, void *p
     }
     mt_encode_free(&t->journal.encoder, kind, clock, (uint64_t)(uintptr_t)ptr);
     mt_journal_commit(t);
-}
-
-/* Sample mode: remembers the block. */
-MT_INLINE void mt_engine_track(const void *ptr, size_t size, uint64_t rate_bytes)
-{
-    const struct mt_sample sample = { .size = size, .rate_bytes = rate_bytes };
-    if (!mt_livetab_insert(ptr, &sample)) {
-        mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
-    }
 }
 
 /* What a REALLOC_OLD led to, where that is no record of its own; its time means nothing, it only follows. */

@@ -2,10 +2,12 @@
 #include "heap/fork.h"
 
 #include "heap/aggregate.h"
+#include "heap/bound.h"
 #include "heap/clock.h"
 #include "heap/label.h"
 #include "heap/left_out.h"
 #include "heap/livetab.h"
+#include "heap/maplog.h"
 #include "heap/meta.h"
 #include "heap/modules.h"
 #include "heap/thread.h"
@@ -64,6 +66,9 @@ void mt_engine_fork_child(void)
     mt_state_publish_mode(MT_MODE_OFF);
     mt_livetab_show(MT_FILTER_NONE);
     mt_livetab_after_fork();
+    mt_maplog_after_fork();
+    mt_bound_forbid();
+    mt_store_relaxed(&g_mt.held, 0u);
     mt_tracefile_after_fork();
     mt_meta_after_fork();
     mt_aggregate_after_fork();

@@ -64,6 +64,7 @@ static MT_COLD void end_guard(void)
     bool recording = (t_mt.depth & (uint32_t)MT_DEPTH_RECORDING) != 0;
     mt_store_relaxed(&t->recording, mt_engine_frame());
     t_mt.depth = (uint32_t)(MT_DEPTH_RECORDING | 1);
+    mt_hold_wait(t); /* what follows is right in any trace */
     if (recording) {
         mend_recorder(t);
     }

@@ -3,6 +3,7 @@
  * Invariant: `seq_committed` only ever names whole records, and a slot's content is discarded only after the block with
  * the same seq is in the file, so a kill at any point loses nothing that was committed.
  */
+#include "heap/bound.h"
 #include "heap/label.h"
 #include "heap/meta.h"
 #include "heap/notes.h"
@@ -68,6 +69,7 @@ void mt_journal_flush(struct mt_thread *t)
     if (j->base == NULL || j->encoder.at == j->base) {
         return;
     }
+    mt_bound_await();
     mt_status status = write_block(t);
     if (status == MT_OK) {
         mt_slot_move_to_file(&j->slot, j->stream, MT_BLOCK_EVENTS, j->seq + 1);
@@ -80,6 +82,23 @@ void mt_journal_flush(struct mt_thread *t)
     }
     j->seq++;
     begin_block(t);
+    mt_bound_look();
+}
+
+bool mt_journal_turn(struct mt_thread *t, uint64_t clock)
+{
+    struct mt_journal *j = &t->journal;
+    mt_store_relaxed(&t->clock, clock);
+    if (j->base == NULL) {
+        return true;
+    }
+    if (j->slot.in_memory || (j->encoder.at != j->base && write_block(t) != MT_OK)) {
+        return false;
+    }
+    j->seq += j->encoder.at != j->base;
+    begin_block(t);
+    j->limit = NULL; /* the label that is in force is said again */
+    return true;
 }
 
 static bool acquire_slot(struct mt_thread *t)

@@ -5,6 +5,7 @@
  */
 #include "base/hash.h"
 #include "heap/aggregate.h"
+#include "heap/bound.h"
 #include "heap/chores.h"
 #include "heap/clock.h"
 #include "heap/cost.h"
@@ -13,6 +14,7 @@
 #include "heap/label.h"
 #include "heap/left_out.h"
 #include "heap/livetab.h"
+#include "heap/maplog.h"
 #include "heap/meta.h"
 #include "heap/notes.h"
 #include "heap/rate.h"
@@ -134,6 +136,9 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     mt_engine_python_found();
     mt_cost_calibrate(config->budget_parts != 0);
     mt_chores_begin(config);
+    mt_maplog_clear();
+    mt_bound_start(config->mode == MT_MODE_SAMPLE);
+    mt_store_relaxed(&g_mt.held, 0u);
     mt_store_relaxed(&g_mt.rate, config->rate_bytes);
     mt_store_release(&g_mt.rate_generation, g_mt.rate_generation + 1);
     mt_store_release(&g_mt.generation, (g_mt.generation | 1) + 1);

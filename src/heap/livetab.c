@@ -13,6 +13,7 @@ struct entry {
     uint64_t ptr; /* 0: free */
     uint64_t rate_bytes;
     uint64_t size_and_tag; /* no block has a size of 2^48 */
+    uint64_t clock, stack_and_stream, label_and_allocator;
 };
 enum { TAG_BITS = 16 };
 
@@ -191,17 +192,37 @@ static void write_end(void)
 }
 
 /* Everything but the pointer. V1: look-ups may be reading. */
-static void fill(struct entry *entry, uint64_t rate_bytes, uint64_t size_and_tag)
+static void fill(struct entry *entry, const struct entry *from)
 {
-    mt_store_relaxed(&entry->rate_bytes, rate_bytes);
-    mt_store_relaxed(&entry->size_and_tag, size_and_tag);
+    mt_store_relaxed(&entry->rate_bytes, from->rate_bytes);
+    mt_store_relaxed(&entry->size_and_tag, from->size_and_tag);
+    mt_store_relaxed(&entry->clock, from->clock);
+    mt_store_relaxed(&entry->stack_and_stream, from->stack_and_stream);
+    mt_store_relaxed(&entry->label_and_allocator, from->label_and_allocator);
 }
 
-static struct mt_sample sample_of(const struct entry *entry)
+static struct entry entry_of(const struct mt_sample *sample)
+{
+    const struct mt_birth *birth = &sample->birth;
+    return (struct entry){ .rate_bytes = sample->rate_bytes,
+                           .size_and_tag = sample->size << TAG_BITS,
+                           .clock = birth->clock,
+                           .stack_and_stream = (uint64_t)birth->stack << 32 | birth->stream,
+                           .label_and_allocator = (uint64_t)birth->label << 32 | birth->allocator };
+}
+
+MT_INLINE struct mt_sample sample_of(const struct entry *entry)
 {
     uint64_t size_and_tag = mt_load_relaxed(&entry->size_and_tag);
+    uint64_t stack_and_stream = mt_load_relaxed(&entry->stack_and_stream);
+    uint64_t label_and_allocator = mt_load_relaxed(&entry->label_and_allocator);
     return (struct mt_sample){ .size = size_and_tag >> TAG_BITS,
                                .rate_bytes = mt_load_relaxed(&entry->rate_bytes),
+                               .birth = { .clock = mt_load_relaxed(&entry->clock),
+                                          .stack = (uint32_t)(stack_and_stream >> 32),
+                                          .stream = (uint32_t)stack_and_stream,
+                                          .label = (uint32_t)(label_and_allocator >> 32),
+                                          .allocator = (uint32_t)label_and_allocator },
                                .tag = (uint16_t)size_and_tag };
 }
 
@@ -216,15 +237,16 @@ static bool insert_locked(uint64_t ptr, const struct mt_sample *sample)
         }
     }
     uint64_t at = find(ptr);
-    uint64_t size_and_tag = sample->size << TAG_BITS | (uint16_t)++g_live.insertions;
+    struct entry wanted = entry_of(sample);
+    wanted.size_and_tag |= (uint16_t)++g_live.insertions;
     if (g_live.entries[at].ptr == ptr) { /* its free went unseen (another allocator's free): the address is new again */
-        fill(&g_live.entries[at], sample->rate_bytes, size_and_tag);
+        fill(&g_live.entries[at], &wanted);
         return true;
     }
     if (MT_UNLIKELY((g_live.count + 1) * FILTER_LOAD > ((uint64_t)1 << g_live.filter_bits))) {
         grow_filter_locked(); /* of the entries so far */
     }
-    fill(&g_live.entries[at], sample->rate_bytes, size_and_tag);
+    fill(&g_live.entries[at], &wanted);
     mt_store_release(&g_live.entries[at].ptr, ptr);
     mt_store_relaxed(&g_live.count, g_live.count + 1);
     filter_add(g_live.filter, ptr);
@@ -248,7 +270,7 @@ static uint64_t shift_back_locked(uint64_t at)
     for (uint64_t next = (at + 1) & mask; g_live.entries[next].ptr != 0; next = (next + 1) & mask) {
         uint64_t home = slot_of(g_live.entries[next].ptr, mask);
         if (((next - home) & mask) >= ((next - at) & mask)) {
-            fill(&g_live.entries[at], g_live.entries[next].rate_bytes, g_live.entries[next].size_and_tag);
+            fill(&g_live.entries[at], &g_live.entries[next]);
             mt_store_relaxed(&g_live.entries[at].ptr, g_live.entries[next].ptr); /* V1: look-ups may be reading */
             at = next;
         }
@@ -391,6 +413,21 @@ bool mt_livetab_remove_found(const void *ptr, const struct mt_sample *found)
 uint64_t mt_livetab_count(void)
 {
     return mt_load_relaxed(&g_live.count);
+}
+
+bool mt_livetab_each(void (*take)(void *context, uint64_t ptr, const struct mt_sample *sample), void *context)
+{
+    if (g_live.entries == NULL || !mt_spinlock_lock(&g_live.lock)) {
+        return g_live.entries == NULL;
+    }
+    for (uint64_t i = 0; i <= g_live.mask; i++) {
+        if (g_live.entries[i].ptr != 0) {
+            struct mt_sample sample = sample_of(&g_live.entries[i]);
+            take(context, g_live.entries[i].ptr, &sample);
+        }
+    }
+    mt_spinlock_unlock(&g_live.lock);
+    return true;
 }
 
 void mt_livetab_clear(void)

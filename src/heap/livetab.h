@@ -26,9 +26,16 @@ enum mt_filter_state { MT_FILTER_NONE, MT_FILTER_ALL, MT_FILTER_TABLE };
 /* Makes the table ready and points the filter as said. */
 mt_status mt_livetab_init(void) MT_CHECKED;
 void mt_livetab_show(enum mt_filter_state state);
+/* Which of the trace's records a live sample is: what a base says of it (checkpoint.h). */
+struct mt_birth {
+    uint64_t clock;
+    uint32_t stack, stream, label;
+    uint32_t allocator; /* enum mt_allocator */
+};
 /* What is known of a live sample: the size its last record says, and the rate that its weight goes by. */
 struct mt_sample {
     uint64_t size, rate_bytes;
+    struct mt_birth birth;
     uint16_t tag; /* of this insertion: another block that is at the address later has another one */
 };
 
@@ -45,6 +52,8 @@ bool mt_livetab_remove(const void *ptr);
 /* The same, if it is still the block that was found there. */
 bool mt_livetab_remove_found(const void *ptr, const struct mt_sample *found);
 uint64_t mt_livetab_count(void);
+/* Calls take for each, under the lock; false: the lock was not had. take may not need another lock. */
+bool mt_livetab_each(void (*take)(void *context, uint64_t ptr, const struct mt_sample *sample), void *context) MT_CHECKED;
 void mt_livetab_clear(void);
 void mt_livetab_after_fork(void);
 

@@ -8,10 +8,12 @@
 #include "heap/engine.h"
 #include "heap/hashtab.h"
 #include "heap/tracefile.h"
+#include "wire/encode.h"
 
 #include <string.h>
 
 enum {
+    PLACES_FIRST = 256,
     BUILDER_BYTES = 64 * 1024,
     HEAD_ROOM = 16,  /* in front of the record being built, for its tag and length */
     SHORT_BYTES = 32, /* a record of so few is copied without counting them */
@@ -26,6 +28,9 @@ static struct {
     struct mt_hashtab string_of; /* hash of the text -> number */
     uint8_t *buffer;             /* HEAD_ROOM + BUILDER_BYTES */
     struct mt_meta_builder builder;
+    struct mt_meta_place *places; /* of all blocks so far */
+    size_t place_count, place_capacity;
+    bool scattered; /* or not of all: something waits, or was left in the journal */
 } g_meta = { .lock = MT_SPINLOCK_INIT(MT_RANK_META), .string_of = { .locked = true } };
 
 bool mt_meta_lock(void)
@@ -52,6 +57,8 @@ mt_status mt_meta_open(void)
     g_meta.strings = 0;
     g_meta.seq = 0;
     g_meta.used = 0;
+    g_meta.place_count = 0;
+    g_meta.scattered = false;
     return mt_slot_acquire(MT_STREAM_META, MT_BLOCK_META, true, 0, &g_meta.slot);
 }
 
@@ -60,6 +67,31 @@ void mt_meta_after_fork(void)
     mt_spinlock_reset(&g_meta.lock);
     g_meta.slot.header = NULL;
     mt_hashtab_clear(&g_meta.string_of);
+}
+
+static bool grow_places(void)
+{
+    void *base = NULL;
+    size_t capacity = g_meta.place_capacity == 0 ? PLACES_FIRST : 2 * g_meta.place_capacity;
+    if (mt_os_map_anonymous(capacity * sizeof *g_meta.places, &base) != MT_OK) {
+        return false;
+    }
+    if (g_meta.places != NULL) {
+        memcpy(base, g_meta.places, g_meta.place_count * sizeof *g_meta.places);
+        mt_os_unmap(g_meta.places, g_meta.place_capacity * sizeof *g_meta.places);
+    }
+    g_meta.places = base;
+    g_meta.place_capacity = capacity;
+    return true;
+}
+
+static void note_place(uint64_t offset, size_t bytes)
+{
+    if (g_meta.place_count == g_meta.place_capacity && !grow_places()) {
+        g_meta.scattered = true;
+        return;
+    }
+    g_meta.places[g_meta.place_count++] = (struct mt_meta_place){ offset, (uint32_t)bytes };
 }
 
 /* Writes what the slot holds as a block; the slot, or another one where that is not possible, then goes on with the next seq. */
@@ -73,10 +105,12 @@ static bool flush_locked(void)
         .stream = MT_STREAM_META,
         .seq_committed = (uint64_t)g_meta.seq << 32,
     };
-    uint64_t from_ns = mt_engine_work_begins();
-    mt_status status = mt_tracefile_append(&block, g_meta.slot.header + 1, g_meta.used);
+    uint64_t offset, from_ns = mt_engine_work_begins();
+    mt_status status = mt_tracefile_append_at(&block, g_meta.slot.header + 1, g_meta.used, &offset);
     (void)mt_engine_work_ends(from_ns);
+    g_meta.scattered = g_meta.scattered || status != MT_OK;
     if (status == MT_OK) {
+        note_place(offset, g_meta.used);
         mt_slot_move_to_file(&g_meta.slot, MT_STREAM_META, MT_BLOCK_META, g_meta.seq + 1);
     } else if (g_meta.slot.in_memory) {
         status = mt_tracefile_append_later(&block, g_meta.slot.header + 1, g_meta.used, status);
@@ -98,6 +132,32 @@ void mt_meta_close(void)
         mt_slot_release(&g_meta.slot);
     }
     g_meta.slot.header = NULL; /* else its content is in the journal as it is */
+}
+
+bool mt_meta_turn_locked(struct mt_meta_extent *ret)
+{
+    if (g_meta.slot.header == NULL || g_meta.slot.in_memory || g_meta.scattered || !flush_locked() || g_meta.scattered) {
+        return false;
+    }
+    *ret = (struct mt_meta_extent){ .blocks = g_meta.place_count, .next_seq = g_meta.seq };
+    for (size_t i = 0; i < g_meta.place_count; i++) {
+        ret->bytes += mt_block_extent(g_meta.places[i].bytes);
+    }
+    return true;
+}
+
+struct mt_meta_place mt_meta_place_locked(size_t at)
+{
+    return g_meta.places[at];
+}
+
+void mt_meta_move_locked(size_t count, const struct mt_base_block *blocks, size_t block_count)
+{
+    memmove(&g_meta.places[block_count], &g_meta.places[count], (g_meta.place_count - count) * sizeof *g_meta.places);
+    g_meta.place_count -= count - block_count;
+    for (size_t i = 0; i < block_count; i++) {
+        g_meta.places[i] = (struct mt_meta_place){ blocks[i].offset, blocks[i].header.stored_bytes };
+    }
 }
 
 void mt_meta_settle(void)
@@ -125,9 +185,11 @@ static bool append_oversize_locked(const uint8_t *record, size_t bytes)
         .stream = MT_STREAM_META,
         .seq_committed = (uint64_t)g_meta.seq << 32,
     };
-    if (mt_tracefile_append(&block, record, bytes) != MT_OK) {
+    uint64_t offset;
+    if (mt_tracefile_append_at(&block, record, bytes, &offset) != MT_OK) {
         return false;
     }
+    note_place(offset, bytes);
     g_meta.seq++;
     mt_store_release(&g_meta.slot.header->seq_committed, (uint64_t)g_meta.seq << 32);
     return true;

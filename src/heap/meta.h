@@ -8,6 +8,7 @@
 #define MT_HEAP_META_H
 
 #include "base/status.h"
+#include "heap/base.h"
 #include "wire/records.h"
 
 #include <stdbool.h>
@@ -31,5 +32,24 @@ struct mt_meta_builder *mt_meta_new_locked(void);
 bool mt_meta_append_locked(enum mt_meta_tag tag, const struct mt_meta_builder *record) MT_CHECKED;
 /* Number of a string, writing it at first sight; 0 for the empty string or when it is lost. Uses the builder. */
 uint32_t mt_meta_string_locked(const void *text, size_t bytes);
+
+/* ---- for bases (checkpoint.c) ---------------------------------------------------------------------------------- */
+
+/* Where a block of the stream is. */
+struct mt_meta_place {
+    uint64_t offset; /* of its header */
+    uint32_t bytes;  /* of its payload */
+};
+/* All that was written so far. */
+struct mt_meta_extent {
+    size_t blocks;
+    uint64_t bytes; /* with headers */
+    uint32_t next_seq;
+};
+/* The slot becomes a block. False: it cannot, or it is not known where all blocks are. */
+bool mt_meta_turn_locked(struct mt_meta_extent *ret) MT_CHECKED;
+struct mt_meta_place mt_meta_place_locked(size_t at);
+/* The first `count` blocks are now these, which are no more. */
+void mt_meta_move_locked(size_t count, const struct mt_base_block *blocks, size_t block_count);
 
 #endif

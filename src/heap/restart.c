@@ -11,6 +11,7 @@
 #include "heap/aggregate.h"
 #include "heap/cost.h"
 #include "heap/fork.h"
+#include "heap/hold.h"
 #include "heap/meta.h"
 #include "heap/thread.h"
 #include "heap/touch.h"
@@ -67,8 +68,7 @@ mt_status mt_engine_finish(enum mt_trace_state state)
     if (!g_mt.unfinished) {
         return MT_OK;
     }
-    mt_store_release(&g_mt.generation, g_mt.generation | 1);
-    if (!wait_until_nobody_records() || !close_journals() || !close_metadata()) {
+    if (!mt_hold_take_over() || !wait_until_nobody_records() || !close_journals() || !close_metadata()) {
         return MT_E_BUSY;
     }
     mt_journal_settle();

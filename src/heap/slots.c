@@ -17,6 +17,8 @@ enum { POOL_MAX = 256, NUMBERS_TRIED = 4 };
 static struct {
     struct mt_trace_header *header; /* MAP_SHARED, one page */
     uint64_t max_bytes;             /* 0: no limit */
+    uint64_t sparse_bytes;          /* of the trace behind its base: claimed and never written */
+    uint64_t dead_bytes;            /* before it: not given back */
     uint32_t taken;                 /* shared: slots that have not been given back, and tables: their content may be nowhere else */
     struct mt_spinlock lock;        /* guards pool and large_slots */
     struct mt_slot pool[POOL_MAX];
@@ -29,9 +31,28 @@ struct mt_trace_header *mt_slots_header(void)
     return g_slots.header;
 }
 
-bool mt_slots_within_limit(uint64_t trace_bytes, uint64_t journal_bytes)
+uint64_t mt_slots_limit(void)
 {
-    return g_slots.max_bytes == 0 || trace_bytes + journal_bytes <= g_slots.max_bytes;
+    return g_slots.max_bytes;
+}
+
+void mt_slots_set_holes(uint64_t sparse_bytes, uint64_t dead_bytes)
+{
+    mt_store_relaxed(&g_slots.sparse_bytes, sparse_bytes);
+    mt_store_relaxed(&g_slots.dead_bytes, dead_bytes);
+}
+
+/* The page before a base can be given back only as a whole. */
+uint64_t mt_slots_used(uint64_t trace_tail)
+{
+    uint64_t base = mt_load_relaxed(&g_slots.header->base_offset);
+    uint64_t there = trace_tail - mt_load_relaxed(&g_slots.sparse_bytes) + mt_load_relaxed(&g_slots.dead_bytes);
+    return base == 0 ? there : there - base + MT_TRACE_HEADER_BYTES + mt_os_page_bytes();
+}
+
+bool mt_slots_within_limit(uint64_t trace_tail, uint64_t journal_bytes)
+{
+    return g_slots.max_bytes == 0 || mt_slots_used(trace_tail) + journal_bytes <= g_slots.max_bytes;
 }
 
 /* ---- the journal ----------------------------------------------------------------------------------------------------- */
@@ -114,6 +135,7 @@ mt_status mt_slots_open(const struct mt_engine_config *config)
     g_slots.header = base;
     g_slots.max_bytes = config->max_file_bytes;
     g_slots.taken = 0;
+    g_slots.sparse_bytes = g_slots.dead_bytes = 0;
     format_header(g_slots.header, number, path);
     return MT_OK;
 }

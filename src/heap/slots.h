@@ -36,8 +36,14 @@ void mt_slots_close(bool remove);
 /* Fork child: the mappings are gone (DONTFORK); forget them. Context: [fork-child]. */
 void mt_slots_after_fork(void);
 struct mt_trace_header *mt_slots_header(void);
-/* May the two files be as large together? */
-bool mt_slots_within_limit(uint64_t trace_bytes, uint64_t journal_bytes);
+/* The size that both files together are kept below; 0: none. */
+uint64_t mt_slots_limit(void);
+/* What a trace that ends there has on the disk, without its journal. */
+uint64_t mt_slots_used(uint64_t trace_tail);
+/* So much of the trace behind its base was claimed and never written, so much before it could not be given back. */
+void mt_slots_set_holes(uint64_t sparse_bytes, uint64_t dead_bytes);
+/* May the trace end there and the journal be as large? */
+bool mt_slots_within_limit(uint64_t trace_tail, uint64_t journal_bytes);
 /* Has every slot been given back, so that nothing is in the journal alone? A slot that was left, or set aside by its thread, or whose
  * thread was just ending, has not. */
 bool mt_slots_are_empty(void);

@@ -16,6 +16,9 @@
 
 #define MT_RATE_PAUSED UINT64_MAX /* sampling rate: no samples */
 
+/* Who has made the generation odd: a base (hold.h), the end of a trace. */
+enum mt_hold { MT_HOLD_NONE, MT_HOLD_BASE, MT_HOLD_END };
+
 /* One per process; zero in a process that does not record. */
 struct mt_engine {
     struct mt_engine_config config;
@@ -27,6 +30,7 @@ struct mt_engine {
     uint32_t rate_generation;  /* shared */
     uint32_t next_stream;      /* shared, fetch_add */
     uint32_t generation;       /* shared: even: number of the trace; odd: between two traces; pairing R1 */
+    uint32_t held;             /* shared: enum mt_hold */
     bool unfinished;           /* a trace was started and not closed */
     bool may_restart;          /* recording may begin (again) later: countdowns stay at 0 while it is off */
     bool (*announce)(void);    /* see mt_engine_on_thread */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { COST_STRIDE = 37 }; /* neighbouring streams begin far apart */
+enum { HOLD_NS = 20 * 1000, HOLD_POLLS = 20000 };
 enum { REVIVED_MAX = 256 }; /* blocks that are never given back */
 
 static size_t round_up(size_t bytes)
@@ -102,8 +103,9 @@ struct mt_thread *mt_thread_new_block(void)
         t = map_block();
     }
     if (t != NULL) {
-        uint32_t generation = mt_load_relaxed(&g_mt.generation);
-        t->generation = (generation & 1) == 0 ? generation : 0; /* 0: no trace's */
+        uint32_t generation = mt_load_acquire(&g_mt.generation);
+        bool goes_on = (generation & 1) == 0 || mt_load_relaxed(&g_mt.held) == MT_HOLD_BASE;
+        t->generation = goes_on ? generation & ~1u : 0; /* 0: no trace's */
         begin_stream(t);
         uint64_t id = t->journal.stream;
         mt_sampler_seed(&t->sampler, mt_hash_pair(g_mt.seed, id));
@@ -114,11 +116,65 @@ struct mt_thread *mt_thread_new_block(void)
     return t;
 }
 
+/* ---- held (hold.h) ---------------------------------------------------------------------------------------------------- */
+
+/* Is the trace held, or is it the block's (*ret_same)? Read once more where it has changed between the two words. */
+static bool is_held(const struct mt_thread *t, bool *ret_same)
+{
+    for (;;) {
+        uint32_t generation = mt_load_acquire(&g_mt.generation);
+        bool held = mt_load_acquire(&g_mt.held) == MT_HOLD_BASE;
+        *ret_same = t->generation == generation;
+        if ((generation & 1) == 0 || held) {
+            return (generation & 1) != 0;
+        }
+        if (mt_load_acquire(&g_mt.generation) == generation) {
+            return false; /* between two traces */
+        }
+    }
+}
+
+/* False: it takes too long. */
+static bool wait_while_held(struct mt_thread *t, bool *ret_same)
+{
+    uint64_t frame = mt_load_relaxed(&t->recording);
+    for (int polls = 0; is_held(t, ret_same); polls++) {
+        if (polls == HOLD_POLLS) {
+            mt_engine_count(MT_COUNTER_DROPPED_EVENTS, 1);
+            return false;
+        }
+        mt_store_release(&t->recording, (uint64_t)0);
+        mt_os_pause_ns(HOLD_NS);
+        mt_store_relaxed(&t->recording, frame);
+        mt_fence_compiler(); /* R1: the flag before the generation */
+    }
+    return true;
+}
+
+/* A signal handler that jumps away would leave a block that is in no section, and has a guard. */
+bool mt_hold_wait(struct mt_thread *t)
+{
+    uint64_t signals;
+    bool same;
+    if (!is_held(t, &same)) {
+        return same;
+    }
+    bool blocked = mt_os_signals_hold(&signals);
+    bool waited = wait_while_held(t, &same);
+    if (blocked) {
+        mt_os_signals_restore(signals);
+    }
+    return waited && same;
+}
+
 bool mt_thread_adopt(struct mt_thread *t)
 {
     uint32_t generation = mt_load_acquire(&g_mt.generation);
     if ((generation & 1) != 0 || mt_mode() == MT_MODE_OFF) {
         return false;
+    }
+    if (t->generation == generation) { /* it was held a moment ago */
+        return true;
     }
     memset(&t->journal, 0, sizeof t->journal); /* mt_engine_finish has closed it */
     begin_stream(t);

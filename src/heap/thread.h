@@ -50,6 +50,8 @@ struct mt_thread {
     uint32_t rate_generation;
     bool realloc_begun;    /* a realloc was recorded as begun and has not ended (engine_realloc.c) */
     struct mt_sample realloc_sample; /* sample mode: what its block was */
+    uint64_t realloc_old;            /* where */
+    uint16_t moved_kind;             /* sample mode: what the mapping was that it moves (maplog.h) */
     struct mt_sampler sampler;
     struct mt_unwinder unwinder;
     struct mt_pystack python;
@@ -93,6 +95,10 @@ void mt_thread_begin_order(void);
 /* Is any block but this one in a recording section? NULL: any at all. Also when nobody can tell. */
 bool mt_thread_others_record(const struct mt_thread *self);
 
+/* The thread is about to record in a trace that is held: lets the holder go on and waits for it. True: the trace is the
+ * block's. Inside a recording section of the block. */
+MT_COLD bool mt_hold_wait(struct mt_thread *t);
+
 /* The depth, if the thread is inside mt_engine_enter_own and in no hook; else 0. */
 MT_INLINE uint32_t mt_own_depth(void)
 {
@@ -111,7 +117,7 @@ MT_INLINE bool mt_section_begins_as_is(struct mt_thread *t)
     if (MT_UNLIKELY(--t->until_timed < 0)) {
         mt_cost_begin(t);
     }
-    return MT_LIKELY(t->generation == mt_load_relaxed(&g_mt.generation));
+    return MT_LIKELY(t->generation == mt_load_relaxed(&g_mt.generation)) || mt_hold_wait(t);
 }
 
 /* The same, but a block of an earlier trace joins the present one. */
@@ -136,6 +142,9 @@ MT_INLINE void mt_section_ends(struct mt_thread *t, uint32_t depth)
 bool mt_journal_room_slow(struct mt_thread *t) MT_CHECKED;
 void mt_journal_flush(struct mt_thread *t);
 void mt_journal_close(struct mt_thread *t);
+/* What is in the slot becomes a block, and the next one begins at that clock, which is behind all that was recorded. The thread is
+ * outside of its sections. False: it could not be written. */
+bool mt_journal_turn(struct mt_thread *t, uint64_t clock) MT_CHECKED;
 /* Leaves the slot as it is in the file, up to the last record that was committed; the next record begins another. */
 void mt_journal_set_aside(struct mt_thread *t);
 /* The end: what still waits to be written is written now, or lost and said. */

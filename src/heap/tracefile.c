@@ -2,13 +2,22 @@
 #include "heap/tracefile.h"
 
 #include "base/atomic.h"
+#include "base/lock.h"
 #include "base/os.h"
 #include "heap/engine.h"
 #include "wire/encode.h"
 
 #include <string.h>
 
-enum { PAGE = 4096 };
+enum { PAGE = 4096, PROBE_BYTES = 16 * 1024 * 1024 };
+
+#ifdef MT_CHECKS
+void (*mt_g_tracefile_step)(void);
+#endif
+
+/* The trace's own header is written by the end or by a base, not by both. */
+static struct mt_spinlock g_beginning = MT_SPINLOCK_INIT(MT_RANK_FILE);
+static bool g_ended;
 
 struct mt_trace_header *mt_tracefile_header(void)
 {
@@ -91,6 +100,7 @@ mt_status mt_tracefile_create(const struct mt_engine_config *config, struct mt_t
         (void)(mt_os_unlink(config->path) == MT_OK);
         return status;
     }
+    g_ended = false;
     *ret_header = mt_slots_header();
     return MT_OK;
 }
@@ -104,7 +114,12 @@ mt_status mt_tracefile_show(void)
 static bool make_whole(void)
 {
     bool whole = mt_slots_are_empty() || copy_journal() == MT_OK;
+    bool locked = mt_spinlock_lock(&g_beginning);
+    mt_store_relaxed(&g_ended, true);
     mt_status written = write_header(whole);
+    if (locked) {
+        mt_spinlock_unlock(&g_beginning);
+    }
     return (whole && written == MT_OK) || written == MT_E_NOENT;
 }
 
@@ -124,6 +139,7 @@ void mt_tracefile_end(void)
 
 void mt_tracefile_after_fork(void)
 {
+    mt_spinlock_reset(&g_beginning);
     mt_slots_after_fork();
     mt_descriptor_after_fork();
     mt_waiting_after_fork();
@@ -145,7 +161,7 @@ static void give_back(uint64_t from, uint64_t to)
 }
 
 /* Claims room at the tail and fills it. The descriptor comes first: a claim that is not used leaves a hole at the end. */
-static mt_status append_now(const struct mt_block_header *header, const void *payload, size_t bytes)
+static mt_status append_at_tail(const struct mt_block_header *header, const void *payload, size_t bytes, uint64_t *ret_offset)
 {
     struct mt_trace_header *trace = mt_slots_header();
     if (!mt_slots_within_limit(mt_load_relaxed(&trace->file_tail) + header->extent_bytes, mt_load_relaxed(&trace->journal_tail))) {
@@ -162,10 +178,17 @@ static mt_status append_now(const struct mt_block_header *header, const void *pa
     if (status != MT_OK) {
         give_back(offset, offset + header->extent_bytes);
     }
+    *ret_offset = offset;
     return status;
 }
 
-mt_status mt_tracefile_append(struct mt_block_header *header, const void *payload, size_t bytes)
+static mt_status append_now(const struct mt_block_header *header, const void *payload, size_t bytes)
+{
+    uint64_t ignored;
+    return append_at_tail(header, payload, bytes, &ignored);
+}
+
+mt_status mt_tracefile_append_at(struct mt_block_header *header, const void *payload, size_t bytes, uint64_t *ret_offset)
 {
     header->magic = MT_BLOCK_MAGIC;
     header->codec = MT_CODEC_NONE;
@@ -174,7 +197,91 @@ mt_status mt_tracefile_append(struct mt_block_header *header, const void *payloa
     header->extent_bytes = mt_block_extent(bytes);
     mt_block_seal(header, payload);
     mt_status status = mt_waiting_write(append_now);
-    return status == MT_OK ? append_now(header, payload, bytes) : status;
+    return status == MT_OK ? append_at_tail(header, payload, bytes, ret_offset) : status;
+}
+
+mt_status mt_tracefile_append(struct mt_block_header *header, const void *payload, size_t bytes)
+{
+    uint64_t ignored;
+    return mt_tracefile_append_at(header, payload, bytes, &ignored);
+}
+
+/* ---- bases ---------------------------------------------------------------------------------------------------------------- */
+
+uint64_t mt_tracefile_claim(uint64_t bytes)
+{
+    MT_TRACEFILE_STEP();
+    return mt_fetch_add_acq_rel(&mt_slots_header()->file_tail, bytes);
+}
+
+mt_status mt_tracefile_write(uint64_t offset, const void *data, size_t bytes)
+{
+    int fd = -1;
+    MT_TRACEFILE_STEP();
+    mt_status status = mt_descriptor_use(MT_KEPT_TRACE, &fd);
+    if (status == MT_OK) {
+        status = mt_os_write_at(fd, data, bytes, offset);
+        mt_descriptor_done(MT_KEPT_TRACE, fd);
+    }
+    return status;
+}
+
+mt_status mt_tracefile_read(uint64_t offset, void *data, size_t bytes)
+{
+    int fd = -1;
+    size_t got = 0;
+    mt_status status = mt_descriptor_use(MT_KEPT_TRACE, &fd);
+    if (status == MT_OK) {
+        status = mt_os_read_at(fd, data, bytes, offset, &got);
+        mt_descriptor_done(MT_KEPT_TRACE, fd);
+    }
+    return status == MT_OK && got != bytes ? MT_E_TRUNCATED : status;
+}
+
+/* In the trace as well: for who has it without its journal. */
+static mt_status begin_at_locked(uint64_t offset)
+{
+    struct mt_trace_header *header = mt_slots_header();
+    const uint16_t major = MT_TRACE_MAJOR_BASE;
+    if (g_ended) {
+        return MT_E_BUSY;
+    }
+    MT_TRACEFILE_STEP();
+    mt_store_relaxed(&header->major, major);
+    MT_TRACEFILE_STEP();
+    mt_store_release(&header->base_offset, offset);
+    mt_status status = mt_tracefile_write(offsetof(struct mt_trace_header, major), &major, sizeof major);
+    return status == MT_OK ? mt_tracefile_write(offsetof(struct mt_trace_header, base_offset), &offset, sizeof offset) : status;
+}
+
+mt_status mt_tracefile_begin_at(uint64_t offset)
+{
+    if (!mt_spinlock_lock(&g_beginning)) {
+        return MT_E_BUSY;
+    }
+    mt_status status = begin_at_locked(offset);
+    mt_spinlock_unlock(&g_beginning);
+    return status;
+}
+
+bool mt_tracefile_can_punch(void)
+{
+    uint64_t behind = (mt_load_relaxed(&mt_slots_header()->file_tail) | (PROBE_BYTES - 1)) + 1 + PROBE_BYTES;
+    return mt_tracefile_punch(behind, behind + PAGE) == MT_OK;
+}
+
+mt_status mt_tracefile_punch(uint64_t from, uint64_t to)
+{
+    int fd = -1;
+    uint64_t first = (from + PAGE - 1) & ~(uint64_t)(PAGE - 1), end = to & ~(uint64_t)(PAGE - 1);
+    mt_status status = first < end ? mt_descriptor_use(MT_KEPT_TRACE, &fd) : MT_OK;
+    if (status == MT_OK && first < end) {
+        MT_TRACEFILE_STEP();
+        status = mt_os_punch(fd, first, end - first);
+        MT_TRACEFILE_STEP();
+        mt_descriptor_done(MT_KEPT_TRACE, fd);
+    }
+    return status;
 }
 
 mt_status mt_tracefile_append_later(const struct mt_block_header *header, const void *payload, size_t bytes, mt_status why)

@@ -26,6 +26,27 @@ struct mt_trace_header *mt_tracefile_header(void);
 /* Appends one block, after those that wait. header's type, stream, clocks, seq, events are set by the caller; the rest is filled
  * here. */
 mt_status mt_tracefile_append(struct mt_block_header *header, const void *payload, size_t bytes) MT_CHECKED;
+#ifdef MT_CHECKS
+/* Tests: called before each step of a checkpoint that changes the file or its header. */
+extern void (*mt_g_tracefile_step)(void);
+#define MT_TRACEFILE_STEP() (mt_g_tracefile_step != NULL ? mt_g_tracefile_step() : (void)0)
+#else
+#define MT_TRACEFILE_STEP() ((void)0)
+#endif
+
+/* The same; *ret_offset: where it is. */
+mt_status mt_tracefile_append_at(struct mt_block_header *header, const void *payload, size_t bytes, uint64_t *ret_offset) MT_CHECKED;
+/* Room at the tail; what is written into it, and read of the file at all, is the caller's. */
+uint64_t mt_tracefile_claim(uint64_t bytes);
+mt_status mt_tracefile_write(uint64_t offset, const void *data, size_t bytes) MT_CHECKED;
+/* MT_E_TRUNCATED: the file is shorter. */
+mt_status mt_tracefile_read(uint64_t offset, void *data, size_t bytes) MT_CHECKED;
+/* The trace begins at that base from here on (trace.md 1.5). MT_E_BUSY: it has just ended. */
+mt_status mt_tracefile_begin_at(uint64_t offset) MT_CHECKED;
+/* Does the file system do what follows? Tried behind the end of the file. */
+bool mt_tracefile_can_punch(void);
+/* Gives whole pages in there back to the file system. */
+mt_status mt_tracefile_punch(uint64_t from, uint64_t to) MT_CHECKED;
 /* A block that could not be appended (why) waits in memory (waiting.h); why, if there is no hope or no memory for it. */
 mt_status mt_tracefile_append_later(const struct mt_block_header *header, const void *payload, size_t bytes,
                                     mt_status why) MT_CHECKED;

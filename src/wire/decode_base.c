@@ -16,14 +16,15 @@ static bool is_base(const struct mt_block_header *h)
            h->extent_bytes % MT_EXTENT_ALIGN == 0 && h->header_crc == mt_crc32c(0, h, MT_BLOCK_CRC_BYTES);
 }
 
-uint64_t mt_base_begin(struct mt_reader *r)
+uint64_t mt_reader_base_begin(struct mt_reader *r)
 {
     struct mt_block_header h;
     size_t got;
     uint64_t at = r->header.base_offset;
-    if (at < r->header.header_bytes || r->header.major < MT_TRACE_MAJOR_BASE) {
+    if (at < r->header.header_bytes) { /* the version is not asked: it was read a moment before, and may be the old one */
         return r->header.header_bytes;
     }
+    mt_source_refresh(&r->source); /* it may be younger than the file's size is known */
     if (mt_reader_read(r, at, &h, sizeof h, &got) != MT_OK || got != sizeof h || !is_base(&h)) {
         return at; /* damaged: a hole, and what follows it */
     }
@@ -32,7 +33,7 @@ uint64_t mt_base_begin(struct mt_reader *r)
     return at + sizeof h;
 }
 
-void mt_base_drop_older(struct mt_reader *r)
+void mt_reader_drop_older(struct mt_reader *r)
 {
     size_t kept = 0;
     for (size_t i = 0; i < r->count; i++) {
@@ -45,7 +46,7 @@ void mt_base_drop_older(struct mt_reader *r)
     r->count = kept;
 }
 
-bool mt_base_has_moved(const struct mt_reader *r)
+bool mt_reader_base_moved(const struct mt_reader *r)
 {
     uint64_t now;
     size_t got;

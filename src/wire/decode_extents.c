@@ -81,7 +81,7 @@ static void clean(struct mt_reader *r)
 
 static mt_status scan_once(struct mt_reader *r, struct mt_wire_error *error)
 {
-    uint64_t start = mt_base_begin(r);
+    uint64_t start = mt_reader_base_begin(r);
     uint64_t tail = r->header.file_tail;
     if (tail < start || r->report.journal_missing) { /* the tail is in the journal */
         tail = r->source.bytes;
@@ -97,7 +97,7 @@ static mt_status scan_once(struct mt_reader *r, struct mt_wire_error *error)
     if (status != MT_OK) {
         return mt_wire_fail(error, status, start, "the file could not be read");
     }
-    mt_base_drop_older(r);
+    mt_reader_drop_older(r);
     mt_scan_sort(r);
     clean(r);
     return MT_OK;
@@ -107,5 +107,5 @@ static mt_status scan_once(struct mt_reader *r, struct mt_wire_error *error)
 mt_status mt_reader_scan(struct mt_reader *r, struct mt_wire_error *error)
 {
     mt_status status = scan_once(r, error);
-    return status == MT_OK && mt_base_has_moved(r) ? MT_E_BUSY : status;
+    return status == MT_OK && mt_reader_base_moved(r) ? MT_E_BUSY : status;
 }

@@ -107,11 +107,11 @@ mt_status mt_scan_add_copy(struct mt_reader *reader, uint8_t *take_data, size_t 
                            const struct mt_block_header *h) MT_CHECKED;
 
 /* decode_base.c. Where the first extent of a trace is: header.base_offset is believed only where there is a base. */
-uint64_t mt_base_begin(struct mt_reader *reader);
+uint64_t mt_reader_base_begin(struct mt_reader *reader);
 /* Takes out what a base has made superfluous: events of before that are still in slots of the journal. */
-void mt_base_drop_older(struct mt_reader *reader);
+void mt_reader_drop_older(struct mt_reader *reader);
 /* Has the writer made another base the beginning since the header was read? */
-bool mt_base_has_moved(const struct mt_reader *reader);
+bool mt_reader_base_moved(const struct mt_reader *reader);
 
 /* decode_live.c: what was written since the last call, or all there is. tail: as far as the header says now. */
 mt_status mt_scan_live(struct mt_reader *reader, uint64_t start, uint64_t tail) MT_CHECKED;

@@ -1,0 +1,66 @@
+"""memtap.record(mode="sample", max_file=...): the file stays below its size for ever and knows all that is alive, whoever follows it.
+
+Blocks are much larger than the rate, so each is a sample (the chance that one is not: e**-100).
+"""
+
+import os
+
+import pytest
+from childprogram import answer
+
+import memtap
+
+MIB = 1 << 20
+KEPT, LEAST = 400, 100_000
+
+# Keeps KEPT blocks, each of a size of its own, and makes and frees others until six times the size of the file went through it;
+# looks meanwhile, by one handle that follows. What is alive of these sizes is what is kept.
+PROGRAM = """
+PATH, MOST, KEPT, LEAST = sys.argv[1] + "/a", 1 << 20, 400, 100_000
+
+def on_disk():
+    folder = os.path.dirname(PATH)
+    return sum(os.stat(os.path.join(folder, name)).st_blocks * 512 for name in os.listdir(folder))
+
+def kept_alive(trace):
+    return sorted(s.size - 1 for s in trace.snapshot(resolve=False).live if LEAST < s.size <= LEAST + KEPT)
+
+def churn():
+    for _ in range(20_000):
+        bytearray(50_000)
+
+with memtap.record(PATH, mode="sample", rate=500, python_allocators=False, max_file=MOST):
+    keep = [bytearray(LEAST + i) for i in range(KEPT)]
+    most, looks = 0, []
+    with memtap.open(PATH) as trace:
+        while os.stat(PATH).st_size < 6 * MOST:
+            churn()
+            most = max(most, on_disk())
+            looks.append(kept_alive(trace) == list(range(LEAST, LEAST + KEPT)))
+say(most=most, looks=looks, dropped=memtap.open(PATH).stats()["dropped_events"])
+"""
+
+
+@pytest.fixture(scope="module")
+def bounded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bounded")
+    return answer(PROGRAM, folder), str(folder / "a")
+
+
+def test_the_file_stays_below_its_size_and_who_follows_it_sees_all_that_is_alive(bounded):
+    found, path = bounded
+    assert found["most"] <= MIB and found["dropped"] == 0
+    assert len(found["looks"]) > 6 and all(found["looks"])
+    with memtap.open(path) as trace:
+        alive = sorted(s.size for s in trace.snapshot(resolve=False).live if LEAST < s.size <= LEAST + KEPT)
+        assert alive == [LEAST + 1 + i for i in range(KEPT)]  # a bytearray has a byte more
+
+
+def test_what_it_cannot_answer_is_said_and_refused(bounded):
+    _, path = bounded
+    with memtap.open(path) as trace:
+        assert any("--max-file" in warning for warning in trace.stats()["warnings"])
+        with pytest.raises(ValueError, match="of what was freed before .* nothing is left"):
+            trace.table(at="0.001")
+        assert trace.timeline(points=100)[0]["time_s"] > 0.01 * trace.stats()["duration_s"]
+        assert os.stat(path).st_blocks * 512 <= MIB < os.stat(path).st_size

@@ -1,0 +1,328 @@
+/* test_checkpoint.c: a sampled trace with a size stays below it for ever and knows all that is alive, whenever it is looked at and
+ * wherever its process is killed. The test's own books are the truth: at a rate of one byte every block is a sample. */
+#include "harness.h"
+#include "made_up.h"
+#include "recorded.h"
+
+#include "base/os.h"
+#include "heap/state.h"
+#include "heap/tracefile.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LIMIT = 768 * 1024, SLOTS = 1000, SIZE_LEAST = 4096, THREADS = 4 };
+
+/* What is alive: of each place its size, 0: nothing. */
+struct books {
+    uint64_t sizes[THREADS][SLOTS];
+    uint64_t operations;
+};
+static struct books *g_books;
+
+static void make_books(void)
+{
+    g_books = mmap(NULL, sizeof *g_books, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(g_books != MAP_FAILED);
+}
+
+static void start(uint64_t limit)
+{
+    const struct mt_engine_config config = {
+        .mode = MT_MODE_SAMPLE, .rate_bytes = 1, .native = true, .max_file_bytes = limit, .path = g_path, .command = "unit",
+        .command_bytes = 5, .seed = 11,
+    };
+    if (g_books == NULL) {
+        make_books();
+    }
+    memset(g_books, 0, sizeof *g_books);
+    assert_int_equal(mt_engine_start(&config), MT_OK);
+}
+
+static uint64_t address(unsigned thread, unsigned place)
+{
+    return 0x100000000u + ((uint64_t)thread * SLOTS + place) * 0x10000;
+}
+
+/* xorshift64 (Marsaglia 2003). */
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static void allocate(unsigned thread, unsigned place, uint64_t size)
+{
+    record(address(thread, place), size);
+    g_books->sizes[thread][place] = size;
+}
+
+static void release(unsigned thread, unsigned place)
+{
+    g_books->sizes[thread][place] = 0;
+    forget(address(thread, place));
+}
+
+/* One place changes: what is there goes, or something comes, or grows. */
+static void churn(unsigned thread, uint64_t *random)
+{
+    unsigned place = (unsigned)(next_random(random) % SLOTS);
+    uint64_t size = SIZE_LEAST + next_random(random) % 1000;
+    uint64_t *there = &g_books->sizes[thread][place];
+    if (*there == 0) {
+        allocate(thread, place, size);
+    } else if (next_random(random) % 8 == 0) {
+        realloc_as(address(thread, place), address(thread, place), 2 * *there, *there, MT_REALLOC_GROWS);
+        *there *= 2;
+    } else {
+        release(thread, place);
+    }
+    __atomic_fetch_add(&g_books->operations, 1, __ATOMIC_RELAXED);
+}
+
+static uint64_t bytes_on_disk(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? (uint64_t)st.st_blocks * 512 : 0;
+}
+
+static void journal_path(char *to, size_t bytes)
+{
+    (void)snprintf(to, bytes, "%s/.t.mtap.%016llx.journal", g_directory, (unsigned long long)g_mt.header->journal);
+}
+
+static uint64_t all_bytes_on_disk(void)
+{
+    char journal[160];
+    journal_path(journal, sizeof journal);
+    return bytes_on_disk(g_path) + bytes_on_disk(journal);
+}
+
+/* What the trace says is alive is what the books say, each with a stack. */
+static void expect_books(void)
+{
+    size_t count, alive = 0, expected = 0;
+    struct mt_trace *trace;
+    struct mt_event *events = read_events(g_path, &count, &trace);
+    uint64_t *found = calloc(THREADS * SLOTS, sizeof *found);
+    assert_int_equal(mt_trace_completeness(trace)->lost_blocks, 0);
+    assert_int_equal(mt_trace_info(trace)->counters[MT_COUNTER_DROPPED_EVENTS], 0);
+    assert_int_equal(mt_trace_info(trace)->counters[MT_COUNTER_LIVE_TABLE_FULL], 0);
+    for (size_t i = 0; i < count; i++) {
+        if (events[i].kind != MT_EVENT_ALLOC && events[i].kind != MT_EVENT_FREE) {
+            continue;
+        }
+        uint64_t at = (events[i].addr - address(0, 0)) / 0x10000;
+        bool comes = events[i].kind == MT_EVENT_ALLOC;
+        assert_true(at < THREADS * SLOTS);
+        assert_true((found[at] == 0) == comes); /* nothing twice, nothing of nowhere */
+        assert_true(!comes || events[i].stack != 0);
+        alive = comes ? alive + 1 : alive - 1;
+        found[at] = comes ? events[i].size : 0;
+    }
+    for (unsigned t = 0; t < THREADS; t++) {
+        for (unsigned p = 0; p < SLOTS; p++) {
+            assert_int_equal(found[t * SLOTS + p], g_books->sizes[t][p]);
+            expected += g_books->sizes[t][p] != 0;
+        }
+    }
+    assert_int_equal(alive, expected);
+    mt_trace_close(trace);
+    free(events);
+    free(found);
+}
+
+static void test_a_trace_stays_below_its_size_and_knows_what_is_alive(void **state)
+{
+    (void)state;
+    uint64_t random = 88172645463325252u, bases = 0, last = 0;
+    start(LIMIT);
+    for (unsigned i = 0; i < 400000; i++) {
+        churn(0, &random);
+        uint64_t base = g_mt.header->base_offset;
+        bases += base != last;
+        last = base;
+        if (i % 1000 == 0) {
+            assert_true(all_bytes_on_disk() <= LIMIT);
+        }
+        if (i % 40000 == 0) {
+            expect_books(); /* while it is written */
+        }
+    }
+    assert_int_equal(mt_engine_mode(), MT_MODE_SAMPLE);
+    assert_in_range(bases, 6, 1000);
+    assert_int_equal(mt_engine_finish(MT_STATE_STOPPED), MT_OK);
+    expect_books();
+    assert_true(bytes_on_disk(g_path) <= LIMIT);
+}
+
+static void *churn_in_thread(void *argument)
+{
+    unsigned thread = (unsigned)(uintptr_t)argument;
+    uint64_t random = 88172645463325252u + thread;
+    for (unsigned i = 0; i < 100000; i++) {
+        churn(thread, &random);
+    }
+    mt_engine_thread_exit();
+    return NULL;
+}
+
+static void test_threads_record_on_while_a_base_is_written(void **state)
+{
+    (void)state;
+    pthread_t threads[THREADS];
+    start(2 * LIMIT);
+    for (unsigned i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, churn_in_thread, (void *)(uintptr_t)i), 0);
+    }
+    while (__atomic_load_n(&g_books->operations, __ATOMIC_RELAXED) < THREADS * 100000) {
+        struct mt_trace *trace;
+        assert_true(all_bytes_on_disk() <= 2 * LIMIT);
+        assert_int_equal(mt_trace_open(g_path, &trace, NULL), MT_OK);
+        assert_int_equal(mt_trace_completeness(trace)->lost_blocks, 0);
+        mt_trace_close(trace);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_true(g_mt.header->base_offset != 0);
+    assert_int_equal(mt_engine_finish(MT_STATE_STOPPED), MT_OK);
+    expect_books();
+}
+
+/* ---- killed ---------------------------------------------------------------------------------------------------------- */
+
+extern void (*mt_g_tracefile_step)(void); /* of builds with MT_CHECKS, as the engine under test is */
+static unsigned g_steps, g_die_at;
+
+static void step(void)
+{
+    if (++g_steps == g_die_at) {
+        (void)kill(getpid(), SIGKILL);
+    }
+}
+
+/* Churns until the second base is there, or it is killed before. Returns how many steps that took. */
+static void churn_until_two_bases(void)
+{
+    uint64_t random = 88172645463325252u, first = 0;
+    start(LIMIT);
+    while (g_mt.header->base_offset == 0) {
+        churn(0, &random);
+    }
+    first = g_mt.header->base_offset;
+    mt_g_tracefile_step = step;
+    while (g_mt.header->base_offset == first) {
+        churn(0, &random);
+    }
+}
+
+static void test_killed_at_each_step_it_is_complete(void **state)
+{
+    (void)state;
+    unsigned steps = UINT32_MAX;
+    make_books();
+    unsigned *total = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (unsigned at = 1; at <= steps; at++) {
+        pid_t child = fork();
+        if (child == 0) {
+            g_die_at = at == steps ? 0 : at;
+            churn_until_two_bases();
+            *total = g_steps;
+            _exit(7);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (WIFEXITED(status)) {
+            assert_int_equal(WEXITSTATUS(status), 7);
+            steps = at;
+        } else {
+            assert_int_equal(WTERMSIG(status), SIGKILL);
+            expect_books();
+        }
+        char command[256];
+        (void)snprintf(command, sizeof command, "rm -f %s/* %s/.t*", g_directory, g_directory);
+        assert_int_equal(system(command), 0);
+    }
+    assert_true(*total > 10);
+    assert_int_equal(steps, *total + 1);
+}
+
+/* ---- a realloc that is under way ------------------------------------------------------------------------------------ */
+
+static void *churn_until_a_base(void *ignored)
+{
+    (void)ignored;
+    uint64_t random = 4711, first = g_mt.header->base_offset;
+    while (g_mt.header->base_offset == first) {
+        churn(1, &random);
+    }
+    mt_engine_thread_exit();
+    return NULL;
+}
+
+static void base_in_another_thread(void)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, churn_until_a_base, NULL), 0);
+    pthread_join(thread, NULL);
+}
+
+/* to 0: it fails. */
+static MT_NOINLINE void realloc_across_a_base(unsigned place, uint64_t size, bool fails)
+{
+    MT_CAPTURE_CALLER(regs);
+    void *old = (void *)(uintptr_t)address(0, place);
+    assert_int_equal(mt_engine_begin_realloc(old, size, MT_REALLOC_GROWS), MT_RECORD);
+    base_in_another_thread();
+    mt_engine_end_realloc(old, fails ? NULL : old, size, MT_REALLOC_GROWS, MT_ALLOCATOR_REALLOC, &regs);
+    g_books->sizes[0][place] = fails ? g_books->sizes[0][place] : size;
+}
+
+static void test_a_realloc_is_under_way_in_a_base(void **state)
+{
+    (void)state;
+    start(2 * LIMIT);
+    for (unsigned i = 0; i < 4; i++) {
+        allocate(0, i, SIZE_LEAST + i);
+    }
+    realloc_across_a_base(1, 3 * SIZE_LEAST, false);
+    realloc_across_a_base(2, 5 * SIZE_LEAST, true);
+    expect_books();
+    base_in_another_thread();
+    expect_books();
+    release(0, 1);
+    release(0, 2);
+    assert_int_equal(mt_engine_finish(MT_STATE_STOPPED), MT_OK);
+    expect_books();
+}
+
+/* ---- what cannot be kept below its size ----------------------------------------------------------------------------- */
+
+static void test_what_is_alive_alone_may_be_too_large(void **state)
+{
+    (void)state;
+    start(LIMIT);
+    for (uint64_t i = 0; i < 200000 && mt_engine_mode() == MT_MODE_SAMPLE; i++) {
+        record(0x100000000u + i * 0x10000, SIZE_LEAST);
+        assert_true(i % 1000 != 0 || all_bytes_on_disk() <= LIMIT);
+    }
+    assert_int_equal(mt_engine_mode(), MT_MODE_OFF);
+    assert_int_equal(g_mt.header->end_reason, MT_END_SIZE);
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
+static const struct CMUnitTest tests[] = {
+    CASE(test_a_trace_stays_below_its_size_and_knows_what_is_alive),
+    CASE(test_threads_record_on_while_a_base_is_written),
+    CASE(test_killed_at_each_step_it_is_complete),
+    CASE(test_a_realloc_is_under_way_in_a_base),
+    CASE(test_what_is_alive_alone_may_be_too_large),
+};
+MT_TEST_MAIN(tests)
