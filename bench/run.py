@@ -13,7 +13,7 @@ import json
 import sys
 import time
 
-from suite import core, counts, digest, env, inside, memory, micro, programs, python, reader, report, starts, tracker
+from suite import core, counts, digest, env, inside, looks, memory, micro, programs, python, reader, report, starts, tracker
 
 QUICK = ("sample-pairs", "sample-large", "sample-realloc", "exact-pairs", "exact-deep", "sqlite", "redis", "py3.11-json",
          "py3.11-objects", "sample-py3.11-json", "memory-fixed", "start-exec", "instr-pairs", "instr-sqlite")
@@ -40,7 +40,7 @@ def parse_arguments():
 def all_benches():
     """Every bench, in the order of the report."""
     return [*micro.benches(), *inside.benches(), *counts.benches(), *programs.benches(), *python.benches(), *memory.benches(),
-            *reader.benches(), *tracker.benches(), *starts.benches()]
+            *reader.benches(), *looks.benches(), *tracker.benches(), *starts.benches()]
 
 
 def _matches(bench, pattern):
