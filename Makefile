@@ -17,7 +17,7 @@ WEB_PACKAGES := nodejs npm
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql check web asan tsan ubsan fuzz \
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql test-inject check web asan tsan ubsan fuzz \
     stress cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
@@ -99,6 +99,11 @@ test-servers: $(BUILD)/.tests-configured $(VENV)/.ready ## nginx, PostgreSQL, re
 	@$(NINJA) -C $(BUILD) memtap_package
 	@PYTHONPATH=$(abspath $(BUILD))/python MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap \
 	    $(VENV)/bin/python -m pytest -q -rP --timeout=1800 tests/servers
+
+test-inject: $(BUILD)/.tests-configured ## 200 storms, 100 Pythons, redis joined while they run, 100 cycles in one process, 200 killed memtaps (minutes)
+	@tools/need-packages redis-server redis-tools
+	@$(NINJA) -C $(BUILD)
+	@MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(PYTHON) tests/stress/inject.py
 
 check: $(BUILD)/.tests-configured ## Layer rule, circles between files, format's document, exported symbols, imports, TLS, relocations
 	@$(NINJA) -C $(BUILD)

@@ -21,7 +21,8 @@
 
 static const uint64_t CALL_PATIENCE_NS = 2000000000;  /* with one system call in the target */
 static const uint64_t STOP_PATIENCE_NS = 1000000000;  /* with a thread that does not stop */
-static const uint64_t AGENT_PATIENCE_NS = 2000000000; /* of the thread with us */
+static const uint64_t AGENT_PATIENCE_NS = 10000000000; /* of the thread with us, while it sees that we live */
+static const uint64_t BLIND_PATIENCE_NS = 2000000000;  /* and where it cannot see that */
 static const uint64_t AWAY_MAX_NS = 30000000000;      /* ours with the thread: it is not called back */
 enum { MXCSR_DEFAULT = 0x1F80 };
 
@@ -35,7 +36,7 @@ struct attempt {
     struct mt_delivery delivery;
     struct mt_landing_box *box; /* as it will be there */
     char path[MT_LANDING_PATH_BYTES]; /* of the agent in the target's root; "": by a memory file */
-    uint64_t started_ns;
+    uint64_t started_ns, memtap;
     struct mt_thread thread;
     bool kept;       /* the thread away is still traced */
     bool sent;
@@ -98,7 +99,8 @@ static void settle_box(struct attempt *a)
         .state = MT_LANDING_TAKEN,
         .control = MXCSR_DEFAULT,
         .pid = (uint64_t)a->subject->facts.pid,
-        .patience_ns = AGENT_PATIENCE_NS,
+        .patience_ns = a->memtap != 0 ? AGENT_PATIENCE_NS : BLIND_PATIENCE_NS,
+        .memtap = a->memtap,
         .task = a->how->task,
         .fd = -1,
         .dlopen_flags = a->hazards.dlopen_flags,
@@ -230,13 +232,6 @@ static mt_status try_thread(struct attempt *a, pid_t tid, struct mt_error *err)
     }
 }
 
-/* Also when its parent has not asked for its exit code yet. */
-static bool has_ended(pid_t pid)
-{
-    struct mt_process_facts now;
-    return mt_process_facts_read(pid, &now, NULL) != MT_OK || now.state == 'Z' || now.state == 'X';
-}
-
 /* ---- all threads ---------------------------------------------------------------------------------------------------- */
 
 static bool is_out_of_time(const struct attempt *a)
@@ -249,7 +244,7 @@ static mt_status try_all(struct attempt *a, struct mt_error *err)
     pid_t *threads;
     struct mt_mappings fresh = { 0 };
     mt_status status = mt_mappings_read(a->subject->facts.pid, &fresh, NULL); /* stacks of new threads */
-    if (status != MT_OK || has_ended(a->subject->facts.pid)) {
+    if (status != MT_OK || mt_process_has_ended(a->subject->facts.pid)) {
         mt_mappings_clear(&fresh);
         return mt_error_set(err, MT_E_NOENT, "process %d has ended", (int)a->subject->facts.pid);
     }
@@ -427,6 +422,10 @@ static mt_status go(struct attempt *a, struct mt_error *err)
 {
     struct mt_error first = { 0 };
     mt_status status = go_once(a, &first);
+    while (a->sent && a->box->failure == MT_LANDING_NOBODY && !a->out_of_reach && !is_out_of_time(a)) {
+        first = (struct mt_error){ 0 };
+        status = go_once(a, &first); /* we were too slow */
+    }
     bool by_path = status == MT_E_UNSUPPORTED && (a->box->failure == MT_LANDING_NO_MEMFD || a->box->failure == MT_LANDING_NO_DLOPEN);
     if (!by_path || !a->sent) {
         return status == MT_OK ? MT_OK : mt_error_set(err, status, "%s", mt_error_text(&first));
@@ -444,7 +443,7 @@ static mt_status prepare(struct attempt *a, struct mt_error *err)
     if (status == MT_OK) {
         status = mt_hazards_find(a->subject, &a->hazards, err);
     }
-    if (status != MT_OK && has_ended(a->subject->facts.pid)) { /* then nothing is where it was */
+    if (status != MT_OK && mt_process_has_ended(a->subject->facts.pid)) { /* then nothing is where it was */
         err->status = MT_OK;
         err->text[0] = '\0';
         return mt_error_set(err, MT_E_NOENT, "process %d has ended", (int)a->subject->facts.pid);
@@ -465,7 +464,8 @@ static void hurry(sigset_t *ret_before)
 mt_status mt_inject(struct mt_subject *subject, const struct mt_injection *how, struct mt_injected *ret, struct mt_error *err)
 {
     sigset_t before;
-    struct attempt a = { .subject = subject, .how = how, .result = ret, .started_ns = mt_os_monotonic_ns() };
+    struct attempt a = { .subject = subject, .how = how, .result = ret, .started_ns = mt_os_monotonic_ns(),
+                         .memtap = mt_remote_own_number(subject->facts.pid) };
     *ret = (struct mt_injected){ 0 };
     a.box = mt_alloc_zero(1, sizeof *a.box);
     mt_status status = prepare(&a, err);

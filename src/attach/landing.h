@@ -73,6 +73,7 @@ struct mt_landing_box {
 
     uint64_t pid;         /* whose landing it is: a fork child has a copy */
     uint64_t patience_ns; /* with memtap */
+    uint64_t memtap;      /* its process, as the target numbers it: one that is gone is not waited for; 0: not known */
     uint32_t task;
     int32_t code;         /* enum memtap_agent_code */
     int32_t fd;

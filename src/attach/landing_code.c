@@ -138,13 +138,18 @@ HELPER long make_file(const struct mt_landing_box *box)
     return above;
 }
 
+HELPER bool is_memtap_gone(const struct mt_landing_box *box)
+{
+    return box->memtap != 0 && call(SYS_kill, (long)box->memtap, 0, 0, 0) == -ESRCH;
+}
+
 /* ppoll, because a sleep would replace what the kernel remembers of the interrupted system call (its restart block). */
 HELPER bool wait_for_memtap(struct mt_landing_box *box)
 {
     uint64_t start = now_ns();
     while (__atomic_load_n(&box->go, __ATOMIC_ACQUIRE) == 0) {
         struct timespec pause = { 0, 100000 };
-        if (now_ns() - start > box->patience_ns) {
+        if (is_memtap_gone(box) || now_ns() - start > box->patience_ns) {
             return false;
         }
         (void)call(SYS_ppoll, 0, 0, (long)&pause, 0);

@@ -74,6 +74,12 @@ mt_status mt_process_facts_read(pid_t pid, struct mt_process_facts *ret, struct 
     return MT_OK;
 }
 
+bool mt_process_has_ended(pid_t pid)
+{
+    struct mt_process_facts now;
+    return mt_process_facts_read(pid, &now, NULL) != MT_OK || now.state == 'Z' || now.state == 'X';
+}
+
 static bool has_capability(const char *status_path, unsigned capability)
 {
     char line[512];

@@ -42,6 +42,8 @@ void mt_ptrace_rules_here(struct mt_ptrace_rules *ret);
 
 /* Reads /proc/PID/status. MT_E_NOENT: there is no such process. */
 mt_status mt_process_facts_read(pid_t pid, struct mt_process_facts *ret, struct mt_error *err) MT_CHECKED;
+/* Also when its parent has not asked for its exit code yet. */
+bool mt_process_has_ended(pid_t pid);
 /* What these facts forbid. MT_OK: nothing. */
 mt_status mt_process_facts_judge(const struct mt_process_facts *facts, const struct mt_ptrace_rules *rules,
                                  struct mt_error *err) MT_CHECKED;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -20,6 +21,15 @@ mt_status mt_remote_open(pid_t pid, struct mt_remote *ret, struct mt_error *err)
     }
     *ret = (struct mt_remote){ .pid = pid, .mem_fd = fd };
     return MT_OK;
+}
+
+uint64_t mt_remote_own_number(pid_t pid)
+{
+    struct stat ours, its;
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d/ns/pid", (int)pid);
+    bool same = stat("/proc/self/ns/pid", &ours) == 0 && stat(path, &its) == 0 && ours.st_ino == its.st_ino;
+    return same ? (uint64_t)getpid() : 0;
 }
 
 void mt_remote_close(struct mt_remote *remote)

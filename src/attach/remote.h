@@ -20,6 +20,8 @@ struct mt_remote {
 
 /* Needs the right to trace the process: MT_E_PERM when it is not there, MT_E_NOENT when the process is not. */
 mt_status mt_remote_open(pid_t pid, struct mt_remote *ret, struct mt_error *err) MT_CHECKED;
+/* The number of this process in the pid namespace of another; 0: that is not ours. */
+uint64_t mt_remote_own_number(pid_t pid);
 void mt_remote_close(struct mt_remote *remote);
 
 /* False: a part of it cannot be read. */
