@@ -273,7 +273,7 @@ bool mt_tracefile_can_punch(void)
 mt_status mt_tracefile_punch(uint64_t from, uint64_t to)
 {
     int fd = -1;
-    uint64_t first = (from + PAGE - 1) & ~(uint64_t)(PAGE - 1), end = to & ~(uint64_t)(PAGE - 1);
+    uint64_t first = from & ~(uint64_t)(PAGE - 1), end = to & ~(uint64_t)(PAGE - 1);
     mt_status status = first < end ? mt_descriptor_use(MT_KEPT_TRACE, &fd) : MT_OK;
     if (status == MT_OK && first < end) {
         MT_TRACEFILE_STEP();

@@ -45,7 +45,7 @@ mt_status mt_tracefile_read(uint64_t offset, void *data, size_t bytes) MT_CHECKE
 mt_status mt_tracefile_begin_at(uint64_t offset) MT_CHECKED;
 /* Does the file system do what follows? Tried behind the end of the file. */
 bool mt_tracefile_can_punch(void);
-/* Gives whole pages in there back to the file system. */
+/* Gives the pages of `from` up to that of `to` back to the file system; what is in front of `from` on its page is of no use either. */
 mt_status mt_tracefile_punch(uint64_t from, uint64_t to) MT_CHECKED;
 /* A block that could not be appended (why) waits in memory (waiting.h); why, if there is no hope or no memory for it. */
 mt_status mt_tracefile_append_later(const struct mt_block_header *header, const void *payload, size_t bytes,

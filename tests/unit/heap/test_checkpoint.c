@@ -162,6 +162,28 @@ static void test_a_trace_stays_below_its_size_and_knows_what_is_alive(void **sta
     assert_true(bytes_on_disk(g_path) <= LIMIT);
 }
 
+/* Nothing is left behind in front of a base, not even the page that it begins on. */
+static void test_hundreds_of_bases_leave_nothing_behind(void **state)
+{
+    (void)state;
+    enum { SMALL_LIMIT = 192 * 1024, BASES = 200, PLACES = 40 };
+    uint64_t bases = 0, last = 0;
+    start(SMALL_LIMIT);
+    for (unsigned i = 0; bases < BASES; i++) {
+        unsigned place = i % PLACES;
+        allocate(0, place, SIZE_LEAST + i % 1000);
+        release(0, place);
+        uint64_t base = g_mt.header->base_offset;
+        if (base != last) {
+            assert_true(all_bytes_on_disk() <= SMALL_LIMIT);
+            assert_int_equal(mt_engine_mode(), MT_MODE_SAMPLE);
+            last = base;
+            bases++;
+        }
+    }
+    expect_books();
+}
+
 static void *churn_in_thread(void *argument)
 {
     unsigned thread = (unsigned)(uintptr_t)argument;
@@ -320,6 +342,7 @@ static void test_what_is_alive_alone_may_be_too_large(void **state)
 #define CASE(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 static const struct CMUnitTest tests[] = {
     CASE(test_a_trace_stays_below_its_size_and_knows_what_is_alive),
+    CASE(test_hundreds_of_bases_leave_nothing_behind),
     CASE(test_threads_record_on_while_a_base_is_written),
     CASE(test_killed_at_each_step_it_is_complete),
     CASE(test_a_realloc_is_under_way_in_a_base),
