@@ -65,12 +65,18 @@ class Shown:
         return native[:NATIVE_FRAMES]
 
     def _callers(self, row: Dict[str, Any]) -> List[str]:
-        frames = [frame for frame in row["stack"] if is_python(frame["file"])]
-        lines = []
-        for frame in frames[1:self.frames]:
-            if self._origins.is_runner(frame["file"]):  # what called the test says nothing
+        """Who called the place; below them the line of the project, where only a library's are shown."""
+        frames: List[Dict[str, Any]] = []
+        for frame in row["stack"]:
+            if not is_python(frame["file"]):
+                continue
+            if frames and self._origins.is_runner(frame["file"]):  # what called the test says nothing
                 break
-            lines.append(f"      called from {site(frame)}")
+            frames.append(frame)
+        lines = [f"      called from {site(frame)}" for frame in frames[1:self.frames]]
+        own = [at for at, frame in enumerate(frames) if self._origins.is_project(frame["file"])]
+        if own and own[0] >= max(self.frames, 1):
+            lines.append(f"      on behalf of {site(frames[own[0]])}")
         return lines
 
 

@@ -143,6 +143,20 @@ def test_stacks_are_as_long_as_asked_for(project):
     assert project(source).text.count("called from") == 0
 
 
+def test_a_line_of_the_project_is_named_however_deep_the_library_is(project):
+    source = """
+        import json, pytest
+        KEPT = []
+        @pytest.mark.limit_leaks("64 KB")
+        def test_it():
+            KEPT.append(json.dumps(["x" * 100_000], indent=1))
+    """
+    shown = project(source, "--memtap-stacks", "1")
+    shown.assert_outcomes(failed=1)
+    shown.stdout.fnmatch_lines(["  * left behind in *json/encoder.py:*", "      on behalf of *test_it.py:5 test_it"])
+    assert "on behalf of" not in project(source, "--memtap-stacks", "9").text
+
+
 @pytest.mark.parametrize("by_ini", [False, True])
 def test_native_frames_are_shown_in_failures(project, by_ini):
     source = """
