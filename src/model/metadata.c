@@ -393,6 +393,14 @@ static size_t load_payload(struct loader *l, const struct mt_payload *p, size_t 
     return (size_t)(b.at - p->data);
 }
 
+/* The number that the next block has to have. A base begins with any (trace.md 1.5). */
+static uint64_t expected_seq(const struct loader *l)
+{
+    const struct mt_trace *t = l->trace;
+    bool any = mt_reader_header(t->reader)->base_offset != 0;
+    return t->meta_begun ? t->meta_seq + 1 : any ? l->extent->seq : 0;
+}
+
 /* An extent that goes on where the last one was read to, or comes after it. */
 static mt_status load_extent(struct loader *l, struct mt_payload *p)
 {
@@ -400,7 +408,7 @@ static mt_status load_extent(struct loader *l, struct mt_payload *p)
     struct mt_wire_error error = { 0 };
     bool more = t->meta_begun && l->extent->seq == t->meta_seq; /* of what is read already */
     l->payload = p->data;
-    if (!more && l->extent->seq != (t->meta_begun ? t->meta_seq + 1 : 0)) {
+    if (!more && l->extent->seq != expected_seq(l)) {
         break_at(l, l->payload, "metadata block is missing before this one: later names and stacks are not used");
     }
     mt_status status = mt_reader_load(t->reader, l->extent, p, &error);

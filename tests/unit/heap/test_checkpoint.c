@@ -112,6 +112,7 @@ static void expect_books(void)
     struct mt_event *events = read_events(g_path, &count, &trace);
     uint64_t *found = calloc(THREADS * SLOTS, sizeof *found);
     assert_int_equal(mt_trace_completeness(trace)->lost_blocks, 0);
+    assert_false(mt_trace_completeness(trace)->metadata_broken);
     assert_int_equal(mt_trace_info(trace)->counters[MT_COUNTER_DROPPED_EVENTS], 0);
     assert_int_equal(mt_trace_info(trace)->counters[MT_COUNTER_LIVE_TABLE_FULL], 0);
     for (size_t i = 0; i < count; i++) {

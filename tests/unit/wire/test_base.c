@@ -11,7 +11,7 @@
 
 #include <unistd.h>
 
-enum { OLD = 40, KEPT = 10, NEW = 6, BLOCK = 8, HORIZON = 10000, OLD_BLOCKS = OLD / BLOCK, ALL = OLD + NEW };
+enum { OLD = 40, KEPT = 10, NEW = 6, BLOCK = 8, OLD_META = 3, HORIZON = 10000, OLD_BLOCKS = OLD / BLOCK, ALL = OLD + NEW };
 
 static char g_path[64];
 
@@ -62,7 +62,7 @@ static size_t build(struct builder *b, bool slot)
     struct mt_block_header base = { .magic = MT_BLOCK_MAGIC, .type = MT_BLOCK_BASE, .stream = MT_STREAM_NONE,
                                     .clock_first = BUILDER_START_CLOCK + HORIZON };
     (void)builder_extent(b, 0);
-    builder_block(b, MT_BLOCK_META, MT_STREAM_META, 0, false, b->meta, b->meta_bytes, 0, 0, 0);
+    builder_block(b, MT_BLOCK_META, MT_STREAM_META, OLD_META, false, b->meta, b->meta_bytes, 0, 0, 0);
     put_events(b, 0, OLD, OLD / KEPT, 0, OLD_BLOCKS - 1, false);
     base.extent_bytes = (uint32_t)(b->file_bytes - at);
     mt_block_seal(&base, "");
@@ -104,6 +104,7 @@ static void expect(const struct mt_trace *t, size_t step)
     assert_int_equal(mt_trace_completeness(t)->lost_blocks, 0);
     assert_int_equal(mt_trace_completeness(t)->holes, 0);
     assert_int_equal(mt_trace_stack_count(t), 4);
+    assert_false(mt_trace_completeness(t)->metadata_broken);
     mt_cursor_free(cursor);
 }
 
