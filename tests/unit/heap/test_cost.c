@@ -6,6 +6,7 @@
 #include "heap/cost.h"
 #include "heap/state.h"
 #include "heap/thread.h"
+#include "heap/work.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,10 +56,12 @@ static void test_one_section_in_so_many_is_timed(void **state)
     record_many(1);
     for (uint32_t i = 0, timed = 0; i < 3 * MT_COST_EVERY; i++) {
         int32_t before = t_mt.thread->until_timed;
+        uint32_t works = mt_work_count();
         uint64_t counted = mt_engine_counter(MT_COUNTER_AGENT_NS);
         record_many(1);
         timed += before == 0;
-        assert_true(before == 0 || mt_engine_counter(MT_COUNTER_AGENT_NS) == counted);
+        bool worked = mt_work_count() != works; /* the chores, when it is time for them */
+        assert_true(before == 0 || worked || mt_engine_counter(MT_COUNTER_AGENT_NS) == counted);
         assert_int_equal(t_mt.thread->until_timed, before == 0 ? MT_COST_EVERY - 1 : before - 1);
         assert_int_equal(t_mt.thread->timed_from, 0);
         assert_in_range(timed, i / MT_COST_EVERY, i / MT_COST_EVERY + 1);
@@ -99,7 +102,8 @@ static void test_a_growth_that_is_a_sample_stands_for_those_that_are_none(void *
     uint64_t many = mt_engine_counter(MT_COUNTER_AGENT_NS) - counted;
     mt_cost_add_growth(t, 128);
     uint64_t fewer = mt_engine_counter(MT_COUNTER_AGENT_NS) - counted - many;
-    assert_in_range(2 * fewer, many > 4 ? many - 4 : 0, many + 4); /* half as many, rounded down to ns */
+    uint64_t one = many / 16383 + 1; /* the price of one, which is high where instructions are slow */
+    assert_in_range(2 * fewer + one + 4, many, many + one + 8); /* 8,191.5: half as many, but for half a one and rounding to ns */
 }
 
 static void test_growing_in_sample_mode_is_in_the_account(void **state)
