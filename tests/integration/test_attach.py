@@ -16,7 +16,17 @@ TARGET = str(TARGETS / "attached")
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "targets" / "py_attached.py"
 PATIENT = ("--timeout", "60s", "--max-stop", "10s")  # a loaded machine is no failure
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
-pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64", reason="attach is for x86-64")
+
+
+def may_trace_siblings():
+    """Yama lets a process be traced by its parents alone, unless there is CAP_SYS_PTRACE (bit 19)."""
+    scope = pathlib.Path("/proc/sys/kernel/yama/ptrace_scope")
+    effective = int(re.search(r"CapEff:\s+(\w+)", pathlib.Path("/proc/self/status").read_text())[1], 16)
+    return not scope.exists() or int(scope.read_text()) == 0 or bool(effective >> 19 & 1)
+
+
+pytestmark = [pytest.mark.skipif(os.uname().machine != "x86_64", reason="attach is for x86-64"),
+              pytest.mark.skipif(not may_trace_siblings(), reason="kernel.yama.ptrace_scope forbids it without CAP_SYS_PTRACE")]
 
 
 class Running:
