@@ -33,6 +33,11 @@ bool mt_spinlock_try(struct mt_spinlock *lock)
     return true;
 }
 
+bool mt_spinlock_is_any_held(void)
+{
+    return t_innermost != NULL;
+}
+
 #ifdef MT_CHECKS
 static void check_rank(const struct mt_spinlock *wanted)
 {

@@ -45,6 +45,8 @@ bool mt_spinlock_try(struct mt_spinlock *lock) MT_CHECKED;
  * mt_spinlock_release_all frees. A listed lock must be given back by mt_spinlock_unlock, or the list would go on with it. */
 bool mt_spinlock_take_unlisted(struct mt_spinlock *lock) MT_CHECKED;
 void mt_spinlock_unlock(struct mt_spinlock *lock);
+/* Does the calling thread hold a listed lock? In a signal handler: it has interrupted somebody who does. */
+bool mt_spinlock_is_any_held(void) MT_CHECKED;
 /* Frees all locks the calling thread holds and says how many: it was interrupted while it held them and does not come back.
  * What they guard may be half done. */
 unsigned mt_spinlock_release_all(void) MT_CHECKED;

@@ -65,7 +65,7 @@ static void map_chunk_locked(void)
 struct mt_labels *mt_labels_take(void)
 {
     struct mt_labels *l = NULL;
-    if (!mt_spinlock_lock(&g_label.lock)) {
+    if (mt_spinlock_is_any_held() || !mt_spinlock_lock(&g_label.lock)) { /* a handler would wait for whom it interrupted */
         return NULL;
     }
     if (g_label.pool == NULL) {
@@ -82,7 +82,7 @@ struct mt_labels *mt_labels_take(void)
 
 void mt_labels_give_back(struct mt_labels *l)
 {
-    if (mt_spinlock_lock(&g_label.lock)) { /* else it is lost, and bounded */
+    if (!mt_spinlock_is_any_held() && mt_spinlock_lock(&g_label.lock)) { /* else it is lost, and bounded */
         l->next = g_label.pool;
         g_label.pool = l;
         mt_spinlock_unlock(&g_label.lock);

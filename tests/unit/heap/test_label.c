@@ -335,6 +335,17 @@ static void test_a_signal_handler_may_change_it_at_any_time(void **state)
     mt_trace_close(trace);
 }
 
+/* As a handler does that has interrupted a thread in the engine: it must neither wait for that thread nor go round the order of locks. */
+static void test_under_a_lock_a_first_label_is_refused(void **state)
+{
+    (void)state;
+    struct mt_spinlock lock = MT_SPINLOCK_INIT(MT_RANK_META);
+    assert_true(mt_spinlock_lock(&lock));
+    assert_false(mt_engine_label(MT_LABEL_USER, "job", 3));
+    mt_spinlock_unlock(&lock);
+    assert_true(mt_engine_label(MT_LABEL_USER, "job", 3));
+}
+
 #define LABEL_TEST(f) cmocka_unit_test_setup_teardown(f, make_directory, remove_directory)
 
 static const struct CMUnitTest tests[] = {
@@ -350,5 +361,6 @@ static const struct CMUnitTest tests[] = {
     LABEL_TEST(test_the_next_trace_says_it_anew),
     LABEL_TEST(test_a_fork_child_keeps_its_thread_s_label),
     LABEL_TEST(test_a_signal_handler_may_change_it_at_any_time),
+    LABEL_TEST(test_under_a_lock_a_first_label_is_refused),
 };
 MT_TEST_MAIN(tests)
