@@ -17,7 +17,7 @@ WEB_PACKAGES := nodejs npm
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql test-inject check web asan tsan ubsan fuzz \
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql test-inject test-web check web picture asan tsan ubsan fuzz \
     stress cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
@@ -104,6 +104,10 @@ test-inject: $(BUILD)/.tests-configured ## 200 storms, 100 Pythons, redis joined
 	@tools/need-packages redis-server redis-tools
 	@$(NINJA) -C $(BUILD)
 	@MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(PYTHON) tests/stress/inject.py
+test-web: $(BUILD)/.tests-configured $(VENV)/.ready ## The page in a browser at three sizes, themes and widths; accessibility; rebuilt from its sources (minutes)
+	@command -v npm >/dev/null || tools/need-packages $(WEB_PACKAGES)
+	@$(NINJA) -C $(BUILD)
+	@$(PYTEST) tests/web
 
 check: $(BUILD)/.tests-configured ## Layer rule, circles between files, format's document, exported symbols, imports, TLS, relocations
 	@$(NINJA) -C $(BUILD)
@@ -159,6 +163,10 @@ bench-gate: all ## Counted instructions of the hot path against their limits (ca
 web: ## Build the page of flamegraph from web/src (npm; what memtap is built from is checked in)
 	@command -v npm >/dev/null || tools/need-packages $(WEB_PACKAGES)
 	@cd web && npm ci --ignore-scripts --no-audit --no-fund --silent && npx tsc --noEmit && node build.mjs
+
+picture: all $(VENV)/.ready ## The picture of the README: the page of examples/demo.py in a browser
+	@tools/need-packages chromium fonts-dejavu-core python3-numpy
+	@$(VENV)/bin/python tools/picture $(BUILD)
 
 install: all ## Install to PREFIX (default /usr/local)
 	@cmake --install $(BUILD)
