@@ -1,6 +1,7 @@
 /* chores.c: see chores.h. */
 #include "heap/chores.h"
 
+#include "base/atomic.h"
 #include "base/tick.h"
 #include "heap/budget.h"
 #include "heap/cost.h"
@@ -10,12 +11,14 @@
 #include "heap/state.h"
 #include "heap/touch.h"
 
-static uint64_t g_chores_ns; /* processor time they took; writer: whoever does them */
-static struct mt_budget g_budget; /* writers: whoever does the chores; parts: [agent] before anything is recorded */
+static uint64_t g_chores_ns; /* shared, relaxed: processor time they took */
+static uint32_t g_deciding;  /* pairing: release when done -> acquire by who is next; guards g_budget */
+static struct mt_budget g_budget; /* parts: [agent] before anything is recorded */
 
 void mt_chores_begin(const struct mt_engine_config *config)
 {
-    g_chores_ns = 0;
+    mt_store_relaxed(&g_chores_ns, (uint64_t)0);
+    mt_store_relaxed(&g_deciding, 0u); /* a fork child: whoever decided in the parent is not here */
     mt_budget_begin(&g_budget, config->mode == MT_MODE_SAMPLE ? config->budget_parts : 0, config->rate_bytes);
 }
 
@@ -26,10 +29,15 @@ static void keep_budget(void)
     if (g_budget.parts == 0 || rate == 0 || mt_mode() != MT_MODE_SAMPLE) {
         return;
     }
+    if (mt_exchange_acq_rel(&g_deciding, 1u) != 0) { /* somebody is slow */
+        return;
+    }
+    uint64_t chores_ns = mt_load_relaxed(&g_chores_ns);
     struct mt_budget_look now = mt_cost_look();
-    now.own_ns -= g_chores_ns; /* they are done as often at any rate */
-    now.passing_ns += g_chores_ns;
+    now.own_ns -= chores_ns; /* they are done as often at any rate */
+    now.passing_ns += chores_ns;
     uint64_t wanted = mt_budget_decide(&g_budget, &now, rate);
+    mt_store_release(&g_deciding, 0u);
     if (wanted != rate) {
         (void)(mt_engine_set_rate(wanted) == MT_OK);
     }
@@ -47,6 +55,6 @@ void mt_chores_do(uint64_t clock)
     mt_snapshot_look(clock);
     mt_touch_ticked(clock);
     mt_footprint_sample(clock, false);
-    g_chores_ns += mt_engine_work_ends(from_ns);
+    (void)mt_fetch_add_relaxed(&g_chores_ns, mt_engine_work_ends(from_ns));
     keep_budget();
 }

@@ -1,13 +1,14 @@
 /* cost.c: see cost.h. */
 #include "heap/cost.h"
 
+#include "base/atomic.h"
 #include "base/tsc.h"
 #include "heap/thread.h"
 #include "heap/work.h"
 
 enum { LOOKS = 8, CALLS = 64, WORDS = 8, CHAINS = 8, LONGEST_NS = 20000, LINE_NS = 50000 };
 
-/* Writer of all: [agent], before anything is recorded. */
+/* Shared, relaxed; writer of all: [agent], before anything is recorded, when threads may be in sections that record nothing. */
 static uint64_t g_scale;        /* 2^-32 ns a tick of the counter; 0: it may not be read */
 static uint64_t g_look_ticks;   /* how much longer a section seems by being timed */
 static uint64_t g_regrow_ps;    /* price of the hook of a realloc that passes by */
@@ -28,14 +29,14 @@ static uint64_t ticks_now(void)
 
 static uint64_t ns_of(uint64_t ticks)
 {
-    return (uint64_t)((unsigned __int128)ticks * g_scale >> 32);
+    return (uint64_t)((unsigned __int128)ticks * mt_load_relaxed(&g_scale) >> 32);
 }
 
 void mt_cost_begin(struct mt_thread *t)
 {
-    t->until_timed = (int32_t)g_every - 1;
+    t->until_timed = (int32_t)mt_load_relaxed(&g_every) - 1;
     t->timed_works = mt_work_count();
-    t->timed_from = g_scale != 0 && !mt_os_avoids_tsc() ? ticks_now() : 0;
+    t->timed_from = mt_load_relaxed(&g_scale) != 0 && !mt_os_avoids_tsc() ? ticks_now() : 0;
 }
 
 static void end(struct mt_thread *t, uint64_t more_ps)
@@ -45,11 +46,11 @@ static void end(struct mt_thread *t, uint64_t more_ps)
         return;
     }
     uint64_t took = ticks_now() - t->timed_from;
-    uint64_t own = took > g_look_ticks ? ns_of(took - g_look_ticks) : 0;
+    uint64_t own = took > mt_load_relaxed(&g_look_ticks) ? ns_of(took - mt_load_relaxed(&g_look_ticks)) : 0;
     own = own < LONGEST_NS ? own : LONGEST_NS;
     t->timed_from = 0;
     if (t->timed_works == mt_work_count()) { /* else it may have such work in it, which has been counted */
-        mt_engine_count(MT_COUNTER_AGENT_NS, own * g_every + more_ps * g_every / 1000);
+        mt_engine_count(MT_COUNTER_AGENT_NS, own * mt_load_relaxed(&g_every) + more_ps * mt_load_relaxed(&g_every) / 1000);
     }
 }
 
@@ -60,7 +61,7 @@ void mt_cost_end(struct mt_thread *t)
 
 void mt_cost_end_look(struct mt_thread *t)
 {
-    end(t, g_regrow_ps);
+    end(t, mt_load_relaxed(&g_regrow_ps));
 }
 
 /* How many others a sample of so many bytes stands for, times a price. */
@@ -72,14 +73,14 @@ static uint64_t others_ns(const struct mt_thread *t, uint64_t bytes, uint64_t pr
 
 void mt_cost_add_sample(const struct mt_thread *t)
 {
-    if (g_closely) {
-        (void)mt_fetch_add_relaxed(&g_passed_ns, others_ns(t, t->counted, g_pair_ps));
+    if (mt_load_relaxed(&g_closely)) {
+        (void)mt_fetch_add_relaxed(&g_passed_ns, others_ns(t, t->counted, mt_load_relaxed(&g_pair_ps)));
     }
 }
 
 void mt_cost_add_growth(const struct mt_thread *t, uint64_t bytes)
 {
-    uint64_t ns = others_ns(t, bytes, g_regrow_ps);
+    uint64_t ns = others_ns(t, bytes, mt_load_relaxed(&g_regrow_ps));
     mt_engine_count(MT_COUNTER_AGENT_NS, ns);
     (void)mt_fetch_add_relaxed(&g_regrown_ns, ns);
 }
@@ -217,18 +218,18 @@ void mt_cost_note_cpu(void)
 
 void mt_cost_calibrate(bool closely)
 {
-    g_closely = closely;
-    g_every = closely ? MT_COST_EVERY_CLOSELY : MT_COST_EVERY;
-    g_passed_ns = 0;
-    g_regrown_ns = 0;
+    mt_store_relaxed(&g_closely, closely);
+    mt_store_relaxed(&g_every, (uint32_t)(closely ? MT_COST_EVERY_CLOSELY : MT_COST_EVERY));
+    mt_store_relaxed(&g_passed_ns, (uint64_t)0);
+    mt_store_relaxed(&g_regrown_ns, (uint64_t)0);
     g_cpu_start_ns = mt_os_cpu_ns();
-    g_scale = 0;
+    mt_store_relaxed(&g_scale, (uint64_t)0);
     if (mt_os_tsc_is_allowed()) {
         struct mt_tsc_moment first = mt_tsc_now();
-        g_scale = scale_since(&first);
-        g_look_ticks = look_ticks();
-        g_regrow_ps = regrow_ps();
-        g_pair_ps = price_ps(pass_by);
-        mt_account_set(MT_COUNTER_PASSING_PS, g_pair_ps);
+        mt_store_relaxed(&g_scale, scale_since(&first));
+        mt_store_relaxed(&g_look_ticks, look_ticks());
+        mt_store_relaxed(&g_regrow_ps, regrow_ps());
+        mt_store_relaxed(&g_pair_ps, price_ps(pass_by));
+        mt_account_set(MT_COUNTER_PASSING_PS, mt_load_relaxed(&g_pair_ps));
     }
 }
