@@ -18,7 +18,7 @@ BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
 .PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql test-inject test-web check web picture asan tsan ubsan fuzz \
-    stress cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
+    stress soak cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
 	@tools/need-packages $(BUILD_PACKAGES)
@@ -132,6 +132,10 @@ fuzz: $(BUILD)/.tests-configured ## Fuzz the trace decoder for a minute and repl
 stress: $(BUILD)/.tests-configured $(VENV)/.ready ## Torture: kills, forks, threads, full disks (minutes)
 	@$(NINJA) -C $(BUILD)
 	@$(PYTEST) tests/stress
+
+soak: $(BUILD)/.tests-configured $(VENV)/.ready ## 10^8 samples and 200 kills of a sampled trace with a size (a quarter of an hour; SAMPLES=, KILLS=)
+	@$(NINJA) -C $(BUILD)
+	@$(VENV)/bin/python tests/stress/soak_bounded.py $(BUILD)/bin/memtap $(BUILD)/targets $(or $(SAMPLES),100000000) $(or $(KILLS),200)
 
 cpython-suite: $(BUILD)/.tests-configured $(VENV)/.ready ## CPython's own tests under memtap, every Python found (long)
 	@$(NINJA) -C $(BUILD)
