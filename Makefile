@@ -104,6 +104,7 @@ test-inject: $(BUILD)/.tests-configured ## 200 storms, 100 Pythons, redis joined
 	@tools/need-packages redis-server redis-tools
 	@$(NINJA) -C $(BUILD)
 	@MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(PYTHON) tests/stress/inject.py
+
 test-web: $(BUILD)/.tests-configured $(VENV)/.ready ## The page in a browser at three sizes, themes and widths; accessibility; rebuilt from its sources (minutes)
 	@command -v npm >/dev/null || tools/need-packages $(WEB_PACKAGES)
 	@$(NINJA) -C $(BUILD)
