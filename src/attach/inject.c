@@ -279,7 +279,7 @@ static mt_status give_up(const struct attempt *a, struct mt_error *err)
                             (int)a->subject->facts.pid, (int)a->subject->facts.pid);
     }
     return mt_error_set(err, MT_E_BUSY,
-                        "no thread of process %d could be borrowed in time (%u were looked at, %s); nothing has changed in it, try "
+                        "no thread of process %d could be borrowed in time (looked %u times: %s); nothing has changed in it, try "
                         "again, or with --timeout and --max-stop",
                         (int)a->subject->facts.pid, a->result->tries, why[a->last]);
 }

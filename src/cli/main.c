@@ -31,7 +31,7 @@ static void print_overview(FILE *to)
     (void)fputs("memtap: where the memory of a program goes\n"
                 "\n"
                 "usage: memtap COMMAND [OPTIONS] [ARGS…]\n"
-                "       memtap [-t] FILE|PID COMMAND [OPTIONS] the same, target first\n"
+                "       memtap [-t] FILE COMMAND [OPTIONS]     the same, target first\n"
                 "       memtap PID                             the same as memtap attach PID\n"
                 "       memtap COMMAND -h                      the manual page of a command\n"
                 "       memtap --version\n"

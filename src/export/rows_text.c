@@ -63,17 +63,17 @@ static void add_bar(const struct text *t, const struct mt_row *row, uint64_t lar
     mt_grid_cell(t->grid, bar);
 }
 
-/* Steady is what changed over the run by less than a twentieth of what is alive, or than its own uncertainty. */
+/* Steady is what changed over the run by less than a twentieth of what is alive, or than its own uncertainty; where that is more than
+ * a quarter of what is alive, nothing can be said. */
 static void add_growth(const struct text *t, const struct mt_leak *leak)
 {
     double change = leak->growth_bytes_per_s * t->run_s;
-    double least = fmax((double)leak->live.bytes / 20, mt_estimate_ci95(leak->live.bytes_variance));
+    double alive = (double)leak->live.bytes, uncertain = mt_estimate_ci95(leak->live.bytes_variance);
+    bool steady = leak->live.count <= 1 || fabs(change) <= fmax(alive / 20, uncertain);
     char cell[64];
-    if (!leak->timed) {
-        (void)snprintf(cell, sizeof cell, "—");
-    } else if (leak->live.count <= 1 || fabs(change) <= least) {
+    if (leak->timed && steady && uncertain <= alive / 4) {
         (void)snprintf(cell, sizeof cell, "steady");
-    } else if (t->run_s < RATE_LEAST_S) {
+    } else if (!leak->timed || steady || t->run_s < RATE_LEAST_S) {
         (void)snprintf(cell, sizeof cell, "—");
     } else {
         double unit_s = mt_human_rate_unit_s(t->run_s);

@@ -251,10 +251,11 @@ def test_sdist_has_the_sources_and_no_more(sdist):
     tops = {name.partition("/")[0] for name in names if name}
     assert {"CMakeLists.txt", "pyproject.toml", "cmake", "src", "include", "python", "LICENSE", "README.md"} <= tops
     assert tops <= {"CMakeLists.txt", "pyproject.toml", "cmake", "src", "include", "python", "LICENSE", "README.md",
-                    "CHANGELOG.md", "PKG-INFO"}
+                    "CHANGELOG.md", "PKG-INFO", "web"}
     files = (path for top in ("src", "include", "python", "cmake") for path in (ROOT / top).rglob("*.[chmp]*"))
     wanted = {str(path.relative_to(ROOT)) for path in files if path.is_file() and "__pycache__" not in path.parts}
     assert len(wanted) > 100 and not wanted - names
+    assert [name for name in names if name.startswith("web/")] == ["web/dist/report.html"]
 
 
 def test_source_build_needs_only_a_c_compiler(sdist, tmp_path):
