@@ -75,12 +75,22 @@ def _presented(headers: Mapping[str, str]) -> List[str]:
     return [token for token in found if token]
 
 
+def _sent(text: str) -> bytes:
+    """The bytes of a header, which servers hand over as Latin-1."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogateescape")
+
+
 def by_token(token: Optional[str]) -> Authorizer:
     """Who has the token may ask. None or empty: nobody."""
+    if token is not None and not isinstance(token, str):
+        raise TypeError(f"token must be a str, not {type(token).__name__}")
     expected = (token or "").encode("utf-8", "surrogateescape")
 
     def authorize(headers: Mapping[str, str]) -> int:
-        given = [item.encode("utf-8", "surrogateescape") for item in _presented(headers)]
+        given = [_sent(item) for item in _presented(headers)]
         fits = [hmac.compare_digest(item, expected) for item in given]
         return 200 if expected and any(fits) else 401
 

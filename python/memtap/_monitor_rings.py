@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict, deque
 from datetime import datetime, timezone
@@ -32,6 +33,8 @@ class ProcessHistory:
                 self._samples[pid] = deque(samples, maxlen=size)
 
     def add(self, pid: int, cpu_percent: float, rss_mb: float) -> None:
+        if not (isinstance(pid, int) and math.isfinite(cpu_percent) and math.isfinite(rss_mb)):
+            return
         sample = {"timestamp": utc_now(), "cpu_percent": round(cpu_percent, 2), "rss_mb": round(rss_mb, 2)}
         with self._lock:
             self._samples.setdefault(pid, deque(maxlen=self._size)).append(sample)
@@ -80,7 +83,7 @@ class SlowRing:
             del self._entries[size:]
 
     def add(self, duration_ms: float, entry: Dict[str, Any]) -> None:
-        if not duration_ms >= self.threshold_ms:  # not a number is not slow
+        if not math.isfinite(duration_ms) or duration_ms < self.threshold_ms:
             return
         kept = {**entry, "duration_ms": round(duration_ms, 2), "timestamp": utc_now()}
         with self._lock:

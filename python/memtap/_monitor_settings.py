@@ -64,24 +64,29 @@ class Settings:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """One that a float can be."""
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
-def _whole(value: Any) -> Optional[int]:
-    return int(value) if _is_number(value) and value == int(value) and value >= 1 else None
+def _whole(value: Any, most: int = 1_000_000) -> Optional[int]:
+    return int(value) if _is_number(value) and value == int(value) and 1 <= value <= most else None
 
 
-def _amount(least: float) -> Callable[[Any], Optional[float]]:
-    return lambda value: float(value) if _is_number(value) and value >= least else None
+def _amount(least: float, most: float = 1e15) -> Callable[[Any], Optional[float]]:
+    return lambda value: float(value) if _is_number(value) and least <= value <= most else None
 
 
 _KINDS: Dict[str, Any] = {
     "bool": (lambda value: value if isinstance(value, bool) else None, "true or false"),
-    "int": (_whole, "a whole number, 1 or more"),
+    "int": (_whole, "a whole number, 1 to 1,000,000"),
     "float": (_amount(0.0), "a number, 0 or more"),
     "str": (lambda value: value if value in SOURCES else None, "one of " + ", ".join(SOURCES)),
 }
-_LEAST = {"check_interval_s": 0.01}
+_SECONDS = {"check_interval_s": 0.01}  # at least; at most a day
+_DAY_S = 86400.0
 _TYPES = {field.name: str(field.type) for field in dataclasses.fields(Settings)}
 
 
@@ -90,8 +95,8 @@ def checked(name: str, value: Any) -> Any:
     if name not in _TYPES:
         raise ValueError(f"no setting is called {name!r}; there are {', '.join(sorted(_TYPES))}")
     take, wanted = _KINDS[_TYPES[name]]
-    if name in _LEAST:
-        take, wanted = _amount(_LEAST[name]), f"a number of seconds, {_LEAST[name]} or more"
+    if name in _SECONDS:
+        take, wanted = _amount(_SECONDS[name], _DAY_S), f"a number of seconds, {_SECONDS[name]} to {_DAY_S:.0f}"
     taken = take(value)
     if taken is None:
         raise ValueError(f"{name} must be {wanted}, not {value!r}")

@@ -118,7 +118,7 @@ class _WsgiMiddleware(Middleware):
 
     def _answer(self, environ: Dict[str, Any], method: str, path: str) -> Optional[Answer]:
         length = environ.get("CONTENT_LENGTH") or "0"
-        if not length.isdigit() or int(length) > BODY_MAX:
+        if not (length.isascii() and length.isdigit()) or int(length) > BODY_MAX:
             return _TOO_LARGE
         body = environ["wsgi.input"].read(int(length)) if int(length) else b""
         headers = {key[5:].replace("_", "-").lower(): value for key, value in environ.items() if key.startswith("HTTP_")}
@@ -129,7 +129,7 @@ class _WsgiMiddleware(Middleware):
         began, status = time.perf_counter(), [500]
 
         def start(line: str, headers: Any, *more: Any) -> Any:
-            status[0] = int(line[:3])
+            status[0] = int(line[:3]) if line[:3].isdecimal() else 0
             return start_response(line, headers, *more)
 
         try:
@@ -266,6 +266,10 @@ def install(
         monitoring.install(app, token="…")
         application = monitoring.install(get_wsgi_application(), token="…")
     """
+    if not callable(app):
+        raise TypeError(f"a web application can be called, {type(app).__name__} cannot")
+    if isinstance(getattr(app, "wsgi_app", app), Middleware):
+        raise RuntimeError("the monitor is in this application already")
     arguments: Dict[str, Any] = {"token": token, "authorize": authorize, "monitor": monitor}
     if hasattr(app, "wsgi_app") and hasattr(app, "url_map"):  # Flask
         app.wsgi_app = Middleware(app.wsgi_app, route=_flask_route(app), **arguments)

@@ -64,6 +64,14 @@ class Refused(Exception):
         self.retry_after_s = retry_after_s
 
 
+def _text_of(value: Any) -> str:
+    """What a program hands over, whatever it is: the program is not to fail here."""
+    try:
+        return value if isinstance(value, str) else str(value)
+    except Exception as error:
+        return f"<{type(value).__name__} without a text: {type(error).__name__}>"
+
+
 def _resident_mb() -> float:
     rss, _ = _memtap.process_memory()
     return float(rss) / MIB
@@ -152,15 +160,15 @@ class MemoryMonitor:
         ValueError: no such setting, or a value it cannot have; nothing is changed then.
         """
         with self._lock:
-            before, self.settings = self.settings, self.settings.changed(changes)
-            now = self.settings
+            before, now = self.settings, self.settings.changed(changes)
+            if not now.tracemalloc_enabled or (now.source, now.sampling_rate_kb) != (before.source, before.sampling_rate_kb):
+                self._close_source()
+            self.settings = now
+            if now.tracemalloc_enabled and self._source is None:
+                self._open_source()
             self._processes.resize(now.process_history_size)
             self._queries.configure(now.slow_query_threshold_ms, now.slow_query_ring_size)
             self._endpoints.configure(now.slow_endpoint_threshold_ms, now.slow_endpoint_ring_size)
-            if not now.tracemalloc_enabled or (now.source, now.sampling_rate_kb) != (before.source, before.sampling_rate_kb):
-                self._close_source()
-            if now.tracemalloc_enabled and self._source is None:
-                self._open_source()
             return self.settings
 
     def resident_mb(self) -> float:
@@ -240,8 +248,8 @@ class MemoryMonitor:
 
     def track_slow_query(self, query: str, duration_ms: float, params: Any = None) -> None:
         """Remembers a statement if it took slow_query_threshold_ms or more: its first 500 characters, 200 of its parameters."""
-        text = None if params is None else str(params)[:PARAMS_CHARS]
-        self._queries.add(duration_ms, {"query": query[:QUERY_CHARS], "params": text})
+        text = None if params is None else _text_of(params)[:PARAMS_CHARS]
+        self._queries.add(duration_ms, {"query": _text_of(query)[:QUERY_CHARS], "params": text})
 
     def track_slow_endpoint(self, method: str, path: str, duration_ms: float, status_code: int) -> None:
         """Remembers a request if it took slow_endpoint_threshold_ms or more."""

@@ -101,6 +101,9 @@ mt_status mt_blocks_alive(const struct mt_trace *trace, const struct mt_span *sp
     if (status == MT_OK) {
         tell_all(&pass, visit);
     }
+    if (visit->losses != NULL) {
+        *visit->losses = *mt_cursor_losses(cursor);
+    }
     mt_pass_fini(&pass);
     mt_cursor_free(cursor);
     return status;

@@ -23,6 +23,7 @@ struct mt_blocks_visit {
     void (*each)(void *context, const struct mt_block *block);
     bool (*interrupted)(void *context);
     void *context;
+    struct mt_cursor_losses *losses; /* of the events read, set at the end; may be NULL */
 };
 mt_status mt_blocks_alive(const struct mt_trace *trace, const struct mt_span *span, uint64_t stop_clock,
                           const struct mt_blocks_visit *visit) MT_CHECKED;

@@ -107,6 +107,21 @@ static mt_status answer(struct mt_sql *sql, const char *text, struct mt_select *
     return status;
 }
 
+static void print_warnings(struct mt_strlist *warnings)
+{
+    for (size_t i = 0; i < warnings->count; i++) {
+        mt_say("memtap: note: %s", warnings->items[i]);
+    }
+    mt_strlist_clear(warnings);
+}
+
+static void print_losses(const struct mt_sql *sql)
+{
+    struct mt_strlist warnings = { 0 };
+    mt_report_loss_warnings(mt_sql_losses(sql), &warnings);
+    print_warnings(&warnings);
+}
+
 static int ask(const struct mt_command_doc *doc, const struct mt_trace_set *set, struct mt_frames *frames, const char *text,
                struct values *values)
 {
@@ -118,6 +133,7 @@ static int ask(const struct mt_command_doc *doc, const struct mt_trace_set *set,
         mt_sql_set_timeout(sql, values->timeout_ns);
         status = answer(sql, text, &values->select, &err);
         code = exit_code(sql, status);
+        print_losses(sql);
         mt_sql_close(sql);
     }
     return status == MT_OK ? code : mt_command_fail(doc, code, &err);
@@ -127,10 +143,7 @@ static void print_notes(const struct mt_recording *recording)
 {
     struct mt_strlist warnings = { 0 };
     mt_report_warnings(&recording->set, NULL, NULL, &warnings);
-    for (size_t i = 0; i < warnings.count; i++) {
-        mt_say("memtap: note: %s", warnings.items[i]);
-    }
-    mt_strlist_clear(&warnings);
+    print_warnings(&warnings);
 }
 
 /* ---- the command line --------------------------------------------------------------------------------------------- */

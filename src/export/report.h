@@ -79,6 +79,8 @@ const char *mt_report_map_kind(uint8_t kind);
  * analysis may be NULL; frames too: where no stack was shown. */
 void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis,
                         const struct mt_frames *frames, struct mt_strlist *ret);
+/* Those of them that say what of the events could not be read. */
+void mt_report_loss_warnings(const struct mt_cursor_losses *losses, struct mt_strlist *ret);
 
 /* `"bytes": …, "count": …` and, when sampled, the half widths `…_ci95`. prefix: "" or "total_" …. */
 void mt_report_put_amount(struct mt_json *json, const char *prefix, const struct mt_amount *amount, bool sampled);

@@ -164,18 +164,24 @@ static void warn_damage(const struct mt_trace *trace, struct mt_strlist *ret)
     }
 }
 
+void mt_report_loss_warnings(const struct mt_cursor_losses *losses, struct mt_strlist *ret)
+{
+    if (losses->bad_blocks > 0) {
+        mt_strlist_print(ret, "%s could not be decoded; the first at byte %llu (%s)",
+                         mt_human_counted((double)losses->bad_blocks, "block", "blocks").text,
+                         (unsigned long long)losses->first_error.offset,
+                         losses->first_error.text != NULL ? losses->first_error.text : "damaged");
+    }
+    if (losses->cut_records > 0) {
+        mt_strlist_print(ret, "%s inside a record (the file was cut)",
+                         mt_human_counted((double)losses->cut_records, "thread ends", "threads end").text);
+    }
+}
+
 static void warn_pass(const struct mt_analysis *analysis, struct mt_strlist *ret)
 {
     const struct mt_totals *t = &analysis->totals;
-    if (t->losses.bad_blocks > 0) {
-        mt_strlist_print(ret, "%s could not be decoded; the first at byte %llu (%s)",
-                         mt_human_counted((double)t->losses.bad_blocks, "block", "blocks").text, (unsigned long long)t->losses.first_error.offset,
-                         t->losses.first_error.text != NULL ? t->losses.first_error.text : "damaged");
-    }
-    if (t->losses.cut_records > 0) {
-        mt_strlist_print(ret, "%s inside a record (the file was cut)",
-                         mt_human_counted((double)t->losses.cut_records, "thread ends", "threads end").text);
-    }
+    mt_report_loss_warnings(&t->losses, ret);
     if (t->double_allocations > 0) {
         mt_strlist_print(ret, "%s allocated again without a free in between: frees are missing",
                          mt_human_counted((double)t->double_allocations, "address was", "addresses were").text);

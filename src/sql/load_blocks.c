@@ -82,10 +82,12 @@ static mt_status load_alive(struct mt_sql_load *load, uint64_t from_ns, uint64_t
     load->filled = load->used;
     for (uint32_t t = 0; t < sql->set->count && status == MT_OK; t++) {
         struct alive_at at = { load, t, from_ns, 0 };
-        struct mt_blocks_visit visit = { add_block, interrupted, &at };
+        struct mt_cursor_losses losses = { 0 };
+        struct mt_blocks_visit visit = { add_block, interrupted, &at, &losses };
         uint64_t clock;
         if (last_clock(sql, t, time_ns, &clock, &at.now_ns)) {
             status = mt_blocks_alive(sql->set->traces[t], &sql->axis.spans[t], clock, &visit);
+            mt_sql_note_losses(sql, &losses);
         }
     }
     return status == MT_OK ? status : failed(load, status);
@@ -167,6 +169,7 @@ static mt_status each_event(struct mt_sql_load *load, uint32_t t, void (*take)(v
         status = mt_sql_should_stop(load->sql) ? MT_E_INTERRUPTED : MT_OK;
     }
     status = status == MT_OK ? mt_cursor_status(cursor) : status;
+    mt_sql_note_losses(load->sql, mt_cursor_losses(cursor));
     mt_cursor_free(cursor);
     return status;
 }

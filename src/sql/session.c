@@ -50,6 +50,18 @@ bool mt_sql_goes_on(void *sql, uint64_t done, uint64_t total)
     return !mt_sql_should_stop(sql);
 }
 
+void mt_sql_note_losses(struct mt_sql *sql, const struct mt_cursor_losses *losses)
+{
+    if (losses->bad_blocks + losses->cut_records > sql->losses.bad_blocks + sql->losses.cut_records) {
+        sql->losses = *losses;
+    }
+}
+
+const struct mt_cursor_losses *mt_sql_losses(const struct mt_sql *sql)
+{
+    return &sql->losses;
+}
+
 /* ---- analyses ----------------------------------------------------------------------------------------------------- */
 
 const struct mt_analysis *mt_sql_analysis(struct mt_sql *sql, bool timeline, mt_status *ret_status)
@@ -70,6 +82,7 @@ const struct mt_analysis *mt_sql_analysis(struct mt_sql *sql, bool timeline, mt_
         mt_analysis_fini(analysis);
         return NULL;
     }
+    mt_sql_note_losses(sql, &analysis->totals.losses);
     *made = true;
     return analysis;
 }

@@ -36,6 +36,7 @@ struct mt_sql {
     size_t found_count, found_capacity;
     struct mt_analysis analysis, with_timeline; /* made by need */
     bool analyzed, timeline_made;
+    struct mt_cursor_losses losses; /* the most that a reading of events came upon */
     struct mt_strlist texts; /* owned, that rows point to */
     void **old_rows; /* malloc'ed, of tables that were made again */
     size_t old_count, old_capacity;
@@ -50,6 +51,9 @@ struct mt_sql {
 bool mt_sql_should_stop(struct mt_sql *sql);
 /* That as mt_blocks_visit and mt_analysis_options ask it. */
 bool mt_sql_goes_on(void *sql, uint64_t done, uint64_t total);
+
+/* A reading of events has come upon these. */
+void mt_sql_note_losses(struct mt_sql *sql, const struct mt_cursor_losses *losses);
 
 /* The analysis of the whole, once made. NULL: *ret_status says why. */
 const struct mt_analysis *mt_sql_analysis(struct mt_sql *sql, bool timeline, mt_status *ret_status);

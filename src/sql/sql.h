@@ -8,6 +8,7 @@
 #ifndef MT_SQL_SQL_H
 #define MT_SQL_SQL_H
 
+#include "model/cursor.h"
 #include "model/frames.h"
 #include "model/trace.h"
 #include "util/error.h"
@@ -26,6 +27,8 @@ void mt_sql_set_question(struct mt_sql *sql, bool (*interrupted)(void *context),
 void mt_sql_set_timeout(struct mt_sql *sql, uint64_t timeout_ns);
 /* Was that why the last one ended? */
 bool mt_sql_timed_out(const struct mt_sql *sql);
+/* What could not be read of the events that queries have needed so far. */
+const struct mt_cursor_losses *mt_sql_losses(const struct mt_sql *sql);
 
 /* Begins a query of one statement. MT_E_INVAL: it is wrong; the sentence says where and what may have been meant. */
 mt_status mt_sql_ask(struct mt_sql *sql, const char *text, struct mt_sql_rows **ret, struct mt_error *err) MT_CHECKED;

@@ -78,3 +78,10 @@ struct mt_sql_value mt_sql_value(const struct mt_sql_rows *rows, size_t column)
     (void)column;
     return (struct mt_sql_value){ .type = MT_SQL_NULL };
 }
+
+const struct mt_cursor_losses *mt_sql_losses(const struct mt_sql *sql)
+{
+    static const struct mt_cursor_losses none;
+    (void)sql;
+    return &none;
+}

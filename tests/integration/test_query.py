@@ -6,6 +6,7 @@ import json
 import subprocess
 
 import pytest
+import tracefile
 
 from conftest import MEMTAP, memtap, memtap_json
 
@@ -173,3 +174,19 @@ def test_an_aggregate_has_sites_and_no_blocks(tmp_path):
 def test_csv_of_a_table_is_read_back(trace):
     rows = list(csv.DictReader(io.StringIO(memtap("query", "-f", "csv", trace, "SELECT * FROM memory.modules").stdout.decode(), newline="")))
     assert rows and any(row["interpreter"] == "1" for row in rows)
+
+
+def test_events_that_cannot_be_read_are_said(tmp_path):
+    """A byte of a block's payload is another one: its checksum fails."""
+    (tmp_path / "program.py").write_text(PROGRAM)
+    path = tmp_path / "x.mtap"
+    memtap("run", "-q", "-o", path, tmp_path / "program.py")
+    data = bytearray(path.read_bytes())
+    at, header = next(found for found in tracefile.Trace(bytes(data)).extents() if found[1]["type"] == tracefile.EVENTS)
+    data[at + 64 + header["stored_bytes"] // 2] ^= 0xFF
+    path.write_bytes(data)
+    for table in ("memory.events", "memory.allocations", "memory.sites"):
+        result = memtap("query", path, f"SELECT count(*) FROM {table}")
+        assert b"1 block could not be decoded" in result.stderr, table
+    assert b"could not be decoded" not in memtap("query", path, "SELECT count(*) FROM memory.threads").stderr
+

@@ -94,7 +94,7 @@ def test_a_variable_that_cannot_be_meant_is_said_and_the_default_taken(name, tex
 
 def test_a_change_is_made_whole_or_not_at_all():
     monitor = MemoryMonitor(Settings())
-    with pytest.raises(ValueError, match="tracemalloc_top_n must be a whole number, 1 or more, not 'x'"):
+    with pytest.raises(ValueError, match="tracemalloc_top_n must be a whole number, 1 to 1,000,000, not 'x'"):
         monitor.configure(tracemalloc_threshold_mb=5, tracemalloc_top_n="x")
     with pytest.raises(ValueError, match="no setting is called 'treshold'"):
         monitor.configure(treshold=5)
@@ -434,3 +434,35 @@ def test_without_a_sampler_the_service_goes_on(caplog):
         print(json.dumps([monitor.tracemalloc_enabled, monitor.check_and_snapshot_memory()]))
     """)
     assert found == [False, None]
+
+
+# ---- what a program may hand over ------------------------------------------------------------------------------------------
+
+
+class Silent:
+    def __repr__(self):
+        raise ValueError("no text")
+
+
+def test_what_makes_no_sense_neither_fails_nor_is_kept():
+    monitor = MemoryMonitor(Settings(slow_query_threshold_ms=0.0))
+    for duration in (float("inf"), float("nan"), -1.0):
+        monitor.track_slow_query("q", duration)
+    for cpu, rss in ((float("nan"), 1.0), (1.0, float("inf"))):
+        monitor.track_process_snapshot(1, cpu, rss)
+    monitor.track_process_snapshot("\udcff", 1.0, 1.0)
+    monitor.track_slow_query(None, 1.0, params=Silent())
+    assert monitor.process_history == {}
+    assert [query["query"] for query in monitor.slow_queries] == ["None"]
+    assert monitor.slow_queries[0]["params"].startswith("<Silent without a text")
+    json.dumps(monitor.get_hotspots(), allow_nan=False)
+
+
+@pytest.mark.parametrize("name, value", [("check_interval_s", 1e300), ("process_history_size", 1e300), ("sampling_rate_kb", 10**15),
+                                         ("slow_query_ring_size", 1e300), ("slow_query_threshold_ms", 10**400)])
+def test_values_without_measure_are_refused_and_nothing_is_changed(name, value):
+    monitor = make()
+    before, source = monitor.settings, monitor._source
+    with pytest.raises(ValueError, match=name):
+        monitor.configure(**{name: value})
+    assert monitor.settings == before and monitor._source is source

@@ -210,3 +210,31 @@ def test_a_failure_inside_is_an_answer_with_its_cause(caplog):
     monitor.get_hotspots = None
     answer = Routes(monitor, "t").handle("GET", "/monitoring/hotspots", "", {"x-memtap-token": "t"}, b"")
     assert answer.status == 500 and json.loads(answer.body)["code"] == "INTERNAL"
+
+
+def test_it_is_installed_once_and_into_applications_only():
+    from memtap import monitoring
+
+    def app(environ, start_response):
+        start_response("OK", [])
+        return []
+
+    monitor = monitoring.MemoryMonitor(monitoring.Settings())
+    installed = monitoring.install(app, "pässwörd", monitor=monitor)
+    try:
+        with pytest.raises(RuntimeError, match="already"):
+            monitoring.install(installed, "t", monitor=monitor)
+        for wrong in (None, 5, "x"):
+            with pytest.raises(TypeError, match="application"):
+                monitoring.install(wrong, "t", monitor=monitor)
+        with pytest.raises(TypeError, match="token"):
+            monitoring.install(app, 5, monitor=monitor)
+        answers = []
+        request = {"REQUEST_METHOD": "GET", "PATH_INFO": "/monitoring/config", "CONTENT_LENGTH": "",
+                   "HTTP_X_MEMTAP_TOKEN": "pässwörd".encode().decode("latin-1")}
+        installed(request, lambda status, headers: answers.append(status))
+        installed({**request, "CONTENT_LENGTH": "²"}, lambda status, headers: answers.append(status))
+        installed({**request, "PATH_INFO": "/"}, lambda status, headers: answers.append(status)).close()
+        assert answers == ["200 OK", "413 Content Too Large", "OK"]
+    finally:
+        monitor.stop()
