@@ -383,7 +383,7 @@ bool mt_livetab_find(const void *ptr, struct mt_sample *ret)
 /* found: what it must be; NULL: whatever there is. */
 static bool remove_entry(const void *ptr, const struct mt_sample *found)
 {
-    if (g_live.entries == NULL) {
+    if (mt_load_relaxed(&g_live.entries) == NULL) {
         return false;
     }
     if (!lock_or_count()) { /* its sample has no end now */
@@ -417,8 +417,8 @@ uint64_t mt_livetab_count(void)
 
 bool mt_livetab_each(void (*take)(void *context, uint64_t ptr, const struct mt_sample *sample), void *context)
 {
-    if (g_live.entries == NULL || !mt_spinlock_lock(&g_live.lock)) {
-        return g_live.entries == NULL;
+    if (mt_load_relaxed(&g_live.entries) == NULL || !mt_spinlock_lock(&g_live.lock)) {
+        return mt_load_relaxed(&g_live.entries) == NULL;
     }
     for (uint64_t i = 0; i <= g_live.mask; i++) {
         if (g_live.entries[i].ptr != 0) {
@@ -432,7 +432,7 @@ bool mt_livetab_each(void (*take)(void *context, uint64_t ptr, const struct mt_s
 
 void mt_livetab_clear(void)
 {
-    if (g_live.entries == NULL) {
+    if (mt_load_relaxed(&g_live.entries) == NULL) {
         return;
     }
     write_begin();
