@@ -117,7 +117,7 @@ MT_INLINE bool mt_section_begins_as_is(struct mt_thread *t)
     if (MT_UNLIKELY(--t->until_timed < 0)) {
         mt_cost_begin(t);
     }
-    return MT_LIKELY(t->generation == mt_load_relaxed(&g_mt.generation)) || mt_hold_wait(t);
+    return MT_LIKELY(t->generation == mt_load_acquire(&g_mt.generation)) || mt_hold_wait(t); /* R2: what a holder did to the journal */
 }
 
 /* The same, but a block of an earlier trace joins the present one. */
