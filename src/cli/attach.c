@@ -44,7 +44,8 @@ static const struct mt_option options[] = {
     { "python-allocators", 0, MT_OPTION_SWITCH, FIELD(python_allocators), NULL, NULL, 0, NULL,
       "record Python objects one by one (pymalloc) instead of the arenas they live in; default on" },
     { "max-file", 0, MT_OPTION_SIZE, FIELD(max_file_bytes), NULL, NULL, 0, "SIZE",
-      "stop recording when the trace has grown to SIZE; default no limit" },
+      "keep the trace below SIZE on the disk: in sample mode what was freed long ago is given up for it and the recording goes on, in "
+      "others it ends there; default no limit" },
     { "max-stop", 0, MT_OPTION_DURATION, FIELD(max_stop_ns), NULL, NULL, 0, "T",
       "let a thread go that would be stopped for longer, and try again; default 20ms" },
     { "timeout", 0, MT_OPTION_DURATION, FIELD(timeout_ns), NULL, NULL, 0, "T", "of all tries together; default 5s" },
