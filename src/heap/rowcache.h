@@ -23,7 +23,7 @@
 #define MT_HEAP_ROWCACHE_H
 
 #include "base/atomic.h"
-#include "heap/cfi.h"
+#include "base/cfi.h"
 
 #include <stdbool.h>
 #include <stdint.h>

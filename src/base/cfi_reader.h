@@ -3,8 +3,8 @@
  * Invariant: `at` never passes `end`; the first read that would sets `bad`, and every later read gives 0. Callers check
  * `bad` once at the end. Context: any. Private to the cfi_*.c files.
  */
-#ifndef MT_HEAP_CFI_READER_H
-#define MT_HEAP_CFI_READER_H
+#ifndef MT_BASE_CFI_READER_H
+#define MT_BASE_CFI_READER_H
 
 #include "base/status.h"
 #include "base/varint.h"

@@ -5,17 +5,34 @@
  * Every pointer read from a table is checked against the image before it is followed, so damaged or hostile tables give
  * a status and never a fault.
  */
-#include "heap/cfi.h"
+#include "base/cfi.h"
 
-#include "heap/cfi_program.h"
+#include "base/cfi_program.h"
 
-enum { REGISTER_RA = 16 };
+enum { REGISTER_RA = 16, HDR_BYTES = 4 + 8 + 8 /* at most */, LENGTH_BYTES = 4 + 8 };
+
+/* One function's entry: its reader stands at the instructions. */
+struct entry {
+    struct mt_cfi_common common;
+    struct mt_cfi_reader program;
+    uint64_t start;
+};
 
 struct search_table {
+    const struct mt_cfi_image *image;
     const uint8_t *entries; /* pairs of int32: first address, FDE; both relative to hdr; sorted */
     uint64_t count;
     uint64_t hdr;
 };
+
+/* What of [at, at + bytes) lies in the image is there. */
+static bool is_there(const struct mt_cfi_image *image, uint64_t at, uint64_t bytes)
+{
+    if (image->fill == NULL || at < image->low || at >= image->high) {
+        return true; /* outside nothing is read */
+    }
+    return image->fill(image->context, at, bytes < image->high - at ? bytes : image->high - at);
+}
 
 static int32_t entry_word(const struct search_table *table, uint64_t idx, size_t word)
 {
@@ -26,7 +43,7 @@ static int32_t entry_word(const struct search_table *table, uint64_t idx, size_t
 
 static mt_status open_table(const struct mt_cfi_image *image, struct search_table *ret_table)
 {
-    if (image->hdr < image->low || image->hdr >= image->high) {
+    if (image->hdr < image->low || image->hdr >= image->high || !is_there(image, image->hdr, HDR_BYTES)) {
         return MT_E_CORRUPT;
     }
     struct mt_cfi_reader r = mt_cfi_reader_at(image->hdr, image->high);
@@ -45,7 +62,7 @@ static mt_status open_table(const struct mt_cfi_image *image, struct search_tabl
     if (r.bad || count > mt_cfi_left(&r) / 8) {
         return MT_E_CORRUPT;
     }
-    *ret_table = (struct search_table){ r.at, count, image->hdr };
+    *ret_table = (struct search_table){ image, r.at, count, image->hdr };
     return MT_OK;
 }
 
@@ -57,25 +74,29 @@ static uint64_t search(const struct search_table *table, uint64_t address)
     uint64_t high = table->count;
     while (low < high) {
         uint64_t middle = low + (high - low) / 2;
+        if (!is_there(table->image, (uint64_t)(uintptr_t)table->entries + middle * 8, 8)) {
+            return 0;
+        }
         if (entry_word(table, middle, 0) <= wanted) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    return low == 0 ? 0 : table->hdr + (uint64_t)(int64_t)entry_word(table, low - 1, 1);
+    bool found = low > 0 && is_there(table->image, (uint64_t)(uintptr_t)table->entries + (low - 1) * 8, 8);
+    return found ? table->hdr + (uint64_t)(int64_t)entry_word(table, low - 1, 1) : 0;
 }
 
 /* Opens the entry at `at`: a reader over its content after the length, or bad. */
 static struct mt_cfi_reader open_entry(const struct mt_cfi_image *image, uint64_t at)
 {
     struct mt_cfi_reader r = mt_cfi_reader_at(at, image->high);
-    r.bad |= at < image->low;
+    r.bad |= at < image->low || !is_there(image, at, LENGTH_BYTES);
     uint64_t bytes = mt_cfi_fixed(&r, 4);
     if (bytes == 0xFFFFFFFF) {
         bytes = mt_cfi_fixed(&r, 8);
     }
-    if (bytes == 0 || bytes > mt_cfi_left(&r)) {
+    if (bytes == 0 || bytes > mt_cfi_left(&r) || !is_there(image, (uint64_t)(uintptr_t)r.at, bytes)) {
         r.bad = true;
         return r;
     }
@@ -151,7 +172,8 @@ static mt_status read_common(const struct mt_cfi_image *image, uint64_t at, stru
     return return_register == REGISTER_RA ? MT_OK : MT_E_UNSUPPORTED;
 }
 
-mt_status mt_cfi_find_row(const struct mt_cfi_image *image, uint64_t address, struct mt_cfi_row *ret_row)
+/* The entry whose code holds address. */
+static mt_status find_entry(const struct mt_cfi_image *image, uint64_t address, struct entry *ret)
 {
     struct search_table table;
     mt_status status = open_table(image, &table);
@@ -165,29 +187,45 @@ mt_status mt_cfi_find_row(const struct mt_cfi_image *image, uint64_t address, st
     struct mt_cfi_reader fde = open_entry(image, at);
     uint64_t id_position = (uint64_t)(uintptr_t)fde.at;
     uint64_t back = mt_cfi_fixed(&fde, 4);
-    struct mt_cfi_common common;
     if (fde.bad || back == 0 || back > id_position) {
         return MT_E_CORRUPT;
     }
-    status = read_common(image, id_position - back, &common);
+    status = read_common(image, id_position - back, &ret->common);
     if (status != MT_OK) {
         return status;
     }
-    uint64_t start = mt_cfi_encoded_address(&fde, common.address_encoding, image->hdr);
-    uint64_t bytes = mt_cfi_encoded_value(&fde, common.address_encoding);
-    if (common.augmented) {
+    ret->start = mt_cfi_encoded_address(&fde, ret->common.address_encoding, image->hdr);
+    uint64_t bytes = mt_cfi_encoded_value(&fde, ret->common.address_encoding);
+    if (ret->common.augmented) {
         mt_cfi_skip(&fde, mt_cfi_uleb(&fde));
     }
     if (fde.bad) {
         return MT_E_CORRUPT;
     }
-    if (address < start || address - start >= bytes) {
-        return MT_E_NOENT;
-    }
+    ret->program = fde;
+    return address < ret->start || address - ret->start >= bytes ? MT_E_NOENT : MT_OK;
+}
+
+mt_status mt_cfi_find_row(const struct mt_cfi_image *image, uint64_t address, struct mt_cfi_row *ret_row)
+{
+    struct entry entry;
     struct mt_cfi_state state;
-    status = mt_cfi_run(&common, fde, start, address, &state);
+    mt_status status = find_entry(image, address, &entry);
     if (status == MT_OK) {
-        *ret_row = mt_cfi_row_of_state(&state, common.signal_frame);
+        status = mt_cfi_run(&entry.common, entry.program, entry.start, address, &state);
+    }
+    if (status == MT_OK) {
+        *ret_row = mt_cfi_row_of_state(&state, entry.common.signal_frame);
+    }
+    return status;
+}
+
+mt_status mt_cfi_find_start(const struct mt_cfi_image *image, uint64_t address, uint64_t *ret_start)
+{
+    struct entry entry;
+    mt_status status = find_entry(image, address, &entry);
+    if (status == MT_OK) {
+        *ret_start = entry.start;
     }
     return status;
 }

@@ -2,7 +2,7 @@
 #include "harness.h"
 
 #include "base/os.h"
-#include "heap/cfi.h"
+#include "base/cfi.h"
 #include "heap/rowcache.h"
 
 #include <dwarf.h>
@@ -101,7 +101,7 @@ static void make(uint8_t *bytes, const struct program *program)
 static struct mt_cfi_image image_of(const uint8_t *bytes)
 {
     uint64_t low = (uint64_t)(uintptr_t)bytes;
-    return (struct mt_cfi_image){ low, low + IMAGE_BYTES, low + HDR };
+    return (struct mt_cfi_image){ .low = low, .high = low + IMAGE_BYTES, .hdr = low + HDR };
 }
 
 static mt_status find(const uint8_t *bytes, uint64_t offset, struct mt_cfi_row *ret_row)
@@ -293,8 +293,8 @@ static void test_damaged_tables_never_read_outside_the_image(void **state)
     for (size_t cut = 0; cut < IMAGE_BYTES; cut++) { /* the image begins where it did and ends at the guard page */
         uint8_t *moved = pages + 4096 - cut;
         memcpy(moved, sound, cut);
-        struct mt_cfi_image image = { (uint64_t)(uintptr_t)moved, (uint64_t)(uintptr_t)moved + cut,
-                                      (uint64_t)(uintptr_t)moved };
+        struct mt_cfi_image image = { .low = (uint64_t)(uintptr_t)moved, .high = (uint64_t)(uintptr_t)moved + cut,
+                                      .hdr = (uint64_t)(uintptr_t)moved };
         assert_true(mt_cfi_find_row(&image, image.low + CODE + 2, &row) < MT_STATUS__COUNT);
     }
     munmap(pages, 8192);
@@ -322,6 +322,52 @@ static void test_random_bytes_never_read_outside_the_image(void **state)
         (void)find(bytes, (uint64_t)rand_r(&seed) % 256, &row);
     }
     munmap(pages, 8192);
+}
+
+/* ---- copies that are filled as they are read
+ * --------------------------------------------------------------------------------------------------- */
+
+struct copy {
+    const uint8_t *from;
+    uint8_t to[IMAGE_BYTES] __attribute__((aligned(8)));
+    uint64_t filled, most; /* bytes; more than most cannot be had */
+};
+
+static bool fill_copy(void *context, uint64_t at, uint64_t bytes)
+{
+    struct copy *copy = context;
+    uint64_t offset = at - (uint64_t)(uintptr_t)copy->to;
+    assert_true(offset < IMAGE_BYTES && bytes <= IMAGE_BYTES - offset);
+    copy->filled += bytes;
+    memcpy(copy->to + offset, copy->from + offset, bytes);
+    return copy->filled <= copy->most;
+}
+
+static void test_a_copy_elsewhere_is_filled_as_far_as_it_is_read(void **state)
+{
+    static const uint8_t fde[] = { DW_CFA_advance_loc | 4, DW_CFA_def_cfa_offset, 16 };
+    struct program program = { "zR", g_usual_cie, sizeof g_usual_cie, fde, sizeof fde };
+    uint8_t bytes[IMAGE_BYTES] __attribute__((aligned(8)));
+    struct copy copy = { .from = bytes, .most = IMAGE_BYTES };
+    struct mt_cfi_image image = image_of(copy.to);
+    struct mt_cfi_row row = { .kind = MT_ROW_ABSENT };
+    uint64_t start = 0;
+    (void)state;
+    image.fill = fill_copy;
+    image.context = &copy;
+    make(bytes, &program);
+    assert_int_equal(mt_cfi_find_row(&image, image.low + CODE + 4, &row), MT_OK);
+    assert_row(row, MT_ROW_RSP, 16, MT_BP_SAME, 0);
+    uint64_t enough = copy.filled;
+    assert_true(enough < IMAGE_BYTES);
+    assert_int_equal(mt_cfi_find_start(&image, image.low + CODE + 4, &start), MT_OK);
+    assert_int_equal(start, image.low + CODE);
+    assert_int_equal(mt_cfi_find_start(&image, image.low + CODE - 1, &start), MT_E_NOENT);
+    for (copy.most = 0; copy.most < enough; copy.most++) { /* each part in turn cannot be had */
+        copy.filled = 0;
+        memset(copy.to, 0, sizeof copy.to);
+        assert_int_not_equal(mt_cfi_find_row(&image, image.low + CODE + 4, &row), MT_OK);
+    }
 }
 
 /* ---- packed rows
@@ -387,6 +433,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_addresses_outside_every_entry_are_not_found),
     cmocka_unit_test(test_damaged_tables_never_read_outside_the_image),
     cmocka_unit_test(test_random_bytes_never_read_outside_the_image),
+    cmocka_unit_test(test_a_copy_elsewhere_is_filled_as_far_as_it_is_read),
     cmocka_unit_test(test_packed_rows_unpack_to_themselves),
     cmocka_unit_test(test_cache_gives_back_what_was_put_under_the_same_key_only),
 };

@@ -3,11 +3,11 @@
  * Decides: what the state of the three registers that matter (rbp, rsp, return address) and the CFA rule are at one
  * address. Context: any; no state, no locks.
  */
-#ifndef MT_HEAP_CFI_PROGRAM_H
-#define MT_HEAP_CFI_PROGRAM_H
+#ifndef MT_BASE_CFI_PROGRAM_H
+#define MT_BASE_CFI_PROGRAM_H
 
-#include "heap/cfi.h"
-#include "heap/cfi_reader.h"
+#include "base/cfi.h"
+#include "base/cfi_reader.h"
 
 enum mt_cfi_tracked { MT_CFI_BP, MT_CFI_SP, MT_CFI_RA, MT_CFI__TRACKED };
 

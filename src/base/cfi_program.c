@@ -4,7 +4,7 @@
  * that compilers, glibc and hand-written assembly really use are recognised and become row kinds, so that the hot path
  * has no interpreter. Measured share of call sites with another shape: 0 in libtorch_cpu, libstdc++, libx265.
  */
-#include "heap/cfi_program.h"
+#include "base/cfi_program.h"
 
 enum { REGISTER_BP = 6, REGISTER_SP = 7, REGISTER_R10 = 10, REGISTER_RA = 16 };
 

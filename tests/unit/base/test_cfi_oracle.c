@@ -2,7 +2,7 @@
 #include "harness.h"
 
 #include "base/os.h"
-#include "heap/cfi.h"
+#include "base/cfi.h"
 #include "heap/modules.h"
 
 #include <dwarf.h>
@@ -149,8 +149,8 @@ static void compare_module(const struct mt_module *module)
     }
     assert_non_null(code);
     assert_non_null(tables);
-    struct mt_cfi_image image = { module->bias + tables->vaddr, module->bias + tables->vaddr + tables->bytes,
-                                  module->eh_frame_hdr };
+    struct mt_cfi_image image = { .low = module->bias + tables->vaddr, .high = module->bias + tables->vaddr + tables->bytes,
+                                  .hdr = module->eh_frame_hdr };
     uint64_t step = code->bytes / 40000 | 1;
     for (uint64_t vaddr = code->vaddr; vaddr < code->vaddr + code->bytes; vaddr += step) {
         if (!agrees(&image, module->bias, reference.cfi, vaddr, &tally)) {
