@@ -96,8 +96,9 @@ void mt_thread_begin_order(void);
 bool mt_thread_others_record(const struct mt_thread *self);
 
 /* The thread is about to record in a trace that is held: lets the holder go on and waits for it. True: the trace is the
- * block's. Inside a recording section of the block. */
-MT_COLD bool mt_hold_wait(struct mt_thread *t);
+ * block's. Inside a recording section of the block. Not MT_COLD: gcc then takes what follows every test of it for cold as well, and moves
+ * the hot half of a hook out of its line. */
+MT_NOINLINE bool mt_hold_wait(struct mt_thread *t);
 
 /* The depth, if the thread is inside mt_engine_enter_own and in no hook; else 0. */
 MT_INLINE uint32_t mt_own_depth(void)
