@@ -30,6 +30,16 @@ static const char *const thread_names[] = { "pthread_create", "thrd_create", "__
                                             "__nptl_free_tcb", "__nptl_free_stacks", "__nptl_stack_list_add", "__nptl_stack_list_del",
                                             "__free_tcb", NULL };
 
+/* What a program calls to wait, in libc: they call neither allocator nor loader, and hold no lock of libc while they wait. */
+static const char *const wait_names[] = {
+    "pthread_cond_wait", "pthread_cond_timedwait", "pthread_cond_clockwait", "pthread_mutex_lock", "__pthread_mutex_lock",
+    "pthread_mutex_timedlock", "pthread_mutex_clocklock", "pthread_rwlock_rdlock", "pthread_rwlock_wrlock", "__pthread_rwlock_rdlock",
+    "__pthread_rwlock_wrlock", "pthread_rwlock_timedrdlock", "pthread_rwlock_timedwrlock", "pthread_rwlock_clockrdlock",
+    "pthread_rwlock_clockwrlock", "pthread_join", "pthread_timedjoin_np", "pthread_clockjoin_np", "pthread_barrier_wait",
+    "pthread_once", "__pthread_once", "call_once", "sem_wait", "sem_timedwait", "sem_clockwait", "cnd_wait", "cnd_timedwait", "mtx_lock",
+    "mtx_timedlock", "thrd_join", "thrd_sleep", "nanosleep", "__nanosleep", "clock_nanosleep", "__clock_nanosleep", "usleep", "sleep", "read",
+    "__read", "syscall", NULL };
+
 static const struct kind kinds[] = {
     { MT_HAZARD_CALLS_OUT, calls_out_names }, { MT_HAZARD_ALLOCATOR, allocator_names }, { MT_HAZARD_LOADER, loader_names },
     { MT_HAZARD_FORK, fork_names },           { MT_HAZARD_THREADS, thread_names },
@@ -39,6 +49,16 @@ static void add(struct mt_hazards *hazards, uint64_t low, uint64_t high, enum mt
 {
     hazards->items = mt_alloc_grow(hazards->items, &hazards->capacity, hazards->count + 1, sizeof *hazards->items);
     hazards->items[hazards->count++] = (struct mt_hazard_range){ low, high, hazard };
+}
+
+static bool is_wait(const char *name)
+{
+    for (const char *const *at = wait_names; *at != NULL; at++) {
+        if (strcmp(*at, name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static enum mt_hazard kind_of(const char *name)
@@ -84,6 +104,12 @@ static void add_named_ranges(const struct mt_subject *subject, const struct mt_o
             if (kind_of(symbols.items[i].name) == kinds[k].hazard) {
                 add_widened(hazards, object, &symbols, i, kinds[k].hazard);
             }
+        }
+    }
+    for (size_t i = 0; i < symbols.count; i++) {
+        if (is_wait(symbols.items[i].name)) {
+            hazards->waits = mt_alloc_grow(hazards->waits, &hazards->wait_capacity, hazards->wait_count + 1, sizeof *hazards->waits);
+            hazards->waits[hazards->wait_count++] = symbols.items[i].address;
         }
     }
     mt_object_symbols_clear(&symbols);
@@ -200,6 +226,7 @@ mt_status mt_hazards_find(const struct mt_subject *subject, struct mt_hazards *r
 void mt_hazards_clear(struct mt_hazards *hazards)
 {
     free(hazards->items);
+    free(hazards->waits);
     *hazards = (struct mt_hazards){ 0 };
 }
 
@@ -211,4 +238,14 @@ enum mt_hazard mt_hazard_of(const struct mt_hazards *hazards, uint64_t address)
         }
     }
     return MT_HAZARD_NONE;
+}
+
+bool mt_hazard_is_wait(const struct mt_hazards *hazards, uint64_t start)
+{
+    for (size_t i = 0; i < hazards->wait_count; i++) {
+        if (hazards->waits[i] == start) {
+            return true;
+        }
+    }
+    return false;
 }

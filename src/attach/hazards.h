@@ -31,6 +31,9 @@ struct mt_hazards {
     size_t count;
     size_t capacity;
     bool program_is_allocator; /* the executable defines malloc itself: nowhere in it is known to be safe */
+    uint64_t *waits;           /* where the functions of libc begin that wait, or read, and take no lock but what they are asked for */
+    size_t wait_count;
+    size_t wait_capacity;
 
     uint64_t syscall_return;   /* a syscall instruction followed by ret */
     uint64_t signal_return;    /* libc's way out of a signal handler */
@@ -43,5 +46,7 @@ struct mt_hazards {
 mt_status mt_hazards_find(const struct mt_subject *subject, struct mt_hazards *ret, struct mt_error *err) MT_CHECKED;
 void mt_hazards_clear(struct mt_hazards *hazards);
 enum mt_hazard mt_hazard_of(const struct mt_hazards *hazards, uint64_t address);
+/* Does one of the functions begin there that wait with nothing held but what the program holds? */
+bool mt_hazard_is_wait(const struct mt_hazards *hazards, uint64_t start);
 
 #endif

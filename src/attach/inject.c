@@ -32,12 +32,14 @@ struct attempt {
     const struct mt_injection *how;
     struct mt_injected *result;
     struct mt_hazards hazards;
+    struct mt_tables tables;
     struct mt_foothold foothold;
     struct mt_delivery delivery;
     struct mt_landing_box *box; /* as it will be there */
     char path[MT_LANDING_PATH_BYTES]; /* of the agent in the target's root; "": by a memory file */
     uint64_t started_ns, memtap;
     struct mt_thread thread;
+    bool seen;       /* a thread that would stop */
     bool kept;       /* the thread away is still traced */
     bool sent;
     bool out_of_reach; /* its descriptors are */
@@ -191,7 +193,7 @@ static mt_status refuse_foothold(const struct attempt *a, int error, struct mt_e
 static mt_status use_stopped(struct attempt *a, struct mt_error *err)
 {
     int error = 0;
-    a->last = mt_safepoint_judge(a->subject, &a->hazards, &a->thread);
+    a->last = mt_safepoint_judge(a->subject, &a->hazards, &a->tables, &a->thread);
     if (a->last != MT_SAFE || is_over_budget(a)) {
         let_go(a);
         return MT_OK;
@@ -251,7 +253,8 @@ static mt_status try_all(struct attempt *a, struct mt_error *err)
     struct mt_mappings before = a->subject->mappings;
     a->subject->mappings = fresh;
     size_t count = mt_candidates_list(a->subject->facts.pid, &threads);
-    for (size_t i = 0; i < count && status == MT_OK && !a->sent && !is_out_of_time(a); i++) {
+    a->seen |= count > 0;
+    for (size_t i = 0; i < count && status == MT_OK && !a->sent && (a->result->tries == 0 || !is_out_of_time(a)); i++) {
         status = try_thread(a, threads[i], err);
     }
     free(threads);
@@ -268,7 +271,7 @@ static mt_status give_up(const struct attempt *a, struct mt_error *err)
         [MT_UNSAFE_SIGNAL] = "they are in signal handlers",
         [MT_UNSAFE_STACK] = "they are on stacks of coroutines",
     };
-    if (a->result->tries == 0) {
+    if (!a->seen) {
         return mt_error_set(err, MT_E_UNSUPPORTED, "every thread of process %d sleeps where nothing can wake it (state D)",
                             (int)a->subject->facts.pid);
     }
@@ -286,16 +289,13 @@ static mt_status give_up(const struct attempt *a, struct mt_error *err)
 
 static mt_status send_somebody(struct attempt *a, struct mt_error *err)
 {
-    mt_status status = MT_OK;
-    while (status == MT_OK && !a->sent) {
+    mt_status status;
+    for (status = try_all(a, err); status == MT_OK && !a->sent; status = try_all(a, err)) {
+        struct timespec pause = { 0, 1000000 };
         if (is_out_of_time(a)) {
             return give_up(a, err);
         }
-        status = try_all(a, err);
-        if (!a->sent && status == MT_OK) {
-            struct timespec pause = { 0, 1000000 };
-            (void)nanosleep(&pause, NULL);
-        }
+        (void)nanosleep(&pause, NULL);
     }
     return status;
 }
@@ -468,6 +468,7 @@ mt_status mt_inject(struct mt_subject *subject, const struct mt_injection *how, 
                          .memtap = mt_remote_own_number(subject->facts.pid) };
     *ret = (struct mt_injected){ 0 };
     a.box = mt_alloc_zero(1, sizeof *a.box);
+    mt_tables_open(&subject->remote, &subject->objects, &a.tables);
     mt_status status = prepare(&a, err);
     hurry(&before);
     int turn = status == MT_OK ? take_turn(&a) : -1;
@@ -491,6 +492,7 @@ mt_status mt_inject(struct mt_subject *subject, const struct mt_injection *how, 
     (void)sigprocmask(SIG_SETMASK, &before, NULL);
     mt_delivery_clear(&a.delivery);
     mt_hazards_clear(&a.hazards);
+    mt_tables_close(&a.tables);
     free(a.box);
     return status;
 }

@@ -56,6 +56,23 @@ static void read_dynamic(const struct mt_remote *remote, uint64_t address, uint6
     }
 }
 
+/* The frames' tables, if they are loaded. */
+static void place_unwind(const Elf64_Phdr *phdrs, size_t count, struct mt_object *object)
+{
+    const Elf64_Phdr *tables = NULL;
+    for (size_t i = 0; i < count; i++) {
+        tables = phdrs[i].p_type == PT_GNU_EH_FRAME ? &phdrs[i] : tables;
+    }
+    for (size_t i = 0; tables != NULL && i < count; i++) {
+        if (phdrs[i].p_type == PT_LOAD && (phdrs[i].p_flags & PF_R) != 0 && tables->p_vaddr >= phdrs[i].p_vaddr &&
+            tables->p_vaddr - phdrs[i].p_vaddr < phdrs[i].p_filesz) {
+            object->unwind = object->bias + tables->p_vaddr;
+            object->unwind_low = object->bias + phdrs[i].p_vaddr;
+            object->unwind_high = object->unwind_low + phdrs[i].p_filesz;
+        }
+    }
+}
+
 /* False: no object begins at this mapping. */
 static bool read_object(const struct mt_remote *remote, const struct mt_mapping *mapping, struct mt_object *ret)
 {
@@ -66,7 +83,7 @@ static bool read_object(const struct mt_remote *remote, const struct mt_mapping 
         !mt_remote_read(remote, mapping->low + header.e_phoff, phdrs, header.e_phnum * sizeof *phdrs)) {
         return false;
     }
-    *ret = (struct mt_object){ .low = mapping->low, .path = mapping->path };
+    *ret = (struct mt_object){ .low = mapping->low, .path = mapping->path, .inode = mapping->inode };
     for (size_t i = 0; i < header.e_phnum; i++) {
         first = phdrs[i].p_type == PT_LOAD && first == NULL ? &phdrs[i] : first;
         dynamic = phdrs[i].p_type == PT_DYNAMIC ? &phdrs[i] : dynamic;
@@ -79,6 +96,7 @@ static bool read_object(const struct mt_remote *remote, const struct mt_mapping 
         uint64_t end = ret->bias + phdrs[i].p_vaddr + phdrs[i].p_memsz;
         ret->high = phdrs[i].p_type == PT_LOAD && end > ret->high ? end : ret->high;
     }
+    place_unwind(phdrs, header.e_phnum, ret);
     read_dynamic(remote, ret->bias + dynamic->p_vaddr, dynamic->p_memsz, ret);
     return true;
 }

@@ -13,6 +13,8 @@ struct mt_object {
     uint64_t bias;      /* what is added to its own addresses */
     uint64_t low, high; /* all of its segments */
     uint64_t symbols, strings, gnu_hash; /* addresses there; 0: none */
+    uint64_t unwind, unwind_low, unwind_high; /* .eh_frame_hdr, and the segment that it is in; 0: none */
+    uint64_t inode;     /* of its first mapping */
     char soname[64];    /* "" for none */
     const char *path;   /* of its first mapping, borrowed from the mappings */
 };

@@ -1,6 +1,7 @@
 /* safepoint.c: see safepoint.h. */
 #include "attach/safepoint.h"
 
+#include "attach/chain.h"
 #include "util/memory.h"
 
 #include <stdio.h>
@@ -105,39 +106,169 @@ static void read_stack(const struct mt_subject *subject, const struct mt_thread 
     ret->count = mt_remote_read_some(&subject->remote, rsp, ret->words, bytes) / 8;
 }
 
+/* ---- its callers ---------------------------------------------------------------------------------------------------- */
+
+enum { BASE_FRAMES = 3 }; /* what a thread begins in: clone, start_thread, and the agent's own beginning of it */
+
+/* The objects that the tables are copies of are still those: what the thread is in cannot go while it is stopped. */
+static bool is_current(const struct mt_subject *subject, const struct mt_chain *chain)
+{
+    struct mt_mappings now = { 0 };
+    bool good = mt_mappings_read(subject->facts.pid, &now, NULL) == MT_OK;
+    for (size_t i = 0; good && i < chain->count; i++) {
+        const struct mt_object *object = mt_objects_at(&subject->objects, chain->addresses[i]);
+        const struct mt_mapping *first = object != NULL ? mt_mappings_at(&now, object->low) : NULL;
+        const struct mt_mapping *code = mt_mappings_at(&now, chain->addresses[i]);
+        good = first != NULL && code != NULL && first->low == object->low && first->inode == object->inode &&
+               strcmp(first->path, object->path) == 0 && code->inode == object->inode && code->executable;
+    }
+    mt_mappings_clear(&now);
+    return good;
+}
+
+static bool is_of_libc(const struct mt_subject *subject, uint64_t address)
+{
+    const struct mt_object *object = mt_objects_at(&subject->objects, address);
+    return object != NULL && (object == subject->libc || strcmp(object->soname, "libpthread.so.0") == 0);
+}
+
+/* May a function of this kind be among the callers of one that waits? */
+static bool forbids(enum mt_hazard hazard, bool is_base)
+{
+    switch (hazard) {
+    case MT_HAZARD_THREADS:
+    case MT_HAZARD_OWN:
+        return !is_base;
+    case MT_HAZARD_LOADER:
+    case MT_HAZARD_ALLOCATOR:
+    case MT_HAZARD_FORK:
+    case MT_HAZARD_CALLS_OUT:
+        return true;
+    case MT_HAZARD_NONE:
+    case MT_HAZARD_LIBC:
+    case MT_HAZARD_KERNEL:
+    default:
+        return false;
+    }
+}
+
+/* The last of the innermost functions of libc, one behind it is the program's. */
+static bool is_known_wait(const struct mt_subject *subject, const struct mt_hazards *hazards, struct mt_tables *tables,
+                          const struct mt_chain *chain, size_t inner)
+{
+    uint64_t start = 0;
+    if (inner == 0) {
+        return true; /* the program made the call itself */
+    }
+    if (inner == chain->count) {
+        return false; /* there is no program */
+    }
+    return (mt_tables_start(tables, chain->addresses[inner - 1], &start) == MT_OK && mt_hazard_is_wait(hazards, start)) ||
+           mt_hazard_is_wait(hazards, mt_chain_called(&subject->remote, chain->addresses[inner] + 1));
+}
+
+enum opinion { SAYS_NOTHING, SAYS_SAFE, SAYS_UNSAFE };
+
+/* Of a whole chain. A function of libc that waits may share a source file, as far as is known, with those that make threads. */
+static enum opinion opinion_of(const struct mt_subject *subject, const struct mt_hazards *hazards, struct mt_tables *tables,
+                               const struct mt_chain *chain)
+{
+    size_t inner = 0;
+    while (inner < chain->count && is_of_libc(subject, chain->addresses[inner])) {
+        inner++;
+    }
+    bool is_wait = is_known_wait(subject, hazards, tables, chain, inner);
+    for (size_t i = 0; i < chain->count; i++) {
+        bool is_base = (i > 0 && i + BASE_FRAMES >= chain->count) || (is_wait && i < inner);
+        if (forbids(mt_hazard_of(hazards, chain->addresses[i]), is_base)) {
+            return SAYS_UNSAFE;
+        }
+    }
+    return is_wait && !hazards->program_is_allocator ? SAYS_SAFE : SAYS_NOTHING;
+}
+
 /* ---- judgement ------------------------------------------------------------------------------------------------------ */
 
-static bool holds_no_lock(const struct mt_hazards *hazards, const struct mt_thread *thread, const struct stack *stack)
+struct judge {
+    const struct mt_subject *subject;
+    const struct mt_hazards *hazards;
+    struct mt_tables *tables;
+    const struct mt_thread *thread;
+    struct stack stack;
+    struct mt_chain chain;
+    bool has_chain; /* whole, and of the objects that are there */
+};
+
+static void read_chain(struct judge *j)
+{
+    const struct mt_mapping *mapping = mt_mappings_at(&j->subject->mappings, j->thread->registers.rsp);
+    mt_chain_read(j->tables, &j->thread->registers, j->hazards->signal_return, mapping->high, &j->chain);
+    j->has_chain = j->chain.is_whole && is_current(j->subject, &j->chain);
+}
+
+/* In futex, a sleep or read. */
+static bool waits_without_lock(struct judge *j)
+{
+    read_chain(j);
+    switch (j->has_chain ? opinion_of(j->subject, j->hazards, j->tables, &j->chain) : SAYS_NOTHING) {
+    case SAYS_SAFE:
+        return true;
+    case SAYS_UNSAFE:
+        return false;
+    case SAYS_NOTHING:
+    default:
+        return mt_hazard_of(j->hazards, j->thread->registers.rip) != MT_HAZARD_THREADS &&
+               !is_near_lock(j->hazards, &j->stack, j->thread->tid == j->thread->process);
+    }
+}
+
+static bool holds_no_lock(struct judge *j)
 {
     uint64_t number;
     int64_t outcome;
-    bool is_first = thread->tid == thread->process;
-    enum mt_hazard hazard = mt_hazard_of(hazards, thread->registers.rip);
+    const struct mt_hazards *hazards = j->hazards;
+    enum mt_hazard hazard = mt_hazard_of(hazards, j->thread->registers.rip);
     if (hazard == MT_HAZARD_OWN) {
         return false;
     }
-    if (mt_thread_was_in_call(&thread->registers, &number, &outcome)) {
-        bool may_wait = hazard == MT_HAZARD_LIBC || hazard == MT_HAZARD_NONE || hazard == MT_HAZARD_FORK; /* the name before fork's */
+    if (mt_thread_was_in_call(&j->thread->registers, &number, &outcome)) {
+        bool may_wait = hazard == MT_HAZARD_LIBC || hazard == MT_HAZARD_NONE || hazard == MT_HAZARD_FORK || /* the name before fork's */
+                        hazard == MT_HAZARD_THREADS; /* what futexes are waited for in lies among those */
         if (IS_AMONG(number, lock_waits)) {
-            return may_wait && !is_near_lock(hazards, stack, is_first);
+            return may_wait && waits_without_lock(j);
         }
-        return may_wait && IS_AMONG(number, waits);
+        return may_wait && hazard != MT_HAZARD_THREADS && IS_AMONG(number, waits);
     }
-    return hazard == MT_HAZARD_NONE && (int64_t)thread->registers.orig_rax < 0 && !hazards->program_is_allocator &&
-           !has_word_of(hazards, stack, SCAN_BYTES, MT_HAZARD_CALLS_OUT) && !has_word_of(hazards, stack, SCAN_BYTES, MT_HAZARD_FORK);
+    return hazard == MT_HAZARD_NONE && (int64_t)j->thread->registers.orig_rax < 0 && !hazards->program_is_allocator &&
+           !has_word_of(hazards, &j->stack, SCAN_BYTES, MT_HAZARD_CALLS_OUT) && !has_word_of(hazards, &j->stack, SCAN_BYTES, MT_HAZARD_FORK);
 }
 
-enum mt_safety mt_safepoint_judge(const struct mt_subject *subject, const struct mt_hazards *hazards, const struct mt_thread *thread)
+/* An old word is no handler, where the callers say so. */
+static bool is_in_handler(struct judge *j)
 {
-    struct stack stack;
+    uint64_t number;
+    int64_t outcome;
+    if (!has_word(&j->stack, j->hazards->signal_return)) {
+        return j->chain.in_handler;
+    }
+    if (j->chain.count == 0 && mt_thread_was_in_call(&j->thread->registers, &number, &outcome)) {
+        read_chain(j);
+    }
+    return !j->has_chain;
+}
+
+enum mt_safety mt_safepoint_judge(const struct mt_subject *subject, const struct mt_hazards *hazards, struct mt_tables *tables,
+                                  const struct mt_thread *thread)
+{
+    struct judge j = { .subject = subject, .hazards = hazards, .tables = tables, .thread = thread };
     if (!is_own_stack(subject, thread)) {
         return MT_UNSAFE_STACK;
     }
-    read_stack(subject, thread, &stack);
-    enum mt_safety safety = has_word(&stack, hazards->signal_return)        ? MT_UNSAFE_SIGNAL
-                            : !holds_no_lock(hazards, thread, &stack) ? MT_UNSAFE_LOCKS
-                                                                     : MT_SAFE;
-    free(stack.words);
+    read_stack(subject, thread, &j.stack);
+    bool no_lock = holds_no_lock(&j);
+    enum mt_safety safety = is_in_handler(&j) ? MT_UNSAFE_SIGNAL : no_lock ? MT_SAFE : MT_UNSAFE_LOCKS;
+    free(j.stack.words);
+    mt_chain_clear(&j.chain);
     return safety;
 }
 

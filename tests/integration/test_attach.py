@@ -13,6 +13,7 @@ import pytest
 from conftest import MEMTAP, TARGETS, case_of, find_interpreter, interpreter, live_stacks, memtap, memtap_json, run
 
 TARGET = str(TARGETS / "attached")
+ASLEEP = str(TARGETS / "asleep")  # its other thread waits where nobody is borrowed
 SCRIPT = pathlib.Path(__file__).resolve().parent.parent / "targets" / "py_attached.py"
 PATIENT = ("--timeout", "60s", "--max-stop", "10s")  # a loaded machine is no failure
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
@@ -111,13 +112,35 @@ def test_a_python_is_recorded_line_by_line(output):
         assert "allocate_after" in functions, (version, functions)
 
 
-def test_a_python_whose_threads_all_sleep_is_joined_as_well(output):
-    python = find_interpreter("debian") or interpreter("3.11")
-    with Running(python, SCRIPT, "asleep") as program:
+@pytest.mark.parametrize("kind", ("condition", "timed-condition", "semaphore", "mutex", "rwlock", "barrier", "join", "futex", "nanosleep",
+                                  "clock", "usleep", "read", "stream", "epoll"))
+def test_a_process_whose_only_thread_to_borrow_waits_is_joined(output, kind):
+    with Running(ASLEEP, kind) as program:
         program.attach("--mode", "exact", "-o", output)
+        truth = json.loads(program.finish())
+    checked_live(output, truth)
+
+
+def test_nobody_is_borrowed_in_a_signal_handler(tmp_path):
+    with Running(ASLEEP, "handler") as program:
+        done = memtap("attach", "--timeout", "1s", "-o", tmp_path / "x.mtap", program.pid, check=False)
+        assert done.returncode == 4, done.stderr
         program.finish()
-    rows = memtap_json("table", "--total", "-n", "0", output)
-    assert "allocate_after" in {row["function"] for row in rows}
+
+
+@pytest.mark.parametrize("how", ("asleep", "locked", "joining", "queued"))
+def test_a_python_whose_threads_all_wait_is_joined_as_well(output, how):
+    for version in ("3.8", "3.12", "3.13", "debian"):
+        python = find_interpreter(version)
+        if python is None:
+            continue
+        want = undisturbed(python, SCRIPT, how)
+        trace = output.with_name(f"{version}.mtap")
+        with Running(python, SCRIPT, how) as program:
+            program.attach("--mode", "exact", "-o", trace)
+            assert program.finish() == want
+        rows = memtap_json("table", "--total", "-n", "0", trace)
+        assert "allocate_after" in {row["function"] for row in rows}, version
 
 
 def test_a_process_in_a_root_without_anything_is_joined(output, tmp_path):
