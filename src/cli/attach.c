@@ -1,22 +1,10 @@
-/* attach.c: `memtap attach`: options, the trace's name, and what is said. The work is done in attach/. */
-#include "attach/inject.h"
+/* attach.c: `memtap attach`: options, and what is said. The work is done in join.c and attach/. */
 #include "cli/command.h"
+#include "cli/join.h"
 #include "cli/target.h"
-#include "launch/environment.h"
-#include "launch/helper.h"
-#include "util/agentfile.h"
 #include "util/human.h"
-#include "util/memory.h"
 #include "util/say.h"
 #include "util/text.h"
-#include "util/tracepath.h"
-#include "wire/config.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 struct values {
     const char *output;
@@ -91,111 +79,7 @@ static const struct mt_command_doc inject_doc = {
     .tables = tables,
 };
 
-/* ---- the trace ------------------------------------------------------------------------------------------------------ */
-
-/* The script of a Python, else the program. malloc'ed. */
-static char *name_of(pid_t pid)
-{
-    char words[4096] = "";
-    char *path = mt_format("/proc/%d/cmdline", (int)pid);
-    FILE *file = fopen(path, "re");
-    size_t bytes = file != NULL ? fread(words, 1, sizeof words - 1, file) : 0;
-    const char *name = words[0] != '\0' ? words : "process";
-    for (const char *word = words; word < words + bytes; word += strlen(word) + 1) {
-        size_t length = strlen(word);
-        if (length > 3 && strcmp(word + length - 3, ".py") == 0) {
-            name = word;
-            break;
-        }
-    }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    free(path);
-    return mt_strdup(mt_text_base_name(name));
-}
-
-static mt_status choose_output(const struct values *chosen, pid_t pid, struct mt_config *config, struct mt_error *err)
-{
-    char *name = name_of(pid), *absolute = NULL;
-    char *file = chosen->output != NULL ? mt_strdup(chosen->output) : mt_tracepath_default(name, pid);
-    mt_status status = mt_tracepath_absolute(file, &absolute, err);
-    free(name);
-    free(file);
-    if (status != MT_OK) {
-        return status;
-    }
-    if (strlen(absolute) + 64 > sizeof config->output) {
-        status = mt_error_set(err, MT_E_INVAL, "the path %s is too long", absolute);
-    } else if (chosen->output != NULL && access(absolute, F_OK) == 0) {
-        status = mt_error_set(err, MT_E_EXIST, "%s exists; choose another name with -o", absolute);
-    }
-    (void)snprintf(config->output, sizeof config->output, "%s", absolute);
-    free(absolute);
-    return status;
-}
-
-/* A default name that is taken gets a number. */
-static void avoid_taken_name(const struct values *chosen, struct mt_config *config)
-{
-    size_t stem = strlen(config->output) - strlen(".mtap");
-    for (int n = 2; chosen->output == NULL && access(config->output, F_OK) == 0; n++) {
-        (void)snprintf(config->output + stem, sizeof config->output - stem, ".%d.mtap", n);
-    }
-}
-
-/* By its inode: the path may lead elsewhere in the process's root. */
-static mt_status name_folder(struct mt_config *config, struct mt_error *err)
-{
-    struct stat info;
-    char *folder = mt_strdup(config->output);
-    *strrchr(folder, '/') = '\0';
-    const char *path = folder[0] != '\0' ? folder : "/";
-    mt_status status = MT_OK;
-    if (stat(path, &info) != 0 || access(path, W_OK) != 0) {
-        status = mt_error_set(err, MT_E_PERM, "cannot write a trace in %s (choose another place with -o)", path);
-    } else {
-        config->folder_device = info.st_dev;
-        config->folder_inode = info.st_ino;
-    }
-    free(folder);
-    return status;
-}
-
-static void free_settings(char **settings)
-{
-    for (size_t i = 0; i < MT_CONFIG__COUNT; i++) {
-        free(settings[i]);
-    }
-}
-
 /* ---- what is said --------------------------------------------------------------------------------------------------- */
-
-static const char *failure_text(enum memtap_agent_code code)
-{
-    switch (code) {
-    case MEMTAP_AGENT_NO_MEMORY:
-        return "it has no memory left for the agent's tables";
-    case MEMTAP_AGENT_NO_SPACE:
-        return "there is no space left for the trace";
-    case MEMTAP_AGENT_PERMISSION:
-    case MEMTAP_AGENT_NO_FOLDER:
-    case MEMTAP_AGENT_IO:
-    case MEMTAP_AGENT_FILE_EXISTS:
-        return "the trace cannot be written from there; choose another place with -o";
-    case MEMTAP_AGENT_NO_HOOKS:
-        return "it has no malloc that could be intercepted";
-    case MEMTAP_AGENT_BUSY:
-        return "another thread of it is starting or stopping a recording; try again";
-    case MEMTAP_AGENT_OK:
-    case MEMTAP_AGENT_ARGUMENT:
-    case MEMTAP_AGENT_RECORDING:
-    case MEMTAP_AGENT_IDLE:
-    case MEMTAP_AGENT_FOREIGN:
-    default:
-        return "its agent does not understand this memtap";
-    }
-}
 
 static void say_success(const struct values *chosen, pid_t pid, const struct mt_config *config, const struct mt_injected *done)
 {
@@ -220,7 +104,7 @@ static int report(const struct values *chosen, pid_t pid, const struct mt_config
         return MT_EXIT_OK;
     }
     if (done->code != MEMTAP_AGENT_RECORDING) {
-        mt_say("memtap attach: process %d is not recorded: %s", (int)pid, failure_text(done->code));
+        mt_say("memtap attach: process %d is not recorded: %s", (int)pid, mt_join_failure(done->code));
         return MT_EXIT_FAILED;
     }
     if (chosen->output != NULL) {
@@ -235,90 +119,33 @@ static int report(const struct values *chosen, pid_t pid, const struct mt_config
     return MT_EXIT_OK;
 }
 
-/* ---- doing it ------------------------------------------------------------------------------------------------------- */
-
-struct company {
-    struct mt_helper helper;
-    struct mt_helper_place place;
-};
-
-static void serve(void *context)
-{
-    struct company *company = context;
-    mt_helper_serve(&company->helper, &company->place);
-}
-
-static int inject(const struct values *chosen, struct mt_subject *subject, struct mt_config *config, const char *agent)
-{
-    char *settings[MT_CONFIG__COUNT + 1] = { NULL };
-    struct company company = { .place = { .output = config->output, .root_pid = (uint64_t)subject->facts.pid } };
-    struct mt_injected done;
-    struct mt_error err = { 0 };
-    mt_helper_open(&company.helper);
-    mt_helper_text(&company.helper, config->helper, sizeof config->helper);
-    for (size_t i = 0; i < MT_CONFIG__COUNT; i++) {
-        settings[i] = mt_environment_setting(config, &mt_config_fields[i]);
-    }
-    const struct mt_injection how = {
-        .task = MT_LANDING_ATTACH,
-        .agent = agent,
-        .settings = (const char *const *)settings,
-        .max_stop_ns = chosen->max_stop_ns,
-        .timeout_ns = chosen->timeout_ns,
-        .meanwhile = serve,
-        .context = &company,
-    };
-    mt_status status = mt_inject(subject, &how, &done, &err);
-    int code = status == MT_OK ? report(chosen, subject->facts.pid, config, &done)
-                               : mt_command_fail(&doc, mt_target_exit_code(status), &err);
-    free_settings(settings);
-    mt_helper_free(&company.helper);
-    return code;
-}
-
-static mt_status configure(const struct values *chosen, pid_t pid, struct mt_config *config, struct mt_error *err)
-{
-    mt_config_default(config);
-    config->root_pid = (uint64_t)pid;
-    config->mode = mode_numbers[chosen->mode];
-    config->rate_bytes = chosen->rate_bytes != 0 ? chosen->rate_bytes : MT_RATE_DEFAULT;
-    config->native = chosen->native;
-    config->python_allocators = chosen->python_allocators;
-    config->max_file_bytes = chosen->max_file_bytes;
-    config->follow = false;
-    mt_status status = choose_output(chosen, pid, config, err);
-    if (status == MT_OK) {
-        avoid_taken_name(chosen, config);
-        status = name_folder(config, err);
-    }
-    return status;
-}
-
 static int record_process(const struct mt_command_doc *asked, int argc, char **argv)
 {
     struct values chosen = { .native = true, .python_allocators = true, .max_stop_ns = 20000000, .timeout_ns = 5000000000 };
     static struct mt_config config;
-    struct mt_subject subject;
+    struct mt_injected done;
     struct mt_operands operands;
     struct mt_error err = { 0 };
-    char *agent = NULL;
     pid_t pid = 0;
     int code;
     if (!mt_command_options(asked, argc, argv, &chosen, &operands, &code)) {
         return code;
     }
-    if (mt_target_pid(&operands, &pid, &err) != MT_OK || configure(&chosen, pid, &config, &err) != MT_OK ||
-        mt_agentfile_find(&agent, &err) != MT_OK) {
+    const struct mt_join how = {
+        .output = chosen.output,
+        .mode = mode_numbers[chosen.mode],
+        .rate_bytes = chosen.rate_bytes,
+        .max_file_bytes = chosen.max_file_bytes,
+        .max_stop_ns = chosen.max_stop_ns,
+        .timeout_ns = chosen.timeout_ns,
+        .native = chosen.native,
+        .python_allocators = chosen.python_allocators,
+    };
+    if (mt_target_pid(&operands, &pid, &err) != MT_OK) {
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
-    if (mt_subject_open(pid, &subject, &err) != MT_OK) {
-        code = mt_command_fail(&doc, MT_EXIT_UNREACHABLE, &err);
-    } else {
-        code = inject(&chosen, &subject, &config, agent);
-        mt_subject_close(&subject);
-    }
-    free(agent);
-    return code;
+    mt_status status = mt_join_begin(&how, pid, &config, &done, &code, &err);
+    return status == MT_OK ? report(&chosen, pid, &config, &done) : mt_command_fail(&doc, code, &err);
 }
 
 static int attach_main(int argc, char **argv)

@@ -1,13 +1,8 @@
 /* detach.c: `memtap detach`: ends what attach began. */
-#include "attach/inject.h"
 #include "cli/command.h"
+#include "cli/join.h"
 #include "cli/target.h"
-#include "util/agentfile.h"
-#include "util/human.h"
-#include "util/memory.h"
 #include "util/say.h"
-
-#include <stdlib.h>
 
 struct values {
     uint64_t max_stop_ns;
@@ -57,37 +52,23 @@ static int report(const struct values *chosen, pid_t pid, const struct mt_inject
     return MT_EXIT_OK;
 }
 
-static int detach(const struct values *chosen, pid_t pid, const char *agent)
-{
-    struct mt_subject subject;
-    struct mt_injected done;
-    struct mt_error err = { 0 };
-    const struct mt_injection how = { .task = MT_LANDING_DETACH, .agent = agent, .max_stop_ns = chosen->max_stop_ns, .timeout_ns = chosen->timeout_ns };
-    if (mt_subject_open(pid, &subject, &err) != MT_OK) {
-        return mt_command_fail(&doc, MT_EXIT_UNREACHABLE, &err);
-    }
-    mt_status status = mt_inject(&subject, &how, &done, &err);
-    mt_subject_close(&subject);
-    return status == MT_OK ? report(chosen, pid, &done) : mt_command_fail(&doc, mt_target_exit_code(status), &err);
-}
-
 static int detach_main(int argc, char **argv)
 {
     struct values chosen = { .max_stop_ns = 20000000, .timeout_ns = 5000000000 };
     struct mt_operands operands;
+    struct mt_injected done;
     struct mt_error err = { 0 };
-    char *agent = NULL;
     pid_t pid = 0;
     int code;
     if (!mt_command_options(&doc, argc, argv, &chosen, &operands, &code)) {
         return code;
     }
-    if (mt_target_pid(&operands, &pid, &err) != MT_OK || mt_agentfile_find(&agent, &err) != MT_OK) {
+    if (mt_target_pid(&operands, &pid, &err) != MT_OK) {
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
-    code = detach(&chosen, pid, agent);
-    free(agent);
-    return code;
+    const struct mt_join how = { .max_stop_ns = chosen.max_stop_ns, .timeout_ns = chosen.timeout_ns };
+    mt_status status = mt_join_end(&how, pid, &done, &code, &err);
+    return status == MT_OK ? report(&chosen, pid, &done) : mt_command_fail(&doc, code, &err);
 }
 
 const struct mt_command mt_command_detach = { &doc, detach_main };
