@@ -1,0 +1,134 @@
+/* top_session.c: see top_session.h. */
+#include "cli/top_session.h"
+
+#include "attach/recorded.h"
+#include "top/process.h"
+#include "util/exitcode.h"
+#include "util/human.h"
+#include "util/memory.h"
+#include "util/say.h"
+#include "util/text.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static mt_status attach(struct mt_top_session *s, int *ret_code, struct mt_error *err)
+{
+    static struct mt_config config;
+    struct mt_injected done;
+    mt_status status = mt_join_begin(&s->how, s->pid, &config, &done, ret_code, err);
+    if (status != MT_OK) {
+        return status;
+    }
+    if (done.code != MEMTAP_AGENT_OK && done.code != MEMTAP_AGENT_RECORDING) {
+        *ret_code = MT_EXIT_FAILED;
+        return mt_error_set(err, MT_E_UNSUPPORTED, "process %d is not recorded: %s", (int)s->pid, mt_join_failure(done.code));
+    }
+    s->attached = done.code == MEMTAP_AGENT_OK;
+    s->path = mt_strdup(s->attached ? config.output : done.state.path);
+    return MT_OK;
+}
+
+/* The trace of the process as it is now. */
+static mt_status find(struct mt_top_session *s, bool may_attach, int *ret_code, struct mt_error *err)
+{
+    struct mt_error unreadable = { 0 };
+    s->image = mt_top_image((uint64_t)s->pid);
+    mt_status status = mt_recorded_trace(s->pid, &s->path, &unreadable);
+    if (status == MT_OK) {
+        s->attached = false;
+        return status;
+    }
+    return may_attach ? attach(s, ret_code, err) : status;
+}
+
+mt_status mt_top_session_open(struct mt_top_session *s, const char *operand, int *ret_code, struct mt_error *err)
+{
+    uint64_t pid;
+    mt_status status = MT_OK;
+    bool number = mt_parse_count(operand, &pid) && pid > 0 && pid <= INT32_MAX && access(operand, F_OK) != 0;
+    if (number) {
+        s->pid = (pid_t)pid;
+        status = find(s, true, ret_code, err);
+    } else {
+        s->path = mt_strdup(operand);
+    }
+    if (status == MT_OK) {
+        s->watch = mt_top_watch_new(s->path);
+    }
+    return status;
+}
+
+static void say_of(struct mt_top_session *s, char *take_message)
+{
+    free(s->message);
+    s->message = take_message;
+}
+
+/* After exec the old trace does not grow any more. */
+static void follow_exec(struct mt_top_session *s)
+{
+    char *before = s->path;
+    struct mt_error err = { 0 };
+    bool attached = s->attached;
+    int code;
+    s->path = NULL;
+    if (find(s, attached, &code, &err) != MT_OK) {
+        s->path = before;
+        say_of(s, mt_format("the process executed another program, which is not recorded"));
+        return;
+    }
+    free(before);
+    mt_top_watch_free(s->watch);
+    s->watch = mt_top_watch_new(s->path);
+    say_of(s, mt_format("the process executed another program: this is its trace from then on"));
+}
+
+/* Whether exec has been, or a recording ended and another one was begun. */
+static bool is_another(const struct mt_top_session *s)
+{
+    uint64_t image = s->pid != 0 ? mt_top_image((uint64_t)s->pid) : 0;
+    return image != 0 && (image != s->image || (s->has_look && !s->look.recording));
+}
+
+mt_status mt_top_session_look(struct mt_top_session *s, const struct mt_top_ui *ui, struct mt_error *err)
+{
+    struct mt_top_look look;
+    if (is_another(s)) {
+        follow_exec(s);
+    }
+    mt_status status = mt_top_watch_look(s->watch, ui, &look, err);
+    if (status == MT_OK) {
+        mt_top_look_fini(&s->look);
+        s->look = look;
+        s->has_look = true;
+    }
+    return status;
+}
+
+static void detach(struct mt_top_session *s)
+{
+    struct mt_injected done;
+    struct mt_error err = { 0 };
+    int code;
+    mt_status status = mt_join_end(&s->how, s->pid, &done, &code, &err);
+    if (status == MT_E_NOENT) {
+        mt_say("memtap: process %d has ended; its trace is %s", (int)s->pid, s->path);
+    } else if (status != MT_OK) {
+        mt_say("memtap: the recording of process %d goes on: %s; `memtap detach %d` ends it", (int)s->pid, mt_error_text(&err), (int)s->pid);
+    } else {
+        mt_say("memtap: process %d is not recorded any more; `memtap leaks %s` reads what was", (int)s->pid, mt_text_base_name(s->path));
+    }
+}
+
+void mt_top_session_close(struct mt_top_session *s)
+{
+    if (s->attached) {
+        detach(s);
+    }
+    mt_top_look_fini(&s->look);
+    mt_top_watch_free(s->watch);
+    free(s->message);
+    free(s->path);
+}

@@ -1,0 +1,14 @@
+/* process.h: what /proc and its control groups say of a process that is watched. Context: [tool]. */
+#ifndef MT_TOP_PROCESS_H
+#define MT_TOP_PROCESS_H
+
+#include "top/look.h"
+
+/* What cannot be read is MT_TOP_UNKNOWN; nothing fails. */
+void mt_top_process_read(uint64_t pid, struct mt_top_process *ret);
+/* The number behind "Key:" of a text like /proc/PID/status, in its unit; MT_TOP_UNKNOWN where there is none. */
+uint64_t mt_top_field(const char *text, const char *key);
+/* A number for the program that the process executes: another one after exec, of the same file too. 0: not known, or it has ended. */
+uint64_t mt_top_image(uint64_t pid);
+
+#endif
