@@ -5,11 +5,13 @@
  * before .preinit_array, once all objects are relocated. One object has this place, the one mapped last of those that ask
  * (libpthread before glibc 2.34): without it, the first hooked call of a constructor starts the agent. See
  * docs/decisions/0018.
- * There is no agent thread: under `memtap run` the tool outside keeps the clock page, so the program's thread count is unchanged.
+ * There is no agent thread, unless the process is armed (listen.h): under `memtap run` the tool outside keeps the clock page, so the
+ * program's thread count is unchanged.
  * A failure anywhere leaves the program running unrecorded.
  */
 #include "agent/carry.h"
 #include "agent/control.h"
+#include "agent/listen.h"
 #include "agent/recording.h"
 #include "agent/snapshot.h"
 #include "base/os.h"
@@ -63,8 +65,10 @@ static void restart_in_fork_child(void)
  * and takes the agent out of its environment, so that its own children are as they would be. */
 static void leave_child_alone(char **envp)
 {
-    if (g_config.wanted && !g_config.asked.follow && (uint64_t)mt_os_pid() != g_config.asked.root_pid) {
+    bool armed = g_config.asked.listen[0] != '\0';
+    if ((g_config.wanted || armed) && !g_config.asked.follow && (uint64_t)mt_os_pid() != g_config.asked.root_pid) {
         g_config.wanted = false;
+        g_config.asked.listen[0] = '\0';
         mt_agent_config_hide(envp);
     }
 }
@@ -72,8 +76,9 @@ static void leave_child_alone(char **envp)
 /* A filter that nobody has told us of came with exec: any call of ours may be forbidden on pain of death. */
 static void obey_unknown_filters(void)
 {
-    if (g_config.wanted && is_unknown_filter_in_force()) {
+    if ((g_config.wanted || g_config.asked.listen[0] != '\0') && is_unknown_filter_in_force()) {
         g_config.wanted = false;
+        g_config.asked.listen[0] = '\0';
         (void)mt_os_filter_add(NULL); /* from here on nothing is called */
     }
 }
@@ -101,6 +106,14 @@ static void start_preloaded(char **envp)
     mt_hooks_on_load(mt_recording_look_for_python);
 }
 
+extern char **environ;
+
+/* Where the process is from outside is known by then. */
+static void arm_attached(const struct mt_agent_config *config)
+{
+    mt_listen_arm(config, environ);
+}
+
 /* False: it was started before. */
 static bool start(char **envp)
 {
@@ -113,7 +126,8 @@ static bool start(char **envp)
         __tsan_init();
     }
     mt_engine_enter();
-    if (mt_hooks_are_preloaded()) {
+    bool preloaded = mt_hooks_are_preloaded();
+    if (preloaded) {
         mt_agent_config_read(envp, &g_config);
         obey_unknown_filters();
         leave_child_alone(envp);
@@ -125,6 +139,10 @@ static bool start(char **envp)
     if (!g_config.wanted) {
         mt_engine_may_restart();
     }
+    if (preloaded) {
+        mt_listen_arm(&g_config, envp);
+    }
+    mt_control_on_attach(arm_attached);
     mt_engine_leave();
     return true;
 }
@@ -149,5 +167,6 @@ __attribute__((constructor)) static void agent_start(int argc, char **argv, char
 __attribute__((destructor)) static void agent_end(void)
 {
     mt_agent_snapshot_settle();
+    mt_listen_close();
     mt_engine_exit_seen();
 }

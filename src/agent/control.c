@@ -19,6 +19,8 @@ static struct {
     bool by_attach;    /* attach began the recording */
     bool attach_hooks; /* attach put the hooks in place */
     bool hooked, python_allocators;
+    uint64_t began_ns; /* since 1970 */
+    void (*arm)(const struct mt_agent_config *config);
 } g_control;
 
 static const enum memtap_agent_code CODE_OF[MT_STATUS__COUNT] = {
@@ -48,6 +50,21 @@ void mt_control_set_preloaded(bool by_command)
 {
     g_control.preloaded = true;
     g_control.by_command = by_command;
+}
+
+void mt_control_on_attach(void (*arm)(const struct mt_agent_config *config))
+{
+    g_control.arm = arm;
+}
+
+bool mt_control_is_attached(void)
+{
+    return g_control.by_attach;
+}
+
+uint64_t mt_control_began_ns(void)
+{
+    return g_control.began_ns;
 }
 
 static bool begin_call(void)
@@ -103,6 +120,7 @@ static void recording_began(bool by_attach)
 {
     g_control.by_command = false;
     g_control.by_attach = by_attach;
+    g_control.began_ns = mt_os_realtime_ns();
     mt_recording_look_for_python();
     mt_hooks_on_load(mt_recording_look_for_python);
 }
@@ -182,6 +200,9 @@ static int attach(char *const *settings)
     int code = is_recording()    ? MEMTAP_AGENT_RECORDING
                : !config.wanted ? MEMTAP_AGENT_ARGUMENT
                                  : (int)CODE_OF[begin_attached(&config)];
+    if (g_control.arm != NULL && (code == MEMTAP_AGENT_OK || code == MEMTAP_AGENT_RECORDING)) {
+        g_control.arm(&config);
+    }
     end_call();
     return code;
 }
@@ -311,8 +332,7 @@ static int label(int kind, const char *text, size_t bytes)
     return mt_engine_label((enum mt_label_kind)kind, text, bytes) ? MEMTAP_AGENT_OK : MEMTAP_AGENT_NO_MEMORY;
 }
 
-MT_EXPORT const struct memtap_agent_api *memtap_agent_api(void);
-const struct memtap_agent_api *memtap_agent_api(void)
+MT_EXPORT const struct memtap_agent_api *memtap_agent_api(void)
 {
     static const struct memtap_agent_api api = {
         .struct_bytes = sizeof api,

@@ -83,6 +83,8 @@ bool mt_os_signal_is_taken(int number, void (*handler)(int number));
 /* Keeps the signals of the calling thread waiting, but for those of its own faults. False: the kernel or a filter refuses. */
 bool mt_os_signals_hold(uint64_t *ret_before) MT_CHECKED;
 void mt_os_signals_restore(uint64_t before);
+/* A thread of ours that holds all signals lets those of the C library itself through: setuid waits for every thread to answer one. */
+void mt_os_signals_let_libc(void);
 /* True when the 8 bytes at address can be read without a fault; touches nothing. About 0.1 us (rt_sigprocmask with an
  * invalid operation: the kernel copies the set before it looks at the operation). False also when the call is forbidden. */
 bool mt_os_is_readable(uint64_t address);

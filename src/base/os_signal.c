@@ -67,3 +67,10 @@ void mt_os_signals_restore(uint64_t before)
     enum { HOW_SET = 2 };
     (void)mt_raw4(SYS_rt_sigprocmask, HOW_SET, (long)&before, 0, SIGSET_BYTES);
 }
+
+void mt_os_signals_let_libc(void)
+{
+    enum { HOW_UNBLOCK = 1, SIGNAL_CANCEL = 32, SIGNAL_SETXID = 33 };
+    const uint64_t libc = (uint64_t)1 << (SIGNAL_CANCEL - 1) | (uint64_t)1 << (SIGNAL_SETXID - 1);
+    (void)mt_raw4(SYS_rt_sigprocmask, HOW_UNBLOCK, (long)&libc, 0, SIGSET_BYTES);
+}

@@ -23,6 +23,7 @@ extern const struct mt_command mt_command_attach;
 extern const struct mt_command mt_command_inject;
 extern const struct mt_command mt_command_detach;
 extern const struct mt_command mt_command_top;
+extern const struct mt_command mt_command_list;
 extern const struct mt_command mt_command_summary;
 extern const struct mt_command mt_command_stats;
 extern const struct mt_command mt_command_tree;

@@ -79,7 +79,6 @@ static const struct {
     { "exec", "`memtap run PROGRAM`" },
     { "start", "`memtap run PROGRAM`" },
     { "python", "`memtap run app.py`" },
-    { "list", "`memtap doctor PID` looks at one process" },
     { "merge", "give a report all files: `memtap summary A B`" },
     { "version", "`memtap --version`" },
 };

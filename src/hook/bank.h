@@ -16,6 +16,7 @@
 #include "hook/loader.h"
 #include "hook/measure.h"
 #include "hook/originals.h"
+#include "hook/parting.h"
 #include "hook/protect.h"
 #include "hook/range.h"
 
@@ -258,6 +259,32 @@ int HOOK(dlclose)(void *handle)
 int HOOK(pthread_create)(unsigned long *ret_thread, const void *attr, void *(*start)(void *), void *arg)
 {
     return mt_thread_create(ret_thread, attr, start, arg, REAL);
+}
+
+int HOOK(fork)(void)
+{
+    return mt_parting_matters() ? mt_parting_fork(REAL) : REAL->fork();
+}
+
+int HOOK(forkpty)(int *ret_terminal, char *name, const void *settings, const void *size)
+{
+    return mt_parting_matters() ? mt_parting_forkpty(ret_terminal, name, settings, size, REAL)
+                                : REAL->forkpty(ret_terminal, name, settings, size);
+}
+
+int HOOK(daemon)(int stay, int keep)
+{
+    return mt_parting_matters() ? mt_parting_daemon(stay, keep, REAL) : REAL->daemon(stay, keep);
+}
+
+int HOOK(unshare)(int flags)
+{
+    return mt_parting_matters() ? mt_parting_unshare(flags, REAL) : REAL->unshare(flags);
+}
+
+int HOOK(setns)(int fd, int kind)
+{
+    return mt_parting_matters() ? mt_parting_setns(fd, kind, REAL) : REAL->setns(fd, kind);
 }
 
 /* The end of a fork child, as a rule. Context also: a vfork child, on its parent's memory. */

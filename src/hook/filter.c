@@ -2,6 +2,7 @@
 #include "hook/filter.h"
 
 #include "heap/engine.h"
+#include "hook/parting.h"
 
 #include <linux/seccomp.h>
 
@@ -14,6 +15,7 @@ struct filter_call {
 
 static uint32_t begin(const struct filter_call *call)
 {
+    mt_parting_before_filter();
     mt_engine_enter();
     if (call->strict) {
         mt_engine_forbid_tsc(); /* the kernel does */
@@ -24,8 +26,10 @@ static uint32_t begin(const struct filter_call *call)
 /* With TSYNC a positive result names a thread that could not follow: nothing was installed. */
 static void end(const struct filter_call *call, uint32_t place, long result)
 {
-    mt_engine_filter_end(place, result == 0 || (call->listener && result > 0));
+    bool installed = result == 0 || (call->listener && result > 0);
+    mt_engine_filter_end(place, installed);
     mt_engine_leave();
+    mt_parting_after_filter(installed);
 }
 
 static struct filter_call of_prctl(int option, long mode, long program)

@@ -9,6 +9,7 @@
 #include "base/objects.h"
 #include "heap/engine.h"
 #include "hook/got.h"
+#include "hook/parting.h"
 #include "hook/protect.h"
 #include "hook/pymem.h"
 
@@ -23,6 +24,7 @@ static void before_fork(void)
 
 static void in_child(void)
 {
+    mt_parting_in_child();
     mt_objects_after_fork();
     mt_got_after_fork();
     mt_pymem_after_fork();

@@ -40,6 +40,9 @@ void mt_hooks_uninstall(void);
 void mt_hooks_look_for_company(void);
 /* Python is in the process now: wraps its allocators if that was asked for. Context: loader hooks, start. */
 void mt_hooks_python_arrived(void);
+/* A thread of ours: small, detached, with all signals but libc's own held. `main` is called outside the engine. False: this process
+ * cannot have one. The caller is a thread of the program, outside its allocator and the loader. Context: [agent]. */
+bool mt_hooks_start_thread(void *(*main)(void *), void *argument, size_t stack_bytes) MT_CHECKED;
 /* callback: called after each load that brought new objects, guard set, outside malloc. NULL: none. */
 void mt_hooks_on_load(void (*callback)(void));
 

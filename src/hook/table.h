@@ -99,6 +99,15 @@ enum { MT_BANKS = 3 };
     X(void, _exit, (int status), (status))                                                                             \
     X(void, _Exit, (int status), (status))
 
+/* The process becomes two, or enters other namespaces, which the kernel lets only a process with one thread do (parting.h). */
+#define MT_HOOK_PARTING_TABLE(X)                                                                                       \
+    X(int, fork, (void), ())                                                                                           \
+    X(int, forkpty, (int *ret_terminal, char *name, const void *settings, const void *size),                           \
+      (ret_terminal, name, settings, size))                                                                            \
+    X(int, daemon, (int stay, int keep), (stay, keep))                                                                 \
+    X(int, unshare, (int flags), (flags))                                                                              \
+    X(int, setns, (int fd, int kind), (fd, kind))
+
 /* Both are variadic in libc; arguments that a caller does not pass are passed on as they are. */
 #define MT_HOOK_FILTER_TABLE(X)                                                                                        \
     X(int, prctl, (int option, long a, long b, long c, long d), (option, a, b, c, d))                                  \
@@ -111,7 +120,7 @@ enum { MT_BANKS = 3 };
 #define MT_HOOK_TABLE(X)                                                                                               \
     MT_HOOK_ALLOC_TABLE(X)                                                                                             \
     MT_HOOK_CXX_TABLE(X) MT_HOOK_RANGE_TABLE(X) MT_HOOK_LOADER_TABLE(X)                                                \
-    MT_HOOK_END_TABLE(X) MT_HOOK_FILTER_TABLE(X) MT_HOOK_SLOT_TABLE(X)
+    MT_HOOK_END_TABLE(X) MT_HOOK_PARTING_TABLE(X) MT_HOOK_FILTER_TABLE(X) MT_HOOK_SLOT_TABLE(X)
 
 typedef void (*mt_function)(void);
 

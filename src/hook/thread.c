@@ -13,7 +13,9 @@
 #include "base/atomic.h"
 #include "heap/engine.h"
 #include "hook/company.h"
+#include "hook/hook.h"
 #include "hook/loader.h"
+#include "hook/originals.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -23,6 +25,9 @@
 #pragma weak pthread_key_create
 #pragma weak pthread_getspecific
 #pragma weak pthread_setspecific
+#pragma weak pthread_attr_init
+#pragma weak pthread_attr_setstacksize
+#pragma weak pthread_attr_setdetachstate
 
 enum { START_BLOCKS = 1024, PROBES = 64 };
 
@@ -130,4 +135,24 @@ MT_NOINLINE int mt_thread_create(unsigned long *ret_thread, const void *attr, vo
         release_block(block);
     }
     return error;
+}
+
+/* libc's own, and no trampoline: nobody is to hear of its end. */
+bool mt_hooks_start_thread(void *(*main)(void *), void *argument, size_t stack_bytes)
+{
+    pthread_attr_t how;
+    unsigned long thread = 0;
+    uint64_t mask = 0;
+    if (pthread_attr_init == NULL || pthread_attr_setstacksize == NULL || pthread_attr_setdetachstate == NULL || mt_originals_get(0, MT_HOOK_pthread_create) == 0 ||
+        !mt_os_signals_hold(&mask)) {
+        return false;
+    }
+    mt_engine_enter();
+    mt_engine_threads_begin();
+    bool started = pthread_attr_init(&how) == 0 && pthread_attr_setstacksize(&how, stack_bytes) == 0 &&
+                   pthread_attr_setdetachstate(&how, PTHREAD_CREATE_DETACHED) == 0 &&
+                   mt_g_originals[0].pthread_create(&thread, &how, main, argument) == 0;
+    mt_engine_leave();
+    mt_os_signals_restore(mask);
+    return started;
 }

@@ -1,0 +1,142 @@
+/* apart.c: see apart.h. */
+#include "agent/apart.h"
+
+#include "agent/pyeval.h"
+#include "base/atomic.h"
+#include "base/os.h"
+#include "base/os_socket.h"
+#include "heap/engine.h"
+#include "hook/hook.h"
+
+#include <string.h>
+
+enum { JOBS = 4, STACK_BYTES = 8 << 20, PIECE_BYTES = 1 << 20 };
+static const uint64_t PATIENCE_NS = 10000000000;
+static const uint64_t TIMEOUT_MS = 30000;
+
+static struct job {
+    uint32_t used; /* 0 free. Writers: the listener takes it, the job's thread gives it back with a release store */
+    int fd;
+    uint64_t identity;
+    const char *payload;
+    size_t bytes, mapped;
+    bool deaf; /* the client does not listen any more */
+} g_jobs[JOBS];
+
+static void send_all(struct job *job, const char *data, size_t bytes)
+{
+    uint64_t deadline = mt_os_monotonic_ns() + PATIENCE_NS;
+    while (bytes > 0 && !job->deaf) {
+        size_t sent = 0;
+        uint64_t now = mt_os_monotonic_ns();
+        mt_status status = mt_os_socket_identity(job->fd) == job->identity ? mt_os_socket_send(job->fd, data, bytes, &sent) : MT_E_IO;
+        job->deaf = (status != MT_OK && status != MT_E_BUSY) || now >= deadline;
+        data += sent;
+        bytes -= sent;
+        if (status == MT_E_BUSY && !job->deaf) {
+            struct mt_os_waited waited = { .fd = job->fd, .wanted = MT_OS_WRITABLE };
+            mt_os_wait(&waited, 1, deadline - now);
+        }
+    }
+}
+
+static void send_frame(struct job *job, enum mt_control_status status, const char *payload, size_t bytes)
+{
+    const struct mt_control_frame head = { .magic = MT_CONTROL_MAGIC,
+                                           .version = MT_CONTROL_VERSION,
+                                           .kind = MT_CONTROL_EVAL,
+                                           .status = (uint32_t)status,
+                                           .length = (uint32_t)bytes };
+    send_all(job, (const char *)&head, sizeof head);
+    send_all(job, payload, bytes);
+}
+
+static void say(void *context, int stream, const char *text, size_t bytes)
+{
+    while (bytes > 0) {
+        size_t piece = bytes < PIECE_BYTES ? bytes : PIECE_BYTES;
+        send_frame(context, stream == 2 ? MT_CONTROL_IS_ERRORS : MT_CONTROL_IS_OUTPUT, text, piece);
+        text += piece;
+        bytes -= piece;
+    }
+}
+
+static enum mt_control_status status_of(enum mt_eval_end end)
+{
+    static const enum mt_control_status of[] = {
+        [MT_EVAL_DONE] = MT_CONTROL_IS_OK,           [MT_EVAL_RAISED] = MT_CONTROL_IS_RAISED,
+        [MT_EVAL_TIMEOUT] = MT_CONTROL_IS_TIMEOUT,   [MT_EVAL_NO_PYTHON] = MT_CONTROL_IS_NO_PYTHON,
+        [MT_EVAL_BUSY] = MT_CONTROL_IS_BUSY,         [MT_EVAL_DENIED] = MT_CONTROL_IS_FORBIDDEN,
+    };
+    return (size_t)end < MT_COUNTOF(of) ? of[end] : MT_CONTROL_IS_FAILED;
+}
+
+static uint64_t timeout_of(const struct job *job)
+{
+    const char *text = mt_control_value(job->payload, job->bytes, "TIMEOUT_MS");
+    uint64_t value = 0;
+    for (; text != NULL && *text >= '0' && *text <= '9' && value < UINT32_MAX; text++) {
+        value = value * 10 + (uint64_t)(*text - '0');
+    }
+    return value != 0 ? value : TIMEOUT_MS;
+}
+
+static void *eval_main(void *argument)
+{
+    struct job *job = argument;
+    char words[64];
+    struct mt_control_text text = { .buf = words, .capacity = sizeof words };
+    uint64_t held_ns = 0;
+    mt_os_signals_let_libc();
+    mt_engine_enter_own();
+    mt_engine_note("control", "eval");
+    const char *code = mt_control_value(job->payload, job->bytes, "CODE");
+    enum mt_eval_end end = mt_eval_run(code, strlen(code), timeout_of(job), say, job, &held_ns);
+    mt_control_add_number(&text, "HELD_NS", held_ns);
+    send_frame(job, status_of(end), words, text.length);
+    if (mt_os_socket_identity(job->fd) == job->identity) {
+        mt_os_close(job->fd);
+    }
+    mt_os_unmap((void *)(uintptr_t)job->payload, job->mapped);
+    mt_store_release(&job->used, 0u);
+    mt_engine_leave_own();
+    return NULL;
+}
+
+static struct job *free_job(void)
+{
+    for (int i = 0; i < JOBS; i++) {
+        if (mt_load_acquire(&g_jobs[i].used) == 0) {
+            return &g_jobs[i];
+        }
+    }
+    return NULL;
+}
+
+bool mt_apart_eval(const char *payload, size_t bytes, int fd, size_t mapped, enum mt_control_status *ret_status)
+{
+    struct job *job = free_job();
+    *ret_status = &mt_eval_run == NULL                               ? MT_CONTROL_IS_NO_PYTHON
+                  : mt_control_value(payload, bytes, "CODE") == NULL ? MT_CONTROL_IS_BAD
+                                                                     : MT_CONTROL_IS_BUSY;
+    if (*ret_status != MT_CONTROL_IS_BUSY || job == NULL) {
+        return false;
+    }
+    *job = (struct job){ .used = 1, .fd = fd, .identity = mt_os_socket_identity(fd), .payload = payload, .bytes = bytes, .mapped = mapped };
+    if (!mt_hooks_start_thread(eval_main, job, STACK_BYTES)) {
+        mt_store_release(&job->used, 0u);
+        *ret_status = MT_CONTROL_IS_FAILED;
+        return false;
+    }
+    return true;
+}
+
+void mt_apart_forget(void)
+{
+    for (int i = 0; i < JOBS; i++) {
+        if (mt_load_relaxed(&g_jobs[i].used) != 0 && mt_os_socket_identity(g_jobs[i].fd) == g_jobs[i].identity) {
+            mt_os_close(g_jobs[i].fd);
+        }
+        mt_store_relaxed(&g_jobs[i].used, 0u);
+    }
+}

@@ -1,0 +1,296 @@
+/* clients.c: see clients.h.
+ *
+ * A client is idle, has sent a part of a request, or has an answer that is not taken yet; only the latter two have a deadline. A
+ * request is read whole before it is looked at, an answer is made whole before it is sent, so that a slow client holds memory and
+ * never the thread.
+ */
+#include "agent/clients.h"
+
+#include "agent/answer.h"
+#include "agent/ears.h"
+#include "base/os.h"
+
+#include <string.h>
+
+enum { CLIENTS = 16, REPLY_BYTES = 64 * 1024, STRANGER_BYTES = 4096, HEAD_BYTES = sizeof(struct mt_control_frame) };
+static const uint64_t PATIENCE_NS = 10000000000;
+
+struct client {
+    int fd; /* 0: the place is free */
+    uint64_t identity;
+    uint64_t deadline_ns; /* UINT64_MAX: none */
+    bool trusted;
+    struct mt_control_frame head;
+    size_t got; /* of head and payload */
+    char *payload;
+    char *reply; /* head and payload of the answer, mapped while one is under way */
+    size_t reply_bytes, sent;
+};
+
+static struct client g_clients[CLIENTS];
+
+/* ---- ends ----------------------------------------------------------------------------------------------------------- */
+
+static void forget_request(struct client *c)
+{
+    if (c->payload != NULL) {
+        mt_os_unmap(c->payload, c->head.length);
+    }
+    c->payload = NULL;
+    c->got = 0;
+}
+
+static void drop(struct client *c)
+{
+    forget_request(c);
+    if (c->reply != NULL) {
+        mt_os_unmap(c->reply, REPLY_BYTES);
+    }
+    if (mt_os_socket_identity(c->fd) == c->identity) {
+        mt_os_close(c->fd);
+    }
+    *c = (struct client){ 0 };
+}
+
+void mt_clients_forget(void)
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        if (g_clients[i].fd != 0) {
+            drop(&g_clients[i]);
+        }
+    }
+}
+
+/* ---- answers -------------------------------------------------------------------------------------------------------- */
+
+static void send_more(struct client *c)
+{
+    size_t sent = 0;
+    mt_status status = mt_os_socket_send(c->fd, c->reply + c->sent, c->reply_bytes - c->sent, &sent);
+    if (status != MT_OK) {
+        if (status != MT_E_BUSY) {
+            drop(c);
+        }
+        return;
+    }
+    c->sent += sent;
+    if (c->sent == c->reply_bytes) {
+        mt_os_unmap(c->reply, REPLY_BYTES);
+        c->reply = NULL;
+        c->deadline_ns = c->trusted ? UINT64_MAX : c->deadline_ns;
+    }
+}
+
+static void answer_with(struct client *c, enum mt_control_status status, const struct mt_control_text *text)
+{
+    const struct mt_control_frame head = { .magic = MT_CONTROL_MAGIC,
+                                           .version = MT_CONTROL_VERSION,
+                                           .kind = c->head.kind,
+                                           .status = (uint32_t)status,
+                                           .length = (uint32_t)text->length };
+    memcpy(c->reply, &head, HEAD_BYTES);
+    c->reply_bytes = HEAD_BYTES + text->length;
+    c->sent = 0;
+    c->deadline_ns = mt_os_monotonic_ns() + PATIENCE_NS;
+    forget_request(c);
+    send_more(c);
+}
+
+static bool make_reply(struct client *c)
+{
+    void *base = NULL;
+    if (mt_os_map_anonymous(REPLY_BYTES, &base) != MT_OK) {
+        return false;
+    }
+    c->reply = base;
+    return true;
+}
+
+static bool may_ask(struct client *c)
+{
+    if (!c->trusted) {
+        const char *token = mt_control_value(c->payload, c->head.length, "TOKEN");
+        c->trusted = c->head.kind == MT_CONTROL_HELLO && token != NULL && mt_ears_accept_token(token);
+    }
+    return c->trusted;
+}
+
+/* The connection and the request belong to another thread now. */
+static void hand_over(struct client *c)
+{
+    c->payload = NULL;
+    mt_os_unmap(c->reply, REPLY_BYTES);
+    *c = (struct client){ 0 };
+}
+
+static void answer(struct client *c)
+{
+    const struct mt_asked asked = { c->head.kind, c->payload, c->head.length };
+    enum mt_control_status status = MT_CONTROL_IS_DENIED;
+    if (!make_reply(c)) {
+        drop(c);
+        return;
+    }
+    struct mt_control_text text = { .buf = c->reply + HEAD_BYTES, .capacity = REPLY_BYTES - HEAD_BYTES };
+    if (may_ask(c)) {
+        status = MT_CONTROL_IS_UNKNOWN;
+        if (mt_answer_apart(&asked, c->fd, c->head.length, &status)) {
+            hand_over(c);
+            return;
+        }
+        if (status == MT_CONTROL_IS_UNKNOWN) {
+            status = mt_answer(&asked, &text);
+        }
+    }
+    answer_with(c, status, &text);
+}
+
+/* ---- requests ------------------------------------------------------------------------------------------------------- */
+
+/* A browser or curl has come: it is told what this is, as far as its socket takes it now. */
+static void say_what_this_is(struct client *c)
+{
+    static const char text[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 66\r\nConnection: close\r\n\r\n"
+                               "This is memtap's control socket, not HTTP. Ask with `memtap list`.\n";
+    size_t sent = 0;
+    if ((c->head.magic & 0x80808080u) == 0) {
+        (void)(mt_os_socket_send(c->fd, text, sizeof text - 1, &sent) == MT_OK);
+    }
+}
+
+/* False: the client is gone. */
+static bool begin_payload(struct client *c)
+{
+    void *base = NULL;
+    if (!mt_control_is_frame(&c->head)) {
+        say_what_this_is(c);
+        drop(c);
+        return false;
+    }
+    if (!c->trusted && c->head.length > STRANGER_BYTES) {
+        drop(c);
+        return false;
+    }
+    if (c->head.length > 0) {
+        if (mt_os_map_anonymous(c->head.length, &base) != MT_OK) {
+            drop(c);
+            return false;
+        }
+        c->payload = base;
+    }
+    return true;
+}
+
+/* Reads what is there into one place; the bytes read, 0: nothing more now, or the client is gone. */
+static size_t receive(struct client *c, void *to, size_t bytes)
+{
+    size_t got = 0;
+    mt_status status = mt_os_socket_receive(c->fd, to, bytes, &got);
+    if (status != MT_OK || got == 0) {
+        if (status != MT_E_BUSY) {
+            drop(c);
+        }
+        return 0;
+    }
+    if (c->deadline_ns == UINT64_MAX) {
+        c->deadline_ns = mt_os_monotonic_ns() + PATIENCE_NS;
+    }
+    c->got += got;
+    return got;
+}
+
+static void read_request(struct client *c)
+{
+    if (c->got < HEAD_BYTES &&
+        (receive(c, (char *)&c->head + c->got, HEAD_BYTES - c->got) == 0 || c->got < HEAD_BYTES || !begin_payload(c))) {
+        return;
+    }
+    if (c->got < HEAD_BYTES + c->head.length &&
+        receive(c, c->payload + (c->got - HEAD_BYTES), HEAD_BYTES + c->head.length - c->got) == 0) {
+        return;
+    }
+    if (c->got == HEAD_BYTES + c->head.length) {
+        answer(c);
+    }
+}
+
+/* ---- the turn ------------------------------------------------------------------------------------------------------- */
+
+static void take_in(int fd, bool trusted)
+{
+    for (int i = 0; i < CLIENTS; i++) {
+        if (g_clients[i].fd == 0) {
+            g_clients[i] = (struct client){ .fd = mt_ears_move_away(fd),
+                                            .trusted = trusted,
+                                            .deadline_ns = trusted ? UINT64_MAX : mt_os_monotonic_ns() + PATIENCE_NS };
+            g_clients[i].identity = mt_os_socket_identity(g_clients[i].fd);
+            return;
+        }
+    }
+    mt_os_close(fd); /* there are too many */
+}
+
+static void hear(enum mt_ear ear)
+{
+    int listener = mt_ears_descriptor(ear), fd = -1;
+    bool allowed = false;
+    if (listener < 0 || mt_os_socket_accept(listener, &fd) != MT_OK) {
+        return;
+    }
+    bool trusted = mt_ears_knows(ear, fd, &allowed);
+    if (allowed) {
+        take_in(fd, trusted);
+    } else {
+        mt_os_close(fd);
+    }
+}
+
+static void attend(struct client *c, int16_t is, uint64_t now)
+{
+    if (mt_os_socket_identity(c->fd) != c->identity) {
+        drop(c);
+    } else if (c->reply != NULL && (is & (MT_OS_WRITABLE | MT_OS_GONE)) != 0) {
+        send_more(c);
+    } else if (c->reply == NULL && (is & (MT_OS_READABLE | MT_OS_GONE)) != 0) {
+        read_request(c);
+    }
+    if (c->fd != 0 && now >= c->deadline_ns) {
+        drop(c);
+    }
+}
+
+static uint64_t time_left(uint64_t now)
+{
+    uint64_t first = UINT64_MAX;
+    for (int i = 0; i < CLIENTS; i++) {
+        if (g_clients[i].fd != 0 && g_clients[i].deadline_ns < first) {
+            first = g_clients[i].deadline_ns;
+        }
+    }
+    return first == UINT64_MAX ? UINT64_MAX : first > now ? first - now : 0;
+}
+
+void mt_clients_turn(void)
+{
+    struct mt_os_waited waited[MT_EAR__COUNT + CLIENTS];
+    for (int i = 0; i < MT_EAR__COUNT; i++) {
+        waited[i] = (struct mt_os_waited){ .fd = mt_ears_descriptor((enum mt_ear)i), .wanted = MT_OS_READABLE };
+    }
+    for (int i = 0; i < CLIENTS; i++) { /* the kernel passes over negative descriptors */
+        const struct client *c = &g_clients[i];
+        waited[MT_EAR__COUNT + i] = (struct mt_os_waited){ .fd = c->fd != 0 ? c->fd : -1,
+                                                           .wanted = c->reply != NULL ? MT_OS_WRITABLE : MT_OS_READABLE };
+    }
+    mt_os_wait(waited, MT_COUNTOF(waited), time_left(mt_os_monotonic_ns()));
+    uint64_t now = mt_os_monotonic_ns();
+    for (int i = 0; i < CLIENTS; i++) {
+        if (g_clients[i].fd != 0) {
+            attend(&g_clients[i], waited[MT_EAR__COUNT + i].is, now);
+        }
+    }
+    for (int i = 0; i < MT_EAR__COUNT; i++) {
+        if (waited[i].is != 0) {
+            hear((enum mt_ear)i);
+        }
+    }
+}

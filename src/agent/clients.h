@@ -1,0 +1,14 @@
+/* clients.h: the connections of an armed process. Internal to agent/.
+ *
+ * Decides: how many there are, and when one is dropped: one that has begun a request and does not go on, or does not take its answer,
+ * has ten seconds. Nothing here waits for one of them. Context: the thread of listen.c; mt_clients_forget: a fork child.
+ */
+#ifndef MT_AGENT_CLIENTS_H
+#define MT_AGENT_CLIENTS_H
+
+/* Waits until somebody knocks, asks or takes too long, and deals with it. */
+void mt_clients_turn(void);
+/* Those of the parent: their descriptors are closed, and they are forgotten. */
+void mt_clients_forget(void);
+
+#endif

@@ -1,0 +1,260 @@
+/* listen.c: see listen.h.
+ *
+ * States of the thread, and who may leave them:
+ *   NONE ─ whoever arms or comes from a parting ─► STARTING ─ the thread ─► THERE ─ the thread ─► NONE
+ *   STARTING ─ who began it, when there is no thread to be had ─► NONE
+ * Who wants it to end sets g.leave and knocks; the thread takes that (LEAVE_WANTED to LEAVE_TAKEN) or who asked takes it back.
+ * It counts as gone only when the kernel knows it no more: until then it is still in the number of threads that others look at.
+ * Partings nest when several threads fork at the same time; the last one back starts the thread again.
+ */
+#include "agent/listen.h"
+
+#include "agent/apart.h"
+#include "agent/clients.h"
+#include "agent/ears.h"
+#include "base/atomic.h"
+#include "base/os.h"
+#include "heap/engine.h"
+#include "hook/hook.h"
+#include "hook/parting.h"
+
+#include <string.h>
+
+enum { STACK_BYTES = 512 * 1024 };
+enum { THREAD_NONE, THREAD_STARTING, THREAD_THERE };
+enum { LEAVE_NOT, LEAVE_WANTED, LEAVE_TAKEN };
+static const uint64_t PATIENCE_NS = 1000000000; /* a program that forks waits no longer for us */
+static const uint64_t LOOK_NS = 50000;
+
+static struct {
+    uint32_t turn; /* taken by CAS: one thread at a time starts or ends ours */
+    uint32_t thread; /* THREAD_* */
+    uint32_t leave;  /* LEAVE_* */
+    uint32_t tid;
+    uint32_t partings; /* calls under way that want it gone. Writers: under the turn */
+    uint32_t later;  /* a call of Python's is to start it */
+    bool armed, restricted, follow;
+} g_listen;
+
+/* ---- the thread ----------------------------------------------------------------------------------------------------- */
+
+static void *listen_main(void *unused)
+{
+    (void)unused;
+    uint32_t wanted = LEAVE_WANTED;
+    mt_engine_enter_own();
+    mt_os_signals_let_libc();
+    mt_store_relaxed(&g_listen.tid, (uint32_t)mt_os_tid());
+    mt_store_release(&g_listen.thread, THREAD_THERE);
+    while (!mt_cas_acq_rel(&g_listen.leave, &wanted, LEAVE_TAKEN)) {
+        wanted = LEAVE_WANTED;
+        if (!mt_ears_open()) {
+            mt_store_release(&g_listen.leave, LEAVE_TAKEN); /* there is nothing left to wait at */
+            break;
+        }
+        mt_clients_turn();
+    }
+    return NULL; /* on our account to the end */
+}
+
+static void start_locked(void)
+{
+    if (g_listen.restricted || g_listen.partings > 0 || mt_load_acquire(&g_listen.thread) != THREAD_NONE) {
+        return;
+    }
+    mt_store_relaxed(&g_listen.leave, LEAVE_NOT);
+    mt_store_release(&g_listen.thread, THREAD_STARTING);
+    if (!mt_ears_open() || !mt_hooks_start_thread(listen_main, NULL, STACK_BYTES)) {
+        mt_store_release(&g_listen.thread, THREAD_NONE);
+    }
+}
+
+/* Is it past its end, in the kernel's eyes too? */
+static bool is_gone(void)
+{
+    return mt_load_acquire(&g_listen.thread) == THREAD_NONE ||
+           (mt_load_acquire(&g_listen.thread) == THREAD_THERE && mt_load_acquire(&g_listen.leave) == LEAVE_TAKEN &&
+            !mt_os_thread_is_there((int)mt_load_relaxed(&g_listen.tid)));
+}
+
+static void end_locked(void)
+{
+    uint64_t until = mt_os_monotonic_ns() + PATIENCE_NS;
+    uint32_t not = LEAVE_NOT;
+    if (mt_load_acquire(&g_listen.thread) == THREAD_NONE) {
+        return;
+    }
+    (void)mt_cas_acq_rel(&g_listen.leave, &not, LEAVE_WANTED);
+    mt_ears_knock();
+    while (!is_gone() && mt_os_monotonic_ns() < until) {
+        mt_os_pause_ns(LOOK_NS);
+    }
+    if (is_gone()) {
+        mt_store_release(&g_listen.thread, THREAD_NONE);
+        return;
+    }
+    uint32_t wanted = LEAVE_WANTED;
+    (void)mt_cas_acq_rel(&g_listen.leave, &wanted, LEAVE_NOT); /* it stays; or it is on its way, and is seen to be gone next time */
+}
+
+/* ---- partings ------------------------------------------------------------------------------------------------------- */
+
+/* False: it did not come. Nobody holds it for longer than it takes to end the thread. */
+static bool take_turn(void)
+{
+    uint64_t until = mt_os_monotonic_ns() + 2 * PATIENCE_NS;
+    uint32_t expected = 0;
+    while (!mt_cas_acq_rel(&g_listen.turn, &expected, 1u)) {
+        if (mt_os_monotonic_ns() >= until) {
+            return false;
+        }
+        expected = 0;
+        mt_os_pause_ns(LOOK_NS);
+    }
+    return true;
+}
+
+static void give_turn(void)
+{
+    mt_store_release(&g_listen.turn, 0u);
+}
+
+static void start(void)
+{
+    if (g_listen.armed && take_turn()) {
+        mt_engine_enter();
+        start_locked();
+        mt_engine_leave();
+        give_turn();
+    }
+}
+
+static void before_parting(void)
+{
+    if (!take_turn()) {
+        return;
+    }
+    mt_engine_enter();
+    g_listen.partings++;
+    end_locked();
+    mt_engine_leave();
+    give_turn();
+}
+
+/* Called by the interpreter, with the GIL held, when its eval loop has got round to it. */
+static int start_from_python(void *unused)
+{
+    (void)unused;
+    mt_store_release(&g_listen.later, 0u);
+    start();
+    return 0;
+}
+
+/* Python's fork looks how many threads there are, after the call and before its own code goes on: where the program has but one, the
+ * interpreter calls us when it is through. True: it will. */
+static bool leave_to_python(void)
+{
+    int (*is_there)(void) = NULL;
+    int (*call_later)(int (*function)(void *), void *argument) = NULL;
+    void *found = mt_elf_lookup("Py_IsInitialized"), *add = mt_elf_lookup("Py_AddPendingCall");
+    uint32_t expected = 0;
+    if (found == NULL || add == NULL) {
+        return false;
+    }
+    memcpy(&is_there, &found, sizeof found);
+    memcpy(&call_later, &add, sizeof add);
+    if (!is_there() || !mt_os_has_one_thread()) {
+        return false;
+    }
+    return !mt_cas_acq_rel(&g_listen.later, &expected, 1u) || call_later(start_from_python, NULL) == 0;
+}
+
+static void start_again(bool child)
+{
+    mt_engine_enter();
+    bool left = !child && leave_to_python();
+    mt_engine_leave();
+    if (!left) {
+        start();
+    }
+}
+
+static void after_parting(enum mt_parting how)
+{
+    if (how == MT_PARTED_CHILD) {
+        if (g_listen.follow) {
+            start_again(true);
+        }
+        return;
+    }
+    if (!take_turn()) {
+        return;
+    }
+    g_listen.restricted = g_listen.restricted || how == MT_PARTED_RESTRICTED;
+    g_listen.partings -= g_listen.partings > 0;
+    bool last = g_listen.partings == 0;
+    give_turn();
+    if (g_listen.restricted) {
+        mt_engine_note("warning", "it restricts its system calls: memtap cannot be reached in it any more");
+    } else if (last) {
+        start_again(false);
+    }
+}
+
+/* The thread and its turn were the parent's; so are the sockets, of which this process has copies. */
+static void in_child(void)
+{
+    mt_store_relaxed(&g_listen.turn, 0u);
+    mt_store_relaxed(&g_listen.thread, (uint32_t)THREAD_NONE);
+    mt_store_relaxed(&g_listen.later, 0u);
+    g_listen.partings = 0;
+    mt_clients_forget();
+    mt_apart_forget();
+    mt_ears_close();
+}
+
+/* ---- arming --------------------------------------------------------------------------------------------------------- */
+
+static const char *variable(char *const *envp, const char *name)
+{
+    size_t length = strlen(name);
+    for (; envp != NULL && *envp != NULL; envp++) {
+        if (strncmp(*envp, name, length) == 0 && (*envp)[length] == '=') {
+            return *envp + length + 1;
+        }
+    }
+    return NULL;
+}
+
+bool mt_listen_is_armed(void)
+{
+    return g_listen.armed && mt_load_acquire(&g_listen.thread) != THREAD_NONE;
+}
+
+void mt_listen_arm(const struct mt_agent_config *config, char *const *envp)
+{
+    static const struct mt_parting_watch watch = { .before = before_parting, .after = after_parting, .in_child = in_child };
+    const char *where = config->asked.listen;
+    if (where[0] == '\0' || strcmp(where, "0") == 0 || mt_os_is_restricted() || !take_turn()) {
+        return;
+    }
+    if (!g_listen.armed) {
+        mt_ears_configure(where, variable(envp, "MEMTAP_TOKEN"), variable(envp, "XDG_RUNTIME_DIR"));
+        g_listen.armed = true;
+        g_listen.follow = config->asked.follow;
+        mt_parting_watch(&watch);
+    }
+    mt_engine_enter();
+    start_locked();
+    mt_engine_leave();
+    give_turn();
+}
+
+void mt_listen_close(void)
+{
+    if (g_listen.armed) {
+        mt_engine_enter();
+        mt_ears_forget_file();
+        mt_engine_leave();
+    }
+}
