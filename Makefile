@@ -100,10 +100,11 @@ test-servers: $(BUILD)/.tests-configured $(VENV)/.ready ## nginx, PostgreSQL, re
 	@PYTHONPATH=$(abspath $(BUILD))/python MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap \
 	    $(VENV)/bin/python -m pytest -q -rP --timeout=1800 tests/servers
 
-test-inject: $(BUILD)/.tests-configured ## 200 storms, 100 Pythons, redis joined while they run, 100 cycles in one process, 200 killed memtaps (minutes)
-	@tools/need-packages redis-server redis-tools
+test-inject: $(BUILD)/.tests-configured ## 200 storms, 100 Pythons, every way to wait, servers joined while they run, 100 cycles in one process, 200 killed memtaps (half an hour; ROWS=)
+	@tools/need-packages $(SERVER_PACKAGES)
 	@$(NINJA) -C $(BUILD)
-	@MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(PYTHON) tests/stress/inject.py
+	@MEMTAP_PYTHONS="$$(tools/pythons $(BUILD)/pythons | tr '\n' ' ')" MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap \
+	    $(PYTHON) tests/stress/inject.py $(if $(ROWS),--only $(ROWS))
 
 test-web: $(BUILD)/.tests-configured $(VENV)/.ready ## The page in a browser at three sizes, themes and widths; accessibility; rebuilt from its sources (minutes)
 	@command -v npm >/dev/null || tools/need-packages $(WEB_PACKAGES)

@@ -1,6 +1,7 @@
 """Joins many processes, kills memtap many times, and says what it saw: `make test-inject`.
 
-Usage: inject.py [--storms N] [--pythons N] [--cycles N] [--kills N] [--redis N] [--seed N]
+Usage: inject.py [--storms N] [--pythons N] [--waits N] [--python-waits N] [--cycles N] [--kills N] [--redis N] … [--only ROW,…] [--seed N]
+MEMTAP_PYTHONS: paths of interpreters, else the one that runs this.
 
 Every target computes a checksum that must be an undisturbed run's; a process that dies, hangs, or keeps a descriptor fails the run. How long
 threads were stopped and how long the borrowed one was away is what memtap says, shown as median, 99th percentile and largest.
@@ -11,80 +12,31 @@ import os
 import pathlib
 import random
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-MEMTAP = os.environ.get("MEMTAP_BIN", str(ROOT / "build/bin/memtap"))
-TARGET = str(pathlib.Path(MEMTAP).parent.parent / "targets/attached")
+from inject_servers import SERVERS
+from joining import MEMTAP, PATIENT, ROOT, attach, detach, finish, join_fresh, start
+
+TARGETS = pathlib.Path(MEMTAP).parent.parent / "targets"
+TARGET = str(TARGETS / "attached")
 SCRIPT = str(ROOT / "tests/targets/py_attached.py")
-PATIENT = ("--timeout", "60s", "--max-stop", "1s")
-UNITS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
-SPENT = re.compile(r"longer than ([\d.]+ \w+); one was away for ([\d.]+ \w+)")
+KINDS = ("condition", "timed-condition", "semaphore", "mutex", "rwlock", "barrier", "join", "futex", "nanosleep", "clock", "usleep", "read", "stream", "epoll")
+PYTHON_WAYS = ("asleep", "locked", "joining", "queued", "c-call")
 
 
-def milliseconds(text):
-    number, unit = text.split()
-    return float(number) * UNITS[unit]
+def waits(count, folder):
+    """The only thread to borrow waits, in each way there is."""
+    return all([join_fresh(f"waits, {kind}", [str(TARGETS / "asleep"), kind], count, folder) for kind in KINDS])
 
 
-class Times:
-    def __init__(self):
-        self.stopped, self.away = [], []
-
-    def take(self, said):
-        found = SPENT.search(" ".join(said.split()))
-        if found:
-            self.stopped.append(milliseconds(found[1]))
-            self.away.append(milliseconds(found[2]))
-
-    def __str__(self):
-        parts = []
-        for name, values in (("stopped", sorted(self.stopped)), ("away", sorted(self.away))):
-            if values:
-                at = [values[min(len(values) - 1, int(len(values) * share))] for share in (0.5, 0.99, 1)]
-                parts.append(f"{name} median {at[0]:.2f} ms, p99 {at[1]:.2f}, largest {at[2]:.2f}")
-        return "; ".join(parts)
-
-
-def start(argv):
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout.readline() == b"ready\n"
-    return process
-
-
-def finish(process):
-    out = process.communicate(b"\n", timeout=300)[0]
-    return out if process.returncode == 0 else f"died: {process.returncode}".encode()
-
-
-def attach(pid, output, times=None):
-    done = subprocess.run([MEMTAP, "attach", *PATIENT, "-o", output, str(pid)], capture_output=True, text=True)
-    if times is not None:
-        times.take(done.stderr)
-    return done
-
-
-def detach(pid):
-    return subprocess.run([MEMTAP, "detach", *PATIENT, str(pid)], capture_output=True, text=True)
-
-
-def join_fresh(name, argv, count, folder):
-    """A new process each time, joined once."""
-    times, failures = Times(), []
-    want = finish(start(argv))
-    for i in range(count):
-        process = start(argv)
-        done = attach(process.pid, folder / "fresh.mtap", times)
-        got = finish(process)
-        if done.returncode != 0 or got != want:
-            failures.append((i, done.returncode, done.stderr, got))
-        (folder / "fresh.mtap").unlink(missing_ok=True)
-    print(f"{name}: {count} processes joined, {len(failures)} failures; {times}", *failures, sep="\n  ", flush=True)
-    return not failures
+def python_waits(count, folder):
+    """Each Python whose threads all wait, or where one is in C with the GIL."""
+    pythons = os.environ.get("MEMTAP_PYTHONS", sys.executable).split()
+    return all([join_fresh(f"{pathlib.Path(python).resolve().name}, {way}", [python, SCRIPT, way], count, folder)
+                for python in pythons for way in PYTHON_WAYS])
 
 
 def resident_kib(pid):
@@ -137,42 +89,30 @@ def kills(count, folder, seed):
     return not failures
 
 
-def redis(count, folder):
-    """Joined and left under load: every answer is checked."""
-    if shutil.which("redis-server") is None:
-        print("redis: not installed, not run", flush=True)
-        return True
-    path = folder / "redis.sock"
-    server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--daemonize", "no"], stdout=subprocess.DEVNULL)
-    while not path.exists():
-        time.sleep(0.01)
-    load = subprocess.Popen(["redis-benchmark", "-s", path, "-n", "200000", "-P", "16", "-r", "10000", "-t", "set,get", "-q"], stdout=subprocess.PIPE, text=True)
-    times, failures = Times(), []
-    for i in range(count):
-        done = attach(server.pid, folder / f"redis{i}.mtap", times), detach(server.pid)
-        failures += [(i, part.returncode, part.stderr) for part in done if part.returncode != 0]
-    said = load.communicate()[0]
-    answer = subprocess.run(["redis-cli", "-s", path, "ping"], capture_output=True, text=True).stdout.strip()
-    if load.returncode != 0 or "rror" in said or answer != "PONG":
-        failures.append((load.returncode, said[-500:], answer))
-    server.terminate()
-    server.wait()
-    print(f"redis: {count} times joined and left under load, {len(failures)} failures; {times}", *failures, sep="\n  ", flush=True)
-    return not failures
+ROWS = {
+    "storms": (200, lambda count, folder, seed: join_fresh("storms", [TARGET, "storm", "3", "400000"], count, folder)),
+    "pythons": (100, lambda count, folder, seed: join_fresh("pythons", [sys.executable, SCRIPT, "busy"], count, folder)),
+    "waits": (30, lambda count, folder, seed: waits(count, folder)),
+    "python-waits": (30, lambda count, folder, seed: python_waits(count, folder)),
+    "cycles": (100, lambda count, folder, seed: cycles(count, folder)),
+    "kills": (200, kills),
+    **{name: (30, lambda count, folder, seed, join=join: join(count, folder)) for name, join in SERVERS.items()},
+}
 
 
 def main():
     parser = argparse.ArgumentParser()
-    for name, otherwise in (("storms", 200), ("pythons", 100), ("cycles", 100), ("kills", 200), ("redis", 10)):
+    for name, (otherwise, _) in ROWS.items():
         parser.add_argument(f"--{name}", type=int, default=otherwise)
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(ROWS))
     parser.add_argument("--seed", type=int, default=1)
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
-        good = [join_fresh("storms", [TARGET, "storm", "3", "400000"], asked.storms, folder),
-                join_fresh("pythons", [sys.executable, SCRIPT, "busy"], asked.pythons, folder), cycles(asked.cycles, folder),
-                kills(asked.kills, folder, asked.seed), redis(asked.redis, folder)]
-    sys.exit(0 if all(good) else 1)
+    good = True
+    for name, (_, join) in ROWS.items():
+        if name in asked.only:
+            with tempfile.TemporaryDirectory() as folder:
+                good &= join(getattr(asked, name.replace("-", "_")), pathlib.Path(folder), asked.seed)
+    sys.exit(0 if good else 1)
 
 
 main()
