@@ -33,7 +33,8 @@ static struct mt_site site_of(const struct table *t, const struct mt_aggregate_r
                             .stack = row->stack < mt_trace_stack_count(t->trace) ? row->stack : 0,
                             .allocator = allocator,
                             .storage = MT_STORAGE_HEAP,
-                            .oldest_ns = UINT64_MAX };
+                            .oldest_ns = UINT64_MAX,
+                            .first_ns = UINT64_MAX };
     if (t->at_peak) {
         site.amount[MT_MEASURE_PEAK] = (struct mt_amount){ .bytes = peak_bytes, .count = peak_count };
     }

@@ -74,6 +74,9 @@ struct mt_site {
     uint64_t oldest_ns; /* time of the oldest allocation of LIVE; UINT64_MAX none, or not known (aggregate) */
     double growth_bytes_per_s; /* least-squares slope of live bytes over the whole run; 0 in aggregate traces */
     double lifetime_s;  /* mean lifetime of its allocations, alive ones up to the end; by count */
+    uint64_t moved_count; /* allocations that ended because a realloc made another of them; exact traces */
+    uint64_t first_ns;    /* time of its first allocation; UINT64_MAX: not known (aggregate, old summaries) */
+    double held_byte_s;   /* integral of its live bytes from first_ns to the moment of LIVE */
 };
 
 enum { MT_HISTOGRAM_BUCKETS = 65 };

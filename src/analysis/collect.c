@@ -68,6 +68,9 @@ static void fold(struct place *to, const struct place *from)
     to->site.area += from->site.area;
     to->site.moment += from->site.moment;
     to->site.lifetime += from->site.lifetime;
+    to->rest.held_area += from->rest.held_area;
+    to->rest.moved += from->rest.moved;
+    to->rest.first_ns = from->rest.first_ns < to->rest.first_ns ? from->rest.first_ns : to->rest.first_ns;
     if (from->rest.oldest_ns < to->rest.oldest_ns) {
         to->rest.oldest_ns = from->rest.oldest_ns;
     }
@@ -131,6 +134,7 @@ static struct place place_of(const struct look *l, size_t site)
     struct mt_held held = mt_pass_held(p, site, oldest_ns);
     settle_peak(l, &place);
     close_integrals(p, &place.site, l->as->end_ns);
+    place.rest.held_area = p->held != NULL ? held.area : place.site.area;
     place.site.live_bytes = held.live.bytes;
     place.site.live_count = held.live.count;
     place.site.window = held.window;
@@ -198,6 +202,9 @@ static struct mt_site site_of(const struct mt_pass *p, const struct place *place
     /* as exact as a summary keeps them (summary.h) */
     site.growth_bytes_per_s = (double)(float)slope(s->area / unit, s->moment / unit, mt_pass_known_seconds(p, as->run_ns));
     site.lifetime_s = s->total.count > 0 ? (double)(float)(s->lifetime / (double)s->total.count) : 0;
+    site.moved_count = rest->moved;
+    site.first_ns = rest->first_ns;
+    site.held_byte_s = (double)(float)(rest->held_area / unit);
     return site;
 }
 

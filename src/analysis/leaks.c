@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "util/memory.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,9 @@ struct row {
     struct mt_leak leak;
     uint64_t oldest_ns;
     uint64_t heaviest; /* live bytes of its heaviest stack, + 1 */
+    uint64_t first_ns;
+    double held_byte_s;      /* integral of what was alive since first_ns */
+    double could_hold_byte_s; /* had all that is alive been there since first_ns, in each process; of a row of the report */
 };
 
 struct maker {
@@ -58,7 +62,7 @@ static struct row *row_of(struct maker *m, const struct mt_site *site)
         }
     }
     m->rows = mt_alloc_grow(m->rows, &m->capacity, m->count + 1, sizeof *m->rows);
-    m->rows[m->count] = (struct row){ .leak = key, .oldest_ns = UINT64_MAX };
+    m->rows[m->count] = (struct row){ .leak = key, .oldest_ns = UINT64_MAX, .first_ns = UINT64_MAX };
     mt_index_add(&m->index, hash, (uint32_t)m->count, rehash_row, m);
     return &m->rows[m->count++];
 }
@@ -76,6 +80,9 @@ static void add_site(struct row *row, const struct mt_site *site)
     mt_amount_add(&row->leak.total, &site->amount[MT_MEASURE_TOTAL]);
     row->leak.growth_bytes_per_s += site->growth_bytes_per_s;
     row->oldest_ns = site->oldest_ns < row->oldest_ns ? site->oldest_ns : row->oldest_ns;
+    row->first_ns = site->first_ns < row->first_ns ? site->first_ns : row->first_ns;
+    row->held_byte_s += site->held_byte_s;
+    row->leak.moved += site->moved_count;
 }
 
 /* ---- rows of the report ------------------------------------------------------------------------------------------ */
@@ -98,6 +105,8 @@ static void add_row(struct row *to, const struct row *from)
     mt_amount_add(&to->leak.live, &from->leak.live);
     mt_amount_add(&to->leak.total, &from->leak.total);
     to->leak.growth_bytes_per_s += from->leak.growth_bytes_per_s;
+    to->leak.moved += from->leak.moved;
+    to->held_byte_s += from->held_byte_s;
     to->leak.age_s = from->leak.age_s > to->leak.age_s ? from->leak.age_s : to->leak.age_s;
     to->leak.timed = from->leak.timed && (first || to->leak.timed);
     if (from->leak.live.bytes + 1 > to->heaviest) {
@@ -109,10 +118,60 @@ static void add_row(struct row *to, const struct row *from)
     }
 }
 
+/* ---- since when it is held ------------------------------------------------------------------------------------------ */
+
+/* What one process holds at one row of the report. */
+struct holding {
+    uint32_t row, trace_idx;
+    uint64_t first_ns, live_bytes;
+};
+
+static int compare_holdings(const void *a, const void *b)
+{
+    const struct holding *x = a, *y = b;
+    if (x->row != y->row) {
+        return x->row < y->row ? -1 : 1;
+    }
+    return (x->trace_idx > y->trace_idx) - (x->trace_idx < y->trace_idx);
+}
+
+/* Each process by itself: a pool of workers that fill a table each does not grow. */
+static void add_holdings(struct row *rows, struct holding *holdings, size_t count, const struct mt_live_at *live_at)
+{
+    qsort(holdings, count, sizeof *holdings, compare_holdings);
+    for (size_t i = 0, next; i < count; i = next) {
+        struct holding of = holdings[i];
+        for (next = i + 1; next < count && compare_holdings(&of, &holdings[next]) == 0; next++) {
+            of.first_ns = holdings[next].first_ns < of.first_ns ? holdings[next].first_ns : of.first_ns;
+            of.live_bytes += holdings[next].live_bytes;
+        }
+        uint64_t end_ns = live_at[of.trace_idx].time_ns;
+        double seconds = of.first_ns < end_ns ? (double)(end_ns - of.first_ns) * 1e-9 : 0;
+        rows[of.row].could_hold_byte_s += of.first_ns == UINT64_MAX ? NAN : (double)of.live_bytes * seconds;
+    }
+}
+
+static struct holding holding_of(const struct row *from, size_t row)
+{
+    return (struct holding){ .row = (uint32_t)row, .trace_idx = from->leak.trace_idx, .first_ns = from->first_ns, .live_bytes = from->leak.live.bytes };
+}
+
+/* Where each stack is a row. */
+static void hold_stacks(struct maker *m, const struct mt_live_at *live_at)
+{
+    struct holding *holdings = mt_alloc((m->count + 1) * sizeof *holdings);
+    for (size_t i = 0; i < m->count; i++) {
+        holdings[i] = holding_of(&m->rows[i], i);
+    }
+    add_holdings(m->rows, holdings, m->count, live_at);
+    free(holdings);
+}
+
 /* From rows of stacks to the rows the grouping makes of them. */
-static void group_rows(struct maker *m, struct mt_grouping *g, struct mt_frames *frames, struct mt_rowstacks *stacks)
+static void group_rows(struct maker *m, struct mt_grouping *g, const struct mt_live_at *live_at, struct mt_frames *frames, struct mt_rowstacks *stacks)
 {
     struct row *rows = NULL;
+    struct holding *holdings = mt_alloc((m->count + 1) * sizeof *holdings);
     size_t count = 0, capacity = 0;
     for (size_t i = 0; i < m->count; i++) {
         const struct mt_leak *leak = &m->rows[i].leak;
@@ -125,12 +184,15 @@ static void group_rows(struct maker *m, struct mt_grouping *g, struct mt_frames 
             count = (size_t)number + 1;
         }
         add_row(&rows[number], &m->rows[i]);
+        holdings[i] = holding_of(&m->rows[i], number);
         mt_rowstacks_add(stacks, &rows[number].leak.stacks,
                          (struct mt_row_stack){ .trace_idx = leak->trace_idx,
                                                 .stack = leak->stack,
                                                 .allocator = leak->allocator,
                                                 .bytes = leak->live.bytes });
     }
+    add_holdings(rows, holdings, m->count, live_at);
+    free(holdings);
     free(m->rows);
     m->rows = rows;
     m->count = count;
@@ -161,9 +223,30 @@ static void describe(struct maker *m, const struct mt_grouping *g, struct mt_lea
 
 static double score(const struct mt_leak *leak)
 {
-    double allocations = (double)leak->total.count;
-    double frees = allocations - (double)leak->live.count;
-    return 1 - ((frees > 0 ? frees : 0) + 1) / (allocations + 2);
+    return 1 - ((double)leak->freed + 1) / ((double)leak->total.count + 2);
+}
+
+static uint64_t freed_of(const struct mt_leak *leak)
+{
+    uint64_t kept = leak->live.count + leak->moved;
+    return leak->total.count > kept ? leak->total.count - kept : 0;
+}
+
+/* Most of what is alive came over time. */
+static bool grows(const struct row *row, double run_s)
+{
+    enum { FIFTHS_HELD_MOST = 4 };
+    return isnan(row->could_hold_byte_s) ? row->leak.growth_bytes_per_s * run_s > (double)row->leak.live.bytes / 2
+                                         : row->held_byte_s * 5 < row->could_hold_byte_s * FIFTHS_HELD_MOST;
+}
+
+static bool is_suspect(const struct row *row, uint64_t own_bytes, double run_s)
+{
+    enum { MANY_BLOCKS = 100, MANY_STEPS = 16, FREED_SHARE = 20, BYTES_SHARE = 20 };
+    const struct mt_leak *leak = &row->leak;
+    bool much = leak->live.count >= MANY_BLOCKS || leak->moved >= MANY_STEPS;
+    return leak->timed && !leak->import && leak->total.bytes_variance <= 0 && much && leak->freed * FREED_SHARE <= leak->total.count &&
+           leak->live.bytes * BYTES_SHARE >= own_bytes && grows(row, run_s);
 }
 
 static int compare_leaks(const void *a, const void *b)
@@ -196,12 +279,24 @@ static void drop_freed(struct maker *m, const struct mt_trace_set *set, const st
     m->count = kept;
 }
 
-static void keep_rows(const struct maker *m, double min_age_s, struct mt_leaks *ret)
+static uint64_t own_bytes(const struct maker *m)
 {
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < m->count; i++) {
+        bytes += m->rows[i].leak.import ? 0 : m->rows[i].leak.live.bytes;
+    }
+    return bytes;
+}
+
+static void keep_rows(struct maker *m, double min_age_s, double run_s, struct mt_leaks *ret)
+{
+    uint64_t own = own_bytes(m);
     ret->rows = mt_alloc(m->count * sizeof *ret->rows);
     for (size_t i = 0; i < m->count; i++) {
+        m->rows[i].leak.freed = freed_of(&m->rows[i].leak);
         struct mt_leak leak = m->rows[i].leak;
         leak.score = score(&leak);
+        leak.suspect = is_suspect(&m->rows[i], own, run_s);
         if (leak.live.count > 0 && leak.age_s >= min_age_s) {
             mt_amount_add(&ret->sum, &leak.live);
             ret->rows[ret->count++] = leak;
@@ -223,10 +318,12 @@ mt_status mt_leaks_make(const struct mt_trace_set *set, const struct mt_analysis
     }
     drop_freed(&m, set, analysis->live_at);
     if (grouping != NULL) {
-        group_rows(&m, grouping, mt_grouping_frames(grouping), &ret->stacks);
+        group_rows(&m, grouping, analysis->live_at, mt_grouping_frames(grouping), &ret->stacks);
         describe(&m, grouping, ret);
+    } else {
+        hold_stacks(&m, analysis->live_at);
     }
-    keep_rows(&m, min_age_s, ret);
+    keep_rows(&m, min_age_s, (double)analysis->totals.duration_ns * 1e-9, ret);
     mt_index_fini(&m.index);
     free(m.rows);
     return MT_OK;

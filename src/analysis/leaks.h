@@ -1,7 +1,9 @@
 /* leaks.h: what is alive at the end, ranked by how much it looks like a leak.
  *
  * Decides: the score of a row: 1 - (frees + 1) / (allocations + 2), Laplace's rule of succession for "the next one will not
- * be freed either". What a row is, the grouping says: a place over all processes, or a stack as it is shown. Growth is the
+ * be freed either"; a realloc is no free. And which rows are suspects (docs/decisions/0052): of what is not an import at least a
+ * twentieth; many blocks, or few that were made larger again and again; hardly one freed; and held on average since its first
+ * allocation less than four fifths of what is alive at the end, so that most of it came over time and what is filled once does not count. What a row is, the grouping says: a place over all processes, or a stack as it is shown. Growth is the
  * least-squares slope of live bytes over the run. Sorted by bytes, largest first; rows add up to what is alive.
  * Context: [tool], pure.
  */
@@ -28,6 +30,9 @@ struct mt_leak {
     double age_s;              /* of the oldest one alive, at the end of its process */
     double score;              /* 0 … 1 */
     double growth_bytes_per_s;
+    uint64_t freed;            /* allocations that ended and did not go on by a realloc */
+    uint64_t moved;            /* that went on by a realloc, at whatever line */
+    bool suspect;              /* exact traces */
 };
 
 struct mt_leaks {

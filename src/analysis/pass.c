@@ -133,6 +133,9 @@ MT_INLINE void block_ended(void *context, const struct mt_event *e, const struct
         return;
     }
     end_block(p, entry);
+    if (MT_UNLIKELY((e->flags & MT_EVENT_OF_REALLOC) != 0) && how == MT_ALIVE_FREED && p->rates[p->sites[entry->site].rate] == 0) {
+        p->rest[entry->site].moved++;
+    }
     if (how == MT_ALIVE_FREED) {
         count_deallocation(p, e->stream);
     }

@@ -52,6 +52,9 @@ static_assert(sizeof(struct mt_pass_site) == 128, "two cache lines");
 /* The rest of a site: sampled traces and the end of the pass only. */
 struct mt_pass_rest {
     uint64_t oldest_ns;
+    uint64_t first_ns;
+    uint64_t moved; /* freed because a realloc made another block of it; what is not sampled */
+    double held_area; /* of a place that is collected: area up to the moment of LIVE */
     struct mt_variances live, peak, total, temporary, window;
 };
 
@@ -60,6 +63,7 @@ struct mt_held {
     struct mt_units live, window;
     struct mt_variances live_variances, window_variances;
     uint64_t oldest_ns;
+    double area; /* up to then */
 };
 
 struct mt_pass_thread {

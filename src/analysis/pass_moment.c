@@ -3,7 +3,7 @@
  * Everything else a pass counts is of the whole process: it must not end where a program's code does. So amounts of LIVE and
  * WINDOW, and ages, are copied at the moment; places that come later held nothing then.
  */
-#include "analysis/pass.h"
+#include "analysis/pass_life.h"
 
 #include "util/memory.h"
 
@@ -27,7 +27,8 @@ void mt_pass_hold(struct mt_pass *p, uint64_t time_ns)
                                        .window = s->window,
                                        .live_variances = rest->live,
                                        .window_variances = rest->window,
-                                       .oldest_ns = oldest_ns[i] };
+                                       .oldest_ns = oldest_ns[i],
+                                       .area = s->area + (double)s->live_bytes * mt_pass_known_seconds(p, time_ns) };
     }
     free(oldest_ns);
 }
@@ -50,7 +51,7 @@ struct mt_held mt_pass_held(const struct mt_pass *p, size_t site, uint64_t oldes
     if (p->held == NULL) {
         const struct mt_pass_site *s = &p->sites[site];
         const struct mt_pass_rest *rest = &p->rest[site];
-        return (struct mt_held){ { s->live_bytes, s->live_count }, s->window, rest->live, rest->window, oldest_ns };
+        return (struct mt_held){ { s->live_bytes, s->live_count }, s->window, rest->live, rest->window, oldest_ns, s->area };
     }
     return site < p->held_count ? p->held[site] : (struct mt_held){ .oldest_ns = UINT64_MAX };
 }

@@ -85,7 +85,7 @@ struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *even
     }
     struct mt_pass_site *s = &p->sites[p->site_count];
     *s = key;
-    p->rest[p->site_count] = (struct mt_pass_rest){ .oldest_ns = UINT64_MAX };
+    p->rest[p->site_count] = (struct mt_pass_rest){ .oldest_ns = UINT64_MAX, .first_ns = p->now_ns };
     mt_index_add(&p->site_index, hash, (uint32_t)p->site_count++, rehash_site, p);
     return s;
 }

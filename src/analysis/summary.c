@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 3, VERSION_WITHOUT_LABELS = 2, VERSION_OF_NIBBLES = 1, LEAST_EVENTS = 500000, EVENTS_A_SITE = 64, FLAG_ESTIMATES = 1, SITE_LEAST_BYTES = 20 };
+enum { VERSION = 4, VERSION_WITHOUT_GROWTH = 3, VERSION_WITHOUT_LABELS = 2, VERSION_OF_NIBBLES = 1, LEAST_EVENTS = 500000, EVENTS_A_SITE = 64, FLAG_ESTIMATES = 1, SITE_LEAST_BYTES = 20 };
 
 /* The measures that are kept; the window of a whole run is what is alive when the program ended. */
 static const enum mt_measure KEPT[] = { MT_MEASURE_PEAK, MT_MEASURE_LIVE, MT_MEASURE_TOTAL, MT_MEASURE_TEMPORARY };
@@ -21,7 +21,7 @@ static const enum mt_measure KEPT[] = { MT_MEASURE_PEAK, MT_MEASURE_LIVE, MT_MEA
 struct out {
     uint8_t *data;
     size_t bytes, capacity;
-    bool estimates, labels;
+    bool estimates;
 };
 
 static void put(struct out *o, uint64_t value)
@@ -55,7 +55,7 @@ static void put_amount(struct out *o, const struct mt_amount *a)
 
 static void put_head(struct out *o, const struct mt_totals *t, uint32_t temporary_max)
 {
-    const uint64_t values[] = { o->labels ? VERSION : VERSION_WITHOUT_LABELS,
+    const uint64_t values[] = { VERSION,
                                 o->estimates ? FLAG_ESTIMATES : 0,
                                 temporary_max,
                                 t->duration_ns,
@@ -109,33 +109,25 @@ static void put_sites(struct out *o, const struct mt_analysis *a)
         put(o, s->stream);
         put(o, s->allocator);
         put(o, s->storage);
-        if (o->labels) {
-            put(o, s->label);
-        }
+        put(o, s->label);
         for (size_t m = 0; m < MT_COUNTOF(KEPT); m++) {
             put_amount(o, &s->amount[KEPT[m]]);
         }
         put(o, s->oldest_ns + 1); /* UINT64_MAX, none, becomes 0 */
         put_float(o, s->growth_bytes_per_s);
         put_float(o, s->lifetime_s);
+        put(o, s->moved_count);
+        put(o, s->first_ns + 1);
+        put_float(o, s->held_byte_s);
         stack = s->stack;
     }
     free(order);
 }
 
-static bool has_labels(const struct mt_analysis *a)
-{
-    bool any = false;
-    for (size_t i = 0; i < a->site_count; i++) {
-        any = any || a->sites[i].label != 0;
-    }
-    return any;
-}
-
 void mt_summary_encode(const struct mt_analysis *analysis, uint32_t temporary_max, uint8_t **ret_data,
                        size_t *ret_bytes)
 {
-    struct out o = { .estimates = analysis->sampled, .labels = has_labels(analysis) };
+    struct out o = { .estimates = analysis->sampled };
     put_head(&o, &analysis->totals, temporary_max);
     put(&o, analysis->thread_count);
     for (size_t i = 0; i < analysis->thread_count; i++) {
@@ -306,6 +298,12 @@ static struct mt_site get_site(struct in *in, int64_t *stack)
     s.oldest_ns = mt_bytes_u64(&in->b) - 1;
     s.growth_bytes_per_s = get_float(in);
     s.lifetime_s = get_float(in);
+    s.first_ns = UINT64_MAX;
+    if (in->version > VERSION_WITHOUT_GROWTH) {
+        s.moved_count = mt_bytes_u64(&in->b);
+        s.first_ns = mt_bytes_u64(&in->b) - 1;
+        s.held_byte_s = get_float(in);
+    }
     return s;
 }
 

@@ -20,9 +20,9 @@ static const struct mt_command_doc doc = {
         "One row a place over all processes of the run: the line of the program that the memory is for, and behind the arrow "
         "what allocated it (see memtap table -h). \"growth\" is the slope of the live bytes over the run, \"oldest\" the age of "
         "the oldest block that is still alive. What importing modules left is summed up below. A suspect made many blocks, "
-        "freed hardly any, and grew. -f json is an array of {function, file, line, bytes, count, percent, age_s, score, "
-        "growth_bytes_per_s, by[], stacks, stack[]}; score goes from 0 (all others from there were freed) to 1 (none was): "
-        "1 - (frees + 1) / (allocations + 2).\n"
+        "or made few larger again and again, freed hardly any, and most of it came over time. -f json is an array of {function, file, line, bytes, count, percent, age_s, score, "
+        "growth_bytes_per_s, allocations, suspect, by[], stacks, stack[]}; score goes from 0 (all others from there were freed) to 1 "
+        "(none was): 1 - (frees + 1) / (allocations + 2), where a realloc is no free.\n"
         "Memory that is alive at the end on purpose (caches, globals) is listed too: look at the growth.",
     .notes = mt_select_notes,
     .examples = "memtap leaks app.mtap\n"

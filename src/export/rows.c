@@ -116,6 +116,7 @@ static void put_row(struct mt_json *json, const struct mt_row_writer *w, const s
         mt_json_put_double(json, "score", row->leak->score);
         put_timed(json, "growth_bytes_per_s", row->leak, row->leak->growth_bytes_per_s);
         mt_json_put_u64(json, "allocations", row->leak->total.count);
+        mt_json_put_bool(json, "suspect", row->leak->suspect);
     }
     put_behind(json, w, row);
     mt_report_put_stack(json, w->report->frames, row->trace_idx, row->stack);
