@@ -13,7 +13,6 @@
  * the grouping says. */
 struct row {
     struct mt_leak leak;
-    uint64_t oldest_ns;
     uint64_t heaviest; /* live bytes of its heaviest stack, + 1 */
     uint64_t first_ns;
     double held_byte_s;      /* integral of what was alive since first_ns */
@@ -52,6 +51,7 @@ static struct row *row_of(struct maker *m, const struct mt_site *site)
                            .stream = m->by == MT_BY_THREAD ? site->stream : 0,
                            .label = mt_table_by_is_label(m->by) ? site->label : 0,
                            .allocator = m->grouped ? site->allocator : 0,
+                           .oldest_ns = UINT64_MAX,
                            .frame = UINT32_MAX };
     uint64_t hash = row_hash(&key);
     size_t probe = 0;
@@ -62,7 +62,7 @@ static struct row *row_of(struct maker *m, const struct mt_site *site)
         }
     }
     m->rows = mt_alloc_grow(m->rows, &m->capacity, m->count + 1, sizeof *m->rows);
-    m->rows[m->count] = (struct row){ .leak = key, .oldest_ns = UINT64_MAX, .first_ns = UINT64_MAX };
+    m->rows[m->count] = (struct row){ .leak = key, .first_ns = UINT64_MAX };
     mt_index_add(&m->index, hash, (uint32_t)m->count, rehash_row, m);
     return &m->rows[m->count++];
 }
@@ -79,7 +79,7 @@ static void add_site(struct row *row, const struct mt_site *site)
     mt_amount_add(&row->leak.live, &site->amount[MT_MEASURE_LIVE]);
     mt_amount_add(&row->leak.total, &site->amount[MT_MEASURE_TOTAL]);
     row->leak.growth_bytes_per_s += site->growth_bytes_per_s;
-    row->oldest_ns = site->oldest_ns < row->oldest_ns ? site->oldest_ns : row->oldest_ns;
+    row->leak.oldest_ns = site->oldest_ns < row->leak.oldest_ns ? site->oldest_ns : row->leak.oldest_ns;
     row->first_ns = site->first_ns < row->first_ns ? site->first_ns : row->first_ns;
     row->held_byte_s += site->held_byte_s;
     row->leak.moved += site->moved_count;
@@ -90,7 +90,7 @@ static void add_site(struct row *row, const struct mt_site *site)
 static double age_of(const struct row *row, const struct mt_live_at *live_at)
 {
     uint64_t end_ns = live_at[row->leak.trace_idx].time_ns;
-    return row->oldest_ns < end_ns ? (double)(end_ns - row->oldest_ns) * 1e-9 : 0;
+    return row->leak.oldest_ns < end_ns ? (double)(end_ns - row->leak.oldest_ns) * 1e-9 : 0;
 }
 
 static bool is_timed(const struct mt_trace *trace)
@@ -108,6 +108,7 @@ static void add_row(struct row *to, const struct row *from)
     to->leak.moved += from->leak.moved;
     to->held_byte_s += from->held_byte_s;
     to->leak.age_s = from->leak.age_s > to->leak.age_s ? from->leak.age_s : to->leak.age_s;
+    to->leak.oldest_ns = first || from->leak.oldest_ns < to->leak.oldest_ns ? from->leak.oldest_ns : to->leak.oldest_ns;
     to->leak.timed = from->leak.timed && (first || to->leak.timed);
     if (from->leak.live.bytes + 1 > to->heaviest) {
         to->heaviest = from->leak.live.bytes + 1;

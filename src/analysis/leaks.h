@@ -28,6 +28,7 @@ struct mt_leak {
     struct mt_amount total;
     bool timed;                /* age and growth are known: not those of an aggregate trace */
     double age_s;              /* of the oldest one alive, at the end of its process */
+    uint64_t oldest_ns;        /* when the oldest one was allocated, on the run's axis; UINT64_MAX: not known */
     double score;              /* 0 … 1 */
     double growth_bytes_per_s;
     uint64_t freed;            /* allocations that ended and did not go on by a realloc */

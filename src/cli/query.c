@@ -36,7 +36,7 @@ static const struct mt_command_doc query_doc = {
         "of which the recording knows nothing has no rows. The column process tells processes apart.\n"
         "Functions as tables: memory.live_at(t), memory.between(t0, t1), memory.diff(a, b), where a time is a number of seconds, "
         "'50%', 'peak', 'end', 'mark:1'. Functions of a stack_id: frame(id, n), has_frame(id, 'name'), and the aggregate "
-        "flamegraph(id, bytes), whose text is lines for flamegraph.pl. Views: leaks, growth, peak, slack.\n"
+        "flamegraph(id, bytes), whose text is lines for flamegraph.pl. leaks has the rows of `memtap leaks`, imports folded, in its order; views: growth, peak, slack.\n"
         "The language is SQLite's, with these differences: NULLs sort last, with DESC first; HAVING without GROUP BY and aggregates is a "
         "filter of what the select list gave, as QUALIFY is; stddev, var, median, percentile_cont and concat are there; SHOW TABLES, "
         "DESCRIBE TABLE and EXPLAIN as elsewhere. A quotient of integers is an integer. Nothing can be written.",

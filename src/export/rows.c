@@ -16,18 +16,28 @@ char *mt_rows_place(const struct mt_frame *frame)
 /* ---- JSON ------------------------------------------------------------------------------------------------------ */
 
 /* The frame of the stack that the import ran: code of what was imported. NULL: the import system itself allocated. */
-static const struct mt_frame *imported(const struct mt_row_writer *w, const struct mt_row *row)
+static const struct mt_frame *imported(struct mt_frames *frames, uint32_t trace_idx, uint32_t stack, const struct mt_frame *by)
 {
-    struct mt_frame_list list = mt_frames_stack(w->report->frames, row->trace_idx, row->stack);
+    struct mt_frame_list list = mt_frames_stack(frames, trace_idx, stack);
     const struct mt_frame *inner = NULL;
     for (size_t i = 0; i < list.count; i++) {
-        const struct mt_frame *frame = mt_frames_frame(w->report->frames, list.ids[i]);
-        if (frame == row->frame) {
+        const struct mt_frame *frame = mt_frames_frame(frames, list.ids[i]);
+        if (frame == by) {
             return inner;
         }
         inner = frame;
     }
     return NULL;
+}
+
+struct mt_frame mt_rows_frame(struct mt_frames *frames, uint32_t trace_idx, uint32_t stack, const struct mt_frame *of, bool import)
+{
+    struct mt_frame shown = { .function = of->function, .file = "", .module = "", .line = import ? 0 : of->line };
+    const struct mt_frame *from = import ? imported(frames, trace_idx, stack, of) : of;
+    if (from != NULL) {
+        shown.file = from->file[0] != '\0' ? from->file : from->module;
+    }
+    return shown;
 }
 
 /* What programs get to read: the place by itself. An import's is what was imported; who imported it is said beside it. */
@@ -37,12 +47,9 @@ static struct mt_frame frame_of(const struct mt_row_writer *w, const struct mt_r
     if (row->frame == NULL) {
         return shown;
     }
-    const struct mt_frame *from = row->import ? imported(w, row) : row->frame;
-    if (from != NULL) {
-        shown.file = from->file[0] != '\0' ? from->file : from->module;
-    }
-    shown.function = w->function ? row->frame->function : "";
-    shown.line = w->line && !row->import ? row->frame->line : 0;
+    shown = mt_rows_frame(w->report->frames, row->trace_idx, row->stack, row->frame, row->import);
+    shown.function = w->function ? shown.function : "";
+    shown.line = w->line ? shown.line : 0;
     return shown;
 }
 

@@ -17,6 +17,10 @@
 void mt_rows_write_table(struct mt_out *out, const struct mt_report *report, const struct mt_table *table);
 void mt_rows_write_leaks(struct mt_out *out, const struct mt_report *report, const struct mt_leaks *leaks);
 
+/* What programs get to read of a row that stands for frame `of` of a stack: the place by itself. An import's file is that of what was
+ * imported, and it has no line. Texts are the frames'. */
+struct mt_frame mt_rows_frame(struct mt_frames *frames, uint32_t trace_idx, uint32_t stack, const struct mt_frame *of, bool import);
+
 /* "file:line", the binary when there is no file, "" when nothing is known. malloc'ed. */
 char *mt_rows_place(const struct mt_frame *frame);
 

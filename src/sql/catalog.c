@@ -5,6 +5,7 @@ const struct mt_sql_table mt_sql_tables[] = {
     { mt_table_allocations, "memory", "allocations", { NULL }, NULL, mt_sql_load_allocations, NULL },
     { mt_table_events, "memory", "events", { NULL }, NULL, mt_sql_load_events, NULL },
     { mt_table_sites, "memory", "sites", { NULL }, NULL, mt_sql_load_sites, NULL },
+    { mt_table_leaks, "memory", "leaks", { NULL }, NULL, mt_sql_load_leaks, NULL },
     { mt_table_stacks, "memory", "stacks", { NULL }, "stack_id", mt_sql_load_stacks, NULL },
     { mt_table_snapshots, "memory", "snapshots", { NULL }, "time_s", mt_sql_load_snapshots, NULL },
     { mt_table_gc, "memory", "gc", { NULL }, NULL, NULL, NULL },
@@ -31,10 +32,6 @@ const struct mt_sql_table mt_sql_tables[] = {
 };
 
 const struct mt_sql_view mt_sql_views[] = {
-    { "temp", "leaks", "What is alive when the program ended, a row a line of the program, the largest first",
-      "SELECT function, file, line, sum(live_bytes) AS bytes, sum(live_count) AS count, min(oldest_s) AS oldest_s, "
-      "sum(growth_bytes_per_s) AS growth_bytes_per_s FROM memory.sites WHERE live_count > 0 GROUP BY function, file, line "
-      "ORDER BY bytes DESC" },
     { "temp", "growth", "Lines of the program whose live bytes grew over the run, the fastest first",
       "SELECT function, file, line, sum(growth_bytes_per_s) AS growth_bytes_per_s, sum(live_bytes) AS live_bytes, "
       "sum(total_bytes) AS total_bytes FROM memory.sites GROUP BY function, file, line HAVING sum(growth_bytes_per_s) > 0 "

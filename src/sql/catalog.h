@@ -61,6 +61,7 @@ void *mt_sql_add_row(struct mt_sql_load *load);
 
 /* load_*.c */
 mt_status mt_sql_load_sites(struct mt_sql_load *load);
+mt_status mt_sql_load_leaks(struct mt_sql_load *load);
 mt_status mt_sql_load_timeline(struct mt_sql_load *load);
 mt_status mt_sql_load_threads(struct mt_sql_load *load);
 mt_status mt_sql_load_snapshots(struct mt_sql_load *load);

@@ -51,7 +51,23 @@ def test_sums_are_those_of_stats(trace):
     assert blocks == {"bytes": sites["live"], "count": sites["live_count"], "size": sites["live"]}
     assert query(trace, "SELECT max(heap_max_bytes) AS most FROM memory.timeline") == [{"most": stats["peak_bytes"]}]
     assert query(trace, "SELECT sum(bytes) AS bytes FROM memory.live_at('peak')") == [{"bytes": stats["peak_bytes"]}]
-    assert query(trace, "SELECT sum(bytes) AS bytes FROM leaks") == [{"bytes": sites["live"]}]
+    assert query(trace, "SELECT sum(bytes) AS bytes FROM leaks") == [{"bytes": stats["leaked_bytes"]}]
+
+
+def rows_of_leaks(*files):
+    keys = "function", "file", "line", "bytes", "count", "suspect"
+    return [{key: row[key] for key in keys} for row in memtap_json("leaks", *files)]
+
+
+def test_leaks_are_the_rows_of_the_report_in_its_order(trace, tmp_path):
+    """Imports and Python itself folded and last, what the C library keeps for itself left out; also of two recordings."""
+    other = tmp_path / "other.mtap"
+    (tmp_path / "other.py").write_text("import json, decimal\nkept = [bytes(10 + n) for n in range(500)]\n")
+    memtap("run", "-q", "-o", other, tmp_path / "other.py")
+    for files in ((trace,), (other,), (trace, other)):
+        rows = json.loads(memtap("query", "-f", "json", *files, "SELECT function, file, line, bytes, count, suspect FROM leaks").stdout)
+        assert [{**row, "suspect": bool(row["suspect"])} for row in rows] == rows_of_leaks(*files)
+        assert any(row["line"] is None for row in rows) and rows[0]["line"] is not None
 
 
 def test_sums_of_samples_are_estimates_of_the_same(tmp_path):
@@ -92,7 +108,7 @@ def test_every_table_exists_and_is_described(trace):
     names = {f"{row['table_schema']}.{row['table_name']}" for row in tables}
     assert {"memory.allocations", "memory.events", "memory.sites", "memory.stacks", "memory.snapshots", "memory.gc", "memory.tensors",
             "memory.objects", "memory.threads", "memory.modules", "memory.smaps", "memory.timeline", "memory.lifetimes", "process.memory",
-            "process.oom_events", "python.torch_trace", "gpu.utilization", "gpu.devices", "temp.leaks", "temp.growth", "temp.peak",
+            "process.oom_events", "python.torch_trace", "gpu.utilization", "gpu.devices", "memory.leaks", "temp.growth", "temp.peak",
             "temp.slack"} <= names
     for row in tables:
         if row["table_type"] != "FUNCTION":
