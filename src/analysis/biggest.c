@@ -6,21 +6,37 @@
 #include <stdlib.h>
 
 /* Stacks named at first; each further round names so many times more. */
-enum { FIRST_NAMED = 16, FACTOR = 4, TENTH = 10 };
+enum { FIRST_NAMED = 16, FACTOR = 4 };
+/* Of the whole: what a line of Python, and a native one, holds to be told of before imports. A smaller share of native ones would need
+ * all names of every Python's start. */
+enum { FIFTIETH = 50, TENTH = 10 };
 
-static bool is_much(uint64_t bytes, uint64_t sum_bytes)
+static bool is_share(uint64_t bytes, unsigned share, uint64_t sum_bytes)
 {
-    return bytes * TENTH >= sum_bytes;
+    return bytes * share >= sum_bytes;
 }
 
-const struct mt_table_row *mt_biggest_row(const struct mt_table *table)
+/* Is this a row that stacks without Python frames have no part of? Native frames have a module or no file. */
+static bool is_closed(struct mt_frames *frames, const struct mt_table_row *row)
 {
-    size_t i = 0;
-    while (i < table->count && table->rows[i].import) {
-        i++;
+    const struct mt_frame *frame = mt_frames_frame(frames, row->frame);
+    return row->import || (frame->kind == MT_FRAME_PYTHON && frame->file[0] != '\0');
+}
+
+/* Enough to be told of before imports? */
+static bool is_much(struct mt_frames *frames, const struct mt_table_row *row, uint64_t sum_bytes)
+{
+    return !row->import && is_share(row->self.bytes, is_closed(frames, row) ? FIFTIETH : TENTH, sum_bytes);
+}
+
+const struct mt_table_row *mt_biggest_row(const struct mt_table *table, struct mt_frames *frames)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        if (is_much(frames, &table->rows[i], table->sum.bytes)) {
+            return &table->rows[i];
+        }
     }
-    bool much = i < table->count && is_much(table->rows[i].self.bytes, table->sum.bytes);
-    return table->count > 0 ? &table->rows[much ? i : 0] : NULL;
+    return table->count > 0 ? &table->rows[0] : NULL;
 }
 
 struct search {
@@ -91,13 +107,6 @@ static struct mt_profile_row *split(struct search *s, const struct mt_profile *p
     return rows;
 }
 
-/* Can a stack without Python frames have no place that makes this row? Native frames have a module or no file. */
-static bool is_closed(struct mt_frames *frames, const struct mt_table_row *row)
-{
-    const struct mt_frame *frame = mt_frames_frame(frames, row->frame);
-    return row->import || (frame->kind == MT_FRAME_PYTHON && frame->file[0] != '\0');
-}
-
 /* Rows come largest first. The order of equal ones depends on their totals. */
 static void take_leader(const struct mt_table_row *row, const struct mt_table_row **leader, uint64_t *bytes)
 {
@@ -128,13 +137,14 @@ static struct leaders leaders_of(struct search *s, const struct mt_table *table)
 
 /* ---- certainty -------------------------------------------------------------------------------------------------------- */
 
-/* The row, when no other line holds more than other_bytes; NULL: that is not enough to know. */
+/* The row, when no native line holds more than other_bytes; NULL: that is not enough to know. */
 static const struct mt_table_row *decide(const struct leaders *l, uint64_t other_bytes, uint64_t sum_bytes)
 {
-    if (l->line_bytes > 0 && is_much(l->line_bytes, sum_bytes)) {
-        return l->line_bytes > other_bytes ? l->line : NULL;
+    bool other = is_share(other_bytes, TENTH, sum_bytes);
+    if (l->line_bytes > 0 && is_share(l->line_bytes, FIFTIETH, sum_bytes)) {
+        return !other || l->line_bytes > other_bytes ? l->line : NULL;
     }
-    if (is_much(other_bytes, sum_bytes) || l->line_bytes == l->import_bytes) {
+    if (other || l->line_bytes == l->import_bytes) {
         return NULL;
     }
     bool line = l->line_bytes > l->import_bytes;
@@ -185,7 +195,7 @@ mt_status mt_biggest_make(const struct mt_trace_set *set, const struct mt_profil
     if (status == MT_OK && *ret_row == NULL) {
         mt_table_fini(ret);
         status = mt_table_make(set, profile, places, NULL, ret);
-        *ret_row = status == MT_OK ? mt_biggest_row(ret) : NULL;
+        *ret_row = status == MT_OK ? mt_biggest_row(ret, mt_places_frames(places)) : NULL;
     }
     free(rows);
     return status;

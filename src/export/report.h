@@ -44,6 +44,7 @@ struct mt_report {
     struct mt_grouping_options grouping;
     bool full_paths, all_frames;
     bool bare; /* nothing stands behind rows */
+    bool imports_apart; /* imports are summed below the rows that one can edit, as what Python does before the program is */
 };
 
 /* The process that started the others: its parent is not in the set; the earliest one of these. Never NULL for count >

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What nobody can edit: what Python and libraries do before the program begins. Of leaks also imports: modules stay on purpose. */
+/* What nobody can edit: what Python and libraries do before the program begins. Of leaks and the summary also imports: modules stay on purpose. */
 static bool is_apart(const struct mt_row_writer *w, const struct mt_row *row)
 {
-    return row->import && (w->leaks || (row->frame != NULL && row->frame->file[0] == '\0'));
+    return row->import && (w->report->imports_apart || (row->frame != NULL && row->frame->file[0] == '\0'));
 }
 
 static bool holds_nothing(const struct mt_row *row)

@@ -30,7 +30,7 @@ struct mt_row_writer {
 
 /* Text for people: rows_text.c. of: rows before the limit. */
 void mt_rows_write_text(const struct mt_row_writer *w, const struct mt_row *rows, size_t of);
-/* rows_order.c. Behind the rows of lines that one can edit those of start-up (of leaks, imports too), then those that hold nothing themselves, each
+/* rows_order.c. Behind the rows of lines that one can edit those of start-up (imports too, where the report has them apart), then those that hold nothing themselves, each
  * kind in its order. Returns how many the first are; all where there are none. */
 size_t mt_rows_set_apart(const struct mt_row_writer *w, struct mt_row *rows, size_t count);
 

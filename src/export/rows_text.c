@@ -264,7 +264,7 @@ static void write_rest(const struct text *t, const struct mt_row *rows, size_t s
     }
     if (of > listed) {
         mt_out_print(t->w->out, "%s%s in start-up%s (--all-frames)\n", listed > shown ? "" : "… ",
-                     mt_human_bytes((double)sum_bytes(rows, listed, of)).text, t->w->leaks ? " and imports" : "");
+                     mt_human_bytes((double)sum_bytes(rows, listed, of)).text, t->w->report->imports_apart ? " and imports" : "");
     }
 }
 

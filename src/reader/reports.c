@@ -199,6 +199,7 @@ mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report repor
     job->shown.grouping = (struct mt_grouping_options){ .by = report == MT_PROFILE_SUMMARY ? MT_BY_FUNCTION : job->details.by,
                                                         .stacks = job->details.stacks,
                                                         .invert = job->details.invert };
+    job->shown.imports_apart = report == MT_PROFILE_SUMMARY || report == MT_PROFILE_LEAKS;
     job->load.profile = report != MT_PROFILE_STATS && report != MT_PROFILE_TIMELINE && report != MT_PROFILE_LIFETIMES;
     if (report == MT_PROFILE_TIMELINE) {
         size_t wanted = job->shown.rows > 0 ? job->shown.rows : TIMELINE_POINTS;

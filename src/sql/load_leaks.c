@@ -3,6 +3,7 @@
 
 #include "analysis/estimate.h"
 #include "sql/leak_rows.h"
+#include "util/memory.h"
 
 #include <stdlib.h>
 

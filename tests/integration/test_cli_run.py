@@ -258,13 +258,17 @@ def test_the_biggest_place_fits_the_terminal(tmp_path):
 
 
 def test_a_line_that_holds_much_is_bigger_than_an_import(tape, tmp_path):
+    """A twentieth of what is alive is enough; and the summary's rows are the program's, imports summed below them."""
     program = tmp_path / "app.py"
-    program.write_text("import asyncio, xml.dom.minidom\nkept = bytearray(2 << 20)\n")
+    program.write_text("import asyncio, http.server, unittest, xml.dom.minidom\nkept = bytearray(600 << 10)\n")
     lines = tape(program, options=()).stderr.decode().splitlines()
     (biggest,) = (line for line in lines if line.split()[0] == "biggest")
-    assert "app.py:2 <module>" in biggest and "2.00 MiB in " in biggest
+    assert "app.py:2 <module>" in biggest and "600 KiB in " in biggest
     held = {row["function"]: row["bytes"] for row in memtap_json("table", "--leaks", tmp_path / "out.mtap")}
-    assert held["import asyncio"] > 2 << 20
+    assert held["import asyncio"] > 1 << 20
+    rows = memtap_json("summary", tmp_path / "out.mtap")
+    assert (rows[0]["function"], rows[0]["line"], rows[0]["bytes"] >= 600 << 10) == ("<module>", None, True)
+    assert "start-up and imports" in memtap("summary", tmp_path / "out.mtap").stdout.decode()
 
 
 def test_the_closing_lines_tell_of_the_run_and_of_the_next_command(tape, target, tmp_path):

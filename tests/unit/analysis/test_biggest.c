@@ -118,7 +118,7 @@ static void expect_as_whole(struct fixture *f)
     uint64_t got_bytes, want_bytes;
     assert_int_equal(mt_biggest_make(&f->set, &f->profile, f->places, &some, &got), MT_OK);
     assert_int_equal(mt_table_make(&f->set, &f->profile, f->places, NULL, &whole), MT_OK);
-    want = mt_biggest_row(&whole);
+    want = mt_biggest_row(&whole, f->frames);
     assert_non_null(want);
     assert_non_null(got);
     assert_int_equal(got->frame, want->frame);
