@@ -1,6 +1,7 @@
 /* attach.c: `memtap attach`: options, and what is said. The work is done in join.c and attach/. */
 #include "cli/command.h"
 #include "cli/join.h"
+#include "cli/outcome.h"
 #include "cli/target.h"
 #include "util/human.h"
 #include "util/say.h"
@@ -16,6 +17,7 @@ struct values {
     bool native;
     bool python_allocators;
     bool quiet;
+    int format;
 };
 #define FIELD(name) offsetof(struct values, name)
 
@@ -38,6 +40,7 @@ static const struct mt_option options[] = {
       "let a thread go that would be stopped for longer, and try again; default 20ms" },
     { "timeout", 0, MT_OPTION_DURATION, FIELD(timeout_ns), NULL, NULL, 0, "T", "of all tries together; default 5s" },
     { "quiet", 'q', MT_OPTION_FLAG, FIELD(quiet), NULL, NULL, 0, NULL, "only problems are reported" },
+    MT_OUTCOME_OPTION(FIELD(format), MT_OUTCOME_ABOUT),
     { 0 },
 };
 static const struct mt_option *const tables[] = { options, NULL };
@@ -55,7 +58,8 @@ static const struct mt_command_doc doc = {
         "From the moment attach returns every thread is recorded. Blocks that were allocated before are not known; when they are "
         "freed, nothing is counted. Children are not recorded. FILE can be read while it grows. `memtap detach PID` ends the "
         "recording. A process that is recorded already stays as it is: that is no failure, unless -o asks for one more "
-        "recording, which is not possible at the same time.",
+        "recording, which is not possible at the same time.\n"
+        "-f json is {pid, begun, trace} and, where begun is true, mode, rate_bytes, longest_stop_s and away_s.",
     .notes = "Needs the right to trace PID: its user with kernel.yama.ptrace_scope 0, or CAP_SYS_PTRACE (sudo; in a container "
              "--cap-add SYS_PTRACE). Cannot be joined, and is not touched: 32-bit, statically linked and musl programs, programs under "
              "sanitizers, with a shadow stack, or with seccomp filters of their own. `memtap doctor PID` says what it is.",
@@ -79,13 +83,19 @@ static const struct mt_command_doc inject_doc = {
     .tables = tables,
 };
 
+static const char *mode_word(enum mt_engine_mode mode)
+{
+    size_t i = 0;
+    while (i + 1 < MT_COUNTOF(mode_numbers) && mode_numbers[i] != mode) {
+        i++;
+    }
+    return modes[i];
+}
+
 /* ---- what is said --------------------------------------------------------------------------------------------------- */
 
-static void say_success(const struct values *chosen, pid_t pid, const struct mt_config *config, const struct mt_injected *done)
+static void say_success(pid_t pid, const struct mt_config *config, const struct mt_injected *done)
 {
-    if (chosen->quiet) {
-        return;
-    }
     if (config->mode == MT_MODE_SAMPLE) {
         mt_say("memtap: recording process %d, a sample about every %s, into %s", (int)pid,
                mt_human_bytes((double)config->rate_bytes).text, config->output);
@@ -97,10 +107,40 @@ static void say_success(const struct values *chosen, pid_t pid, const struct mt_
     mt_say("memtap: `memtap leaks %s` reads it at any time, `memtap detach %d` ends it", mt_text_base_name(config->output), (int)pid);
 }
 
+/* Of one that was recorded before, how is not known. */
+static int write_outcome(pid_t pid, const struct mt_config *config, const struct mt_injected *done)
+{
+    struct mt_outcome outcome;
+    struct mt_error err = { 0 };
+    bool begun = done->code == MEMTAP_AGENT_OK;
+    if (mt_outcome_begin(&outcome, &err) != MT_OK) {
+        return mt_command_fail(&doc, MT_EXIT_FAILED, &err);
+    }
+    struct mt_json *json = &outcome.json;
+    mt_json_object(json);
+    mt_json_put_u64(json, "pid", (uint64_t)pid);
+    mt_json_put_bool(json, "begun", begun);
+    mt_json_put_text(json, "trace", begun ? config->output : done->state.path);
+    if (begun) {
+        mt_json_put_text(json, "mode", mode_word(config->mode));
+        mt_json_put_u64(json, "rate_bytes", config->mode == MT_MODE_SAMPLE ? config->rate_bytes : 0);
+        mt_json_put_double(json, "longest_stop_s", (double)done->longest_stop_ns / 1e9);
+        mt_json_put_double(json, "away_s", (double)done->away_ns / 1e9);
+    }
+    mt_json_object_end(json);
+    return mt_outcome_end(&doc, &outcome);
+}
+
 static int report(const struct values *chosen, pid_t pid, const struct mt_config *config, const struct mt_injected *done)
 {
+    bool recorded = done->code == MEMTAP_AGENT_OK || (done->code == MEMTAP_AGENT_RECORDING && chosen->output == NULL);
+    if (recorded && chosen->format == MT_OUTCOME_JSON) {
+        return write_outcome(pid, config, done);
+    }
     if (done->code == MEMTAP_AGENT_OK) {
-        say_success(chosen, pid, config, done);
+        if (!chosen->quiet) {
+            say_success(pid, config, done);
+        }
         return MT_EXIT_OK;
     }
     if (done->code != MEMTAP_AGENT_RECORDING) {

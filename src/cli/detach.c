@@ -1,6 +1,7 @@
 /* detach.c: `memtap detach`: ends what attach began. */
 #include "cli/command.h"
 #include "cli/join.h"
+#include "cli/outcome.h"
 #include "cli/target.h"
 #include "util/say.h"
 
@@ -8,6 +9,7 @@ struct values {
     uint64_t max_stop_ns;
     uint64_t timeout_ns;
     bool quiet;
+    int format;
 };
 #define FIELD(name) offsetof(struct values, name)
 
@@ -16,6 +18,7 @@ static const struct mt_option options[] = {
       "let a thread go that would be stopped for longer, and try again; default 20ms" },
     { "timeout", 0, MT_OPTION_DURATION, FIELD(timeout_ns), NULL, NULL, 0, "T", "of all tries together; default 5s" },
     { "quiet", 'q', MT_OPTION_FLAG, FIELD(quiet), NULL, NULL, 0, NULL, "only problems are reported" },
+    MT_OUTCOME_OPTION(FIELD(format), MT_OUTCOME_ABOUT),
     { 0 },
 };
 static const struct mt_option *const tables[] = { options, NULL };
@@ -26,7 +29,8 @@ static const struct mt_command_doc doc = {
     .synopsis = "memtap detach [OPTIONS] PID",
     .description = "Ends the recording that `memtap attach` began in process PID: the trace is complete, and the process calls its "
                    "allocator as it did before. The agent's library stays mapped and does nothing. A recording that was begun by "
-                   "`memtap run` or by the program itself is left alone. Where nothing is recorded, nothing is done.",
+                   "`memtap run` or by the program itself is left alone. Where nothing is recorded, nothing is done.\n"
+                   "-f json is {pid, ended, trace}: ended is false and trace null where nothing was recorded.",
     .exit_codes = "0  ended, or nothing was recorded\n"
                   "1  what is recorded was not begun by attach\n"
                   "2  wrong usage\n"
@@ -36,6 +40,21 @@ static const struct mt_command_doc doc = {
     .tables = tables,
 };
 
+static int write_outcome(pid_t pid, bool ended, const char *trace)
+{
+    struct mt_outcome outcome;
+    struct mt_error err = { 0 };
+    if (mt_outcome_begin(&outcome, &err) != MT_OK) {
+        return mt_command_fail(&doc, MT_EXIT_FAILED, &err);
+    }
+    mt_json_object(&outcome.json);
+    mt_json_put_u64(&outcome.json, "pid", (uint64_t)pid);
+    mt_json_put_bool(&outcome.json, "ended", ended);
+    mt_json_put_text(&outcome.json, "trace", ended ? trace : NULL);
+    mt_json_object_end(&outcome.json);
+    return mt_outcome_end(&doc, &outcome);
+}
+
 static int report(const struct values *chosen, pid_t pid, const struct mt_injected *done)
 {
     bool ended = done->code == MEMTAP_AGENT_OK;
@@ -44,6 +63,9 @@ static int report(const struct values *chosen, pid_t pid, const struct mt_inject
                                                   : "memtap detach: the recording of process %d, %s, could not be ended now; try again",
                (int)pid, done->state.path);
         return MT_EXIT_FAILED;
+    }
+    if (chosen->format == MT_OUTCOME_JSON) {
+        return write_outcome(pid, ended, done->state.path);
     }
     if (!chosen->quiet) {
         mt_say(ended ? "memtap: process %d is not recorded any more; the trace is %s" : "memtap: nothing is recorded in process %d", (int)pid,

@@ -1,6 +1,6 @@
 /* doctor.c: `memtap doctor`: what would stop memtap here. */
 #include "attach/refusal.h"
-#include "cli/command.h"
+#include "cli/outcome.h"
 #include "export/report.h"
 #include "reader/recording.h"
 #include "symbol/demangle.h"
@@ -19,10 +19,8 @@ struct values {
     int format;
 };
 
-static const char *const formats[] = { "table", "json", NULL };
 static const struct mt_option own[] = {
-    { "format", 'f', MT_OPTION_CHOICE, offsetof(struct values, format), formats, NULL, 0, "FORMAT",
-      "table (default) or json" },
+    MT_OUTCOME_OPTION(offsetof(struct values, format), "table (default) or json: an array of {topic, level, text}"),
     { 0 },
 };
 static const struct mt_option *const tables[] = { own, NULL };
@@ -83,7 +81,7 @@ static int print(const struct mt_findings *findings, int format, bool found)
     if (mt_out_open(NULL, &out, &err) != MT_OK) {
         return mt_command_fail(&doc, MT_EXIT_FAILED, &err);
     }
-    if (format == 1) {
+    if (format == MT_OUTCOME_JSON) {
         write_json(out, findings);
     } else {
         write_text(out, findings);

@@ -1,4 +1,5 @@
 /* flamegraph.c: `memtap flamegraph`, also called `memtap report`: the recording as one HTML file. */
+#include "cli/outcome.h"
 #include "cli/select.h"
 
 #include "util/memory.h"
@@ -7,11 +8,13 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { DEFAULT_BYTES = 2 << 20 };
 
 struct values {
     struct mt_select select; /* first: the shared tables' fields */
+    int format;
 };
 
 static const struct mt_option own[] = {
@@ -21,6 +24,7 @@ static const struct mt_option own[] = {
       "leave paths out: of files and binaries their last name stays, of the command and of notes with a path nothing" },
     { "max-size", 0, MT_OPTION_SIZE, offsetof(struct values, select.page_bytes), NULL, NULL, 0, "SIZE",
       "the file may have SIZE, default 2M: what is smallest is shown as one with its sum until it fits; 0: no limit" },
+    MT_OUTCOME_OPTION(offsetof(struct values, format), MT_OUTCOME_ABOUT ": {output, bytes}"),
     { 0 },
 };
 static const struct mt_option *const tables[] = { own, mt_select_frames, mt_select_leaks, NULL };
@@ -76,6 +80,28 @@ static char *default_output(const char *file)
     return output;
 }
 
+static int say_done(const struct mt_command_doc *as, const struct values *values)
+{
+    const char *output = values->select.output;
+    struct mt_outcome outcome;
+    struct mt_error err = { 0 };
+    struct stat info = { 0 };
+    if (values->format != MT_OUTCOME_JSON) {
+        if (strcmp(output, "-") != 0) {
+            mt_say("memtap: %s: open it in a browser", output);
+        }
+        return MT_EXIT_OK;
+    }
+    if (mt_outcome_begin(&outcome, &err) != MT_OK) {
+        return mt_command_fail(as, MT_EXIT_FAILED, &err);
+    }
+    mt_json_object(&outcome.json);
+    mt_json_put_text(&outcome.json, "output", output);
+    mt_json_put_u64(&outcome.json, "bytes", stat(output, &info) == 0 ? (uint64_t)info.st_size : 0);
+    mt_json_object_end(&outcome.json);
+    return mt_outcome_end(as, &outcome);
+}
+
 static int write_page(const struct mt_command_doc *as, int argc, char **argv)
 {
     struct values values = { .select = MT_SELECT_DEFAULTS };
@@ -88,10 +114,13 @@ static int write_page(const struct mt_command_doc *as, int argc, char **argv)
     }
     char *chosen = values.select.output == NULL && operands.count > 0 ? default_output(operands.items[0]) : NULL;
     values.select.output = chosen != NULL ? chosen : values.select.output;
-    code = mt_select_read(&reading, &operands);
-    if (code == MT_EXIT_OK && strcmp(values.select.output, "-") != 0) {
-        mt_say("memtap: %s: open it in a browser", values.select.output);
+    if (values.format == MT_OUTCOME_JSON && values.select.output != NULL && strcmp(values.select.output, "-") == 0) {
+        struct mt_error err = { 0 };
+        (void)mt_error_set(&err, MT_E_INVAL, "-f json and the page itself cannot both be standard output: give another -o");
+        return mt_command_fail(as, MT_EXIT_USAGE, &err);
     }
+    code = mt_select_read(&reading, &operands);
+    code = code == MT_EXIT_OK ? say_done(as, &values) : code;
     free(chosen);
     return code;
 }

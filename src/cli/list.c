@@ -1,5 +1,5 @@
 /* list.c: `memtap list`: the armed processes of this machine. */
-#include "cli/command.h"
+#include "cli/outcome.h"
 #include "control/client.h"
 #include "control/found.h"
 #include "util/grid.h"
@@ -20,10 +20,9 @@ struct values {
 };
 #define FIELD(name) offsetof(struct values, name)
 
-static const char *const formats[] = { "table", "json", NULL };
 static const struct mt_option options[] = {
     { "verbose", 'v', MT_OPTION_FLAG, FIELD(verbose), NULL, NULL, 0, NULL, "also the trace, the agent's version and addresses" },
-    { "format", 'f', MT_OPTION_CHOICE, FIELD(format), formats, NULL, 0, "FORMAT", "table (default) or json" },
+    MT_OUTCOME_OPTION(FIELD(format), "table (default) or json"),
     { 0 },
 };
 static const struct mt_option *const tables[] = { options, NULL };
@@ -219,7 +218,7 @@ static int print(const struct rows *rows, const struct values *chosen)
     if (mt_out_open(NULL, &out, &err) != MT_OK) {
         return mt_command_fail(&doc, MT_EXIT_FAILED, &err);
     }
-    if (chosen->format == 1) {
+    if (chosen->format == MT_OUTCOME_JSON) {
         write_json(rows, out);
     } else {
         write_table(rows, chosen->verbose, out);

@@ -1,6 +1,7 @@
 /* pack.c: `memtap pack`: rewrites finished traces compactly; run does it by itself. */
 #include "analysis/summary.h"
 #include "cli/command.h"
+#include "cli/outcome.h"
 #include "cli/select.h"
 #include "launch/fold.h"
 #include "reader/failure.h"
@@ -16,12 +17,15 @@
 struct values {
     const char *output;
     bool quiet;
+    int format;
+    struct mt_outcome outcome; /* of -f json */
 };
 
 static const struct mt_option own[] = {
     { "output", 'o', MT_OPTION_TEXT, offsetof(struct values, output), NULL, NULL, 0, "OUT",
       "write the packed trace to OUT; default: replace FILE" },
     { "quiet", 'q', MT_OPTION_FLAG, offsetof(struct values, quiet), NULL, NULL, 0, NULL, "print nothing" },
+    MT_OUTCOME_OPTION(offsetof(struct values, format), MT_OUTCOME_ABOUT),
     { 0 },
 };
 static const struct mt_option *const tables[] = { own, NULL };
@@ -34,7 +38,8 @@ static const struct mt_command_doc doc = {
         "Rewrites a finished trace compactly. A packed trace says exactly what the unpacked one said. `memtap run` "
         "does this at the end unless told --no-pack, faster and up to half larger: `memtap pack -o OUT` packs such a "
         "trace again. FILE stays as it was until the new one is complete. Processes of the run that lie in FILE.d, because memtap was killed, are put "
-        "into FILE too.",
+        "into FILE too.\n"
+        "-f json is an array of {file, output, before_bytes, after_bytes}.",
     .examples = "memtap pack app.mtap",
     .tables = tables,
 };
@@ -44,7 +49,17 @@ static void show(void *context, uint64_t done_bytes, uint64_t total_bytes)
     mt_progress_update(context, done_bytes, total_bytes);
 }
 
-static mt_status pack_one(const char *path, const struct values *values, struct mt_error *err)
+static void put_result(struct mt_json *json, const char *path, const struct values *values, const struct mt_pack_result *result)
+{
+    mt_json_object(json);
+    mt_json_put_text(json, "file", path);
+    mt_json_put_text(json, "output", values->output != NULL ? values->output : path);
+    mt_json_put_u64(json, "before_bytes", result->before_bytes);
+    mt_json_put_u64(json, "after_bytes", result->after_bytes);
+    mt_json_object_end(json);
+}
+
+static mt_status pack_one(const char *path, struct values *values, struct mt_error *err)
 {
     struct mt_progress progress;
     struct mt_pack_result result = { 0 };
@@ -69,11 +84,35 @@ static mt_status pack_one(const char *path, const struct values *values, struct 
     if (status != MT_OK) {
         return status;
     }
-    if (!values->quiet) {
+    if (values->format == MT_OUTCOME_JSON) {
+        put_result(&values->outcome.json, path, values, &result);
+    } else if (!values->quiet) {
         mt_say("%s: %s -> %s", path, mt_human_bytes((double)result.before_bytes).text,
                mt_human_bytes((double)result.after_bytes).text);
     }
     return MT_OK;
+}
+
+/* What was packed before a failure is told too. */
+static mt_status pack_all(const struct mt_strlist *paths, struct values *values, int *ret_code, struct mt_error *err)
+{
+    bool json = values->format == MT_OUTCOME_JSON;
+    mt_status status = json ? mt_outcome_begin(&values->outcome, err) : MT_OK;
+    if (status != MT_OK) {
+        return status;
+    }
+    if (json) {
+        mt_json_array(&values->outcome.json);
+    }
+    for (size_t i = 0; status == MT_OK && i < paths->count; i++) {
+        status = pack_one(paths->items[i], values, err);
+    }
+    *ret_code = MT_EXIT_OK;
+    if (json) {
+        mt_json_array_end(&values->outcome.json);
+        *ret_code = mt_outcome_end(&doc, &values->outcome);
+    }
+    return status;
 }
 
 static int pack_main(int argc, char **argv)
@@ -92,11 +131,11 @@ static int pack_main(int argc, char **argv)
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
     mt_status status = mt_tracepath_expand(operands.items, operands.count, &paths, &err);
-    for (size_t i = 0; status == MT_OK && i < paths.count; i++) {
-        status = pack_one(paths.items[i], &values, &err);
+    if (status == MT_OK) {
+        status = pack_all(&paths, &values, &code, &err);
     }
     mt_strlist_clear(&paths);
-    return status == MT_OK ? MT_EXIT_OK : mt_command_fail(&doc, MT_EXIT_FAILED, &err);
+    return status == MT_OK ? code : mt_command_fail(&doc, MT_EXIT_FAILED, &err);
 }
 
 const struct mt_command mt_command_pack = { &doc, pack_main };

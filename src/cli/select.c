@@ -165,8 +165,8 @@ static int read_recording(const struct mt_reading *reading, const struct mt_sele
     int code;
     mt_status status = load(reading, &job, &code, &err);
     if (status == MT_OK) {
-        code = MT_EXIT_FAILED;
         status = write_out(reading, &job, &err);
+        code = status == MT_E_INVAL ? MT_EXIT_USAGE : MT_EXIT_FAILED;
     }
     if (status == MT_OK) {
         code = finish(reading, &job.shown);

@@ -2,6 +2,7 @@
  * looking at traces the model may not like. */
 #include "export/records.h"
 
+#include "export/records_json.h"
 #include "export/report.h"
 #include "model/payload.h"
 #include "model/run_marks.h"
@@ -37,7 +38,9 @@ const char mt_records_wording[] =
 enum { BATCH = 256 };
 
 struct writer {
-    struct mt_out *out;
+    struct mt_out *out;   /* lines */
+    struct mt_out *to;    /* where they go in the end */
+    struct mt_json *json; /* NULL: as they are */
     const struct mt_reader *reader;
     uint64_t start_clock;
     uint64_t damage;
@@ -356,36 +359,75 @@ static void put_extent(struct writer *w, const struct mt_extent *extent, struct 
     }
 }
 
-mt_status mt_records_write(struct mt_out *out, const struct mt_reader *reader, struct mt_error *err)
+/* ---- all -------------------------------------------------------------------------------------------------------- */
+
+/* Of lines that are wanted as JSON: those so far. */
+static void settle(struct writer *w)
 {
-    struct writer w = { .out = out, .reader = reader, .start_clock = mt_reader_header(reader)->start_clock };
+    if (w->json != NULL) {
+        mt_records_json_lines(w->json, mt_out_text(w->out, NULL));
+        mt_out_discard(w->out);
+        w->out = mt_out_open_memory();
+    }
+}
+
+static mt_status write_trace(struct writer *w, const struct mt_reader *reader, struct mt_error *err)
+{
     struct mt_payload *payload = mt_payload_new();
     const struct mt_reader_report *report = mt_reader_report(reader);
     size_t count;
-    put_header(&w);
+    w->reader = reader;
+    w->start_clock = mt_reader_header(reader)->start_clock;
+    put_header(w);
     const struct mt_extent *extents = mt_reader_extents(reader, &count);
-    for (size_t i = 0; i < count && !mt_out_failed(out); i++) {
-        put_extent(&w, &extents[i], payload);
+    for (size_t i = 0; i < count && !mt_out_failed(w->to); i++) {
+        put_extent(w, &extents[i], payload);
+        settle(w);
     }
     mt_payload_free(payload);
     if (report->holes > 0) {
-        put_bad(&w, report->first_hole, "no valid block here");
+        put_bad(w, report->first_hole, "no valid block here");
     }
     if (report->truncated_at > 0) {
-        put_bad(&w, report->truncated_at, "the file ends too early");
+        put_bad(w, report->truncated_at, "the file ends too early");
     }
-    return w.damage == 0 ? MT_OK
-                         : mt_error_set(err, MT_E_CORRUPT, "%llu damaged places (lines that begin with \"bad\")",
-                                        (unsigned long long)w.damage);
+    settle(w);
+    return w->damage == 0 ? MT_OK
+                          : mt_error_set(err, MT_E_CORRUPT, "%llu damaged places (%s)", (unsigned long long)w->damage,
+                                         w->json != NULL ? "records \"bad\"" : "lines that begin with \"bad\"");
 }
 
-mt_status mt_records_write_run(struct mt_out *out, const struct mt_trace_set *set, struct mt_error *err)
+mt_status mt_records_write(struct mt_out *out, const struct mt_reader *reader, struct mt_error *err)
+{
+    struct writer w = { .out = out, .to = out };
+    return write_trace(&w, reader, err);
+}
+
+static mt_status write_run(struct mt_out *out, const struct mt_trace_set *set, struct mt_json *json, struct mt_error *err)
 {
     mt_status found = MT_OK;
     for (size_t i = 0; i < set->count; i++) {
-        mt_out_print(out, "process %llu\n", (unsigned long long)mt_trace_info(set->traces[i])->pid);
-        mt_status status = mt_records_write(out, mt_trace_reader(set->traces[i]), found == MT_OK ? err : NULL);
+        struct writer w = { .out = json != NULL ? mt_out_open_memory() : out, .to = out, .json = json };
+        mt_out_print(w.out, "process %llu\n", (unsigned long long)mt_trace_info(set->traces[i])->pid);
+        mt_status status = write_trace(&w, mt_trace_reader(set->traces[i]), found == MT_OK ? err : NULL);
         found = found == MT_OK ? status : found;
+        if (json != NULL) {
+            mt_out_discard(w.out);
+        }
     }
     return found;
+}
+
+mt_status mt_records_write_run(struct mt_out *out, const struct mt_trace_set *set, bool json, struct mt_error *err)
+{
+    struct mt_json lines;
+    if (!json) {
+        return write_run(out, set, NULL, err);
+    }
+    mt_json_init(&lines, out, 1);
+    mt_json_array(&lines);
+    mt_status status = write_run(out, set, &lines, err);
+    mt_json_array_end(&lines);
+    mt_out_byte(out, '\n');
+    return status;
 }

@@ -17,7 +17,7 @@ extern const char mt_records_wording[];
 
 /* Damage is a line ("bad …"), not an error: the rest is still shown. MT_E_CORRUPT when there was any. */
 mt_status mt_records_write(struct mt_out *out, const struct mt_reader *reader, struct mt_error *err) MT_CHECKED;
-/* The same for each process, under a line "process PID". */
-mt_status mt_records_write_run(struct mt_out *out, const struct mt_trace_set *set, struct mt_error *err) MT_CHECKED;
+/* The same for each process, under a line "process PID". json: an array with an object a line (records_json.h). */
+mt_status mt_records_write_run(struct mt_out *out, const struct mt_trace_set *set, bool json, struct mt_error *err) MT_CHECKED;
 
 #endif

@@ -5,6 +5,7 @@
 #include "page/bundle.h"
 #include "page/deflate.h"
 #include "page/fold.h"
+#include "util/human.h"
 #include "util/memory.h"
 
 #include <stdlib.h>
@@ -68,19 +69,17 @@ static unsigned char *pack_to_fit(const struct mt_page_input *input, const struc
     return packed;
 }
 
-static void put_data(struct mt_out *out, const struct mt_page_input *input, size_t bundle_bytes)
+static unsigned char *pack_page(const struct mt_page_input *input, size_t bundle_bytes, size_t *ret_bytes)
 {
     struct mt_page_strings names;
     struct mt_page_rows all;
-    size_t bytes;
     mt_page_strings_init(&names);
     mt_page_rows_make(input->report, &names, &all);
     size_t room = input->max_bytes > bundle_bytes ? (size_t)input->max_bytes - bundle_bytes : 0;
-    unsigned char *packed = pack_to_fit(input, &all, room, &bytes);
-    put_base64(out, packed, bytes);
-    free(packed);
+    unsigned char *packed = pack_to_fit(input, &all, room, ret_bytes);
     mt_page_rows_fini(&all);
     mt_page_strings_fini(&names);
+    return packed;
 }
 
 mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, struct mt_error *err)
@@ -91,8 +90,19 @@ mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, s
         return mt_error_set(err, MT_E_INVAL, "this memtap was built without its page: web/dist/report.html was not a report");
     }
     const char *behind = place + sizeof g_place - 1;
-    mt_out_write(out, bundle.data, (size_t)(place - bundle.data));
-    put_data(out, input, bundle.bytes);
-    mt_out_write(out, behind, bundle.bytes - (size_t)(behind - bundle.data));
-    return MT_OK;
+    size_t bytes, page_bytes = bundle.bytes - (sizeof g_place - 1);
+    unsigned char *packed = pack_page(input, page_bytes, &bytes);
+    uint64_t whole_bytes = page_bytes + base64_bytes(bytes);
+    mt_status status = MT_OK;
+    if (input->max_bytes > 0 && whole_bytes > input->max_bytes) {
+        status = mt_error_set(err, MT_E_INVAL, "--max-size: %s is too small: with everything folded into one the page has %s; give %lluK or more, or 0 for no limit",
+                              mt_human_bytes((double)input->max_bytes).text, mt_human_bytes((double)whole_bytes).text,
+                              (unsigned long long)(whole_bytes / 1024 + 1));
+    } else {
+        mt_out_write(out, bundle.data, (size_t)(place - bundle.data));
+        put_base64(out, packed, bytes);
+        mt_out_write(out, behind, bundle.bytes - (size_t)(behind - bundle.data));
+    }
+    free(packed);
+    return status;
 }

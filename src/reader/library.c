@@ -250,7 +250,7 @@ static mt_status parse_body(void *context, struct mt_error *err)
         return mt_error_set(err, MT_E_INVAL, "records are those of one run: open one file");
     }
     struct mt_out *out = mt_out_open_memory();
-    status = mt_records_write_run(out, &call->recording->set, &damage);
+    status = mt_records_write_run(out, &call->recording->set, false, &damage);
     keep_text(call, out);
     mt_out_discard(out);
     return status == MT_E_CORRUPT ? MT_OK : status; /* damage is in the text */

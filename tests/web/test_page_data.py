@@ -170,7 +170,10 @@ def test_windows_of_processes_end_with_them(recorded):
 
 def test_a_budget_is_kept_and_no_sum_changes(service, tmp_path):
     least, small = tmp_path / "least.html", tmp_path / "small.html"
-    memtap("flamegraph", "--max-size", "1", "-o", least, service.trace)
+    refused = memtap("flamegraph", "--max-size", "1", "-o", least, service.trace, check=False)
+    assert refused.returncode == 2 and not least.exists()
+    words = refused.stderr.decode().partition("give ")[2].partition(" or more")[0]
+    memtap("flamegraph", "--max-size", words, "-o", least, service.trace)
     budget = (least.stat().st_size + service.page.stat().st_size) // 2
     assert least.stat().st_size < budget < service.page.stat().st_size
     memtap("flamegraph", "--max-size", str(budget), "-o", small, service.trace)
