@@ -84,7 +84,7 @@ static const struct mt_command_doc doc = {
 
 static const uint64_t INTERVAL_LEAST_NS = 100000000;
 static const uint64_t PAUSE_MOST_NS = 10000000000;
-enum { DUTY = 50, ROWS = 20 }; /* a look may take a fiftieth of the time */
+enum { DUTY = 50, ROWS = 20, BUSY_TRIES = 1200 }; /* a look may take a fiftieth of the time */
 
 struct top {
     const struct values *values;
@@ -147,6 +147,20 @@ static bool wait_for_look(const struct top *t)
     return true;
 }
 
+/* A trace that is being packed, as it is once, has to be waited for. */
+static mt_status look_patiently(struct top *t, struct mt_error *err)
+{
+    mt_status status = look(t, err);
+    for (unsigned tries = 0; status == MT_E_BUSY && tries < BUSY_TRIES; tries++) {
+        if (mt_terminal_wait(INTERVAL_LEAST_NS) == MT_KEY_CLOSED) {
+            break;
+        }
+        *err = (struct mt_error){ 0 };
+        status = look(t, err);
+    }
+    return status;
+}
+
 static mt_status run_batch(struct top *t, struct mt_error *err)
 {
     mt_terminal_open_none();
@@ -154,7 +168,7 @@ static mt_status run_batch(struct top *t, struct mt_error *err)
     uint64_t looks = t->values->batch, done = 0;
     bool goes_on = true;
     while (status == MT_OK && goes_on) {
-        status = look(t, err);
+        status = look_patiently(t, err);
         status = status == MT_OK ? write_look(t, done == 0, err) : status;
         done++;
         goes_on = status == MT_OK && (looks == 0 || done < looks) && t->session.look.recording && wait_for_look(t);

@@ -103,6 +103,9 @@ mt_status mt_top_session_look(struct mt_top_session *s, const struct mt_top_ui *
         mt_top_look_fini(&s->look);
         s->look = look;
         s->has_look = true;
+    } else if (status == MT_E_NOENT && s->has_look) { /* the run has ended and put it into its one file */
+        s->look.recording = s->look.process.alive = false;
+        status = MT_OK;
     }
     return status;
 }
