@@ -31,9 +31,25 @@ static bool parse(char *line, struct mt_mapping *ret)
     return true;
 }
 
-mt_status mt_mappings_read(pid_t pid, struct mt_mappings *ret, struct mt_error *err)
+/* A line of smaps below a mapping's: "Rss:      12 kB". */
+static void take_size(const char *line, struct mt_mappings *mappings)
 {
-    char *path = mt_format("/proc/%d/maps", (int)pid);
+    static const struct {
+        const char *key;
+        size_t offset;
+    } sizes[] = { { "Rss:", offsetof(struct mt_mapping, rss_bytes) }, { "Anonymous:", offsetof(struct mt_mapping, anonymous_bytes) } };
+    for (size_t i = 0; mappings->count > 0 && i < MT_COUNTOF(sizes); i++) {
+        size_t bytes = strlen(sizes[i].key);
+        if (strncmp(line, sizes[i].key, bytes) == 0) {
+            uint64_t value = strtoull(line + bytes, NULL, 10) * 1024;
+            memcpy((char *)&mappings->items[mappings->count - 1] + sizes[i].offset, &value, sizeof value);
+        }
+    }
+}
+
+static mt_status read_file(pid_t pid, const char *name, struct mt_mappings *ret, struct mt_error *err)
+{
+    char *path = mt_format("/proc/%d/%s", (int)pid, name);
     FILE *file = fopen(path, "re");
     char *line = NULL;
     size_t room = 0;
@@ -46,11 +62,23 @@ mt_status mt_mappings_read(pid_t pid, struct mt_mappings *ret, struct mt_error *
         if (parse(line, &mapping)) {
             ret->items = mt_alloc_grow(ret->items, &ret->capacity, ret->count + 1, sizeof *ret->items);
             ret->items[ret->count++] = mapping;
+        } else {
+            take_size(line, ret);
         }
     }
     free(line);
     (void)fclose(file);
     return MT_OK;
+}
+
+mt_status mt_mappings_read(pid_t pid, struct mt_mappings *ret, struct mt_error *err)
+{
+    return read_file(pid, "maps", ret, err);
+}
+
+mt_status mt_mappings_read_resident(pid_t pid, struct mt_mappings *ret, struct mt_error *err)
+{
+    return read_file(pid, "smaps", ret, err);
 }
 
 void mt_mappings_clear(struct mt_mappings *mappings)

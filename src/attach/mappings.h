@@ -1,4 +1,4 @@
-/* mappings.h: what another process has mapped, from /proc/PID/maps. Context: [tool]. */
+/* mappings.h: what another process has mapped, from /proc/PID/maps, and how much of it is resident, from smaps. Context: [tool]. */
 #ifndef MT_ATTACH_MAPPINGS_H
 #define MT_ATTACH_MAPPINGS_H
 
@@ -15,6 +15,7 @@ struct mt_mapping {
     uint64_t inode;  /* 0: no file */
     bool readable, writable, executable;
     char *path; /* as the kernel writes it, "" for none; malloc'ed */
+    uint64_t rss_bytes, anonymous_bytes; /* 0 unless mt_mappings_read_resident read it */
 };
 
 /* In order of addresses. All zero is empty. */
@@ -25,6 +26,8 @@ struct mt_mappings {
 };
 
 mt_status mt_mappings_read(pid_t pid, struct mt_mappings *ret, struct mt_error *err) MT_CHECKED;
+/* The same with what is resident of each: the kernel looks at every page for it. */
+mt_status mt_mappings_read_resident(pid_t pid, struct mt_mappings *ret, struct mt_error *err) MT_CHECKED;
 void mt_mappings_clear(struct mt_mappings *mappings);
 /* The one that holds address, or NULL. */
 const struct mt_mapping *mt_mappings_at(const struct mt_mappings *mappings, uint64_t address);

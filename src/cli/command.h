@@ -22,7 +22,7 @@ extern const struct mt_command mt_command_run;
 extern const struct mt_command mt_command_attach;
 extern const struct mt_command mt_command_inject;
 extern const struct mt_command mt_command_detach;
-extern const struct mt_command mt_command_top;
+extern const struct mt_command mt_command_top, mt_command_memory;
 extern const struct mt_command mt_command_list;
 extern const struct mt_command mt_command_summary;
 extern const struct mt_command mt_command_stats;

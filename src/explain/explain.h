@@ -1,0 +1,64 @@
+/* explain.h: what the resident memory of a process is made of, seen from outside.
+ *
+ * Decides: every resident byte stands in one row, so that rows add up to the RSS. Files and shared memory are what the kernel calls so;
+ * anonymous memory is given to the first that claims it: stacks, arenas of glibc, blocks that malloc mapped by themselves, pools of
+ * Python, written pages of files and what stands behind them in their objects. What nobody claims is unexplained. Nothing is stopped, and the
+ * process does not know of it. Context: [tool].
+ */
+#ifndef MT_EXPLAIN_EXPLAIN_H
+#define MT_EXPLAIN_EXPLAIN_H
+
+#include "util/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Rows: name in data, and in words. Resident bytes. */
+#define MT_EXPLAIN_TABLE(X)                                                                                            \
+    X(MALLOC_USED, "malloc_used", "blocks of malloc in use")                                                           \
+    X(MALLOC_MAPPED, "malloc_mapped", "large blocks of malloc, each mapped by itself")                                 \
+    X(MALLOC_FREE, "malloc_free", "malloc: free blocks between others")                                                \
+    X(MALLOC_TOP, "malloc_top", "malloc: unused ends of its arenas")                                                   \
+    X(BRK, "brk", "the heap of brk, not split: free or in use")                                                        \
+    X(PYTHON_USED, "python_used", "Python objects (pymalloc)")                                                         \
+    X(PYTHON_FREE, "python_free", "pymalloc: free blocks and heads of pools")                                          \
+    X(PYTHON_EMPTY, "python_empty", "pymalloc: empty pools")                                                           \
+    X(STATIC, "static", "static data: written pages of programs and libraries")                                        \
+    X(STACKS, "stacks", "stacks of threads")                                                                           \
+    X(FILES, "files", "mapped files and libraries")                                                                    \
+    X(SHARED, "shared", "shared memory")                                                                               \
+    X(MEMTAP, "memtap", "memtap's own")                                                                                \
+    X(UNEXPLAINED, "unexplained", "anonymous memory that none of these claims")
+
+enum mt_explain_part {
+#define MT_EXPLAIN_ENUM(name, key, text) MT_EXPLAIN_##name,
+    MT_EXPLAIN_TABLE(MT_EXPLAIN_ENUM)
+#undef MT_EXPLAIN_ENUM
+        MT_EXPLAIN__COUNT
+};
+const char *mt_explain_key(enum mt_explain_part part);
+const char *mt_explain_text(enum mt_explain_part part);
+
+struct mt_explained {
+    uint64_t rss_bytes; /* the sum of the rows */
+    uint64_t bytes[MT_EXPLAIN__COUNT];
+    /* details */
+    bool malloc_known;
+    const char *malloc_unknown;  /* why not */
+    size_t arenas;
+    uint64_t system_bytes, in_use_bytes, free_bytes, top_bytes; /* of malloc's arenas, resident or not, as malloc_info counts */
+    uint64_t trim_bytes;         /* what malloc_trim(0) would give back */
+    uint64_t mapped_blocks;
+    uint64_t python_pools;
+    uint64_t threads;
+    uint64_t stacks_found;
+};
+
+/* MT_E_NOENT, MT_E_PERM with a sentence. */
+mt_status mt_explain_process(pid_t pid, struct mt_explained *ret, struct mt_error *err) MT_CHECKED;
+/* Anonymous memory of the recorder, as its trace says, is taken from what nobody claimed. */
+void mt_explain_own(struct mt_explained *explained, uint64_t own_bytes);
+
+#endif

@@ -1,0 +1,103 @@
+/* test_pools.c: what is a pool of pymalloc, which pages count, and which span holds an address. */
+#include "harness.h"
+
+#include "explain/explain.h"
+#include "explain/pools.h"
+#include "util/memory.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+/* A pool of 16 KiB with blocks of 64 bytes, 100 of them handed out, 30 in use. */
+static struct mt_pool_head example(void)
+{
+    return (struct mt_pool_head){ .blocks_used = 30, .free_block = 0x100000 + 48 + 64 * 50, .next = 0x200000, .before = 0x300000, .arena = 3,
+                                  .size_class = 3, .next_offset = 48 + 64 * 100, .last_offset = 16384 - 64 };
+}
+
+static void test_a_pool_is_known_by_numbers_that_agree(void **state)
+{
+    (void)state;
+    struct mt_pool_head head = example();
+    assert_int_equal(mt_pool_bytes(&head, 0x100000), 16384);
+    assert_int_equal(mt_pool_bytes(&head, 0x101000), 0); /* not where pools begin */
+    head.last_offset = 4096 - 64;
+    head.next_offset = 48 + 64 * 40;
+    head.free_block = 0;
+    assert_int_equal(mt_pool_bytes(&head, 0x101000), 4096);
+    struct mt_pool_head wrong[] = { example(), example(), example(), example(), example(), { 0 } };
+    wrong[0].size_class = 4;
+    wrong[1].blocks_used = 101;
+    wrong[2].next_offset = 48 + 64 * 100 + 8;
+    wrong[3].free_block = 0x200000;
+    wrong[4].last_offset += 16;
+    for (size_t i = 0; i < MT_COUNTOF(wrong); i++) {
+        assert_int_equal(mt_pool_bytes(&wrong[i], 0x100000), 0);
+    }
+}
+
+static void test_a_part_of_a_resident_page_counts_as_that_part(void **state)
+{
+    (void)state;
+    uint8_t here[] = { 1, 0, 1, 1 };
+    struct mt_pages pages = { 0x10000, 4, here };
+    assert_int_equal(mt_pages_resident(&pages, 0x10000, 0x14000), 3 * 4096);
+    assert_int_equal(mt_pages_resident(&pages, 0x10F00, 0x12100), 0x100 + 0x100);
+    assert_int_equal(mt_pages_resident(&pages, 0, UINT64_MAX), 3 * 4096);
+    assert_int_equal(mt_pages_resident(&pages, 0x14000, 0x15000), 0);
+    assert_int_equal(mt_pages_whole(&pages, 0x11FFF, 0x13FFF), 4096);
+    assert_int_equal(mt_pages_whole(&pages, 0x12001, 0x12FFF), 0);
+}
+
+static void test_pages_of_a_process_are_as_it_touched_them(void **state)
+{
+    (void)state;
+    const size_t bytes = 16 * MT_PAGE_BYTES;
+    char *area = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(area != MAP_FAILED && madvise(area, bytes, MADV_NOHUGEPAGE) == 0);
+    FILE *pagemap = fopen("/proc/self/pagemap", "re");
+    assert_non_null(pagemap);
+    struct mt_pages pages;
+    area[3 * MT_PAGE_BYTES] = 1;
+    area[7 * MT_PAGE_BYTES] = 1;
+    assert_int_equal(mlock(area + 3 * MT_PAGE_BYTES, 1) | mlock(area + 7 * MT_PAGE_BYTES, 1), 0); /* nobody swaps them out */
+    assert_true(mt_pages_read(fileno(pagemap), (uintptr_t)area, (uintptr_t)area + bytes, &pages));
+    assert_int_equal(mt_pages_resident(&pages, (uintptr_t)area, (uintptr_t)area + bytes), 2 * MT_PAGE_BYTES);
+    mt_pages_fini(&pages);
+    (void)fclose(pagemap);
+}
+
+static void test_spans_are_found_by_any_address_in_them(void **state)
+{
+    (void)state;
+    struct mt_spans spans = { 0 };
+    mt_spans_add(&spans, 100, 200);
+    mt_spans_add(&spans, 300, 400);
+    assert_true(mt_spans_at(&spans, 99) == NULL && mt_spans_at(&spans, 200) == NULL);
+    assert_int_equal(mt_spans_at(&spans, 399)->low, 300);
+    mt_spans_clear(&spans);
+    assert_null(mt_spans_at(&spans, 100));
+}
+
+static void test_the_recorder_takes_from_what_nobody_claims_and_no_more(void **state)
+{
+    (void)state;
+    struct mt_explained e = { 0 };
+    e.bytes[MT_EXPLAIN_MEMTAP] = 10;
+    e.bytes[MT_EXPLAIN_UNEXPLAINED] = 100;
+    mt_explain_own(&e, 30);
+    assert_true(e.bytes[MT_EXPLAIN_MEMTAP] == 30 && e.bytes[MT_EXPLAIN_UNEXPLAINED] == 80);
+    mt_explain_own(&e, 1000);
+    assert_true(e.bytes[MT_EXPLAIN_MEMTAP] == 110 && e.bytes[MT_EXPLAIN_UNEXPLAINED] == 0);
+    mt_explain_own(&e, 5);
+    assert_true(e.bytes[MT_EXPLAIN_MEMTAP] == 110);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_a_pool_is_known_by_numbers_that_agree),
+    cmocka_unit_test(test_a_part_of_a_resident_page_counts_as_that_part),
+    cmocka_unit_test(test_pages_of_a_process_are_as_it_touched_them),
+    cmocka_unit_test(test_spans_are_found_by_any_address_in_them),
+    cmocka_unit_test(test_the_recorder_takes_from_what_nobody_claims_and_no_more),
+};
+MT_TEST_MAIN(tests)
