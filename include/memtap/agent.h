@@ -76,6 +76,7 @@ struct memtap_agent_state {
     uint64_t dropped_events;
     bool by_command;       /* `memtap run` started this recording, not start() */
     bool preloaded;
+    uint32_t ended_early;  /* attach, detach: a recording had ended by itself before: 1 + its place in MT_END_REASON_TABLE (wire/format.h) */
     char path[4096 + 64];  /* of the present or the last trace */
 };
 

@@ -19,6 +19,7 @@ static struct {
     bool by_attach;    /* attach began the recording */
     bool attach_hooks; /* attach put the hooks in place */
     bool hooked, python_allocators;
+    uint32_t ended_early; /* as in memtap_agent_state */
     uint64_t began_ns; /* since 1970 */
     void (*arm)(const struct mt_agent_config *config);
 } g_control;
@@ -190,6 +191,19 @@ static mt_status begin_attached(const struct mt_agent_config *config)
     return status;
 }
 
+/* One that attach began and that has ended by itself (the disk is full), whether its threads know of it yet or not. */
+static bool has_ended_early(void)
+{
+    return g_control.by_attach && mt_engine_end_reason() != MT_END_NONE;
+}
+
+/* Before the next one, or none. */
+static mt_status settle_early_end(void)
+{
+    g_control.ended_early = has_ended_early() ? 1 + mt_engine_end_reason() : 0;
+    return g_control.ended_early != 0 ? mt_engine_finish(MT_STATE_FILE_FULL) : MT_OK;
+}
+
 static int attach(char *const *settings)
 {
     static struct mt_agent_config config; /* too large for a small stack; one caller at a time */
@@ -197,7 +211,9 @@ static int attach(char *const *settings)
         return MEMTAP_AGENT_BUSY;
     }
     mt_agent_config_read(settings, &config);
-    int code = is_recording()    ? MEMTAP_AGENT_RECORDING
+    mt_status settled = settle_early_end();
+    int code = settled != MT_OK ? (int)CODE_OF[settled]
+               : is_recording() ? MEMTAP_AGENT_RECORDING
                : !config.wanted ? MEMTAP_AGENT_ARGUMENT
                                  : (int)CODE_OF[begin_attached(&config)];
     if (g_control.arm != NULL && (code == MEMTAP_AGENT_OK || code == MEMTAP_AGENT_RECORDING)) {
@@ -225,7 +241,10 @@ static int detach(void)
     if (!begin_call()) {
         return MEMTAP_AGENT_BUSY;
     }
-    int code = !is_recording()        ? MEMTAP_AGENT_IDLE
+    mt_status settled = settle_early_end();
+    bool is_over = settled == MT_OK && !is_recording() && g_control.ended_early == 0;
+    int code = settled != MT_OK       ? (int)CODE_OF[settled]
+               : is_over              ? MEMTAP_AGENT_IDLE
                : !g_control.by_attach ? MEMTAP_AGENT_FOREIGN
                                       : (int)CODE_OF[end_attached()];
     end_call();
@@ -291,6 +310,7 @@ static int state(struct memtap_agent_state *ret)
     ret->dropped_events = mt_engine_counter(MT_COUNTER_DROPPED_EVENTS);
     ret->by_command = g_control.by_command && ret->mode != MEMTAP_OFF;
     ret->preloaded = g_control.preloaded;
+    ret->ended_early = g_control.ended_early;
     memcpy(ret->path, mt_recording_path(), strlen(mt_recording_path()) + 1);
     return MEMTAP_AGENT_OK;
 }

@@ -295,6 +295,7 @@ mt_status mt_recording_start_attached(const struct mt_agent_config *config)
     }
     if (status == MT_OK) {
         note_process();
+        mt_engine_note("recording.began", "attach");
     }
     return status;
 }

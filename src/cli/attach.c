@@ -3,6 +3,7 @@
 #include "cli/join.h"
 #include "cli/outcome.h"
 #include "cli/target.h"
+#include "export/report.h"
 #include "util/human.h"
 #include "util/say.h"
 #include "util/text.h"
@@ -133,6 +134,9 @@ static int write_outcome(pid_t pid, const struct mt_config *config, const struct
 
 static int report(const struct values *chosen, pid_t pid, const struct mt_config *config, const struct mt_injected *done)
 {
+    if (done->code == MEMTAP_AGENT_OK && done->state.ended_early != 0) {
+        mt_say("memtap: the recording before had ended because %s; a new one begins", mt_report_end_reason(done->state.ended_early - 1));
+    }
     bool recorded = done->code == MEMTAP_AGENT_OK || (done->code == MEMTAP_AGENT_RECORDING && chosen->output == NULL);
     if (recorded && chosen->format == MT_OUTCOME_JSON) {
         return write_outcome(pid, config, done);
@@ -161,7 +165,7 @@ static int report(const struct values *chosen, pid_t pid, const struct mt_config
 
 static int record_process(const struct mt_command_doc *asked, int argc, char **argv)
 {
-    struct values chosen = { .native = true, .python_allocators = true, .max_stop_ns = 20000000, .timeout_ns = 5000000000 };
+    struct values chosen = { .rate_bytes = MT_RATE_DEFAULT, .native = true, .python_allocators = true, .max_stop_ns = 20000000, .timeout_ns = 5000000000 };
     static struct mt_config config;
     struct mt_injected done;
     struct mt_operands operands;

@@ -3,6 +3,7 @@
 #include "cli/join.h"
 #include "cli/outcome.h"
 #include "cli/target.h"
+#include "export/report.h"
 #include "util/say.h"
 
 struct values {
@@ -30,7 +31,8 @@ static const struct mt_command_doc doc = {
     .description = "Ends the recording that `memtap attach` began in process PID: the trace is complete, and the process calls its "
                    "allocator as it did before. The agent's library stays mapped and does nothing. A recording that was begun by "
                    "`memtap run` or by the program itself is left alone. Where nothing is recorded, nothing is done.\n"
-                   "-f json is {pid, ended, trace}: ended is false and trace null where nothing was recorded.",
+                   "-f json is {pid, ended, trace, ended_early}: ended is false and trace null where nothing was recorded; ended_early says why "
+                   "the recording had ended by itself before, else null.",
     .exit_codes = "0  ended, or nothing was recorded\n"
                   "1  what is recorded was not begun by attach\n"
                   "2  wrong usage\n"
@@ -40,8 +42,9 @@ static const struct mt_command_doc doc = {
     .tables = tables,
 };
 
-static int write_outcome(pid_t pid, bool ended, const char *trace)
+static int write_outcome(pid_t pid, const struct mt_injected *done)
 {
+    bool ended = done->code == MEMTAP_AGENT_OK;
     struct mt_outcome outcome;
     struct mt_error err = { 0 };
     if (mt_outcome_begin(&outcome, &err) != MT_OK) {
@@ -50,7 +53,8 @@ static int write_outcome(pid_t pid, bool ended, const char *trace)
     mt_json_object(&outcome.json);
     mt_json_put_u64(&outcome.json, "pid", (uint64_t)pid);
     mt_json_put_bool(&outcome.json, "ended", ended);
-    mt_json_put_text(&outcome.json, "trace", ended ? trace : NULL);
+    mt_json_put_text(&outcome.json, "trace", ended ? done->state.path : NULL);
+    mt_json_put_text(&outcome.json, "ended_early", done->state.ended_early != 0 ? mt_report_end_reason(done->state.ended_early - 1) : NULL);
     mt_json_object_end(&outcome.json);
     return mt_outcome_end(&doc, &outcome);
 }
@@ -65,9 +69,12 @@ static int report(const struct values *chosen, pid_t pid, const struct mt_inject
         return MT_EXIT_FAILED;
     }
     if (chosen->format == MT_OUTCOME_JSON) {
-        return write_outcome(pid, ended, done->state.path);
+        return write_outcome(pid, done);
     }
-    if (!chosen->quiet) {
+    if (done->state.ended_early != 0) {
+        mt_say("memtap: the recording of process %d, %s, had ended before because %s", (int)pid, done->state.path,
+               mt_report_end_reason(done->state.ended_early - 1));
+    } else if (!chosen->quiet) {
         mt_say(ended ? "memtap: process %d is not recorded any more; the trace is %s" : "memtap: nothing is recorded in process %d", (int)pid,
                done->state.path);
     }

@@ -99,7 +99,7 @@ static mt_status configure(const struct mt_join *how, pid_t pid, struct mt_confi
     mt_config_default(config);
     config->root_pid = (uint64_t)pid;
     config->mode = how->mode;
-    config->rate_bytes = how->rate_bytes != 0 ? how->rate_bytes : MT_RATE_DEFAULT;
+    config->rate_bytes = how->rate_bytes;
     config->native = how->native;
     config->python_allocators = how->python_allocators;
     config->max_file_bytes = how->max_file_bytes;
@@ -110,6 +110,21 @@ static mt_status configure(const struct mt_join *how, pid_t pid, struct mt_confi
         status = name_folder(config, err);
     }
     return status;
+}
+
+static mt_status check_times(const struct mt_join *how, struct mt_error *err)
+{
+    return how->timeout_ns == 0    ? mt_error_set(err, MT_E_INVAL, "--timeout 0 leaves no time for a single try; give one, such as 5s")
+           : how->max_stop_ns == 0 ? mt_error_set(err, MT_E_INVAL, "--max-stop 0 lets no thread be stopped at all; give a time, such as 20ms")
+                                   : MT_OK;
+}
+
+static mt_status check(const struct mt_join *how, struct mt_error *err)
+{
+    if (how->rate_bytes == 0 || how->rate_bytes > MT_RATE_MAX) {
+        return mt_error_set(err, MT_E_INVAL, "--rate: give 1 byte or more between samples (2^50 at most), such as 512K, or use --mode exact");
+    }
+    return check_times(how, err);
 }
 
 /* ---- doing it ------------------------------------------------------------------------------------------------------- */
@@ -169,7 +184,8 @@ mt_status mt_join_begin(const struct mt_join *how, pid_t pid, struct mt_config *
 {
     char *agent = NULL;
     *ret_code = MT_EXIT_USAGE;
-    mt_status status = configure(how, pid, ret_config, err);
+    mt_status status = check(how, err);
+    status = status == MT_OK ? configure(how, pid, ret_config, err) : status;
     status = status == MT_OK ? mt_agentfile_find(&agent, err) : status;
     status = status == MT_OK ? begin(how, pid, ret_config, agent, ret, ret_code, err) : status;
     free(agent);
@@ -182,7 +198,8 @@ mt_status mt_join_end(const struct mt_join *how, pid_t pid, struct mt_injected *
     struct mt_subject subject;
     struct mt_injection injection = { .task = MT_LANDING_DETACH, .max_stop_ns = how->max_stop_ns, .timeout_ns = how->timeout_ns };
     *ret_code = MT_EXIT_USAGE;
-    mt_status status = mt_agentfile_find(&agent, err);
+    mt_status status = check_times(how, err);
+    status = status == MT_OK ? mt_agentfile_find(&agent, err) : status;
     if (status != MT_OK) {
         return status;
     }

@@ -10,16 +10,17 @@
 struct mt_join {
     const char *output; /* the trace; NULL: memtap-NAME.PID.mtap here, with a number where that is taken */
     enum mt_engine_mode mode;
-    uint64_t rate_bytes; /* 0: the default */
+    uint64_t rate_bytes;
     uint64_t max_file_bytes;
     uint64_t max_stop_ns, timeout_ns;
     bool native, python_allocators;
 };
 #define MT_JOIN_DEFAULTS                                                                                               \
     ((struct mt_join){                                                                                                 \
-        .mode = MT_MODE_SAMPLE, .native = true, .python_allocators = true, .max_stop_ns = 20000000, .timeout_ns = 5000000000 })
+        .mode = MT_MODE_SAMPLE, .rate_bytes = MT_RATE_DEFAULT, .native = true, .python_allocators = true, .max_stop_ns = 20000000,         \
+        .timeout_ns = 5000000000 })
 
-/* *ret_config: what it is recorded with, where ret->code is MEMTAP_AGENT_OK. On failure *ret_code is the exit code. */
+/* Times of zero and a rate of zero are refused in words. *ret_config: what it is recorded with, where ret->code is MEMTAP_AGENT_OK. On failure *ret_code is the exit code. */
 mt_status mt_join_begin(const struct mt_join *how, pid_t pid, struct mt_config *ret_config, struct mt_injected *ret, int *ret_code,
                         struct mt_error *err) MT_CHECKED;
 /* Ends what attach began; the times of `how` apply. */

@@ -10,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const uint64_t PATIENCE_NS = 2000000000;
 
@@ -108,17 +107,6 @@ static bool is_recording(const struct mt_reply *reply)
     return strcmp(mt_reply_text(reply, "MODE"), "off") != 0;
 }
 
-static void cell_of_time(struct mt_grid *grid, uint64_t realtime_ns)
-{
-    char text[32] = "";
-    time_t seconds = (time_t)(realtime_ns / 1000000000);
-    struct tm parts;
-    if (realtime_ns != 0 && localtime_r(&seconds, &parts) != NULL) {
-        (void)strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
-    }
-    mt_grid_cell(grid, text);
-}
-
 static void write_row(struct mt_grid *grid, const struct row *row)
 {
     const struct mt_reply *reply = &row->reply;
@@ -127,7 +115,7 @@ static void write_row(struct mt_grid *grid, const struct row *row)
     mt_grid_cell(grid, pid);
     mt_grid_cell(grid, mt_reply_text(reply, "MODE"));
     mt_grid_cell(grid, rate != 0 ? mt_human_bytes((double)rate).text : "");
-    cell_of_time(grid, is_recording(reply) ? mt_reply_number(reply, "BEGAN_NS") : 0);
+    mt_grid_cell(grid, mt_human_moment(is_recording(reply) ? mt_reply_number(reply, "BEGAN_NS") : 0).text);
     mt_grid_cell(grid, mt_human_bytes((double)mt_reply_number(reply, "RSS")).text);
     mt_grid_cell(grid, mt_human_count((double)mt_reply_number(reply, "DROPPED")).text);
     mt_grid_cell(grid, mt_reply_text(reply, "COMMAND"));

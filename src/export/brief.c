@@ -242,9 +242,18 @@ static void write_biggest(struct mt_out *out, const struct mt_report *report, co
     mt_profile_fini(&profile);
 }
 
+static void write_attached(struct mt_out *out, const struct mt_facts *facts)
+{
+    if (facts->is_attached) {
+        begin(out, "attached");
+        mt_out_print(out, "%s; what was allocated before is not known\n", mt_human_moment(facts->root->start_realtime_ns).text);
+    }
+}
+
 void mt_brief_write(struct mt_out *out, const struct mt_report *report, const struct mt_facts *facts)
 {
     struct mt_out *lines = mt_out_open_memory();
+    write_attached(lines, facts);
     write_peak(lines, facts);
     write_holders(lines, report, facts);
     write_alive(lines, report, facts);

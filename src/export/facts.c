@@ -1,6 +1,8 @@
 /* facts.c: see facts.h. */
 #include "export/facts.h"
 
+#include <string.h>
+
 static uint64_t thread_count(const struct mt_trace *trace)
 {
     size_t named;
@@ -53,6 +55,8 @@ struct mt_facts mt_facts_of(const struct mt_report *report)
                           .sampled = report->analysis->sampled,
                           .aggregate = report->analysis->aggregate,
                           .peak_is_bound = report->analysis->peak_is_bound };
+    const char *began = mt_trace_note(mt_report_root(report->set), "recording.began");
+    f.is_attached = began != NULL && strcmp(began, "attach") == 0;
     f.program = f.root;
     for (size_t i = 0; i < report->set->count; i++) {
         add_trace(&f, report->set, i);

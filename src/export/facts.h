@@ -22,6 +22,7 @@ struct mt_facts {
     uint64_t trace_bytes;
     uint64_t cpu_ns;     /* processor time of the processes that measured it while they were recorded; 0: not known */
     uint64_t own_cpu_ns; /* of it, in the hooks and the recorder; an estimate (heap/cost.h) */
+    bool is_attached; /* attach began the recording: what was allocated before is not known */
     bool sampled;
     bool aggregate;
     bool peak_is_bound;

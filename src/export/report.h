@@ -76,6 +76,8 @@ const char *mt_report_allocator(uint8_t allocator);
 /* Name of an enum mt_map_kind; "?" outside. */
 const char *mt_report_map_kind(uint8_t kind);
 
+/* Why a recording ended before its process (enum mt_end_reason), to follow "because". */
+const char *mt_report_end_reason(unsigned reason);
 /* One sentence for everything that is missing, cut or estimated in a way a reader must know. Nothing: nothing is.
  * analysis may be NULL; frames too: where no stack was shown. */
 void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis,

@@ -52,6 +52,7 @@ static void set_identity(struct mt_row_stats *row, const struct mt_report *repor
     row->mode = mt_report_mode(f->root);
     row->rate_bytes = f->root->rate_bytes;
     row->start_time_s = (double)f->root->start_realtime_ns / 1e9;
+    row->attached_time_s = f->is_attached ? row->start_time_s : MT_NULL_F64;
     row->duration_s = (double)f->totals->duration_ns / 1e9;
     row->clock = mt_trace_clock_word(f->root);
     row->clock_resolution_ns = f->root->clock_resolution_ns;

@@ -88,7 +88,11 @@ static void write_identity_lines(struct mt_out *out, const struct mt_facts *f, c
     if (row->rate_bytes > 0) {
         mt_out_print(out, ", a sample every %s", mt_human_bytes((double)row->rate_bytes).text);
     }
-    mt_out_print(out, "\n%-22s %s\n", "duration", mt_human_duration(f->totals->duration_ns).text);
+    mt_out_byte(out, '\n');
+    if (f->is_attached) {
+        mt_out_print(out, "%-22s %s; what was allocated before is not known\n", "attached", mt_human_moment(f->root->start_realtime_ns).text);
+    }
+    mt_out_print(out, "%-22s %s\n", "duration", mt_human_duration(f->totals->duration_ns).text);
     mt_out_print(out, "%-22s %s, to %s\n", "clock", row->clock, mt_human_duration(row->clock_resolution_ns).text);
     mt_out_print(out, "%-22s %zu, %s\n", "processes", f->processes,
                  mt_human_counted((double)row->threads, "thread", "threads").text);

@@ -100,17 +100,21 @@ static void warn_ends(const struct unfinished *u, size_t processes, struct mt_st
     }
 }
 
-/* Nothing of what came later is known, not even how much it was. */
-static void warn_ended_early(const struct mt_trace_info *info, struct mt_strlist *ret)
+const char *mt_report_end_reason(unsigned reason)
 {
     static const char *const reasons[MT_END__COUNT] = {
 #define REASON(name, value, text) [value] = (text),
         MT_END_REASON_TABLE(REASON)
 #undef REASON
     };
-    unsigned reason = (unsigned)info->end_reason < MT_END__COUNT ? (unsigned)info->end_reason : MT_END_NONE;
+    return reasons[reason < MT_END__COUNT ? reason : MT_END_NONE];
+}
+
+/* Nothing of what came later is known, not even how much it was. */
+static void warn_ended_early(const struct mt_trace_info *info, struct mt_strlist *ret)
+{
     mt_strlist_print(ret, "%s: the recording of process %llu ended at %s, before the process did, because %s", info->path,
-                     (unsigned long long)info->pid, mt_human_duration(info->duration_ns).text, reasons[reason]);
+                     (unsigned long long)info->pid, mt_human_duration(info->duration_ns).text, mt_report_end_reason((unsigned)info->end_reason));
 }
 
 static void warn_state(const struct mt_trace_info *info, struct unfinished *unfinished, struct mt_strlist *ret)

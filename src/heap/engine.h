@@ -259,6 +259,9 @@ mt_status mt_engine_set_rate(uint64_t rate_bytes) MT_CHECKED;
 /* Takes no more samples until the next set_rate; frees of those taken are still recorded. */
 mt_status mt_engine_pause(void) MT_CHECKED;
 enum mt_engine_mode mt_engine_mode(void);
+/* Why the recording has ended by itself, or is not complete any more from some moment on; enum mt_end_reason. MT_END_NONE: it has
+ * not, or its end has been dealt with (mt_engine_finish). */
+uint32_t mt_engine_end_reason(void);
 uint64_t mt_engine_rate(void);         /* sample mode: the rate in force, 0 while paused */
 uint64_t mt_engine_live_samples(void); /* sample mode: samples taken and not freed yet */
 /* Recording may begin in this process at any time: threads look at every allocation while it is off. Before hooks are in

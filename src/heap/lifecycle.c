@@ -154,6 +154,11 @@ enum mt_engine_mode mt_engine_mode(void)
     return mt_load_relaxed(&g_mt.mode);
 }
 
+uint32_t mt_engine_end_reason(void)
+{
+    return g_mt.header != NULL ? mt_load_acquire(&g_mt.header->end_reason) : (uint32_t)MT_END_NONE;
+}
+
 uint64_t mt_engine_live_samples(void)
 {
     return mt_livetab_count();

@@ -51,7 +51,7 @@ void mt_engine_stop(enum mt_trace_state state)
     if (before == MT_MODE_OFF) {
         return;
     }
-    if (g_mt.header != NULL) {
+    if (g_mt.header != NULL && mt_load_acquire(&g_mt.header->state) != MT_STATE_FILE_FULL) { /* then it knows its end */
         mt_store_relaxed(&g_mt.header->end_clock, mt_clock_now());
         mt_store_release(&g_mt.header->state, (uint32_t)state);
     }

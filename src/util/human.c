@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 static const char *const g_units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB" };
 
@@ -113,6 +114,17 @@ struct mt_human mt_human_duration(uint64_t duration_ns)
     } else {
         (void)snprintf(human.text, sizeof human.text, "%.0f h %02.0f min", floor(seconds / 3600),
                        fmod(floor(seconds / 60), 60));
+    }
+    return human;
+}
+
+struct mt_human mt_human_moment(uint64_t realtime_ns)
+{
+    struct mt_human human = { "" };
+    time_t seconds = (time_t)(realtime_ns / 1000000000);
+    struct tm parts;
+    if (realtime_ns != 0 && localtime_r(&seconds, &parts) != NULL) {
+        (void)strftime(human.text, sizeof human.text, "%Y-%m-%d %H:%M:%S", &parts);
     }
     return human;
 }

@@ -34,6 +34,8 @@ struct mt_human mt_human_count(double count);
 struct mt_counted mt_human_counted(double count, const char *one, const char *many);
 /* "812 ns", "1.23 ms", "4.56 s", "3 min 07 s", "2 h 05 min". */
 struct mt_human mt_human_duration(uint64_t duration_ns);
+/* A moment since the epoch, in local time to the second; "" for 0. */
+struct mt_human mt_human_moment(uint64_t realtime_ns);
 /* "12.3%"; "0.0%" when whole is 0. */
 struct mt_human mt_human_percent(double part, double whole);
 

@@ -284,6 +284,47 @@ def test_attach_again_does_nothing_and_says_where_the_recording_is(output, tmp_p
         program.finish()
 
 
+def test_a_trace_says_that_it_was_begun_by_attach(output, tmp_path):
+    with Running(TARGET, "phases", 1) as program:
+        program.attach("-o", output)
+        program.finish()
+    stats = memtap_json("stats", output)
+    assert stats["attached_time_s"] == stats["start_time_s"]
+    for report in ("stats", "summary"):
+        assert b"; what was allocated before is not known" in memtap(report, output).stdout
+    memtap("run", "-q", "-o", tmp_path / "run.mtap", "true")
+    assert memtap_json("stats", tmp_path / "run.mtap")["attached_time_s"] is None
+
+
+def wait_until_ended_early(trace):
+    end = time.monotonic() + 120
+    while not any("before the process did" in words for words in memtap_json("stats", trace)["warnings"]):
+        assert time.monotonic() < end, memtap_json("stats", trace)
+        time.sleep(0.05)
+
+
+def test_a_recording_that_ended_by_itself_makes_room_for_the_next(tmp_path):
+    python = find_interpreter("debian") or interpreter("3.11")
+    with Running(python, SCRIPT, "busy") as program:
+        for name in ("1.mtap", "2.mtap"):
+            program.attach("--mode", "exact", "--max-file", "400K", "-o", tmp_path / name)
+            wait_until_ended_early(tmp_path / name)
+            if name == "1.mtap":
+                again = program.attach("-o", tmp_path / "again.mtap")
+                assert b"--max-file was reached; a new one begins" in again.stderr
+                program.detach()
+        assert b"--max-file was reached" in program.detach().stderr
+        assert b"nothing is recorded" in program.detach().stderr
+        program.finish()
+
+
+@pytest.mark.parametrize("command, option", (("attach", "--rate"), ("attach", "--timeout"), ("attach", "--max-stop"), ("detach", "--timeout"),
+                                             ("detach", "--max-stop")))
+def test_a_zero_that_means_nothing_is_refused_in_words(command, option):
+    done = memtap(command, option, "0", os.getpid(), check=False)
+    assert done.returncode == 2 and option.encode() in done.stderr, done.stderr
+
+
 def test_detach_leaves_what_run_records_alone(output):
     with Running(MEMTAP, "run", "-q", "-o", output, TARGET, "phases", 1) as program:
         children = pathlib.Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()

@@ -38,6 +38,14 @@ def children(pid):
         return [int(word) for word in file.read().split()]
 
 
+def command_of(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline") as file:
+            return file.read()
+    except OSError:
+        return ""  # it has ended
+
+
 def ended_well(row, server, good, said):
     server.terminate()
     code = server.wait(timeout=120)
@@ -70,7 +78,7 @@ def nginx(count, folder):
     (folder / "nginx.conf").write_text(
         f"daemon off; worker_processes 2; pid {folder}/pid; error_log stderr; events {{ worker_connections 256; }}\n"
         f"http {{ access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fcgi; "
-        f"uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; gzip on; gzip_types text/html;\n"
+        f"uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi; gzip on;\n"
         f"server {{ listen 127.0.0.1:{port}; root {folder}; }} }}\n")
     server = subprocess.Popen(["/usr/sbin/nginx", "-c", folder / "nginx.conf"])
     wait_for_port(port)
@@ -98,11 +106,10 @@ def postgres(count, folder):
     bench = ["pgbench", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres"]
     while subprocess.run([*bench, "-i", "-q", "postgres"], capture_output=True).returncode != 0:
         time.sleep(0.1)
-    others = set(children(server.pid))
     load = subprocess.Popen([*bench, "-c", "2", "-T", str(max(10, count)), "postgres"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     backends = []
     while len(backends) < 2:
-        backends = [pid for pid in children(server.pid) if pid not in others]
+        backends = [pid for pid in children(server.pid) if "postgres postgres 127.0.0.1(" in command_of(pid)]
     failures = join_and_leave("postgres", backends[:2], count, folder)
     said = load.communicate()[0]
     return ended_well("postgres", server, load.returncode == 0 and "failed transactions: 0 " in said, said) and not failures
