@@ -79,9 +79,8 @@ static void add_recorded(struct mt_memory_view *view, struct mt_explained *expla
             view->sites[view->site_count++] = (struct mt_memory_site){ text, site->bytes, site->count };
         }
         view->heap_bytes = look.heap_bytes;
-        if (look.own_bytes != MT_TOP_UNKNOWN) {
-            mt_explain_own(explained, look.own_bytes);
-        }
+        struct mt_explain_trace known = { look.own_bytes != MT_TOP_UNKNOWN ? look.own_bytes : 0, look.heap_bytes, look.arena_bytes };
+        mt_explain_recorded(explained, &known);
         free(order);
         mt_top_look_fini(&look);
     }

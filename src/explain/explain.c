@@ -340,11 +340,24 @@ mt_status mt_explain_process(pid_t pid, struct mt_explained *ret, struct mt_erro
     return status;
 }
 
-void mt_explain_own(struct mt_explained *explained, uint64_t own_bytes)
+static void claim_unexplained(struct mt_explained *e, enum mt_explain_part part, uint64_t bytes)
 {
-    uint64_t known = explained->bytes[MT_EXPLAIN_MEMTAP], left = explained->bytes[MT_EXPLAIN_UNEXPLAINED];
-    uint64_t more = own_bytes > known ? own_bytes - known : 0;
-    more = more < left ? more : left;
-    explained->bytes[MT_EXPLAIN_MEMTAP] += more;
-    explained->bytes[MT_EXPLAIN_UNEXPLAINED] -= more;
+    uint64_t left = e->bytes[MT_EXPLAIN_UNEXPLAINED];
+    bytes = bytes < left ? bytes : left;
+    e->bytes[part] += bytes;
+    e->bytes[MT_EXPLAIN_UNEXPLAINED] -= bytes;
+}
+
+static uint64_t beyond(uint64_t bytes, uint64_t known)
+{
+    return bytes > known ? bytes - known : 0;
+}
+
+void mt_explain_recorded(struct mt_explained *e, const struct mt_explain_trace *trace)
+{
+    uint64_t python = e->bytes[MT_EXPLAIN_PYTHON_USED] + e->bytes[MT_EXPLAIN_PYTHON_FREE] + e->bytes[MT_EXPLAIN_PYTHON_EMPTY];
+    uint64_t blocks = beyond(trace->heap_bytes, e->bytes[MT_EXPLAIN_MALLOC_USED] + e->bytes[MT_EXPLAIN_MALLOC_MAPPED] + e->bytes[MT_EXPLAIN_PYTHON_USED]);
+    claim_unexplained(e, MT_EXPLAIN_MEMTAP, beyond(trace->own_bytes, e->bytes[MT_EXPLAIN_MEMTAP]));
+    claim_unexplained(e, MT_EXPLAIN_RECORDED, blocks);
+    claim_unexplained(e, MT_EXPLAIN_OTHER_FREE, beyond(trace->arena_bytes, python + blocks));
 }

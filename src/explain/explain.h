@@ -25,6 +25,8 @@
     X(PYTHON_USED, "python_used", "Python objects (pymalloc)")                                                         \
     X(PYTHON_FREE, "python_free", "pymalloc: free blocks and heads of pools")                                          \
     X(PYTHON_EMPTY, "python_empty", "pymalloc: empty pools")                                                           \
+    X(RECORDED, "recorded", "recorded blocks: mapped by the program itself, or of another allocator")                  \
+    X(OTHER_FREE, "other_free", "another allocator: free or slack, not split")                                         \
     X(STATIC, "static", "static data: written pages of programs and libraries")                                        \
     X(STACKS, "stacks", "stacks of threads")                                                                           \
     X(FILES, "files", "mapped files and libraries")                                                                    \
@@ -58,7 +60,11 @@ struct mt_explained {
 
 /* MT_E_NOENT, MT_E_PERM with a sentence. */
 mt_status mt_explain_process(pid_t pid, struct mt_explained *ret, struct mt_error *err) MT_CHECKED;
-/* Anonymous memory of the recorder, as its trace says, is taken from what nobody claimed. */
-void mt_explain_own(struct mt_explained *explained, uint64_t own_bytes);
+/* What a trace knows of what nobody claimed: memory of the recorder, the heap that is alive, and what allocators keep for blocks
+ * (MT_STORAGE_ARENA). Resident or not, so at most what is left. */
+struct mt_explain_trace {
+    uint64_t own_bytes, heap_bytes, arena_bytes;
+};
+void mt_explain_recorded(struct mt_explained *explained, const struct mt_explain_trace *trace);
 
 #endif

@@ -57,6 +57,7 @@ struct mt_top_look {
     struct mt_top_process process;
     /* the heap */
     uint64_t heap_bytes, heap_count, peak_bytes;
+    uint64_t arena_bytes; /* that allocators keep for blocks which are recorded one by one */
     double heap_ci95;
     double growth_bytes_per_s; /* over the last seconds watched */
     double allocated_bytes_per_s, freed_bytes_per_s;

@@ -77,7 +77,7 @@ static void take_limits(char *folder, size_t root, const struct group_files *fil
 }
 
 /* A line of /proc/PID/cgroup: "0::/path" or "4:memory:/path". */
-static void read_group(char *line, struct mt_top_process *ret)
+static void read_group(char *line, const char *mounted, struct mt_top_process *ret)
 {
     static const struct group_files unified = { "memory.max", "memory.current" },
                                     older = { "memory.limit_in_bytes", "memory.usage_in_bytes" };
@@ -89,21 +89,20 @@ static void read_group(char *line, struct mt_top_process *ret)
     if (!is_unified && !is_memory) {
         return;
     }
-    const char *root = is_unified ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
+    char *root = mt_format("%s%s", mounted, is_unified ? "" : "/memory");
     char *folder = mt_format("%s%s", root, strcmp(path + 1, "/") == 0 ? "" : path + 1);
     take_limits(folder, strlen(root), is_unified ? &unified : &older, ret);
     free(folder);
+    free(root);
 }
 
-static void read_groups(uint64_t pid, struct mt_top_process *ret)
+void mt_top_limits_read(const char *groups, const char *mounted, struct mt_top_process *ret)
 {
-    char text[FILE_BYTES], *rest = NULL;
-    if (!read_text(text, mt_format("/proc/%llu/cgroup", (unsigned long long)pid))) {
-        return;
-    }
+    char *text = mt_strdup(groups), *rest = NULL;
     for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest)) {
-        read_group(line, ret);
+        read_group(line, mounted, ret);
     }
+    free(text);
 }
 
 void mt_top_process_read(uint64_t pid, struct mt_top_process *ret)
@@ -121,7 +120,9 @@ void mt_top_process_read(uint64_t pid, struct mt_top_process *ret)
     ret->anonymous_bytes = kib(text, "RssAnon");
     ret->threads = mt_top_field(text, "Threads");
     ret->alive = ret->rss_bytes != MT_TOP_UNKNOWN; /* one that nobody has waited for has no memory */
-    read_groups(pid, ret);
+    if (read_text(text, mt_format("/proc/%llu/cgroup", (unsigned long long)pid))) {
+        mt_top_limits_read(text, "/sys/fs/cgroup", ret);
+    }
 }
 
 /* The kernel puts a program's stack, loader and random bytes elsewhere at each exec, and tells it where. */

@@ -300,6 +300,7 @@ static void add_heap(const struct looking *l, struct mt_top_look *look)
     look->heap_bytes = heap[MT_MEASURE_LIVE].bytes;
     look->heap_count = heap[MT_MEASURE_LIVE].count;
     look->heap_ci95 = mt_estimate_ci95(heap[MT_MEASURE_LIVE].bytes_variance);
+    look->arena_bytes = a->totals.storage[MT_STORAGE_ARENA][MT_MEASURE_LIVE].bytes;
     look->peak_bytes = heap[MT_MEASURE_PEAK].bytes;
     mt_top_ring_add(&watch->heap, l->now_ns, (double)look->heap_bytes);
     mt_top_ring_add(&watch->allocated, l->now_ns, (double)heap[MT_MEASURE_TOTAL].bytes);

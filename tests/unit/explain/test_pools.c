@@ -79,18 +79,22 @@ static void test_spans_are_found_by_any_address_in_them(void **state)
     assert_null(mt_spans_at(&spans, 100));
 }
 
-static void test_the_recorder_takes_from_what_nobody_claims_and_no_more(void **state)
+static void test_a_trace_explains_what_nobody_claimed_and_no_more(void **state)
 {
     (void)state;
     struct mt_explained e = { 0 };
     e.bytes[MT_EXPLAIN_MEMTAP] = 10;
+    e.bytes[MT_EXPLAIN_MALLOC_USED] = 500;
     e.bytes[MT_EXPLAIN_UNEXPLAINED] = 100;
-    mt_explain_own(&e, 30);
-    assert_true(e.bytes[MT_EXPLAIN_MEMTAP] == 30 && e.bytes[MT_EXPLAIN_UNEXPLAINED] == 80);
-    mt_explain_own(&e, 1000);
-    assert_true(e.bytes[MT_EXPLAIN_MEMTAP] == 110 && e.bytes[MT_EXPLAIN_UNEXPLAINED] == 0);
-    mt_explain_own(&e, 5);
-    assert_true(e.bytes[MT_EXPLAIN_MEMTAP] == 110);
+    mt_explain_recorded(&e, &(struct mt_explain_trace){ .own_bytes = 30, .heap_bytes = 540, .arena_bytes = 45 });
+    assert_int_equal(e.bytes[MT_EXPLAIN_MEMTAP], 30);
+    assert_int_equal(e.bytes[MT_EXPLAIN_RECORDED], 40); /* of 540 malloc has 500 */
+    assert_int_equal(e.bytes[MT_EXPLAIN_OTHER_FREE], 5); /* the rest of what is kept for these 40 */
+    assert_int_equal(e.bytes[MT_EXPLAIN_UNEXPLAINED], 35);
+    mt_explain_recorded(&e, &(struct mt_explain_trace){ .own_bytes = 1000 });
+    assert_true(e.bytes[MT_EXPLAIN_MEMTAP] == 65 && e.bytes[MT_EXPLAIN_UNEXPLAINED] == 0);
+    mt_explain_recorded(&e, &(struct mt_explain_trace){ .own_bytes = 5, .heap_bytes = 10000 });
+    assert_true(e.bytes[MT_EXPLAIN_MEMTAP] == 65 && e.bytes[MT_EXPLAIN_RECORDED] == 40);
 }
 
 static const struct CMUnitTest tests[] = {
@@ -98,6 +102,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_part_of_a_resident_page_counts_as_that_part),
     cmocka_unit_test(test_pages_of_a_process_are_as_it_touched_them),
     cmocka_unit_test(test_spans_are_found_by_any_address_in_them),
-    cmocka_unit_test(test_the_recorder_takes_from_what_nobody_claims_and_no_more),
+    cmocka_unit_test(test_a_trace_explains_what_nobody_claimed_and_no_more),
 };
 MT_TEST_MAIN(tests)
