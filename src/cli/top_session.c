@@ -13,6 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { LOST_LOOKS_MAX = 20 };
+
 static mt_status attach(struct mt_top_session *s, int *ret_code, struct mt_error *err)
 {
     static struct mt_config config;
@@ -66,19 +68,43 @@ static void say_of(struct mt_top_session *s, char *take_message)
     s->message = take_message;
 }
 
-/* After exec the old trace does not grow any more. */
+/* The trace of a process that is attached to again: "x.2.mtap" behind "x.mtap". malloc'ed; NULL: nobody asked for a name. */
+static char *next_output(const struct mt_top_session *s)
+{
+    static const char suffix[] = ".mtap";
+    const char *output = s->how.output;
+    size_t length = output != NULL ? strlen(output) : 0, tail = sizeof suffix - 1;
+    size_t stem = length > tail && strcmp(output + length - tail, suffix) == 0 ? length - tail : length;
+    char *name = NULL;
+    for (unsigned n = 2; output != NULL && (name == NULL || access(name, F_OK) == 0); n++) {
+        free(name);
+        name = mt_format("%.*s.%u%s", (int)stem, output, n, suffix);
+    }
+    return name;
+}
+
+/* After exec the old trace does not grow any more. A program that has just begun may not be joined yet: the next looks try again. */
 static void follow_exec(struct mt_top_session *s)
 {
-    char *before = s->path;
+    char *before = s->path, *output = next_output(s);
+    const char *asked = s->how.output;
     struct mt_error err = { 0 };
     bool attached = s->attached;
+    uint64_t image = s->image;
     int code;
     s->path = NULL;
-    if (find(s, attached, &code, &err) != MT_OK) {
+    s->how.output = output;
+    mt_status status = find(s, attached, &code, &err);
+    s->how.output = asked;
+    free(output);
+    if (status != MT_OK) {
         s->path = before;
-        say_of(s, mt_format("the process executed another program, which is not recorded"));
+        s->attached = attached;
+        s->image = ++s->lost_looks < LOST_LOOKS_MAX ? image : s->image;
+        say_of(s, mt_format("the process executed another program, which is not recorded%s%s", err.text[0] != '\0' ? ": " : "", err.text));
         return;
     }
+    s->lost_looks = 0;
     free(before);
     mt_top_watch_free(s->watch);
     s->watch = mt_top_watch_new(s->path);

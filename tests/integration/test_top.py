@@ -267,3 +267,19 @@ def test_a_viewer_that_only_reads_lets_the_recording_go_on(any_python, tmp_path)
         assert traces_of(program.pid) == [str(tmp_path / "z.mtap")]
         memtap("detach", *PATIENT, program.pid)
         program.end()
+
+
+@needs_ptrace
+def test_a_process_that_was_attached_to_is_attached_to_again_after_exec(any_python, tmp_path):
+    with Watched(any_python) as program, top(program.pid, *PATIENT, "-o", str(tmp_path / "y.mtap")) as screen:
+        screen.wait_for(r"sample 512 KiB")
+        program.do("again")
+        screen.wait_for(r"executed another program: this is its trace")
+        assert traces_of(program.pid) == [str(tmp_path / "y.2.mtap")]
+        for _ in range(8):
+            program.do(f"hold {20 * MIB}")
+        screen.wait_for(r"^ +160 MiB .* hold")
+        screen.type("q")
+        assert screen.ended() == 0
+        assert traces_of(program.pid) == []
+        program.end()

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const uint64_t S = 1000000000;
 
@@ -111,11 +112,63 @@ static void test_this_process_is_seen_as_it_is(void **state)
     assert_true(mt_top_image(UINT64_C(1) << 40) == 0);
 }
 
+static void put(const char *folder, const char *name, const char *text)
+{
+    char *path = mt_format("%s/%s", folder, name);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0 && fclose(file) == 0);
+    free(path);
+}
+
+static void make(const char *root, const char *folder)
+{
+    char *path = mt_format("%s/%s", root, folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    free(path);
+}
+
+static void assert_limit(const char *groups, const char *root, uint64_t limit, uint64_t charged)
+{
+    struct mt_top_process process = { .limit_bytes = MT_TOP_UNKNOWN, .charged_bytes = MT_TOP_UNKNOWN };
+    mt_top_limits_read(groups, root, &process);
+    assert_true(process.limit_bytes == limit && process.charged_bytes == charged);
+}
+
+static void test_the_tightest_group_around_a_process_limits_it(void **state)
+{
+    (void)state;
+    char root[] = "/tmp/memtap-groups-XXXXXX";
+    assert_non_null(mkdtemp(root));
+    make(root, "a");
+    make(root, "a/b");
+    make(root, "a/b/c");
+    make(root, "memory");
+    put(root, "a/memory.max", "5000000\n");
+    put(root, "a/memory.current", "4000000\n");
+    put(root, "a/b/memory.max", "9000000\n");
+    put(root, "a/b/memory.current", "3000000\n");
+    put(root, "a/b/c/memory.max", "max\n");
+    put(root, "memory/memory.limit_in_bytes", "9223372036854771712\n"); /* none, as the older kind says it */
+    assert_limit("0::/a/b/c\n", root, 5000000, 4000000);
+    assert_limit("0::/\n", root, MT_TOP_UNKNOWN, MT_TOP_UNKNOWN);
+    assert_limit("0::/a/../../etc\n", root, MT_TOP_UNKNOWN, MT_TOP_UNKNOWN);
+    assert_limit("3:cpu:/a\n4:memory:/\n", root, MT_TOP_UNKNOWN, MT_TOP_UNKNOWN);
+    put(root, "memory/memory.limit_in_bytes", "7000000\n");
+    put(root, "memory/memory.usage_in_bytes", "10\n");
+    assert_limit("3:cpu:/a\n4:memory:/\n", root, 7000000, 10);
+    assert_limit("junk\n\n:", root, MT_TOP_UNKNOWN, MT_TOP_UNKNOWN);
+    char *command = mt_format("rm -r %s", root);
+    assert_int_equal(system(command), 0);
+    free(command);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_changes_are_since_the_first_look_until_a_mark_is_set),
     cmocka_unit_test(test_a_rate_is_of_the_last_ten_seconds),
     cmocka_unit_test(test_many_looks_a_second_do_not_shorten_what_a_rate_is_of),
     cmocka_unit_test(test_fields_of_a_status_are_found_by_their_whole_name),
     cmocka_unit_test(test_this_process_is_seen_as_it_is),
+    cmocka_unit_test(test_the_tightest_group_around_a_process_limits_it),
 };
 MT_TEST_MAIN(tests)
