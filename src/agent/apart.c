@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-enum { JOBS = 4, STACK_BYTES = 8 << 20, PIECE_BYTES = 1 << 20 };
+enum { JOBS = 4, STACK_BYTES = 256 << 10, PIECE_BYTES = 1 << 20 };
 static const uint64_t PATIENCE_NS = 10000000000;
 static const uint64_t TIMEOUT_MS = 30000;
 
@@ -53,12 +53,32 @@ static void send_frame(struct job *job, enum mt_control_status status, const cha
 
 static void say(void *context, int stream, const char *text, size_t bytes)
 {
+    static const enum mt_control_status of[] = {
+        [MT_EVAL_OUT] = MT_CONTROL_IS_OUTPUT,
+        [MT_EVAL_ERR] = MT_CONTROL_IS_ERRORS,
+        [MT_EVAL_TRACEBACK] = MT_CONTROL_IS_TRACEBACK,
+        [MT_EVAL_ERROR] = MT_CONTROL_IS_ERROR,
+    };
     while (bytes > 0) {
         size_t piece = bytes < PIECE_BYTES ? bytes : PIECE_BYTES;
-        send_frame(context, stream == 2 ? MT_CONTROL_IS_ERRORS : MT_CONTROL_IS_OUTPUT, text, piece);
+        send_frame(context, of[stream], text, piece);
         text += piece;
         bytes -= piece;
     }
+}
+
+/* One that closes its side wants no answer: a client that sends one request at a time has nothing else to say with it. */
+static bool is_gone(void *context)
+{
+    struct job *job = context;
+    struct mt_os_waited waited = { .fd = job->fd, .wanted = MT_OS_READABLE };
+    char unasked;
+    size_t got = 1;
+    mt_os_wait(&waited, 1, 0);
+    if (waited.is != 0 && mt_os_socket_identity(job->fd) == job->identity) {
+        job->deaf = job->deaf || (waited.is & MT_OS_GONE) != 0 || (mt_os_socket_receive(job->fd, &unasked, 1, &got) == MT_OK && got == 0);
+    }
+    return job->deaf;
 }
 
 static enum mt_control_status status_of(enum mt_eval_end end)
@@ -91,7 +111,8 @@ static void *eval_main(void *argument)
     mt_engine_enter_own();
     mt_engine_note("control", "eval");
     const char *code = mt_control_value(job->payload, job->bytes, "CODE");
-    enum mt_eval_end end = mt_eval_run(code, strlen(code), timeout_of(job), say, job, &held_ns);
+    const struct mt_eval_asker asker = { .say = say, .gone = is_gone, .context = job };
+    enum mt_eval_end end = mt_eval_run(code, strlen(code), timeout_of(job), &asker, &held_ns);
     mt_control_add_number(&text, "HELD_NS", held_ns);
     send_frame(job, status_of(end), words, text.length);
     if (mt_os_socket_identity(job->fd) == job->identity) {
@@ -116,9 +137,7 @@ static struct job *free_job(void)
 bool mt_apart_eval(const char *payload, size_t bytes, int fd, size_t mapped, enum mt_control_status *ret_status)
 {
     struct job *job = free_job();
-    *ret_status = &mt_eval_run == NULL                               ? MT_CONTROL_IS_NO_PYTHON
-                  : mt_control_value(payload, bytes, "CODE") == NULL ? MT_CONTROL_IS_BAD
-                                                                     : MT_CONTROL_IS_BUSY;
+    *ret_status = mt_control_value(payload, bytes, "CODE") == NULL ? MT_CONTROL_IS_BAD : MT_CONTROL_IS_BUSY;
     if (*ret_status != MT_CONTROL_IS_BUSY || job == NULL) {
         return false;
     }

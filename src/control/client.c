@@ -138,16 +138,29 @@ static mt_status receive_frame(struct mt_client *client, uint64_t until, const s
     return MT_OK;
 }
 
+/* The stream of a text that comes before the end; 0: it is the end. */
+static int stream_of(uint32_t status)
+{
+    static const uint32_t of[] = { MT_CONTROL_IS_OUTPUT, MT_CONTROL_IS_ERRORS, MT_CONTROL_IS_TRACEBACK, MT_CONTROL_IS_ERROR };
+    for (size_t i = 0; i < MT_COUNTOF(of); i++) {
+        if (of[i] == status) {
+            return (int)i + MT_STREAM_OUTPUT;
+        }
+    }
+    return 0;
+}
+
 mt_status mt_client_receive(struct mt_client *client, const struct mt_client_wait *how, struct mt_reply *ret, struct mt_error *err)
 {
     uint64_t until = mt_os_monotonic_ns() + how->timeout_ns;
     for (;;) {
         mt_status status = receive_frame(client, until, how, ret, err);
-        if (status != MT_OK || (ret->status != MT_CONTROL_IS_OUTPUT && ret->status != MT_CONTROL_IS_ERRORS)) {
+        int stream = status == MT_OK ? stream_of(ret->status) : 0;
+        if (stream == 0) {
             return status;
         }
         if (how->say != NULL) {
-            how->say(how->context, ret->status == MT_CONTROL_IS_OUTPUT ? 1 : 2, ret->payload, ret->bytes);
+            how->say(how->context, stream, ret->payload, ret->bytes);
         }
         mt_reply_clear(ret);
     }

@@ -24,7 +24,8 @@ struct mt_reply {
     size_t bytes;
 };
 
-/* Text that comes before the end of a reply; stream 1 or 2. */
+enum mt_client_stream { MT_STREAM_OUTPUT = 1, MT_STREAM_ERRORS, MT_STREAM_TRACEBACK, MT_STREAM_ERROR };
+/* Text that comes before the end of a reply. */
 typedef void mt_client_say(void *context, int stream, const char *text, size_t bytes);
 
 /* To a process that is not armed: MT_E_NOENT. FILE endpoints: MT_E_INVAL. Sends HELLO with MEMTAP_TOKEN where it is TCP. */
