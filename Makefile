@@ -17,7 +17,7 @@ WEB_PACKAGES := nodejs npm
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql test-inject test-web check web picture asan tsan ubsan fuzz \
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql test-eval test-inject test-web check web picture asan tsan ubsan fuzz \
     stress soak cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
@@ -99,6 +99,12 @@ test-servers: $(BUILD)/.tests-configured $(VENV)/.ready ## nginx, PostgreSQL, re
 	@$(NINJA) -C $(BUILD) memtap_package
 	@PYTHONPATH=$(abspath $(BUILD))/python MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap \
 	    $(VENV)/bin/python -m pytest -q -rP --timeout=1800 tests/servers
+
+test-eval: $(BUILD)/.tests-configured $(VENV)/.ready ## The programs of tests/guides in Pythons with and without torch (Debian's), and evals among threads that never rest (minutes)
+	@tools/need-packages python3-torch
+	@$(NINJA) -C $(BUILD)
+	@MEMTAP_EXTRA_PYTHONS="$$(tools/pythons $(BUILD)/pythons | grep /root/usr/bin/python)" \
+	    $(PYTEST) tests/integration/test_guide_evals.py tests/integration/test_eval.py
 
 test-inject: $(BUILD)/.tests-configured ## 200 storms, 100 Pythons, every way to wait, servers joined while they run, 100 cycles in one process, 200 killed memtaps (half an hour; ROWS=)
 	@tools/need-packages $(SERVER_PACKAGES)

@@ -97,6 +97,12 @@ class Armed:
     def __enter__(self):
         return self
 
+    def ready(self):
+        """The same, when its first line, `ready`, has come."""
+        line = self.process.stdout.readline()
+        assert line == b"ready\n", (line, self.process.poll())
+        return self
+
     def __exit__(self, *exception):
         self.process.kill()
         self.process.wait()
