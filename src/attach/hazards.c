@@ -218,7 +218,7 @@ mt_status mt_hazards_find(const struct mt_subject *subject, struct mt_hazards *r
     if (missing != NULL) {
         mt_hazards_clear(ret);
         return mt_error_set(err, MT_E_UNSUPPORTED, "the libc of process %d has no %s that memtap knows: start the program under `memtap run`",
-                            (int)subject->remote.pid, missing);
+                            (int)subject->facts.pid, missing);
     }
     return MT_OK;
 }

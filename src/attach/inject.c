@@ -106,7 +106,7 @@ static void settle_box(struct attempt *a)
         .task = a->how->task,
         .fd = -1,
         .dlopen_flags = a->hazards.dlopen_flags,
-        .path = "/proc/./self/./fd/", /* a spelling that no program uses: the loader keeps it as the library's name */
+        .path = "/proc/./thread-self/./fd/", /* a spelling that no program uses: the loader keeps it as the library's name */
         .whole_path = a->path[0] != '\0',
         .name = "libmemtap-agent.so",
         .symbol = "memtap_agent_api",
@@ -245,7 +245,7 @@ static mt_status try_all(struct attempt *a, struct mt_error *err)
 {
     pid_t *threads;
     struct mt_mappings fresh = { 0 };
-    mt_status status = mt_mappings_read(a->subject->facts.pid, &fresh, NULL); /* stacks of new threads */
+    mt_status status = mt_mappings_read(a->subject->facts.alive, &fresh, NULL); /* stacks of new threads */
     if (status != MT_OK || mt_process_has_ended(a->subject->facts.pid)) {
         mt_mappings_clear(&fresh);
         return mt_error_set(err, MT_E_NOENT, "process %d has ended", (int)a->subject->facts.pid);
@@ -317,7 +317,7 @@ static bool bring_file(struct attempt *a)
     int32_t fd = -1;
     uint64_t box = a->foothold.box;
     return mt_remote_read(&a->subject->remote, box + offsetof(struct mt_landing_box, fd), &fd, sizeof fd) &&
-           mt_delivery_fill(&a->delivery, a->subject->facts.pid, fd) &&
+           mt_delivery_fill(&a->delivery, a->subject->facts.alive, fd) &&
            mt_remote_write(&a->subject->remote, box + offsetof(struct mt_landing_box, go), &go, sizeof go);
 }
 
@@ -430,7 +430,7 @@ static mt_status go(struct attempt *a, struct mt_error *err)
     if (!by_path || !a->sent) {
         return status == MT_OK ? MT_OK : mt_error_set(err, status, "%s", mt_error_text(&first));
     }
-    status = mt_delivery_place(&a->delivery, a->subject->facts.pid, a->how->agent, a->path, sizeof a->path, err);
+    status = mt_delivery_place(&a->delivery, a->subject->facts.alive, a->how->agent, a->path, sizeof a->path, err);
     return status == MT_OK ? go_once(a, err) : status;
 }
 
@@ -465,7 +465,7 @@ mt_status mt_inject(struct mt_subject *subject, const struct mt_injection *how, 
 {
     sigset_t before;
     struct attempt a = { .subject = subject, .how = how, .result = ret, .started_ns = mt_os_monotonic_ns(),
-                         .memtap = mt_remote_own_number(subject->facts.pid) };
+                         .memtap = mt_remote_own_number(subject->facts.alive) };
     *ret = (struct mt_injected){ 0 };
     a.box = mt_alloc_zero(1, sizeof *a.box);
     mt_tables_open(&subject->remote, &subject->objects, &a.tables);

@@ -4,6 +4,7 @@
 #include "base/executable.h"
 #include "util/memory.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
@@ -56,28 +57,64 @@ static void read_line(const char *line, struct mt_process_facts *ret)
     ret->shadow_stack |= features != NULL && strstr(features, "shstk") != NULL;
 }
 
-mt_status mt_process_facts_read(pid_t pid, struct mt_process_facts *ret, struct mt_error *err)
+/* False: there is no such thread. */
+static bool read_status(pid_t tid, struct mt_process_facts *ret)
 {
     char line[512];
-    char *path = mt_format("/proc/%d/status", (int)pid);
+    char *path = mt_format("/proc/%d/status", (int)tid);
     FILE *file = fopen(path, "re");
     free(path);
     if (file == NULL) {
-        return mt_error_set(err, MT_E_NOENT, "there is no process %d (in this pid namespace)", (int)pid);
+        return false;
     }
-    *ret = (struct mt_process_facts){ .pid = pid, .user = -1, .filters = -1 };
     while (fgets(line, sizeof line, file) != NULL) {
         read_line(line, ret);
     }
     (void)fclose(file);
-    ret->stopped = ret->state == 'T';
+    return true;
+}
+
+static bool has_ended(const struct mt_process_facts *facts)
+{
+    return facts->state == 'Z' || facts->state == 'X';
+}
+
+/* The first thread has called pthread_exit: any other one that goes on. */
+static void find_alive(struct mt_process_facts *facts)
+{
+    char *path = mt_format("/proc/%d/task", (int)facts->pid);
+    DIR *folder = opendir(path);
+    const struct dirent *entry;
+    while (folder != NULL && facts->alive == facts->pid && (entry = readdir(folder)) != NULL) {
+        struct mt_process_facts other = { .pid = facts->pid, .alive = (pid_t)strtol(entry->d_name, NULL, 10), .user = -1, .filters = -1 };
+        if (other.alive > 0 && other.alive != facts->pid && read_status(other.alive, &other) && !has_ended(&other)) {
+            *facts = other;
+        }
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+    free(path);
+}
+
+mt_status mt_process_facts_read(pid_t pid, struct mt_process_facts *ret, struct mt_error *err)
+{
+    struct mt_process_facts facts = { .pid = pid, .alive = pid, .user = -1, .filters = -1 };
+    if (!read_status(pid, &facts)) {
+        return mt_error_set(err, MT_E_NOENT, "there is no process %d (in this pid namespace)", (int)pid);
+    }
+    if (has_ended(&facts)) {
+        find_alive(&facts);
+    }
+    facts.stopped = facts.state == 'T';
+    *ret = facts;
     return MT_OK;
 }
 
 bool mt_process_has_ended(pid_t pid)
 {
     struct mt_process_facts now;
-    return mt_process_facts_read(pid, &now, NULL) != MT_OK || now.state == 'Z' || now.state == 'X';
+    return mt_process_facts_read(pid, &now, NULL) != MT_OK || has_ended(&now);
 }
 
 static bool has_capability(const char *status_path, unsigned capability)
@@ -138,7 +175,7 @@ mt_status mt_process_facts_judge(const struct mt_process_facts *facts, const str
     if (facts->pid == getpid()) {
         return mt_error_set(err, MT_E_INVAL, "process %d is memtap itself", pid);
     }
-    if (facts->state == 'Z' || facts->state == 'X') {
+    if (has_ended(facts)) {
         return mt_error_set(err, MT_E_NOENT, "process %d has ended (it is a zombie until its parent asks for its exit code)", pid);
     }
     if (facts->kernel_thread) {
@@ -242,7 +279,7 @@ static const char *sanitizer_of(const struct mt_objects *objects)
 
 static mt_status judge_objects(struct mt_subject *subject, struct mt_error *err)
 {
-    int pid = (int)subject->remote.pid;
+    int pid = (int)subject->facts.pid;
     const char *sanitizer = sanitizer_of(&subject->objects);
     subject->libc = mt_objects_named(&subject->objects, "libc.so.6");
     subject->loader = mt_objects_named(&subject->objects, "ld-linux-x86-64.so.2");
@@ -261,7 +298,7 @@ static mt_status judge_objects(struct mt_subject *subject, struct mt_error *err)
 
 static mt_status look_inside(struct mt_subject *subject, const struct mt_ptrace_rules *rules, struct mt_error *err)
 {
-    pid_t pid = subject->facts.pid;
+    pid_t pid = subject->facts.alive;
     mt_status status = judge_program(pid, err);
     if (status != MT_OK) {
         return status;

@@ -114,7 +114,7 @@ enum { BASE_FRAMES = 3 }; /* what a thread begins in: clone, start_thread, and t
 static bool is_current(const struct mt_subject *subject, const struct mt_chain *chain)
 {
     struct mt_mappings now = { 0 };
-    bool good = mt_mappings_read(subject->facts.pid, &now, NULL) == MT_OK;
+    bool good = mt_mappings_read(subject->facts.alive, &now, NULL) == MT_OK;
     for (size_t i = 0; good && i < chain->count; i++) {
         const struct mt_object *object = mt_objects_at(&subject->objects, chain->addresses[i]);
         const struct mt_mapping *first = object != NULL ? mt_mappings_at(&now, object->low) : NULL;

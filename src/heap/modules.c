@@ -61,7 +61,9 @@ static void prepare_locked(void)
     g_main_headers = getauxval(AT_PHDR);
     g_main_header_count = getauxval(AT_PHNUM);
     errno = saved_errno;
-    (void)mt_os_readlink("/proc/self/exe", g_exe, sizeof g_exe);
+    if (mt_os_readlink("/proc/self/exe", g_exe, sizeof g_exe) == 0) { /* the first thread has ended */
+        (void)mt_os_readlink("/proc/thread-self/exe", g_exe, sizeof g_exe);
+    }
     g_prepared = true;
 }
 

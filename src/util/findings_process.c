@@ -4,6 +4,7 @@
 #include "util/memory.h"
 #include "util/program.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -28,6 +29,27 @@ static long status_field(pid_t pid, const char *name)
     }
     free(path);
     return value;
+}
+
+/* A thread by whose number /proc still shows the program: the first one may have ended before the others. */
+static pid_t shown_by(pid_t pid)
+{
+    char *exe = mt_format("/proc/%d/exe", (int)pid), *tasks = mt_format("/proc/%d/task", (int)pid);
+    char byte;
+    pid_t found = pid;
+    DIR *folder = readlink(exe, &byte, 1) <= 0 ? opendir(tasks) : NULL;
+    const struct dirent *entry;
+    while (folder != NULL && found == pid && (entry = readdir(folder)) != NULL) {
+        free(exe);
+        exe = mt_format("/proc/%s/exe", entry->d_name);
+        found = entry->d_name[0] != '.' && readlink(exe, &byte, 1) > 0 ? (pid_t)strtol(entry->d_name, NULL, 10) : pid;
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+    free(exe);
+    free(tasks);
+    return found;
 }
 
 static void check_program(struct mt_findings *f, pid_t pid)
@@ -74,7 +96,7 @@ int mt_findings_process(struct mt_findings *findings, pid_t pid)
     }
     long uid = status_field(pid, "Uid");
     mt_findings_add(findings, MT_FINDING_OK, "process", "%d exists, user %ld", (int)pid, uid);
-    check_program(findings, pid);
-    check_maps(findings, pid);
+    check_program(findings, shown_by(pid));
+    check_maps(findings, shown_by(pid));
     return 1;
 }

@@ -98,6 +98,18 @@ def test_every_allocation_of_every_thread_after_attach_counts_and_older_blocks_d
     assert stats["allocations"] - stats["deallocations"] == stats["leaked_allocations"]
 
 
+def test_a_process_whose_first_thread_has_ended_is_no_zombie(output):
+    with Running(TARGET, "headless") as program:
+        wait_until_in_state(program.pid, "Z")
+        before = os.listdir(f"/proc/{program.pid}/task")
+        program.attach("--mode", "exact", "-o", output)
+        doctor = memtap("doctor", program.pid, check=False)
+        assert b"PROBLEM" not in doctor.stdout, doctor.stdout
+        assert os.listdir(f"/proc/{program.pid}/task") == before
+        truth = json.loads(program.finish())
+    checked_live(output, truth)
+
+
 def test_a_python_is_recorded_line_by_line(output):
     for version in ("3.8", "3.13", "debian"):
         python = find_interpreter(version)
@@ -218,10 +230,14 @@ def wait_until_waiting(pid):
         time.sleep(0.001)
 
 
+def wait_until_in_state(pid, state):
+    while pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != state:
+        time.sleep(0.001)
+
+
 def wait_until_stopped(pid):
     """It is let go first, and stops at the next chance that the kernel gives it."""
-    while pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "T":
-        time.sleep(0.001)
+    wait_until_in_state(pid, "T")
 
 
 def test_a_memtap_that_is_killed_at_any_moment_leaves_the_process_as_it_was(tmp_path):

@@ -82,12 +82,12 @@ def test_doctor_and_list_give_arrays(trace):
 def test_attach_and_detach_say_what_they_did(tmp_path):
     with Running(TARGET, "phases", 1) as running:
         path = tmp_path / "a.mtap"
-        assert outcome("detach", *PATIENT, "-f", "json", running.pid) == {"pid": running.pid, "ended": False, "trace": None}
+        assert outcome("detach", *PATIENT, "-f", "json", running.pid) == {"pid": running.pid, "ended": False, "trace": None, "ended_early": None}
         begun = outcome("attach", *PATIENT, "-f", "json", "-o", path, running.pid)
         assert begun.pop("longest_stop_s") > 0 and begun.pop("away_s") > 0
         assert begun == {"pid": running.pid, "begun": True, "trace": str(path), "mode": "sample", "rate_bytes": 512 << 10}
         assert outcome("attach", *PATIENT, "-f", "json", running.pid) == {"pid": running.pid, "begun": False, "trace": str(path)}
-        assert outcome("detach", *PATIENT, "-f", "json", running.pid) == {"pid": running.pid, "ended": True, "trace": str(path)}
+        assert outcome("detach", *PATIENT, "-f", "json", running.pid) == {"pid": running.pid, "ended": True, "trace": str(path), "ended_early": None}
         running.finish()
 
 

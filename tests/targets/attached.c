@@ -7,6 +7,7 @@
  * attached waits               one thread in each call that a process waits in, until a line comes; prints for each how often it came
  *                              back for another reason, which none ever should.
  * attached closed FOLDER       makes FOLDER its root, where nothing is, and does as phases 1.
+ * attached headless            its first thread ends at once; the other one waits for the line, allocates and prints the truth.
  * attached altered             sets all registers that a detour could lose, and watches them change in a loop without calls; prints
  *                              how often one did.
  */
@@ -319,6 +320,26 @@ static void run_waits(void)
     }
 }
 
+/* ---- without a first thread ----------------------------------------------------------------------------------------- */
+
+static void *go_on_alone(void *first)
+{
+    pthread_join(*(pthread_t *)first, NULL);
+    work(first);
+    truth_print(1);
+    exit(0);
+}
+
+static void run_headless(void)
+{
+    static pthread_t first;
+    pthread_t other;
+    first = pthread_self();
+    truth_row("case_new");
+    pthread_create(&other, NULL, go_on_alone, &first);
+    pthread_exit(NULL);
+}
+
 /* ---- registers ------------------------------------------------------------------------------------------------------ */
 
 static int g_stop;
@@ -404,6 +425,8 @@ int main(int argc, char **argv)
             return 1;
         }
         run_threads(1);
+    } else if (strcmp(what, "headless") == 0) {
+        run_headless();
     } else if (strcmp(what, "altered") == 0) {
         run_altered();
     } else {

@@ -115,7 +115,7 @@ static inline void make(struct handmade *h)
     h->top = STACK_WORDS / 2;
     h->subject.objects = (struct mt_objects){ h->objects, 2, 2 };
     h->subject.libc = &h->objects[0];
-    h->subject.facts.pid = getpid();
+    h->subject.facts.pid = h->subject.facts.alive = getpid();
     assert_int_equal(mt_remote_open(getpid(), &h->subject.remote, &err), MT_OK);
     assert_int_equal(mt_mappings_read(getpid(), &h->subject.mappings, &err), MT_OK);
     mt_tables_open(&h->subject.remote, &h->subject.objects, &h->tables);
