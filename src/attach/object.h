@@ -6,8 +6,8 @@
 #ifndef MT_ATTACH_OBJECT_H
 #define MT_ATTACH_OBJECT_H
 
-#include "attach/mappings.h"
 #include "attach/remote.h"
+#include "util/mappings.h"
 
 struct mt_object {
     uint64_t bias;      /* what is added to its own addresses */

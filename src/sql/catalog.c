@@ -13,7 +13,7 @@ const struct mt_sql_table mt_sql_tables[] = {
     { mt_table_objects, "memory", "objects", { NULL }, NULL, NULL, NULL },
     { mt_table_threads, "memory", "threads", { NULL }, NULL, mt_sql_load_threads, NULL },
     { mt_table_modules, "memory", "modules", { NULL }, NULL, mt_sql_load_modules, NULL },
-    { mt_table_smaps, "memory", "smaps", { NULL }, NULL, NULL, NULL },
+    { mt_table_smaps, "memory", "smaps", { NULL }, NULL, mt_sql_load_smaps, NULL },
     { mt_table_timeline, "memory", "timeline", { NULL }, "time_s", mt_sql_load_timeline, NULL },
     { mt_table_lifetimes, "memory", "lifetimes", { NULL }, NULL, mt_sql_load_lifetimes, NULL },
     { mt_table_allocations, "memory", "live_at", { "t" }, NULL, mt_sql_load_live_at,

@@ -74,6 +74,7 @@ mt_status mt_sql_load_lifetimes(struct mt_sql_load *load);
 mt_status mt_sql_load_stacks(struct mt_sql_load *load);
 mt_status mt_sql_load_modules(struct mt_sql_load *load);
 mt_status mt_sql_load_process_memory(struct mt_sql_load *load);
+mt_status mt_sql_load_smaps(struct mt_sql_load *load);
 mt_status mt_sql_load_torch(struct mt_sql_load *load);
 mt_status mt_sql_load_described_tables(struct mt_sql_load *load);
 mt_status mt_sql_load_described_columns(struct mt_sql_load *load);

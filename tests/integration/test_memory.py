@@ -122,6 +122,21 @@ def test_of_a_recorded_process_lines_and_the_recorder_are_known(any_python, tmp_
         program.end()
 
 
+def test_sql_has_the_mappings_of_a_process_that_runs(any_python, tmp_path):
+    trace = tmp_path / "x.mtap"
+    query = ("SELECT count(*) AS mappings, sum(rss_bytes) AS rss, sum(size_bytes) AS size, max(path LIKE '%libc.so%') AS libc, "
+             "min(process) AS process FROM memory.smaps")
+    with Watched(any_python, trace) as program:
+        program.do(f"hold {20 * MIB}")
+        (row,) = json.loads(memtap("query", "-f", "json", trace, query).stdout)
+        lines = pathlib.Path(f"/proc/{program.pid}/maps").read_text().splitlines()
+        assert (row["process"], row["mappings"], row["libc"]) == (program.pid, len(lines), 1)
+        assert row["size"] == sum(int(high, 16) - int(low, 16) for low, high in (line.split()[0].split("-") for line in lines))
+        assert abs(row["rss"] - resident(program.pid)) <= row["rss"] / 50
+        program.end()
+    assert json.loads(memtap("query", "-f", "json", trace, query).stdout)[0]["mappings"] == 0
+
+
 def test_a_recording_tells_the_parts_of_its_largest_rss(any_python, tmp_path):
     trace = tmp_path / "y.mtap"
     with Watched(any_python, trace) as program:

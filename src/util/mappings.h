@@ -1,6 +1,6 @@
 /* mappings.h: what another process has mapped, from /proc/PID/maps, and how much of it is resident, from smaps. Context: [tool]. */
-#ifndef MT_ATTACH_MAPPINGS_H
-#define MT_ATTACH_MAPPINGS_H
+#ifndef MT_UTIL_MAPPINGS_H
+#define MT_UTIL_MAPPINGS_H
 
 #include "util/error.h"
 
@@ -15,7 +15,9 @@ struct mt_mapping {
     uint64_t inode;  /* 0: no file */
     bool readable, writable, executable;
     char *path; /* as the kernel writes it, "" for none; malloc'ed */
-    uint64_t rss_bytes, anonymous_bytes; /* 0 unless mt_mappings_read_resident read it */
+    char permissions[5]; /* "rw-p" */
+    uint64_t rss_bytes, anonymous_bytes; /* these are 0 unless mt_mappings_read_resident read it */
+    uint64_t pss_bytes, private_dirty_bytes, swap_bytes;
 };
 
 /* In order of addresses. All zero is empty. */

@@ -1,5 +1,5 @@
 /* mappings.c: see mappings.h. */
-#include "attach/mappings.h"
+#include "util/mappings.h"
 
 #include "util/memory.h"
 
@@ -28,6 +28,7 @@ static bool parse(char *line, struct mt_mapping *ret)
         .executable = rights[2] == 'x',
         .path = mt_strdup(line + end),
     };
+    memcpy(ret->permissions, rights, sizeof ret->permissions);
     return true;
 }
 
@@ -37,7 +38,11 @@ static void take_size(const char *line, struct mt_mappings *mappings)
     static const struct {
         const char *key;
         size_t offset;
-    } sizes[] = { { "Rss:", offsetof(struct mt_mapping, rss_bytes) }, { "Anonymous:", offsetof(struct mt_mapping, anonymous_bytes) } };
+    } sizes[] = { { "Rss:", offsetof(struct mt_mapping, rss_bytes) },
+                  { "Pss:", offsetof(struct mt_mapping, pss_bytes) },
+                  { "Private_Dirty:", offsetof(struct mt_mapping, private_dirty_bytes) },
+                  { "Anonymous:", offsetof(struct mt_mapping, anonymous_bytes) },
+                  { "Swap:", offsetof(struct mt_mapping, swap_bytes) } };
     for (size_t i = 0; mappings->count > 0 && i < MT_COUNTOF(sizes); i++) {
         size_t bytes = strlen(sizes[i].key);
         if (strncmp(line, sizes[i].key, bytes) == 0) {
