@@ -7,8 +7,9 @@
  * All of it is made of C functions: a thread of the program that prints while an eval runs executes no bytecode that it would not
  * have executed, so no line of its output is cut where it would not have been (print writes a line in two pieces; between
  * two bytecodes the GIL may pass to another thread).
- * Invariants: which stream of the program a stand-in stands for never changes. One that is taken out stays alive for a minute at
- * least (`retired`, eval.py): print before 3.14 holds no reference to the stream that it writes to.
+ * Invariants: which stream of the program a stand-in stands for does not change while it is in its place. One that is taken out
+ * stays alive for a minute at least (`retired`, eval.py), because print before 3.14 holds no reference to the stream that it writes
+ * to; but it keeps no stream of the program alive, whose end may close a file.
  * Context: [gil], any thread of Python's.
  */
 #include "agent/pyeval_private.h"
@@ -18,7 +19,7 @@ enum { TYPE_BASETYPE = 1 << 10, TYPE_DEFAULT = 1 << 18 }; /* Py_TPFLAGS_ */
 
 /* Behind what every object begins with, whose size depends on the interpreter. */
 struct stand_in {
-    mt_py *app; /* owned */
+    mt_py *app; /* owned; NULL once it was taken out: then what the program has in its place */
     int number;
 };
 
@@ -29,6 +30,7 @@ static mt_py *g_own[STANDARD_STREAMS]; /* of the eval that runs; its thread's al
 static mt_py *g_module_get; /* __getattribute__ of modules; their __setattr__ is that of every object */
 static mt_py *g_nowhere, *g_retired;       /* of eval.py, which keeps them */
 static const char *const names_of[STANDARD_STREAMS] = { "stdin", "stdout", "stderr" };
+static const char *const first_names_of[STANDARD_STREAMS] = { "__stdin__", "__stdout__", "__stderr__" };
 
 __thread bool t_mt_is_eval;
 
@@ -53,11 +55,24 @@ static mt_py *new_ref(mt_py *object)
     return object;
 }
 
+/* What the program has there now. One of ours that was taken out, and that C code had got and put back, is as good as the first. Borrowed. */
+static mt_py *programs(int number)
+{
+    mt_py *there = g_py->PySys_GetObject(names_of[number]);
+    if (is_stand_in(there)) {
+        there = inside(there)->app != NULL ? inside(there)->app : g_py->PySys_GetObject(first_names_of[number]);
+    }
+    return there != NULL && !is_stand_in(there) ? there : g_py->none;
+}
+
 /* What the calling thread has in the place of a stand-in; None where there is nothing. Borrowed. */
 static mt_py *side_of(mt_py *self)
 {
     const struct stand_in *stand_in = inside(self);
-    return t_mt_is_eval && g_own[stand_in->number] != NULL ? g_own[stand_in->number] : stand_in->app;
+    if (t_mt_is_eval && g_own[stand_in->number] != NULL) {
+        return g_own[stand_in->number];
+    }
+    return stand_in->app != NULL ? stand_in->app : programs(stand_in->number);
 }
 
 /* The same to be used, as C code of Python's does that has looked whether it is None. A new reference. */
@@ -244,10 +259,7 @@ static mt_py *put_stand_in(mt_py *self, mt_py *args)
 {
     (void)self;
     int number = (int)g_py->PyLong_AsLong(g_py->PyTuple_GetItem(args, 0));
-    mt_py *there = g_py->PySys_GetObject(names_of[number]);
-    bool left_over = is_stand_in(there); /* the program has found it in vars(sys), and put it there again */
-    mt_py *app = left_over ? inside(there)->app : there != NULL ? there : g_py->none;
-    mt_py *made = stand_in_for(number, app);
+    mt_py *made = stand_in_for(number, programs(number));
     if (made == NULL) {
         return NULL;
     }
@@ -264,7 +276,12 @@ static mt_py *take_stand_in(mt_py *self, mt_py *args)
     mt_py *there = g_py->PySys_GetObject(names_of[number]);
     int error = 0;
     if (is_stand_in(there)) {
-        error = g_py->PyList_Append(g_retired, there) != 0 || g_py->PySys_SetObject(names_of[number], inside(there)->app) != 0;
+        mt_py *owned = inside(there)->app; /* NULL: one of an eval before, that the program has found in vars(sys) and put back */
+        error = g_py->PyList_Append(g_retired, there) != 0 || g_py->PySys_SetObject(names_of[number], programs(number)) != 0;
+        if (!g_py->info.free_threaded && error == 0) { /* else another thread may be reading it */
+            inside(there)->app = NULL;
+            g_py->Py_DecRef(owned);
+        }
     }
     set_own(number, NULL);
     return error == 0 ? new_ref(g_py->none) : NULL;

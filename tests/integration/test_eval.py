@@ -253,6 +253,7 @@ def test_what_code_allocates_is_not_the_programs(tmp_path, any_python):
         rows = until(lambda: [row for row in json.loads(memtap("list", "-f", "json").stdout) if row["trace"] == str(trace)], "it listens")
         memtap("eval", rows[0]["pid"], "kept = [bytearray(7_000_001) for _ in range(10)]\nlen(kept)")
         recorded.communicate(b"\n")
+    assert b'\nnote "control" "eval"\n' in memtap("parse", trace).stdout  # that there was one is told
     table = memtap("table", "--total", "--all", "-n", "1000", "-f", "json", trace).stdout
     assert sum(row["bytes"] for row in json.loads(table)) < 40_000_000
 
@@ -289,6 +290,15 @@ def test_ways_to_give_the_code(one, tmp_path):
 def test_wrong_usage(arguments, says):
     done = memtap("eval", *arguments, check=False)
     assert done.returncode == 2 and says in done.stderr, done.stderr
+
+
+def test_a_terminal_gets_nothing_that_drives_it(one):
+    leader, follower = os.openpty()
+    with subprocess.Popen([MEMTAP, "eval", "-q", str(one.pid), "print('a\\x1b[2J\\tb', end='')"], stdout=follower, stderr=follower) as client:
+        os.close(follower)
+        assert client.wait() == 0
+    assert os.read(leader, 100) == b"a\\x1b[2J\tb"
+    os.close(leader)
 
 
 def test_code_with_a_nul_is_refused(one):
