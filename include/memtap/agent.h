@@ -80,6 +80,18 @@ struct memtap_agent_state {
     char path[4096 + 64];  /* of the present or the last trace */
 };
 
+/* What a training loop held at a hook of one of its modules or of its optimizer. Texts are UTF-8 and not empty, amounts in bytes. */
+struct memtap_torch_row {
+    uint32_t struct_bytes; /* sizeof(struct memtap_torch_row), for later versions */
+    uint32_t seq;          /* which hook of the step */
+    uint64_t step, micro_step;
+    const char *module, *stage, *source;
+    uint64_t allocated, max_allocated, cached, max_cached;
+    uint64_t offset_ns;    /* since the step's first hook */
+    uint64_t duration_ns;  /* of what ends here, else 0 */
+    int64_t allocated_delta, max_allocated_delta; /* since it began */
+};
+
 struct memtap_agent_api {
     uint32_t struct_bytes;
     const char *version;
@@ -103,6 +115,17 @@ struct memtap_agent_api {
      * detach: ends what attach began, and takes the hooks back that attach put in place. */
     int (*attach)(char *const *settings);
     int (*detach)(void);
+    /* A number that differs for every recording of every process, 0: nothing is being recorded. Costs nothing. */
+    uint64_t (*recording)(void);
+    /* Says something of this process once, in the trace. MEMTAP_AGENT_IDLE: nothing is being recorded. Any thread, as torch_row. */
+    int (*note)(const char *key, const char *value);
+    /* A row more of python.torch_trace, in the file before this returns. MEMTAP_AGENT_IDLE; MEMTAP_AGENT_NO_SPACE: it is lost and
+     * counted. */
+    int (*torch_row)(const struct memtap_torch_row *row);
+    /* From here on (on) storage that torch's CPU allocator gives out is counted, while hooks are in place; any thread. */
+    void (*count_tensors)(bool on);
+    /* Bytes of it now, and at most since counting began. False: not known, as it is not counted or torch is not there. */
+    bool (*tensors)(uint64_t *ret_bytes, uint64_t *ret_most);
 };
 
 typedef const struct memtap_agent_api *(*memtap_agent_api_function)(void);

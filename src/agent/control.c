@@ -7,6 +7,7 @@
 #include "agent/control.h"
 
 #include "agent/recording.h"
+#include "agent/torch.h"
 #include "base/atomic.h"
 #include "hook/hook.h"
 #include "memtap/agent.h"
@@ -170,6 +171,7 @@ static int start(const struct memtap_recording *what)
 static void take_hooks_back(void)
 {
     mt_hooks_uninstall();
+    mt_tensors_forget();
     g_control.hooked = false;
     g_control.attach_hooks = false;
 }
@@ -323,6 +325,7 @@ static int remove_hooks(void)
     int code = MEMTAP_AGENT_RECORDING;
     if (!is_recording()) {
         mt_hooks_uninstall();
+        mt_tensors_forget();
         g_control.hooked = false;
         code = MEMTAP_AGENT_OK;
     }
@@ -368,6 +371,11 @@ MT_EXPORT const struct memtap_agent_api *memtap_agent_api(void)
         .label = label,
         .attach = attach,
         .detach = detach,
+        .recording = mt_torch_recording,
+        .note = mt_agent_torch_note,
+        .torch_row = mt_agent_torch_row,
+        .count_tensors = mt_tensors_count,
+        .tensors = mt_agent_torch_tensors,
     };
     return &api;
 }

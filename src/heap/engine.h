@@ -273,6 +273,11 @@ void mt_engine_may_restart(void);
 bool mt_engine_label(enum mt_label_kind kind, const char *text, size_t bytes);
 /* For nothing at all: it ends. Guard set. */
 void mt_engine_forget_labels(void);
+/* torch's CPU allocator gave out or takes back a block; the latter before it does. Ask mt_engine_counts_tensors before. */
+extern uint32_t mt_g_tensors_counted MT_HIDDEN;
+MT_INLINE bool mt_engine_counts_tensors(void) { return mt_load_relaxed(&mt_g_tensors_counted) != 0; }
+void mt_engine_tensor_made(const void *ptr, size_t bytes);
+void mt_engine_tensor_gone(const void *ptr);
 /* Around rare, longer work of ours in a thread of the program: the processor time it takes is in the engine's account of
  * itself. Two system calls. Context: any, guard set; a recording section that it is in is not timed. */
 uint64_t mt_engine_work_begins(void);

@@ -10,6 +10,7 @@
 #include "heap/maplog.h"
 #include "heap/meta.h"
 #include "heap/modules.h"
+#include "heap/tensors.h"
 #include "heap/thread.h"
 #include "heap/touch.h"
 
@@ -56,6 +57,7 @@ void mt_engine_before_fork(void)
 void mt_engine_fork_child(void)
 {
     mt_label_after_fork();
+    mt_tensors_after_fork();
     if (g_mt.header == NULL && mt_mode() == MT_MODE_OFF) {
         return;
     }

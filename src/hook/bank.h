@@ -310,3 +310,23 @@ long HOOK(syscall)(long number, long a, long b, long c, long d, long e, long f)
 {
     return mt_filter_is_call(number, a) ? mt_filter_call(number, a, b, c, d, REAL) : REAL->syscall(number, a, b, c, d, e, f);
 }
+
+/* ---- torch --------------------------------------------------------------------------------------------------------- */
+
+void *HOOK(_ZN3c109alloc_cpuEm)(size_t bytes)
+{
+    if (!mt_engine_counts_tensors()) {
+        return REAL->_ZN3c109alloc_cpuEm(bytes);
+    }
+    void *ptr = REAL->_ZN3c109alloc_cpuEm(bytes); /* may throw */
+    mt_engine_tensor_made(ptr, bytes);
+    return ptr;
+}
+
+void HOOK(_ZN3c108free_cpuEPv)(void *ptr)
+{
+    if (mt_engine_counts_tensors()) {
+        mt_engine_tensor_gone(ptr);
+    }
+    REAL->_ZN3c108free_cpuEPv(ptr);
+}

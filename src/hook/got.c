@@ -463,6 +463,15 @@ bool mt_got_stands_alone(void)
     return g_got.installed && !g_got.preloaded;
 }
 
+bool mt_got_leads(unsigned index)
+{
+    bool leads = false;
+    for (unsigned bank = 0; g_got.installed && bank < MT_BANKS; bank++) {
+        leads = leads || mt_originals_get(bank, (enum mt_hook_index)index) != 0;
+    }
+    return leads;
+}
+
 /* MT_HOOK__COUNT when the name is none of ours. */
 static enum mt_hook_index index_of(const char *name)
 {

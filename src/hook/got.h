@@ -32,6 +32,8 @@ void mt_got_after_fork(void);
 
 /* True when the agent's symbols are not exported in front of libc's: slots are the only way. */
 bool mt_got_stands_alone(void);
+/* Is this function called through slots that lead to a hook? */
+bool mt_got_leads(unsigned index);
 /* True for the names of hooked functions. */
 bool mt_got_knows(const char *name);
 /* The hook that forwards to address, a function of this name; NULL when no bank does. */

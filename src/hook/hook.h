@@ -36,6 +36,8 @@ mt_status mt_hooks_install(enum mt_hook_method method, bool python_allocators) M
 /* Takes back what can be taken back: patched slots, Python's allocators where they are still ours (needs the GIL in a
  * running interpreter). Hooks already entered go on; preloaded symbols keep forwarding. */
 void mt_hooks_uninstall(void);
+/* Does torch's CPU allocator go through the hooks of this process? */
+bool mt_hooks_see_tensors(void);
 /* Looks whether another tool took hooks out, puts them back and notes it in the trace. Context: [agent]. */
 void mt_hooks_look_for_company(void);
 /* Python is in the process now: wraps its allocators if that was asked for. Context: loader hooks, start. */

@@ -87,6 +87,11 @@ void mt_hooks_uninstall(void)
     mt_engine_leave();
 }
 
+bool mt_hooks_see_tensors(void)
+{
+    return mt_got_leads(MT_HOOK__ZN3c109alloc_cpuEm);
+}
+
 void mt_hooks_look_for_company(void)
 {
     mt_company_look();

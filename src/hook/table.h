@@ -117,10 +117,16 @@ enum { MT_BANKS = 3 };
 #define MT_HOOK_SLOT_TABLE(X)                                                                                          \
     X(int, dl_iterate_phdr, (int (*visit)(void *, size_t, void *), void *context), (visit, context))
 
+/* torch's: c10::alloc_cpu and c10::free_cpu, which all storage of tensors on the CPU comes from. Hooked through slots only. */
+#define MT_HOOK_TENSOR_TABLE(X)                                                                                        \
+    X(void *, _ZN3c109alloc_cpuEm, (size_t bytes), (bytes))                                                            \
+    X(void, _ZN3c108free_cpuEPv, (void *ptr), (ptr))
+
 #define MT_HOOK_TABLE(X)                                                                                               \
     MT_HOOK_ALLOC_TABLE(X)                                                                                             \
     MT_HOOK_CXX_TABLE(X) MT_HOOK_RANGE_TABLE(X) MT_HOOK_LOADER_TABLE(X)                                                \
-    MT_HOOK_END_TABLE(X) MT_HOOK_PARTING_TABLE(X) MT_HOOK_FILTER_TABLE(X) MT_HOOK_SLOT_TABLE(X)
+    MT_HOOK_END_TABLE(X) MT_HOOK_PARTING_TABLE(X) MT_HOOK_FILTER_TABLE(X) MT_HOOK_SLOT_TABLE(X)                       \
+    MT_HOOK_TENSOR_TABLE(X)
 
 typedef void (*mt_function)(void);
 
