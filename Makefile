@@ -94,6 +94,12 @@ test-sql: $(BUILD)/.tests-configured $(VENV)/.ready ## Queries over a million ro
 	@$(VENV)/bin/python -m pip install -q duckdb
 	@PYTHONPATH=$(abspath $(BUILD))/python $(VENV)/bin/python tests/sql/speed.py --memtap $(abspath $(BUILD))/bin/memtap
 
+test-torch: $(BUILD)/.tests-configured $(VENV)/.ready ## Training loops of the real torch: rows, memory to the byte, what tracing costs (installs 600 MB; minutes)
+	@tools/need-packages python3-torch
+	@$(NINJA) -C $(BUILD) memtap_package
+	@PYTHONPATH=$(abspath $(BUILD))/python MEMTAP_TEST_TORCH=1 $(VENV)/bin/python -m pytest -q --timeout=600 -p no:cacheprovider tests/torch tests/python/test_torch.py
+	@PYTHONPATH=$(abspath $(BUILD))/python $(VENV)/bin/python tests/torch/overhead.py
+
 test-servers: $(BUILD)/.tests-configured $(VENV)/.ready ## nginx, PostgreSQL, redis, gunicorn, node, java … recorded whole (minutes)
 	@tools/need-packages $(SERVER_PACKAGES)
 	@$(NINJA) -C $(BUILD) memtap_package

@@ -16,7 +16,7 @@ PyMODINIT_FUNC PyInit__memtap(void)
         return NULL;
     }
     if (PyModule_AddStringConstant(module, "VERSION", MEMTAP_VERSION) != 0 || mt_py_add_agent(module) != 0 ||
-        mt_py_add_labels(module) != 0 || mt_py_add_greenlets(module) != 0 || mt_py_add_process(module) != 0 || mt_py_add_tracker(module) != 0 || mt_py_add_profile(module) != 0) {
+        mt_py_add_labels(module) != 0 || mt_py_add_greenlets(module) != 0 || mt_py_add_process(module) != 0 || mt_py_add_tracker(module) != 0 || mt_py_add_torch(module) != 0 || mt_py_add_profile(module) != 0) {
         Py_DECREF(module);
         return NULL;
     }

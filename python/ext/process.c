@@ -233,23 +233,34 @@ static PyObject *py_gpu_devices(PyObject *self, PyObject *unused)
     return list;
 }
 
-static PyObject *py_process_memory(PyObject *self, PyObject *unused)
+int mt_py_process_memory(uint64_t *ret_rss, uint64_t *ret_vms)
 {
-    (void)self, (void)unused;
     char text[256];
     size_t length = 0;
     int fd = -1;
-    if (mt_os_open("/proc/self/statm", MT_OPEN_READ, &fd) != MT_OK) {
-        return PyErr_Format(PyExc_OSError, "cannot open /proc/self/statm: is /proc mounted here?");
+    mt_status status = mt_os_open("/proc/self/statm", MT_OPEN_READ, &fd);
+    if (status == MT_OK) {
+        status = mt_os_read(fd, text, sizeof(text) - 1, &length);
+        mt_os_close(fd);
     }
-    mt_status status = mt_os_read(fd, text, sizeof(text) - 1, &length);
-    mt_os_close(fd);
     unsigned long long vms_pages = 0, rss_pages = 0;
     text[status == MT_OK ? length : 0] = '\0';
     if (sscanf(text, "%llu %llu", &vms_pages, &rss_pages) != 2) {
-        return PyErr_Format(PyExc_OSError, "cannot read /proc/self/statm: %s", mt_status_text(status));
+        return -1;
     }
-    return Py_BuildValue("(KK)", rss_pages * mt_os_page_bytes(), vms_pages * mt_os_page_bytes());
+    *ret_rss = rss_pages * mt_os_page_bytes();
+    *ret_vms = vms_pages * mt_os_page_bytes();
+    return 0;
+}
+
+static PyObject *py_process_memory(PyObject *self, PyObject *unused)
+{
+    (void)self, (void)unused;
+    uint64_t rss, vms;
+    if (mt_py_process_memory(&rss, &vms) != 0) {
+        return PyErr_Format(PyExc_OSError, "cannot read /proc/self/statm: is /proc mounted here?");
+    }
+    return Py_BuildValue("(KK)", (unsigned long long)rss, (unsigned long long)vms);
 }
 
 static PyMethodDef g_methods[] = {

@@ -1,7 +1,7 @@
 """memtap: taps the memory of this process.
 
 Sampling heap profiler: `memtap.memprof`. A trace from inside: `memtap.record`. Whose memory it is: `memtap.label`. Reading
-traces: `memtap.open`. A service over time: `memtap.monitoring`. Process snapshots and garbage collector: `memtap.memsnap`. Exact accounts of what a program reports itself: `memtap.tracker`.
+traces: `memtap.open`. Rows of a torch training loop: `memtap.torch`. A service over time: `memtap.monitoring`. Process snapshots and garbage collector: `memtap.memsnap`. Exact accounts of what a program reports itself: `memtap.tracker`.
 """
 
 from typing import TYPE_CHECKING, Any, List
@@ -31,15 +31,17 @@ _HOME = {
     "MemoryEvent": "tracker",
     "MemoryStatistics": "tracker",
     "MemoryTracker": "tracker",
+    "step": "torch",
 }
 
-_MODULES = ("gcmonitor", "memprof", "memsnap", "monitoring", "tracker")
+_MODULES = ("gcmonitor", "memprof", "memsnap", "monitoring", "torch", "tracker")
 
 if TYPE_CHECKING:  # "as" makes a name the package's own for type checkers, which do not compute __all__
     from memtap import gcmonitor as gcmonitor
     from memtap import memprof as memprof
     from memtap import memsnap as memsnap
     from memtap import monitoring as monitoring
+    from memtap import torch as torch
     from memtap import tracker as tracker
     from memtap._memtap import VERSION as __version__
     from memtap.gcmonitor import GCMonitor as GCMonitor
@@ -60,6 +62,7 @@ if TYPE_CHECKING:  # "as" makes a name the package's own for type checkers, whic
     from memtap.profile import TraceError as TraceError
     from memtap.profile import open as open  # noqa: A004 - memtap.open is the name
     from memtap.recording import record as record
+    from memtap.torch import step as step
     from memtap.tracker import LeakCandidate as LeakCandidate
     from memtap.tracker import MemoryEvent as MemoryEvent
     from memtap.tracker import MemoryStatistics as MemoryStatistics

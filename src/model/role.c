@@ -320,7 +320,7 @@ bool mt_role_starts_python(const struct mt_frame *frame)
 static bool is_memtap_file(const char *file)
 {
     static const char *const modules[] = { "_agent.py",   "_measure.py", "jupyter.py", "memprof.py", "pytest_plugin.py",
-                                           "recording.py", "tracker.py",  "_tracing.py", "memsnap.py", "gcmonitor.py" };
+                                           "recording.py", "tracker.py",  "_tracing.py", "memsnap.py", "gcmonitor.py", "torch.py" };
     const char *name = strrchr(file, '/');
     return name != NULL && name - file >= 7 && memcmp(name - 7, "/memtap", 7) == 0 &&
            is_one_of(name + 1, modules, MT_COUNTOF(modules));

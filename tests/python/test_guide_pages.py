@@ -1,4 +1,4 @@
-"""docs/guide/cli.md and pytest.md, run as they stand; fences as in test_guide.py. What the pages call beside memtap has stand-ins.
+"""docs/guide/cli.md, pytest.md and torch.md, run as they stand; fences as in test_guide.py. What the pages call beside memtap has stand-ins.
 
 "sh by hand" is not run: it sends signals to processes or joins them (test_snapshots.py and the tests of attach have such ones).
 """
@@ -21,7 +21,7 @@ def blocks_of_page(name):
     return list(blocks_of((PAGES / name).read_text(encoding="utf-8")))
 
 
-@pytest.mark.parametrize("name, count", [("cli.md", 10), ("pytest.md", 6)])
+@pytest.mark.parametrize("name, count", [("cli.md", 10), ("pytest.md", 6), ("torch.md", 8)])
 def test_every_block_of_the_page_is_run(name, count):
     text = (PAGES / name).read_text(encoding="utf-8")
     blocks = blocks_of_page(name)
@@ -94,3 +94,10 @@ def test_the_command_line_runs_as_written(page):
 def test_tests_and_cells_run_as_written(page):
     pytest.importorskip("IPython")
     page.tell_page("pytest.md")
+
+
+def test_training_loops_run_as_written(page):
+    """With the stand-in for torch; make test-torch asks the same of the real one."""
+    fakes = pathlib.Path(__file__).resolve().parents[1] / "fakes"
+    page.environment["PYTHONPATH"] = os.pathsep.join([page.environment["PYTHONPATH"], str(fakes)])
+    page.tell_page("torch.md")

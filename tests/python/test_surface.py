@@ -18,8 +18,8 @@ from memtap import _memtap
 PACKAGE = pathlib.Path(memtap.__file__).resolve().parent
 CANONICAL = {"AllocationSample", "AllocationSite", "FramePointerHealth", "GCMonitor", "HeapProfiler", "HeapSnapshot",
              "LeakCandidate", "MemoryEvent", "MemoryMonitor", "MemoryScope", "MemorySnapshot", "MemoryStatistics", "MemoryTracker", "ProfilerStats",
-             "StackFrame", "TraceError", "capture_memory_snapshot", "get_snapshot", "label", "label_tasks", "open", "record"}
-MODULES = ("memprof", "memsnap", "tracker", "gcmonitor", "monitoring", "profile", "recording", "labels")
+             "StackFrame", "TraceError", "capture_memory_snapshot", "get_snapshot", "label", "label_tasks", "open", "record", "step"}
+MODULES = ("memprof", "memsnap", "tracker", "gcmonitor", "monitoring", "torch", "profile", "recording", "labels")
 
 USER = """
 import memtap
@@ -58,7 +58,7 @@ REVEALED = ["str | None", "list[dict[str, Any]]", "int", "int", "int", "float", 
 def test_names_at_the_top_are_the_canonical_ones():
     assert set(memtap.__all__) == CANONICAL | {"__version__"}
     public = {name for name in dir(memtap) if not name.startswith("_")}
-    assert public == CANONICAL | {"memprof", "memsnap", "tracker", "gcmonitor", "monitoring"}
+    assert public == CANONICAL | {"memprof", "memsnap", "tracker", "gcmonitor", "monitoring", "torch"}
     for name in CANONICAL:
         value = getattr(memtap, name)
         assert value.__name__ == name and value.__module__.split(".")[0] == "memtap", name
