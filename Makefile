@@ -8,10 +8,10 @@ CMAKE := cmake -G Ninja -S . -DCMAKE_INSTALL_PREFIX=$(PREFIX)
 NINJA = ninja -j$(JOBS)
 PYTEST = MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap $(VENV)/bin/python -m pytest -q -n $(JOBS) --timeout=600
 
-BUILD_PACKAGES := gcc make cmake ninja-build libelf-dev libdw-dev libzstd-dev libiberty-dev libsqlite3-dev
+BUILD_PACKAGES := gcc make cmake ninja-build libelf-dev libdw-dev libzstd-dev libiberty-dev libsqlite3-dev libmicrohttpd-dev
 TEST_PACKAGES := g++ libcmocka-dev libunwind-dev clang libclang-rt-14-dev valgrind python3-venv python3-dev python3-numpy \
     redis-server redis-tools sqlite3 tcl chromium fonts-dejavu-core libjemalloc-dev libgoogle-perftools-dev libmimalloc-dev binutils bzip2 golang-go \
-    zsh fish groff-base
+    zsh fish groff-base libmicrohttpd12
 SERVER_PACKAGES := nginx-light apache2-utils postgresql redis-server redis-tools nodejs openjdk-17-jdk-headless
 WEB_PACKAGES := nodejs npm
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2

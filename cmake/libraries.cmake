@@ -4,6 +4,7 @@
 #   libiberty        C++ and Rust names      (else symbol/demangle_cxxabi.c: the C++ runtime's, found at run time)
 #   zlib             smaller pages          (else page/deflate_stored.c: the same, not compressed)
 #   libzstd          compressed traces       (else wire/zstd_found.c: the library's, found at run time)
+#   microhttpd.h     memtap serve            (else serve/serve_none.c: none; the library itself is found at run time)
 #   libsqlite3.a     SQL                     (else sql/sql_none.c: none; always the archive, its symbols hidden)
 # MEMTAP_LIBRARIES: auto = those that are found; all = all of them or an error; static = all, as archives, so that the
 # result needs libc alone (the wheel); none = as if none were there.
@@ -22,6 +23,9 @@ set(NO_ZSTD_SOURCES src/wire/zstd_found.c)
 file(GLOB SQLITE_SOURCES CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/src/sql/*.c)
 set(NO_SQLITE_SOURCES src/sql/sql_none.c)
 list(REMOVE_ITEM SQLITE_SOURCES ${NO_SQLITE_SOURCES})
+file(GLOB HTTP_SOURCES CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/src/serve/*.c)
+set(NO_HTTP_SOURCES src/serve/serve_none.c)
+list(REMOVE_ITEM HTTP_SOURCES ${NO_HTTP_SOURCES})
 
 if(MEMTAP_LIBRARIES STREQUAL static)
   set(CMAKE_FIND_LIBRARY_SUFFIXES .a)
@@ -71,6 +75,7 @@ memtap_library(IBERTY libiberty/demangle.h iberty)
 memtap_library(ZSTD zstd.h zstd)
 memtap_library(ZLIB zlib.h z) # behind libdw, which needs it too
 memtap_library(SQLITE sqlite3.h libsqlite3.a)
+memtap_library(HTTP microhttpd.h) # no library: loaded by the one command that needs it
 if(SQLITE_FOUND) # programs that link libmemtap, and Python, have an SQLite of their own
   target_link_options(memtap_libraries INTERFACE -Wl,--exclude-libs,libsqlite3.a)
 endif()

@@ -37,6 +37,7 @@ extern const struct mt_command mt_command_query;
 extern const struct mt_command mt_command_tables;
 extern const struct mt_command mt_command_export;
 extern const struct mt_command mt_command_flamegraph, mt_command_report;
+extern const struct mt_command mt_command_serve;
 extern const struct mt_command mt_command_pack;
 extern const struct mt_command mt_command_doctor;
 extern const struct mt_command mt_command_completion, mt_command_man;

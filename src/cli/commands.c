@@ -25,6 +25,7 @@ const struct mt_command_row mt_commands[] = {
     { &mt_command_flamegraph, true },
     { &mt_command_report, true },
     { &mt_command_export, true },
+    { &mt_command_serve, true },
     { &mt_command_pack, true },
     { &mt_command_doctor, false },
     { &mt_command_completion, false },

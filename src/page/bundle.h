@@ -4,6 +4,7 @@
 
 #include "base/compiler.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct mt_page_bundle {
@@ -12,5 +13,7 @@ struct mt_page_bundle {
 };
 
 struct mt_page_bundle mt_page_bundle(void);
+/* What is before and behind the place where the data goes, which it has once. False: this is no page. */
+bool mt_page_bundle_split(const struct mt_page_bundle *bundle, size_t *ret_before_bytes, const char **ret_behind);
 
 #endif

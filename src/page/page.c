@@ -11,9 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where the data goes: the bundle has it once. */
-static const char g_place[] = "@MEMTAP-DATA@";
-
 /* A part of all that no screen shows. */
 #define SMALLEST_SHARE (1.0 / 65536)
 
@@ -69,13 +66,13 @@ static unsigned char *pack_to_fit(const struct mt_page_input *input, const struc
     return packed;
 }
 
-static unsigned char *pack_page(const struct mt_page_input *input, size_t bundle_bytes, size_t *ret_bytes)
+unsigned char *mt_page_pack(const struct mt_page_input *input, size_t beside_bytes, size_t *ret_bytes)
 {
     struct mt_page_strings names;
     struct mt_page_rows all;
     mt_page_strings_init(&names);
     mt_page_rows_make(input->report, &names, &all);
-    size_t room = input->max_bytes > bundle_bytes ? (size_t)input->max_bytes - bundle_bytes : 0;
+    size_t room = input->max_bytes > beside_bytes ? (size_t)input->max_bytes - beside_bytes : 0;
     unsigned char *packed = pack_to_fit(input, &all, room, ret_bytes);
     mt_page_rows_fini(&all);
     mt_page_strings_fini(&names);
@@ -85,13 +82,13 @@ static unsigned char *pack_page(const struct mt_page_input *input, size_t bundle
 mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, struct mt_error *err)
 {
     struct mt_page_bundle bundle = mt_page_bundle();
-    const char *place = memmem(bundle.data, bundle.bytes, g_place, sizeof g_place - 1);
-    if (place == NULL) {
+    const char *behind;
+    size_t before_bytes;
+    if (!mt_page_bundle_split(&bundle, &before_bytes, &behind)) {
         return mt_error_set(err, MT_E_INVAL, "this memtap was built without its page: web/dist/report.html was not a report");
     }
-    const char *behind = place + sizeof g_place - 1;
-    size_t bytes, page_bytes = bundle.bytes - (sizeof g_place - 1);
-    unsigned char *packed = pack_page(input, page_bytes, &bytes);
+    size_t bytes, page_bytes = before_bytes + bundle.bytes - (size_t)(behind - bundle.data);
+    unsigned char *packed = mt_page_pack(input, page_bytes, &bytes);
     uint64_t whole_bytes = page_bytes + base64_bytes(bytes);
     mt_status status = MT_OK;
     if (input->max_bytes > 0 && whole_bytes > input->max_bytes) {
@@ -99,7 +96,7 @@ mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, s
                               mt_human_bytes((double)input->max_bytes).text, mt_human_bytes((double)whole_bytes).text,
                               (unsigned long long)(whole_bytes / 1024 + 1));
     } else {
-        mt_out_write(out, bundle.data, (size_t)(place - bundle.data));
+        mt_out_write(out, bundle.data, before_bytes);
         put_base64(out, packed, bytes);
         mt_out_write(out, behind, bundle.bytes - (size_t)(behind - bundle.data));
     }

@@ -23,6 +23,8 @@ struct mt_page_input {
     uint64_t max_bytes;       /* of the file: what is small is folded until it fits (fold.h); 0: no limit */
 };
 
+/* The data of a page alone, deflated; malloc'ed. beside_bytes: of max_bytes, what something else needs. */
+unsigned char *mt_page_pack(const struct mt_page_input *input, size_t beside_bytes, size_t *ret_bytes);
 /* MT_E_INVAL: this build has no page that it can use. */
 mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, struct mt_error *err) MT_CHECKED;
 

@@ -5,6 +5,7 @@
 #include "reader/diff_pair.h"
 #include "reader/failure.h"
 #include "reader/reports.h"
+#include "reader/texts.h"
 #include "util/memory.h"
 
 #include <stdlib.h>
@@ -270,19 +271,25 @@ int mt_recording_report(struct mt_recording *recording, enum mt_profile_report r
     return code;
 }
 
+/* Without a path: the call's text. */
 static mt_status export_job(struct call *call, struct mt_report_job *job, const struct mt_exporter *exporter,
                             struct mt_error *err)
 {
     struct mt_out *out;
     mt_status status = mt_export_load(job, exporter, err);
-    if (status == MT_OK) {
+    if (status == MT_OK && call->path != NULL) {
         status = mt_out_open(call->path, &out, err);
+    } else if (status == MT_OK) {
+        out = mt_out_open_memory();
     }
     if (status != MT_OK) {
         return status;
     }
     status = mt_export_write(out, job, exporter, err);
-    if (status != MT_OK) {
+    if (status != MT_OK || call->path == NULL) {
+        if (status == MT_OK) {
+            keep_text(call, out);
+        }
         mt_out_discard(out);
         return status;
     }
@@ -318,6 +325,19 @@ int mt_recording_export(struct mt_recording *recording, const char *path, const 
     call.path = path;
     call.format = format;
     return mt_recording_call(recording, export_body, &call, failure);
+}
+
+int mt_recording_export_text(struct mt_recording *recording, const char *format, const struct mt_profile_query *query,
+                             char **ret_text, size_t *ret_bytes, struct mt_profile_failure *failure)
+{
+    struct call call = make_call(recording, query);
+    call.format = format;
+    int code = mt_recording_call(recording, export_body, &call, failure);
+    if (code == MT_PROFILE_OK) {
+        *ret_text = call.text;
+        *ret_bytes = call.bytes;
+    }
+    return code;
 }
 
 void mt_profile_release(void *text)

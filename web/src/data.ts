@@ -1,7 +1,7 @@
 // data.ts: what the page is given, and how it is read.
 //
 // Decides: the names of docs/formats/report.md in TypeScript. A Source hands out a Block; the report's Source reads it from the page
-// itself. Views never see where a block comes from, so another Source can feed them from a server.
+// itself, that of `memtap serve` asks the server (server.ts). Views never see where a block comes from.
 
 export interface Frames {
   function: number[]; // string, as it is shown
@@ -129,17 +129,28 @@ function undoDistances(block: Block): void {
   }
 }
 
+// A block as it was packed.
+export async function decode(packed: Uint8Array<ArrayBuffer>): Promise<Block> {
+  const block = JSON.parse(await inflate(packed)) as Block;
+  if (block.format !== 1) {
+    throw new Error(`this page has data of format ${block.format}; it reads format 1`);
+  }
+  undoDistances(block);
+  return block;
+}
+
 // The block inside the page, in the element of that id.
 export class PageSource implements Source {
   constructor(private readonly id: string) {}
 
+  // A page of a server has none.
+  static isIn(id: string): boolean {
+    return (document.getElementById(id)?.textContent ?? "").trim() !== "";
+  }
+
   async block(): Promise<Block> {
     const element = document.getElementById(this.id);
-    const block = JSON.parse(await inflate(bytesOf((element?.textContent ?? "").trim()))) as Block;
-    if (block.format !== 1) {
-      throw new Error(`this page has data of format ${block.format}; it reads format 1`);
-    }
-    undoDistances(block);
+    const block = await decode(bytesOf((element?.textContent ?? "").trim()));
     element?.remove();
     return block;
   }

@@ -8,6 +8,7 @@ import { fill, palette, type Palette } from "./colors";
 import { clear, make } from "./dom";
 import { layOut, rangeOf, type Rect } from "./flame_layout";
 import * as format from "./format";
+import { lifetime } from "./lifetime";
 import type { Names } from "./names";
 import type { Tree } from "./profile";
 
@@ -50,7 +51,7 @@ export class Flame {
     document.body.append(this.tip);
     host.addEventListener("scroll", () => this.draw());
     new ResizeObserver(() => this.resize()).observe(host);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolor());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.recolor(), { signal: lifetime.signal });
     this.listen();
   }
 

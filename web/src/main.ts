@@ -1,10 +1,13 @@
 // main.ts: puts the page together: state, views and what connects them.
 
 import { showAbout } from "./about";
-import { type Block, type Measure, PageSource, Role, type Source } from "./data";
+import { carry, nodeAt, pathOf } from "./carry";
+import { type Block, type Measure, PageSource, Role } from "./data";
 import { clear, find, isTyping, make } from "./dom";
 import { Flame } from "./flame";
 import * as format from "./format";
+import { lifetime } from "./lifetime";
+import { Live } from "./live";
 import { showMemory } from "./memory";
 import { Names } from "./names";
 import { Panel } from "./panel";
@@ -30,6 +33,7 @@ const VIEWS: { name: ViewName; label: string }[] = [
   { name: "sandwich", label: "Sandwich" },
   { name: "lines", label: "Lines" },
   { name: "memory", label: "Memory" },
+  { name: "sql", label: "SQL" },
   { name: "about", label: "About" },
 ];
 
@@ -43,13 +47,15 @@ class Page {
   private chosen: Chosen;
   private tree: Tree | null = null;
   private lines: Line[] = [];
+  private selected = -1;
   private readonly live: LiveLines;
   private readonly sandwich: SandwichView;
   private nodes: Uint8Array | null = null; // what focus and hidden leave
 
-  constructor(private readonly block: Block) {
+  // before: the page that showed an earlier version of the same recording. served: there is a server to ask.
+  constructor(private readonly block: Block, private readonly served = false, before: Page | null = null) {
     this.names = new Names(block);
-    this.state = address.read();
+    this.state = before ? carry(before.state, before.block, block) : address.read();
     this.settleMeasure();
     this.live = new LiveLines(block);
     this.panel = new Panel(find("panel"), block, this.names, this.live, {
@@ -72,6 +78,16 @@ class Page {
     showMemory(find("view-memory"), block);
     showAbout(find("view-about"), block);
     this.restore();
+    if (before) this.zoomAlike(before);
+  }
+
+  // What was zoomed into and selected there, here.
+  private zoomAlike(before: Page): void {
+    if (!before.tree || !this.tree) return;
+    const zoomed = nodeAt(this.block, this.tree, pathOf(before.block, before.tree, before.state.node));
+    const selected = nodeAt(this.block, this.tree, pathOf(before.block, before.tree, before.selected));
+    if (zoomed > 0) this.flame.zoom(zoomed, true);
+    if (selected > 0) this.flame.select(selected);
   }
 
   // ---- header and controls -----------------------------------------------------------------------------------------
@@ -106,7 +122,9 @@ class Page {
 
   private controls(): void {
     for (const [i, measure] of MEASURES.entries()) this.measureButton(measure, i);
-    for (const view of VIEWS) this.viewButton(view);
+    for (const view of VIEWS) if (this.served || view.name !== "sql") this.viewButton(view);
+    find("mark").hidden = !this.served || this.block.edges === null;
+    find("mark").addEventListener("click", () => this.markNow());
     this.filter("thread", this.block.threads.tid.map((_tid, i) => this.threadName(i)));
     const used = new Set(this.block.rows.allocator);
     this.filter("allocator", this.block.allocators.map((name, i) => (used.has(i) ? name : "")));
@@ -118,12 +136,18 @@ class Page {
     find("reset").addEventListener("click", () => this.whole());
     this.windowControls();
     find("theme").addEventListener("click", () => this.nextTheme());
-    document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("keydown", (event) => this.key(event), { signal: lifetime.signal });
     window.addEventListener("hashchange", () => {
       Object.assign(this.state, address.read());
       this.settleMeasure();
       this.restore();
-    });
+    }, { signal: lifetime.signal });
+  }
+
+  // From now on: what is allocated after this moment and survives.
+  private markNow(): void {
+    const last = (this.block.edges?.time_ns.length ?? 1) - 1;
+    this.setWindow({ from: last, to: last });
   }
 
   private toggle(id: string, act: () => void): void {
@@ -326,11 +350,12 @@ class Page {
     find("window-command").textContent = `memtap table ${between(edges, window)}`;
   }
 
-  private setView(name: ViewName): void {
+  private setView(asked: ViewName): void {
+    const name = asked === "sql" && !this.served ? "flame" : asked;
     this.state.view = name;
     for (const view of VIEWS) {
       find(`view-${view.name}`).hidden = view.name !== name;
-      find(`tab-${view.name}`).setAttribute("aria-selected", String(view.name === name));
+      document.getElementById(`tab-${view.name}`)?.setAttribute("aria-selected", String(view.name === name));
     }
     this.flame.resize();
     this.showSandwich();
@@ -403,6 +428,7 @@ class Page {
 
   private picked(node: number): void {
     const tree = this.tree;
+    this.selected = node;
     if (!tree || node < 0) {
       this.panel.showBiggest(this.lines, this.chosen, this.words);
       return;
@@ -503,6 +529,7 @@ class Page {
       a: () => this.setView("about"),
       "?": () => find<HTMLDialogElement>("keys").showModal(),
     };
+    if (this.served) acts["q"] = () => this.setView("sql");
     MEASURES.forEach((measure, i) => (acts[String(i + 1)] = () => this.setMeasure(measure.name)));
     return acts;
   }
@@ -519,17 +546,23 @@ class Page {
   }
 }
 
-async function start(source: Source): Promise<void> {
-  try {
+function fail(error: unknown): void {
+  const failure = find("failure");
+  failure.hidden = false;
+  failure.textContent = `This report cannot be shown: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+async function start(): Promise<void> {
+  const source = new PageSource("data");
+  let page: Page | null = null;
+  if (PageSource.isIn("data")) {
     const block = await source.block();
     find("app").hidden = false;
     new Page(block);
-    document.documentElement.dataset["ready"] = "1";
-  } catch (error) {
-    const failure = find("failure");
-    failure.hidden = false;
-    failure.textContent = `This report cannot be shown: ${error instanceof Error ? error.message : String(error)}`;
+  } else {
+    await new Live((block, again) => (page = new Page(block, true, again ? page : null))).begin();
   }
+  document.documentElement.dataset["ready"] = "1";
 }
 
-void start(new PageSource("data"));
+start().catch(fail);

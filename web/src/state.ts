@@ -1,7 +1,7 @@
 // state.ts: what is looked at, in the address behind #, so that a link shows the same.
 
-export type ViewName = "flame" | "sandwich" | "lines" | "memory" | "about";
-export const VIEW_NAMES: ViewName[] = ["flame", "sandwich", "lines", "memory", "about"];
+export type ViewName = "flame" | "sandwich" | "lines" | "memory" | "sql" | "about";
+export const VIEW_NAMES: ViewName[] = ["flame", "sandwich", "lines", "memory", "sql", "about"];
 
 export interface State {
   view: ViewName;

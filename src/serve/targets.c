@@ -1,0 +1,215 @@
+/* targets.c: see targets.h. */
+#include "serve/targets.h"
+
+#include "attach/recorded.h"
+#include "base/compiler.h"
+#include "util/human.h"
+#include "util/memory.h"
+#include "util/text.h"
+#include "util/tracepath.h"
+
+#include <string.h>
+
+/* ---- the list ----------------------------------------------------------------------------------------------------- */
+
+static bool has(const struct mt_targets *targets, const char *path)
+{
+    for (size_t i = 0; i < targets->count; i++) {
+        if (strcmp(targets->items[i]->path, path) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_locked(struct mt_targets *targets, const char *path)
+{
+    if (targets->count == MT_TARGETS_MAX || has(targets, path)) {
+        return;
+    }
+    struct mt_target *target = mt_alloc_zero(1, sizeof *target);
+    target->number = targets->count;
+    target->path = mt_strdup(path);
+    target->name = mt_text_base_name(target->path);
+    for (size_t i = 0; i < MT_USE__COUNT; i++) {
+        target->handles[i].lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    }
+    targets->items[targets->count++] = target;
+}
+
+void mt_targets_look(struct mt_targets *targets)
+{
+    (void)pthread_mutex_lock(&targets->lock);
+    for (size_t i = 0; i < targets->folders.count; i++) {
+        struct mt_strlist found = { 0 };
+        if (mt_tracepath_expand(&targets->folders.items[i], 1, &found, NULL) == MT_OK) {
+            for (size_t j = 0; j < found.count; j++) {
+                add_locked(targets, found.items[j]);
+            }
+        }
+        mt_strlist_clear(&found);
+    }
+    (void)pthread_mutex_unlock(&targets->lock);
+}
+
+static mt_status add_operand(struct mt_targets *targets, const char *operand, struct mt_error *err)
+{
+    struct stat status;
+    uint64_t pid = 0;
+    if (stat(operand, &status) == 0) {
+        if (S_ISDIR(status.st_mode)) {
+            mt_strlist_add(&targets->folders, operand);
+        } else {
+            add_locked(targets, operand);
+        }
+        return MT_OK;
+    }
+    if (!mt_parse_count(operand, &pid)) {
+        return mt_error_set(err, MT_E_NOENT, "there is no file %s", operand);
+    }
+    char *path;
+    mt_status found = pid > 0 && pid <= INT32_MAX ? mt_recorded_trace((pid_t)pid, &path, err) : MT_E_NOENT;
+    if (found == MT_E_NOENT) {
+        return mt_error_set(err, MT_E_NOENT, "process %s is not recorded: `memtap attach %s` begins a recording", operand, operand);
+    }
+    if (found != MT_OK) {
+        return found;
+    }
+    add_locked(targets, path);
+    free(path);
+    return MT_OK;
+}
+
+static mt_status check(const struct mt_target *target, struct mt_error *err)
+{
+    struct mt_recording *recording;
+    struct mt_profile_failure failure;
+    const char *path = target->path;
+    if (mt_recording_open(&path, 1, &recording, &failure) != MT_PROFILE_OK) {
+        return mt_error_set(err, MT_E_CORRUPT, "%s", failure.text);
+    }
+    mt_recording_close(recording);
+    return MT_OK;
+}
+
+mt_status mt_targets_init(struct mt_targets *targets, const struct mt_strlist *operands, struct mt_error *err)
+{
+    mt_status status = MT_OK;
+    *targets = (struct mt_targets){ .lock = PTHREAD_MUTEX_INITIALIZER };
+    for (size_t i = 0; status == MT_OK && i < operands->count; i++) {
+        status = add_operand(targets, operands->items[i], err);
+    }
+    for (size_t i = 0; status == MT_OK && i < targets->count; i++) { /* of folders it is said when it is asked for */
+        status = check(targets->items[i], err);
+    }
+    if (operands->count == 0) {
+        mt_strlist_add(&targets->folders, ".");
+    }
+    mt_targets_look(targets);
+    return status;
+}
+
+size_t mt_targets_count(struct mt_targets *targets)
+{
+    (void)pthread_mutex_lock(&targets->lock);
+    size_t count = targets->count;
+    (void)pthread_mutex_unlock(&targets->lock);
+    return count;
+}
+
+struct mt_target *mt_targets_at(struct mt_targets *targets, size_t number)
+{
+    (void)pthread_mutex_lock(&targets->lock);
+    struct mt_target *found = number < targets->count ? targets->items[number] : NULL;
+    (void)pthread_mutex_unlock(&targets->lock);
+    return found;
+}
+
+struct mt_target *mt_targets_find(struct mt_targets *targets, const char *text)
+{
+    uint64_t number = 0;
+    if (text == NULL || mt_parse_count(text, &number)) {
+        return mt_targets_at(targets, (size_t)number);
+    }
+    struct mt_target *found = NULL;
+    (void)pthread_mutex_lock(&targets->lock);
+    for (size_t i = 0; found == NULL && i < targets->count; i++) {
+        bool fits = strcmp(targets->items[i]->name, text) == 0 || strcmp(targets->items[i]->path, text) == 0;
+        found = fits ? targets->items[i] : NULL;
+    }
+    (void)pthread_mutex_unlock(&targets->lock);
+    return found;
+}
+
+/* ---- one of them -------------------------------------------------------------------------------------------------- */
+
+bool mt_target_version(const struct mt_target *target, struct mt_target_version *ret)
+{
+    struct stat status;
+    if (stat(target->path, &status) != 0) {
+        return false;
+    }
+    *ret = (struct mt_target_version){ status.st_dev, status.st_ino, status.st_size, status.st_mtim };
+    return true;
+}
+
+static void close_opened(struct mt_opened *opened)
+{
+    mt_recording_close(opened->recording);
+    free(opened);
+}
+
+static void retire_locked(struct mt_handle *handle)
+{
+    struct mt_opened *old = handle->opened;
+    handle->opened = NULL;
+    old->stale = true;
+    if (old->users == 0) {
+        close_opened(old);
+    }
+}
+
+static int open_locked(struct mt_target *target, struct mt_handle *handle, const struct mt_target_version *now, struct mt_profile_failure *failure)
+{
+    const char *path = target->path;
+    struct mt_recording *recording;
+    int code = mt_recording_open(&path, 1, &recording, failure);
+    if (code == MT_PROFILE_OK) {
+        handle->opened = mt_alloc_zero(1, sizeof *handle->opened);
+        mt_memory_release(handle->opened); /* it outlives what is going on */
+        *handle->opened = (struct mt_opened){ .recording = recording, .device = now->device, .inode = now->inode };
+    }
+    return code;
+}
+
+int mt_target_open(struct mt_target *target, enum mt_use use, struct mt_opened **ret, struct mt_profile_failure *failure)
+{
+    struct mt_handle *handle = &target->handles[use];
+    struct mt_target_version now = { 0 };
+    int code = MT_PROFILE_OK;
+    bool there = mt_target_version(target, &now);
+    (void)pthread_mutex_lock(&handle->lock);
+    if (handle->opened != NULL && there && (now.inode != handle->opened->inode || now.device != handle->opened->device)) {
+        retire_locked(handle);
+    }
+    if (handle->opened == NULL) {
+        code = open_locked(target, handle, &now, failure);
+    }
+    if (code == MT_PROFILE_OK) {
+        handle->opened->users++;
+        *ret = handle->opened;
+    }
+    (void)pthread_mutex_unlock(&handle->lock);
+    return code;
+}
+
+void mt_target_close(struct mt_target *target, enum mt_use use, struct mt_opened *opened)
+{
+    struct mt_handle *handle = &target->handles[use];
+    (void)pthread_mutex_lock(&handle->lock);
+    opened->users--;
+    if (opened->users == 0 && opened->stale) {
+        close_opened(opened);
+    }
+    (void)pthread_mutex_unlock(&handle->lock);
+}

@@ -1,0 +1,74 @@
+/* targets.h: what is served: recordings, each with a number.
+ *
+ * Decides: a target is a file, or a process that is recorded, whose file is found among its open ones; a folder stands for the traces in
+ * it, and those that come. Each has one handle for questions and one for the page, so that a page that is being made keeps nobody
+ * waiting. Numbers stay: a target never goes, only what is behind it. Context: [tool], any thread.
+ */
+#ifndef MT_SERVE_TARGETS_H
+#define MT_SERVE_TARGETS_H
+
+#include "memtap/profile.h"
+#include "util/error.h"
+#include "util/strlist.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+enum { MT_TARGETS_MAX = 64 };
+
+/* Which file it was, and how much of it. */
+struct mt_target_version {
+    dev_t device;
+    ino_t inode;
+    off_t bytes;
+    struct timespec changed;
+};
+
+/* A recording that is open, and who asks it. */
+struct mt_opened {
+    struct mt_recording *recording;
+    dev_t device;
+    ino_t inode;
+    size_t users;
+    bool stale; /* the path leads to another file by now: the last user closes it */
+};
+
+struct mt_handle {
+    pthread_mutex_t lock; /* around opening and closing */
+    struct mt_opened *opened; /* NULL: not yet, or it could not be */
+};
+
+enum mt_use { MT_USE_QUESTIONS, MT_USE_PAGE, MT_USE__COUNT };
+
+struct mt_target {
+    size_t number;
+    char *path;
+    const char *name; /* the last part of it */
+    struct mt_handle handles[MT_USE__COUNT];
+};
+
+struct mt_targets {
+    pthread_mutex_t lock; /* around the list */
+    struct mt_strlist folders;
+    struct mt_target *items[MT_TARGETS_MAX];
+    size_t count;
+};
+
+/* operands: none means this folder. MT_E_INVAL, MT_E_NOENT: one of them cannot be. */
+mt_status mt_targets_init(struct mt_targets *targets, const struct mt_strlist *operands, struct mt_error *err) MT_CHECKED;
+/* Looks into the folders again. */
+void mt_targets_look(struct mt_targets *targets);
+size_t mt_targets_count(struct mt_targets *targets);
+/* NULL: there is none with that number. */
+struct mt_target *mt_targets_at(struct mt_targets *targets, size_t number);
+/* By number or name; text NULL: the first. NULL: none. */
+struct mt_target *mt_targets_find(struct mt_targets *targets, const char *text);
+/* The file as it is now, opened again when it is another one. *ret: for mt_target_close. */
+int mt_target_open(struct mt_target *target, enum mt_use use, struct mt_opened **ret, struct mt_profile_failure *failure);
+void mt_target_close(struct mt_target *target, enum mt_use use, struct mt_opened *opened);
+/* False: there is no file. */
+bool mt_target_version(const struct mt_target *target, struct mt_target_version *ret);
+
+#endif

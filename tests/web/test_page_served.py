@@ -1,0 +1,114 @@
+"""The page of `memtap serve` in a real browser: the numbers of stats, new data as it comes with what was looked at kept, SQL."""
+
+import subprocess
+
+import pytest
+from conftest import MEMTAP, memtap_json
+from pages import WAIT_MS, Visit, chromium, recorded, service  # noqa: F401
+from served import Server, until
+
+GROWING = '''
+import sys
+kept = []
+def keep():
+    kept.append(bytearray(4 << 20))
+def other():
+    kept.append(bytearray(1 << 20))
+keep()
+other()
+print("one", flush=True)
+for line in sys.stdin:
+    keep()
+    print("more", flush=True)
+'''
+
+
+class ServedVisit(Visit):
+    """A visit of a server, which may be asked for more than the page."""
+
+    def __init__(self, browser, url, address=""):
+        self.context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+        self.context.set_default_timeout(WAIT_MS)
+        self.page = self.context.new_page()
+        self.complaints = []
+        self.requests = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.url = url + "/"
+        self.page.goto(self.url + address)
+        self.page.wait_for_selector("html[data-ready='1']")
+
+    def wait(self, expression):
+        """page.wait_for_function is an eval in the page, which its policy forbids."""
+        until(lambda: self.page.evaluate(expression), expression)
+
+    def close(self):
+        self.context.close()
+        assert self.complaints == []
+        assert [url for url in self.requests if not url.startswith(self.url) and not url.startswith("data:")] == []
+
+
+@pytest.fixture
+def visit_server(chromium):
+    opened = []
+
+    def visit(*targets, address="", **options):
+        server = Server(*targets, **options)
+        opened.append(server)
+        opened.append(ServedVisit(chromium, server.url, address))
+        return opened[-1]
+
+    yield visit
+    for one in reversed(opened):
+        (one.stop if isinstance(one, Server) else one.close)()
+
+
+def test_a_finished_recording_is_shown_as_by_flamegraph(service, visit_server):
+    stats = memtap_json("stats", service.trace)
+    page = (shown := visit_server(service.trace)).page
+    for measure, name in (("peak", "peak_bytes"), ("live", "leaked_bytes"), ("total", "total_allocated_bytes")):
+        page.click(f"#measure-{measure}")
+        page.wait_for_selector(f"#measure-{measure}[aria-checked='true']")
+        assert shown.bytes_of("#flame") == stats[name]
+    page.click("#tab-sql")
+    page.fill("#sql-text", "SELECT sum(live_bytes) AS live, '<b>x</b>' AS text FROM memory.sites")
+    page.click("#sql-ask")
+    shown.wait("document.querySelectorAll('#sql-answer td').length === 2")
+    cells = page.locator("#sql-answer td").all_inner_texts()
+    assert cells == [str(stats["leaked_bytes"] + stats["libc_bytes"]), "<b>x</b>"]
+    page.fill("#sql-text", "SELECT nothing FROM memory.sites")
+    shown.complaints.clear()
+    page.click("#sql-ask")
+    shown.wait("document.getElementById('sql-failure').textContent.includes('nothing')")
+    shown.complaints[:] = [text for text in shown.complaints if "400" not in text]  # what a browser says of every such answer
+
+
+def test_what_grows_is_shown_with_what_was_looked_at(tmp_path, visit_server):
+    trace = tmp_path / "growing.mtap"
+    (tmp_path / "growing.py").write_text(GROWING)
+    with subprocess.Popen([MEMTAP, "run", "-q", "-o", trace, tmp_path / "growing.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as process:
+        try:
+            assert process.stdout.readline() == "one\n"
+            page = (shown := visit_server(trace, address="#of=live")).page
+            shown.wait("document.querySelector('#view-lines').dataset.bytes > 5 << 20")
+            page.fill("#search", "keep")
+            page.locator("#search").blur()
+            page.focus("#flame")
+            for key in ("ArrowDown", "Enter"):
+                page.keyboard.press(key)
+            shown.wait("document.querySelectorAll('#crumbs button').length === 2")
+            crumb = page.locator("#crumbs button").nth(1).inner_text()
+            page.click("#tab-lines")
+            before = shown.bytes_of("#view-lines")
+
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "more\n"
+            shown.wait(f"document.querySelector('#view-lines').dataset.bytes >= {before + (4 << 20)}")
+            assert page.input_value("#search") == "keep" and page.is_visible("#view-lines")
+            assert page.locator("#crumbs button").nth(1).inner_text() == crumb
+        finally:
+            process.stdin.close()
+            process.kill()

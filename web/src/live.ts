@@ -1,0 +1,116 @@
+// live.ts: a page that follows recordings of `memtap serve`: which one is chosen, when it is shown anew, and by what it is told.
+//
+// Decides: for new data the page is put together anew from its markup, with what was looked at carried over (carry.ts); it waits
+// while it is paused, while somebody types or reads a dialog, and while a mouse button is down.
+
+import type { Block } from "./data";
+import { find, make } from "./dom";
+import { lifetime } from "./lifetime";
+import { ServerSource, type Target, targets } from "./server";
+import { showSql } from "./sql";
+
+// Somebody types, or reads a dialog.
+function isWritten(): boolean {
+  const at = document.activeElement;
+  return at instanceof HTMLTextAreaElement || (at instanceof HTMLInputElement && at.type === "search") || document.querySelector("dialog[open]") !== null;
+}
+
+export class Live {
+  private readonly markup: Node[];
+  private source = new ServerSource(0);
+  private known: Target[] = [];
+  private following: AbortController | null = null;
+  private growing = false;
+  private paused = false;
+  private waits = false; // there is news that is not shown
+  private busy = false;
+  private pressed = false;
+
+  // put shows a block; again: what was looked at before is looked at again.
+  constructor(private readonly put: (block: Block, again: boolean) => void) {
+    this.markup = [...document.body.childNodes].filter((node) => !(node instanceof HTMLScriptElement)).map((node) => node.cloneNode(true));
+    document.addEventListener("pointerdown", () => (this.pressed = true));
+    document.addEventListener("pointerup", () => {
+      this.pressed = false;
+      void this.renew();
+    });
+    document.addEventListener("close", () => void this.renew(), true);
+  }
+
+  async begin(): Promise<void> {
+    this.known = await targets();
+    if (this.known.length === 0) throw new Error("there is no recording yet: it is shown when there is one, after a reload");
+    await this.choose(this.wanted());
+  }
+
+  private wanted(): number {
+    const number = Number(sessionStorage.getItem("target"));
+    return this.known.some((target) => target.target === number) ? number : (this.known[0] as Target).target;
+  }
+
+  private async choose(target: number): Promise<void> {
+    sessionStorage.setItem("target", String(target));
+    this.following?.abort();
+    this.source = new ServerSource(target);
+    this.show(await this.source.block(), false);
+    this.following = new AbortController();
+    let first = true;
+    void this.source.follow((growing) => {
+      this.growing = growing;
+      this.waits = this.waits || !first;
+      first = false;
+      this.mark();
+      void this.renew();
+    }, this.following.signal);
+  }
+
+  private show(block: Block, again: boolean): void {
+    const focused = document.activeElement?.id ?? "";
+    lifetime.renew();
+    document.body.replaceChildren(...this.markup.map((node) => node.cloneNode(true)));
+    find("app").hidden = false;
+    this.controls();
+    this.put(block, again);
+    showSql(this.source);
+    if (focused !== "") document.getElementById(focused)?.focus({ preventScroll: true });
+    document.documentElement.dataset["version"] = String(Number(document.documentElement.dataset["version"] ?? "0") + 1);
+  }
+
+  private async renew(): Promise<void> {
+    if (!this.waits || this.paused || this.busy || this.pressed || isWritten()) return;
+    this.busy = true;
+    this.waits = false;
+    try {
+      this.show(await this.source.block(), true);
+    } catch {
+      this.waits = true; // the next event tries again
+    }
+    this.busy = false;
+  }
+
+  // ---- controls ----------------------------------------------------------------------------------------------------
+
+  private controls(): void {
+    const select = find<HTMLSelectElement>("target");
+    for (const target of this.known) select.append(make("option", { value: target.target }, target.name));
+    select.value = String(this.source.target);
+    find("served").hidden = this.known.length < 2;
+    select.addEventListener("change", () => {
+      history.replaceState(null, "", "#");
+      void this.choose(Number(select.value));
+    });
+    find("live").addEventListener("click", () => {
+      this.paused = !this.paused;
+      this.mark();
+      void this.renew();
+    });
+    this.mark();
+  }
+
+  private mark(): void {
+    const button = find("live");
+    button.hidden = !this.growing && !this.paused;
+    button.setAttribute("aria-pressed", String(!this.paused));
+    button.textContent = this.paused ? "Paused" : "Live";
+  }
+}
