@@ -1,5 +1,6 @@
 /* diff.c: `memtap diff`: what changed between two recordings, or two moments of one. */
 #include "analysis/estimate.h"
+#include "cli/next.h"
 #include "cli/select.h"
 #include "reader/diff_pair.h"
 #include "util/human.h"
@@ -177,6 +178,17 @@ static mt_status write_pair(const struct values *values, const struct mt_diff_pa
     return mt_out_commit(out, err);
 }
 
+/* Where the memory of the second is. */
+static void say_next(const struct values *values, const struct mt_diff_pair *pair)
+{
+    static const char *const next[] = { "leaks", "table", NULL };
+    char *after = mt_strdup(pair->name[MT_DIFF_AFTER]);
+    if (format_of(values) == MT_DIFF_TABLE && values->select.output == NULL) {
+        mt_next_say(next, &after, 1);
+    }
+    free(after);
+}
+
 static int report(const struct values *values, const struct mt_diff_pair *pair)
 {
     struct mt_error err = { 0 };
@@ -186,6 +198,7 @@ static int report(const struct values *values, const struct mt_diff_pair *pair)
     say_builds(&pair->diff);
     say_warnings(&pair->job[MT_DIFF_BEFORE].shown);
     say_warnings(&pair->job[MT_DIFF_AFTER].shown);
+    say_next(values, pair);
     if (is_over(values, &pair->diff)) {
         mt_say("memtap diff: the memory grew by %s, more than --fail-over allows", mt_human_bytes((double)pair->diff.bytes).text);
         return MT_EXIT_FAILED;

@@ -34,7 +34,8 @@ static const struct mt_command_doc doc = {
 
 static int leaks_main(int argc, char **argv)
 {
-    static const struct mt_reading_plan plan = { .doc = &doc, .report = MT_PROFILE_LEAKS, .default_rows = 20 };
+    static const char *const next[] = { "leaks --stacks -n 3", "flamegraph", NULL };
+    static const struct mt_reading_plan plan = { .doc = &doc, .report = MT_PROFILE_LEAKS, .default_rows = 20, .next = next };
     return mt_select_report(&plan, argc, argv);
 }
 

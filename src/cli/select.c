@@ -1,6 +1,8 @@
 /* select.c: what reading commands do with their options: open, load, write. */
 #include "cli/select.h"
 
+#include "cli/next.h"
+
 #include "util/memory.h"
 #include "util/progress.h"
 #include "util/say.h"
@@ -214,13 +216,16 @@ int mt_select_read(const struct mt_reading *reading, const struct mt_operands *o
     }
     int code = read_recording(reading, &selection, recording);
     mt_recording_free(recording);
+    if (code == MT_EXIT_OK && reading->next != NULL && reading->select->output == NULL && mt_select_format(reading->select) == MT_FORMAT_TABLE) {
+        mt_next_say(reading->next, operands->items, (size_t)operands->count);
+    }
     return code;
 }
 
 int mt_select_main(const struct mt_reading_plan *plan, void *values, int argc, char **argv)
 {
     struct mt_reading reading = {
-        .doc = plan->doc, .select = values, .report = plan->report, .default_rows = plan->default_rows
+        .doc = plan->doc, .select = values, .report = plan->report, .default_rows = plan->default_rows, .next = plan->next
     };
     struct mt_operands operands;
     int code;

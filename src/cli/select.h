@@ -55,6 +55,7 @@ struct mt_reading {
     const struct mt_exporter *exporter; /* of another tool's format, instead of report; else NULL */
     bool page;                          /* the page (page/page.h), instead of report */
     size_t default_rows;                /* of a table; 0: all */
+    const char *const *next;            /* commands to go on with (next.h); NULL: none */
 };
 /* Opens the operands, loads what the report needs and writes it to -o; prints the warnings to standard error. Returns
  * the exit code. */
@@ -67,6 +68,7 @@ struct mt_reading_plan {
     void (*settle)(void *values);
     enum mt_profile_report report;
     size_t default_rows;
+    const char *const *next; /* as in struct mt_reading */
 };
 int mt_select_main(const struct mt_reading_plan *plan, void *values, int argc, char **argv);
 /* The same of a command whose only values are a struct mt_select. */

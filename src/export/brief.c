@@ -3,6 +3,7 @@
 
 #include "analysis/biggest.h"
 #include "export/behind.h"
+#include "export/endings.h"
 #include "export/marks.h"
 #include "export/processes.h"
 #include "util/grid.h"
@@ -130,9 +131,8 @@ static void write_alive(struct mt_out *out, const struct mt_report *report, cons
     const struct mt_amount *live = &facts->totals->heap[MT_MEASURE_LIVE];
     double seconds = (double)facts->totals->duration_ns / 1e9;
     begin(out, "alive");
-    mt_out_print(out, "%s in %s when %s ended", mt_report_bytes(live).text,
-                 mt_human_counted((double)live->count, "block", "blocks").text,
-                 facts->processes > 1 ? "their processes" : "the program");
+    mt_out_print(out, "%s in %s %s", mt_report_bytes(live).text, mt_human_counted((double)live->count, "block", "blocks").text,
+                 mt_ending_words(report->set));
     if (!facts->sampled && !facts->aggregate && facts->totals->duration_ns >= TREND_LEAST_NS) {
         double growth = growth_of(report), unit_s = mt_human_rate_unit_s(seconds);
         if (growth * seconds > (double)live->bytes / 4) {

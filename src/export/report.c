@@ -40,7 +40,7 @@ const char *mt_report_mode(const struct mt_trace_info *info)
                                                    : "exact";
 }
 
-static void append_argument(struct mt_out *out, const char *argument)
+void mt_report_put_argument(struct mt_out *out, const char *argument)
 {
     static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./=:,@%+";
     char *clean = mt_text_clean(argument, strlen(argument));
@@ -64,7 +64,7 @@ char *mt_report_command(const struct mt_trace_info *info)
         if (at > 0) {
             mt_out_byte(out, ' ');
         }
-        append_argument(out, info->command + at);
+        mt_report_put_argument(out, info->command + at);
         at += strlen(info->command + at) + 1;
     }
     char *text = mt_strdup(mt_out_text(out, NULL));

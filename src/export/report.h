@@ -54,6 +54,8 @@ const struct mt_trace *mt_report_root(const struct mt_trace_set *set);
 const char *mt_report_mode(const struct mt_trace_info *info);
 /* The command line as one would type it (arguments quoted where needed), clean. malloc'ed. */
 char *mt_report_command(const struct mt_trace_info *info);
+/* One argument of it, quoted where needed, clean. */
+void mt_report_put_argument(struct mt_out *out, const char *argument);
 /* A process as people call it: the script or module that an interpreter runs, else the program; clean. malloc'ed. */
 char *mt_report_program(const struct mt_trace_info *info);
 /* "label" or "task", as by says: what such rows are called. */

@@ -1,11 +1,11 @@
 /* warnings.c: the account of what a report does not contain. A count that is not zero is always said, because a profile
  * that silently lacks a part is worse than none. */
+#include "export/endings.h"
+#include "export/recordings.h"
 #include "export/report.h"
 
 #include "util/human.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
@@ -47,11 +47,6 @@ static void warn_counters(const struct mt_trace_set *set, struct mt_strlist *ret
     }
 }
 
-static bool is_alive(uint64_t pid)
-{
-    return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
-}
-
 /* Processes that ended by themselves, without exit handlers, or were killed. */
 struct unfinished {
     size_t all;
@@ -75,7 +70,7 @@ static void warn_unfinished(const struct mt_trace_info *info, struct unfinished 
     if (info->exit_known && WIFSIGNALED(info->exit_status)) {
         mt_strlist_print(ret, "%s: the program was killed by signal %d (%s); the trace ends there", info->path,
                          WTERMSIG(info->exit_status), strsignal(WTERMSIG(info->exit_status)));
-    } else if (!info->exit_known && !info->ended && is_alive(info->pid)) {
+    } else if (mt_ending_is_open(info)) {
         mt_strlist_print(ret, "%s: process %llu may still be recording; this is its state so far", info->path,
                          (unsigned long long)info->pid);
     } else if (!info->exit_known) {
@@ -237,6 +232,7 @@ void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis
                         const struct mt_frames *frames, struct mt_strlist *ret)
 {
     struct unfinished unfinished = { 0 };
+    mt_recordings_warn(set, ret);
     for (size_t i = 0; i < set->count; i++) {
         size_t notes;
         warn_state(mt_trace_info(set->traces[i]), &unfinished, ret);

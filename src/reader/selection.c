@@ -1,6 +1,7 @@
 /* selection.c: see selection.h. Context: [tool]. */
 #include "reader/selection.h"
 
+#include "export/endings.h"
 #include "reader/refusal.h"
 #include "util/human.h"
 #include "util/memory.h"
@@ -106,9 +107,9 @@ static bool is_moment(const struct mt_timepoint *point, enum mt_moment *ret)
 }
 
 /* "at 1.5 s", "when the program ended". */
-static char *describe_time(const struct mt_timepoint *point, uint64_t time_ns)
+static char *describe_time(const struct mt_trace_set *set, const struct mt_timepoint *point, uint64_t time_ns)
 {
-    static const char *const texts[] = { [MT_MOMENT_END] = "when the program ended",
+    const char *const texts[] = { [MT_MOMENT_END] = mt_ending_words(set),
                                          [MT_MOMENT_EXIT] = "at the last event",
                                          [MT_MOMENT_MAIN_END] = "when main returned" };
     enum mt_moment moment;
@@ -121,11 +122,11 @@ static char *describe_time(const struct mt_timepoint *point, uint64_t time_ns)
     return mt_format("at %s%s", what, mt_human_duration(time_ns).text);
 }
 
-static char *describe_window(const struct mt_selection *s, const uint64_t times[2])
+static char *describe_window(const struct mt_trace_set *set, const struct mt_selection *s, const uint64_t times[2])
 {
     enum mt_moment moment;
-    char *from = describe_time(&s->times[0], times[0]);
-    char *to = describe_time(&s->times[1], times[1]);
+    char *from = describe_time(set, &s->times[0], times[0]);
+    char *to = describe_time(set, &s->times[1], times[1]);
     const char *shown = is_moment(&s->times[0], &moment) ? from : from + strlen("at ");
     char *text = mt_format("allocated from %s on and alive %s", shown, to);
     free(to);
@@ -133,28 +134,28 @@ static char *describe_window(const struct mt_selection *s, const uint64_t times[
     return text;
 }
 
-static char *describe_at(const struct mt_selection *s, const uint64_t times[2])
+static char *describe_at(const struct mt_trace_set *set, const struct mt_selection *s, const uint64_t times[2])
 {
-    char *at = describe_time(&s->times[0], times[0]);
+    char *at = describe_time(set, &s->times[0], times[0]);
     char *text = mt_format("alive %s", at);
     free(at);
     return text;
 }
 
-static char *describe(const struct mt_selection *s, const uint64_t times[2], const struct mt_analysis *a)
+static char *describe(const struct mt_trace_set *set, const struct mt_selection *s, const uint64_t times[2], const struct mt_analysis *a)
 {
     switch (s->what) {
     case MT_SELECT_LEAKS:
-        return mt_strdup("alive when the program ended");
+        return mt_format("alive %s", mt_ending_words(set));
     case MT_SELECT_TEMPORARY:
         return s->temporary_max == 0 ? mt_strdup("freed before any further allocation")
                                      : mt_format("freed after at most %s",
                                                  mt_human_counted((double)s->temporary_max, "further allocation",
                                                                   "further allocations").text);
     case MT_SELECT_AT:
-        return describe_at(s, times);
+        return describe_at(set, s, times);
     case MT_SELECT_BETWEEN:
-        return describe_window(s, times);
+        return describe_window(set, s, times);
     case MT_SELECT_TOTAL:
         return mt_strdup("allocated in all");
     case MT_SELECT_PEAK:
@@ -300,7 +301,7 @@ static mt_status run_passes(const struct load *l)
     status = analyze(l, &options);
     mt_own_stacks_free(own, l->set->count);
     if (status == MT_OK) {
-        l->loaded->words = describe(s, times, &l->loaded->analysis);
+        l->loaded->words = describe(l->set, s, times, &l->loaded->analysis);
         l->loaded->measure = measure_of(s->what);
     }
     return status;
