@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, NamedTuple
 from urllib.parse import parse_qs
 
 from memtap._monitor_growth import MIB
+from memtap._monitor_settings import PROFILING_DISABLED, SNAPSHOTS_DISABLED
 
 if TYPE_CHECKING:
     from memtap.monitoring import MemoryMonitor
@@ -23,7 +24,6 @@ __all__ = ["Answer", "Authorizer", "Routes", "PREFIXES"]
 logger = logging.getLogger("memtap.monitoring")
 PREFIXES = ("/monitoring", "/admin/monitoring", "/api/monitoring")
 BODY_MAX = 64 * 1024
-_DISABLED = "Memory profiling disabled: set MONITORING_TRACEMALLOC_ENABLED=true, or PUT …/monitoring/config"
 
 Authorizer = Callable[[Mapping[str, str]], int]  # headers by lower-case name -> 200, 401 or 403
 
@@ -179,7 +179,7 @@ class Routes:
     def _memory_leaks(self, _arguments: Mapping[str, str], _body: bytes) -> Answer:
         monitor = self.monitor
         if not monitor.tracemalloc_enabled:
-            data: Dict[str, Any] = {"enabled": False, "snapshots": [], "message": _DISABLED}
+            data: Dict[str, Any] = {"enabled": False, "snapshots": [], "message": PROFILING_DISABLED}
             return _json(200, {"success": False, "data": data, "message": "Memory profiling disabled"})
         snapshots = monitor.get_hotspots()["memory_snapshots"]["snapshots"]
         data = {
@@ -198,7 +198,7 @@ class Routes:
         from memtap.monitoring import Refused
 
         if not self.monitor.tracemalloc_enabled:
-            raise _Problem(400, "Tracemalloc is not enabled. " + _DISABLED, "NOT_ENABLED")
+            raise _Problem(400, SNAPSHOTS_DISABLED, "NOT_ENABLED")
         force = _is_true(arguments["force"]) if "force" in arguments else _object(body).get("force", True)
         if not isinstance(force, bool):
             raise _Problem(400, f"force is true or false, not {force!r}", "BAD_REQUEST")

@@ -9,10 +9,13 @@ import os
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Mapping, Optional
 
-__all__ = ["Settings", "checked"]
+__all__ = ["PROFILING_DISABLED", "SNAPSHOTS_DISABLED", "Settings", "checked"]
 
 logger = logging.getLogger("memtap.monitoring")
 SOURCES = ("auto", "sampler", "tracemalloc")
+_HOW_TO_ENABLE = "set MONITORING_TRACEMALLOC_ENABLED=true, or PUT …/monitoring/config"  # of whatever source: the name is the original's
+SNAPSHOTS_DISABLED = f"Memory snapshots are not enabled, neither of the sampler nor of tracemalloc: {_HOW_TO_ENABLE}"
+PROFILING_DISABLED = f"Memory profiling disabled: {_HOW_TO_ENABLE}"
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off", "")
 

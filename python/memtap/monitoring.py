@@ -29,7 +29,7 @@ from memtap._monitor_growth import MIB, Place, growth, suspected_leaks
 from memtap._monitor_http import Routes
 from memtap._monitor_queries import watch_connection, watch_engine
 from memtap._monitor_rings import ProcessHistory, SlowRing, utc_now
-from memtap._monitor_settings import Settings
+from memtap._monitor_settings import SNAPSHOTS_DISABLED, Settings
 from memtap._monitor_sources import Taken, open_source
 from memtap._monitor_web import Middleware, install
 
@@ -196,7 +196,7 @@ class MemoryMonitor:
         """
         with self._lock:
             if self._source is None:
-                raise RuntimeError("Tracemalloc is not enabled: set MONITORING_TRACEMALLOC_ENABLED=true, or PUT …/monitoring/config")
+                raise RuntimeError(SNAPSHOTS_DISABLED)
             memory_mb = self._resident_mb()
             now = self._clock()
             if not force:

@@ -72,7 +72,7 @@ def test_a3_01_defaults():
         assert (status, leaks["success"], leaks["data"]["enabled"], leaks["data"]["snapshots"]) == (200, False, False, [])
         assert leaks["message"] == "Memory profiling disabled"
         status, refused = service.json("POST", "/monitoring/memory-snapshot")
-        assert status == 400 and refused["detail"].startswith("Tracemalloc is not enabled")
+        assert status == 400 and refused["detail"].startswith("Memory snapshots are not enabled, neither of the sampler nor of tracemalloc: set ")
 
 
 @pytest.mark.parametrize("kind", list(NEEDS))
