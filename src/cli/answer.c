@@ -195,3 +195,44 @@ mt_status mt_answer_write(struct mt_out *out, struct mt_sql_rows *rows, enum mt_
         return write_table(out, rows, err);
     }
 }
+
+/* ---- descriptions of tables --------------------------------------------------------------------------------------- */
+
+enum { DESCRIBED_SCHEMA, DESCRIBED_TABLE, DESCRIBED_COLUMN, DESCRIBED_TYPE, DESCRIBED_UNIT, DESCRIBED_ABOUT, DESCRIBED_TABLE_ABOUT };
+
+static const char *text_of(const struct mt_sql_rows *rows, size_t column)
+{
+    struct mt_sql_value value = mt_sql_value(rows, column);
+    return value.type == MT_SQL_TEXT ? value.text : "";
+}
+
+static void put_described(struct mt_out *out, const struct mt_sql_rows *rows, char **table)
+{
+    enum { ABOUT_INDENT = 4, COLUMN_INDENT = 42 };
+    char *name = mt_format("%s.%s", text_of(rows, DESCRIBED_SCHEMA), text_of(rows, DESCRIBED_TABLE));
+    if (*table == NULL || strcmp(*table, name) != 0) {
+        char *head = mt_format("%s%s: %s\n", *table != NULL ? "\n" : "", name, text_of(rows, DESCRIBED_TABLE_ABOUT));
+        mt_terminal_wrap(out, head, ABOUT_INDENT);
+        free(head);
+        free(*table);
+        *table = name;
+    } else {
+        free(name);
+    }
+    char *line = mt_format("    %-20s %-7s %-7s  %s\n", text_of(rows, DESCRIBED_COLUMN), text_of(rows, DESCRIBED_TYPE),
+                           text_of(rows, DESCRIBED_UNIT), text_of(rows, DESCRIBED_ABOUT));
+    mt_terminal_wrap(out, line, COLUMN_INDENT);
+    free(line);
+}
+
+mt_status mt_answer_write_tables(struct mt_out *out, struct mt_sql_rows *rows, struct mt_error *err)
+{
+    char *table = NULL;
+    bool more = false;
+    mt_status status;
+    while ((status = mt_sql_next(rows, &more, err)) == MT_OK && more) {
+        put_described(out, rows, &table);
+    }
+    free(table);
+    return status;
+}

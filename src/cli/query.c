@@ -14,6 +14,7 @@
 struct values {
     struct mt_select select; /* first */
     uint64_t timeout_ns;
+    bool described; /* the query is MT_ANSWER_TABLES */
 };
 
 static const struct mt_option own[] = {
@@ -85,8 +86,9 @@ static int exit_code(const struct mt_sql *sql, mt_status status)
 }
 
 /* Everything to one output, or nothing. */
-static mt_status answer(struct mt_sql *sql, const char *text, struct mt_select *select, struct mt_error *err)
+static mt_status answer(struct mt_sql *sql, const char *text, struct values *values, struct mt_error *err)
 {
+    struct mt_select *select = &values->select;
     struct mt_sql_rows *rows;
     struct mt_out *out;
     mt_status status = mt_sql_ask(sql, text, &rows, err);
@@ -96,7 +98,7 @@ static mt_status answer(struct mt_sql *sql, const char *text, struct mt_select *
     enum mt_format format = format_of(select);
     status = mt_out_open(select->output, &out, err);
     if (status == MT_OK) {
-        status = mt_answer_write(out, rows, format, err);
+        status = values->described ? mt_answer_write_tables(out, rows, err) : mt_answer_write(out, rows, format, err);
         if (status == MT_OK) {
             status = mt_out_commit(out, err);
         } else {
@@ -131,7 +133,7 @@ static int ask(const struct mt_command_doc *doc, const struct mt_trace_set *set,
     mt_status status = mt_sql_open(set, frames, &sql, &err);
     if (status == MT_OK) {
         mt_sql_set_timeout(sql, values->timeout_ns);
-        status = answer(sql, text, &values->select, &err);
+        status = answer(sql, text, values, &err);
         code = exit_code(sql, status);
         print_losses(sql);
         mt_sql_close(sql);
@@ -229,7 +231,8 @@ static int tables_main(int argc, char **argv)
         (void)mt_error_set(&err, status, "%s", mt_status_text(status));
         return mt_command_fail(&tables_doc, MT_EXIT_FAILED, &err);
     }
-    code = ask(&tables_doc, &none, frames, text, &values);
+    values.described = format_of(&values.select) == MT_FORMAT_TABLE;
+    code = ask(&tables_doc, &none, frames, values.described ? MT_ANSWER_TABLES : text, &values);
     mt_frames_free(frames);
     return code;
 }

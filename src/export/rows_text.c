@@ -144,13 +144,13 @@ static void add_columns(const struct text *t)
         mt_grid_column(t->grid, "process", MT_ALIGN_RIGHT, false);
     }
     if (grouping->invert) {
-        mt_grid_column(t->grid, "by", MT_ALIGN_LEFT, true);
+        mt_grid_column_names(t->grid, "by");
         mt_grid_column_place(t->grid, "← line");
         return;
     }
     mt_grid_column_place(t->grid, w->label_key != NULL ? w->label_key : !w->function ? "file" : w->line ? "line" : "function");
     if (w->behind) {
-        mt_grid_column(t->grid, "← by", MT_ALIGN_LEFT, true);
+        mt_grid_column_names(t->grid, "← by");
     }
 }
 
@@ -277,8 +277,10 @@ static char *made_text(const struct mt_leak *leak)
                                            : mt_format("%s made, enlarged %s", made.text, mt_human_counted((double)leak->moved, "time", "times").text);
 }
 
+/* The line gives way where there is no room for all. */
 static void write_suspects(const struct text *t, const struct mt_row *rows, size_t shown)
 {
+    enum { LABEL_COLUMNS = 9, PLACE_LEAST = 16 };
     size_t count = 0;
     for (size_t i = 0; i < shown && count < SUSPECTS_SHOWN; i++) {
         const struct mt_leak *leak = rows[i].leak;
@@ -287,11 +289,10 @@ static void write_suspects(const struct text *t, const struct mt_row *rows, size
         }
         char *made = made_text(leak);
         char *line = mt_text_clean(t->lines[i], strlen(t->lines[i]));
-        char *text = mt_format("%s%s: %s, %s freed, growing", count == 0 ? "suspect: " : "         ", line, made,
-                               leak->freed == 0 ? "none" : mt_human_count((double)leak->freed).text);
-        size_t columns = mt_terminal_columns(t->w->out);
-        char *fitted = columns > 0 ? mt_text_fit(text, columns, MT_CUT_MIDDLE) : mt_strdup(text);
-        mt_out_print(t->w->out, "%s\n", fitted);
+        char *text = mt_format(": %s, %s freed, growing", made, leak->freed == 0 ? "none" : mt_human_count((double)leak->freed).text);
+        size_t columns = mt_terminal_columns(t->w->out), taken = LABEL_COLUMNS + strlen(text);
+        char *fitted = columns > 0 ? mt_text_fit(line, columns > taken + PLACE_LEAST ? columns - taken : PLACE_LEAST, MT_CUT_PLACE) : mt_strdup(line);
+        mt_out_print(t->w->out, "%s%s%s\n", count == 0 ? "suspect: " : "         ", fitted, text);
         free(fitted);
         free(text);
         free(made);

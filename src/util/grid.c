@@ -34,7 +34,7 @@ struct mt_grid {
     size_t note_capacity;
 };
 
-enum { GAP_COLUMNS = 2, ELASTIC_MIN_COLUMNS = 12, PLACE_LEAST_MAX = 40 };
+enum { GAP_COLUMNS = 2, ELASTIC_MIN_COLUMNS = 12, NAMES_LEAST_COLUMNS = 16, PLACE_LEAST_MAX = 40 };
 
 struct mt_grid *mt_grid_new(void)
 {
@@ -68,6 +68,12 @@ void mt_grid_column_place(struct mt_grid *grid, const char *title)
 {
     mt_grid_column(grid, title, MT_ALIGN_LEFT, true);
     grid->columns[grid->column_count - 1].cut = MT_CUT_PLACE;
+}
+
+void mt_grid_column_names(struct mt_grid *grid, const char *title)
+{
+    mt_grid_column(grid, title, MT_ALIGN_LEFT, true);
+    grid->columns[grid->column_count - 1].cut = MT_CUT_NAMES;
 }
 
 void mt_grid_note(struct mt_grid *grid, const char *text)
@@ -149,18 +155,24 @@ static size_t least_of_places(const struct mt_grid *grid, size_t column)
     return least < PLACE_LEAST_MAX ? least : PLACE_LEAST_MAX;
 }
 
-/* Takes columns from the widest elastic column, one at a time, until the row fits or none can give. */
-static void shrink_to(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX], size_t limit)
+static size_t least_of(const struct column *column)
+{
+    return column->cut == MT_CUT_NAMES ? NAMES_LEAST_COLUMNS : ELASTIC_MIN_COLUMNS;
+}
+
+static size_t total_of(const struct mt_grid *grid, const size_t widths[MT_GRID_COLUMNS_MAX])
 {
     size_t total = (grid->column_count - 1) * GAP_COLUMNS;
     for (size_t c = 0; c < grid->column_count; c++) {
         total += widths[c];
     }
-    size_t least[MT_GRID_COLUMNS_MAX];
-    for (size_t c = 0; c < grid->column_count; c++) {
-        least[c] = grid->columns[c].cut == MT_CUT_PLACE ? least_of_places(grid, c) : ELASTIC_MIN_COLUMNS;
-    }
-    while (total > limit) {
+    return total;
+}
+
+/* Takes columns from the widest elastic column, one at a time, until the row fits or none can give. */
+static void take_from(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX], const size_t least[MT_GRID_COLUMNS_MAX], size_t limit)
+{
+    for (size_t total = total_of(grid, widths); total > limit; total--) {
         size_t widest = grid->column_count;
         for (size_t c = 0; c < grid->column_count; c++) {
             bool gives = grid->columns[c].elastic && widths[c] > least[c];
@@ -172,8 +184,21 @@ static void shrink_to(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_
             return;
         }
         widths[widest]--;
-        total--;
     }
+}
+
+/* As long as it can be, each column keeps what it is readable with; a row that is wider than the terminal is not. */
+static void shrink_to(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX], size_t limit)
+{
+    size_t least[MT_GRID_COLUMNS_MAX] = { 0 };
+    for (size_t c = 0; c < grid->column_count; c++) {
+        least[c] = grid->columns[c].cut == MT_CUT_PLACE ? least_of_places(grid, c) : least_of(&grid->columns[c]);
+    }
+    take_from(grid, widths, least, limit);
+    for (size_t c = 0; c < grid->column_count; c++) {
+        least[c] = ELASTIC_MIN_COLUMNS;
+    }
+    take_from(grid, widths, least, limit);
 }
 
 /* In a row that leaves room in the last column the place before it takes that, so that it is cut last. Returns its columns. */
@@ -181,7 +206,7 @@ static size_t columns_of_place(const struct mt_grid *grid, const char *const *ce
 {
     size_t last = grid->column_count - 1;
     size_t wanted = text_columns(cells[last - 1]), has = widths[last - 1], after = text_columns(cells[last]);
-    size_t least = after < ELASTIC_MIN_COLUMNS ? after : ELASTIC_MIN_COLUMNS;
+    size_t least = after < least_of(&grid->columns[last]) ? after : least_of(&grid->columns[last]);
     size_t spare = after == 0 ? widths[last] + GAP_COLUMNS : widths[last] > least ? widths[last] - least : 0;
     return wanted <= has ? has : wanted - has < spare ? wanted : has + spare;
 }

@@ -24,6 +24,8 @@ void mt_grid_free(struct mt_grid *grid);
 void mt_grid_column(struct mt_grid *grid, const char *title, enum mt_align align, bool elastic);
 /* A column of places ("app/cache.py:31 handle"): cut where folders and then the function stand, never in a file's name. */
 void mt_grid_column_place(struct mt_grid *grid, const char *title);
+/* A column of names of functions ("← ns::a, b"), cut so that what a function is called stays. */
+void mt_grid_column_names(struct mt_grid *grid, const char *title);
 /* A line under the row of the last cell, cut to the terminal. */
 void mt_grid_note(struct mt_grid *grid, const char *text);
 /* Cells fill row by row, left to right. text is copied and cleaned. */

@@ -201,7 +201,8 @@ static const char *suffix_start(const char *text, const char *end, size_t column
     return text;
 }
 
-/* Where the path of a place ends: behind its line number. What has no line is a path if it is one word, else none. */
+/* Where the path of a place ends: behind its line number. What has no line is a path if it is one word, or its first word is a file's
+ * name ("cache.py handle"), else none. */
 static size_t place_path_bytes(const char *text)
 {
     for (const char *colon = strchr(text, ':'); colon != NULL; colon = strchr(colon + 1, ':')) {
@@ -211,7 +212,9 @@ static size_t place_path_bytes(const char *text)
             return (size_t)(end - text);
         }
     }
-    return strchr(text, ' ') == NULL ? strlen(text) : 0;
+    size_t word = strcspn(text, " "), plain = strcspn(text, ":(<[{");
+    bool file = plain >= word && (memchr(text, '.', word) != NULL || memchr(text, '/', word) != NULL);
+    return text[word] == '\0' || file ? word : 0;
 }
 
 size_t mt_text_place_columns(const char *text)
@@ -222,6 +225,49 @@ size_t mt_text_place_columns(const char *text)
         name = *at == '/' ? at + 1 : name;
     }
     return mt_text_columns(name, (size_t)(text + bytes - name)) + (name != text ? 2 : 0);
+}
+
+/* Of "ns::Type<a::b>::function" where the next part begins, behind the first "::" or "." that is not within brackets; NULL: there is none. */
+static const char *next_part(const char *name, const char *end)
+{
+    int depth = 0;
+    for (const char *at = name; at + 1 < end; at++) {
+        depth += (*at == '<' || *at == '(' || *at == '{') - (*at == '>' || *at == ')' || *at == '}');
+        if (depth <= 0 && at[0] == ':' && at[1] == ':' && at + 2 < end) {
+            return at + 2;
+        }
+        if (depth <= 0 && at[0] == '.' && at > name && at[1] != '.') {
+            return at + 1;
+        }
+    }
+    return NULL;
+}
+
+/* A function's name: what qualifies it goes first, from the outside; the end of what it is called goes last. */
+static char *fit_name(const char *name, const char *end, size_t columns)
+{
+    const char *from = name;
+    for (const char *next = name; next != NULL; next = next_part(next, end)) {
+        from = next;
+        size_t wide = mt_text_columns(from, (size_t)(end - from)) + (from != name);
+        if (wide <= columns) {
+            return mt_format("%s%.*s", from != name ? "…" : "", (int)(end - from), from);
+        }
+    }
+    bool dots = from != name && columns > 2;
+    return mt_format("%s%.*s…", dots ? "…" : "", (int)prefix_bytes(from, end, columns - 1 - dots), from);
+}
+
+/* A file's name that is too long for itself: of its stem the middle goes, its end and the line stay. */
+static char *fit_file(const char *path, const char *end, size_t columns)
+{
+    const char *name = path;
+    for (const char *at = path; at < end; at++) {
+        name = *at == '/' ? at + 1 : name;
+    }
+    size_t tail = (columns - 1) * 2 / 3;
+    return mt_format("%.*s…%.*s", (int)prefix_bytes(name, end, columns - 1 - tail), name, (int)(end - suffix_start(name, end, tail)),
+                     suffix_start(name, end, tail));
 }
 
 /* The path without its outermost folders, as far as the file's name allows, and what is left of the function. */
@@ -241,13 +287,30 @@ static char *fit_place(const char *text, size_t columns)
     const char *dots = path != text ? "…/" : "";
     size_t used = wide + (path != text ? 2 : 0);
     if (used > columns) {
-        path = path != text && wide <= columns ? path : text;
-        return wide <= columns ? mt_format("%.*s", (int)(end - path), path) : NULL;
+        return wide <= columns ? mt_format("%.*s", (int)(end - path), path) : fit_file(path, end, columns);
     }
-    char *function = used + 2 < columns ? mt_text_fit(end, columns - used, MT_CUT_END) : mt_strdup("");
-    char *fitted = mt_format("%s%.*s%s", dots, (int)(end - path), path, function);
+    enum { FUNCTION_LEAST = 4 };
+    bool room = *end == ' ' && used + FUNCTION_LEAST < columns;
+    char *function = room ? fit_name(end + 1, text + strlen(text), columns - used - 1) : mt_strdup("");
+    char *fitted = mt_format("%s%.*s%s%s", dots, (int)(end - path), path, room ? " " : "", function);
     free(function);
     return fitted;
+}
+
+/* "← a::b, c, …": what stands behind the first name goes first. */
+static char *fit_names(const char *text, size_t columns)
+{
+    static const char arrow[] = "← ", rest[] = ", …";
+    enum { ARROW_COLUMNS = 2, REST_COLUMNS = 3 };
+    bool has_arrow = strncmp(text, arrow, sizeof arrow - 1) == 0;
+    const char *name = text + (has_arrow ? sizeof arrow - 1 : 0);
+    const char *comma = strstr(name, ", "), *end = comma != NULL ? comma : name + strlen(name);
+    size_t room = columns - (has_arrow ? ARROW_COLUMNS : 0);
+    bool more = comma != NULL && mt_text_columns(name, (size_t)(end - name)) + REST_COLUMNS <= room;
+    char *fitted = mt_text_columns(name, (size_t)(end - name)) <= room ? mt_strndup(name, (size_t)(end - name)) : fit_name(name, end, room);
+    char *made = mt_format("%s%s%s", has_arrow ? arrow : "", fitted, more ? rest : "");
+    free(fitted);
+    return made;
 }
 
 char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut)
@@ -260,12 +323,14 @@ char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut)
     if (columns == 0) {
         return mt_strdup("");
     }
-    bool has_path = cut == MT_CUT_PLACE && place_path_bytes(text) > 0;
-    char *place = has_path ? fit_place(text, columns) : NULL;
-    if (place != NULL) {
-        return place;
+    enum { NAMED_LEAST = 4 };
+    if (cut == MT_CUT_PLACE && columns >= NAMED_LEAST) {
+        return place_path_bytes(text) > 0 ? fit_place(text, columns) : fit_name(text, end, columns);
     }
-    size_t tail = cut == MT_CUT_MIDDLE || has_path ? (columns - 1) * 2 / 3 : 0; /* of a path the end says more */
+    if (cut == MT_CUT_NAMES && columns >= NAMED_LEAST) {
+        return fit_names(text, columns);
+    }
+    size_t tail = cut == MT_CUT_MIDDLE ? (columns - 1) * 2 / 3 : 0;
     size_t head = columns - 1 - tail;
     return mt_format("%.*s…%s", (int)prefix_bytes(text, end, head), text, suffix_start(text, end, tail));
 }

@@ -41,7 +41,9 @@ void mt_text_clean_buffer(char *text, size_t capacity);
 enum mt_cut {
     MT_CUT_END,
     MT_CUT_MIDDLE,
-    MT_CUT_PLACE, /* of "app/cache.py:31 handle" the folders, then the function; never the file's own name */
+    MT_CUT_PLACE, /* of "app/cache.py:31 ns::handle" the folders, then what qualifies the function, then its end; the line never, and the
+                     file's own name only where it alone is too long */
+    MT_CUT_NAMES, /* of "← ns::a, b, …" what follows the first name, then what qualifies it, then its end */
 };
 /* At most `columns` wide copy of clean text; what is left out becomes one "…". malloc'ed. */
 char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut);

@@ -163,10 +163,27 @@ static void test_cutting_a_place_never_cuts_the_name_of_its_file(void **state)
     expect_fit("app/cache.py:31 handle", 12, MT_CUT_PLACE, "cache.py:31");
     expect_fit("a/b/c/cache.py:31 f", 16, MT_CUT_PLACE, "\u2026/c/cache.py:31");
     expect_fit("SSL_new (libssl.so.3)", 16, MT_CUT_PLACE, "SSL_new (libssl\u2026");
-    expect_fit("app/long_file_name.py", 10, MT_CUT_PLACE, "app\u2026ame.py"); /* narrower than any terminal */
+    expect_fit("app/long_file_name.py", 10, MT_CUT_PLACE, "lon\u2026ame.py");
+    expect_fit("app/a_very_long_file_name.py:31 f", 20, MT_CUT_PLACE, "a_very_\u2026e_name.py:31"); /* its line stays */
+    expect_fit("app/cache.py handle_all", 17, MT_CUT_PLACE, "app/cache.py han\u2026"); /* by function: a place without a line */
     assert_int_equal(mt_text_place_columns("SSL_new (libssl.so.3)"), 0);
     assert_int_equal(mt_text_place_columns("app/cache.py:31 handle"), strlen("_/cache.py:31"));
     assert_int_equal(mt_text_place_columns("cache.py:31 handle"), strlen("cache.py:31"));
+}
+
+static void test_cutting_a_function_keeps_what_it_is_called(void **state)
+{
+    (void)state;
+    expect_fit("a.cpp:3 ns::Type<x::y>::handle", 30, MT_CUT_PLACE, "a.cpp:3 ns::Type<x::y>::handle");
+    expect_fit("a.cpp:3 ns::Type<x::y>::handle", 29, MT_CUT_PLACE, "a.cpp:3 \u2026Type<x::y>::handle");
+    expect_fit("a.cpp:3 ns::Type<x::y>::handle", 20, MT_CUT_PLACE, "a.cpp:3 \u2026handle");
+    expect_fit("a.cpp:3 ns::Type<x::y>::handle", 14, MT_CUT_PLACE, "a.cpp:3 \u2026hand\u2026");
+    expect_fit("\u2190 Service::make_generator[], malloc", 26, MT_CUT_NAMES, "\u2190 \u2026make_generator[]");
+    expect_fit("\u2190 Service::make_generator[], malloc", 31, MT_CUT_NAMES, "\u2190 Service::make_generator[], \u2026");
+    expect_fit("\u2190 std::vector::push_back", 14, MT_CUT_NAMES, "\u2190 \u2026push_back");
+    expect_fit("\u2190 operator new", 10, MT_CUT_NAMES, "\u2190 operato\u2026");
+    expect_fit("\u2190 bytes, list, \u2026", 12, MT_CUT_NAMES, "\u2190 bytes, \u2026");
+    expect_fit("\u2190 asyncio.tasks.gather", 12, MT_CUT_NAMES, "\u2190 \u2026gather");
 }
 
 static void test_the_nearest_word_forgives_typing_errors(void **state)
@@ -217,6 +234,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_widths_are_terminal_columns),
     cmocka_unit_test(test_cutting_keeps_both_ends_of_a_path),
     cmocka_unit_test(test_cutting_a_place_never_cuts_the_name_of_its_file),
+    cmocka_unit_test(test_cutting_a_function_keeps_what_it_is_called),
     cmocka_unit_test(test_a_line_ends_at_a_space_that_fits),
     cmocka_unit_test(test_the_nearest_word_forgives_typing_errors),
 };
