@@ -43,6 +43,11 @@ def bash(command, *pids, endpoint=None, env=()):
     return run(["bash", "-c", text], env={**os.environ, "ENDPOINT": str(endpoint), **dict(env)})
 
 
+def prepare(program, code):
+    made = run([MEMTAP, "eval", program.pid, code])
+    assert made.returncode == 0, made.stderr
+
+
 def numbers(pattern, text):
     return [int(number) for number in re.findall(pattern, text, re.M)]
 
@@ -113,6 +118,7 @@ def with_fake_torch(request, any_python):
     env = {"PYTHONPATH": str(TESTS / "fakes"), "FAKE_GPUS": request.param, "PYTHONDONTWRITEBYTECODE": "1"}
     with Armed(any_python, PROGRAM, "quiet", env=env).ready() as program:
         program.gpus = int(request.param)
+        prepare(program, "import torch\ntorch.cuda.numbers.update(allocated=2**30, peak=2**30, reserved=3 * 2**30, reserved_peak=3 * 2**30)")
         yield program
 
 
@@ -124,17 +130,14 @@ def test_gpus_of_a_stand_in(with_fake_torch, block):
 
 
 def test_tensors_that_cannot_be_compared(with_fake_torch):
-    made = run([MEMTAP, "eval", with_fake_torch.pid, "import torch\ntensors = [torch.Tensor(512, 512), torch.Tensor(100, 100)]"])
-    assert made.returncode == 0, made.stderr
+    prepare(with_fake_torch, "import torch\ntensors = [torch.Tensor(512, 512), torch.Tensor(100, 100)]")
     done = bash(EVALS["13"], endpoint=with_fake_torch.pid)
     assert done.stdout.decode().splitlines()[:2] == ["Largest tensors:", "    1.00 MB: torch.Size([512, 512]) torch.float32 on cpu"]
-    made = run([MEMTAP, "eval", with_fake_torch.pid, "tensors.append(torch.Tensor(512, 512, torch.int32))"])
-    assert made.returncode == 0, made.stderr
+    prepare(with_fake_torch, "tensors.append(torch.Tensor(512, 512, dtype=torch.int32))")
     done = bash(EVALS["13"], endpoint=with_fake_torch.pid)
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"TypeError: '<' not supported between instances of 'dtype' and 'dtype'" in done.stderr
-    made = run([MEMTAP, "eval", with_fake_torch.pid, "tensors.clear(); tensor = tensor_info = objects = None"])
-    assert made.returncode == 0, made.stderr
+    prepare(with_fake_torch, "tensors.clear(); tensor = tensor_info = objects = None")
 
 
 # ---- with torch -----------------------------------------------------------------------------------------------------------
@@ -151,8 +154,7 @@ def with_torch():
 @pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS)
 def test_with_torch(with_torch, block):
-    made = run([MEMTAP, "eval", with_torch.pid, "import torch\nkept = [torch.ones(1024, 1024), torch.ones(10, 10)]"])
-    assert made.returncode == 0, made.stderr
+    prepare(with_torch, "import torch\nkept = [torch.ones(1024, 1024), torch.ones(10, 10)]")
     done = bash(EVALS[block], with_torch.pid, endpoint=with_torch.pid)
     text = done.stdout.decode()
     expected = {**EXPECTED, **WITHOUT_GPUS, "13": rf"Largest tensors:\n +4\.00 MB: torch\.Size\(\[1024, 1024\]\) torch\.float32 on cpu\n(.*\n)*",
@@ -162,10 +164,8 @@ def test_with_torch(with_torch, block):
 
 @pytest.mark.slow
 def test_tensors_of_torch_that_cannot_be_compared(with_torch):
-    made = run([MEMTAP, "eval", with_torch.pid, "import torch\npair = [torch.ones(64, 64), torch.ones(64, 64, dtype=torch.int32)]"])
-    assert made.returncode == 0, made.stderr
+    prepare(with_torch, "import torch\npair = [torch.ones(64, 64), torch.ones(64, 64, dtype=torch.int32)]")
     done = bash(EVALS["13"], endpoint=with_torch.pid)
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"TypeError: '<' not supported between instances of 'torch.dtype' and 'torch.dtype'" in done.stderr
-    made = run([MEMTAP, "eval", with_torch.pid, "pair = tensors = tensor = tensor_info = obj = None"])
-    assert made.returncode == 0, made.stderr
+    prepare(with_torch, "pair = tensors = tensor = tensor_info = obj = None")

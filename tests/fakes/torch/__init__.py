@@ -7,13 +7,37 @@ No gradients are computed and no values kept. tests/python/test_torch.py runs th
 __version__ = "2-fake"
 
 
+class dtype:
+    def __init__(self, name):
+        self.name = name
+
+    def __repr__(self):
+        return "torch." + self.name
+
+
+float32, int32 = dtype("float32"), dtype("int32")
+
+
+class Size(tuple):
+    def __repr__(self):
+        return f"torch.Size({list(self)})"
+
+
 class Tensor:
-    def __init__(self, *shape):
-        self.shape = shape
+    device = "cpu"
+
+    def __init__(self, *shape, dtype=float32):
+        self.shape, self.dtype = Size(shape), dtype
+        self._storage = bytearray(self.element_size() * self.nelement())
+
+    def nelement(self):
         count = 1
-        for size in shape:
+        for size in self.shape:
             count *= size
-        self._storage = bytearray(4 * count)
+        return count
+
+    def element_size(self):
+        return 4
 
     def sum(self):
         return Tensor(1)

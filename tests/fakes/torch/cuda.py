@@ -1,4 +1,6 @@
-"""A device whose memory is what a test says it is."""
+"""Devices (FAKE_GPUS: how many, none where it is not said) whose memory is what a test says it is, the same for each."""
+
+import os
 
 numbers = {"allocated": 0, "peak": 0, "reserved": 0, "reserved_peak": 0}
 asked = []
@@ -25,3 +27,27 @@ def memory_stats_as_nested_dict():
     asked.append("stats")
     return {"allocated_bytes": {"all": {"current": numbers["allocated"], "peak": numbers["peak"]}},
             "reserved_bytes": {"all": {"current": numbers["reserved"], "peak": numbers["reserved_peak"]}}}
+
+
+def device_count():
+    return int(os.environ.get("FAKE_GPUS", "0"))
+
+
+def is_available():
+    return device_count() > 0
+
+
+def memory_allocated(device=0):
+    return numbers["allocated"]
+
+
+def memory_reserved(device=0):
+    return numbers["reserved"]
+
+
+def max_memory_allocated(device=0):
+    return numbers["peak"]
+
+
+def max_memory_reserved(device=0):
+    return numbers["reserved_peak"]
