@@ -106,6 +106,9 @@ static bool lay_way_back(const struct mt_subject *subject, const struct mt_hazar
     }
     uint64_t state_at = (thread->registers.rsp - MT_LANDING_RED_ZONE_BYTES - bytes) & ~(uint64_t)(STATE_ALIGN - 1);
     uint64_t at = (state_at - sizeof(struct way_back)) & ~(uint64_t)15;
+    if (mt_mappings_at(&subject->mappings, at) != mt_mappings_at(&subject->mappings, thread->registers.rsp)) {
+        return false; /* no room on its stack */
+    }
     struct way_back way = way_back_of(&thread->registers, hazards->signal_return, state_at, mask);
     *ret_rsp = at;
     return mt_remote_write(&subject->remote, state_at, state, bytes) && mt_remote_write(&subject->remote, at, &way, sizeof way);

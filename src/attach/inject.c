@@ -19,8 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const uint64_t CALL_PATIENCE_NS = 2000000000;  /* with one system call in the target */
-static const uint64_t STOP_PATIENCE_NS = 1000000000;  /* with a thread that does not stop */
+static const uint64_t CALL_PATIENCE_NS = 2000000000, STOP_PATIENCE_NS = 1000000000; /* with a call in the target; with a thread to stop */
 static const uint64_t AGENT_PATIENCE_NS = 10000000000; /* of the thread with us, while it sees that we live */
 static const uint64_t BLIND_PATIENCE_NS = 2000000000;  /* and where it cannot see that */
 static const uint64_t AWAY_MAX_NS = 30000000000;      /* ours with the thread: it is not called back */
@@ -193,10 +192,11 @@ static mt_status refuse_foothold(const struct attempt *a, int error, struct mt_e
 static mt_status use_stopped(struct attempt *a, struct mt_error *err)
 {
     int error = 0;
-    a->last = mt_safepoint_judge(a->subject, &a->hazards, &a->tables, &a->thread);
+    mt_status status = mt_subject_check_image(a->subject, a->thread.tid, err);
+    a->last = status != MT_OK ? MT_UNSAFE_STACK : mt_safepoint_judge(a->subject, &a->hazards, &a->tables, &a->thread);
     if (a->last != MT_SAFE || is_over_budget(a)) {
         let_go(a);
-        return MT_OK;
+        return status;
     }
     if (a->foothold.box == 0) {
         switch (mt_foothold_make(a->subject, &a->hazards, &a->thread, CALL_PATIENCE_NS, &a->foothold, &error)) {
@@ -484,6 +484,8 @@ mt_status mt_inject(struct mt_subject *subject, const struct mt_injection *how, 
     if (status == MT_OK) {
         ret->code = (enum memtap_agent_code)a.box->code;
         ret->state = a.box->result;
+        ret->state.path[sizeof ret->state.path - 1] = '\0';
+        ret->user = subject->facts.user;
         ret->loaded = a.hazards.agent == 0;
     }
     if (turn >= 0) {

@@ -24,6 +24,7 @@ struct mt_injected {
     struct memtap_agent_state state; /* and what it does now */
     uint64_t longest_stop_ns;        /* of any thread */
     uint64_t away_ns;                /* how long the borrowed thread was away */
+    long user;                       /* of the process; -1: unknown */
     unsigned tries;                  /* threads that were stopped */
     bool loaded;                     /* the agent was not there before */
 };

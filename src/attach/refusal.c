@@ -2,6 +2,7 @@
 #include "attach/refusal.h"
 
 #include "base/executable.h"
+#include "base/hash.h"
 #include "util/memory.h"
 
 #include <dirent.h>
@@ -115,6 +116,19 @@ bool mt_process_has_ended(pid_t pid)
 {
     struct mt_process_facts now;
     return mt_process_facts_read(pid, &now, NULL) != MT_OK || has_ended(&now);
+}
+
+uint64_t mt_process_image(pid_t pid)
+{
+    char vector[1024];
+    char *path = mt_format("/proc/%d/auxv", (int)pid);
+    FILE *file = fopen(path, "re");
+    size_t bytes = file != NULL ? fread(vector, 1, sizeof vector, file) : 0;
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    free(path);
+    return bytes > 0 ? mt_hash_bytes(vector, bytes) : 0;
 }
 
 static bool has_capability(const char *status_path, unsigned capability)
@@ -247,19 +261,20 @@ mt_status mt_refusal_of_kernel(const struct mt_process_facts *facts, const struc
 /* ---- the program ---------------------------------------------------------------------------------------------------- */
 
 /* Of the running image, which /proc/PID/exe is whatever has become of the file. */
-static mt_status judge_program(pid_t pid, struct mt_error *err)
+static mt_status judge_program(const struct mt_process_facts *facts, enum mt_program_kind *ret_kind, struct mt_error *err)
 {
     struct mt_executable look;
-    char *exe = mt_format("/proc/%d/exe", (int)pid);
+    char *exe = mt_format("/proc/%d/exe", (int)facts->alive);
     mt_executable_look(AT_FDCWD, exe, &look);
     free(exe);
+    *ret_kind = look.kind;
     if (look.kind == MT_PROGRAM_OTHER_ARCH || look.kind == MT_PROGRAM_STATIC || look.kind == MT_PROGRAM_MUSL) {
         static const char *const what[MT_PROGRAM__COUNT] = {
             [MT_PROGRAM_OTHER_ARCH] = "is a program for another processor or of another word size; memtap joins 64-bit x86 programs",
             [MT_PROGRAM_STATIC] = "is statically linked: there is no dynamic linker in it that could load the agent",
             [MT_PROGRAM_MUSL] = "uses musl; memtap joins programs that use glibc",
         };
-        return mt_error_set(err, MT_E_UNSUPPORTED, "process %d %s", (int)pid, what[look.kind]);
+        return mt_error_set(err, MT_E_UNSUPPORTED, "process %d %s", (int)facts->pid, what[look.kind]);
     }
     return MT_OK;
 }
@@ -277,14 +292,14 @@ static const char *sanitizer_of(const struct mt_objects *objects)
     return NULL;
 }
 
-static mt_status judge_objects(struct mt_subject *subject, struct mt_error *err)
+static mt_status judge_objects(struct mt_subject *subject, enum mt_program_kind kind, struct mt_error *err)
 {
     int pid = (int)subject->facts.pid;
     const char *sanitizer = sanitizer_of(&subject->objects);
     subject->libc = mt_objects_named(&subject->objects, "libc.so.6");
     subject->loader = mt_objects_named(&subject->objects, "ld-linux-x86-64.so.2");
     if (subject->libc == NULL || subject->loader == NULL) {
-        return mt_error_set(err, MT_E_UNSUPPORTED,
+        return mt_error_set(err, kind == MT_PROGRAM_DYNAMIC ? MT_E_INTERRUPTED : MT_E_UNSUPPORTED,
                             "process %d has no 64-bit glibc mapped (it is statically linked, uses musl or another libc, or has only "
                             "just started): memtap joins x86-64 glibc programs",
                             pid);
@@ -299,11 +314,13 @@ static mt_status judge_objects(struct mt_subject *subject, struct mt_error *err)
 static mt_status look_inside(struct mt_subject *subject, const struct mt_ptrace_rules *rules, struct mt_error *err)
 {
     pid_t pid = subject->facts.alive;
-    mt_status status = judge_program(pid, err);
+    enum mt_program_kind kind;
+    mt_status status = judge_program(&subject->facts, &kind, err);
     if (status != MT_OK) {
         return status;
     }
     struct mt_error kernel = { 0 };
+    subject->image = mt_process_image(pid);
     status = mt_remote_open(pid, &subject->remote, &kernel);
     if (status == MT_OK) {
         status = mt_mappings_read(pid, &subject->mappings, &kernel);
@@ -315,7 +332,7 @@ static mt_status look_inside(struct mt_subject *subject, const struct mt_ptrace_
         return mt_error_set(err, status, "%s", mt_error_text(&kernel));
     }
     mt_objects_read(&subject->remote, &subject->mappings, &subject->objects);
-    return judge_objects(subject, err);
+    return judge_objects(subject, kind, err);
 }
 
 mt_status mt_subject_open(pid_t pid, struct mt_subject *ret, struct mt_error *err)
@@ -334,6 +351,13 @@ mt_status mt_subject_open(pid_t pid, struct mt_subject *ret, struct mt_error *er
         mt_subject_close(ret);
     }
     return status;
+}
+
+mt_status mt_subject_check_image(const struct mt_subject *subject, pid_t tid, struct mt_error *err)
+{
+    return subject->image != 0 && mt_process_image(tid) == subject->image
+               ? MT_OK
+               : mt_error_set(err, MT_E_INTERRUPTED, "process %d has executed another program while memtap looked at it", (int)subject->facts.pid);
 }
 
 void mt_subject_close(struct mt_subject *subject)

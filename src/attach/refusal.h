@@ -26,6 +26,7 @@ struct mt_process_facts {
 /* What is known of a process that may be joined. */
 struct mt_subject {
     struct mt_process_facts facts;
+    uint64_t image; /* mt_process_image at the beginning */
     struct mt_remote remote;
     struct mt_mappings mappings;
     struct mt_objects objects;
@@ -45,14 +46,18 @@ void mt_ptrace_rules_here(struct mt_ptrace_rules *ret);
 mt_status mt_process_facts_read(pid_t pid, struct mt_process_facts *ret, struct mt_error *err) MT_CHECKED;
 /* Also when its parent has not asked for its exit code yet. */
 bool mt_process_has_ended(pid_t pid);
+/* Another number after each exec, by where the kernel has put the image; 0: it is not to be seen. */
+uint64_t mt_process_image(pid_t pid);
 /* What these facts forbid. MT_OK: nothing. */
 mt_status mt_process_facts_judge(const struct mt_process_facts *facts, const struct mt_ptrace_rules *rules,
                                  struct mt_error *err) MT_CHECKED;
 /* Why the kernel said no, in words. */
 mt_status mt_refusal_of_kernel(const struct mt_process_facts *facts, const struct mt_ptrace_rules *rules,
                                struct mt_error *err);
-/* All of it; on success *ret is to be closed. */
+/* All of it; on success *ret is to be closed. MT_E_INTERRUPTED: it is only being started, its libc is not there yet. */
 mt_status mt_subject_open(pid_t pid, struct mt_subject *ret, struct mt_error *err) MT_CHECKED;
+/* Whether a stopped thread is of the image that the subject was opened for: of another one nothing is true. MT_E_INTERRUPTED. */
+mt_status mt_subject_check_image(const struct mt_subject *subject, pid_t tid, struct mt_error *err) MT_CHECKED;
 void mt_subject_close(struct mt_subject *subject);
 
 #endif

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 enum { PAGE_BYTES = 4096 };
@@ -40,23 +39,12 @@ void mt_remote_close(struct mt_remote *remote)
     }
 }
 
-/* 0: nothing of it. */
-static size_t read_part(const struct mt_remote *remote, uint64_t address, void *ret, size_t bytes)
-{
-    struct iovec here = { .iov_base = ret, .iov_len = bytes };
-    struct iovec there = { .iov_base = (void *)(uintptr_t)address, .iov_len = bytes };
-    ssize_t got = process_vm_readv(remote->pid, &here, 1, &there, 1, 0);
-    if (got < 0 && errno != EFAULT) {
-        got = pread(remote->mem_fd, ret, bytes, (off_t)address);
-    }
-    return got > 0 ? (size_t)got : 0;
-}
-
 size_t mt_remote_read_some(const struct mt_remote *remote, uint64_t address, void *ret, size_t bytes)
 {
     size_t done = 0, part = 1;
     while (done < bytes && part > 0) {
-        part = read_part(remote, address + done, (char *)ret + done, bytes - done);
+        ssize_t got = pread(remote->mem_fd, (char *)ret + done, bytes - done, (off_t)(address + done));
+        part = got > 0 ? (size_t)got : 0;
         done += part;
     }
     return done;
@@ -85,20 +73,11 @@ bool mt_remote_read_text(const struct mt_remote *remote, uint64_t address, char 
     return true;
 }
 
-/* /proc/PID/mem also writes where the process may not (a guard page): the last resort. */
-static ssize_t write_part(const struct mt_remote *remote, uint64_t address, const char *data, size_t bytes)
-{
-    struct iovec here = { .iov_base = (void *)(uintptr_t)data, .iov_len = bytes };
-    struct iovec there = { .iov_base = (void *)(uintptr_t)address, .iov_len = bytes };
-    ssize_t put = process_vm_writev(remote->pid, &here, 1, &there, 1, 0);
-    return put < 0 && (errno == ENOSYS || errno == EPERM) ? pwrite(remote->mem_fd, data, bytes, (off_t)address) : put;
-}
-
 bool mt_remote_write(const struct mt_remote *remote, uint64_t address, const void *data, size_t bytes)
 {
     const char *from = data;
     while (bytes > 0) {
-        ssize_t put = write_part(remote, address, from, bytes);
+        ssize_t put = pwrite(remote->mem_fd, from, bytes, (off_t)address);
         if (put <= 0) {
             return false;
         }

@@ -1,7 +1,8 @@
 /* remote.h: memory of another process.
  *
- * Decides: process_vm_readv and process_vm_writev where the kernel has them, else /proc/PID/mem; all of a range or nothing is
- * told. What is read was written by a stranger: callers check every offset before they follow it. Context: [tool].
+ * Decides: by /proc/PID/mem, which stays the memory of the image it was opened in: after an exec it is nobody's, and what was
+ * meant for the old image can neither be read from nor written into the new one (process_vm_writev would). All of a range or
+ * nothing is told. What is read was written by a stranger: callers check every offset before they follow it. Context: [tool].
  */
 #ifndef MT_ATTACH_REMOTE_H
 #define MT_ATTACH_REMOTE_H
@@ -30,7 +31,7 @@ bool mt_remote_read(const struct mt_remote *remote, uint64_t address, void *ret,
 size_t mt_remote_read_some(const struct mt_remote *remote, uint64_t address, void *ret, size_t bytes);
 /* A text that ends in a NUL, cut at the capacity. False: it does not end in memory that can be read. */
 bool mt_remote_read_text(const struct mt_remote *remote, uint64_t address, char *ret, size_t capacity) MT_CHECKED;
-/* Memory that the process itself may write to. */
+/* Only where the process itself may write, which the caller has looked at: a guard page would be written to as well. */
 bool mt_remote_write(const struct mt_remote *remote, uint64_t address, const void *data, size_t bytes) MT_CHECKED;
 
 #endif

@@ -105,6 +105,11 @@ static void say_success(pid_t pid, const struct mt_config *config, const struct 
     }
     mt_say("memtap: no thread was stopped for longer than %s; one was away for %s to load the agent",
            mt_human_duration(done->longest_stop_ns).text, mt_human_duration(done->away_ns).text);
+    if (mt_join_leaves_journal(config, done)) {
+        mt_say("memtap: user %ld may not remove the hidden journal beside the trace: `memtap detach %d` does, or `memtap pack` when the "
+               "process has ended",
+               done->user, (int)pid);
+    }
     mt_say("memtap: `memtap leaks %s` reads it at any time, `memtap detach %d` ends it", mt_text_base_name(config->output), (int)pid);
 }
 

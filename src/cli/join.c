@@ -1,6 +1,7 @@
 /* join.c: see join.h. */
 #include "cli/join.h"
 
+#include "base/os.h"
 #include "cli/target.h"
 #include "launch/environment.h"
 #include "launch/helper.h"
@@ -9,12 +10,16 @@
 #include "util/memory.h"
 #include "util/text.h"
 #include "util/tracepath.h"
+#include "wire/journal_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+
+enum { SEVERAL = 2 /* images that a process has executed */ };
 
 /* ---- the trace ------------------------------------------------------------------------------------------------------ */
 
@@ -165,8 +170,8 @@ static mt_status inject(const struct mt_join *how, struct mt_subject *subject, s
     return status;
 }
 
-static mt_status begin(const struct mt_join *how, pid_t pid, struct mt_config *config, const char *agent, struct mt_injected *ret,
-                       int *ret_code, struct mt_error *err)
+static mt_status begin_once(const struct mt_join *how, pid_t pid, struct mt_config *config, const char *agent, struct mt_injected *ret,
+                            int *ret_code, struct mt_error *err)
 {
     struct mt_subject subject;
     *ret_code = MT_EXIT_UNREACHABLE;
@@ -177,6 +182,38 @@ static mt_status begin(const struct mt_join *how, pid_t pid, struct mt_config *c
         mt_subject_close(&subject);
     }
     return status;
+}
+
+/* Again while it fails because the process is only being started, or executes another image meanwhile. */
+static mt_status begin(const struct mt_join *how, pid_t pid, struct mt_config *config, const char *agent, struct mt_injected *ret,
+                       int *ret_code, struct mt_error *err)
+{
+    const struct timespec pause = { 0, 1000000 };
+    uint64_t start = mt_os_monotonic_ns();
+    struct mt_error last = { 0 };
+    unsigned images = 0;
+    bool again = true;
+    mt_status status = MT_OK;
+    while (again) {
+        uint64_t before = mt_process_image(pid);
+        last = (struct mt_error){ 0 };
+        status = begin_once(how, pid, config, agent, ret, ret_code, &last);
+        if (status == MT_OK) {
+            return MT_OK;
+        }
+        (void)nanosleep(&pause, NULL);
+        bool changed = mt_process_image(pid) != before;
+        images += changed;
+        again = (changed || status == MT_E_INTERRUPTED) && !mt_process_has_ended(pid) && mt_os_monotonic_ns() - start < how->timeout_ns;
+    }
+    if (images < SEVERAL || mt_process_has_ended(pid)) {
+        return mt_error_set(err, status, "%s", mt_error_text(&last));
+    }
+    *ret_code = MT_EXIT_TIMEOUT;
+    return mt_error_set(err, MT_E_BUSY,
+                        "process %d keeps executing new images (exec; %u while memtap tried): attach when it stays with one, or start it "
+                        "under `memtap run`, which records them all",
+                        (int)pid, images);
 }
 
 mt_status mt_join_begin(const struct mt_join *how, pid_t pid, struct mt_config *ret_config, struct mt_injected *ret, int *ret_code,
@@ -211,8 +248,23 @@ mt_status mt_join_end(const struct mt_join *how, pid_t pid, struct mt_injected *
         *ret_code = mt_target_exit_code(status);
         mt_subject_close(&subject);
     }
+    if (status == MT_OK && ret->code == MEMTAP_AGENT_OK) {
+        mt_journal_remove_left(ret->state.path);
+    }
     free(agent);
     return status;
+}
+
+bool mt_join_leaves_journal(const struct mt_config *config, const struct mt_injected *done)
+{
+    struct stat info;
+    char *folder = mt_strdup(config->output);
+    *strrchr(folder, '/') = '\0';
+    bool has_our_rights = done->user <= 0 || done->user == (long)geteuid();
+    bool is_open = stat(folder[0] != '\0' ? folder : "/", &info) == 0 &&
+                   ((long)info.st_uid == done->user || (info.st_mode & (S_IWOTH | S_ISVTX)) == S_IWOTH);
+    free(folder);
+    return !has_our_rights && !is_open;
 }
 
 const char *mt_join_failure(enum memtap_agent_code code)

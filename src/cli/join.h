@@ -25,6 +25,8 @@ mt_status mt_join_begin(const struct mt_join *how, pid_t pid, struct mt_config *
                         struct mt_error *err) MT_CHECKED;
 /* Ends what attach began; the times of `how` apply. */
 mt_status mt_join_end(const struct mt_join *how, pid_t pid, struct mt_injected *ret, int *ret_code, struct mt_error *err) MT_CHECKED;
+/* May the process's user not remove the journal beside the trace, when the recording ends without detach? */
+bool mt_join_leaves_journal(const struct mt_config *config, const struct mt_injected *done);
 /* Why the agent did not begin, in words. */
 const char *mt_join_failure(enum memtap_agent_code code);
 

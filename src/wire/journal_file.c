@@ -4,8 +4,10 @@
 #include "wire/copy.h"
 #include "wire/journal_path.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -193,4 +195,45 @@ void mt_journal_remove(const char *path, const struct mt_trace_header *header)
         (void)close(fd);
     }
     free(found);
+}
+
+/* A journal of the trace's process and start, under a name that leads to the trace. */
+static void remove_if_left(const char *path, const char *trace_path, const struct mt_trace_header *trace)
+{
+    struct mt_trace_header journal;
+    char leads_to[PATH_MAX];
+    if (!mt_journal_trace_path(path, leads_to, sizeof leads_to) || strcmp(leads_to, trace_path) != 0) {
+        return;
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+    if (fd >= 0 && read_page(fd, MT_JOURNAL_MAGIC, &journal) && journal.pid == trace->pid &&
+        journal.start_realtime_ns == trace->start_realtime_ns) {
+        remove_file(path, fd);
+    }
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+}
+
+void mt_journal_remove_left(const char *path)
+{
+    char folder_path[PATH_MAX], beside[2 * PATH_MAX];
+    struct mt_trace_header trace;
+    const char *slash = strrchr(path, '/');
+    int bytes = slash != NULL ? (int)(slash + 1 - path) : 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    bool whole = fd >= 0 && read_page(fd, MT_TRACE_MAGIC, &trace) && trace.journal == 0 && bytes < (int)sizeof folder_path - 2;
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    (void)snprintf(folder_path, sizeof folder_path, "%.*s.", bytes, path);
+    DIR *folder = whole ? opendir(folder_path) : NULL;
+    const struct dirent *entry;
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        (void)snprintf(beside, sizeof beside, "%.*s%s", bytes, path, entry->d_name);
+        remove_if_left(beside, path, &trace);
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
 }

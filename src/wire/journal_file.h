@@ -29,5 +29,8 @@ mt_status mt_journal_fold(int fd, const char *path) MT_CHECKED;
 mt_status mt_journal_fold_held(int fd, int held, const char *held_path) MT_CHECKED;
 /* Removes the journal of the trace at path, which is to be removed or has been replaced; *header is or was the trace's. */
 void mt_journal_remove(const char *path, const struct mt_trace_header *header);
+/* Removes what lies beside the trace at path as its journal although all of it is in the trace: the process that ended the recording
+ * was not allowed to. */
+void mt_journal_remove_left(const char *path);
 
 #endif

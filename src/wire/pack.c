@@ -310,6 +310,9 @@ static mt_status replace(const char *path, const char *output, const struct mt_r
     if (close(fd) != 0 && status == MT_OK) {
         status = mt_wire_fail(error, mt_status_from_errno(errno), 0, "the packed trace could not be written");
     }
+    if (status == MT_OK && output == path) {
+        mt_journal_remove_left(path);
+    }
     if (status == MT_OK && rename(temporary, output) != 0) {
         status = mt_wire_fail(error, mt_status_from_errno(errno), 0, "the packed trace could not be put in place");
     }

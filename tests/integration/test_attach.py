@@ -341,6 +341,23 @@ def test_a_zero_that_means_nothing_is_refused_in_words(command, option):
     assert done.returncode == 2 and option.encode() in done.stderr, done.stderr
 
 
+def test_nothing_is_left_beside_the_trace_of_another_user(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root may join another user's process")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    with Running("setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", TARGET, "phases", 2) as program:
+        done = program.attach("-o", tmp_path / "x.mtap")
+        assert b"may not remove the hidden journal" in done.stderr, done.stderr
+        program.detach()
+        assert os.listdir(tmp_path) == ["x.mtap"]
+        program.attach("-o", tmp_path / "y.mtap")
+        program.finish()
+    assert len(os.listdir(tmp_path)) == 3  # its own journal cannot be removed by the process
+    memtap("pack", tmp_path / "y.mtap")
+    assert sorted(os.listdir(tmp_path)) == ["x.mtap", "y.mtap"]
+
+
 def test_detach_leaves_what_run_records_alone(output):
     with Running(MEMTAP, "run", "-q", "-o", output, TARGET, "phases", 1) as program:
         children = pathlib.Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()
@@ -377,6 +394,23 @@ def test_what_cannot_be_joined_is_named():
     gone.wait()
     refused(gone.pid, 3, "no process")
     refused("x", 2, "no process id")
+
+
+def test_a_program_that_executes_itself_for_ever_goes_on_and_is_named(tmp_path):
+    """Each image lives for a millisecond or two: what is known of one must never be done to the next."""
+    loop = tmp_path / "loop"
+    loop.write_text(f"#!/bin/sh\nexec {loop}\n")
+    loop.chmod(0o755)
+    process = subprocess.Popen([str(loop)])
+    try:
+        for i in range(4):
+            done = memtap("attach", "--timeout", "500ms", "-o", tmp_path / f"{i}.mtap", process.pid, check=False)
+            assert process.poll() is None, process.returncode
+            assert done.returncode in (0, 3, 4), done.stderr  # joined between two; or not
+            assert done.returncode != 4 or b"executing new images" in done.stderr, done.stderr
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_who_is_traced_already_is_refused_and_the_tracer_named():

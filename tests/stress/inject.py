@@ -89,6 +89,24 @@ def kills(count, folder, seed):
     return not failures
 
 
+def execs(count, folder):
+    """One process that executes itself for ever, an image a millisecond: it goes on."""
+    loop = folder / "loop"
+    loop.write_text(f"#!/bin/sh\nexec {loop}\n")
+    loop.chmod(0o755)
+    process, codes = subprocess.Popen([str(loop)]), {}
+    for i in range(count):
+        done = subprocess.run([MEMTAP, "attach", "--timeout", "300ms", "-o", folder / f"{i}.mtap", str(process.pid)], capture_output=True)
+        codes[done.returncode] = codes.get(done.returncode, 0) + 1
+        if process.poll() is not None:
+            break
+    good = process.poll() is None
+    process.kill()
+    process.wait()
+    print(f"execs: {count} attaches to one that executes itself, exit codes {codes}, {'it goes on' if good else 'IT DIED'}", flush=True)
+    return good
+
+
 ROWS = {
     "storms": (200, lambda count, folder, seed: join_fresh("storms", [TARGET, "storm", "3", "400000"], count, folder)),
     "pythons": (100, lambda count, folder, seed: join_fresh("pythons", [sys.executable, SCRIPT, "busy"], count, folder)),
@@ -96,6 +114,7 @@ ROWS = {
     "python-waits": (30, lambda count, folder, seed: python_waits(count, folder)),
     "cycles": (100, lambda count, folder, seed: cycles(count, folder)),
     "kills": (200, kills),
+    "execs": (100, lambda count, folder, seed: execs(count, folder)),
     **{name: (30, lambda count, folder, seed, join=join: join(count, folder)) for name, join in SERVERS.items()},
 }
 

@@ -126,7 +126,7 @@ static void test_tables_that_are_not_readable_say_nothing(void **state)
     uint64_t start;
     (void)state;
     make(&h);
-    assert_int_equal(mprotect(h.program, CODE_AT, PROT_NONE), 0);
+    assert_int_equal(munmap(h.program, CODE_AT), 0);
     assert_int_not_equal(mt_tables_row(&h.tables, in(h.program, 1), &row), MT_OK);
     assert_int_equal(mt_tables_start(&h.tables, in(h.libc, 1), &start), MT_OK);
     assert_int_equal(start, (uintptr_t)h.libc + CODE_AT + FUNCTION_BYTES);

@@ -176,6 +176,33 @@ static void test_a_removed_trace_takes_its_journal_along(void **state)
     assert_int_equal(access(journal_of(path_of("x.mtap")), F_OK), -1);
 }
 
+static void change_header(const char *path, uint64_t journal, uint64_t pid)
+{
+    struct mt_trace_header header;
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pread(fd, &header, sizeof header, 0), sizeof header);
+    header.journal = journal;
+    header.pid = pid;
+    assert_int_equal(pwrite(fd, &header, sizeof header, 0), sizeof header);
+    close(fd);
+}
+
+static void test_a_journal_that_is_left_beside_a_whole_trace_is_removed(void **state)
+{
+    (void)state;
+    const char *trace = path_of("x.mtap");
+    mt_journal_remove_left(trace); /* it is a part of the trace */
+    assert_int_equal(access(journal_of(trace), F_OK), 0);
+    change_header(trace, 0, 41); /* of another process */
+    mt_journal_remove_left(trace);
+    assert_int_equal(access(journal_of(trace), F_OK), 0);
+    change_header(trace, 0, 42);
+    mt_journal_remove_left(trace);
+    assert_int_equal(access(journal_of(trace), F_OK), -1);
+    assert_int_equal(access(trace, F_OK), 0);
+    mt_journal_remove_left(path_of("none.mtap"));
+}
+
 static void test_names_lead_both_ways(void **state)
 {
     (void)state;
@@ -208,6 +235,7 @@ static const struct CMUnitTest tests[] = {
     PAIR_TEST(test_folding_that_was_cut_short_is_done_again),
     PAIR_TEST(test_an_emptied_trace_gets_back_what_its_journal_has),
     PAIR_TEST(test_a_removed_trace_takes_its_journal_along),
+    PAIR_TEST(test_a_journal_that_is_left_beside_a_whole_trace_is_removed),
     cmocka_unit_test(test_names_lead_both_ways),
 };
 MT_TEST_MAIN(tests)
