@@ -21,6 +21,14 @@ uint64_t mt_bytes_long(struct mt_bytes *b)
     return mt_varint_get(&b->at, b->end, &value) ? value : mt_bytes_none(b);
 }
 
+size_t mt_bytes_head(const uint8_t *at, const uint8_t *end, uint64_t *ret_bytes)
+{
+    struct mt_bytes b = { .at = at, .end = end };
+    (void)mt_bytes_u8(&b);
+    *ret_bytes = mt_bytes_u64(&b);
+    return b.bad ? 0 : (size_t)(b.at - at);
+}
+
 uint8_t mt_bytes_none(struct mt_bytes *b)
 {
     b->bad = true;

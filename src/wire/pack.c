@@ -149,7 +149,7 @@ static mt_status find_used_lines(struct job *j)
         struct mt_bytes b = mt_bytes_of(j->payload.data, j->payload.bytes), record;
         uint8_t tag;
         while (room && mt_bytes_record(&b, &tag, &record)) {
-            room = mt_used_lines_add(&j->used, tag, record);
+            room = tag != MT_META_PYTHON_NODE || mt_used_lines_add(&j->used, record);
         }
     }
     mt_used_lines_settle(&j->used);

@@ -48,11 +48,8 @@ static bool make_room(struct mt_used_lines *u)
     return true;
 }
 
-bool mt_used_lines_add(struct mt_used_lines *u, uint8_t tag, struct mt_bytes payload)
+bool mt_used_lines_add(struct mt_used_lines *u, struct mt_bytes payload)
 {
-    if (tag != MT_META_PYTHON_NODE) {
-        return true;
-    }
     struct mt_record_python node;
     bool whole = mt_record_get_python(&payload, &node);
     if (!whole || node.offset < 0 || node.offset > INT32_MAX) { /* no reader asks the table about these */

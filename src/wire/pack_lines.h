@@ -20,8 +20,8 @@ struct mt_used_lines {
     size_t count, capacity;
 };
 
-/* Notes what one metadata record names, if anything. False: out of memory. */
-bool mt_used_lines_add(struct mt_used_lines *u, uint8_t tag, struct mt_bytes payload) MT_CHECKED;
+/* Notes what the record of a Python node names, the only one that names anything. False: out of memory. */
+bool mt_used_lines_add(struct mt_used_lines *u, struct mt_bytes payload) MT_CHECKED;
 void mt_used_lines_settle(struct mt_used_lines *u);
 void mt_used_lines_fini(struct mt_used_lines *u);
 

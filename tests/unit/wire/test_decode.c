@@ -357,7 +357,55 @@ static void test_metadata_fields_and_records(void **state)
     builder_fini(&b);
 }
 
+/* A whole record, then one that is cut: nothing of that one is given out, wherever the cut is. */
+static void check_cuts(size_t text_bytes)
+{
+    struct builder b;
+    builder_init(&b);
+    char *text = calloc(1, text_bytes + 1);
+    assert_non_null(text);
+    memset(text, 'x', text_bytes);
+    builder_string(&b, "hello");
+    size_t first = b.meta_bytes;
+    builder_string(&b, text);
+    for (size_t bytes = first + 1; bytes <= b.meta_bytes; bytes++) {
+        struct mt_bytes all = mt_bytes_of(b.meta, bytes), record;
+        uint8_t tag;
+        assert_true(mt_bytes_record(&all, &tag, &record));
+        assert_ptr_equal(all.at, b.meta + first);
+        bool whole = bytes == b.meta_bytes;
+        assert_int_equal(mt_bytes_record(&all, &tag, &record), whole);
+        assert_int_equal(all.bad, !whole);
+        assert_ptr_equal(all.at, b.meta + (whole ? bytes : first));
+    }
+    free(text);
+    builder_fini(&b);
+}
+
+static void test_a_record_is_whole_or_none(void **state)
+{
+    (void)state;
+    check_cuts(0);
+    check_cuts(1);
+    check_cuts(127);
+    check_cuts(128);
+    check_cuts(300);
+}
+
+static void test_a_length_beyond_all_bytes_is_a_cut(void **state)
+{
+    (void)state;
+    static const uint8_t huge[] = { MT_META_STRING, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01, 'x' };
+    struct mt_bytes all = mt_bytes_of(huge, sizeof huge), record;
+    uint8_t tag;
+    assert_false(mt_bytes_record(&all, &tag, &record));
+    assert_true(all.bad);
+    assert_ptr_equal(all.at, huge);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_a_record_is_whole_or_none),
+    cmocka_unit_test(test_a_length_beyond_all_bytes_is_a_cut),
     cmocka_unit_test(test_worked_example_of_the_specification),
     cmocka_unit_test(test_random_records_survive_the_round_trip),
     cmocka_unit_test(test_events_carry_the_label_said_last),

@@ -36,7 +36,7 @@ static void use(struct mt_used_lines *u, uint32_t code, int64_t lasti)
     mt_meta_u64(&m, code);
     mt_meta_s64(&m, lasti);
     mt_meta_u8(&m, 0);
-    assert_true(mt_used_lines_add(u, MT_META_PYTHON_NODE, mt_bytes_of(node, m.bytes)));
+    assert_true(mt_used_lines_add(u, mt_bytes_of(node, m.bytes)));
 }
 
 /* The line of an instruction by a CODE payload. */
@@ -120,7 +120,7 @@ static void test_records_that_are_none_stay(void **state)
     memset(record, 0xFF, 12); /* a number beyond 32 bits */
     assert_int_equal(mt_used_lines_reduce(&u, mt_pyline_lookup_all, mt_bytes_of(record, bytes), out), 0);
     uint8_t node[3] = { 0x80, 0x80, 0x80 };
-    assert_true(mt_used_lines_add(&u, MT_META_PYTHON_NODE, mt_bytes_of(node, sizeof node)));
+    assert_true(mt_used_lines_add(&u, mt_bytes_of(node, sizeof node)));
     assert_int_equal(u.count, 0);
     mt_used_lines_fini(&u);
 }
