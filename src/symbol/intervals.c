@@ -1,6 +1,7 @@
 /* intervals.c: a sweep over sorted starts with a stack of open intervals; see intervals.h. */
 #include "symbol/intervals.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,16 @@ static int by_start(const void *left, const void *right)
         return a->high > b->high ? -1 : 1;
     }
     return a->value < b->value ? -1 : a->value > b->value;
+}
+
+/* Lists made of a sorted table mostly are. */
+static bool is_sorted(const struct mt_intervals *list)
+{
+    size_t i = 1;
+    while (i < list->count && by_start(&list->items[i - 1], &list->items[i]) <= 0) {
+        i++;
+    }
+    return i >= list->count;
 }
 
 struct sweep {
@@ -100,7 +111,9 @@ mt_status mt_segments_build(struct mt_intervals *list, struct mt_segments *ret)
         free(s.out.items);
         return MT_E_NOMEM;
     }
-    qsort(list->items, list->count, sizeof *list->items, by_start);
+    if (!is_sorted(list)) {
+        qsort(list->items, list->count, sizeof *list->items, by_start);
+    }
     for (size_t i = 0; i < list->count; i++) {
         if (list->items[i].high > list->items[i].low) {
             close_until(&s, list->items[i].low);

@@ -153,13 +153,44 @@ static int better(const struct mt_symtab_entry *a, const struct mt_symtab_entry 
     return strcmp(a->raw, b->raw);
 }
 
+/* Where an entry lies, and which it is: names are compared only where there are several for an address. */
+struct place {
+    uint64_t low, entry;
+};
+
 static int by_address(const void *left, const void *right)
 {
-    const struct mt_symtab_entry *a = left, *b = right;
-    if (a->low != b->low) {
-        return a->low < b->low ? -1 : 1;
+    const struct place *a = left, *b = right;
+    return (a->low > b->low) - (a->low < b->low);
+}
+
+/* Puts the entries into the order of their places. One that was in the way lies where the one went that took its place. */
+static void permute(struct mt_symtab_entry *entries, const struct place *places, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t at = places[i].entry;
+        while (at < i) {
+            at = places[at].entry;
+        }
+        struct mt_symtab_entry in_the_way = entries[i];
+        entries[i] = entries[at];
+        entries[at] = in_the_way;
     }
-    return better(a, b);
+}
+
+static mt_status sort(struct mt_symtab *table)
+{
+    struct place *places = reallocarray(NULL, table->count, sizeof *places);
+    if (places == NULL) {
+        return MT_E_NOMEM;
+    }
+    for (size_t i = 0; i < table->count; i++) {
+        places[i] = (struct place){ table->entries[i].low, i };
+    }
+    qsort(places, table->count, sizeof *places, by_address);
+    permute(table->entries, places, table->count);
+    free(places);
+    return MT_OK;
 }
 
 /* Keeps the best name for each address, with the largest size any of its names states. */
@@ -167,12 +198,15 @@ static void merge_aliases(struct mt_symtab *table)
 {
     size_t kept = 0;
     for (size_t i = 0; i < table->count; i++) {
+        const struct mt_symtab_entry *entry = &table->entries[i];
         struct mt_symtab_entry *last = kept > 0 ? &table->entries[kept - 1] : NULL;
-        if (last != NULL && last->low == table->entries[i].low) {
-            last->high = last->high > table->entries[i].high ? last->high : table->entries[i].high;
-        } else {
-            table->entries[kept++] = table->entries[i];
+        if (last == NULL || last->low != entry->low) {
+            table->entries[kept++] = *entry;
+            continue;
         }
+        uint64_t high = last->high > entry->high ? last->high : entry->high;
+        *last = better(entry, last) < 0 ? *entry : *last;
+        last->high = high;
     }
     table->count = kept;
 }
@@ -200,10 +234,12 @@ mt_status mt_symtab_index(struct mt_symtab *table)
     if (table->count >= UINT32_MAX) {
         return MT_E_FULL;
     }
-    qsort(table->entries, table->count, sizeof *table->entries, by_address);
-    merge_aliases(table);
     struct mt_intervals list = {0};
-    mt_status status = MT_OK;
+    mt_status status = sort(table);
+    if (status != MT_OK) {
+        return status;
+    }
+    merge_aliases(table);
     uint64_t covered = 0; /* end of the furthest sized symbol so far */
     for (size_t i = 0; i < table->count && status == MT_OK; i++) {
         status = add_interval(table, i, covered, &list);
