@@ -35,11 +35,19 @@ static struct mt_frame_note *note_of(struct mt_frames *f, uint32_t id)
     return &f->notes[id];
 }
 
+/* A C library without symbols has no name for its function between __libc_start_main and main. */
+static bool is_nameless(const struct mt_frame *frame)
+{
+    return frame->kind == MT_FRAME_NATIVE && strncmp(frame->function, "0x", 2) == 0 && mt_syslib_of(frame->module) == MT_SYSLIB_C;
+}
+
 enum mt_role mt_frames_role(struct mt_frames *f, uint32_t id)
 {
     struct mt_frame_note *note = note_of(f, id);
     if (note->role == 0) {
-        note->role = (uint8_t)(mt_role_of(mt_frames_frame(f, id)) + 1);
+        const struct mt_frame *frame = mt_frames_frame(f, id);
+        note->role = (uint8_t)(mt_role_of(frame) + 1);
+        note->nameless = is_nameless(frame);
     }
     return (enum mt_role)(note->role - 1);
 }
@@ -132,17 +140,12 @@ static uint32_t frame_at(const struct folding *w, size_t i)
     return w->f->spots[w->spots->data[i]].id;
 }
 
-/* A C library without symbols has no name for its function between __libc_start_main and main. */
-static bool is_nameless_start(const struct folding *w, size_t i)
-{
-    const struct mt_frame *frame = mt_frames_frame(w->f, frame_at(w, i));
-    return i + 1 < w->spots->count && strncmp(frame->function, "0x", 2) == 0 && mt_syslib_of(frame->module) == MT_SYSLIB_C &&
-           mt_frames_role(w->f, frame_at(w, i + 1)) == MT_ROLE_START;
-}
-
 static enum mt_role role_at(const struct folding *w, size_t i)
 {
-    return is_nameless_start(w, i) ? MT_ROLE_START : mt_frames_role(w->f, frame_at(w, i));
+    enum mt_role role = mt_frames_role(w->f, frame_at(w, i));
+    bool starts = w->f->notes[frame_at(w, i)].nameless && i + 1 < w->spots->count &&
+                  mt_frames_role(w->f, frame_at(w, i + 1)) == MT_ROLE_START;
+    return starts ? MT_ROLE_START : role;
 }
 
 /* May a frame lie between two of a run? The interpreter's own functions do where native frames are shown. */

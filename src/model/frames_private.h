@@ -28,6 +28,7 @@ struct mt_location {
 /* What folding remembers of a frame. */
 struct mt_frame_note {
     uint8_t role;       /* enum mt_role + 1; 0 not asked yet */
+    bool nameless;      /* set with the role: of the C library, which has no name for it */
     uint8_t part;       /* frames_fold.c: what it is to Python's start; 0 not asked yet */
     uint32_t made_spot; /* of a frame that stands for others: its only spot; 0 none yet */
 };
