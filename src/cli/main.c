@@ -11,6 +11,7 @@
 #include "util/text.h"
 #include "wire/format.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,8 +199,19 @@ static int dispatch(int argc, char **argv)
     return command != NULL ? command->run(argc, argv) : unknown(argv[0]);
 }
 
+/* What a step of a command freed, the next one takes: given back to the kernel in between, each page would be a fault again. Blocks
+ * from LARGE_BYTES on stay mappings of their own: they grow without being copied. */
+static void keep_memory(void)
+{
+    enum { LARGE_BYTES = 2 * 1024 * 1024, KEPT_BYTES = 64 * 1024 * 1024, STEP_BYTES = 256 * 1024 };
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_TOP_PAD, STEP_BYTES);
+}
+
 int main(int argc, char **argv)
 {
+    keep_memory();
     if (argc < 2) {
         print_overview(stderr);
         return MT_EXIT_USAGE;

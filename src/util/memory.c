@@ -7,8 +7,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #undef free
+
+enum { HUGE_BYTES = 2 * 1024 * 1024 };
 
 struct attempt {
     jmp_buf here;
@@ -57,11 +61,23 @@ static bool may_allocate(void)
     return MT_LIKELY(t_fail_after == 0) || --t_fail_after != 0;
 }
 
+/* A large block in huge pages where the kernel gives them: each page of it that is reached would be a fault of its own, together more
+ * than what is done with them. What is not reached takes no memory either way. */
+static void advise(void *block, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first = ((uintptr_t)block + page - 1) & ~(page - 1), end = ((uintptr_t)block + bytes) & ~(page - 1);
+    (void)madvise((void *)first, end - first, MADV_HUGEPAGE);
+}
+
 /* Notes a block of the attempt under way; there is none: NULL. */
 static void *note(void *block, size_t bytes)
 {
     if (block == NULL) {
         mt_memory_out(bytes);
+    }
+    if (bytes >= HUGE_BYTES) {
+        advise(block, bytes);
     }
     if (t_attempt != NULL && !mt_held_add(&t_attempt->held, (struct mt_held_item){ .what = block, .is_block = true })) {
         free(block);
@@ -106,7 +122,8 @@ void *mt_alloc(size_t bytes)
 void *mt_alloc_aligned(size_t alignment, size_t bytes)
 {
     void *block = NULL;
-    bool good = may_allocate() && posix_memalign(&block, alignment, bytes) == 0;
+    size_t at = bytes >= HUGE_BYTES && alignment < HUGE_BYTES ? HUGE_BYTES : alignment;
+    bool good = may_allocate() && posix_memalign(&block, at, bytes) == 0;
     return note(good ? block : NULL, bytes);
 }
 
@@ -129,6 +146,9 @@ static void *regrow(void *block, size_t bytes)
     }
     bool noted = t_attempt != NULL && mt_held_remove(&t_attempt->held, block);
     void *grown = realloc(block, bytes);
+    if (grown != NULL && bytes >= HUGE_BYTES) {
+        advise(grown, bytes);
+    }
     if (t_attempt != NULL && (grown != NULL || noted)) {
         (void)mt_held_add(&t_attempt->held, (struct mt_held_item){ .what = grown != NULL ? grown : block, .is_block = true });
     }
