@@ -7,7 +7,7 @@
 #include <cpuid.h>
 #include <string.h>
 
-enum { TRIES = 8, LEAST_BASE_NS = 1000 * 1000, SOURCE_BYTES = 32 };
+enum { TRIES = 8, SOURCE_BYTES = 32 };
 #define CLOCK_SOURCE "/sys/devices/system/clocksource/clocksource0/current_clocksource"
 
 static bool rate_is_invariant(void)
@@ -53,7 +53,7 @@ struct mt_tsc_moment mt_tsc_now(void)
 
 struct mt_tsc_line mt_tsc_line_since(const struct mt_tsc_moment *first)
 {
-    while (mt_os_monotonic_ns() - first->ns < LEAST_BASE_NS) {
+    while (mt_os_monotonic_ns() - first->ns < MT_TSC_BASE_NS) {
         mt_cpu_relax();
     }
     struct mt_tsc_moment now = mt_tsc_now();

@@ -53,7 +53,8 @@ MT_INLINE uint64_t mt_tsc_to_ns(const struct mt_tsc_line *line, uint64_t ticks)
 bool mt_tsc_is_a_clock(void);
 /* The counter and CLOCK_MONOTONIC at one moment, to about 20 ns. Reads the counter (mt_os_tsc_is_allowed). */
 struct mt_tsc_moment mt_tsc_now(void);
-/* The line through two moments; if less than a millisecond has passed since first, waits until it has: an error of 20 ns
+enum { MT_TSC_BASE_NS = 1000 * 1000 };
+/* The line through two moments; if less than MT_TSC_BASE_NS has passed since first, spins until it has: an error of 20 ns
  * then makes one of 20 ms in a quarter of an hour. */
 struct mt_tsc_line mt_tsc_line_since(const struct mt_tsc_moment *first);
 

@@ -62,6 +62,12 @@ MT_INLINE bool mt_clock_is_ordered(void)
     return mt_load_acquire(&g_mt_clock.order) != MT_ORDER_NONE;
 }
 
+/* 2^-32 ns a tick of the counter, 0: nobody has measured that. */
+MT_INLINE uint64_t mt_clock_scale(void)
+{
+    return mt_load_acquire(&g_mt_clock.line.scale);
+}
+
 /* Where a new thread starts from. */
 uint64_t mt_clock_of_new_thread(void);
 /* Now, for records that are no events. While one thread runs, events may be as many ns ahead of it as there were in a tick. */

@@ -198,14 +198,15 @@ static uint64_t regrow_ps(void)
     return with > without ? with - without : 0;
 }
 
-/* So long after the first moment that the error of either, some 20 ns, does not matter. */
-static uint64_t scale_since(const struct mt_tsc_moment *first)
+/* Measured so long that the error of either moment, some 20 ns, does not matter. */
+static uint64_t measured_scale(void)
 {
-    while (mt_os_monotonic_ns() - first->ns < LINE_NS) {
+    struct mt_tsc_moment first = mt_tsc_now();
+    while (mt_os_monotonic_ns() - first.ns < LINE_NS) {
         mt_cpu_relax();
     }
     struct mt_tsc_moment now = mt_tsc_now();
-    return now.ticks > first->ticks ? (uint64_t)(((unsigned __int128)(now.ns - first->ns) << 32) / (now.ticks - first->ticks)) : 0;
+    return now.ticks > first.ticks ? (uint64_t)(((unsigned __int128)(now.ns - first.ns) << 32) / (now.ticks - first.ticks)) : 0;
 }
 
 void mt_cost_note_cpu(void)
@@ -216,7 +217,7 @@ void mt_cost_note_cpu(void)
     }
 }
 
-void mt_cost_calibrate(bool closely)
+void mt_cost_calibrate(bool closely, uint64_t scale)
 {
     mt_store_relaxed(&g_closely, closely);
     mt_store_relaxed(&g_every, (uint32_t)(closely ? MT_COST_EVERY_CLOSELY : MT_COST_EVERY));
@@ -225,8 +226,7 @@ void mt_cost_calibrate(bool closely)
     g_cpu_start_ns = mt_os_cpu_ns();
     mt_store_relaxed(&g_scale, (uint64_t)0);
     if (mt_os_tsc_is_allowed()) {
-        struct mt_tsc_moment first = mt_tsc_now();
-        mt_store_relaxed(&g_scale, scale_since(&first));
+        mt_store_relaxed(&g_scale, scale != 0 ? scale : measured_scale());
         mt_store_relaxed(&g_look_ticks, look_ticks());
         mt_store_relaxed(&g_regrow_ps, regrow_ps());
         mt_store_relaxed(&g_pair_ps, price_ps(pass_by));

@@ -26,8 +26,9 @@ struct mt_thread;
 enum { MT_COST_EVERY = 251, MT_COST_EVERY_CLOSELY = 7 };
 
 /* Measures the prices, some hundred microseconds, and notes them in the present trace. closely: somebody decides by what mt_cost_look
- * says; one section in 7 is timed, and what passes by is added up. Context: [agent], before anything is recorded. */
-void mt_cost_calibrate(bool closely);
+ * says; one section in 7 is timed, and what passes by is added up. scale: 2^-32 ns a tick of the counter where somebody has measured
+ * that, as the tool has under `memtap run`: an exec then need not; else 0. Context: [agent], before anything is recorded. */
+void mt_cost_calibrate(bool closely, uint64_t scale);
 /* Notes how much processor time the process has used since the calibration: a system call. Context: [agent], guard set. */
 void mt_cost_note_cpu(void);
 /* Halves of a timed section. Context: [hook] in the section. */

@@ -52,9 +52,19 @@ void mt_tick_begin(struct mt_tick *tick)
     }
 }
 
+/* What mt_tsc_line_since would wait for with the processor busy. */
+static void let_time_pass(const struct mt_tick *tick)
+{
+    uint64_t passed_ns = mt_os_monotonic_ns() - tick->first.ns;
+    if (passed_ns < MT_TSC_BASE_NS) {
+        mt_os_pause_ns(MT_TSC_BASE_NS - passed_ns);
+    }
+}
+
 static void draw_line(struct mt_tick *tick)
 {
     if (tick->first.ticks != 0) {
+        let_time_pass(tick);
         tick->line = mt_tsc_line_since(&tick->first);
         tick->words[MT_TICK_LINE_TICKS] = tick->line.origin.ticks;
         tick->words[MT_TICK_LINE_NS] = tick->line.origin.ns;
