@@ -9,7 +9,8 @@ enum {
     FIRST_BYTES = 3 * 4096,
     PLACE_BYTES = sizeof(uint64_t) + sizeof(uint32_t),
     MOVED_AT_ONCE = 32 * 1024,         /* places */
-    DOUBLED_BYTES = 64 * 1024,         /* below them a table doubles */
+    FOURFOLD_BYTES = 48 * 1024,        /* below them a table grows fourfold: each time all its keys are placed anew */
+    DOUBLED_BYTES = 256 * 1024,        /* below them a table doubles */
     HUGE_PAGE_BYTES = 2 * 1024 * 1024,
     HUGE_BYTES = 4 * HUGE_PAGE_BYTES,  /* from here on a table is in huge pages */
 };
@@ -112,7 +113,9 @@ static uint64_t next_bytes(const struct mt_hashtab_array *old)
     if (old == NULL) {
         return FIRST_BYTES;
     }
-    uint64_t bytes = old->bytes < DOUBLED_BYTES ? old->bytes * 2 : old->bytes + old->bytes / 4;
+    uint64_t bytes = old->bytes < FOURFOLD_BYTES  ? old->bytes * 4
+                     : old->bytes < DOUBLED_BYTES ? old->bytes * 2
+                                                  : old->bytes + old->bytes / 4;
     return bytes & ~(unit_of(bytes) - 1);
 }
 

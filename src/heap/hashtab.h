@@ -2,10 +2,11 @@
  *
  * Decides: linear probing over keys in anonymous memory, values beside them: 12 bytes a place. The place of a key is the upper
  * half of its product with the capacity, so that places are in the order of keys: a table grows by a quarter at a time, at a
- * load of 4/5, in one pass from front to back, and what has been passed is given back. A table takes 15 to 19 bytes a key, and
- * no more while it grows. A look-up goes to memory that was long not used: tables of 8 MiB and more are in huge pages where the
- * kernel gives them. Keys are well-mixed hashes (non-zero) whose equality is taken as equality of what they
- * stand for: with 64 bits and a million entries a false match has probability 3e-8.
+ * load of 4/5, in one pass from front to back, and what has been passed is given back. From 256 KiB on a table takes 15 to 19 bytes a
+ * key, and no more while it grows; below, where every growth costs a short program more than the memory is worth, it grows
+ * faster. A look-up goes to memory that was long not used: tables of 8 MiB and more are in huge pages where the kernel gives them.
+ * Keys are well-mixed hashes (non-zero) whose equality is taken as equality of what they stand for: with 64 bits and a million entries
+ * a false match has probability 3e-8.
  * Pairing H1: a slot's value is stored before its key (release); readers load the key with acquire. Pairing H2: a new
  * array is filled before it is published (release); readers load the array with acquire. A reader may still be in an old
  * array: its memory reads as zeros, so a key is not found (then the reader looks again under the owner's lock) or has the value
