@@ -76,12 +76,6 @@ static uint64_t cell_hash(const struct mt_edge_cell *cell)
     return mt_hash_pair(cell->site, (uint32_t)cell->born << 16 | cell->at);
 }
 
-static uint64_t rehash_cell(const void *context, uint32_t position)
-{
-    const struct mt_edges *e = context;
-    return cell_hash(&e->cells[position]);
-}
-
 static struct mt_edge_cell *later_cell(struct mt_edges *e, struct mt_edge_cell key)
 {
     uint64_t hash = cell_hash(&key);
@@ -94,7 +88,7 @@ static struct mt_edge_cell *later_cell(struct mt_edges *e, struct mt_edge_cell k
         }
     }
     add_cell(e, key);
-    mt_index_add(&e->index, hash, (uint32_t)e->cell_count - 1, rehash_cell, e);
+    mt_index_add(&e->index, hash, (uint32_t)e->cell_count - 1);
     return &e->cells[e->cell_count - 1];
 }
 

@@ -147,12 +147,6 @@ static void add_frame(struct mt_grouping *g, const struct mt_frame *f)
     }
 }
 
-static uint64_t rehash_row(const void *context, uint32_t position)
-{
-    const struct mt_grouping *g = context;
-    return mt_hash_bytes(g->rows[position].key, g->rows[position].key_bytes);
-}
-
 static bool has_name(const struct mt_grouping *g)
 {
     bool label = mt_table_by_is_label(g->options.by) && !g->options.stacks;
@@ -176,7 +170,7 @@ static uint32_t row_of_key(struct mt_grouping *g, uint32_t frame)
     row->key = mt_pool_text(&g->pool, g->key, g->key_bytes);
     row->import = mt_frames_frame(g->frames, frame)->kind == MT_FRAME_IMPORT;
     row->name = has_name(g) ? row->key : NULL;
-    mt_index_add(&g->index, hash, (uint32_t)g->count, rehash_row, g);
+    mt_index_add(&g->index, hash, (uint32_t)g->count);
     return (uint32_t)g->count++;
 }
 

@@ -32,12 +32,6 @@ static uint64_t row_hash(const struct mt_leak *leak)
     return mt_hash_pair((uint64_t)leak->trace_idx << 32 | leak->stack, mt_hash_pair((uint64_t)leak->stream << 32 | leak->label, leak->allocator));
 }
 
-static uint64_t rehash_row(const void *context, uint32_t position)
-{
-    const struct maker *m = context;
-    return row_hash(&m->rows[position].leak);
-}
-
 static bool same_stack(const struct mt_leak *a, const struct mt_leak *b)
 {
     return a->trace_idx == b->trace_idx && a->stack == b->stack && a->stream == b->stream && a->label == b->label &&
@@ -63,7 +57,7 @@ static struct row *row_of(struct maker *m, const struct mt_site *site)
     }
     m->rows = mt_alloc_grow(m->rows, &m->capacity, m->count + 1, sizeof *m->rows);
     m->rows[m->count] = (struct row){ .leak = key, .first_ns = UINT64_MAX };
-    mt_index_add(&m->index, hash, (uint32_t)m->count, rehash_row, m);
+    mt_index_add(&m->index, hash, (uint32_t)m->count);
     return &m->rows[m->count++];
 }
 

@@ -14,12 +14,6 @@ static uint64_t site_hash(const struct mt_pass_site *s)
     return mt_hash_pair((uint64_t)s->thread << 32 | s->stack, kind);
 }
 
-static uint64_t rehash_site(const void *context, uint32_t position)
-{
-    const struct mt_pass *p = context;
-    return site_hash(&p->sites[position]);
-}
-
 static uint16_t rate_number(struct mt_pass *p, uint64_t rate_bytes)
 {
     for (size_t i = p->rate_count; i-- > 0;) {
@@ -86,14 +80,8 @@ struct mt_pass_site *mt_pass_site(struct mt_pass *p, const struct mt_event *even
     struct mt_pass_site *s = &p->sites[p->site_count];
     *s = key;
     p->rest[p->site_count] = (struct mt_pass_rest){ .oldest_ns = UINT64_MAX, .first_ns = p->now_ns };
-    mt_index_add(&p->site_index, hash, (uint32_t)p->site_count++, rehash_site, p);
+    mt_index_add(&p->site_index, hash, (uint32_t)p->site_count++);
     return s;
-}
-
-static uint64_t rehash_thread(const void *context, uint32_t position)
-{
-    const struct mt_pass *p = context;
-    return mt_hash_u64(p->threads[position].stream);
 }
 
 static uint32_t find_thread(struct mt_pass *p, uint32_t stream)
@@ -108,7 +96,7 @@ static uint32_t find_thread(struct mt_pass *p, uint32_t stream)
     p->threads = mt_alloc_grow(p->threads, &p->thread_capacity, p->thread_count + 1, sizeof *p->threads);
     p->threads[p->thread_count] = (struct mt_pass_thread){ .stream = stream };
     at = (uint32_t)p->thread_count++;
-    mt_index_add(&p->thread_index, mt_hash_u64(stream), at, rehash_thread, p);
+    mt_index_add(&p->thread_index, mt_hash_u64(stream), at);
     return at;
 }
 

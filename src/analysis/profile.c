@@ -25,12 +25,6 @@ static uint64_t row_hash(const struct mt_profile_row *row)
                         mt_hash_pair((uint64_t)row->stream << 32 | row->label, (uint64_t)row->allocator << 8 | row->storage));
 }
 
-static uint64_t rehash_row(const void *context, uint32_t position)
-{
-    const struct mt_profile *profile = context;
-    return row_hash(&profile->rows[position]);
-}
-
 static void add_row(struct maker *m, const struct mt_profile_row *row)
 {
     struct mt_profile *profile = m->profile;
@@ -46,7 +40,7 @@ static void add_row(struct maker *m, const struct mt_profile_row *row)
     }
     profile->rows = mt_alloc_grow(profile->rows, &m->capacity, profile->count + 1, sizeof *profile->rows);
     profile->rows[profile->count] = *row;
-    mt_index_add(&m->index, hash, (uint32_t)profile->count++, rehash_row, profile);
+    mt_index_add(&m->index, hash, (uint32_t)profile->count++);
 }
 
 static int compare_rows(const void *a, const void *b)

@@ -29,23 +29,11 @@ static uint64_t node_hash(uint32_t parent, uint32_t frame)
     return mt_hash_u64((uint64_t)parent << 32 | frame);
 }
 
-static uint64_t rehash_node(const void *context, uint32_t position)
-{
-    const struct maker *m = context;
-    return node_hash(m->nodes[position].parent, m->nodes[position].frame);
-}
-
 static uint64_t function_hash(const struct mt_frame *f)
 {
     return mt_hash_step(mt_hash_step(mt_hash_bytes(f->function, strlen(f->function)),
                                      mt_hash_bytes(f->file, strlen(f->file))),
                         mt_hash_bytes(f->module, strlen(f->module)));
-}
-
-static uint64_t rehash_function(const void *context, uint32_t position)
-{
-    const struct maker *m = context;
-    return function_hash(mt_frames_frame(m->frames, position));
 }
 
 static bool same_function(const struct mt_frame *a, const struct mt_frame *b)
@@ -64,7 +52,7 @@ static uint32_t find_function(struct maker *m, uint32_t frame)
             return at;
         }
     }
-    mt_index_add(&m->functions, hash, frame, rehash_function, m);
+    mt_index_add(&m->functions, hash, frame);
     return frame;
 }
 
@@ -108,7 +96,7 @@ static uint32_t child_of(struct maker *m, uint32_t parent, uint32_t frame)
     }
     at = new_node(m, parent, frame);
     m->nodes[parent].child_count++;
-    mt_index_add(&m->index, hash, at, rehash_node, m);
+    mt_index_add(&m->index, hash, at);
     return at;
 }
 

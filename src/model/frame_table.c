@@ -9,12 +9,6 @@
 
 enum { FRAMES_A_CHUNK = 1024 };
 
-static uint64_t rehash_text(const void *context, uint32_t position)
-{
-    const struct mt_frame_table *t = context;
-    return mt_hash_bytes(t->texts[position], strlen(t->texts[position]));
-}
-
 const char *mt_frame_table_text(struct mt_frame_table *t, const char *text)
 {
     if (text == NULL || *text == '\0') {
@@ -31,7 +25,7 @@ const char *mt_frame_table_text(struct mt_frame_table *t, const char *text)
     }
     t->texts = mt_alloc_grow(t->texts, &t->text_capacity, t->text_count + 1, sizeof *t->texts);
     t->texts[t->text_count] = mt_pool_text(&t->pool, text, bytes);
-    mt_index_add(&t->text_index, hash, (uint32_t)t->text_count, rehash_text, t);
+    mt_index_add(&t->text_index, hash, (uint32_t)t->text_count);
     return t->texts[t->text_count++];
 }
 
@@ -40,12 +34,6 @@ static uint64_t frame_hash(const struct mt_frame *f)
     uint64_t hash = mt_hash_pair((uint64_t)(uintptr_t)f->function, (uint64_t)(uintptr_t)f->file);
     hash = mt_hash_step(hash, (uint64_t)(uintptr_t)f->module);
     return mt_hash_step(hash, (uint64_t)f->line << 16 | (uint64_t)f->kind << 8 | (uint64_t)f->made << 1 | f->inlined);
-}
-
-static uint64_t rehash_frame(const void *context, uint32_t position)
-{
-    const struct mt_frame_table *t = context;
-    return frame_hash(mt_frame_table_frame(t, position));
 }
 
 static bool same_frame(const struct mt_frame *a, const struct mt_frame *b)
@@ -84,7 +72,7 @@ uint32_t mt_frame_table_add(struct mt_frame_table *t, struct mt_frame frame)
         }
     }
     *new_frame(t) = frame;
-    mt_index_add(&t->frame_index, hash, (uint32_t)t->frame_count, rehash_frame, t);
+    mt_index_add(&t->frame_index, hash, (uint32_t)t->frame_count);
     return (uint32_t)t->frame_count++;
 }
 

@@ -19,12 +19,6 @@ static uint64_t location_hash(const struct mt_location *l)
     return mt_hash_pair(l->address, (uint64_t)l->trace_idx << 33 ^ (uint64_t)l->owner << 1 ^ (uint64_t)l->python);
 }
 
-static uint64_t rehash_location(const void *context, uint32_t position)
-{
-    const struct mt_frames *f = context;
-    return location_hash(&f->locations[position]);
-}
-
 static const struct mt_location *find_location(const struct mt_frames *f, const struct mt_location *key)
 {
     uint64_t hash = location_hash(key);
@@ -44,7 +38,7 @@ static const struct mt_location *add_location(struct mt_frames *f, const struct 
 {
     f->locations = mt_alloc_grow(f->locations, &f->location_capacity, f->location_count + 1, sizeof *f->locations);
     f->locations[f->location_count] = *location;
-    mt_index_add(&f->location_index, location_hash(location), (uint32_t)f->location_count, rehash_location, f);
+    mt_index_add(&f->location_index, location_hash(location), (uint32_t)f->location_count);
     return &f->locations[f->location_count++];
 }
 

@@ -253,12 +253,6 @@ static uint64_t import_hash(const struct mt_import_made *import)
     return mt_hash_pair((uint64_t)import->inner << 32 | import->importer, (uint64_t)import->trace_idx << 32 | import->node);
 }
 
-static uint64_t rehash_import(const void *context, uint32_t position)
-{
-    const struct mt_frames *f = context;
-    return import_hash(&f->made[position]);
-}
-
 /* The same imports are in thousands of stacks. */
 static void emit_import(const struct folding *w, size_t from, size_t end)
 {
@@ -283,7 +277,7 @@ static void emit_import(const struct folding *w, size_t from, size_t end)
     import.spot = make_import(w, from, importer);
     f->made = mt_alloc_grow(f->made, &f->made_capacity, f->made_count + 1, sizeof *f->made);
     f->made[f->made_count] = import;
-    mt_index_add(&f->made_index, hash, (uint32_t)f->made_count++, rehash_import, f);
+    mt_index_add(&f->made_index, hash, (uint32_t)f->made_count++);
     emit(w, import.spot);
 }
 

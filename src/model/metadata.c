@@ -48,12 +48,6 @@ static bool load_string(struct mt_trace *t, struct mt_bytes *b)
     return true;
 }
 
-static uint64_t module_hash(const void *context, uint32_t position)
-{
-    const struct mt_trace *t = context;
-    return mt_hash_u64(t->modules[position].number);
-}
-
 static uint32_t module_by_number(const struct mt_trace *t, uint32_t number)
 {
     size_t probe = 0;
@@ -105,7 +99,7 @@ static bool load_module(struct mt_trace *t, struct mt_bytes *b)
     t->modules = mt_alloc_grow(t->modules, &t->module_capacity, t->module_count + 1, sizeof *t->modules);
     t->modules[t->module_count] = m;
     uint32_t idx = (uint32_t)t->module_count++;
-    mt_index_add(&t->module_index, mt_hash_u64(m.number), idx, module_hash, t);
+    mt_index_add(&t->module_index, mt_hash_u64(m.number), idx);
     mt_trace_place_module(t, idx);
     return true;
 }
@@ -121,12 +115,6 @@ static bool load_module_gone(struct mt_trace *t, struct mt_bytes *b)
         mt_trace_unplace_module(t, idx);
     }
     return true;
-}
-
-static uint64_t thread_hash(const void *context, uint32_t position)
-{
-    const struct mt_trace *t = context;
-    return mt_hash_u64(t->threads[position].stream);
 }
 
 static struct mt_trace_thread *thread_of(const struct mt_trace *t, uint32_t stream)
@@ -152,7 +140,7 @@ static bool load_thread(struct mt_trace *t, struct mt_bytes *b)
         t->threads = mt_alloc_grow(t->threads, &t->thread_capacity, t->thread_count + 1, sizeof *t->threads);
         thread = &t->threads[t->thread_count];
         *thread = (struct mt_trace_thread){ .stream = r.stream, .first_ns = mt_trace_time(t, r.clock) };
-        mt_index_add(&t->thread_index, mt_hash_u64(r.stream), (uint32_t)t->thread_count++, thread_hash, t);
+        mt_index_add(&t->thread_index, mt_hash_u64(r.stream), (uint32_t)t->thread_count++);
     }
     thread->tid = r.tid;
     thread->name = keep_text(t, r.name);
@@ -320,12 +308,6 @@ static bool load_mark(struct mt_trace *t, struct mt_bytes *b)
     return true;
 }
 
-static uint64_t label_hash(const void *context, uint32_t position)
-{
-    const struct mt_trace *t = context;
-    return mt_hash_u64(t->labels[position].number);
-}
-
 static bool load_label(struct mt_trace *t, struct mt_bytes *b)
 {
     struct mt_record_label r;
@@ -343,7 +325,7 @@ static bool load_label(struct mt_trace *t, struct mt_bytes *b)
     }
     t->labels = mt_alloc_grow(t->labels, &t->label_capacity, t->label_count + 1, sizeof *t->labels);
     t->labels[t->label_count] = label;
-    mt_index_add(&t->label_index, mt_hash_u64(label.number), (uint32_t)t->label_count++, label_hash, t);
+    mt_index_add(&t->label_index, mt_hash_u64(label.number), (uint32_t)t->label_count++);
     return true;
 }
 

@@ -37,12 +37,6 @@ static uint64_t node_hash(const struct mt_page_node *node)
     return mt_hash_pair(node->parent, node->frame);
 }
 
-static uint64_t rehash_node(const void *context, uint32_t position)
-{
-    const struct mt_page_rows *r = context;
-    return node_hash(&r->nodes[position]);
-}
-
 static uint32_t add_node(struct mt_page_rows *r, struct mt_page_node node)
 {
     r->nodes = mt_alloc_grow(r->nodes, &r->node_capacity, r->node_count + 1, sizeof *r->nodes);
@@ -62,7 +56,7 @@ static uint32_t child_of(struct mt_page_rows *r, uint32_t parent, uint32_t frame
         }
     }
     at = add_node(r, node);
-    mt_index_add(&r->node_index, hash, at, rehash_node, r);
+    mt_index_add(&r->node_index, hash, at);
     return at;
 }
 

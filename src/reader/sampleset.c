@@ -53,12 +53,6 @@ static uint64_t origin_hash(const struct mt_origin *o)
     return mt_hash_pair(o->rate_bytes, thread);
 }
 
-static uint64_t rehash_origin(const void *context, uint32_t position)
-{
-    const struct mt_sampleset *set = context;
-    return origin_hash(&set->origins[position]);
-}
-
 static bool same_origin(const struct mt_origin *a, const struct mt_origin *b)
 {
     return a->stream == b->stream && a->label == b->label && a->rate_bytes == b->rate_bytes && a->allocator == b->allocator &&
@@ -69,7 +63,7 @@ static uint32_t add_origin(struct mt_sampleset *set, const struct mt_origin *ori
 {
     set->origins = mt_alloc_grow(set->origins, &set->origin_capacity, set->origin_count + 1, sizeof *set->origins);
     set->origins[set->origin_count] = *origin;
-    mt_index_add(&set->origin_index, origin_hash(origin), (uint32_t)set->origin_count, rehash_origin, set);
+    mt_index_add(&set->origin_index, origin_hash(origin), (uint32_t)set->origin_count);
     return (uint32_t)set->origin_count++;
 }
 

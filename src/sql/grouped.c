@@ -17,11 +17,6 @@ struct numbers {
     uint32_t last;
 };
 
-static uint64_t key_hash(const void *context, uint32_t position)
-{
-    return mt_hash_u64(((const struct numbers *)context)->keys[position]);
-}
-
 static uint32_t number_of(struct numbers *n, uint64_t key)
 {
     size_t probe = 0;
@@ -36,7 +31,7 @@ static uint32_t number_of(struct numbers *n, uint64_t key)
         n->keys = mt_alloc_grow(n->keys, &n->capacity, n->count + 1, sizeof *n->keys);
         at = (uint32_t)n->count;
         n->keys[n->count++] = key;
-        mt_index_add(&n->index, hash, at, key_hash, n);
+        mt_index_add(&n->index, hash, at);
     }
     n->last_key = key;
     n->last = at;
@@ -65,15 +60,9 @@ static const char *text_at(const struct texts *t, uint32_t number)
     return text != NULL ? text : "";
 }
 
-static uint64_t text_hash(const void *context, uint32_t position)
-{
-    const char *text = text_at(context, position);
-    return mt_hash_bytes(text, strlen(text));
-}
-
 static uint32_t first_equal(struct texts *t, uint32_t number)
 {
-    uint64_t hash = text_hash(t, number);
+    uint64_t hash = mt_hash_bytes(text_at(t, number), strlen(text_at(t, number)));
     size_t probe = 0;
     uint32_t at;
     while ((at = mt_index_next(&t->by_text, hash, &probe)) != MT_INDEX_NONE) {
@@ -82,7 +71,7 @@ static uint32_t first_equal(struct texts *t, uint32_t number)
             return at;
         }
     }
-    mt_index_add(&t->by_text, hash, number, text_hash, t);
+    mt_index_add(&t->by_text, hash, number);
     return number;
 }
 
