@@ -3,6 +3,7 @@
 #include "base/os.h"
 #include "cli/command.h"
 #include "cli/memory_view.h"
+#include "cli/select.h"
 #include "cli/target.h"
 #include "export/behind.h"
 #include "export/facts.h"
@@ -199,6 +200,7 @@ static mt_status read_recording(struct mt_recording *recording, struct mt_memory
     }
     if (status == MT_OK) {
         add_rows(view, &job.shown, &table);
+        mt_select_print_warnings(&job.shown);
     }
     mt_table_fini(&table);
     mt_report_job_fini(&job);

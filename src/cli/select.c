@@ -50,7 +50,7 @@ static size_t row_limit(const struct mt_select *select, size_t default_rows)
     return mt_select_format(select) == MT_FORMAT_TABLE ? default_rows : 0;
 }
 
-static void print_warnings(const struct mt_report *report)
+void mt_select_print_warnings(const struct mt_report *report)
 {
     struct mt_strlist warnings = { 0 };
     mt_report_warnings(report->set, report->analysis, report->frames, &warnings);
@@ -138,7 +138,7 @@ static char *sanitizer_suppressions(void)
 
 static int finish(const struct mt_reading *reading, const struct mt_report *report)
 {
-    print_warnings(report);
+    mt_select_print_warnings(report);
     const struct mt_trace_info *lost = stump(report->set);
     if (lost != NULL) {
         mt_say("memtap %s: %s was cut, and nothing is left of what process %llu did: copy the file again, or record again",

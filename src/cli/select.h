@@ -61,6 +61,9 @@ struct mt_reading {
  * the exit code. */
 int mt_select_read(const struct mt_reading *reading, const struct mt_operands *operands);
 
+/* What is missing or estimated, as notes on standard error. */
+void mt_select_print_warnings(const struct mt_report *report);
+
 /* A whole reading command: options into values (which begins with struct mt_select), then mt_select_read. settle turns
  * values into details (may be NULL). */
 struct mt_reading_plan {

@@ -359,5 +359,7 @@ void mt_explain_recorded(struct mt_explained *e, const struct mt_explain_trace *
     uint64_t blocks = beyond(trace->heap_bytes, e->bytes[MT_EXPLAIN_MALLOC_USED] + e->bytes[MT_EXPLAIN_MALLOC_MAPPED] + e->bytes[MT_EXPLAIN_PYTHON_USED]);
     claim_unexplained(e, MT_EXPLAIN_MEMTAP, beyond(trace->own_bytes, e->bytes[MT_EXPLAIN_MEMTAP]));
     claim_unexplained(e, MT_EXPLAIN_RECORDED, blocks);
-    claim_unexplained(e, MT_EXPLAIN_OTHER_FREE, beyond(trace->arena_bytes, python + blocks));
+    if (!e->malloc_known) { /* arenas are address space: of glibc's and Python's it is known what is resident */
+        claim_unexplained(e, MT_EXPLAIN_OTHER_FREE, beyond(trace->arena_bytes, python + blocks));
+    }
 }

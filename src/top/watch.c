@@ -127,7 +127,8 @@ static mt_status read_analysis(struct looking *l, struct mt_error *err)
     if (status != MT_OK) {
         return status;
     }
-    status = mt_followed_read_analysis(followed, (struct mt_interruption){ 0 });
+    bool aggregate = (mt_trace_info(followed->trace)->flags & MT_TRACE_AGGREGATE) != 0; /* it has sums and no events */
+    status = aggregate ? MT_E_UNSUPPORTED : mt_followed_read_analysis(followed, (struct mt_interruption){ 0 });
     if (status == MT_OK) {
         l->set = &followed->set;
         load.kept = followed->resident;
@@ -138,9 +139,7 @@ static mt_status read_analysis(struct looking *l, struct mt_error *err)
     } else {
         status = mt_error_set(err, status, "cannot read %s: %s", l->watch->path, mt_status_text(status));
     }
-    if (status == MT_OK && (mt_trace_info(l->set->traces[0])->flags & MT_TRACE_AGGREGATE) != 0) {
-        load.timeline_points = 0;
-    }
+    load.timeline_points = aggregate ? 0 : load.timeline_points;
     return status == MT_OK ? mt_selection_load(l->set, &selection, &load, &l->loaded, err) : status;
 }
 
@@ -281,9 +280,19 @@ static void add_recording(const struct looking *l, struct mt_top_look *look)
     mt_strlist_clear(&others);
 }
 
+/* How long it has been recorded: of a live trace until now, not until its last event. */
+static double recorded_s(const struct looking *l, const struct mt_top_look *look)
+{
+    const struct mt_trace *trace = l->set->traces[0];
+    const struct mt_tsc_moment now = mt_trace_moment();
+    uint64_t known_ns = l->loaded.analysis.totals.duration_ns;
+    uint64_t now_ns = look->recording ? mt_trace_time(trace, mt_trace_clock_at(mt_trace_info(trace), &now)) : 0;
+    return (double)(now_ns > known_ns ? now_ns : known_ns) * 1e-9;
+}
+
 static double growth_of(const struct mt_top_look *look)
 {
-    double growth = 0;
+    double growth = look->aggregate ? (double)NAN : 0;
     for (size_t i = 0; i < look->site_count; i++) {
         growth += isnan(look->sites[i].rate_bytes_per_s) ? 0 : look->sites[i].rate_bytes_per_s;
     }
@@ -295,8 +304,7 @@ static void add_heap(const struct looking *l, struct mt_top_look *look)
     struct mt_top_watch *watch = l->watch;
     const struct mt_analysis *a = &l->loaded.analysis;
     const struct mt_amount *heap = a->totals.heap;
-    double seconds = (double)a->totals.duration_ns * 1e-9;
-    look->watched_s = seconds;
+    double seconds = look->watched_s = recorded_s(l, look);
     look->heap_bytes = heap[MT_MEASURE_LIVE].bytes;
     look->heap_count = heap[MT_MEASURE_LIVE].count;
     look->heap_ci95 = mt_estimate_ci95(heap[MT_MEASURE_LIVE].bytes_variance);

@@ -79,6 +79,17 @@ def test_looks_follow_what_happens_and_end_with_the_recording(watched):
     assert (process.returncode, err) == (0, b"")
 
 
+def test_an_aggregate_is_watched_by_its_sums(any_python, tmp_path):
+    with Watched(any_python, tmp_path / "x.mtap", ("--aggregate",)) as program:
+        program.do(f"hold {5 * MIB}")
+        looked = look(program.pid)
+        (held,) = held_by(looked)
+        assert (looked["mode"], looked["growth_bytes_per_s"], held["age_s"], held["rate_bytes_per_s"]) == ("aggregate", None, None, None)
+        assert 5 * MIB <= held["bytes"] < 5 * MIB + 1000
+        program.process.communicate(b"end\n", timeout=300)  # run notes what an aggregate lacks
+        assert program.process.returncode == 0
+
+
 def test_text_is_one_frame_a_look_without_escapes(watched):
     watched.do(f"hold {5 * MIB}")
     text = memtap("top", "--batch", "2", "--interval", "100ms", watched.pid).stdout.decode()

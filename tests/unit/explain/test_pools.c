@@ -91,6 +91,9 @@ static void test_a_trace_explains_what_nobody_claimed_and_no_more(void **state)
     assert_int_equal(e.bytes[MT_EXPLAIN_RECORDED], 40); /* of 540 malloc has 500 */
     assert_int_equal(e.bytes[MT_EXPLAIN_OTHER_FREE], 5); /* the rest of what is kept for these 40 */
     assert_int_equal(e.bytes[MT_EXPLAIN_UNEXPLAINED], 35);
+    e.malloc_known = true;
+    mt_explain_recorded(&e, &(struct mt_explain_trace){ .arena_bytes = 10000 });
+    assert_int_equal(e.bytes[MT_EXPLAIN_OTHER_FREE], 5);
     mt_explain_recorded(&e, &(struct mt_explain_trace){ .own_bytes = 1000 });
     assert_true(e.bytes[MT_EXPLAIN_MEMTAP] == 65 && e.bytes[MT_EXPLAIN_UNEXPLAINED] == 0);
     mt_explain_recorded(&e, &(struct mt_explain_trace){ .own_bytes = 5, .heap_bytes = 10000 });
