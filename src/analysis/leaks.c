@@ -237,9 +237,9 @@ static bool grows(const struct row *row, double run_s)
 
 static bool is_suspect(const struct row *row, uint64_t own_bytes, double run_s)
 {
-    enum { MANY_BLOCKS = 100, MANY_STEPS = 16, FREED_SHARE = 20, BYTES_SHARE = 20 };
+    enum { MANY_BLOCKS = 100, FREED_SHARE = 20, BYTES_SHARE = 20 };
     const struct mt_leak *leak = &row->leak;
-    bool much = leak->live.count >= MANY_BLOCKS || leak->moved >= MANY_STEPS;
+    bool much = leak->live.count >= MANY_BLOCKS || leak->moved >= MT_LEAK_STEPS;
     return leak->timed && !leak->import && leak->total.bytes_variance <= 0 && much && leak->freed * FREED_SHARE <= leak->total.count &&
            leak->live.bytes * BYTES_SHARE >= own_bytes && grows(row, run_s);
 }

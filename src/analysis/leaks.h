@@ -14,6 +14,9 @@
 #include "analysis/grouping.h"
 #include "analysis/rowstacks.h"
 
+/* So many reallocs are growth of a block, not a change of mind. */
+enum { MT_LEAK_STEPS = 16 };
+
 struct mt_leak {
     uint32_t trace_idx; /* with stack: the heaviest stack of the row */
     uint32_t stack;

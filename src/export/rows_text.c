@@ -64,12 +64,14 @@ static void add_bar(const struct text *t, const struct mt_row *row, uint64_t lar
 }
 
 /* Steady is what changed over the run by less than a twentieth of what is alive, or than its own uncertainty; where that is more than
- * a quarter of what is alive, nothing can be said. */
+ * a quarter of what is alive, nothing can be said. One block neither grows nor shrinks, unless realloc makes it larger again and again. The page
+ * says the same (web/src/names.ts). */
 static void add_growth(const struct text *t, const struct mt_leak *leak)
 {
     double change = leak->growth_bytes_per_s * t->run_s;
     double alive = (double)leak->live.bytes, uncertain = mt_estimate_ci95(leak->live.bytes_variance);
-    bool steady = !leak->suspect && (leak->live.count <= 1 || fabs(change) <= fmax(alive / 20, uncertain));
+    bool one = leak->live.count <= 1 && leak->moved < MT_LEAK_STEPS;
+    bool steady = one || fabs(change) <= fmax(alive / 20, uncertain);
     char cell[64];
     if (leak->timed && steady && uncertain <= alive / 4) {
         (void)snprintf(cell, sizeof cell, "steady");

@@ -210,6 +210,7 @@ static void put_rows(struct block *b)
     COLUMN(json, "by", i, r->row_count, mt_page_string(&b->strings, r->names->texts[r->rows[i].by]));
     put_oldest(b);
     put_growth(b);
+    COLUMN(json, "moved", i, r->row_count, r->rows[i].moved);
     mt_json_object_end(json);
 }
 

@@ -202,6 +202,7 @@ static void add_row(struct mt_page_row *to, const struct mt_page_row *row)
     }
     to->oldest_ns = row->oldest_ns < to->oldest_ns ? row->oldest_ns : to->oldest_ns;
     to->growth_bytes_per_s += row->growth_bytes_per_s;
+    to->moved += row->moved;
 }
 
 /* Of the rows of folded nodes, those that are next to each other and alike are one. Numbers are places in the old rows. */

@@ -165,6 +165,7 @@ static void add_stack(const struct maker *m, const struct mt_site *const *sites,
         struct mt_page_row *row = row_of(r, &key, m->report->analysis->sampled);
         r->row_of_site[sites[i] - m->report->analysis->sites] = row->number;
         row->growth_bytes_per_s += alive ? sites[i]->growth_bytes_per_s : 0;
+        row->moved += alive ? sites[i]->moved_count : 0;
         add_amounts(row, sites[i]);
     }
 }

@@ -39,6 +39,7 @@ struct mt_page_row {
     struct mt_amount amount[MT_PAGE_MEASURES];
     uint64_t oldest_ns; /* as in struct mt_site */
     double growth_bytes_per_s; /* of what is not all freed (analysis/leaks.h) */
+    uint64_t moved;            /* reallocs of the same */
 };
 
 struct mt_page_rows {

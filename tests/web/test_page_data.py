@@ -99,6 +99,21 @@ def test_age_and_growth_are_those_of_leaks(service):
     assert abs(sum(slopes) - row["growth_bytes_per_s"]) <= 1e-3 * sum(map(abs, slopes))
 
 
+def test_a_list_that_grows_is_one_block_that_moved(recorded):
+    """So the page can tell it from a block that stays as it is, as leaks does."""
+    recording = recorded("kept, thing = [], object()\nfor _ in range(20000):\n    kept.append(thing)\nstays = bytearray(300000)\n")
+    block = recording.block
+    moved, blocks = {}, {}
+    for row, number in enumerate(block.rows["line"]):
+        path, line, _ = block.place(block.data["lines"]["frame"][number])
+        if path != str(recording.program):
+            continue
+        moved[line] = moved.get(line, 0) + block.rows["moved"][row]
+        blocks[line] = blocks.get(line, 0) + block.data["measures"]["live"]["count"][row]
+    assert blocks[3] == 1 and moved[3] >= 16
+    assert blocks[4] >= 1 and moved[4] == 0
+
+
 def test_the_timeline_is_that_of_timeline(service):
     points = memtap_json("timeline", "-n", "1000", service.trace)
     shown = service.block.data["timeline"]

@@ -19,6 +19,7 @@ export interface Rows {
   by: number[]; // string; 0: nothing but the place is known
   oldest_ns: number[]; // of what is alive at the end; -1: nothing is, or not known
   growth: number[]; // bytes a second
+  moved: number[]; // reallocs that made another block
 }
 
 export interface Amounts {

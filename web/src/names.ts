@@ -4,6 +4,8 @@ import { type Block, Role } from "./data";
 import * as format from "./format";
 import { isSteady, type Line } from "./profile";
 
+const LEAST_SECONDS = 1; // over less time a slope says how a program begins and ends
+
 export class Names {
   constructor(private readonly block: Block) {}
 
@@ -76,7 +78,10 @@ export class Names {
   growth(line: Line): string {
     const seconds = this.block.stats.duration_s;
     if (Number.isNaN(line.growth)) return "–";
-    if (isSteady(line, seconds)) return "steady";
+    const uncertain = format.ci95(line.alive.variance) > line.alive.bytes / 4;
+    const steady = isSteady(line, seconds);
+    if (steady && !uncertain) return "steady";
+    if (steady || seconds < LEAST_SECONDS) return "–"; // as memtap leaks says it (src/export/rows_text.c)
     const minutes = seconds >= 60;
     const sign = line.growth > 0 ? "+" : "";
     return `${sign}${format.bytes(line.growth * (minutes ? 60 : 1))}/${minutes ? "min" : "s"}`;

@@ -183,6 +183,8 @@ export interface Line {
   count: number;
   variance: number;
   growth: number; // bytes a second; NaN: not known
+  moved: number; // reallocs
+  alive: { bytes: number; count: number; variance: number }; // at the end, whatever is chosen
   age: number; // seconds; NaN: nothing is alive, or not known
   by: string[];
 }
@@ -197,6 +199,10 @@ function addLife(block: Block, row: number, to: Gathered): void {
   const oldest = block.rows.oldest_ns[row] as number;
   if (!live || block.stats.mode === "aggregate") return;
   to.growth = (Number.isNaN(to.growth) ? 0 : to.growth) + (block.rows.growth[row] as number);
+  to.moved += block.rows.moved[row] as number;
+  to.alive.bytes += live.bytes[row] as number;
+  to.alive.count += live.count[row] as number;
+  to.alive.variance += live.bytes_variance?.[row] ?? 0;
   if ((live.count[row] as number) === 0) return;
   const process = block.threads.process[block.rows.thread[row] as number] as number;
   const age = oldest < 0 ? NaN : Math.max((block.processes.end_ns[process] as number) - oldest, 0) / 1e9;
@@ -220,6 +226,8 @@ function newLine(block: Block, line: number): Gathered {
     count: 0,
     variance: 0,
     growth: NaN,
+    moved: 0,
+    alive: { bytes: 0, count: 0, variance: 0 },
     age: NaN,
     by: [],
     names: new Map(),
@@ -239,13 +247,20 @@ export function linesOf(block: Block, chosen: Chosen): Line[] {
     line.count += chosen.count[i] as number;
     line.variance += chosen.variance?.[i] ?? 0;
     line.names.set(by, (line.names.get(by) ?? 0) + (chosen.bytes[i] as number));
-    addLife(block, i, line);
+  }
+  for (let i = 0; i < chosen.bytes.length; i++) {
+    const line = lines.get(block.rows.line[i] as number); // also by rows that hold nothing of what is chosen
+    if (line) addLife(block, i, line);
   }
   for (const line of lines.values()) line.by = namesOf(block, line);
   return [...lines.values()].sort((a, b) => b.bytes - a.bytes || b.count - a.count || a.line - b.line);
 }
 
-// Steady is what changed over the run by less than a twentieth of what is held, or than its own uncertainty.
+// Steady is what changed over the run by less than a twentieth of what is held, or than its own uncertainty; and one block that is not made
+// larger again and again.
+const STEPS = 16; // MT_LEAK_STEPS of src/analysis/leaks.h
+
 export function isSteady(line: Line, seconds: number): boolean {
-  return line.count <= 1 || Math.abs(line.growth * seconds) <= Math.max(line.bytes / 20, ci95(line.variance));
+  const one = line.alive.count <= 1 && line.moved < STEPS;
+  return one || Math.abs(line.growth * seconds) <= Math.max(line.alive.bytes / 20, ci95(line.alive.variance));
 }
