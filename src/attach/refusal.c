@@ -8,9 +8,11 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/kcmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- what is there -------------------------------------------------------------------------------------------------- */
@@ -47,6 +49,7 @@ static void read_line(const char *line, struct mt_process_facts *ret)
 {
     read_number(line, "Tgid", &ret->group);
     read_number(line, "TracerPid", &ret->tracer);
+    read_number(line, "PPid", &ret->parent);
     read_number(line, "Uid", &ret->user);
     read_number(line, "Seccomp", &ret->seccomp);
     read_number(line, "Seccomp_filters", &ret->filters);
@@ -108,6 +111,7 @@ mt_status mt_process_facts_read(pid_t pid, struct mt_process_facts *ret, struct 
         find_alive(&facts);
     }
     facts.stopped = facts.state == 'T';
+    facts.is_vforked = facts.parent > 0 && syscall(SYS_kcmp, (long)pid, facts.parent, (long)KCMP_VM, 0L, 0L) == 0;
     *ret = facts;
     return MT_OK;
 }
@@ -200,6 +204,12 @@ mt_status mt_process_facts_judge(const struct mt_process_facts *facts, const str
     }
     if (facts->tracer > 0) {
         return refuse_traced(facts, err);
+    }
+    if (facts->is_vforked) {
+        return mt_error_set(err, MT_E_INTERRUPTED,
+                            "process %d still shares the memory of its parent %ld (vfork, posix_spawn): it has not begun a program of its own; "
+                            "try again, or join the parent",
+                            pid, facts->parent);
     }
     if (facts->shadow_stack) {
         return mt_error_set(err, MT_E_UNSUPPORTED,

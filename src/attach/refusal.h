@@ -14,12 +14,14 @@ struct mt_process_facts {
     pid_t alive;  /* a thread of it by whose number /proc still shows memory and files: the first one may have ended before the others */
     long group;   /* the process it is a thread of */
     long tracer;  /* 0: none */
+    long parent;
     long user;    /* real; -1: unknown */
     long filters; /* seccomp filters in force; -1: the kernel does not say */
     long seccomp; /* 0: no filter */
     char state;   /* of that thread, as in ps; 0: unknown */
     bool kernel_thread;
     bool shadow_stack;
+    bool is_vforked; /* its memory is its parent's, until it executes a program of its own */
     bool stopped; /* by a signal: state T */
 };
 

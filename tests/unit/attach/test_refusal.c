@@ -3,9 +3,11 @@
 
 #include "harness.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
 
 static const struct mt_process_facts PLAIN = { .pid = 77, .group = 77, .user = 1000, .filters = 0, .state = 'S' };
 static const struct mt_ptrace_rules OPEN = { .user = 1000 };
@@ -124,6 +126,40 @@ static void test_facts_come_from_the_process(void **state)
     expect(mt_process_facts_read(pid, &facts, &gone), MT_E_NOENT, &gone, "no process");
 }
 
+/* As a child of vfork does until it calls exec; it has our memory, so it does nothing. */
+static __attribute__((no_sanitize("address", "thread", "undefined"))) int rest(void *unused)
+{
+    (void)unused;
+    while (syscall(SYS_pause) != 0) {
+    }
+    return 0;
+}
+
+static void test_a_child_that_has_its_parent_s_memory_is_told(void **state)
+{
+    static char stack[65536] __attribute__((aligned(16)));
+    struct mt_process_facts facts;
+    struct mt_error err = { 0 };
+    (void)state;
+    pid_t pid = clone(rest, stack + sizeof stack, CLONE_VM | SIGCHLD, NULL);
+    assert_true(pid > 0);
+    assert_int_equal(mt_process_facts_read(pid, &facts, &err), MT_OK);
+    assert_true(facts.is_vforked);
+    assert_int_equal(facts.parent, getpid());
+    expect(mt_process_facts_judge(&facts, &OPEN, &err), MT_E_INTERRUPTED, &err, "memory of its parent");
+    (void)kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    pid = fork();
+    if (pid == 0) {
+        (void)rest(NULL);
+    }
+    struct mt_error none = { 0 };
+    assert_int_equal(mt_process_facts_read(pid, &facts, &none), MT_OK);
+    assert_false(facts.is_vforked);
+    (void)kill(pid, SIGKILL);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static void test_a_zombie_and_oneself_are_refused_by_name(void **state)
 {
     struct mt_subject subject;
@@ -147,6 +183,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_filters_that_memtap_is_under_as_well_do_not_forbid_it),
     cmocka_unit_test(test_the_kernel_s_no_names_what_changes_it),
     cmocka_unit_test(test_facts_come_from_the_process),
+    cmocka_unit_test(test_a_child_that_has_its_parent_s_memory_is_told),
     cmocka_unit_test(test_a_zombie_and_oneself_are_refused_by_name),
 };
 MT_TEST_MAIN(tests)
