@@ -133,8 +133,9 @@ def test_a_process_whose_only_thread_to_borrow_waits_is_joined(output, kind):
     checked_live(output, truth)
 
 
-def test_nobody_is_borrowed_in_a_signal_handler(tmp_path):
-    with Running(ASLEEP, "handler") as program:
+@pytest.mark.parametrize("kind", ("handler", "nested-handler", "fork", "iteration"))
+def test_nobody_is_borrowed_in_a_handler_or_with_a_lock_of_libc(tmp_path, kind):
+    with Running(ASLEEP, kind) as program:
         done = memtap("attach", "--timeout", "1s", "-o", tmp_path / "x.mtap", program.pid, check=False)
         assert done.returncode == 4, done.stderr
         program.finish()

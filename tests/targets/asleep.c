@@ -7,6 +7,7 @@
 #include "truth.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -14,6 +15,7 @@
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <threads.h>
 #include <time.h>
 
@@ -140,20 +142,68 @@ static void wait_epoll(void)
     close(fd);
 }
 
-static volatile sig_atomic_t g_handled;
+/* ---- and where nobody may be borrowed ------------------------------------------------------------------------------- */
 
 static void handle(int signal)
 {
     (void)signal;
-    g_handled = 1;
     wait_semaphore(); /* sem_wait in a handler: nothing that is allowed, and done */
 }
 
-/* Within a handler, and a handler of that one's. */
 static void wait_handler(void)
 {
     (void)signal(SIGUSR1, handle);
     (void)raise(SIGUSR1);
+}
+
+static void handle_by_another(int number)
+{
+    (void)number;
+    wait_handler();
+}
+
+/* In the handler of a signal that came within a handler, on a stack of its own. */
+static void wait_nested_handler(void)
+{
+    static char stack[65536];
+    const stack_t own = { .ss_sp = stack, .ss_size = sizeof stack };
+    struct sigaction action = { .sa_handler = handle_by_another, .sa_flags = SA_ONSTACK };
+    sigaltstack(&own, NULL);
+    sigaction(SIGUSR2, &action, NULL);
+    (void)raise(SIGUSR2);
+}
+
+static void before_fork(void)
+{
+    if (!has_come()) {
+        wait_semaphore();
+    }
+}
+
+/* Within fork, which holds locks while it calls the program. */
+static void wait_fork(void)
+{
+    pthread_atfork(before_fork, NULL, NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(0);
+    }
+    (void)waitpid(pid, NULL, 0);
+}
+
+static int look_at_object(struct dl_phdr_info *info, size_t bytes, void *seen)
+{
+    (void)info;
+    (void)bytes;
+    (void)seen;
+    wait_semaphore();
+    return 1;
+}
+
+/* Within dl_iterate_phdr, which holds a lock of the loader. */
+static void wait_iteration(void)
+{
+    (void)dl_iterate_phdr(look_at_object, NULL);
 }
 
 static const struct {
@@ -163,7 +213,8 @@ static const struct {
                 { "mutex", wait_mutex },         { "rwlock", wait_rwlock },                   { "barrier", wait_barrier },
                 { "join", wait_join },           { "futex", wait_futex },                     { "nanosleep", wait_nanosleep },
                 { "clock", wait_clock },         { "usleep", wait_usleep },                   { "read", wait_read },
-                { "stream", wait_stream },       { "epoll", wait_epoll },                     { "handler", wait_handler } };
+                { "stream", wait_stream },       { "epoll", wait_epoll },                     { "handler", wait_handler },
+                { "nested-handler", wait_nested_handler }, { "fork", wait_fork },             { "iteration", wait_iteration } };
 
 /* ---- the other thread ----------------------------------------------------------------------------------------------- */
 
