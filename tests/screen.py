@@ -14,7 +14,7 @@ import sys
 import termios
 import time
 
-BOUND = 120  # seconds that anything may take on a busy machine
+BOUND = 300  # seconds that anything may take on a busy machine
 SEQUENCE = re.compile(rb"\x1b(?:\[(\??[0-9;]*)([A-Za-z]))")
 
 # The session's leader, as a shell is: the program has a process group of its own, which the terminal belongs to.

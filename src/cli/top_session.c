@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LOST_LOOKS_MAX = 20 };
+enum { BUSY_TRIES_MAX = 3 }; /* each stops threads for a moment, and takes its time */
 
 static mt_status attach(struct mt_top_session *s, int *ret_code, struct mt_error *err)
 {
@@ -83,7 +83,8 @@ static char *next_output(const struct mt_top_session *s)
     return name;
 }
 
-/* After exec the old trace does not grow any more. A program that has just begun may not be joined yet: the next looks try again. */
+/* After exec the old trace does not grow any more. A program that has just begun has no trace or cannot be joined yet: the
+ * next looks try again. */
 static void follow_exec(struct mt_top_session *s)
 {
     char *before = s->path, *output = next_output(s);
@@ -100,11 +101,12 @@ static void follow_exec(struct mt_top_session *s)
     if (status != MT_OK) {
         s->path = before;
         s->attached = attached;
-        s->image = ++s->lost_looks < LOST_LOOKS_MAX ? image : s->image;
+        s->busy_tries += status == MT_E_BUSY;
+        s->image = s->busy_tries < BUSY_TRIES_MAX ? image : s->image;
         say_of(s, mt_format("the process executed another program, which is not recorded%s%s", err.text[0] != '\0' ? ": " : "", err.text));
         return;
     }
-    s->lost_looks = 0;
+    s->busy_tries = 0;
     free(before);
     mt_top_watch_free(s->watch);
     s->watch = mt_top_watch_new(s->path);

@@ -16,7 +16,7 @@ struct mt_top_session {
     bool attached;
     char *path; /* of the trace */
     uint64_t image; /* of the process: another one after exec */
-    unsigned lost_looks; /* since exec, without a trace of the new program */
+    unsigned busy_tries; /* to attach, since exec, for which no thread could be borrowed in time */
     struct mt_top_watch *watch;
     struct mt_top_look look; /* the last one that succeeded */
     bool has_look;
