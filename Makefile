@@ -106,7 +106,7 @@ test-servers: $(BUILD)/.tests-configured $(VENV)/.ready ## nginx, PostgreSQL, re
 	@PYTHONPATH=$(abspath $(BUILD))/python MEMTAP_BIN=$(abspath $(BUILD))/bin/memtap \
 	    $(VENV)/bin/python -m pytest -q -rP --timeout=1800 tests/servers
 
-test-eval: $(BUILD)/.tests-configured $(VENV)/.ready ## The programs of tests/guides in Pythons with and without torch (Debian's), and evals among threads that never rest (minutes)
+test-eval: $(BUILD)/.tests-configured $(VENV)/.ready ## The programs of tests/guides in Pythons with and without torch (Debian's), and thousands of evals among threads that print all the time (minutes)
 	@tools/need-packages python3-torch
 	@$(NINJA) -C $(BUILD)
 	@MEMTAP_EXTRA_PYTHONS="$$(tools/pythons $(BUILD)/pythons | grep /root/usr/bin/python)" \

@@ -152,6 +152,7 @@ bool mt_apart_eval(const char *payload, size_t bytes, int fd, size_t mapped, enu
 
 void mt_apart_forget(void)
 {
+    mt_eval_forget();
     for (int i = 0; i < JOBS; i++) {
         if (mt_load_relaxed(&g_jobs[i].used) != 0 && mt_os_socket_identity(g_jobs[i].fd) == g_jobs[i].identity) {
             mt_os_close(g_jobs[i].fd);

@@ -13,9 +13,9 @@ static const struct {
 #undef ROW
 };
 
-/* Writers: threads that run evals, one at a time. */
+/* Writers: threads of those who ask, which all write the same. Pairing P3: g_api, then g_found (release) -> g_found (acquire), g_api. */
 static struct mt_py_api g_api;
-static bool g_found;
+static uint32_t g_found;
 
 static bool find(const char *name, void *ret)
 {
@@ -40,10 +40,11 @@ static bool find_all(struct mt_py_api *api)
 
 const struct mt_py_api *mt_py_api(void)
 {
-    if (!g_found && mt_elf_lookup("PyGILState_Ensure") != NULL) {
-        g_found = mt_pystack_detect(mt_elf_lookup, &g_api.info) && g_api.info.version_hex >= 0x03080000 && find_all(&g_api);
+    if (mt_load_acquire(&g_found) == 0 && mt_elf_lookup("PyGILState_Ensure") != NULL && mt_pystack_detect(mt_elf_lookup, &g_api.info) &&
+        g_api.info.version_hex >= 0x03080000 && find_all(&g_api)) {
+        mt_store_release(&g_found, 1u);
     }
-    return g_found ? &g_api : NULL;
+    return mt_load_acquire(&g_found) != 0 ? &g_api : NULL;
 }
 
 bool mt_py_is_ready(const struct mt_py_api *py)

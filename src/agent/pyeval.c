@@ -319,9 +319,6 @@ enum mt_eval_end mt_eval_run(const char *code, size_t bytes, uint64_t timeout_ms
 {
     *ret_held_ns = 0;
     uint64_t deadline_ns = mt_os_monotonic_ns() + timeout_ms * 1000000;
-    if (mt_g_eval.pid != 0 && mt_g_eval.pid != mt_os_pid()) { /* a fork child: the eval was the parent's */
-        memset(&mt_g_eval, 0, sizeof mt_g_eval);
-    }
     const struct mt_py_api *py = mt_py_api();
     if (is_denied()) {
         return MT_EVAL_DENIED;
@@ -334,5 +331,10 @@ enum mt_eval_end mt_eval_run(const char *code, size_t bytes, uint64_t timeout_ms
 
 bool mt_eval_is_stuck(void)
 {
-    return mt_eval_state_now() == MT_EVAL_LEFT && mt_g_eval.pid == mt_os_pid();
+    return mt_eval_state_now() == MT_EVAL_LEFT;
+}
+
+void mt_eval_forget(void)
+{
+    memset(&mt_g_eval, 0, sizeof mt_g_eval);
 }

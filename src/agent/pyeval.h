@@ -47,5 +47,7 @@ enum mt_eval_end mt_eval_run(const char *code, size_t bytes, uint64_t timeout_ms
                              uint64_t *ret_held_ns);
 /* Is one still running that nobody waits for? */
 bool mt_eval_is_stuck(void);
+/* That of the parent. Context: a fork child. */
+void mt_eval_forget(void);
 
 #endif

@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import pytest
-from armed import Armed, until
+from armed import Armed, sockets_of, until
 from conftest import MEMTAP, TESTS, find_interpreter, memtap, run
 
 PROGRAM = TESTS / "targets/py_evaluated.py"
@@ -181,13 +181,14 @@ CODE = "import time\nfor n in range(40):\n    print('EVAL', n)\n    if n % 4 == 
 PRINTED = "".join(f"EVAL {n}\n" for n in range(40)) + "EVAL end\n"
 
 
+@pytest.mark.parametrize("rounds", [15, pytest.param(400, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("mode", ["prints", "replaces"])
-def test_output_of_each_side_stays_its_own(path, mode):
+def test_output_of_each_side_stays_its_own(path, mode, rounds):
     with Armed(path, "-S", PROGRAM, mode).ready() as armed:
         came = []
         reader = threading.Thread(target=lambda: came.append(armed.process.stdout.read()))
         reader.start()
-        for _ in range(15):
+        for _ in range(rounds):
             assert evaluate(armed, CODE) == PRINTED
         armed.process.stdin.write(b"\n")
         armed.process.stdin.close()
@@ -231,6 +232,24 @@ def test_a_fork_child_of_the_program_prints_as_ever(any_python):
             assert client.stdout.readline() == b"in\n"
             assert armed.finish() == (b"child\nparent\n", b"")
             client.wait()
+
+
+def test_a_fork_child_of_an_evaluated_program_is_asked_by_itself(path):
+    source = ("import os, sys\nprint('ready', flush=True)\nname = 'parent'\nsys.stdin.readline()\nif os.fork() == 0:\n    name = 'child'\n"
+              "    sys.stdin.readline()\n    os._exit(0)\nprint('forked', flush=True)\nos.wait()")
+    with Armed(path, "-W", "ignore", "-c", source).ready() as armed:
+        with subprocess.Popen([MEMTAP, "eval", "-q", str(armed.pid), "import time\nprint('in', flush=True)\nwhile name: time.sleep(0.001)"],
+                              stdout=subprocess.PIPE) as client:
+            assert client.stdout.readline() == b"in\n"
+            armed.process.stdin.write(b"\n")
+            armed.process.stdin.flush()
+            assert armed.process.stdout.readline() == b"forked\n"
+            child, = map(int, open(f"/proc/{armed.pid}/task/{armed.pid}/children").read().split())
+            until(lambda: sockets_of(child), "the child does not listen")
+            assert memtap("eval", "-q", child, "name, print(1)").stdout == b"1\n('child', None)\n"
+            client.kill()
+        assert evaluate(armed, "name") == "'parent'\n"
+        armed.finish()
 
 
 def test_the_program_ends_while_code_runs(path):
