@@ -24,16 +24,11 @@ enum {
 static const char *const STAGES[] = { "pre forward", "post forward", "pre step", "post step" };
 enum stage { PRE_FORWARD, POST_FORWARD, PRE_STEP, POST_STEP };
 
-struct amounts {
-    const char *source;
-    uint64_t allocated, max_allocated, cached, max_cached;
-};
-
 struct span {
     const void *object; /* compared, never looked into: it may be gone */
     uintptr_t stack;    /* of the hook that began it */
     uint64_t from_ns;
-    struct amounts from;
+    struct mt_py_torch_amounts from;
     bool is_row;
 };
 
@@ -48,7 +43,7 @@ static struct {
     PyObject *name;   /* name(object, name of the outermost module or None) -> str; it may name others with torch_name */
     PyObject *begins; /* begins(): a recording has begun */
     PyObject *device; /* device() -> None, or read() -> (source, allocated, max_allocated, cached, max_cached) */
-    PyObject *read;   /* of the present step; NULL: the device has none */
+    PyObject *read;   /* of the present step; NULL: the program uses no device */
     uint64_t details_every; /* inner modules have rows in one step of so many; 0: never */
     uint64_t micro_batches;
     uint64_t recording;
@@ -69,16 +64,6 @@ static uint64_t now_ns(void)
 static uint64_t step_of(uint64_t micro_step)
 {
     return micro_step / g_loop.micro_batches;
-}
-
-/* An Exception of ours is nobody's; false: it is something else, which the caller has to raise. */
-static bool drop_exception(void)
-{
-    if (PyErr_Occurred() != NULL && !PyErr_ExceptionMatches(PyExc_Exception)) {
-        return false;
-    }
-    PyErr_Clear();
-    return true;
 }
 
 /* ---- steps -------------------------------------------------------------------------------------------------------- */
@@ -102,7 +87,7 @@ static bool ask_for_device(void)
         Py_CLEAR(read);
     }
     g_loop.read = read;
-    return read != NULL || drop_exception();
+    return read != NULL || mt_py_torch_drop_exception();
 }
 
 static bool has_details(void)
@@ -120,52 +105,11 @@ static bool is_recorded(bool *ret_fine)
         g_loop.recording = recording;
         if (recording != 0) {
             PyObject *result = PyObject_CallObject(g_loop.begins, NULL);
-            *ret_fine = result != NULL || drop_exception();
+            *ret_fine = result != NULL || mt_py_torch_drop_exception();
             Py_XDECREF(result);
         }
     }
     return recording != 0 && *ret_fine;
-}
-
-/* ---- amounts ------------------------------------------------------------------------------------------------------ */
-
-static bool read_device(struct amounts *ret)
-{
-    unsigned long long allocated, max_allocated, cached, max_cached;
-    const char *source;
-    PyObject *result = PyObject_CallObject(g_loop.read, NULL);
-    bool got = result != NULL && PyTuple_Check(result) &&
-               PyArg_ParseTuple(result, "sKKKK", &source, &allocated, &max_allocated, &cached, &max_cached);
-    if (got) {
-        *ret = (struct amounts){ strcmp(source, "mps") == 0 ? "mps" : "cuda", allocated, max_allocated, cached, max_cached };
-    }
-    Py_XDECREF(result);
-    return got;
-}
-
-/* The CPU has no cache of tensors: what is reserved is what is allocated. */
-static void read_cpu(struct amounts *ret)
-{
-    static uint64_t most;
-    uint64_t bytes, most_bytes, rss = 0, vms;
-    if (mt_py_agent()->tensors(&bytes, &most_bytes)) {
-        *ret = (struct amounts){ "cpu_alloc", bytes, most_bytes, bytes, most_bytes };
-        return;
-    }
-    (void)mt_py_process_memory(&rss, &vms);
-    most = rss > most ? rss : most;
-    *ret = (struct amounts){ "rss", rss, most, rss, most };
-}
-
-/* False: an exception that has to be raised. */
-static bool read_amounts(struct amounts *ret)
-{
-    if (g_loop.read != NULL && read_device(ret)) {
-        return true;
-    }
-    bool fine = drop_exception();
-    read_cpu(ret);
-    return fine;
 }
 
 /* ---- rows --------------------------------------------------------------------------------------------------------- */
@@ -188,7 +132,7 @@ static bool find_name(PyObject *object, const char *outermost, char *ret)
     size_t bytes = strnlen(name, MT_PY_TORCH_NAME_BYTES - 1);
     memcpy(ret, name, bytes);
     ret[bytes] = '\0';
-    return drop_exception();
+    return mt_py_torch_drop_exception();
 }
 
 struct moment {
@@ -203,10 +147,10 @@ static int64_t difference(uint64_t now, uint64_t before)
     return (int64_t)(now - before);
 }
 
-static void write_row(const char *name, const struct moment *m, const struct amounts *now)
+static void write_row(const char *name, const struct moment *m, const struct mt_py_torch_amounts *now)
 {
     bool ends = m->stage == POST_FORWARD || m->stage == POST_STEP;
-    const struct amounts *from = &m->span->from;
+    const struct mt_py_torch_amounts *from = &m->span->from;
     bool same = ends && from->source != NULL && strcmp(from->source, now->source) == 0;
     const struct memtap_torch_row row = {
         .struct_bytes = sizeof row,
@@ -228,10 +172,17 @@ static void write_row(const char *name, const struct moment *m, const struct amo
     (void)mt_py_agent()->torch_row(&row); /* what is lost is counted there */
 }
 
-static bool make_row(PyObject *object, const char *outermost, const struct moment *m, struct amounts *ret)
+static const char *outermost_name(void)
+{
+    const struct mt_py_torch_known *known = t_modules.count > 0 ? mt_py_torch_known(t_modules.span[0].object) : NULL;
+    return known != NULL ? known->name : NULL;
+}
+
+static bool make_row(PyObject *object, const struct moment *m, struct mt_py_torch_amounts *ret)
 {
     char name[MT_PY_TORCH_NAME_BYTES];
-    if (!find_name(object, outermost, name) || !read_amounts(ret)) {
+    bool inner = m->stage == PRE_FORWARD && t_modules.count > 1;
+    if (!find_name(object, inner ? outermost_name() : NULL, name) || !mt_py_torch_read(g_loop.read, ret)) {
         return false;
     }
     write_row(name, m, ret);
@@ -269,16 +220,9 @@ static struct span *end_span(struct spans *spans, const void *object)
     return NULL;
 }
 
-static const char *outermost_name(void)
-{
-    const struct mt_py_torch_known *known = t_modules.count > 0 ? mt_py_torch_known(t_modules.span[0].object) : NULL;
-    return known != NULL ? known->name : NULL;
-}
-
 /* Seen to begin; the row is made where it is wanted. */
 static bool begin_span(struct spans *spans, PyObject *object, enum stage stage, uintptr_t here, bool is_row)
 {
-    const char *outermost = stage == PRE_FORWARD ? outermost_name() : NULL;
     struct span *span = &spans->span[spans->count++];
     *span = (struct span){ .object = object, .stack = here, .is_row = is_row };
     uint64_t now = now_ns();
@@ -286,8 +230,8 @@ static bool begin_span(struct spans *spans, PyObject *object, enum stage stage, 
     if (m.seq == 0 && !ask_for_device()) {
         return false;
     }
-    struct amounts amounts = { 0 };
-    bool fine = !is_row || make_row(object, outermost, &m, &amounts);
+    struct mt_py_torch_amounts amounts = { 0 };
+    bool fine = !is_row || make_row(object, &m, &amounts);
     if (spans->count > 0 && &spans->span[spans->count - 1] == span) { /* as it was left */
         span->from = amounts;
         span->from_ns = now_ns(); /* without what the row took */
@@ -304,8 +248,8 @@ static bool finish_span(struct spans *spans, PyObject *object, enum stage stage)
     }
     const struct span span = *found;
     const struct moment m = { stage, &span, now, next_seq(now) };
-    struct amounts amounts;
-    return !span.is_row || make_row(object, NULL, &m, &amounts);
+    struct mt_py_torch_amounts amounts;
+    return !span.is_row || make_row(object, &m, &amounts);
 }
 
 /* ---- hooks -------------------------------------------------------------------------------------------------------- */

@@ -148,3 +148,18 @@ with torch.no_grad():
     rows = ask(path, "SELECT allocated, source FROM python.torch_trace WHERE module = 'Net' AND stage = 'pre forward' ORDER BY seq")
     assert {row["source"] for row in rows} == {"cpu_alloc"}
     assert [round((row["allocated"] - rows[0]["allocated"]) * MIB) for row in rows] == [0, 256 << 18, 0]
+
+
+def test_an_allocation_that_fails_raises_what_torch_raises(tmp_path):
+    told, path = record(tmp_path, """
+net, told = Net(64), []
+for _ in range(2):
+    try:
+        torch.empty(1 << 55, dtype=torch.uint8)
+    except RuntimeError as error:
+        told.append("memory" in str(error))
+    net(torch.zeros(1, 64))
+print(json.dumps(told))
+""", "--mode", "sample")
+    assert told == [True, True]
+    assert {row["source"] for row in ask(path, "SELECT source FROM python.torch_trace")} == {"cpu_alloc"}
