@@ -247,7 +247,9 @@ static void fail(struct outcome *outcome, unsigned status, const char *code, con
 static void ask(struct mt_request *request, struct mt_opened *opened, const struct asked *asked, struct outcome *outcome)
 {
     struct mt_profile_failure failure;
+    uint64_t began_ns = mt_os_monotonic_ns();
     int code = mt_recording_query(opened->recording, asked->sql, is_late, request, &outcome->answer, &failure);
+    mt_monitor_slow_query(&request->server->monitor, asked->sql, (double)(mt_os_monotonic_ns() - began_ns) / 1e6);
     if (code == MT_PROFILE_INTERRUPTED) {
         fail(outcome, MHD_HTTP_GATEWAY_TIMEOUT, "TIMEOUT", "the query took longer than 30 s and was ended: ask for less, or ask `memtap query`");
     } else if (code != MT_PROFILE_OK) {

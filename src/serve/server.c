@@ -184,6 +184,17 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return send_reply(request);
 }
 
+/* Of streams, which last, and of paths that are not there, no time is remembered. */
+static void note_usage(struct mt_request *request)
+{
+    unsigned status = request->reply.status != 0 ? request->reply.status : MHD_HTTP_OK;
+    uint64_t took_ns = mt_os_monotonic_ns() - request->began_ns;
+    mt_usage_add(&request->server->usage, request, status, took_ns);
+    if (request->route != NULL && request->route->place != MT_ROUTE_STREAM) {
+        mt_monitor_slow_endpoint(&request->server->monitor, request->route->method, request->route->path, (double)took_ns / 1e6, status);
+    }
+}
+
 static void on_completed(void *context, struct MHD_Connection *connection, void **own, enum MHD_RequestTerminationCode why)
 {
     struct mt_request *request = *own;
@@ -193,6 +204,7 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
     if (request == NULL) {
         return;
     }
+    note_usage(request);
     mt_response_clear(&request->reply);
     free(request->method);
     free(request->path);
@@ -265,6 +277,7 @@ static void watch(struct mt_server *server)
         (void)sleep(1);
         mt_targets_look(&server->targets);
         mt_feed_tick(server);
+        mt_monitor_look(&server->monitor, &server->targets);
         mt_clients_tick(&server->clients);
     }
 }
@@ -273,9 +286,13 @@ mt_status mt_serve(const struct mt_serve_options *options, struct mt_error *err)
 {
     static struct mt_server server;
     server.token = options->token;
+    server.routes = mt_routes;
+    server.route_count = mt_route_count;
     server.began_ns = mt_os_monotonic_ns();
     mt_feed_init(&server.feed);
     mt_clients_init(&server.clients);
+    mt_usage_init(&server.usage, mt_routes);
+    mt_monitor_init(&server.monitor);
     mt_status status = mt_http_load(err);
     if (status == MT_OK) {
         status = mt_targets_init(&server.targets, &options->targets, err);

@@ -4,18 +4,24 @@
 
 #include "serve/clients.h"
 #include "serve/listen.h"
+#include "serve/monitor.h"
 #include "serve/feed.h"
 #include "serve/workers.h"
 #include "serve/targets.h"
+#include "serve/usage.h"
 
 enum { MT_LISTENERS_MAX = 8 };
 
 struct mt_server {
     const char *token; /* NULL: none */
+    const struct mt_route *routes; /* routes.h; who answers knows them by this */
+    size_t route_count;
     struct mt_targets targets;
     struct mt_workers workers;
     struct mt_feed feed;
     struct mt_clients clients;
+    struct mt_usage usage;
+    struct mt_monitor monitor;
     struct mt_listener listeners[MT_LISTENERS_MAX];
     size_t listener_count;
     uint64_t began_ns;
