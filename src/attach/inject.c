@@ -443,7 +443,7 @@ static mt_status prepare(struct attempt *a, struct mt_error *err)
     if (status == MT_OK) {
         status = mt_hazards_find(a->subject, &a->hazards, err);
     }
-    if (status != MT_OK && mt_process_has_ended(a->subject->facts.pid)) { /* then nothing is where it was */
+    if (status != MT_OK && (mt_process_image(a->subject->facts.alive) == 0 || mt_process_has_ended(a->subject->facts.pid))) { /* nothing is there */
         err->status = MT_OK;
         err->text[0] = '\0';
         return mt_error_set(err, MT_E_NOENT, "process %d has ended", (int)a->subject->facts.pid);
