@@ -179,12 +179,11 @@ static void put_place(struct mt_out *out, const struct mt_report *report, const 
                              mt_human_counted((double)row->self.count, "block", "blocks").text,
                              100 * (double)row->self.bytes / (double)sum_bytes, of);
     enum { PLACE_LEAST = 20 };
-    size_t columns = mt_terminal_columns(out), whole = LABEL_COLUMNS + mt_text_columns(clean, strlen(clean)) + 2 + mt_text_columns(amount, strlen(amount));
-    bool one_line = columns == 0 || whole <= columns;
-    size_t room = columns > LABEL_COLUMNS + PLACE_LEAST ? columns - LABEL_COLUMNS - 1 : PLACE_LEAST;
-    char *shown = one_line ? mt_strdup(clean) : mt_text_fit(clean, room, MT_CUT_PLACE);
+    size_t columns = mt_terminal_columns(out), taken = LABEL_COLUMNS + mt_text_columns(amount, strlen(amount)) + 2;
+    char *shown = columns > 0 ? mt_text_fit(clean, columns > taken + PLACE_LEAST ? columns - taken : PLACE_LEAST, MT_CUT_PLACE)
+                              : mt_strdup(clean);
     begin(out, "biggest");
-    mt_out_print(out, "%s:%s%*s%s\n", shown, one_line ? "" : "\n", one_line ? 1 : LABEL_COLUMNS, "", amount);
+    mt_out_print(out, "%s: %s\n", shown, amount);
     free(shown);
     free(amount);
     free(clean);
