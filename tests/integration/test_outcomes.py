@@ -7,7 +7,7 @@ import pytest
 from conftest import MEMTAP, TARGETS, memtap, run
 from test_attach import PATIENT, TARGET, Running, may_trace_siblings
 
-WITHOUT = {"run", "export", "completion", "man"}  # its output is the program's; formats of other tools; texts
+WITHOUT = {"run", "eval", "export", "completion", "man"}  # their output is the program's; formats of other tools; texts
 
 
 @pytest.fixture(scope="module")
