@@ -76,8 +76,11 @@ class Connection:
 class Armed:
     """argv with the agent in front, started, and at its socket."""
 
-    def __init__(self, *argv, listen="1", env=(), wait=True, **options):
+    def __init__(self, *argv, listen="1", env=(), wait=True, alone=False, **options):
         environment = {**os.environ, "LD_PRELOAD": str(AGENT), "MEMTAP_LISTEN": listen, **dict(env)}
+        if alone:  # its children are not armed
+            del environment["LD_PRELOAD"]
+            argv = (MEMTAP, "run", "--mode", "off", "--no-follow", *argv)
         options.setdefault("stdin", subprocess.PIPE)
         self.process = subprocess.Popen([str(a) for a in argv], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
         self.pid = self.process.pid

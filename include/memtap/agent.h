@@ -1,7 +1,7 @@
 /* agent.h: control of memtap's agent from inside the process it is in, for C11 and C++17.
  *
  * The agent (libmemtap-agent.so) is loaded with LD_PRELOAD or, in a process that runs already, with dlopen. It needs only
- * libc, is never unloaded, makes no thread and does nothing until it is told to. There is one agent in a process: look for
+ * libc, is never unloaded, makes no thread (but for listen) and does nothing until it is told to. There is one agent in a process: look for
  * `memtap_agent_api` with dlsym(RTLD_DEFAULT, …) before loading one.
  *
  *      const struct memtap_agent_api *agent = ((memtap_agent_api_function)dlsym(handle, "memtap_agent_api"))();
@@ -126,6 +126,10 @@ struct memtap_agent_api {
     void (*count_tensors)(bool on);
     /* Bytes of it now, and at most since counting began. False: not known, as it is not counted or torch is not there. */
     bool (*tensors)(uint64_t *ret_bytes, uint64_t *ret_most);
+    /* Arms the process: one thread of ours waits at a socket for the tool (`memtap list`, docs/formats/control.md), until the process ends. where:
+     * "1", or "host:port" to wait there too, which needs MEMTAP_TOKEN in the environment unless it is a loopback address. Again: no
+     * change. Fork children are not armed. MEMTAP_AGENT_PERMISSION: there can be no socket, no thread, or none at that address. */
+    int (*listen)(const char *where);
 };
 
 typedef const struct memtap_agent_api *(*memtap_agent_api_function)(void);

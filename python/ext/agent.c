@@ -185,6 +185,13 @@ static PyObject *agent_state(PyObject *self, PyObject *none)
                          PyUnicode_DecodeFSDefault(state.path));
 }
 
+static PyObject *agent_listen(PyObject *self, PyObject *args)
+{
+    (void)self;
+    const char *where = NULL;
+    return PyArg_ParseTuple(args, "s", &where) && is_loaded() ? none_or_failure(g_agent->listen(where)) : NULL;
+}
+
 /* Allocations of the calling thread between enter and leave are on memtap's account. False: there is no agent to tell. */
 static PyObject *agent_enter(PyObject *self, PyObject *none)
 {
@@ -211,6 +218,7 @@ static PyMethodDef g_methods[] = {
     { "agent_load", agent_load, METH_VARARGS, "agent_load(path) -> version of the agent now in use" },
     { "agent_start", agent_start, METH_VARARGS,
       "agent_start(path, mode, rate_bytes, native, python_allocators, max_file_bytes, seed, parent_pid)" },
+    { "agent_listen", agent_listen, METH_VARARGS, "agent_listen(where): has a thread wait for the tool at a socket" },
     { "agent_stop", agent_stop, METH_NOARGS, "agent_stop(): completes the trace" },
     { "agent_pause", agent_pause, METH_NOARGS, "agent_pause(): no new samples; frees are still recorded" },
     { "agent_resume", agent_resume, METH_VARARGS, "agent_resume(rate_bytes)" },

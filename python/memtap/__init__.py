@@ -13,6 +13,7 @@ _HOME = {
     "open": "profile",
     "label": "labels",
     "label_tasks": "labels",
+    "listen": "_agent",
     "record": "recording",
     "AllocationSample": "memprof",
     "AllocationSite": "memprof",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # "as" makes a name the package's own for type checkers, whic
     from memtap import tracker as tracker
     from memtap._memtap import VERSION as __version__
     from memtap.gcmonitor import GCMonitor as GCMonitor
+    from memtap._agent import listen as listen
     from memtap.labels import label as label
     from memtap.labels import label_tasks as label_tasks
     from memtap.memprof import AllocationSample as AllocationSample

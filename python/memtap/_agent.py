@@ -94,6 +94,21 @@ def _translated(error: BaseException, path: str) -> Exception:
     return RuntimeError(text)
 
 
+def listen(address: str = "1") -> None:
+    """Has one thread of memtap's wait at a socket of this user's, so that `memtap list`, `attach`, `eval` … can reach this process without
+    ptrace. address: "HOST:PORT" to wait there too; other than loopback needs MEMTAP_TOKEN in the environment.
+
+    Nothing is recorded until somebody asks. Fork children do not listen. OSError: no socket can be had, or not at that address.
+    """
+    load()
+    with lock:
+        try:
+            _memtap.agent_listen(address)
+        except _memtap.AgentError as error:
+            code, text = error.args
+            raise (OSError(f"cannot listen at {address}: {text}") if code == 4 else _translated(error, address)) from None
+
+
 def set_on_end(callback: Optional[Callable[[], None]]) -> None:
     """callback is called, under the lock, when a recording has ended that is not its owner's; None: nobody looks."""
     global _on_end

@@ -108,10 +108,9 @@ static void start_preloaded(char **envp)
 
 extern char **environ;
 
-/* Where the process is from outside is known by then. */
-static void arm_attached(const struct mt_agent_config *config)
+static bool arm_later(const struct mt_agent_config *config, bool by_attach)
 {
-    mt_listen_arm(config, environ);
+    return mt_listen_arm(config, environ, by_attach);
 }
 
 /* False: it was started before. */
@@ -121,7 +120,9 @@ static bool start(char **envp)
     if (started) {
         return false;
     }
+    static const struct mt_control_arming arming = { .arm = arm_later, .disarm = mt_listen_disarm };
     started = true;
+    mt_control_on_arming(&arming);
     if (&__tsan_init != NULL) {
         __tsan_init();
     }
@@ -140,9 +141,8 @@ static bool start(char **envp)
         mt_engine_may_restart();
     }
     if (preloaded) {
-        mt_listen_arm(&g_config, envp);
+        (void)mt_listen_arm(&g_config, envp, false);
     }
-    mt_control_on_attach(arm_attached);
     mt_engine_leave();
     return true;
 }

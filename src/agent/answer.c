@@ -91,6 +91,7 @@ static void add_state(struct mt_control_text *reply)
     mt_control_add(reply, "OUTPUT", state.path);
     mt_control_add_number(reply, "LIVE_SAMPLES", state.live_samples);
     mt_control_add_number(reply, "DROPPED", state.dropped_events);
+    mt_control_add_number(reply, "ENDED_EARLY", state.ended_early);
     mt_control_add(reply, "BEGUN_BY", state.mode == MEMTAP_OFF ? "" : state.by_command ? "command" : mt_control_is_attached() ? "attach" : "program");
     mt_control_add(reply, "LISTEN", mt_ears_host(&port));
     mt_control_add_number(reply, "PORT", port);
@@ -119,18 +120,20 @@ static enum mt_control_status answer_start(const struct mt_asked *asked, struct 
         settings[count++] = (char *)(uintptr_t)at; /* is read only */
     }
     settings[count] = NULL;
-    enum mt_control_status status = status_of(memtap_agent_api()->attach(settings));
+    int code = memtap_agent_api()->attach(settings);
+    mt_control_add_number(reply, "CODE", (uint64_t)code);
     add_state(reply);
-    return status;
+    return status_of(code);
 }
 
 static enum mt_control_status answer_stop(const struct mt_asked *asked, struct mt_control_text *reply)
 {
-    (void)asked;
+    bool disarm = mt_control_value(asked->payload, asked->bytes, "DISARM") != NULL;
     mt_engine_note("control", "stop");
-    enum mt_control_status status = status_of(memtap_agent_api()->detach());
+    int code = disarm ? memtap_agent_api()->detach() : mt_control_end_attached();
+    mt_control_add_number(reply, "CODE", (uint64_t)code);
     add_state(reply);
-    return status;
+    return status_of(code);
 }
 
 static bool parse_number(const char *text, uint64_t *ret)
@@ -183,7 +186,7 @@ static enum mt_control_status answer_snapshot(const struct mt_asked *asked, stru
     (void)asked;
     bool recording = mt_engine_mode() != MT_MODE_OFF;
     if (recording) {
-        mt_engine_snapshot();
+        mt_engine_snapshot_now();
     }
     add_state(reply);
     return recording ? MT_CONTROL_IS_OK : MT_CONTROL_IS_IDLE;

@@ -46,7 +46,7 @@ static void drop(struct client *c)
     if (c->reply != NULL) {
         mt_os_unmap(c->reply, REPLY_BYTES);
     }
-    if (mt_os_socket_identity(c->fd) == c->identity) {
+    if (c->identity != 0 && mt_os_socket_identity(c->fd) == c->identity) {
         mt_os_close(c->fd);
     }
     *c = (struct client){ 0 };
@@ -247,7 +247,7 @@ static void hear(enum mt_ear ear)
 
 static void attend(struct client *c, int16_t is, uint64_t now)
 {
-    if (mt_os_socket_identity(c->fd) != c->identity) {
+    if (c->identity == 0 || mt_os_socket_identity(c->fd) != c->identity) {
         drop(c);
     } else if (c->reply != NULL && (is & (MT_OS_WRITABLE | MT_OS_GONE)) != 0) {
         send_more(c);
@@ -270,7 +270,7 @@ static uint64_t time_left(uint64_t now)
     return first == UINT64_MAX ? UINT64_MAX : first > now ? first - now : 0;
 }
 
-void mt_clients_turn(void)
+void mt_clients_turn(uint64_t at_most_ns)
 {
     struct mt_os_waited waited[MT_EAR__COUNT + CLIENTS];
     for (int i = 0; i < MT_EAR__COUNT; i++) {
@@ -281,7 +281,8 @@ void mt_clients_turn(void)
         waited[MT_EAR__COUNT + i] = (struct mt_os_waited){ .fd = c->fd != 0 ? c->fd : -1,
                                                            .wanted = c->reply != NULL ? MT_OS_WRITABLE : MT_OS_READABLE };
     }
-    mt_os_wait(waited, MT_COUNTOF(waited), time_left(mt_os_monotonic_ns()));
+    uint64_t left = time_left(mt_os_monotonic_ns());
+    mt_os_wait(waited, MT_COUNTOF(waited), left < at_most_ns ? left : at_most_ns);
     uint64_t now = mt_os_monotonic_ns();
     for (int i = 0; i < CLIENTS; i++) {
         if (g_clients[i].fd != 0) {

@@ -6,8 +6,10 @@
 #ifndef MT_AGENT_CLIENTS_H
 #define MT_AGENT_CLIENTS_H
 
-/* Waits until somebody knocks, asks or takes too long, and deals with it. */
-void mt_clients_turn(void);
+#include <stdint.h>
+
+/* Waits until somebody knocks, asks or takes too long, and deals with it; at_most_ns, UINT64_MAX: without end. */
+void mt_clients_turn(uint64_t at_most_ns);
 /* Those of the parent: their descriptors are closed, and they are forgotten. */
 void mt_clients_forget(void);
 

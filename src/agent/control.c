@@ -22,7 +22,8 @@ static struct {
     bool hooked, python_allocators;
     uint32_t ended_early; /* as in memtap_agent_state */
     uint64_t began_ns; /* since 1970 */
-    void (*arm)(const struct mt_agent_config *config);
+    bool keep_hooks;
+    const struct mt_control_arming *arming;
 } g_control;
 
 static const enum memtap_agent_code CODE_OF[MT_STATUS__COUNT] = {
@@ -54,9 +55,14 @@ void mt_control_set_preloaded(bool by_command)
     g_control.by_command = by_command;
 }
 
-void mt_control_on_attach(void (*arm)(const struct mt_agent_config *config))
+void mt_control_on_arming(const struct mt_control_arming *arming)
 {
-    g_control.arm = arm;
+    g_control.arming = arming;
+}
+
+void mt_control_keep_hooks(bool keep)
+{
+    g_control.keep_hooks = keep;
 }
 
 bool mt_control_is_attached(void)
@@ -187,7 +193,7 @@ static mt_status begin_attached(const struct mt_agent_config *config)
     }
     if (status == MT_OK) {
         recording_began(true);
-    } else if (g_control.attach_hooks) {
+    } else if (g_control.attach_hooks && !g_control.keep_hooks) {
         take_hooks_back();
     }
     return status;
@@ -218,8 +224,8 @@ static int attach(char *const *settings)
                : is_recording() ? MEMTAP_AGENT_RECORDING
                : !config.wanted ? MEMTAP_AGENT_ARGUMENT
                                  : (int)CODE_OF[begin_attached(&config)];
-    if (g_control.arm != NULL && (code == MEMTAP_AGENT_OK || code == MEMTAP_AGENT_RECORDING)) {
-        g_control.arm(&config);
+    if (code == MEMTAP_AGENT_OK || code == MEMTAP_AGENT_RECORDING) {
+        (void)g_control.arming->arm(&config, true);
     }
     end_call();
     return code;
@@ -231,17 +237,20 @@ static mt_status end_attached(void)
     mt_status status = mt_engine_finish(MT_STATE_ENDED);
     if (status == MT_OK) {
         g_control.by_attach = false;
-        if (g_control.attach_hooks) {
+        if (g_control.attach_hooks && !g_control.keep_hooks) {
             take_hooks_back();
         }
     }
     return status;
 }
 
-static int detach(void)
+static int end_attach(bool disarm)
 {
     if (!begin_call()) {
         return MEMTAP_AGENT_BUSY;
+    }
+    if (disarm) {
+        g_control.arming->disarm();
     }
     mt_status settled = settle_early_end();
     bool is_over = settled == MT_OK && !is_recording() && g_control.ended_early == 0;
@@ -249,6 +258,39 @@ static int detach(void)
                : is_over              ? MEMTAP_AGENT_IDLE
                : !g_control.by_attach ? MEMTAP_AGENT_FOREIGN
                                       : (int)CODE_OF[end_attached()];
+    if (is_over && g_control.attach_hooks && !g_control.keep_hooks) {
+        take_hooks_back();
+    }
+    end_call();
+    return code;
+}
+
+static int detach(void)
+{
+    return end_attach(true);
+}
+
+int mt_control_end_attached(void)
+{
+    return end_attach(false);
+}
+
+/* What the program asks for by itself. */
+static int listen_at(const char *where)
+{
+    static struct mt_agent_config config; /* too large for a small stack; one caller at a time */
+    size_t length = where != NULL ? strlen(where) : 0;
+    if (where == NULL || length == 0 || length >= sizeof config.asked.listen) {
+        return MEMTAP_AGENT_ARGUMENT;
+    }
+    if (!begin_call()) {
+        return MEMTAP_AGENT_BUSY;
+    }
+    mt_config_default(&config.asked);
+    memcpy(config.asked.listen, where, length + 1);
+    config.asked.follow = false;
+    mt_status status = put_hooks(g_control.python_allocators);
+    int code = status != MT_OK ? (int)CODE_OF[status] : g_control.arming->arm(&config, false) ? MEMTAP_AGENT_OK : MEMTAP_AGENT_PERMISSION;
     end_call();
     return code;
 }
@@ -324,9 +366,11 @@ static int remove_hooks(void)
     }
     int code = MEMTAP_AGENT_RECORDING;
     if (!is_recording()) {
-        mt_hooks_uninstall();
-        mt_tensors_forget();
-        g_control.hooked = false;
+        if (!g_control.keep_hooks) {
+            mt_hooks_uninstall();
+            mt_tensors_forget();
+            g_control.hooked = false;
+        }
         code = MEMTAP_AGENT_OK;
     }
     end_call();
@@ -376,6 +420,7 @@ MT_EXPORT const struct memtap_agent_api *memtap_agent_api(void)
         .torch_row = mt_agent_torch_row,
         .count_tensors = mt_tensors_count,
         .tensors = mt_agent_torch_tensors,
+        .listen = listen_at,
     };
     return &api;
 }

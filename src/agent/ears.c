@@ -51,9 +51,10 @@ static bool put_name(char *text, size_t room)
 
 void mt_ears_configure(const char *host, const char *token, const char *runtime_folder)
 {
-    bool runtime = runtime_folder != NULL && runtime_folder[0] == '/' && put(g_ears.folder, FOLDER_BYTES, runtime_folder) &&
+    g_ears.folder[0] = g_ears.token[0] = g_ears.host[0] = '\0';
+    bool runtime = strcmp(runtime_folder, "/tmp") != 0 && runtime_folder[0] == '/' && put(g_ears.folder, FOLDER_BYTES, runtime_folder) &&
                    put(g_ears.folder, FOLDER_BYTES, "/memtap");
-    if (!runtime) {
+    if (!runtime && runtime_folder[0] != '\0') {
         g_ears.folder[0] = '\0';
         (void)(put(g_ears.folder, FOLDER_BYTES, "/tmp/memtap-") && put_number(g_ears.folder, FOLDER_BYTES, mt_os_user(), 10, 1));
     }
@@ -86,7 +87,8 @@ int mt_ears_move_away(int fd)
 int mt_ears_descriptor(enum mt_ear ear)
 {
     int fd = g_ears.ears[ear].fd;
-    bool ours = fd >= 0 && mt_os_socket_identity(fd) == g_ears.ears[ear].identity;
+    uint64_t identity = g_ears.ears[ear].identity; /* 0: nothing was ever opened */
+    bool ours = identity != 0 && fd >= 0 && mt_os_socket_identity(fd) == identity;
     if (!ours) {
         g_ears.ears[ear].fd = -1; /* whoever has the number now keeps it */
     }
@@ -140,7 +142,7 @@ static bool open_file_in(int folder)
 static bool open_file(void)
 {
     int folder = -1;
-    if (mt_os_private_folder(g_ears.folder, &folder) != MT_OK) {
+    if (g_ears.folder[0] == '\0' || mt_os_private_folder(g_ears.folder, &folder) != MT_OK) {
         return false;
     }
     bool opened = open_file_in(folder);

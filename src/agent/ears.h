@@ -13,7 +13,8 @@
 
 enum mt_ear { MT_EAR_ABSTRACT, MT_EAR_FILE, MT_EAR_HOST, MT_EAR__COUNT };
 
-/* host: "host:port"; anything else means none. */
+/* host: "host:port"; anything else means none. runtime_folder: in which the folder for the file is made, or "/tmp"; empty: no file, and
+ * nothing is made. */
 void mt_ears_configure(const char *host, const char *token, const char *runtime_folder);
 /* Those that are missing. False: not one could be had. */
 bool mt_ears_open(void);

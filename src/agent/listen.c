@@ -5,12 +5,15 @@
  *   STARTING ─ who began it, when there is no thread to be had ─► NONE
  * Who wants it to end sets g.leave and knocks; the thread takes that (LEAVE_WANTED to LEAVE_TAKEN) or who asked takes it back.
  * It counts as gone only when the kernel knows it no more: until then it is still in the number of threads that others look at.
+ * When the program's main thread has ended (pthread_exit), the process lives as long as another of its threads; ours must not be that
+ * one. It then looks ten times a second whether it is alone, and ends as the last thread, which is when libc ends the process.
  * Partings nest when several threads fork at the same time; the last one back starts the thread again.
  */
 #include "agent/listen.h"
 
 #include "agent/apart.h"
 #include "agent/clients.h"
+#include "agent/control.h"
 #include "agent/ears.h"
 #include "base/atomic.h"
 #include "base/os.h"
@@ -25,6 +28,7 @@ enum { THREAD_NONE, THREAD_STARTING, THREAD_THERE };
 enum { LEAVE_NOT, LEAVE_WANTED, LEAVE_TAKEN };
 static const uint64_t PATIENCE_NS = 1000000000; /* a program that forks waits no longer for us */
 static const uint64_t LOOK_NS = 50000;
+static const uint64_t ALONE_NS = 100000000;
 
 static struct {
     uint32_t turn; /* taken by CAS: one thread at a time starts or ends ours */
@@ -32,11 +36,19 @@ static struct {
     uint32_t leave;  /* LEAVE_* */
     uint32_t tid;
     uint32_t partings; /* calls under way that want it gone. Writers: under the turn */
+    uint32_t main_ended; /* shared */
     uint32_t later;  /* a call of Python's is to start it */
-    bool armed, restricted, follow;
+    bool armed, by_attach, restricted, follow;
 } g_listen;
 
 /* ---- the thread ----------------------------------------------------------------------------------------------------- */
+
+static void close_all(void)
+{
+    mt_clients_forget();
+    mt_ears_forget_file();
+    mt_ears_close();
+}
 
 static void *listen_main(void *unused)
 {
@@ -48,24 +60,26 @@ static void *listen_main(void *unused)
     mt_store_release(&g_listen.thread, THREAD_THERE);
     while (!mt_cas_acq_rel(&g_listen.leave, &wanted, LEAVE_TAKEN)) {
         wanted = LEAVE_WANTED;
-        if (!mt_ears_open()) {
-            mt_store_release(&g_listen.leave, LEAVE_TAKEN); /* there is nothing left to wait at */
+        bool main_ended = mt_load_acquire(&g_listen.main_ended) != 0;
+        if (!mt_ears_open() || (main_ended && mt_os_has_two_threads())) {
+            mt_store_release(&g_listen.leave, LEAVE_TAKEN); /* there is nothing left to wait at, or nobody else */
             break;
         }
-        mt_clients_turn();
+        mt_clients_turn(main_ended ? ALONE_NS : UINT64_MAX);
     }
-    return NULL; /* on our account to the end */
+    if (!g_listen.armed) {
+        close_all();
+    }
+    mt_engine_leave_own(); /* what libc does at its end as the last thread is the program's */
+    return NULL;
 }
 
-static void start_locked(void)
+/* Context: a thread of the program that ends. */
+static void thread_ended(void)
 {
-    if (g_listen.restricted || g_listen.partings > 0 || mt_load_acquire(&g_listen.thread) != THREAD_NONE) {
-        return;
-    }
-    mt_store_relaxed(&g_listen.leave, LEAVE_NOT);
-    mt_store_release(&g_listen.thread, THREAD_STARTING);
-    if (!mt_ears_open() || !mt_hooks_start_thread(listen_main, NULL, STACK_BYTES)) {
-        mt_store_release(&g_listen.thread, THREAD_NONE);
+    if (mt_os_tid() == mt_os_pid()) {
+        mt_store_release(&g_listen.main_ended, 1u);
+        mt_ears_knock();
     }
 }
 
@@ -75,6 +89,21 @@ static bool is_gone(void)
     return mt_load_acquire(&g_listen.thread) == THREAD_NONE ||
            (mt_load_acquire(&g_listen.thread) == THREAD_THERE && mt_load_acquire(&g_listen.leave) == LEAVE_TAKEN &&
             !mt_os_thread_is_there((int)mt_load_relaxed(&g_listen.tid)));
+}
+
+static void start_locked(void)
+{
+    if (is_gone()) {
+        mt_store_release(&g_listen.thread, (uint32_t)THREAD_NONE);
+    }
+    if (g_listen.restricted || g_listen.partings > 0 || mt_load_acquire(&g_listen.thread) != THREAD_NONE) {
+        return;
+    }
+    mt_store_relaxed(&g_listen.leave, LEAVE_NOT);
+    mt_store_release(&g_listen.thread, THREAD_STARTING);
+    if (!mt_ears_open() || !mt_hooks_start_thread(listen_main, NULL, STACK_BYTES)) {
+        mt_store_release(&g_listen.thread, THREAD_NONE);
+    }
 }
 
 static void end_locked(void)
@@ -226,27 +255,75 @@ static const char *variable(char *const *envp, const char *name)
     return NULL;
 }
 
-bool mt_listen_is_armed(void)
+/* Has the program's main thread ended before we could hear of it? The process then lives as long as its other threads, not ours. */
+static bool has_main_ended(void)
 {
-    return g_listen.armed && mt_load_acquire(&g_listen.thread) != THREAD_NONE;
+    char text[256];
+    size_t got = 0;
+    int fd = -1;
+    if (mt_os_open("/proc/self/stat", MT_OPEN_READ, &fd) != MT_OK) {
+        return false;
+    }
+    bool read = mt_os_read(fd, text, sizeof text - 1, &got) == MT_OK;
+    mt_os_close(fd);
+    text[read ? got : 0] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end != NULL && name_end[1] == ' ' && name_end[2] == 'Z';
 }
 
-void mt_listen_arm(const struct mt_agent_config *config, char *const *envp)
+static void arm_locked(const struct mt_agent_config *config, char *const *envp, bool by_attach)
 {
     static const struct mt_parting_watch watch = { .before = before_parting, .after = after_parting, .in_child = in_child };
+    const char *folder = variable(envp, "XDG_RUNTIME_DIR");
+    mt_ears_configure(config->asked.listen, variable(envp, "MEMTAP_TOKEN"), by_attach ? "" : folder != NULL ? folder : "/tmp");
+    g_listen.armed = true;
+    g_listen.by_attach = by_attach;
+    g_listen.follow = config->asked.follow;
+    mt_control_keep_hooks(true);
+    mt_parting_watch(&watch);
+    mt_hooks_on_thread_end(thread_ended);
+}
+
+bool mt_listen_arm(const struct mt_agent_config *config, char *const *envp, bool by_attach)
+{
     const char *where = config->asked.listen;
-    if (where[0] == '\0' || strcmp(where, "0") == 0 || mt_os_is_restricted() || !take_turn()) {
-        return;
-    }
-    if (!g_listen.armed) {
-        mt_ears_configure(where, variable(envp, "MEMTAP_TOKEN"), variable(envp, "XDG_RUNTIME_DIR"));
-        g_listen.armed = true;
-        g_listen.follow = config->asked.follow;
-        mt_parting_watch(&watch);
+    unsigned port = 0;
+    if (where[0] == '\0' || strcmp(where, "0") == 0 || mt_os_is_restricted() || has_main_ended() || !take_turn()) {
+        return false;
     }
     mt_engine_enter();
+    if (!g_listen.armed) {
+        end_locked(); /* it may not be through with what it was disarmed for */
+        close_all();
+        arm_locked(config, envp, by_attach);
+    }
     start_locked();
+    bool there = mt_load_acquire(&g_listen.thread) != THREAD_NONE;
+    (void)mt_ears_host(&port);
     mt_engine_leave();
+    give_turn();
+    return there && (strcmp(where, "1") == 0 || port != 0);
+}
+
+void mt_listen_disarm(void)
+{
+    bool own = mt_load_acquire(&g_listen.thread) == THREAD_THERE && (int)mt_load_relaxed(&g_listen.tid) == mt_os_tid();
+    uint32_t not = LEAVE_NOT;
+    if (!g_listen.armed || !g_listen.by_attach || !take_turn()) {
+        return;
+    }
+    g_listen.armed = false;
+    mt_control_keep_hooks(false);
+    if (own) {
+        (void)mt_cas_acq_rel(&g_listen.leave, &not, LEAVE_WANTED);
+    } else {
+        end_locked();
+        if (mt_load_acquire(&g_listen.thread) == THREAD_NONE) {
+            close_all();
+        } else {
+            (void)mt_cas_acq_rel(&g_listen.leave, &not, LEAVE_WANTED); /* the process is stopped: when it goes on */
+        }
+    }
     give_turn();
 }
 

@@ -10,12 +10,13 @@
 
 #include "agent/config.h"
 
-/* Arms the process as the configuration says (MEMTAP_LISTEN), once; where it is empty or "0", does nothing. envp: where MEMTAP_TOKEN
- * and XDG_RUNTIME_DIR are. The configuration's `follow` says whether fork children are armed too. */
-void mt_listen_arm(const struct mt_agent_config *config, char *const *envp);
+/* Arms the process as the configuration says (MEMTAP_LISTEN); where that is empty or "0", does nothing. envp: where MEMTAP_TOKEN
+ * and XDG_RUNTIME_DIR are. The configuration's `follow` says whether fork children are armed too. An armed process stays as it is. False: it
+ * is not armed, or does not wait at the address that was asked for. */
+bool mt_listen_arm(const struct mt_agent_config *config, char *const *envp, bool by_attach);
+/* Ends that, if attach began it. On the thread of ours itself: when the present request is answered. */
+void mt_listen_disarm(void);
 /* At the end of the process: the socket in the file system goes away. */
 void mt_listen_close(void);
-/* Is there something that waits? */
-bool mt_listen_is_armed(void);
 
 #endif

@@ -173,6 +173,8 @@ int mt_os_pid(void);
 int mt_os_tid(void);
 /* The process has no thread but the calling one, also none made by clone alone; false when that cannot be known. */
 bool mt_os_has_one_thread(void);
+/* The same of two, the first of which may have ended: it stays in the number as long as the process lives. */
+bool mt_os_has_two_threads(void);
 void mt_os_yield(void);
 void mt_os_pause_ns(uint64_t ns); /* nanosleep, cut short by a signal */
 /* Asks the kernel for mt_os_try_barrier; takes milliseconds in a process that has several threads. False: it refuses. */

@@ -272,10 +272,20 @@ int mt_os_tid(void)
 }
 
 /* A folder has a link from its parent, one from itself, and one from each folder in it: here, threads. */
-bool mt_os_has_one_thread(void)
+static bool has_threads(unsigned count)
 {
     struct stat task;
-    return mt_raw4(SYS_newfstatat, AT_FDCWD, (long)"/proc/self/task", (long)&task, 0) == 0 && task.st_nlink == 3;
+    return mt_raw4(SYS_newfstatat, AT_FDCWD, (long)"/proc/self/task", (long)&task, 0) == 0 && task.st_nlink == 2 + count;
+}
+
+bool mt_os_has_one_thread(void)
+{
+    return has_threads(1);
+}
+
+bool mt_os_has_two_threads(void)
+{
+    return has_threads(2);
 }
 
 void mt_os_yield(void)

@@ -17,6 +17,7 @@ struct values {
     uint64_t timeout_ns;
     bool native;
     bool python_allocators;
+    bool listen;
     bool quiet;
     int format;
 };
@@ -37,6 +38,8 @@ static const struct mt_option options[] = {
     { "max-file", 0, MT_OPTION_SIZE, FIELD(max_file_bytes), NULL, NULL, 0, "SIZE",
       "keep the trace below SIZE on the disk: in sample mode what was freed long ago is given up for it and the recording goes on, in "
       "others it ends there; default no limit" },
+    { "listen", 0, MT_OPTION_SWITCH, FIELD(listen), NULL, NULL, 0, NULL,
+      "leave a thread in it that waits at a socket, for eval, config and snapshot, until detach; default on" },
     { "max-stop", 0, MT_OPTION_DURATION, FIELD(max_stop_ns), NULL, NULL, 0, "T",
       "let a thread go that would be stopped for longer, and try again; default 20ms" },
     { "timeout", 0, MT_OPTION_DURATION, FIELD(timeout_ns), NULL, NULL, 0, "T", "of all tries together; default 5s" },
@@ -103,8 +106,12 @@ static void say_success(pid_t pid, const struct mt_config *config, const struct 
     } else {
         mt_say("memtap: recording every allocation of process %d into %s", (int)pid, config->output);
     }
-    mt_say("memtap: no thread was stopped for longer than %s; one was away for %s to load the agent",
-           mt_human_duration(done->longest_stop_ns).text, mt_human_duration(done->away_ns).text);
+    if (done->away_ns == 0) {
+        mt_say("memtap: it was asked at its socket; no thread was stopped");
+    } else {
+        mt_say("memtap: no thread was stopped for longer than %s; one was away for %s to load the agent",
+               mt_human_duration(done->longest_stop_ns).text, mt_human_duration(done->away_ns).text);
+    }
     if (mt_join_leaves_journal(config, done)) {
         mt_say("memtap: user %ld may not remove the hidden journal beside the trace: `memtap detach %d` does, or `memtap pack` when the "
                "process has ended",
@@ -170,7 +177,7 @@ static int report(const struct values *chosen, pid_t pid, const struct mt_config
 
 static int record_process(const struct mt_command_doc *asked, int argc, char **argv)
 {
-    struct values chosen = { .rate_bytes = MT_RATE_DEFAULT, .native = true, .python_allocators = true, .max_stop_ns = 20000000, .timeout_ns = 5000000000 };
+    struct values chosen = { .rate_bytes = MT_RATE_DEFAULT, .native = true, .python_allocators = true, .max_stop_ns = 20000000, .timeout_ns = 5000000000, .listen = true };
     static struct mt_config config;
     struct mt_injected done;
     struct mt_operands operands;
@@ -189,6 +196,7 @@ static int record_process(const struct mt_command_doc *asked, int argc, char **a
         .timeout_ns = chosen.timeout_ns,
         .native = chosen.native,
         .python_allocators = chosen.python_allocators,
+        .listen = chosen.listen,
     };
     if (mt_target_pid(&operands, &pid, &err) != MT_OK) {
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);

@@ -23,7 +23,7 @@ extern const struct mt_command mt_command_attach;
 extern const struct mt_command mt_command_inject;
 extern const struct mt_command mt_command_detach;
 extern const struct mt_command mt_command_top, mt_command_memory;
-extern const struct mt_command mt_command_list;
+extern const struct mt_command mt_command_list, mt_command_config, mt_command_snapshot;
 extern const struct mt_command mt_command_eval;
 extern const struct mt_command mt_command_summary;
 extern const struct mt_command mt_command_stats;

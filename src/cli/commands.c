@@ -11,6 +11,8 @@ const struct mt_command_row mt_commands[] = {
     { &mt_command_top, true },
     { &mt_command_memory, true },
     { &mt_command_list, false },
+    { &mt_command_config, true },
+    { &mt_command_snapshot, true },
     { &mt_command_eval, true },
     { &mt_command_summary, true },
     { &mt_command_stats, true },

@@ -2,6 +2,7 @@
 #include "cli/join.h"
 
 #include "base/os.h"
+#include "cli/join_armed.h"
 #include "cli/target.h"
 #include "launch/environment.h"
 #include "launch/helper.h"
@@ -109,6 +110,7 @@ static mt_status configure(const struct mt_join *how, pid_t pid, struct mt_confi
     config->python_allocators = how->python_allocators;
     config->max_file_bytes = how->max_file_bytes;
     config->follow = false;
+    (void)snprintf(config->listen, sizeof config->listen, "%s", how->listen ? "1" : "");
     mt_status status = choose_output(how, pid, config, err);
     if (status == MT_OK) {
         avoid_taken_name(how, config);
@@ -145,11 +147,12 @@ static void serve(void *context)
     mt_helper_serve(&company->helper, &company->place);
 }
 
-static mt_status inject(const struct mt_join *how, struct mt_subject *subject, struct mt_config *config, const char *agent,
-                        struct mt_injected *ret, struct mt_error *err)
+/* subject NULL: by the socket of `armed`. */
+static mt_status inject(const struct mt_join *how, struct mt_subject *subject, struct mt_client *armed, struct mt_config *config,
+                        const char *agent, struct mt_injected *ret, struct mt_error *err)
 {
     char *settings[MT_CONFIG__COUNT + 1] = { NULL };
-    struct company company = { .place = { .output = config->output, .root_pid = (uint64_t)subject->facts.pid } };
+    struct company company = { .place = { .output = config->output, .root_pid = config->root_pid } };
     mt_helper_open(&company.helper);
     mt_helper_text(&company.helper, config->helper, sizeof config->helper);
     for (size_t i = 0; i < MT_CONFIG__COUNT; i++) {
@@ -164,7 +167,7 @@ static mt_status inject(const struct mt_join *how, struct mt_subject *subject, s
         .meanwhile = serve,
         .context = &company,
     };
-    mt_status status = mt_inject(subject, &injection, ret, err);
+    mt_status status = subject != NULL ? mt_inject(subject, &injection, ret, err) : mt_join_armed(armed, &injection, ret, err);
     free_settings(settings);
     mt_helper_free(&company.helper);
     return status;
@@ -174,10 +177,17 @@ static mt_status begin_once(const struct mt_join *how, pid_t pid, struct mt_conf
                             int *ret_code, struct mt_error *err)
 {
     struct mt_subject subject;
+    struct mt_client armed;
     *ret_code = MT_EXIT_UNREACHABLE;
+    if (mt_join_reach_armed(pid, &armed)) {
+        mt_status status = inject(how, NULL, &armed, config, agent, ret, err);
+        mt_client_close(&armed);
+        *ret_code = mt_target_exit_code(status);
+        return status;
+    }
     mt_status status = mt_subject_open(pid, &subject, err);
     if (status == MT_OK) {
-        status = inject(how, &subject, config, agent, ret, err);
+        status = inject(how, &subject, NULL, config, agent, ret, err);
         *ret_code = mt_target_exit_code(status);
         mt_subject_close(&subject);
     }
@@ -240,10 +250,18 @@ mt_status mt_join_end(const struct mt_join *how, pid_t pid, struct mt_injected *
     if (status != MT_OK) {
         return status;
     }
+    struct mt_client armed;
     injection.agent = agent;
     *ret_code = MT_EXIT_UNREACHABLE;
-    status = mt_subject_open(pid, &subject, err);
-    if (status == MT_OK) {
+    bool by_socket = mt_join_reach_armed(pid, &armed);
+    if (by_socket) {
+        status = mt_join_armed(&armed, &injection, ret, err);
+        mt_client_close(&armed);
+        *ret_code = mt_target_exit_code(status);
+    } else {
+        status = mt_subject_open(pid, &subject, err);
+    }
+    if (!by_socket && status == MT_OK) {
         status = mt_inject(&subject, &injection, ret, err);
         *ret_code = mt_target_exit_code(status);
         mt_subject_close(&subject);

@@ -1,5 +1,5 @@
 /* join.h: beginning and ending the recording of a process that runs: the trace's name and folder, the agent, and the injection
- * (attach/inject.h). What attach, detach and top share. Nothing is printed. Context: [tool].
+ * (attach/inject.h), or the request, where the process waits for one (control/client.h). What attach, detach and top share. Nothing is printed. Context: [tool].
  */
 #ifndef MT_CLI_JOIN_H
 #define MT_CLI_JOIN_H
@@ -14,6 +14,7 @@ struct mt_join {
     uint64_t max_file_bytes;
     uint64_t max_stop_ns, timeout_ns;
     bool native, python_allocators;
+    bool listen; /* the process can be asked afterwards (docs/formats/control.md) */
 };
 #define MT_JOIN_DEFAULTS                                                                                               \
     ((struct mt_join){                                                                                                 \

@@ -75,7 +75,6 @@ static const struct {
     { "live", "`memtap top PID`" },
     { "watch", "`memtap top PID`" },
     { "sql", "`memtap query FILE \"SELECT …\"`" },
-    { "snapshot", "`memtap table --at T FILE`; from inside, memtap.memprof.get_snapshot()" },
     { "record", "`memtap run PROGRAM`" },
     { "exec", "`memtap run PROGRAM`" },
     { "start", "`memtap run PROGRAM`" },

@@ -1,4 +1,5 @@
 /* run.c: `memtap run`: options and order of events. The work is done in launch/. */
+#include "base/os_socket.h"
 #include "cli/command.h"
 #include "launch/launch.h"
 #include "launch/signal_name.h"
@@ -14,8 +15,8 @@
 
 #define FIELD(name) offsetof(struct mt_run_options, name)
 
-static const char *const modes[] = { "exact", "sample", "aggregate", NULL };
-static const enum mt_engine_mode mode_numbers[] = { MT_MODE_EXACT, MT_MODE_SAMPLE, MT_MODE_AGGREGATE };
+static const char *const modes[] = { "exact", "sample", "aggregate", "off", NULL };
+static const enum mt_engine_mode mode_numbers[] = { MT_MODE_EXACT, MT_MODE_SAMPLE, MT_MODE_AGGREGATE, MT_MODE_OFF };
 
 static mt_status set_rate(void *values, const char *argument, struct mt_error *err)
 {
@@ -92,8 +93,11 @@ static const struct mt_option options[] = {
     { "force", 'f', MT_OPTION_FLAG, FIELD(force), NULL, NULL, 0, NULL,
       "replace FILE, and what an earlier run left in FILE.d; refused while it is being recorded" },
     { "mode", 0, MT_OPTION_CHOICE, FIELD(mode), modes, NULL, 0, "MODE",
-      "exact: every event; sample: one allocation in about every RATE bytes, for long runs; aggregate: as --aggregate. "
-      "Default exact" },
+      "exact: every event; sample: one allocation in about every RATE bytes, for long runs; aggregate: as --aggregate; off: "
+      "nothing until somebody asks for it (attach, eval, config), at a socket (see --listen). Default exact" },
+    { "listen", 0, MT_OPTION_TEXT, FIELD(listen), NULL, NULL, 0, "ADDRESS",
+      "have a thread of memtap's in the program wait at a socket of its user's for list, eval, config and snapshot; 1: there alone; HOST:PORT: "
+      "there too, which needs MEMTAP_TOKEN unless it is a loopback address. Default: none, with --mode off 1" },
     { "rate", 0, MT_OPTION_CALL, 0, NULL, set_rate, MT_ARGUMENT_REQUIRED, "SIZE",
       "mean bytes between samples in sample mode; default 512K" },
     { "budget", 0, MT_OPTION_CALL, 0, NULL, set_budget, MT_ARGUMENT_REQUIRED, "PERCENT",
@@ -156,7 +160,8 @@ static const struct mt_command_doc doc = {
     .examples = "memtap run app.py --port 8000\n"
                 "memtap run -o web.mtap -- gunicorn app:main\n"
                 "memtap run --mode sample --rate 1M -m pytest -x\n"
-                "memtap run --aggregate --no-native ./server",
+                "memtap run --aggregate --no-native ./server\n"
+                "memtap run --mode off ./server &        then: memtap attach PID, memtap eval PID …",
     .tables = tables,
     .stop_at_operand = true,
 };
@@ -181,8 +186,32 @@ static int record(struct mt_run *run, int code)
     return exit_code_of(run->wait_status);
 }
 
+static mt_status settle_listen(struct mt_run_options *chosen, struct mt_error *err)
+{
+    struct mt_os_address address;
+    const char *token = getenv("MEMTAP_TOKEN");
+    if (chosen->listen == NULL) {
+        chosen->listen = chosen->mode == MT_MODE_OFF ? "1" : "";
+    }
+    if (chosen->listen[0] == '\0' || strcmp(chosen->listen, "1") == 0 || strcmp(chosen->listen, "0") == 0) {
+        return MT_OK;
+    }
+    if (!mt_os_address_host(chosen->listen, &address)) {
+        return mt_error_set(err, MT_E_INVAL, "--listen: \"%s\" is no address; give 1, or such as 127.0.0.1:8000, [::1]:8000, 0.0.0.0:8000",
+                            chosen->listen);
+    }
+    if (!mt_os_address_is_loopback(&address) && (token == NULL || token[0] == '\0')) {
+        return mt_error_set(err, MT_E_INVAL, "--listen: whoever reaches %s could ask; set MEMTAP_TOKEN to a secret, or give a loopback address",
+                            chosen->listen);
+    }
+    return MT_OK;
+}
+
 static mt_status settle_mode(struct mt_run_options *chosen, struct mt_error *err)
 {
+    if (mode_numbers[chosen->mode] == MT_MODE_OFF && (chosen->aggregate || chosen->output != NULL || chosen->duration_ns != 0)) {
+        return mt_error_set(err, MT_E_INVAL, "--mode off records nothing: it goes with no other mode, no --output and no --duration");
+    }
     if (chosen->aggregate && mode_numbers[chosen->mode] == MT_MODE_SAMPLE) {
         return mt_error_set(err, MT_E_INVAL, "--aggregate sums up every event and --mode sample takes some; give one of them");
     }
@@ -223,10 +252,13 @@ static int run_main(int argc, char **argv)
         free(notes);
         return code;
     }
-    if (settle_mode(&run.options, &err) != MT_OK) {
+    if (settle_mode(&run.options, &err) != MT_OK || settle_listen(&run.options, &err) != MT_OK) {
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
     if (mt_run_prepare(&run, operands.items, operands.count, &code, &err) != MT_OK) {
+        code = mt_command_fail(&doc, code, &err);
+    } else if (run.options.mode == MT_MODE_OFF) {
+        mt_run_become(&run, &code, &err);
         code = mt_command_fail(&doc, code, &err);
     } else {
         code = record(&run, code);

@@ -316,6 +316,8 @@ void mt_engine_main_ends(int status);
 void mt_engine_memory_error(const struct mt_frame_regs *regs);
 /* Leaves a mark that says: a snapshot was wanted here. Context: [signal]. */
 void mt_engine_snapshot(void);
+/* The same, at once, from a thread of ours. Context: [agent], guard set. */
+void mt_engine_snapshot_now(void);
 /* The tool-visible end: marks the header, keeps recording late frees; without a tool the recording ends there. atexit. */
 void mt_engine_exit_seen(void);
 /* The process ends without exit handlers (_exit): notes when, so that what it holds is known to be held until then. Leaves

@@ -55,3 +55,10 @@ void mt_engine_snapshot(void)
     mt_marks_leave(MT_MARK_SNAPSHOT, 0, "", 0);
     mt_engine_leave();
 }
+
+void mt_engine_snapshot_now(void)
+{
+    if (mt_marks_are_kept()) {
+        mt_marks_leave(MT_MARK_SNAPSHOT, 0, "", 0);
+    }
+}

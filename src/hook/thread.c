@@ -41,6 +41,7 @@ static struct start_block g_blocks[START_BLOCKS];
 static uint32_t g_next; /* where to look first; any value will do */
 static pthread_key_t g_key;
 static bool g_key_ready;
+static void (*g_on_end)(void); /* pairing H5: release store, acquire load */
 
 /* value: the round of destructors that comes next, 1 to PTHREAD_DESTRUCTOR_ITERATIONS. */
 static void thread_ends(void *value)
@@ -57,6 +58,10 @@ static void thread_ends(void *value)
     mt_engine_forget_labels();
     mt_engine_leave();
     mt_engine_thread_exit();
+    void (*tell)(void) = mt_load_acquire(&g_on_end);
+    if (tell != NULL) {
+        tell();
+    }
 }
 
 /* A thread that did not come through the trampoline: it was there before us, or was made behind our back. Its end is
@@ -135,6 +140,14 @@ MT_NOINLINE int mt_thread_create(unsigned long *ret_thread, const void *attr, vo
         release_block(block);
     }
     return error;
+}
+
+void mt_hooks_on_thread_end(void (*callback)(void))
+{
+    mt_store_release(&g_on_end, callback);
+    mt_engine_enter();
+    (void)announced();
+    mt_engine_leave();
 }
 
 /* libc's own, and no trampoline: nobody is to hear of its end. */

@@ -91,12 +91,14 @@ static void configure(const struct mt_run *run, pid_t pid, struct mt_config *ret
 {
     const struct mt_run_options *o = &run->options;
     mt_config_read(environ, ret); /* MEMTAP_SEED has no option */
-    (void)snprintf(ret->output, sizeof ret->output, "%s", run->output);
+    (void)snprintf(ret->output, sizeof ret->output, "%s", run->output); /* empty: nothing is recorded */
     (void)snprintf(ret->tick, sizeof ret->tick, "%s", run->tick.path);
     mt_helper_text(&run->helper, ret->helper, sizeof ret->helper);
-    name_folder(run, ret);
+    if (run->output[0] != '\0') {
+        name_folder(run, ret);
+    }
     ret->root_pid = (uint64_t)pid;
-    ret->mode = (enum mt_engine_mode)o->mode;
+    ret->mode = o->mode != MT_MODE_OFF ? (enum mt_engine_mode)o->mode : MT_MODE_EXACT;
     ret->rate_bytes = o->rate_bytes;
     ret->budget_parts = o->budget_parts;
     ret->native = o->native;
@@ -104,6 +106,7 @@ static void configure(const struct mt_run *run, pid_t pid, struct mt_config *ret
     ret->follow = o->follow;
     ret->max_file_bytes = o->max_file_bytes;
     ret->snapshot_signal = (uint64_t)o->snapshot_signal;
+    (void)snprintf(ret->listen, sizeof ret->listen, "%s", o->listen != NULL ? o->listen : "");
     ret->filters = mt_os_filter_count(); /* memtap works under these */
 }
 

@@ -28,6 +28,7 @@ struct mt_run_options {
     const char *output;  /* NULL: memtap-NAME.PID.mtap */
     const char *module;  /* -m */
     const char *code;    /* -c */
+    const char *listen;  /* MEMTAP_LISTEN; NULL: not chosen */
     int mode;            /* enum mt_engine_mode */
     uint64_t rate_bytes; /* 0: not given */
     uint64_t budget_parts; /* millionths; 0: none */
@@ -86,6 +87,8 @@ mt_status mt_run_prepare(struct mt_run *run, char **operands, int count, int *re
                          struct mt_error *err) MT_CHECKED;
 /* Starts the program. *ret_code as above. */
 mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err) MT_CHECKED;
+/* Mode off: this process becomes the program, with the agent in it. Returns only when that fails. */
+void mt_run_become(struct mt_run *run, int *ret_code, struct mt_error *err);
 void mt_run_release(struct mt_run *run);
 
 /* Takes the first look at the clocks: the longer before mt_tick_open, the better. */

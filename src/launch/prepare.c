@@ -138,6 +138,9 @@ mt_status mt_run_prepare(struct mt_run *run, char **operands, int count, int *re
     run->alone = refuses_agent(run->program);
     *ret_code = MT_EXIT_USAGE;
     status = mt_agentfile_find(&run->agent, err);
+    if (run->options.mode == MT_MODE_OFF) {
+        return status; /* there is no trace */
+    }
     return status == MT_OK ? choose_output(run, err) : status;
 }
 

@@ -77,6 +77,21 @@ static MT_NORETURN void become_program(struct mt_run *run, struct mt_environment
     _exit(MT_EXIT_NOT_FOUND);
 }
 
+void mt_run_become(struct mt_run *run, int *ret_code, struct mt_error *err)
+{
+    struct mt_environment env = { 0 };
+    mt_environment_build(run, &env);
+    mt_environment_add_settings(run, getpid(), &env);
+    mt_interrupt_restore();
+    (void)execve(run->program, run->argv, env.items);
+    if (errno == ENOEXEC) {
+        exec_by_shell(run, env.items);
+    }
+    *ret_code = errno == ENOENT ? MT_EXIT_NOT_FOUND : MT_EXIT_NOT_EXECUTABLE;
+    (void)mt_error_set_errno(err, errno, "cannot run %s", run->program);
+    mt_environment_clear(&env);
+}
+
 static mt_status explain(const struct mt_run *run, const struct failure *failure, int *ret_code, struct mt_error *err)
 {
     if (failure->of_output) {
