@@ -7,7 +7,8 @@ import pytest
 from conftest import MEMTAP, TARGETS, memtap, run
 from test_attach import PATIENT, TARGET, Running, may_trace_siblings
 
-WITHOUT = {"run", "eval", "export", "completion", "man"}  # their output is the program's; formats of other tools; texts
+# Their output is the program's; formats of other tools; HTTP; texts.
+WITHOUT = {"run", "eval", "export", "serve", "completion", "man"}
 
 
 @pytest.fixture(scope="module")
