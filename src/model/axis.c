@@ -1,7 +1,6 @@
 /* axis.c: see axis.h. Context: [tool]. */
 #include "model/axis.h"
 
-#include "base/os.h"
 #include "model/trace_private.h"
 #include "util/memory.h"
 
@@ -31,13 +30,23 @@ static uint64_t end_of(uint64_t start_ns, uint64_t duration_ns)
     return duration_ns > UINT64_MAX - start_ns ? UINT64_MAX : start_ns + duration_ns;
 }
 
+/* A process that records goes on until now, whatever the last thing is that it wrote down. */
+static uint64_t duration_until(const struct mt_trace_info *info, const struct mt_tsc_moment *now)
+{
+    uint64_t clock = mt_trace_clock_at(info, now);
+    uint64_t until_now = clock > info->start_clock ? clock - info->start_clock : 0;
+    return until_now > info->duration_ns ? until_now : info->duration_ns;
+}
+
 static void place(struct mt_axis *axis, size_t at, const struct mt_trace_info *info, int64_t start, int64_t lowest)
 {
     uint64_t start_ns = (uint64_t)start - (uint64_t)lowest;
+    struct mt_tsc_moment now = mt_trace_moment();
+    bool live = mt_trace_is_live(info, now.ns);
     axis->spans[at] = (struct mt_span){ .start_ns = start_ns,
-                                        .end_ns = end_of(start_ns, info->duration_ns),
+                                        .end_ns = end_of(start_ns, live ? duration_until(info, &now) : info->duration_ns),
                                         .start_clock = info->start_clock,
-                                        .live = mt_trace_is_live(info, mt_os_monotonic_ns()) };
+                                        .live = live };
     axis->duration_ns = axis->spans[at].end_ns > axis->duration_ns ? axis->spans[at].end_ns : axis->duration_ns;
 }
 

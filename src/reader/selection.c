@@ -40,25 +40,12 @@ struct clockwork {
     struct mt_run_marks marks;
 };
 
-/* How long the run is: a process that records goes on until now, whatever the last thing is that it wrote down. */
-static uint64_t duration_of(const struct mt_trace_set *set, const struct mt_axis *axis)
-{
-    struct mt_tsc_moment now = mt_trace_moment();
-    uint64_t duration_ns = axis->duration_ns;
-    for (size_t i = 0; i < set->count; i++) {
-        uint64_t clock = axis->spans[i].live ? mt_trace_clock_at(mt_trace_info(set->traces[i]), &now) : 0;
-        uint64_t end_ns = clock > axis->spans[i].start_clock ? axis->spans[i].start_ns + (clock - axis->spans[i].start_clock) : 0;
-        duration_ns = end_ns > duration_ns ? end_ns : duration_ns;
-    }
-    return duration_ns;
-}
-
 static struct clockwork make_clockwork(const struct mt_trace_set *set, uint64_t peak_ns)
 {
     struct clockwork clockwork = { .peak_ns = peak_ns };
     struct mt_axis axis;
     mt_axis_make(set, &axis);
-    clockwork.duration_ns = duration_of(set, &axis);
+    clockwork.duration_ns = axis.duration_ns;
     mt_run_marks_find(set, &axis, &clockwork.marks);
     mt_axis_fini(&axis);
     return clockwork;

@@ -109,6 +109,19 @@ def test_what_grows_is_shown_with_what_was_looked_at(tmp_path, visit_server):
             shown.wait(f"document.querySelector('#view-lines').dataset.bytes >= {before + (4 << 20)}")
             assert page.input_value("#search") == "keep" and page.is_visible("#view-lines")
             assert page.locator("#crumbs button").nth(1).inner_text() == crumb
+
+            page.wait_for_selector("#live:not([hidden])")
+            page.click("#live")
+            page.wait_for_selector("#live[aria-pressed='false']")
+            page.click("#mark")
+            page.wait_for_selector("#measure-window[aria-checked='true']")
+            page.click("#live")
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "more\n"
+            shown.wait("document.querySelector('#flame').dataset.bytes >= 4 << 20")
+            assert page.get_attribute("#measure-window", "aria-checked") == "true"
+            assert shown.bytes_of("#flame") < 6 << 20  # one more, not those before
         finally:
             process.stdin.close()
             process.kill()
