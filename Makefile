@@ -17,7 +17,7 @@ WEB_PACKAGES := nodejs npm
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql test-torch test-eval test-inject test-web check web picture asan tsan ubsan fuzz \
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql test-torch test-eval test-inject test-web test-serve check web picture asan tsan ubsan fuzz \
     stress soak cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
@@ -122,6 +122,12 @@ test-web: $(BUILD)/.tests-configured $(VENV)/.ready ## The page in a browser at 
 	@command -v npm >/dev/null || tools/need-packages $(WEB_PACKAGES)
 	@$(NINJA) -C $(BUILD)
 	@$(PYTEST) tests/web
+
+test-serve: $(BUILD)/.tests-configured $(VENV)/.ready ## The server, all of its tests: go's pprof by URL, metrics, its monitor, slow clients, the page in a browser (minutes)
+	@tools/need-packages golang-go
+	@$(NINJA) -C $(BUILD)
+	@$(PYTEST) --timeout=1800 tests/integration/test_serve.py tests/integration/test_serve_tools.py
+	@$(PYTEST) tests/web/test_page_served.py
 
 check: $(BUILD)/.tests-configured ## Layer rule, circles between files, format's document, exported symbols, imports, TLS, relocations
 	@$(NINJA) -C $(BUILD)

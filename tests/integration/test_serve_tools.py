@@ -83,12 +83,13 @@ def test_wrong_arguments_are_refused(server):
     assert server.ask("/snapshot?rows=0").status == 400
 
 
+@pytest.mark.slow  # go builds its pprof first, which takes minutes
 @pytest.mark.skipif(shutil.which("go") is None, reason="go is not installed")
 def test_go_tool_pprof_asks_by_url(server, trace, tmp_path):
     stats = memtap_json("stats", trace)
     kib = {"heap": (stats["leaked_bytes"] + stats["libc_bytes"]) / 1024, "allocs": stats["total_allocated_bytes"] / 1024}
     for name, kind in (("heap", "inuse_space"), ("allocs", "alloc_space")):
-        done = subprocess.run(["go", "tool", "pprof", "-top", "-unit=kB", f"{server.url}/debug/pprof/{name}"], capture_output=True, text=True, timeout=240,
+        done = subprocess.run(["go", "tool", "pprof", "-top", "-unit=kB", f"{server.url}/debug/pprof/{name}"], capture_output=True, text=True, timeout=900,
                               env={**os.environ, "PPROF_TMPDIR": str(tmp_path)})
         assert done.returncode == 0, done.stderr
         assert f"Type: {kind}" in done.stdout
