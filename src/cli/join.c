@@ -183,7 +183,11 @@ static mt_status begin_once(const struct mt_join *how, pid_t pid, struct mt_conf
         mt_status status = inject(how, NULL, &armed, config, agent, ret, err);
         mt_client_close(&armed);
         *ret_code = mt_target_exit_code(status);
-        return status;
+        if (status != MT_E_NOENT) {
+            return status;
+        }
+        *err = (struct mt_error){ 0 }; /* its thread was on its way out: detach has just been */
+        *ret_code = MT_EXIT_UNREACHABLE;
     }
     mt_status status = mt_subject_open(pid, &subject, err);
     if (status == MT_OK) {
@@ -258,7 +262,11 @@ mt_status mt_join_end(const struct mt_join *how, pid_t pid, struct mt_injected *
         status = mt_join_armed(&armed, &injection, ret, err);
         mt_client_close(&armed);
         *ret_code = mt_target_exit_code(status);
-    } else {
+        by_socket = status != MT_E_NOENT; /* else its thread was on its way out */
+    }
+    if (!by_socket) {
+        *err = (struct mt_error){ 0 };
+        *ret_code = MT_EXIT_UNREACHABLE;
         status = mt_subject_open(pid, &subject, err);
     }
     if (!by_socket && status == MT_OK) {

@@ -67,7 +67,9 @@ def test_parse_has_the_words_of_each_line(trace):
     assert [record["record"] for record in records] == [line.split(" ")[0] for line in lines]
     for record, line in zip(records, lines):
         if '"' not in line and not line.startswith("event"):
-            assert [str(field) for field in record["fields"]] == line.split(" ")[1:]
+            words = line.split(" ")[1:]
+            assert [type(field)(word) for field, word in zip(record["fields"], words)] == record["fields"]
+            assert len(words) == len(record["fields"])
     command = next(record for record in records if record["fields"][0] == "command")
     assert command["fields"][1].split("\\x00")[1:3] == ["2", "500"]
     event = next(record["fields"] for record in records if record["record"] == "event")

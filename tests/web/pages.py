@@ -4,6 +4,7 @@ The browser is Debian's chromium, driven by playwright. Whatever it may not do i
 requests for anything but the page itself.
 """
 
+import dataclasses
 import sys
 
 import pytest
@@ -73,12 +74,35 @@ def sampled(recorded):
     return recorded(SERVICE, "--mode", "sample", "--rate", "4K")
 
 
+@dataclasses.dataclass
+class OneBrowser:
+    """Each module that imports the fixture has one of its own, and playwright can be begun once at a time."""
+
+    playwright: object = None
+    browser: object = None
+    users: int = 0
+
+    def take(self):
+        if self.users == 0:
+            self.playwright = sync_playwright().start()
+            self.browser = self.playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"], timeout=WAIT_MS)
+        self.users += 1
+        return self.browser
+
+    def give_back(self):
+        self.users -= 1
+        if self.users == 0:
+            self.browser.close()
+            self.playwright.stop()
+
+
+ONE_BROWSER = OneBrowser()
+
+
 @pytest.fixture(scope="session")
 def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"], timeout=WAIT_MS)
-        yield browser
-        browser.close()
+    yield ONE_BROWSER.take()
+    ONE_BROWSER.give_back()
 
 
 class Visit:
