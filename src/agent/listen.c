@@ -6,7 +6,8 @@
  * Who wants it to end sets g.leave and knocks; the thread takes that (LEAVE_WANTED to LEAVE_TAKEN) or who asked takes it back.
  * It counts as gone only when the kernel knows it no more: until then it is still in the number of threads that others look at.
  * When the program's main thread has ended (pthread_exit), the process lives as long as another of its threads; ours must not be that
- * one. It then looks ten times a second whether it is alone, and ends as the last thread, which is when libc ends the process.
+ * one. Where nobody announces that end, it is asked for once a second. Ours then looks ten times a second whether it is alone, and
+ * ends as the last thread, which is when libc ends the process.
  * Partings nest when several threads fork at the same time; the last one back starts the thread again.
  */
 #include "agent/listen.h"
@@ -29,6 +30,7 @@ enum { LEAVE_NOT, LEAVE_WANTED, LEAVE_TAKEN };
 static const uint64_t PATIENCE_NS = 1000000000; /* a program that forks waits no longer for us */
 static const uint64_t LOOK_NS = 50000;
 static const uint64_t ALONE_NS = 100000000;
+static const uint64_t UNHEARD_NS = 1000000000;
 
 static struct {
     uint32_t turn; /* taken by CAS: one thread at a time starts or ends ours */
@@ -38,6 +40,7 @@ static struct {
     uint32_t partings; /* calls under way that want it gone. Writers: under the turn */
     uint32_t main_ended; /* shared */
     uint32_t later;  /* a call of Python's is to start it */
+    bool main_is_heard; /* of its end, that is; otherwise it is asked for. Shared */
     bool armed, by_attach, restricted, follow;
 } g_listen;
 
@@ -50,6 +53,36 @@ static void close_all(void)
     mt_ears_close();
 }
 
+/* Has the program's main thread ended? */
+static bool has_main_ended(void)
+{
+    char text[256];
+    size_t got = 0;
+    int fd = -1;
+    if (mt_os_open("/proc/self/stat", MT_OPEN_READ, &fd) != MT_OK) {
+        return false;
+    }
+    bool read = mt_os_read(fd, text, sizeof text - 1, &got) == MT_OK;
+    mt_os_close(fd);
+    text[read ? got : 0] = '\0';
+    const char *name_end = strrchr(text, ')');
+    return name_end != NULL && name_end[1] == ' ' && name_end[2] == 'Z';
+}
+
+/* The process then lives as long as its other threads, not ours. */
+static bool ask_for_main(void)
+{
+    if (mt_load_acquire(&g_listen.main_ended) == 0 && !mt_load_relaxed(&g_listen.main_is_heard) && has_main_ended()) {
+        mt_store_release(&g_listen.main_ended, 1u);
+    }
+    return mt_load_acquire(&g_listen.main_ended) != 0;
+}
+
+static uint64_t longest_turn(bool main_ended)
+{
+    return main_ended ? ALONE_NS : mt_load_relaxed(&g_listen.main_is_heard) ? UINT64_MAX : UNHEARD_NS;
+}
+
 static void *listen_main(void *unused)
 {
     (void)unused;
@@ -60,12 +93,12 @@ static void *listen_main(void *unused)
     mt_store_release(&g_listen.thread, THREAD_THERE);
     while (!mt_cas_acq_rel(&g_listen.leave, &wanted, LEAVE_TAKEN)) {
         wanted = LEAVE_WANTED;
-        bool main_ended = mt_load_acquire(&g_listen.main_ended) != 0;
+        bool main_ended = ask_for_main();
         if (!mt_ears_open() || (main_ended && mt_os_has_two_threads())) {
             mt_store_release(&g_listen.leave, LEAVE_TAKEN); /* there is nothing left to wait at, or nobody else */
             break;
         }
-        mt_clients_turn(main_ended ? ALONE_NS : UINT64_MAX);
+        mt_clients_turn(longest_turn(main_ended));
     }
     if (!g_listen.armed) {
         close_all();
@@ -81,6 +114,13 @@ static void thread_ended(void)
         mt_store_release(&g_listen.main_ended, 1u);
         mt_ears_knock();
     }
+}
+
+/* Only a thread can have its own end announced: armed by another, the process has a main thread that ends unheard. */
+static void hear_of_main(void)
+{
+    bool heard = mt_hooks_on_thread_end(thread_ended);
+    mt_store_relaxed(&g_listen.main_is_heard, heard && mt_os_tid() == mt_os_pid());
 }
 
 /* Is it past its end, in the kernel's eyes too? */
@@ -212,6 +252,7 @@ static void after_parting(enum mt_parting how)
 {
     if (how == MT_PARTED_CHILD) {
         if (g_listen.follow) {
+            hear_of_main(); /* whoever forked */
             start_again(true);
         }
         return;
@@ -237,6 +278,8 @@ static void in_child(void)
     mt_store_relaxed(&g_listen.thread, (uint32_t)THREAD_NONE);
     mt_store_relaxed(&g_listen.later, 0u);
     g_listen.partings = 0;
+    mt_store_relaxed(&g_listen.main_ended, 0u);
+    mt_store_relaxed(&g_listen.main_is_heard, false);
     mt_clients_forget();
     mt_apart_forget();
     mt_ears_close();
@@ -255,22 +298,6 @@ static const char *variable(char *const *envp, const char *name)
     return NULL;
 }
 
-/* Has the program's main thread ended before we could hear of it? The process then lives as long as its other threads, not ours. */
-static bool has_main_ended(void)
-{
-    char text[256];
-    size_t got = 0;
-    int fd = -1;
-    if (mt_os_open("/proc/self/stat", MT_OPEN_READ, &fd) != MT_OK) {
-        return false;
-    }
-    bool read = mt_os_read(fd, text, sizeof text - 1, &got) == MT_OK;
-    mt_os_close(fd);
-    text[read ? got : 0] = '\0';
-    const char *name_end = strrchr(text, ')');
-    return name_end != NULL && name_end[1] == ' ' && name_end[2] == 'Z';
-}
-
 static void arm_locked(const struct mt_agent_config *config, char *const *envp, bool by_attach)
 {
     static const struct mt_parting_watch watch = { .before = before_parting, .after = after_parting, .in_child = in_child };
@@ -281,7 +308,7 @@ static void arm_locked(const struct mt_agent_config *config, char *const *envp, 
     g_listen.follow = config->asked.follow;
     mt_control_keep_hooks(true);
     mt_parting_watch(&watch);
-    mt_hooks_on_thread_end(thread_ended);
+    hear_of_main();
 }
 
 bool mt_listen_arm(const struct mt_agent_config *config, char *const *envp, bool by_attach)

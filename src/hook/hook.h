@@ -42,8 +42,9 @@ bool mt_hooks_see_tensors(void);
 void mt_hooks_look_for_company(void);
 /* Python is in the process now: wraps its allocators if that was asked for. Context: loader hooks, start. */
 void mt_hooks_python_arrived(void);
-/* callback: called when a thread of the program ends, the calling one too, as the last of its key destructors. Context: [agent]. */
-void mt_hooks_on_thread_end(void (*callback)(void));
+/* callback: called when a thread of the program ends, the calling one too, as the last of its key destructors. False: no
+ * end can be heard of. Context: [agent]. */
+bool mt_hooks_on_thread_end(void (*callback)(void));
 /* A thread of ours: small, detached, with all signals but libc's own held. `main` is called outside the engine. False: this process
  * cannot have one. The caller is a thread of the program, outside its allocator and the loader. Context: [agent]. */
 bool mt_hooks_start_thread(void *(*main)(void *), void *argument, size_t stack_bytes) MT_CHECKED;

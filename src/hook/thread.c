@@ -142,12 +142,13 @@ MT_NOINLINE int mt_thread_create(unsigned long *ret_thread, const void *attr, vo
     return error;
 }
 
-void mt_hooks_on_thread_end(void (*callback)(void))
+bool mt_hooks_on_thread_end(void (*callback)(void))
 {
     mt_store_release(&g_on_end, callback);
     mt_engine_enter();
     (void)announced();
     mt_engine_leave();
+    return g_key_ready;
 }
 
 /* libc's own, and no trampoline: nobody is to hear of its end. */
