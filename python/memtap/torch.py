@@ -25,6 +25,7 @@ import importlib.util
 import os
 import runpy
 import sys
+import threading
 import weakref
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -289,22 +290,31 @@ class Tracing:
 
 
 class _TorchComes(importlib.abc.MetaPathFinder):
-    """Calls back when torch has been imported, and is gone then."""
+    """Calls back when torch has been imported, and is gone then. Who only looks for torch (importlib.util.find_spec) changes nothing."""
 
     def __init__(self, then: Callable[[], None]) -> None:
         self._then = then
+        self._here = threading.local()  # .looking: this thread asks the finders behind this one
 
     def remove(self) -> None:
         if self in sys.meta_path:
             sys.meta_path.remove(self)
 
+    def imported(self) -> None:
+        if self in sys.meta_path:  # else it was disabled, or another spec of torch was executed before
+            self.remove()
+            self._then()
+
     def find_spec(self, name: str, path: Optional[Sequence[str]], target: Any = None) -> Any:
-        if name != "torch":
+        if name != "torch" or getattr(self._here, "looking", False):
             return None
-        self.remove()
-        spec = importlib.util.find_spec(name)
+        self._here.looking = True
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._here.looking = False
         if spec is not None and spec.loader is not None:
-            spec.loader = _ThenLoader(spec.loader, self._then)
+            spec.loader = _ThenLoader(spec.loader, self.imported)
         return spec
 
 

@@ -117,6 +117,20 @@ print(sys.argv[1:], __name__)
     assert [row["seq"] for row in rows if row["step"] == 0] == list(range(20))
 
 
+def test_looking_for_torch_is_no_import_of_it(tmp_path):
+    told = found("""
+import importlib.util
+tracing = memtap.torch.enable(rate=1)
+finders = list(sys.meta_path)
+early = importlib.util.find_spec("torch")
+same = [finders == sys.meta_path, early is not None, "torch" in sys.modules, tracing.active]
+import torch
+say(same=same, active=tracing.active, left=[type(finder).__name__ for finder in sys.meta_path])
+""", tmp_path)
+    assert told["same"] == [True, True, False, False]
+    assert told["active"] and "_TorchComes" not in told["left"]
+
+
 def test_the_hooks_are_taken_back(tmp_path):
     told = found("""
 import torch
