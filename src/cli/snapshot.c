@@ -3,9 +3,12 @@
 #include "cli/target.h"
 #include "control/client.h"
 #include "util/json.h"
+#include "util/memory.h"
 #include "util/out.h"
 #include "util/say.h"
+#include "util/text.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct values {
@@ -43,6 +46,14 @@ static const struct mt_command_doc doc = {
     .tables = tables,
 };
 
+/* A stranger's: made safe at a terminal, as it is for a program that opens it. */
+static void put_path(struct mt_out *out, const char *path)
+{
+    char *clean = mt_out_is_terminal(out) ? mt_text_clean(path, strlen(path)) : mt_strdup(path);
+    mt_out_print(out, "%s@mark\n", clean);
+    free(clean);
+}
+
 static int show(const struct values *chosen, const struct mt_reply *reply)
 {
     struct mt_error err = { 0 };
@@ -59,7 +70,7 @@ static int show(const struct values *chosen, const struct mt_reply *reply)
         mt_json_object_end(&json);
         mt_out_byte(out, '\n');
     } else {
-        mt_out_print(out, "%s@mark\n", mt_reply_text(reply, "OUTPUT"));
+        put_path(out, mt_reply_text(reply, "OUTPUT"));
     }
     return mt_out_commit(out, &err) == MT_OK ? MT_EXIT_OK : mt_command_fail(&doc, MT_EXIT_FAILED, &err);
 }

@@ -163,7 +163,6 @@ static mt_status look_patiently(struct top *t, struct mt_error *err)
 
 static mt_status run_batch(struct top *t, struct mt_error *err)
 {
-    mt_terminal_open_none();
     mt_status status = MT_OK;
     uint64_t looks = t->values->batch, done = 0;
     bool goes_on = true;
@@ -173,7 +172,6 @@ static mt_status run_batch(struct top *t, struct mt_error *err)
         done++;
         goes_on = status == MT_OK && (looks == 0 || done < looks) && t->session.look.recording && wait_for_look(t);
     }
-    mt_terminal_close();
     return status;
 }
 
@@ -255,21 +253,27 @@ static mt_status run_screen(struct top *t, struct mt_error *err)
         uint64_t wait = t->ui.paused ? FOR_EVER_NS : t->look_at_ns > now ? t->look_at_ns - now : 0;
         goes_on = obey(t, mt_terminal_wait(wait));
     }
-    mt_terminal_close();
     return MT_OK;
 }
 
 /* ---- the command -------------------------------------------------------------------------------------------------------- */
 
+/* Signals wait from before attach on, so that what is attached is detached whenever they come. */
 static int run(struct top *t, const char *operand, bool screen)
 {
     struct mt_error err = { 0 };
     int code;
+    mt_terminal_open_none();
     if (mt_top_session_open(&t->session, operand, &code, &err) != MT_OK) {
+        mt_terminal_close();
         mt_top_session_close(&t->session);
         return mt_command_fail(&doc, code, &err);
     }
-    mt_status status = screen ? run_screen(t, &err) : run_batch(t, &err);
+    mt_status status = MT_OK;
+    if (mt_terminal_wait(0) != MT_KEY_CLOSED) { /* nobody has ended it meanwhile */
+        status = screen ? run_screen(t, &err) : run_batch(t, &err);
+    }
+    mt_terminal_close();
     mt_top_session_close(&t->session);
     mt_top_ui_fini(&t->ui);
     if (status != MT_OK) {

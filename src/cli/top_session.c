@@ -52,6 +52,7 @@ mt_status mt_top_session_open(struct mt_top_session *s, const char *operand, int
     bool number = mt_parse_count(operand, &pid) && pid > 0 && pid <= INT32_MAX && access(operand, F_OK) != 0;
     if (number) {
         s->pid = (pid_t)pid;
+        s->started = mt_top_started(pid);
         status = find(s, true, ret_code, err);
     } else {
         s->path = mt_strdup(operand);
@@ -113,10 +114,16 @@ static void follow_exec(struct mt_top_session *s)
     say_of(s, mt_format("the process executed another program: this is its trace from then on"));
 }
 
+/* False: it has ended; another process may have its number by now. */
+static bool is_same(const struct mt_top_session *s)
+{
+    return mt_top_started((uint64_t)s->pid) == s->started;
+}
+
 /* Whether exec has been, or a recording ended and another one was begun. */
 static bool is_another(const struct mt_top_session *s)
 {
-    uint64_t image = s->pid != 0 ? mt_top_image((uint64_t)s->pid) : 0;
+    uint64_t image = s->pid != 0 && is_same(s) ? mt_top_image((uint64_t)s->pid) : 0;
     return image != 0 && (image != s->image || (s->has_look && !s->look.recording));
 }
 
@@ -143,7 +150,7 @@ static void detach(struct mt_top_session *s)
     struct mt_injected done;
     struct mt_error err = { 0 };
     int code;
-    mt_status status = mt_join_end(&s->how, s->pid, &done, &code, &err);
+    mt_status status = is_same(s) ? mt_join_end(&s->how, s->pid, &done, &code, &err) : MT_E_NOENT;
     if (status == MT_E_NOENT) {
         mt_say("memtap: process %d has ended; its trace is %s", (int)s->pid, s->path);
     } else if (status != MT_OK) {

@@ -15,6 +15,7 @@ struct mt_top_session {
     pid_t pid; /* 0: a file was given */
     bool attached;
     char *path; /* of the trace */
+    uint64_t started; /* of the process: when it began, which tells it from another one of its number */
     uint64_t image; /* of the process: another one after exec */
     unsigned busy_tries; /* to attach, since exec, for which no thread could be borrowed in time */
     struct mt_top_watch *watch;

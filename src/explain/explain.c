@@ -128,7 +128,8 @@ static void take_static(struct claim *c)
 static void take_anonymous(struct claim *c)
 {
     bool is_brk = strcmp(c->mapping->path, "[heap]") == 0;
-    if (!mt_pages_read(c->p->pagemap_fd, c->mapping->low, c->mapping->high, &c->pages)) {
+    if (!mt_pages_add(c->p->pagemap_fd, c->mapping->low, c->mapping->high, &c->pages)) {
+        mt_pages_fini(&c->pages);
         take(c, is_brk ? MT_EXPLAIN_BRK : MT_EXPLAIN_UNEXPLAINED, c->left);
         return;
     }
@@ -194,10 +195,10 @@ static bool is_plain(const struct mt_mapping *m)
 }
 
 /* The length of a block that was mapped for itself at a page; 0: there is none. */
-static uint64_t mapped_block(const struct process *p, const struct mt_pages *pages, uint64_t at, uint64_t high)
+static uint64_t mapped_block(const struct process *p, uint64_t at, uint64_t high)
 {
     uint64_t words[2];
-    if (mt_pages_resident(pages, at, at + 1) == 0 || !mt_remote_read(&p->remote, at, words, sizeof words)) {
+    if (!mt_remote_read(&p->remote, at, words, sizeof words)) {
         return 0;
     }
     uint64_t bytes = words[1] & ~(uint64_t)7;
@@ -206,19 +207,23 @@ static uint64_t mapped_block(const struct process *p, const struct mt_pages *pag
 }
 
 /* In mappings that lie beside each other: advice on a part of a block (huge pages) makes it several. */
-static void find_blocks(struct process *p, uint64_t low, uint64_t high)
+static void find_blocks(struct process *p, const struct mt_mapping *mappings, size_t count)
 {
-    struct mt_pages pages;
-    if (!mt_pages_read(p->pagemap_fd, low, high, &pages)) {
-        return;
+    struct mt_pages pages = { 0 };
+    uint64_t low = mappings[0].low, high = mappings[count - 1].high;
+    for (size_t i = 0; i < count; i++) { /* one that has nothing resident may be an endless reservation */
+        if (mappings[i].rss_bytes > 0 && !mt_pages_add(p->pagemap_fd, mappings[i].low, mappings[i].high, &pages)) {
+            mt_pages_fini(&pages);
+            return;
+        }
     }
-    for (uint64_t at = low; at < high;) {
-        uint64_t bytes = mt_spans_at(&p->stacks, at) == NULL && mt_spans_at(&p->glibc.memory, at) == NULL ? mapped_block(p, &pages, at, high) : 0;
+    for (uint64_t at = mt_pages_next(&pages, low); at < high;) {
+        uint64_t bytes = mt_spans_at(&p->stacks, at) == NULL && mt_spans_at(&p->glibc.memory, at) == NULL ? mapped_block(p, at, high) : 0;
         if (bytes > 0) {
             mt_spans_add(&p->mapped, at, at + bytes);
             p->out->mapped_blocks++;
         }
-        at += bytes > 0 ? bytes : MT_PAGE_BYTES;
+        at = mt_pages_next(&pages, at + (bytes > 0 ? bytes : MT_PAGE_BYTES));
     }
     mt_pages_fini(&pages);
 }
@@ -232,7 +237,7 @@ static void find_mapped(struct process *p)
             while (next < all->count && is_plain(&all->items[next]) && all->items[next].low == all->items[next - 1].high) {
                 next++;
             }
-            find_blocks(p, all->items[i].low, all->items[next - 1].high);
+            find_blocks(p, &all->items[i], next - i);
         }
     }
 }
@@ -255,8 +260,9 @@ static uint64_t trim_bytes(struct process *p)
     uint64_t bytes = 0;
     for (size_t i = 0; i < p->glibc.memory.count; i++) {
         const struct mt_span *memory = &p->glibc.memory.items[i];
-        struct mt_pages pages;
-        if (!mt_pages_read(p->pagemap_fd, memory->low, memory->high, &pages)) {
+        struct mt_pages pages = { 0 };
+        if (!mt_pages_add(p->pagemap_fd, memory->low, memory->high, &pages)) {
+            mt_pages_fini(&pages);
             continue;
         }
         for (size_t k = 0; k < p->glibc.free.count; k++) {

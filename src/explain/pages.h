@@ -6,7 +6,7 @@
 #ifndef MT_EXPLAIN_PAGES_H
 #define MT_EXPLAIN_PAGES_H
 
-#include "util/error.h"
+#include "explain/glibc.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,17 +15,17 @@
 
 enum { MT_PAGE_BYTES = 4096 };
 
-/* Pages of one range, read once. */
+/* Pages that are resident, read once, as runs in order of addresses: what is only reserved, terabytes at times, takes no memory. All zero is none. */
 struct mt_pages {
-    uint64_t low;    /* of the first page */
-    size_t count;
-    uint8_t *is_here; /* a byte a page */
+    struct mt_spans runs;
 };
 
-/* False: they may not be looked at. ret to mt_pages_fini. */
-bool mt_pages_read(int pagemap_fd, uint64_t low, uint64_t high, struct mt_pages *ret) MT_CHECKED;
+/* Adds those of [low, high), which lies behind what was added before. False: they may not be looked at. To mt_pages_fini also then. */
+bool mt_pages_add(int pagemap_fd, uint64_t low, uint64_t high, struct mt_pages *pages) MT_CHECKED;
 void mt_pages_fini(struct mt_pages *pages);
-/* Resident bytes of [low, high), as far as it lies in the range. */
+/* The first resident address from `at` on; UINT64_MAX: there is none. */
+uint64_t mt_pages_next(const struct mt_pages *pages, uint64_t at);
+/* Resident bytes of [low, high). */
 uint64_t mt_pages_resident(const struct mt_pages *pages, uint64_t low, uint64_t high);
 /* The same of whole pages in it: what could be given back to the system. */
 uint64_t mt_pages_whole(const struct mt_pages *pages, uint64_t low, uint64_t high);

@@ -52,17 +52,18 @@ static void add_pool(const struct mt_pool_head *head, const struct mt_pages *pag
 
 void mt_pools_read(const struct mt_remote *remote, const struct mt_pages *pages, uint64_t low, uint64_t high, struct mt_pools *ret)
 {
-    for (uint64_t at = (low + MT_PAGE_BYTES - 1) / MT_PAGE_BYTES * MT_PAGE_BYTES; at + MT_PAGE_BYTES <= high;) {
+    uint64_t at = mt_pages_next(pages, (low + MT_PAGE_BYTES - 1) / MT_PAGE_BYTES * MT_PAGE_BYTES);
+    while (at < high && high - at >= MT_PAGE_BYTES) {
         struct mt_pool_head head;
         uint64_t bytes = 0;
-        if (mt_pages_resident(pages, at, at + 1) > 0 && mt_remote_read(remote, at, &head, sizeof head)) {
+        if (mt_remote_read(remote, at, &head, sizeof head)) {
             bytes = mt_pool_bytes(&head, at);
         }
         if (bytes > 0 && at + bytes <= high) {
             add_pool(&head, pages, at, bytes, ret);
-            at += bytes;
+            at = mt_pages_next(pages, at + bytes);
         } else {
-            at += MT_PAGE_BYTES;
+            at = mt_pages_next(pages, at + MT_PAGE_BYTES);
         }
     }
 }

@@ -125,6 +125,15 @@ void mt_top_process_read(uint64_t pid, struct mt_top_process *ret)
     }
 }
 
+uint64_t mt_top_started(uint64_t pid)
+{
+    char text[FILE_BYTES];
+    unsigned long long started;
+    bool known = read_text(text, mt_format("/proc/%llu/stat", (unsigned long long)pid));
+    const char *behind = known ? strrchr(text, ')') : NULL; /* names may have anything in them */
+    return behind != NULL && sscanf(behind + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &started) == 1 ? started : 0;
+}
+
 /* The kernel puts a program's stack, loader and random bytes elsewhere at each exec, and tells it where. */
 uint64_t mt_top_image(uint64_t pid)
 {

@@ -13,5 +13,7 @@ void mt_top_limits_read(const char *groups, const char *mounted, struct mt_top_p
 uint64_t mt_top_field(const char *text, const char *key);
 /* A number for the program that the process executes: another one after exec, of the same file too. 0: not known, or it has ended. */
 uint64_t mt_top_image(uint64_t pid);
+/* When the process began, in ticks since boot: exec does not change it, and who gets its number later has another. 0: there is none. */
+uint64_t mt_top_started(uint64_t pid);
 
 #endif

@@ -133,6 +133,9 @@ bool mt_terminal_is_here(void)
 static void take_signals(void)
 {
     sigset_t waited;
+    if (g_open) {
+        return;
+    }
     g_ended_by = g_resized = g_stopped = g_continued = 0;
     handle_signals(&waited);
     (void)sigprocmask(SIG_BLOCK, &waited, &g_outside);

@@ -48,7 +48,7 @@ enum mt_key {
 
 /* Is there one at standard input and output? */
 bool mt_terminal_is_here(void);
-/* Takes no terminal, but the signals: then mt_terminal_wait waits for these and for the time only. */
+/* Takes no terminal, but the signals: then mt_terminal_wait waits for these and for the time only. mt_terminal_open may follow. */
 void mt_terminal_open_none(void);
 /* Takes it. MT_E_UNSUPPORTED: there is none. */
 mt_status mt_terminal_open(struct mt_error *err) MT_CHECKED;

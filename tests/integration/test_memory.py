@@ -7,12 +7,24 @@ import re
 import subprocess
 
 import pytest
-from conftest import memtap, memtap_json
+from conftest import MEMTAP, memtap, memtap_json
 from watched import Watched, may_trace_siblings
 
 MIB = 1 << 20
 pytestmark = pytest.mark.skipif(os.uname().machine != "x86_64" or not may_trace_siblings(),
                                 reason="another process's memory may not be read here (kernel.yama.ptrace_scope), or not x86-64")
+
+RESERVES = """
+import mmap
+def reserve(size):
+    return mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)  # MAP_NORESERVE
+empty, touched = reserve(16 << 40), reserve(1 << 40)
+empty.madvise(mmap.MADV_DONTFORK)  # else the two would be one mapping
+for at in range(0, 1 << 40, 1 << 37):
+    touched[at + 4096] = 1
+print("ready", flush=True)
+input()
+"""
 
 STATISTICS = """
 import sys
@@ -92,6 +104,21 @@ def test_objects_of_a_python_are_what_its_allocator_says(python_ends):
     assert abs(parts["python_used"] - allocated) <= allocated / 100
     assert available * 0.9 <= parts["python_free"] <= (available + allocated) * 0.1 + available + 16384 * 64
     assert parts.get("unexplained", 0) <= answer["rss_bytes"] / 50
+
+
+@pytest.mark.skipif(pathlib.Path("/proc/sys/vm/overcommit_memory").read_text() == "2\n", reason="nothing may be reserved here (vm.overcommit_memory=2)")
+def test_terabytes_that_are_only_reserved_cost_no_memory(any_python, tmp_path):
+    with Program(any_python, "-c", RESERVES) as program, (tmp_path / "told").open("w+b") as told:
+        assert program.read() == b"ready\n"
+        reader = subprocess.Popen([MEMTAP, "memory", "-f", "json", str(program.pid)], stdout=told)
+        _, status, usage = os.wait4(reader.pid, 0)
+        reader.returncode = os.waitstatus_to_exitcode(status)
+        assert reader.returncode == 0
+        told.seek(0)
+        answer = json.load(told)
+        parts = {part["part"]: part["bytes"] for part in answer["parts"] if part["resident"]}
+        assert sum(parts.values()) == answer["rss_bytes"] and parts["unexplained"] >= 8 * 4096
+        assert usage.ru_maxrss < 256 * 1024  # KiB: a byte for each page of the smaller one alone
 
 
 def test_a_program_that_allocates_all_the_time_is_read_and_not_disturbed(target):

@@ -6,6 +6,7 @@ import pathlib
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 from conftest import MEMTAP, memtap, memtap_json
@@ -267,6 +268,22 @@ def test_a_process_that_is_not_recorded_is_attached_to_and_let_go(any_python, tm
         assert traces_of(program.pid) == []
         program.end()
     assert pathlib.Path(tmp_path / "y.mtap").exists()
+
+
+@needs_ptrace
+def test_a_signal_at_any_time_after_attach_ends_the_recording(any_python, tmp_path):
+    with Watched(any_python) as program:
+        argv = [MEMTAP, "top", "--batch", "0", "-i", "100ms", *PATIENT, "-o", tmp_path / "y.mtap", program.pid]
+        process = subprocess.Popen([str(a) for a in argv], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        end = time.monotonic() + 300
+        while not traces_of(program.pid):  # there as soon as it is attached, before the first look
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.005)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0 and b"is not recorded any more" in err, err
+        assert traces_of(program.pid) == []
+        program.end()
 
 
 @needs_ptrace

@@ -39,14 +39,16 @@ static void test_a_pool_is_known_by_numbers_that_agree(void **state)
 static void test_a_part_of_a_resident_page_counts_as_that_part(void **state)
 {
     (void)state;
-    uint8_t here[] = { 1, 0, 1, 1 };
-    struct mt_pages pages = { 0x10000, 4, here };
+    struct mt_span runs[] = { { 0x10000, 0x11000 }, { 0x12000, 0x14000 } };
+    struct mt_pages pages = { { runs, 2, 2 } };
     assert_int_equal(mt_pages_resident(&pages, 0x10000, 0x14000), 3 * 4096);
     assert_int_equal(mt_pages_resident(&pages, 0x10F00, 0x12100), 0x100 + 0x100);
     assert_int_equal(mt_pages_resident(&pages, 0, UINT64_MAX), 3 * 4096);
     assert_int_equal(mt_pages_resident(&pages, 0x14000, 0x15000), 0);
     assert_int_equal(mt_pages_whole(&pages, 0x11FFF, 0x13FFF), 4096);
     assert_int_equal(mt_pages_whole(&pages, 0x12001, 0x12FFF), 0);
+    assert_true(mt_pages_next(&pages, 0) == 0x10000 && mt_pages_next(&pages, 0x10FFF) == 0x10FFF && mt_pages_next(&pages, 0x11000) == 0x12000);
+    assert_true(mt_pages_next(&pages, 0x13FFF) == 0x13FFF && mt_pages_next(&pages, 0x14000) == UINT64_MAX);
 }
 
 static void test_pages_of_a_process_are_as_it_touched_them(void **state)
@@ -57,11 +59,11 @@ static void test_pages_of_a_process_are_as_it_touched_them(void **state)
     assert_true(area != MAP_FAILED && madvise(area, bytes, MADV_NOHUGEPAGE) == 0);
     FILE *pagemap = fopen("/proc/self/pagemap", "re");
     assert_non_null(pagemap);
-    struct mt_pages pages;
+    struct mt_pages pages = { 0 };
     area[3 * MT_PAGE_BYTES] = 1;
     area[7 * MT_PAGE_BYTES] = 1;
     assert_int_equal(mlock(area + 3 * MT_PAGE_BYTES, 1) | mlock(area + 7 * MT_PAGE_BYTES, 1), 0); /* nobody swaps them out */
-    assert_true(mt_pages_read(fileno(pagemap), (uintptr_t)area, (uintptr_t)area + bytes, &pages));
+    assert_true(mt_pages_add(fileno(pagemap), (uintptr_t)area, (uintptr_t)area + bytes, &pages));
     assert_int_equal(mt_pages_resident(&pages, (uintptr_t)area, (uintptr_t)area + bytes), 2 * MT_PAGE_BYTES);
     mt_pages_fini(&pages);
     (void)fclose(pagemap);
