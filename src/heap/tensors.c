@@ -132,17 +132,24 @@ void mt_engine_tensor_gone(const void *ptr)
     }
 }
 
+static void clear_locked(void)
+{
+    g_tensors.places = NULL;
+    g_tensors.capacity = g_tensors.used = g_tensors.bytes = g_tensors.most = 0;
+}
+
 void mt_tensors_forget(void)
 {
     if (!lock()) {
         return;
     }
-    if (g_tensors.places != NULL) {
-        mt_os_unmap(g_tensors.places, g_tensors.capacity * sizeof *g_tensors.places);
-    }
-    g_tensors.places = NULL;
-    g_tensors.capacity = g_tensors.used = g_tensors.bytes = g_tensors.most = 0;
+    struct place *places = g_tensors.places;
+    uint64_t capacity = g_tensors.capacity;
+    clear_locked();
     g_tensors.lost = false;
+    if (places != NULL) {
+        mt_os_unmap(places, capacity * sizeof *places);
+    }
     unlock();
 }
 
@@ -167,9 +174,13 @@ bool mt_tensors_read(uint64_t *ret_bytes, uint64_t *ret_most)
     return known;
 }
 
-/* Another thread's change may have been cut in two: what is known is what this thread finds, if nobody was at it. */
+/* Another thread's change may have been cut in two, between table and size or with the table already unmapped: then nothing is
+ * known, and the table is left where it lies. */
 void mt_tensors_after_fork(void)
 {
-    g_tensors.lost = g_tensors.lost || mt_load_relaxed(&g_tensors.lock.held) != 0;
+    if (mt_load_relaxed(&g_tensors.lock.held) != 0) {
+        clear_locked();
+        g_tensors.lost = true;
+    }
     mt_spinlock_reset(&g_tensors.lock);
 }

@@ -2,8 +2,13 @@
  * back; and it is told only while nothing was missed. */
 #include "heap/tensors.h"
 
+#include "base/atomic.h"
 #include "harness.h"
 #include "heap/engine.h"
+
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static uint64_t bytes_now(void)
 {
@@ -99,11 +104,56 @@ static void test_nothing_is_told_that_was_not_counted(void **state)
     assert_int_equal(bytes_now(), 0);
 }
 
+static void *make_and_forget(void *ended)
+{
+    while (!mt_load_acquire((bool *)ended)) {
+        for (uint64_t i = 1; i <= 3000; i++) { /* the table grows on the way */
+            made(i * 64, 1);
+        }
+        mt_tensors_forget();
+    }
+    return NULL;
+}
+
+static void use_in_child(void)
+{
+    uint64_t bytes, most;
+    mt_tensors_after_fork();
+    gone(64);
+    made(64, 1);
+    (void)mt_tensors_read(&bytes, &most);
+    mt_tensors_forget();
+    made(64, 1);
+    _exit(mt_tensors_read(&bytes, &most) && bytes == 1 ? 0 : 1);
+}
+
+static void test_a_fork_at_any_moment_leaves_a_table_that_can_be_used(void **state)
+{
+    (void)state;
+    enum { FORKS = 200 };
+    bool ended = false;
+    pthread_t other;
+    assert_int_equal(pthread_create(&other, NULL, make_and_forget, &ended), 0);
+    int bad = 0;
+    for (int i = 0; i < FORKS; i++) {
+        int status = -1;
+        pid_t child = fork();
+        if (child == 0) {
+            use_in_child();
+        }
+        bad += child < 0 || waitpid(child, &status, 0) != child || status != 0;
+    }
+    mt_store_release(&ended, true);
+    pthread_join(other, NULL);
+    assert_int_equal(bad, 0);
+}
+
 #define TENSOR_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 static const struct CMUnitTest tests[] = {
     TENSOR_TEST(test_blocks_count_until_they_are_taken_back),
     TENSOR_TEST(test_a_random_account_agrees_with_a_plain_one),
     TENSOR_TEST(test_nothing_is_told_that_was_not_counted),
+    TENSOR_TEST(test_a_fork_at_any_moment_leaves_a_table_that_can_be_used),
 };
 MT_TEST_MAIN(tests)
