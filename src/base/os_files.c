@@ -38,10 +38,20 @@ static unsigned fill_stdio(void)
     return filled;
 }
 
+/* The program may have put a file of its own there meanwhile, which is not ours to close. Between this look and the close it
+ * still may: no call closes a descriptor only if it is a certain one. */
+static bool is_filling(int fd)
+{
+    struct stat info = { 0 }, root = { 0 };
+    long flags = mt_raw4(SYS_fcntl, fd, F_GETFL, 0, 0);
+    return flags >= 0 && (flags & O_PATH) != 0 && mt_raw4(SYS_fstat, fd, (long)&info, 0, 0) == 0 &&
+           mt_raw4(SYS_newfstatat, AT_FDCWD, (long)"/", (long)&root, 0) == 0 && info.st_dev == root.st_dev && info.st_ino == root.st_ino;
+}
+
 static void empty_stdio(unsigned filled)
 {
     for (int fd = 0; fd < STDIO_COUNT; fd++) {
-        if ((filled >> fd & 1) != 0) {
+        if ((filled >> fd & 1) != 0 && is_filling(fd)) {
             mt_os_close(fd);
         }
     }
