@@ -84,9 +84,14 @@ static mt_py *guarded(mt_py *self, mt_py *args)
     if (rest == NULL) {
         return NULL;
     }
+    uint64_t mask;
+    mt_os_signals_restore(mt_g_eval.signals);
     set_interruptible(true);
     mt_py *result = g_py->PyObject_CallObject(g_py->PyTuple_GetItem(args, 0), rest);
     set_interruptible(false);
+    if (mt_os_signals_hold(&mask)) {
+        mt_os_signals_let_libc();
+    }
     g_py->Py_DecRef(rest);
     return result;
 }

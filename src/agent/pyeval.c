@@ -67,11 +67,40 @@ static void begin_thread(void)
     mt_engine_enter_own();
 }
 
+/* What code starts has the signal mask of the thread that starts it: with ours a child process could not be ended by SIGTERM.
+ * So it has that of the main thread; 0 where it cannot be read. The line may come after much else: groups have no bound. */
+static uint64_t mask_of_program(void)
+{
+    enum { DIGITS = 16 };
+    static const char NAME[] = "\nSigBlk:\t";
+    char text[1024];
+    size_t matched = 0, digits = 0, got = 0;
+    uint64_t mask = 0;
+    int fd;
+    if (mt_os_open("/proc/self/status", MT_OPEN_READ, &fd) != MT_OK) {
+        return 0;
+    }
+    while (digits < DIGITS && mt_os_read(fd, text, sizeof text, &got) == MT_OK && got > 0) {
+        for (size_t i = 0; i < got && digits < DIGITS; i++) {
+            char c = text[i];
+            if (matched < sizeof NAME - 1) {
+                matched = c == NAME[matched] ? matched + 1 : c == '\n';
+            } else {
+                mask = mask << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+                digits++;
+            }
+        }
+    }
+    mt_os_close(fd);
+    return mask;
+}
+
 static void *run_eval(void *api)
 {
     const struct mt_py_api *py = api;
     begin_thread();
     t_mt_is_eval = true;
+    mt_g_eval.signals = mask_of_program();
     mt_g_eval.thread = (unsigned long)pthread_self();
     if (mt_py_is_ready(py)) {
         run_with_python(py);

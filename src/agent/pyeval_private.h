@@ -23,6 +23,7 @@ struct mt_eval_session {
     size_t bytes, mapped_bytes;
     enum mt_eval_end end;
     uint64_t cpu_ns;         /* that the thread took between getting the GIL and giving it back for good */
+    uint64_t signals;        /* that its thread keeps waiting while the code of who asked runs: as the program's main thread */
     void *tstate;            /* its thread state; valid until TAKEN */
     uint32_t has_begun;      /* it has had the GIL */
     uint32_t is_interruptible; /* under lock: the code of who asked is what runs */

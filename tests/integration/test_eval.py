@@ -96,6 +96,21 @@ def test_much_output_comes_whole(program):
     assert text == "".join(f"{n} {'x' * 90}\n" for n in range(30000))
 
 
+def test_what_code_starts_can_be_ended(program):
+    """By signals, as what the program starts itself."""
+    code = "import subprocess\nchild = subprocess.Popen(['sleep', '3600'])\nchild.terminate()\nchild.wait()"
+    assert evaluate(program, code) == "-15\n"
+    masks = "import signal, threading\nmasks = []\nthread = threading.Thread(target=lambda: masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, [])))"
+    assert evaluate(program, masks + "\nthread.start()\nthread.join()\nmasks") == "[set()]\n"
+
+
+def test_signals_that_the_program_blocks_stay_blocked(any_python):
+    source = "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1, signal.SIGTERM])\nprint('ready', flush=True)\ninput()"
+    with Armed(any_python, "-c", source).ready() as armed:
+        assert evaluate(armed, "import signal\nsorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, [])))") == "[10, 15]\n"
+        armed.finish()
+
+
 # ---- failures -------------------------------------------------------------------------------------------------------------
 
 def test_what_was_printed_before_an_exception_is_kept(program):
