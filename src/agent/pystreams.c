@@ -241,10 +241,10 @@ static struct mt_py_slot g_sys_slots[] = {
     { 0, NULL },
 };
 
-/* Called as modules are, by the same name. A new reference. */
+/* Called as modules are, by the same name and of the same module: a type without one draws a warning. A new reference. */
 static mt_py *make_type_of_sys(void)
 {
-    struct mt_py_spec spec = { .name = "module", .flags = TYPE_DEFAULT | TYPE_BASETYPE, .slots = g_sys_slots };
+    struct mt_py_spec spec = { .name = "builtins.module", .flags = TYPE_DEFAULT | TYPE_BASETYPE, .slots = g_sys_slots };
     mt_py *bases = g_py->PyTuple_Pack(1, g_py->module_type);
     mt_py *type = bases != NULL ? g_py->PyType_FromSpecWithBases(&spec, bases) : NULL;
     g_py->Py_DecRef(bases);

@@ -111,6 +111,14 @@ def test_signals_that_the_program_blocks_stay_blocked(any_python):
         armed.finish()
 
 
+def test_no_warning_is_drawn(path):
+    source = "print('ready', flush=True)\ninput()\nimport sys\nprint(type(sys).__name__, type(sys).__module__)"
+    for options in (("-W", "error"), ("-X", "dev")):
+        with Armed(path, "-I", "-S", *options, "-c", source).ready() as armed:
+            assert evaluate(armed, "import sys\nprint(1)\ntype(sys).__name__") == "1\n'module'\n"
+            assert armed.finish() == (b"module builtins\n", b"")
+
+
 # ---- failures -------------------------------------------------------------------------------------------------------------
 
 def test_what_was_printed_before_an_exception_is_kept(program):
