@@ -101,6 +101,16 @@ static uint64_t timeout_of(const struct job *job)
     return value != 0 ? value : TIMEOUT_MS;
 }
 
+/* A fork at any moment copies either a payload that is there or none. */
+static void forget_payload(struct job *job)
+{
+    void *payload = (void *)(uintptr_t)mt_load_relaxed(&job->payload);
+    mt_store_release(&job->payload, NULL);
+    if (payload != NULL) {
+        mt_os_unmap(payload, job->mapped);
+    }
+}
+
 static void *eval_main(void *argument)
 {
     struct job *job = argument;
@@ -118,7 +128,7 @@ static void *eval_main(void *argument)
     if (mt_os_socket_identity(job->fd) == job->identity) {
         mt_os_close(job->fd);
     }
-    mt_os_unmap((void *)(uintptr_t)job->payload, job->mapped);
+    forget_payload(job);
     mt_store_release(&job->used, 0u);
     mt_engine_leave_own();
     return NULL;
@@ -141,8 +151,11 @@ bool mt_apart_eval(const char *payload, size_t bytes, int fd, size_t mapped, enu
     if (*ret_status != MT_CONTROL_IS_BUSY || job == NULL) {
         return false;
     }
-    *job = (struct job){ .used = 1, .fd = fd, .identity = mt_os_socket_identity(fd), .payload = payload, .bytes = bytes, .mapped = mapped };
+    *job = (struct job){ .fd = fd, .identity = mt_os_socket_identity(fd), .bytes = bytes, .mapped = mapped };
+    mt_store_release(&job->payload, payload);
+    mt_store_release(&job->used, 1u);
     if (!mt_hooks_start_thread(eval_main, job, STACK_BYTES)) {
+        mt_store_release(&job->payload, NULL); /* still the caller's */
         mt_store_release(&job->used, 0u);
         *ret_status = MT_CONTROL_IS_FAILED;
         return false;
@@ -157,6 +170,7 @@ void mt_apart_forget(void)
         if (mt_load_relaxed(&g_jobs[i].used) != 0 && mt_os_socket_identity(g_jobs[i].fd) == g_jobs[i].identity) {
             mt_os_close(g_jobs[i].fd);
         }
+        forget_payload(&g_jobs[i]);
         mt_store_relaxed(&g_jobs[i].used, 0u);
     }
 }

@@ -8,6 +8,7 @@
 
 #include "agent/answer.h"
 #include "agent/ears.h"
+#include "base/atomic.h"
 #include "base/os.h"
 
 #include <string.h>
@@ -31,12 +32,14 @@ static struct client g_clients[CLIENTS];
 
 /* ---- ends ----------------------------------------------------------------------------------------------------------- */
 
+/* A fork at any moment copies a payload that is there or none: its child unmaps what it finds. */
 static void forget_request(struct client *c)
 {
-    if (c->payload != NULL) {
-        mt_os_unmap(c->payload, c->head.length);
+    char *payload = c->payload;
+    mt_store_release(&c->payload, NULL);
+    if (payload != NULL) {
+        mt_os_unmap(payload, c->head.length);
     }
-    c->payload = NULL;
     c->got = 0;
 }
 

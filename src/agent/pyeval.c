@@ -183,9 +183,10 @@ struct watch {
     uint32_t ticks;
 };
 
+/* An interpreter that ends gives thread states back without asking. */
 static void look(const struct mt_py_api *py, struct watch *watch, uint64_t now_ns)
 {
-    if (can_look(py) && mt_load_acquire(&mt_g_eval.has_begun) != 0 && holds_gil(py, mt_g_eval.tstate)) {
+    if (mt_py_is_ready(py) && can_look(py) && mt_load_acquire(&mt_g_eval.has_begun) != 0 && holds_gil(py, mt_g_eval.tstate)) {
         watch->held_ns += now_ns - watch->at_ns;
     }
     watch->at_ns = now_ns;
@@ -304,7 +305,11 @@ static bool prepare(const char *code, size_t bytes)
 static enum mt_eval_end run_in_turn(const struct mt_py_api *py, const char *code, size_t bytes, uint64_t deadline_ns,
                                     const struct mt_eval_asker *asker, uint64_t *ret_held_ns)
 {
-    if (!prepare(code, bytes) || !mt_hooks_start_thread(run_eval, (void *)(uintptr_t)py, EVAL_STACK_BYTES)) {
+    bool prepared = prepare(code, bytes);
+    if (!prepared || !mt_hooks_start_thread(run_eval, (void *)(uintptr_t)py, EVAL_STACK_BYTES)) {
+        if (prepared) {
+            forget_code();
+        }
         mt_store_release(&mt_g_eval.state, (uint32_t)MT_EVAL_IDLE);
         say_error(asker, "the process has no memory or no thread left to run it");
         return MT_EVAL_RAISED;
