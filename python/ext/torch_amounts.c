@@ -44,7 +44,10 @@ static void read_cpu(struct mt_py_torch_amounts *ret)
 
 bool mt_py_torch_read(PyObject *read, struct mt_py_torch_amounts *ret)
 {
-    if (read != NULL && read_device(read, ret)) {
+    Py_XINCREF(read); /* the step of another thread may end meanwhile */
+    bool done = read != NULL && read_device(read, ret);
+    Py_XDECREF(read);
+    if (done) {
         return true;
     }
     bool fine = mt_py_torch_drop_exception();
