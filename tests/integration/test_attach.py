@@ -369,6 +369,19 @@ def test_detach_leaves_what_run_records_alone(output):
         program.finish()
 
 
+NEWEST = [line.split()[-1] for line in os.environ.get("MEMTAP_EXTRA_PYTHONS", "").splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.12", *NEWEST])
+def test_what_was_attached_can_be_asked(tmp_path, version):
+    """A plain attach arms: eval needs nothing more."""
+    path = version if version in NEWEST else interpreter(version)
+    with Running(path, "-I", "-S", "-c", "name = 'its own'\nprint('ready', flush=True)\ninput()") as program:
+        program.attach("-o", tmp_path / "x.mtap")
+        assert memtap("eval", "-q", program.pid, "print(name)\n6 * 7").stdout == b"its own\n42\n"
+        program.finish()
+
+
 def test_all_three_ways_to_say_it(tmp_path):
     for arguments in (["attach"], ["inject"], []):
         with Running(TARGET, "phases", 1, cwd=tmp_path) as program:
