@@ -20,6 +20,13 @@ enum { BACKLOG = 1024 };
 
 /* ---- unix sockets ------------------------------------------------------------------------------------------------- */
 
+/* A socket, and of this user: nothing else is ever removed. */
+static bool is_own_socket(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISSOCK(info.st_mode) && info.st_uid == geteuid();
+}
+
 /* Nobody answers there any more. */
 static bool is_dead(const struct sockaddr_un *address)
 {
@@ -51,7 +58,12 @@ static mt_status listen_unix(const char *path, struct mt_listener *ret, struct m
         return mt_error_set_errno(err, errno, "cannot make a socket");
     }
     int failed = bind_private(fd, &address);
-    if (failed != 0 && errno == EADDRINUSE && is_dead(&address)) {
+    bool taken = failed != 0 && errno == EADDRINUSE;
+    if (taken && !is_own_socket(path)) {
+        (void)close(fd);
+        return mt_error_set(err, MT_E_INVAL, "--listen unix:%s: there is something that is no socket of this user: remove it or give another path", path);
+    }
+    if (taken && is_dead(&address)) {
         (void)unlink(path);
         failed = bind_private(fd, &address);
     }

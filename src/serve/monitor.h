@@ -3,7 +3,7 @@
  * Decides: what memtap.monitoring does inside an application, done from outside and from the trace: the same settings and variables
  * (MONITORING_*), thresholds and answers. It is the first target's, and in force only while that grows: a finished recording has no
  * resident memory. Snapshots are the places with most live memory, as in `memtap leaks`. All of it is bounded.
- * Context: [tool], workers and the main thread; nothing here waits for a reading with the lock held, but snapshots themselves are
+ * Context: [tool], workers and a thread that looks; nothing here waits for a reading with the lock held, but snapshots themselves are
  * taken one at a time.
  */
 #ifndef MT_SERVE_MONITOR_H

@@ -43,7 +43,7 @@ static bool find_window(struct mt_request *request, struct mt_opened *opened, ui
     }
     uint64_t from_ns = info.duration_ns > window_ns ? info.duration_ns - window_ns : 0;
     if (request->begin_clock_ns == 0 && info.live) {
-        request->begin_clock_ns = mt_os_monotonic_ns();
+        request->begin_clock_ns = request->began_ns; /* not now: others may have been answered before */
         request->due_ns = request->begin_clock_ns + window_ns;
         return false;
     }

@@ -270,6 +270,17 @@ static void say_where(const struct mt_server *server)
     }
 }
 
+/* On a thread of its own: it waits for the questions that are being answered. */
+static void *monitor(void *context)
+{
+    struct mt_server *server = context;
+    for (;;) {
+        (void)sleep(1);
+        mt_monitor_look(&server->monitor, &server->targets);
+    }
+    return NULL;
+}
+
 /* What is looked at now and then; for ever. */
 static void watch(struct mt_server *server)
 {
@@ -277,7 +288,6 @@ static void watch(struct mt_server *server)
         (void)sleep(1);
         mt_targets_look(&server->targets);
         mt_feed_tick(server);
-        mt_monitor_look(&server->monitor, &server->targets);
         mt_clients_tick(&server->clients);
     }
 }
@@ -302,6 +312,9 @@ mt_status mt_serve(const struct mt_serve_options *options, struct mt_error *err)
     }
     if (status == MT_OK) {
         status = listen_everywhere(&server, options, err);
+    }
+    if (status == MT_OK) {
+        status = mt_workers_thread(monitor, &server, err);
     }
     if (status == MT_OK) {
         say_where(&server);

@@ -5,6 +5,7 @@
 #include "base/compiler.h"
 #include "util/human.h"
 #include "util/memory.h"
+#include "util/say.h"
 #include "util/text.h"
 #include "util/tracepath.h"
 
@@ -22,10 +23,14 @@ static bool has(const struct mt_targets *targets, const char *path)
     return false;
 }
 
-static void add_locked(struct mt_targets *targets, const char *path)
+/* False: there is no room. */
+static bool add_locked(struct mt_targets *targets, const char *path)
 {
-    if (targets->count == MT_TARGETS_MAX || has(targets, path)) {
-        return;
+    if (has(targets, path)) {
+        return true;
+    }
+    if (targets->count == MT_TARGETS_MAX) {
+        return false;
     }
     struct mt_target *target = mt_alloc_zero(1, sizeof *target);
     target->number = targets->count;
@@ -35,6 +40,20 @@ static void add_locked(struct mt_targets *targets, const char *path)
         target->handles[i].lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     }
     targets->items[targets->count++] = target;
+    return true;
+}
+
+static mt_status add_named(struct mt_targets *targets, const char *path, struct mt_error *err)
+{
+    return add_locked(targets, path) ? MT_OK : mt_error_set(err, MT_E_INVAL, "at most %d traces can be served: give fewer of them", MT_TARGETS_MAX);
+}
+
+static void say_full_once(struct mt_targets *targets, const char *path)
+{
+    if (!targets->full_said) {
+        mt_say("memtap: at most %d traces are served: %s and those that come after it are left out until memtap serve is started again with fewer", MT_TARGETS_MAX, path);
+    }
+    targets->full_said = true;
 }
 
 void mt_targets_look(struct mt_targets *targets)
@@ -44,7 +63,9 @@ void mt_targets_look(struct mt_targets *targets)
         struct mt_strlist found = { 0 };
         if (mt_tracepath_expand(&targets->folders.items[i], 1, &found, NULL) == MT_OK) {
             for (size_t j = 0; j < found.count; j++) {
-                add_locked(targets, found.items[j]);
+                if (!add_locked(targets, found.items[j])) {
+                    say_full_once(targets, found.items[j]);
+                }
             }
         }
         mt_strlist_clear(&found);
@@ -59,10 +80,9 @@ static mt_status add_operand(struct mt_targets *targets, const char *operand, st
     if (stat(operand, &status) == 0) {
         if (S_ISDIR(status.st_mode)) {
             mt_strlist_add(&targets->folders, operand);
-        } else {
-            add_locked(targets, operand);
+            return MT_OK;
         }
-        return MT_OK;
+        return add_named(targets, operand, err);
     }
     if (!mt_parse_count(operand, &pid)) {
         return mt_error_set(err, MT_E_NOENT, "there is no file %s", operand);
@@ -75,9 +95,9 @@ static mt_status add_operand(struct mt_targets *targets, const char *operand, st
     if (found != MT_OK) {
         return found;
     }
-    add_locked(targets, path);
+    found = add_named(targets, path, err);
     free(path);
-    return MT_OK;
+    return found;
 }
 
 static mt_status check(const struct mt_target *target, struct mt_error *err)

@@ -54,9 +54,10 @@ struct mt_targets {
     struct mt_strlist folders;
     struct mt_target *items[MT_TARGETS_MAX];
     size_t count;
+    bool full_said; /* that some of a folder are left out */
 };
 
-/* operands: none means this folder. MT_E_INVAL, MT_E_NOENT: one of them cannot be. */
+/* operands: none means this folder. MT_E_INVAL, MT_E_NOENT: one of them cannot be, or they are too many. */
 mt_status mt_targets_init(struct mt_targets *targets, const struct mt_strlist *operands, struct mt_error *err) MT_CHECKED;
 /* Looks into the folders again. */
 void mt_targets_look(struct mt_targets *targets);

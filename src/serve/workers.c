@@ -8,8 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-/* A thread without the signals, which are the main thread's. */
-static mt_status begin_thread(void *(*body)(void *context), void *context, struct mt_error *err)
+mt_status mt_workers_thread(void *(*body)(void *context), void *context, struct mt_error *err)
 {
     pthread_t thread;
     sigset_t all, before;
@@ -58,6 +57,9 @@ static struct mt_request *wait_for_one(struct mt_workers *workers)
         wait_until(workers, next_ns);
     }
     workers->running++;
+    if (workers->waiting > 0) { /* who was woken took this one, not what it was woken for; or somebody has to wait for what is due later */
+        (void)pthread_cond_signal(&workers->changed);
+    }
     return request;
 }
 
@@ -115,7 +117,7 @@ mt_status mt_workers_start(struct mt_workers *workers, struct mt_error *err)
     (void)pthread_cond_init(&workers->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
     for (int i = 0; status == MT_OK && i < MT_WORKERS_COUNT; i++) {
-        status = begin_thread(work, workers, err);
+        status = mt_workers_thread(work, workers, err);
     }
     return status;
 }

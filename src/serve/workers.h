@@ -20,6 +20,8 @@ struct mt_workers {
     size_t running;
 };
 
+/* A thread without the signals, which are the main thread's. */
+mt_status mt_workers_thread(void *(*body)(void *context), void *context, struct mt_error *err) MT_CHECKED;
 mt_status mt_workers_start(struct mt_workers *workers, struct mt_error *err) MT_CHECKED;
 /* The connection is suspended by the caller and resumed by the worker. False: there are too many already. */
 bool mt_workers_add(struct mt_workers *workers, struct mt_request *request);

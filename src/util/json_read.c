@@ -114,10 +114,20 @@ static bool read_plain(struct reader *r, char **to)
     return true;
 }
 
+/* Up to the quote that ends it, or to the end. */
+static size_t text_bytes(const struct reader *r)
+{
+    const char *at = r->at;
+    while (at < r->end && *at != '"') {
+        at += *at == '\\' && r->end - at > 1 ? 2 : 1;
+    }
+    return (size_t)(at - r->at);
+}
+
 /* Behind its quote; malloc'ed. What is written is never longer than what is read, but for the quote. */
 static char *read_text(struct reader *r)
 {
-    char *text = mt_alloc((size_t)(r->end - r->at) + 5);
+    char *text = mt_alloc(text_bytes(r) + 5);
     char *to = text;
     for (;;) {
         if (r->at == r->end) {

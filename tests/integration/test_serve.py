@@ -278,6 +278,41 @@ def test_a_socket_that_nobody_answers_at_is_replaced(serve, trace, tmp_path):
     assert done.returncode == 1 and "in use" in done.stderr
 
 
+def test_only_a_socket_is_replaced(trace, tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_text("mine")
+    (tmp_path / "link").symlink_to(kept)
+    (tmp_path / "loose").symlink_to(tmp_path / "nothing")
+    for name in ("kept", "link", "loose"):
+        assert "no socket of this user" in refused("--listen", f"unix:{tmp_path / name}", trace)
+    assert kept.read_text() == "mine" and (tmp_path / "link").is_symlink() and (tmp_path / "loose").is_symlink()
+
+
+@pytest.fixture(scope="module")
+def many(trace, tmp_path_factory):
+    """One more than can be served."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(65):
+        os.link(trace, folder / f"{number:02}.mtap")
+    return folder
+
+
+def test_too_many_traces_are_refused(many):
+    assert "at most 64 traces" in refused(*sorted(many.iterdir()))
+
+
+def test_those_of_a_folder_that_are_too_many_are_left_out_and_named(many, trace):
+    done = subprocess.Popen([MEMTAP, "serve", "--listen", "127.0.0.1:0", many], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+    said = ""
+    while "serving at" not in said:
+        said += (line := done.stderr.readline())
+        assert line, said
+    done.kill()
+    done.wait()
+    done.stderr.close()
+    assert said.count("at most 64 traces are served") == 1 and "64.mtap" in said
+
+
 # ---- what grows ----------------------------------------------------------------------------------------------------------
 
 

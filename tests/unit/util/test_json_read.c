@@ -4,6 +4,7 @@
 #include "util/json_read.h"
 #include "util/memory.h"
 
+#include <malloc.h>
 #include <string.h>
 
 static struct mt_json_value *read_good(const char *text)
@@ -74,10 +75,29 @@ static void test_a_cut_text_is_refused(void **state)
     mt_json_value_free(read_good(whole));
 }
 
+/* A text takes the room of its own characters, not of the document. */
+static void test_a_text_is_as_large_as_it_is(void **state)
+{
+    enum { LARGE = 100000 };
+    static const char first[] = "[\"a\\\"\\u00e9\", \"";
+    (void)state;
+    char *text = mt_alloc(LARGE);
+    memset(text, 'x', LARGE);
+    memcpy(text, first, sizeof first - 1);
+    memcpy(text + LARGE - 3, "\"]", 3);
+    struct mt_json_value *v = read_good(text);
+    assert_string_equal(v->first->text, "a\"\xc3\xa9");
+    assert_true(malloc_usable_size(v->first->text) < 1000);
+    assert_int_equal(strlen(v->first->next->text), LARGE - 3 - (sizeof first - 1));
+    mt_json_value_free(v);
+    free(text);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_values_are_what_was_written),
     cmocka_unit_test(test_what_is_no_json_is_refused),
     cmocka_unit_test(test_nesting_has_a_limit),
     cmocka_unit_test(test_a_cut_text_is_refused),
+    cmocka_unit_test(test_a_text_is_as_large_as_it_is),
 };
 MT_TEST_MAIN(tests)
