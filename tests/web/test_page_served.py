@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from conftest import MEMTAP, memtap_json
+from conftest import MEMTAP, memtap, memtap_json
 from pages import WAIT_MS, Visit, chromium, recorded, service  # noqa: F401
 from served import Server, until
 
@@ -42,6 +42,10 @@ class ServedVisit(Visit):
     def wait(self, expression):
         """page.wait_for_function is an eval in the page, which its policy forbids."""
         until(lambda: self.page.evaluate(expression), expression)
+
+    def version(self):
+        """How often the page was put together."""
+        return int(self.page.evaluate("document.documentElement.dataset.version"))
 
     def close(self):
         self.context.close()
@@ -125,3 +129,29 @@ def test_what_grows_is_shown_with_what_was_looked_at(tmp_path, visit_server):
         finally:
             process.stdin.close()
             process.kill()
+
+
+def test_a_late_answer_is_not_shown_under_another_name(tmp_path, service, visit_server):
+    """Of two that are chosen quickly the last one is shown, though what was asked first is answered last."""
+    (tmp_path / "other.py").write_text("kept = bytearray(9 << 20)\n")
+    memtap("run", "-q", "-o", tmp_path / "other.mtap", tmp_path / "other.py")
+    page = (shown := visit_server(service.trace, tmp_path / "other.mtap", address="#of=live")).page
+    stats = memtap_json("stats", service.trace)
+    held = []
+    page.route("**/page/block?target=1", lambda route: held.append(route))  # no built-in function can be one
+    page.select_option("#target", "1")
+    until(lambda: page.evaluate("1") == 1 and held, "the other one is asked for")
+    version = shown.version()
+    page.select_option("#target", "0")
+    shown.wait(f"Number(document.documentElement.dataset.version) > {version}")
+    version = shown.version()
+    with page.expect_response("**/page/block?target=1") as late:
+        held.pop().continue_()
+    late.value.finished()
+    assert page.input_value("#target") == "0" and shown.version() == version
+    page.click("#measure-live")
+    assert shown.bytes_of("#flame") == stats["leaked_bytes"]
+    page.unroute("**/page/block?target=1")
+    page.select_option("#target", "1")
+    shown.wait(f"Number(document.documentElement.dataset.version) > {version}")
+    assert page.input_value("#target") == "1"

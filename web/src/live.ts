@@ -23,6 +23,7 @@ export class Live {
   private growing = false;
   private paused = false;
   private waits = false; // there is news that is not shown
+  private heard = 0; // the version that the server told of last
   private busy = false;
   private pressed = false;
 
@@ -30,10 +31,12 @@ export class Live {
   constructor(private readonly put: (block: Block, again: boolean) => void) {
     this.markup = [...document.body.childNodes].filter((node) => !(node instanceof HTMLScriptElement)).map((node) => node.cloneNode(true));
     document.addEventListener("pointerdown", () => (this.pressed = true));
-    document.addEventListener("pointerup", () => {
-      this.pressed = false;
-      void this.renew();
-    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      document.addEventListener(end, () => {
+        this.pressed = false;
+        void this.renew();
+      });
+    }
     document.addEventListener("close", () => void this.renew(), true);
   }
 
@@ -51,14 +54,17 @@ export class Live {
   private async choose(target: number): Promise<void> {
     sessionStorage.setItem("target", String(target));
     this.following?.abort();
-    this.source = new ServerSource(target);
-    this.show(await this.source.block(), false);
+    this.waits = false;
+    const source = (this.source = new ServerSource(target));
+    const block = await source.block();
+    if (source !== this.source) return; // another one was chosen meanwhile
+    this.show(block, false);
     this.following = new AbortController();
-    let first = true;
-    void this.source.follow((growing) => {
+    void source.follow((version, growing) => {
+      if (source !== this.source) return;
       this.growing = growing;
-      this.waits = this.waits || !first;
-      first = false;
+      this.heard = version;
+      this.waits = this.waits || version !== source.version;
       this.mark();
       void this.renew();
     }, this.following.signal);
@@ -78,14 +84,29 @@ export class Live {
 
   private async renew(): Promise<void> {
     if (!this.waits || this.paused || this.busy || this.pressed || isWritten()) return;
+    const source = this.source;
     this.busy = true;
     this.waits = false;
-    try {
-      this.show(await this.source.block(), true);
-    } catch {
-      this.waits = true; // the next event tries again
-    }
+    const failed = await this.showAgain(source);
     this.busy = false;
+    if (source !== this.source) return void this.renew(); // news of the one that was chosen meanwhile
+    if (failed) {
+      this.waits = true; // the next event tries again
+      return;
+    }
+    this.waits = this.waits && this.heard !== source.version;
+    void this.renew(); // what came meanwhile
+  }
+
+  // True: it could not be read. What is of another one by now is not shown.
+  private async showAgain(source: ServerSource): Promise<boolean> {
+    try {
+      const block = await source.block();
+      if (source === this.source) this.show(block, true);
+      return false;
+    } catch {
+      return true;
+    }
   }
 
   // ---- controls ----------------------------------------------------------------------------------------------------

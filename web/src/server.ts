@@ -24,16 +24,20 @@ async function refusal(response: Response): Promise<Error> {
 }
 
 export class ServerSource implements Source {
+  version = 0; // of the block that was read last
+
   constructor(readonly target: number) {}
 
   async block(): Promise<Block> {
     const response = await fetch(`page/block?target=${this.target}`);
     if (!response.ok) throw await refusal(response);
-    return decode(new Uint8Array(await response.arrayBuffer()));
+    const block = await decode(new Uint8Array(await response.arrayBuffer()));
+    this.version = Number(response.headers.get("X-Memtap-Version"));
+    return block;
   }
 
   // Calls back for each new version until the signal ends it; an interrupted connection is made again.
-  async follow(changed: (growing: boolean) => void, signal: AbortSignal): Promise<void> {
+  async follow(changed: (version: number, growing: boolean) => void, signal: AbortSignal): Promise<void> {
     for (let pause = 500; !signal.aborted; pause = Math.min(2 * pause, 15000)) {
       try {
         const response = await fetch(`events?target=${this.target}`, { signal });
@@ -59,7 +63,7 @@ export class ServerSource implements Source {
   }
 }
 
-async function readEvents(body: ReadableStream<Uint8Array>, changed: (growing: boolean) => void): Promise<void> {
+async function readEvents(body: ReadableStream<Uint8Array>, changed: (version: number, growing: boolean) => void): Promise<void> {
   const reader = body.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>).getReader();
   let text = "";
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
@@ -67,7 +71,10 @@ async function readEvents(body: ReadableStream<Uint8Array>, changed: (growing: b
     text = events.pop() ?? "";
     for (const event of events) {
       const data = /^data: (.*)$/m.exec(event);
-      if (data) changed((JSON.parse(data[1] as string) as { growing: boolean }).growing);
+      if (data) {
+        const news = JSON.parse(data[1] as string) as { version: number; growing: boolean };
+        changed(news.version, news.growing);
+      }
     }
   }
 }
