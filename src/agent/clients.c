@@ -15,6 +15,7 @@
 
 enum { CLIENTS = 16, REPLY_BYTES = 64 * 1024, STRANGER_BYTES = 4096, HEAD_BYTES = sizeof(struct mt_control_frame) };
 static const uint64_t PATIENCE_NS = 10000000000;
+static const uint64_t REFUSED_NS = 100000000; /* the next attempt when the kernel refuses */
 
 struct client {
     int fd; /* 0: the place is free */
@@ -29,6 +30,14 @@ struct client {
 };
 
 static struct client g_clients[CLIENTS];
+
+/* What is waited for: only what there is, because the kernel counts the places against the limit of descriptors. */
+enum { PLACES = MT_EAR__COUNT + CLIENTS };
+struct watch {
+    struct mt_os_waited waited[PLACES];
+    int places[PLACES]; /* an ear, or MT_EAR__COUNT and a client */
+    size_t count;
+};
 
 /* ---- ends ----------------------------------------------------------------------------------------------------------- */
 
@@ -233,12 +242,14 @@ static void take_in(int fd, bool trusted)
     mt_os_close(fd); /* there are too many */
 }
 
-static void hear(enum mt_ear ear)
+/* False: whoever waits there cannot be let in now, for want of descriptors, and goes on waiting. */
+static bool hear(enum mt_ear ear)
 {
     int listener = mt_ears_descriptor(ear), fd = -1;
     bool allowed = false;
-    if (listener < 0 || mt_os_socket_accept(listener, &fd) != MT_OK) {
-        return;
+    mt_status status = listener >= 0 ? mt_os_socket_accept(listener, &fd) : MT_E_BUSY;
+    if (status != MT_OK) {
+        return status == MT_E_BUSY;
     }
     bool trusted = mt_ears_knows(ear, fd, &allowed);
     if (allowed) {
@@ -246,6 +257,7 @@ static void hear(enum mt_ear ear)
     } else {
         mt_os_close(fd);
     }
+    return true;
 }
 
 static void attend(struct client *c, int16_t is, uint64_t now)
@@ -273,28 +285,47 @@ static uint64_t time_left(uint64_t now)
     return first == UINT64_MAX ? UINT64_MAX : first > now ? first - now : 0;
 }
 
-void mt_clients_turn(uint64_t at_most_ns)
+static void watch_for(struct watch *watch, int place, int fd, int16_t wanted)
 {
-    struct mt_os_waited waited[MT_EAR__COUNT + CLIENTS];
-    for (int i = 0; i < MT_EAR__COUNT; i++) {
-        waited[i] = (struct mt_os_waited){ .fd = mt_ears_descriptor((enum mt_ear)i), .wanted = MT_OS_READABLE };
+    if (fd >= 0) {
+        watch->places[watch->count] = place;
+        watch->waited[watch->count++] = (struct mt_os_waited){ .fd = fd, .wanted = wanted };
     }
-    for (int i = 0; i < CLIENTS; i++) { /* the kernel passes over negative descriptors */
+}
+
+/* False: the kernel refuses to wait. */
+static bool wait_for_any(uint64_t at_most_ns, int16_t is[PLACES])
+{
+    struct watch watch = { .count = 0 };
+    for (int i = 0; i < MT_EAR__COUNT; i++) {
+        watch_for(&watch, i, mt_ears_descriptor((enum mt_ear)i), MT_OS_READABLE);
+    }
+    for (int i = 0; i < CLIENTS; i++) {
         const struct client *c = &g_clients[i];
-        waited[MT_EAR__COUNT + i] = (struct mt_os_waited){ .fd = c->fd != 0 ? c->fd : -1,
-                                                           .wanted = c->reply != NULL ? MT_OS_WRITABLE : MT_OS_READABLE };
+        watch_for(&watch, MT_EAR__COUNT + i, c->fd != 0 ? c->fd : -1, c->reply != NULL ? MT_OS_WRITABLE : MT_OS_READABLE);
     }
     uint64_t left = time_left(mt_os_monotonic_ns());
-    mt_os_wait(waited, MT_COUNTOF(waited), left < at_most_ns ? left : at_most_ns);
+    bool waited = mt_os_wait(watch.waited, watch.count, left < at_most_ns ? left : at_most_ns);
+    for (size_t i = 0; i < watch.count; i++) {
+        is[watch.places[i]] = watch.waited[i].is;
+    }
+    return waited;
+}
+
+void mt_clients_turn(uint64_t at_most_ns)
+{
+    int16_t is[PLACES] = { 0 };
+    bool well = wait_for_any(at_most_ns, is);
     uint64_t now = mt_os_monotonic_ns();
     for (int i = 0; i < CLIENTS; i++) {
         if (g_clients[i].fd != 0) {
-            attend(&g_clients[i], waited[MT_EAR__COUNT + i].is, now);
+            attend(&g_clients[i], is[MT_EAR__COUNT + i], now);
         }
     }
     for (int i = 0; i < MT_EAR__COUNT; i++) {
-        if (waited[i].is != 0) {
-            hear((enum mt_ear)i);
-        }
+        well = (is[i] == 0 || hear((enum mt_ear)i)) && well;
+    }
+    if (!well) {
+        mt_os_pause_ns(REFUSED_NS);
     }
 }

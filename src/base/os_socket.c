@@ -234,13 +234,14 @@ mt_status mt_os_socket_send(int fd, const void *data, size_t bytes, size_t *ret_
     return outcome(mt_raw6(SYS_sendto, fd, (long)data, (long)bytes, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0), ret_bytes);
 }
 
-void mt_os_wait(struct mt_os_waited *waited, size_t count, uint64_t timeout_ns)
+bool mt_os_wait(struct mt_os_waited *waited, size_t count, uint64_t timeout_ns)
 {
     struct timespec left = { .tv_sec = (time_t)(timeout_ns / 1000000000u), .tv_nsec = (long)(timeout_ns % 1000000000u) };
     long result = mt_raw6(SYS_ppoll, (long)waited, (long)count, timeout_ns != UINT64_MAX ? (long)&left : 0, 0, 0, 0);
     for (size_t i = 0; result <= 0 && i < count; i++) {
         waited[i].is = 0;
     }
+    return result >= 0 || result == -EINTR;
 }
 
 /* ---- users, folders, threads ---------------------------------------------------------------------------------------- */

@@ -46,8 +46,9 @@ struct mt_os_waited {
     int16_t is;     /* what it is, or MT_OS_GONE */
 };
 enum { MT_OS_READABLE = 1, MT_OS_WRITABLE = 4, MT_OS_GONE = 8 | 16 | 32 };
-/* Waits until one of them is what was wanted, timeout_ns at most (UINT64_MAX: without end), or a signal comes. */
-void mt_os_wait(struct mt_os_waited *waited, size_t count, uint64_t timeout_ns);
+/* Waits until one of them is what was wanted, timeout_ns at most (UINT64_MAX: without end), or a signal comes. False: the kernel
+ * refuses, and did not wait. */
+bool mt_os_wait(struct mt_os_waited *waited, size_t count, uint64_t timeout_ns);
 
 uint32_t mt_os_user(void); /* effective */
 /* A folder of this user's that nobody else may enter; made if it is not there, and opened. MT_E_PERM: it is another's, open to others or
