@@ -32,10 +32,10 @@ struct client {
 static struct client g_clients[CLIENTS];
 
 /* What is waited for: only what there is, because the kernel counts the places against the limit of descriptors. */
-enum { PLACES = MT_EAR__COUNT + CLIENTS };
+enum { WAKER = MT_EAR__COUNT + CLIENTS, PLACES };
 struct watch {
     struct mt_os_waited waited[PLACES];
-    int places[PLACES]; /* an ear, or MT_EAR__COUNT and a client */
+    int places[PLACES]; /* an ear, MT_EAR__COUNT and a client, or the waker */
     size_t count;
 };
 
@@ -304,6 +304,7 @@ static bool wait_for_any(uint64_t at_most_ns, int16_t is[PLACES])
         const struct client *c = &g_clients[i];
         watch_for(&watch, MT_EAR__COUNT + i, c->fd != 0 ? c->fd : -1, c->reply != NULL ? MT_OS_WRITABLE : MT_OS_READABLE);
     }
+    watch_for(&watch, WAKER, mt_ears_waker(), MT_OS_READABLE);
     uint64_t left = time_left(mt_os_monotonic_ns());
     bool waited = mt_os_wait(watch.waited, watch.count, left < at_most_ns ? left : at_most_ns);
     for (size_t i = 0; i < watch.count; i++) {
@@ -321,6 +322,9 @@ void mt_clients_turn(uint64_t at_most_ns)
         if (g_clients[i].fd != 0) {
             attend(&g_clients[i], is[MT_EAR__COUNT + i], now);
         }
+    }
+    if (is[WAKER] != 0) {
+        mt_ears_wake_up();
     }
     for (int i = 0; i < MT_EAR__COUNT; i++) {
         well = (is[i] == 0 || hear((enum mt_ear)i)) && well;

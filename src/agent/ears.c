@@ -8,6 +8,8 @@
 
 enum { FOLDER_BYTES = 80, PATH_BYTES = 104, HOST_BYTES = 64, NUMBER_LEAST = 200, USUAL_LIMIT = 1024 };
 
+enum waker_end { WAITS, KNOCKS };
+
 static struct {
     char folder[FOLDER_BYTES], path[PATH_BYTES], host[HOST_BYTES];
     char token[MT_CONTROL_TOKEN_MAX + 1];
@@ -16,6 +18,10 @@ static struct {
         uint64_t identity;
         struct mt_os_address address;
     } ears[MT_EAR__COUNT];
+    struct {
+        int fd;
+        uint64_t identity;
+    } waker[2]; /* a pair of sockets: the one that waits, the one that knocks. Unlike an eventfd's, their identity is theirs alone */
 } g_ears;
 
 /* ---- texts ---------------------------------------------------------------------------------------------------------- */
@@ -104,6 +110,48 @@ static bool keep(enum mt_ear ear, const struct mt_os_address *address, int fd)
     return true;
 }
 
+static int waker(enum waker_end end)
+{
+    bool ours = g_ears.waker[end].identity != 0 && mt_os_socket_identity(g_ears.waker[end].fd) == g_ears.waker[end].identity;
+    return ours ? g_ears.waker[end].fd : -1;
+}
+
+static void close_waker(void)
+{
+    for (int end = WAITS; end <= KNOCKS; end++) {
+        mt_os_close(waker((enum waker_end)end));
+        g_ears.waker[end].identity = 0;
+    }
+}
+
+static void open_waker(void)
+{
+    int fds[2];
+    if (waker(WAITS) >= 0 && waker(KNOCKS) >= 0) {
+        return;
+    }
+    close_waker(); /* one without the other is of no use */
+    if (mt_os_socket_pair(fds) == MT_OK) {
+        for (int end = WAITS; end <= KNOCKS; end++) {
+            g_ears.waker[end].fd = mt_ears_move_away(fds[end]);
+            g_ears.waker[end].identity = mt_os_socket_identity(g_ears.waker[end].fd);
+        }
+    }
+}
+
+int mt_ears_waker(void)
+{
+    return waker(WAITS);
+}
+
+void mt_ears_wake_up(void)
+{
+    char knocks[64];
+    size_t got = 0;
+    while (mt_os_socket_receive(waker(WAITS), knocks, sizeof knocks, &got) == MT_OK && got == sizeof knocks) {
+    }
+}
+
 /* ---- opening -------------------------------------------------------------------------------------------------------- */
 
 static bool open_abstract(void)
@@ -160,6 +208,7 @@ static bool open_host(void)
 
 bool mt_ears_open(void)
 {
+    open_waker();
     bool any = mt_ears_descriptor(MT_EAR_ABSTRACT) >= 0 || open_abstract();
     any = mt_ears_descriptor(MT_EAR_FILE) >= 0 || open_file() || any;
     return mt_ears_descriptor(MT_EAR_HOST) >= 0 || open_host() || any;
@@ -174,6 +223,7 @@ void mt_ears_forget_file(void)
 
 void mt_ears_close(void)
 {
+    close_waker();
     g_ears.path[0] = '\0';
     for (int i = 0; i < MT_EAR__COUNT; i++) {
         mt_os_close(mt_ears_descriptor((enum mt_ear)i));
@@ -183,6 +233,14 @@ void mt_ears_close(void)
 
 void mt_ears_knock(void)
 {
+    size_t sent = 0;
+    int knocks = waker(KNOCKS);
+    if (knocks >= 0) {
+        mt_status status = mt_os_socket_send(knocks, "", 1, &sent);
+        if (status == MT_OK || status == MT_E_BUSY) { /* busy: it is full of knocks */
+            return;
+        }
+    }
     for (int i = 0; i < MT_EAR__COUNT; i++) {
         int fd = -1;
         if (g_ears.ears[i].address.length != 0 && mt_os_socket_connect(&g_ears.ears[i].address, &fd) == MT_OK) {

@@ -24,7 +24,12 @@ int mt_ears_descriptor(enum mt_ear ear);
 void mt_ears_close(void);
 /* The file goes away. Context: the end of the process, any thread. */
 void mt_ears_forget_file(void);
-/* Connects to one of them, from any thread: whoever waits there is woken. */
+/* What whoever waits at them waits at too, to be woken; -1: there is none, and only a connection wakes. */
+int mt_ears_waker(void);
+/* Forgets the knocks that were heard. */
+void mt_ears_wake_up(void);
+/* From any thread: whoever waits is woken, by the waker; where the program has closed that, by connecting, which takes a descriptor and
+ * the same network or folder. */
 void mt_ears_knock(void);
 /* Whom a connection at this one needs to be: true for those that may ask at once, false where a token has to come. *ret_allowed
  * false: nobody. */

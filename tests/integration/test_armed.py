@@ -74,6 +74,12 @@ def test_a_program_does_the_same(word):
         assert program.finish() == (b"wait 0\n", b"")
 
 
+def test_it_is_woken_in_another_network():
+    plain = run([TARGET, "net"])
+    with Armed(TARGET, "wait", "net", alone=True, env={"XDG_RUNTIME_DIR": "/nonexistent"}) as program:  # the abstract socket alone
+        assert program.finish(b"\n") == (b"wait 0\n" + plain.stdout, b"")
+
+
 def test_children_that_are_followed_are_armed_too(any_python):
     with Armed(any_python, "-c", CHILD) as program:
         child = int(program.process.stdout.readline())

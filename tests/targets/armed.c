@@ -5,6 +5,7 @@
  *   storm      4 threads that fork 50 times each, at the same time
  *   unshare    a user namespace in a child: 0 or errno
  *   setns      the process's own UTS namespace
+ *   net        a network namespace of its own, where it may have one; then 20 forks, as above
  *   closefrom  every descriptor above 2 is closed; how many are open afterwards, then some more opened
  *   setuid     to the present user, from a process with two threads
  *   jail       a seccomp filter that lets everything through; threads afterwards
@@ -104,6 +105,14 @@ static long enter_own_namespace(void)
     return result;
 }
 
+static long leave_network(void)
+{
+    if (unshare(CLONE_NEWNET) != 0) {
+        (void)!unshare(CLONE_NEWUSER | CLONE_NEWNET);
+    }
+    return fork_many(20);
+}
+
 static long close_all(void)
 {
     long wrong = 0;
@@ -191,7 +200,7 @@ int main(int argc, char **argv)
     } words[] = {
         { "forks", forks },         { "storm", storm },   { "unshare", unshare_in_child }, { "setns", enter_own_namespace },
         { "closefrom", close_all }, { "setuid", set_user }, { "jail", jail },              { "exit", leave_main },
-        { "wait", wait_for_line },
+        { "wait", wait_for_line },  { "net", leave_network },
     };
     for (int i = 1; i < argc; i++) {
         for (size_t w = 0; w < sizeof words / sizeof *words; w++) {
