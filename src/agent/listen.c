@@ -37,12 +37,19 @@ static struct {
     uint32_t thread; /* THREAD_* */
     uint32_t leave;  /* LEAVE_* */
     uint32_t tid;
+    uint32_t pid;    /* of the process whose thread it is: a child without handlers (vfork, clone, _Fork) is another. Shared */
     uint32_t partings; /* calls under way that want it gone. Writers: under the turn */
     uint32_t main_ended; /* shared */
     uint32_t later;  /* a call of Python's is to start it */
     bool main_is_heard; /* of its end, that is; otherwise it is asked for. Shared */
     bool armed, by_attach, restricted, follow;
 } g_listen;
+
+/* Is this the process that was armed, and not a child that shares or copied its state unasked? */
+static bool is_ours(void)
+{
+    return mt_load_relaxed(&g_listen.pid) == (uint32_t)mt_os_pid();
+}
 
 /* ---- the thread ----------------------------------------------------------------------------------------------------- */
 
@@ -110,7 +117,7 @@ static void *listen_main(void *unused)
 /* Context: a thread of the program that ends. */
 static void thread_ended(void)
 {
-    if (mt_os_tid() == mt_os_pid()) {
+    if (is_ours() && mt_os_tid() == mt_os_pid()) {
         mt_store_release(&g_listen.main_ended, 1u);
         mt_ears_knock();
     }
@@ -127,8 +134,7 @@ static void hear_of_main(void)
 static bool is_gone(void)
 {
     return mt_load_acquire(&g_listen.thread) == THREAD_NONE ||
-           (mt_load_acquire(&g_listen.thread) == THREAD_THERE && mt_load_acquire(&g_listen.leave) == LEAVE_TAKEN &&
-            !mt_os_thread_is_there((int)mt_load_relaxed(&g_listen.tid)));
+           (mt_load_acquire(&g_listen.thread) == THREAD_THERE && !mt_os_thread_is_there((int)mt_load_relaxed(&g_listen.tid)));
 }
 
 static void start_locked(void)
@@ -198,16 +204,18 @@ static void start(void)
     }
 }
 
-static void before_parting(void)
+/* True: it counted this parting, and after_parting has to count it back. */
+static bool before_parting(void)
 {
-    if (!take_turn()) {
-        return;
+    if (!is_ours() || !take_turn()) {
+        return false;
     }
     mt_engine_enter();
     g_listen.partings++;
     end_locked();
     mt_engine_leave();
     give_turn();
+    return true;
 }
 
 /* Called by the interpreter, with the GIL held, when its eval loop has got round to it. */
@@ -248,10 +256,13 @@ static void start_again(bool child)
     }
 }
 
-static void after_parting(enum mt_parting how)
+static void after_parting(enum mt_parting how, bool counted)
 {
+    if (!(counted && how == MT_PARTED_RESTRICTED) && !is_ours()) { /* a filter may forbid to ask */
+        return;
+    }
     if (how == MT_PARTED_CHILD) {
-        if (g_listen.follow) {
+        if (g_listen.armed) {
             hear_of_main(); /* whoever forked */
             start_again(true);
         }
@@ -261,8 +272,8 @@ static void after_parting(enum mt_parting how)
         return;
     }
     g_listen.restricted = g_listen.restricted || how == MT_PARTED_RESTRICTED;
-    g_listen.partings -= g_listen.partings > 0;
-    bool last = g_listen.partings == 0;
+    g_listen.partings -= counted;
+    bool last = counted && g_listen.partings == 0;
     give_turn();
     if (g_listen.restricted) {
         mt_engine_note("warning", "it restricts its system calls: memtap cannot be reached in it any more");
@@ -274,6 +285,9 @@ static void after_parting(enum mt_parting how)
 /* The thread and its turn were the parent's; so are the sockets, of which this process has copies. */
 static void in_child(void)
 {
+    mt_store_relaxed(&g_listen.pid, (uint32_t)mt_os_pid());
+    g_listen.armed = g_listen.armed && g_listen.follow;
+    mt_control_keep_hooks(g_listen.armed);
     mt_store_relaxed(&g_listen.turn, 0u);
     mt_store_relaxed(&g_listen.thread, (uint32_t)THREAD_NONE);
     mt_store_relaxed(&g_listen.later, 0u);
@@ -303,6 +317,7 @@ static void arm_locked(const struct mt_agent_config *config, char *const *envp, 
     static const struct mt_parting_watch watch = { .before = before_parting, .after = after_parting, .in_child = in_child };
     const char *folder = variable(envp, "XDG_RUNTIME_DIR");
     mt_ears_configure(config->asked.listen, variable(envp, "MEMTAP_TOKEN"), by_attach ? "" : folder != NULL ? folder : "/tmp");
+    mt_store_relaxed(&g_listen.pid, (uint32_t)mt_os_pid());
     g_listen.armed = true;
     g_listen.by_attach = by_attach;
     g_listen.follow = config->asked.follow;
@@ -356,7 +371,7 @@ void mt_listen_disarm(void)
 
 void mt_listen_close(void)
 {
-    if (g_listen.armed) {
+    if (g_listen.armed && is_ours()) {
         mt_engine_enter();
         mt_ears_forget_file();
         mt_engine_leave();

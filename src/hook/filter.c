@@ -11,11 +11,12 @@ struct filter_call {
     bool strict, filter;
     const void *program;
     bool listener; /* success is a descriptor */
+    bool counted;  /* mt_parting_before_filter's */
 };
 
-static uint32_t begin(const struct filter_call *call)
+static uint32_t begin(struct filter_call *call)
 {
-    mt_parting_before_filter();
+    call->counted = mt_parting_before_filter();
     mt_engine_enter();
     if (call->strict) {
         mt_engine_forbid_tsc(); /* the kernel does */
@@ -29,7 +30,7 @@ static void end(const struct filter_call *call, uint32_t place, long result)
     bool installed = result == 0 || (call->listener && result > 0);
     mt_engine_filter_end(place, installed);
     mt_engine_leave();
-    mt_parting_after_filter(installed);
+    mt_parting_after_filter(installed, call->counted);
 }
 
 static struct filter_call of_prctl(int option, long mode, long program)

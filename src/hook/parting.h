@@ -18,8 +18,8 @@ enum mt_parting {
 };
 
 struct mt_parting_watch {
-    void (*before)(void);
-    void (*after)(enum mt_parting how);
+    bool (*before)(void); /* what it returns is `counted` afterwards */
+    void (*after)(enum mt_parting how, bool counted);
     void (*in_child)(void); /* also where libc forks by itself, without the hooks: first of all there */
 };
 
@@ -33,8 +33,8 @@ MT_INLINE bool mt_parting_matters(void)
 }
 
 void mt_parting_in_child(void);
-void mt_parting_before_filter(void);
-void mt_parting_after_filter(bool installed);
+bool mt_parting_before_filter(void);
+void mt_parting_after_filter(bool installed, bool counted);
 MT_COLD int mt_parting_fork(const struct mt_originals *real);
 MT_COLD int mt_parting_forkpty(int *ret_terminal, char *name, const void *settings, const void *size, const struct mt_originals *real);
 MT_COLD int mt_parting_daemon(int stay, int keep, const struct mt_originals *real);
