@@ -103,7 +103,7 @@ static void answer_with(struct client *c, enum mt_control_status status, const s
     memcpy(c->reply, &head, HEAD_BYTES);
     c->reply_bytes = HEAD_BYTES + text->length;
     c->sent = 0;
-    c->deadline_ns = mt_os_monotonic_ns() + PATIENCE_NS;
+    c->deadline_ns = c->trusted ? mt_os_monotonic_ns() + PATIENCE_NS : c->deadline_ns; /* a stranger has ten seconds in all */
     forget_request(c);
     send_more(c);
 }
@@ -228,8 +228,35 @@ static void read_request(struct client *c)
 
 /* ---- the turn ------------------------------------------------------------------------------------------------------- */
 
+/* NULL: everybody here may be. */
+static struct client *oldest_stranger(void)
+{
+    struct client *oldest = NULL;
+    for (int i = 0; i < CLIENTS; i++) {
+        struct client *c = &g_clients[i];
+        if (c->fd != 0 && !c->trusted && (oldest == NULL || c->deadline_ns < oldest->deadline_ns)) {
+            oldest = c;
+        }
+    }
+    return oldest;
+}
+
+static bool is_full(void)
+{
+    bool full = true;
+    for (int i = 0; i < CLIENTS; i++) {
+        full = full && g_clients[i].fd != 0;
+    }
+    return full;
+}
+
+/* Strangers keep nobody out who is known. */
 static void take_in(int fd, bool trusted)
 {
+    struct client *stranger = trusted && is_full() ? oldest_stranger() : NULL;
+    if (stranger != NULL) {
+        drop(stranger);
+    }
     for (int i = 0; i < CLIENTS; i++) {
         if (g_clients[i].fd == 0) {
             g_clients[i] = (struct client){ .fd = mt_ears_move_away(fd),

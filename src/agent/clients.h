@@ -1,7 +1,7 @@
 /* clients.h: the connections of an armed process. Internal to agent/.
  *
  * Decides: how many there are, and when one is dropped: one that has begun a request and does not go on, or does not take its answer,
- * has ten seconds. Nothing here waits for one of them. Context: the thread of listen.c; mt_clients_forget: a fork child.
+ * has ten seconds; one that has not shown its token has ten seconds in all, and gives its place to one that is known. Nothing here waits for one of them. Context: the thread of listen.c; mt_clients_forget: a fork child.
  */
 #ifndef MT_AGENT_CLIENTS_H
 #define MT_AGENT_CLIENTS_H
