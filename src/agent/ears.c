@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { FOLDER_BYTES = 80, PATH_BYTES = 104, HOST_BYTES = 64, NUMBER_LEAST = 200, USUAL_LIMIT = 1024 };
+static const uint32_t UNMAPPED = 65534; /* /proc/sys/kernel/overflowuid, as it is everywhere */
 
 enum waker_end { WAITS, KNOCKS };
 
@@ -252,6 +253,29 @@ void mt_ears_knock(void)
 
 /* ---- who may ask ---------------------------------------------------------------------------------------------------- */
 
+/* Are users told apart here? In a user namespace all that it has no number for read as UNMAPPED. */
+static bool is_told_apart(uint32_t user)
+{
+    static const char identity[] = "0 0 4294967295";
+    char text[128], squeezed[128];
+    size_t got = 0, used = 0;
+    int fd = -1;
+    if (user != UNMAPPED) {
+        return true;
+    }
+    if (mt_os_open("/proc/self/uid_map", MT_OPEN_READ, &fd) != MT_OK) {
+        return false;
+    }
+    bool read = mt_os_read(fd, text, sizeof text, &got) == MT_OK;
+    mt_os_close(fd);
+    for (size_t i = 0; read && i < got && text[i] != '\n'; i++) { /* columns are padded */
+        if (text[i] != ' ' || (used > 0 && squeezed[used - 1] != ' ')) {
+            squeezed[used++] = text[i];
+        }
+    }
+    return used == sizeof identity - 1 && memcmp(squeezed, identity, used) == 0;
+}
+
 bool mt_ears_knows(enum mt_ear ear, int connection, bool *ret_allowed)
 {
     uint32_t user = UINT32_MAX;
@@ -259,7 +283,8 @@ bool mt_ears_knows(enum mt_ear ear, int connection, bool *ret_allowed)
         *ret_allowed = true;
         return g_ears.token[0] == '\0';
     }
-    *ret_allowed = mt_os_socket_peer_user(connection, &user) == MT_OK && (user == 0 || user == mt_os_user());
+    *ret_allowed = mt_os_socket_peer_user(connection, &user) == MT_OK &&
+                   (user == 0 || (mt_os_is_only_user(user) && is_told_apart(user)));
     return *ret_allowed;
 }
 

@@ -256,6 +256,12 @@ uint32_t mt_os_user(void)
     return (uint32_t)mt_raw4(SYS_geteuid, 0, 0, 0, 0);
 }
 
+bool mt_os_is_only_user(uint32_t user)
+{
+    uint32_t real = 0, effective = 0, saved = 0;
+    return mt_raw4(SYS_getresuid, (long)&real, (long)&effective, (long)&saved, 0) == 0 && real == user && effective == user && saved == user;
+}
+
 mt_status mt_os_private_folder(const char *path, int *ret_fd)
 {
     enum { OTHERS = 077, OWN = 0700 };

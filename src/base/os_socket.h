@@ -53,6 +53,8 @@ enum { MT_OS_READABLE = 1, MT_OS_WRITABLE = 4, MT_OS_GONE = 8 | 16 | 32 };
 bool mt_os_wait(struct mt_os_waited *waited, size_t count, uint64_t timeout_ns);
 
 uint32_t mt_os_user(void); /* effective */
+/* Is the process that user's alone: its real, effective and saved number? */
+bool mt_os_is_only_user(uint32_t user);
 /* A folder of this user's that nobody else may enter; made if it is not there, and opened. MT_E_PERM: it is another's, open to others or
  * a link. */
 mt_status mt_os_private_folder(const char *path, int *ret_fd) MT_CHECKED;
