@@ -42,6 +42,7 @@ static struct {
     uint32_t main_ended; /* shared */
     uint32_t later;  /* a call of Python's is to start it */
     bool main_is_heard; /* of its end, that is; otherwise it is asked for. Shared */
+    uint64_t mask; /* the signals that the thread that armed held */
     bool armed, by_attach, restricted, follow;
 } g_listen;
 
@@ -94,6 +95,7 @@ static void *listen_main(void *unused)
 {
     (void)unused;
     uint32_t wanted = LEAVE_WANTED;
+    bool alone = false;
     mt_engine_enter_own();
     mt_os_signals_let_libc();
     mt_store_relaxed(&g_listen.tid, (uint32_t)mt_os_tid());
@@ -101,7 +103,8 @@ static void *listen_main(void *unused)
     while (!mt_cas_acq_rel(&g_listen.leave, &wanted, LEAVE_TAKEN)) {
         wanted = LEAVE_WANTED;
         bool main_ended = ask_for_main();
-        if (!mt_ears_open() || (main_ended && mt_os_has_two_threads())) {
+        alone = main_ended && mt_os_has_two_threads();
+        if (alone || !mt_ears_open()) {
             mt_store_release(&g_listen.leave, LEAVE_TAKEN); /* there is nothing left to wait at, or nobody else */
             break;
         }
@@ -109,6 +112,9 @@ static void *listen_main(void *unused)
     }
     if (!g_listen.armed) {
         close_all();
+    }
+    if (alone) {
+        mt_os_signals_restore(g_listen.mask);
     }
     mt_engine_leave_own(); /* what libc does at its end as the last thread is the program's */
     return NULL;
@@ -319,6 +325,9 @@ static void arm_locked(const struct mt_agent_config *config, char *const *envp, 
     mt_ears_configure(config->asked.listen, variable(envp, "MEMTAP_TOKEN"), by_attach ? "" : folder != NULL ? folder : "/tmp");
     mt_store_relaxed(&g_listen.pid, (uint32_t)mt_os_pid());
     g_listen.armed = true;
+    if (mt_os_signals_hold(&g_listen.mask)) {
+        mt_os_signals_restore(g_listen.mask);
+    }
     g_listen.by_attach = by_attach;
     g_listen.follow = config->asked.follow;
     mt_control_keep_hooks(true);
