@@ -147,9 +147,9 @@ int mt_ears_waker(void)
 
 void mt_ears_wake_up(void)
 {
-    char knocks[64];
+    char knock;
     size_t got = 0;
-    while (mt_os_socket_receive(waker(WAITS), knocks, sizeof knocks, &got) == MT_OK && got == sizeof knocks) {
+    while (mt_os_socket_receive(waker(WAITS), &knock, 1, &got) == MT_OK && got == 1) {
     }
 }
 

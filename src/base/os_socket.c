@@ -189,7 +189,7 @@ mt_status mt_os_socket_connect(const struct mt_os_address *address, int *ret_fd)
 
 mt_status mt_os_socket_pair(int ret_fds[2])
 {
-    return mt_raw_status(mt_raw_above_stdio(SYS_socketpair, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, (long)ret_fds));
+    return mt_raw_status(mt_raw_above_stdio(SYS_socketpair, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, (long)ret_fds));
 }
 
 mt_status mt_os_socket_accept(int listener, int *ret_fd)

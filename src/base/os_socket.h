@@ -31,7 +31,7 @@ unsigned mt_os_socket_port(int fd);
 mt_status mt_os_socket_listen(const struct mt_os_address *address, int *ret_fd) MT_CHECKED;
 /* Connected at once or not at all. */
 mt_status mt_os_socket_connect(const struct mt_os_address *address, int *ret_fd) MT_CHECKED;
-/* Two that are connected to each other. */
+/* Two that are connected to each other, for datagrams: the end of one is no event at the other. */
 mt_status mt_os_socket_pair(int ret_fds[2]) MT_CHECKED;
 mt_status mt_os_socket_accept(int listener, int *ret_fd) MT_CHECKED;
 /* Who connected to this socket of the kernel's own kind (SO_PEERCRED). */
