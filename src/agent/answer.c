@@ -132,6 +132,9 @@ static enum mt_control_status answer_stop(const struct mt_asked *asked, struct m
     mt_engine_note("control", "stop");
     int code = disarm ? memtap_agent_api()->detach() : mt_control_end_attached();
     mt_control_add_number(reply, "CODE", (uint64_t)code);
+    if (disarm && !mt_control_keeps_hooks()) {
+        mt_control_add_number(reply, "LEAVES", 1);
+    }
     add_state(reply);
     return status_of(code);
 }

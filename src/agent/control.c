@@ -65,6 +65,11 @@ void mt_control_keep_hooks(bool keep)
     g_control.keep_hooks = keep;
 }
 
+bool mt_control_keeps_hooks(void)
+{
+    return g_control.keep_hooks;
+}
+
 bool mt_control_is_attached(void)
 {
     return g_control.by_attach;

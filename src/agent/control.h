@@ -18,6 +18,7 @@ struct mt_control_arming {
 void mt_control_on_arming(const struct mt_control_arming *arming);
 /* Hooks stay in place also while nothing is recorded. */
 void mt_control_keep_hooks(bool keep);
+bool mt_control_keeps_hooks(void);
 /* As detach of memtap/agent.h, and the process stays armed. */
 int mt_control_end_attached(void);
 /* Was the present recording begun by attach? */

@@ -54,11 +54,12 @@ static bool is_ours(void)
 
 /* ---- the thread ----------------------------------------------------------------------------------------------------- */
 
+/* Clients last: who asked us to leave takes the end of the connection for ours. */
 static void close_all(void)
 {
-    mt_clients_forget();
     mt_ears_forget_file();
     mt_ears_close();
+    mt_clients_forget();
 }
 
 /* Has the program's main thread ended? */

@@ -212,13 +212,17 @@ static mt_status begin(const struct mt_join *how, pid_t pid, struct mt_config *c
         uint64_t before = mt_process_image(pid);
         last = (struct mt_error){ 0 };
         status = begin_once(how, pid, config, agent, ret, ret_code, &last);
-        if (status == MT_OK) {
+        bool busy = status == MT_OK && ret->code == MEMTAP_AGENT_BUSY;
+        if (status == MT_OK && (!busy || mt_os_monotonic_ns() - start >= how->timeout_ns)) {
             return MT_OK;
         }
         (void)nanosleep(&pause, NULL);
         bool changed = mt_process_image(pid) != before;
         images += changed;
-        again = (changed || status == MT_E_INTERRUPTED) && !mt_process_has_ended(pid) && mt_os_monotonic_ns() - start < how->timeout_ns;
+        again = (busy || changed || status == MT_E_INTERRUPTED) && !mt_process_has_ended(pid) && mt_os_monotonic_ns() - start < how->timeout_ns;
+    }
+    if (status == MT_OK) { /* busy to the end */
+        return MT_OK;
     }
     if (images < SEVERAL || mt_process_has_ended(pid)) {
         return mt_error_set(err, status, "%s", mt_error_text(&last));
@@ -243,10 +247,36 @@ mt_status mt_join_begin(const struct mt_join *how, pid_t pid, struct mt_config *
     return status;
 }
 
+static mt_status end_once(pid_t pid, const struct mt_injection *injection, struct mt_injected *ret, int *ret_code, struct mt_error *err)
+{
+    struct mt_client armed;
+    struct mt_subject subject;
+    mt_status status;
+    if (mt_join_reach_armed(pid, &armed)) {
+        status = mt_join_armed(&armed, injection, ret, err);
+        mt_client_close(&armed);
+        *ret_code = mt_target_exit_code(status);
+        if (status != MT_E_NOENT) {
+            return status;
+        }
+        *err = (struct mt_error){ 0 }; /* its thread was on its way out */
+        *ret_code = MT_EXIT_UNREACHABLE;
+    }
+    status = mt_subject_open(pid, &subject, err);
+    if (status == MT_OK) {
+        status = mt_inject(&subject, injection, ret, err);
+        *ret_code = mt_target_exit_code(status);
+        mt_subject_close(&subject);
+    }
+    return status;
+}
+
+/* Again while a thread of the process is starting or stopping a recording: one that a killed memtap has borrowed is not back yet. */
 mt_status mt_join_end(const struct mt_join *how, pid_t pid, struct mt_injected *ret, int *ret_code, struct mt_error *err)
 {
+    const struct timespec pause = { 0, 1000000 };
+    uint64_t start = mt_os_monotonic_ns();
     char *agent = NULL;
-    struct mt_subject subject;
     struct mt_injection injection = { .task = MT_LANDING_DETACH, .max_stop_ns = how->max_stop_ns, .timeout_ns = how->timeout_ns };
     *ret_code = MT_EXIT_USAGE;
     mt_status status = check_times(how, err);
@@ -254,25 +284,12 @@ mt_status mt_join_end(const struct mt_join *how, pid_t pid, struct mt_injected *
     if (status != MT_OK) {
         return status;
     }
-    struct mt_client armed;
     injection.agent = agent;
     *ret_code = MT_EXIT_UNREACHABLE;
-    bool by_socket = mt_join_reach_armed(pid, &armed);
-    if (by_socket) {
-        status = mt_join_armed(&armed, &injection, ret, err);
-        mt_client_close(&armed);
-        *ret_code = mt_target_exit_code(status);
-        by_socket = status != MT_E_NOENT; /* else its thread was on its way out */
-    }
-    if (!by_socket) {
-        *err = (struct mt_error){ 0 };
-        *ret_code = MT_EXIT_UNREACHABLE;
-        status = mt_subject_open(pid, &subject, err);
-    }
-    if (!by_socket && status == MT_OK) {
-        status = mt_inject(&subject, &injection, ret, err);
-        *ret_code = mt_target_exit_code(status);
-        mt_subject_close(&subject);
+    status = end_once(pid, &injection, ret, ret_code, err);
+    while (status == MT_OK && ret->code == MEMTAP_AGENT_BUSY && mt_os_monotonic_ns() - start < how->timeout_ns) {
+        (void)nanosleep(&pause, NULL);
+        status = end_once(pid, &injection, ret, ret_code, err);
     }
     if (status == MT_OK && ret->code == MEMTAP_AGENT_OK) {
         mt_journal_remove_left(ret->state.path);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const uint64_t LEAVING_NS = 1000000000; /* a process that is stopped meanwhile leaves later */
+
 bool mt_join_reach_armed(pid_t pid, struct mt_client *ret)
 {
     char line[512] = "";
@@ -73,6 +75,9 @@ mt_status mt_join_armed(struct mt_client *armed, const struct mt_injection *how,
     }
     bool answered = mt_reply_text(&reply, "CODE")[0] != '\0';
     take(&reply, ret);
+    if (mt_reply_number(&reply, "LEAVES") != 0) {
+        mt_client_await_end(armed, LEAVING_NS);
+    }
     if (!answered) {
         status = mt_error_set(err, MT_E_PERM, "%s: %s", armed->text, mt_control_status_text(reply.status));
     }

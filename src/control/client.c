@@ -99,6 +99,15 @@ static mt_status receive_all(struct mt_client *client, char *data, size_t bytes,
     return MT_OK;
 }
 
+void mt_client_await_end(struct mt_client *client, uint64_t timeout_ns)
+{
+    uint64_t until = mt_os_monotonic_ns() + timeout_ns;
+    struct mt_error ignored = { 0 };
+    char byte;
+    while (receive_all(client, &byte, 1, until, NULL, &ignored) == MT_OK) {
+    }
+}
+
 /* ---- frames --------------------------------------------------------------------------------------------------------- */
 
 mt_status mt_client_send(struct mt_client *client, enum mt_control_kind kind, const char *payload, size_t bytes, uint64_t timeout_ns,

@@ -35,6 +35,8 @@ mt_status mt_client_open_found(const char *name, struct mt_client *ret, struct m
 /* Is the process armed? Then the connection is open. */
 bool mt_client_reach(pid_t pid, struct mt_client *ret);
 void mt_client_close(struct mt_client *client);
+/* Until the process closes the connection, or the time is up. */
+void mt_client_await_end(struct mt_client *client, uint64_t timeout_ns);
 
 /* One request, and its reply, which the caller clears. payload: strings. A reply with a status that is not OK is no failure here. */
 mt_status mt_client_ask(struct mt_client *client, enum mt_control_kind kind, const struct mt_control_text *payload, uint64_t timeout_ns,
