@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 
+import pytest
 from conftest import MEMTAP
 
 WAIT_S = 240
@@ -119,6 +120,28 @@ class Server:
         self.process.kill()
         self.process.wait()
         self.process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def server(trace):
+    """Serves the trace of the module that imports this."""
+    served = Server(trace)
+    yield served
+    served.stop()
+
+
+@pytest.fixture
+def serve():
+    """Starts servers, which end with the test."""
+    servers = []
+
+    def start(*arguments, **options):
+        servers.append(Server(*arguments, **options))
+        return servers[-1]
+
+    yield start
+    for one in servers:
+        one.stop()
 
 
 def basic(password, user="anybody"):

@@ -10,7 +10,7 @@ import zlib
 import pytest
 
 from conftest import MEMTAP, memtap, memtap_json
-from served import Server, basic, until
+from served import Server, basic, serve, server, until  # noqa: F401 - fixtures
 
 TOKEN = "a-token-of-tests"
 PROGRAM = """
@@ -44,31 +44,11 @@ def trace(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(trace):
-    served = Server(trace)
-    yield served
-    served.stop()
-
-
-@pytest.fixture(scope="module")
 def guarded(trace, tmp_path_factory):
     path = str(tmp_path_factory.mktemp("socket") / "s")
     served = Server(trace, token=TOKEN, listen=("127.0.0.1:0", f"unix:{path}"))
     yield served
     served.stop()
-
-
-@pytest.fixture
-def serve():
-    servers = []
-
-    def start(*arguments, **options):
-        servers.append(Server(*arguments, **options))
-        return servers[-1]
-
-    yield start
-    for one in servers:
-        one.stop()
 
 
 # ---- what is served ----------------------------------------------------------------------------------------------------

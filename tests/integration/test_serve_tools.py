@@ -10,7 +10,7 @@ from prometheus_client import parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
 
 from conftest import memtap, memtap_json
-from served import Server, until
+from served import serve, server, until  # noqa: F401 - fixtures
 from test_serve import TOKEN, Growing
 
 PROGRAM = """
@@ -28,26 +28,6 @@ def trace(tmp_path_factory):
     (folder / "program.py").write_text(PROGRAM)
     memtap("run", "-q", "-o", folder / "program.mtap", folder / "program.py")
     return folder / "program.mtap"
-
-
-@pytest.fixture(scope="module")
-def server(trace):
-    served = Server(trace)
-    yield served
-    served.stop()
-
-
-@pytest.fixture
-def serve():
-    servers = []
-
-    def start(*arguments, **options):
-        servers.append(Server(*arguments, **options))
-        return servers[-1]
-
-    yield start
-    for one in servers:
-        one.stop()
 
 
 @pytest.fixture
