@@ -1,6 +1,9 @@
 /* query.c: `memtap query` and `memtap tables`: SQL over traces. */
 #include "cli/answer.h"
 #include "cli/select.h"
+#include "cli/target.h"
+#include "cli/traces.h"
+#include "control/endpoint.h"
 #include "util/memory.h"
 #include "util/say.h"
 
@@ -27,14 +30,17 @@ static const struct mt_option *const tables_tables[] = { mt_select_output, NULL 
 
 static const struct mt_command_doc query_doc = {
     .name = "query",
-    .summary = "SQL over a recording",
-    .synopsis = "memtap query [OPTIONS] FILE… \"SQL\"\n"
-                "memtap query [OPTIONS] FILE… < FILE.sql",
+    .summary = "SQL over a process or a recording",
+    .synopsis = "memtap query [OPTIONS] TARGET… \"SQL\"\n"
+                "memtap query [OPTIONS] TARGET… < FILE.sql",
     .description =
-        "Answers one SELECT over the tables of one or several recordings, finished, growing or of processes that were killed: "
+        "Answers one SELECT over the tables of one or several TARGETs. A TARGET is a recording, finished, growing or of processes that were killed; "
+        "or a process: its number, unix:/PATH or HOST:PORT of one that listens. A process is asked through the trace it is being recorded into; "
+        "of one that is not recorded there are process.memory and memory.smaps.\n"
+        "Tables: "
         "memory.allocations (a row a block that is alive), memory.sites, memory.events, memory.timeline, memory.lifetimes, "
-        "memory.stacks, process.memory and others: `memtap tables FILE` lists them with their columns and units. They always exist; one "
-        "of which the recording knows nothing has no rows. The column process tells processes apart.\n"
+        "memory.stacks, process.memory and others: `memtap tables` lists them with their columns and units. They always exist; one "
+        "of which nothing is known has no rows, and a note says why. The column process tells processes apart.\n"
         "Functions as tables: memory.live_at(t), memory.between(t0, t1), memory.diff(a, b), where a time is a number of seconds, "
         "'50%', 'peak', 'end', 'mark:1'. Functions of a stack_id: frame(id, n), has_frame(id, 'name'), and the aggregate "
         "flamegraph(id, bytes), whose text is lines for flamegraph.pl. leaks has the rows of `memtap leaks`, imports folded, in its order; views: growth, peak, slack.\n"
@@ -43,8 +49,10 @@ static const struct mt_command_doc query_doc = {
         "DESCRIBE TABLE and EXPLAIN as elsewhere. A quotient of integers is an integer. Nothing can be written.",
     .notes = "When standard output is a file named *.json, *.csv or *.ndjson, that is the default format.\n"
              "In a table a value that is not known is nil, in CSV it is empty, in JSON null.",
-    .exit_codes = "0 done, 1 the query is wrong or was interrupted, 2 wrong usage, 4 --timeout was reached",
+    .exit_codes = "0 done, 1 the query is wrong, 2 wrong usage, 3 no such process, or it may not be looked at, 4 --timeout was "
+                  "reached",
     .examples = "memtap query app.mtap \"SELECT * FROM leaks LIMIT 10\"\n"
+                "memtap query 1234 1235 \"SELECT process, sum(live_bytes) FROM memory.sites GROUP BY process\"\n"
                 "memtap query app.mtap \"SELECT thread, sum(bytes) FROM memory.live_at(2.5) GROUP BY thread\"\n"
                 "memtap query app.mtap \"SELECT flamegraph(stack_id, peak_bytes) FROM memory.sites\" -f csv\n"
                 "memtap query app.mtap \"SELECT * FROM memory.diff(10, 'end') ORDER BY delta_bytes DESC\" -f json",
@@ -117,25 +125,39 @@ static void print_warnings(struct mt_strlist *warnings)
     mt_strlist_clear(warnings);
 }
 
-static void print_losses(const struct mt_sql *sql)
+static void print_findings(const struct mt_sql *sql)
 {
     struct mt_strlist warnings = { 0 };
+    const struct mt_strlist *notes = mt_sql_notes(sql);
+    for (size_t i = 0; i < notes->count; i++) {
+        mt_strlist_add(&warnings, notes->items[i]);
+    }
     mt_report_loss_warnings(mt_sql_losses(sql), &warnings);
     print_warnings(&warnings);
 }
 
-static int ask(const struct mt_command_doc *doc, const struct mt_trace_set *set, struct mt_frames *frames, const char *text,
-               struct values *values)
+/* What is asked: traces, and processes beside them. */
+struct asked {
+    const struct mt_trace_set *set;
+    struct mt_frames *frames;
+    const struct mt_traces *traces; /* NULL: no process was named */
+};
+
+static int ask(const struct mt_command_doc *doc, const struct asked *of, const char *text, struct values *values)
 {
     struct mt_error err = { 0 };
     struct mt_sql *sql = NULL;
     int code = MT_EXIT_FAILED;
-    mt_status status = mt_sql_open(set, frames, &sql, &err);
+    mt_status status = mt_sql_open(of->set, of->frames, &sql, &err);
+    if (status == MT_OK && of->traces != NULL) {
+        const struct mt_sql_processes processes = { of->traces->processes, of->traces->process_count, of->traces->unrecorded, NULL, NULL };
+        mt_sql_set_processes(sql, &processes);
+    }
     if (status == MT_OK) {
         mt_sql_set_timeout(sql, values->timeout_ns);
         status = answer(sql, text, values, &err);
         code = exit_code(sql, status);
-        print_losses(sql);
+        print_findings(sql);
         mt_sql_close(sql);
     }
     return status == MT_OK ? code : mt_command_fail(doc, code, &err);
@@ -150,11 +172,24 @@ static void print_notes(const struct mt_recording *recording)
 
 /* ---- the command line --------------------------------------------------------------------------------------------- */
 
-/* The last operand, unless it is a file; NULL: there is none. */
+static bool has_blanks(const char *text)
+{
+    return strpbrk(text, " \t\r\n") != NULL;
+}
+
+/* Not a word that names a process, or a file that is there. */
+static bool is_query(const char *text)
+{
+    struct mt_endpoint where;
+    struct mt_error ignored = { 0 };
+    return has_blanks(text) ? access(text, F_OK) != 0 : mt_endpoint_parse(text, &where, &ignored) != MT_OK;
+}
+
+/* The last operand, unless it is a target; NULL: there is none. */
 static const char *take_query(struct mt_operands *operands)
 {
     const char *last = operands->count > 0 ? operands->items[operands->count - 1] : NULL;
-    if (last == NULL || access(last, F_OK) == 0 || (operands->count == 1 && strpbrk(last, " \t\n") == NULL)) {
+    if (last == NULL || !is_query(last) || (operands->count == 1 && !has_blanks(last))) {
         return NULL;
     }
     operands->count--;
@@ -175,22 +210,44 @@ static char *read_query(void)
     return text;
 }
 
-static int query_recording(struct mt_operands *operands, const char *text, struct values *values)
+static int query_traces(const struct mt_traces *traces, const char *text, struct values *values)
 {
     struct mt_error err = { 0 };
     struct mt_recording *recording;
-    struct mt_frames *frames;
-    mt_status status = mt_recording_make(operands->items, (size_t)operands->count, &recording, &err);
+    struct asked of = { .traces = traces };
+    mt_status status = mt_recording_make(traces->paths.items, traces->paths.count, &recording, &err);
     if (status != MT_OK) {
         return mt_command_fail(&query_doc, MT_EXIT_FAILED, &err);
     }
-    status = mt_recording_frames(recording, false, false, &frames, &err);
-    int code = status == MT_OK ? ask(&query_doc, &recording->set, frames, text, values) : mt_command_fail(&query_doc, MT_EXIT_FAILED, &err);
-    if (code == MT_EXIT_OK) {
+    of.set = &recording->set;
+    status = mt_recording_frames(recording, false, false, &of.frames, &err);
+    int code = status == MT_OK ? ask(&query_doc, &of, text, values) : mt_command_fail(&query_doc, MT_EXIT_FAILED, &err);
+    if (code == MT_EXIT_OK && recording->set.count > 0) {
         print_notes(recording);
     }
     mt_recording_free(recording);
     return code;
+}
+
+static int query_targets(const struct mt_operands *operands, const char *text, struct values *values)
+{
+    struct mt_error err = { 0 };
+    struct mt_traces traces;
+    mt_status status = mt_traces_of(operands, &traces, &err);
+    int code = status == MT_OK ? query_traces(&traces, text, values) : mt_command_fail(&query_doc, mt_target_exit_code(status), &err);
+    mt_traces_fini(&traces);
+    return code;
+}
+
+/* A query that begins with a comment is no option: "-- text", or anything of several words that does not begin as --name=… does. A blank
+ * in front of it says so, and moves no place in a message: there is none in a comment. */
+static void guard_comments(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strncmp(argv[i], "--", 2) == 0 && strcspn(argv[i], " \t\r\n") < strcspn(argv[i], "=")) {
+            argv[i] = mt_format(" %s", argv[i]); /* as long as the process */
+        }
+    }
 }
 
 static int query_main(int argc, char **argv)
@@ -199,17 +256,18 @@ static int query_main(int argc, char **argv)
     struct mt_operands operands;
     struct mt_error err = { 0 };
     int code;
+    guard_comments(argc, argv);
     if (!mt_command_options(&query_doc, argc, argv, &values, &operands, &code)) {
         return code;
     }
     const char *text = take_query(&operands);
     if (operands.count == 0 || (text == NULL && isatty(STDIN_FILENO) == 1)) {
-        (void)mt_error_set(&err, MT_E_INVAL, operands.count == 0 ? "which trace? give a FILE (*.mtap), several, or a folder, then the query"
-                                                                 : "which query? memtap query FILE \"SELECT …\"; `memtap tables` lists the tables");
+        (void)mt_error_set(&err, MT_E_INVAL, operands.count == 0 ? "which target? give a FILE (*.mtap), a PID, several of them, or a folder, then the query"
+                                                                 : "which query? memtap query TARGET \"SELECT …\"; `memtap tables` lists the tables");
         return mt_command_fail(&query_doc, MT_EXIT_USAGE, &err);
     }
     char *read = text == NULL ? read_query() : NULL;
-    code = query_recording(&operands, text != NULL ? text : read, &values);
+    code = query_targets(&operands, text != NULL ? text : read, &values);
     free(read);
     return code;
 }
@@ -221,19 +279,19 @@ static int tables_main(int argc, char **argv)
     struct mt_trace_set none = { 0 };
     struct mt_operands operands;
     struct mt_error err = { 0 };
-    struct mt_frames *frames;
+    struct asked of = { .set = &none };
     int code;
     if (!mt_command_options(&tables_doc, argc, argv, &values, &operands, &code)) {
         return code;
     }
-    mt_status status = mt_frames_new(&none, NULL, &frames);
+    mt_status status = mt_frames_new(&none, NULL, &of.frames);
     if (status != MT_OK) {
         (void)mt_error_set(&err, status, "%s", mt_status_text(status));
         return mt_command_fail(&tables_doc, MT_EXIT_FAILED, &err);
     }
     values.described = format_of(&values.select) == MT_FORMAT_TABLE;
-    code = ask(&tables_doc, &none, frames, values.described ? MT_ANSWER_TABLES : text, &values);
-    mt_frames_free(frames);
+    code = ask(&tables_doc, &of, values.described ? MT_ANSWER_TABLES : text, &values);
+    mt_frames_free(of.frames);
     return code;
 }
 

@@ -34,6 +34,13 @@ struct mt_sql_load {
     struct mt_error *err;
 };
 
+/* Where rows come from; said where a table has none. */
+enum mt_sql_source {
+    MT_SQL_OF_TRACE,
+    MT_SQL_OF_PROCESS, /* what the system says of a process that runs, recorded or not */
+    MT_SQL_OF_NOBODY,  /* the machine's, or memtap's own */
+};
+
 struct mt_sql_table {
     const struct mt_table *(*describe)(void);
     const char *schema, *name;
@@ -41,6 +48,7 @@ struct mt_sql_table {
     const char *sorted; /* column that rows are in order of, within the whole table; NULL: none */
     mt_status (*load)(struct mt_sql_load *load); /* NULL: it has no rows */
     const char *about; /* NULL: what the descriptor says */
+    enum mt_sql_source source;
 };
 
 extern const struct mt_sql_table mt_sql_tables[]; /* describe NULL ends */

@@ -38,6 +38,8 @@ struct mt_sql {
     bool analyzed, timeline_made;
     struct mt_cursor_losses losses; /* the most that a reading of events came upon */
     struct mt_strlist texts; /* owned, that rows point to */
+    struct mt_sql_processes processes;
+    struct mt_strlist notes;
     void **old_rows; /* malloc'ed, of tables that were made again */
     size_t old_count, old_capacity;
     int interrupted;    /* set by whoever wants the query to end */
@@ -51,6 +53,11 @@ struct mt_sql {
 bool mt_sql_should_stop(struct mt_sql *sql);
 /* That as mt_blocks_visit and mt_analysis_options ask it. */
 bool mt_sql_goes_on(void *sql, uint64_t done, uint64_t total);
+
+/* Says it once. */
+void mt_sql_note(struct mt_sql *sql, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Processes that run: those of traces that are being written, then those asked for that have none. malloc'ed. */
+pid_t *mt_sql_live_pids(const struct mt_sql *sql, size_t *ret_count);
 
 /* A reading of events has come upon these. */
 void mt_sql_note_losses(struct mt_sql *sql, const struct mt_cursor_losses *losses);

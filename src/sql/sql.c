@@ -101,6 +101,7 @@ void mt_sql_close(struct mt_sql *sql)
     mt_analysis_fini(&sql->with_timeline);
     mt_axis_fini(&sql->axis);
     mt_strlist_clear(&sql->texts);
+    mt_strlist_clear(&sql->notes);
     free(sql);
 }
 

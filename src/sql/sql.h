@@ -12,6 +12,9 @@
 #include "model/frames.h"
 #include "model/trace.h"
 #include "util/error.h"
+#include "util/strlist.h"
+
+#include <sys/types.h>
 
 struct mt_sql;
 struct mt_sql_rows;
@@ -19,6 +22,19 @@ struct mt_sql_rows;
 /* The set and the resolver of its frames are borrowed until close. */
 mt_status mt_sql_open(const struct mt_trace_set *set, struct mt_frames *frames, struct mt_sql **ret, struct mt_error *err) MT_CHECKED;
 void mt_sql_close(struct mt_sql *sql); /* after its rows; NULL is fine */
+/* Processes that were asked for by their numbers, recorded or not: tables of what a process is now have rows of them, as they have of
+ * those whose trace is being written. All borrowed until close. */
+struct mt_sql_processes {
+    const pid_t *pids;
+    size_t count;
+    pid_t unrecorded; /* one of them that has no trace in the set; 0: none */
+    /* Runs Python in one; *ret_text, malloc'ed: what it printed. A failure has a sentence. NULL: none can be asked. */
+    mt_status (*run_python)(void *context, pid_t pid, const char *code, char **ret_text, struct mt_error *err);
+    void *context;
+};
+void mt_sql_set_processes(struct mt_sql *sql, const struct mt_sql_processes *processes);
+/* Sentences about tables that queries have read so far: what they could not know, and how it would be. */
+const struct mt_strlist *mt_sql_notes(const struct mt_sql *sql);
 /* The query that runs ends soon with MT_E_INTERRUPTED; without one, the next begins as usual. */
 void mt_sql_interrupt(struct mt_sql *sql);
 /* Asked now and then while a query runs, from its thread: true ends it as interrupt does. NULL: nobody is. */

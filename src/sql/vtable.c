@@ -137,6 +137,11 @@ static int load(struct vtable *v, struct mt_sql_batch *batch, char *const *argum
         l.arguments[i] = arguments[i];
     }
     batch->count = 0;
+    if (v->table->source == MT_SQL_OF_TRACE && v->sql->processes.unrecorded != 0) {
+        int pid = (int)v->sql->processes.unrecorded;
+        mt_sql_note(v->sql, "process %d is not recorded, so that %s.%s has no rows of it; `memtap attach %d` begins a recording from now on", pid,
+                    v->table->schema, v->table->name, pid);
+    }
     mt_status status = v->table->load != NULL ? v->table->load(&l) : MT_OK;
     if (status != MT_OK) {
         batch->count = 0;

@@ -3,11 +3,15 @@
 import csv
 import io
 import json
+import os
+import pathlib
+import signal
 import subprocess
 
 import pytest
 import tracefile
 
+from armed import until
 from conftest import MEMTAP, memtap, memtap_json
 
 PROGRAM = """
@@ -169,6 +173,19 @@ def test_a_query_comes_from_standard_input_and_either_way_round(trace):
     assert memtap(trace, "query", "-f", "csv", sql).stdout == expected and memtap("-t", trace, "query", "-f", "csv", sql).stdout == expected
 
 
+@pytest.mark.parametrize("sql", ["-- how much\nSELECT 7 AS n", "--\nSELECT 7 AS n", "--SELECT 1\nSELECT 7 AS n", "  \n\t SELECT 7 AS n",
+                                 "/* a */ SELECT 7 AS n -- end", "-- a = b\n-- c\n\nSELECT 7 AS n;\n"])
+def test_a_query_may_begin_with_comments_and_blanks(trace, sql):
+    assert query(trace, sql) == [{"n": 7}]
+    given = subprocess.run([MEMTAP, "query", "-f", "json", trace], input=sql, capture_output=True, text=True)
+    assert json.loads(given.stdout) == [{"n": 7}]
+
+
+def test_the_place_of_a_mistake_behind_a_comment_is_right(trace):
+    code, text = refused(trace, "-- first\nSELECT nothing_such FROM memory.sites")
+    assert code == 1 and "line 2" in text and "column 8" in text
+
+
 def test_several_processes_are_told_apart(tmp_path):
     path = tmp_path / "run.mtap"
     script = "import os\nx = bytearray(3_000_000)\nif os.fork() == 0:\n    y = bytearray(5_000_000)\n    os._exit(0)\nos.wait()\n"
@@ -206,3 +223,18 @@ def test_events_that_cannot_be_read_are_said(tmp_path):
         assert b"1 block could not be decoded" in result.stderr, table
     assert b"could not be decoded" not in memtap("query", path, "SELECT count(*) FROM memory.threads").stderr
 
+
+
+def processor_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_ctrl_c_ends_a_query_that_computes(trace, tmp_path):
+    """As other commands end: by the signal, and with no file half written."""
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    process = subprocess.Popen([MEMTAP, "query", "-f", "ndjson", "-o", tmp_path / "rows.ndjson", trace, endless], stderr=subprocess.PIPE)
+    until(lambda: processor_seconds(process.pid) > 0.2, "the query did not begin")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == -signal.SIGINT
+    assert list(tmp_path.iterdir()) == []

@@ -1,8 +1,6 @@
-/* load_processes.c: rows that a trace has as they are: stacks, modules, the resident set; and mappings as they are now. Context: [tool]. */
+/* load_stacks.c: rows that a trace has as they are: stacks, modules. Context: [tool]. */
 #include "sql/catalog.h"
 
-#include "base/os.h"
-#include "util/mappings.h"
 #include "util/memory.h"
 #include "util/out.h"
 
@@ -86,63 +84,6 @@ mt_status mt_sql_load_modules(struct mt_sql_load *load)
             row->gone = module->gone;
             row->interpreter = module->interpreter;
         }
-    }
-    return MT_OK;
-}
-
-/* ---- the resident set --------------------------------------------------------------------------------------------- */
-
-mt_status mt_sql_load_process_memory(struct mt_sql_load *load)
-{
-    struct mt_sql *sql = load->sql;
-    for (uint32_t t = 0; t < sql->set->count; t++) {
-        size_t count;
-        const struct mt_trace_rss *rss = mt_trace_rss(sql->set->traces[t], &count);
-        for (size_t i = 0; i < count; i++) {
-            struct mt_row_process_memory *row = mt_sql_add_row(load);
-            row->process = mt_sql_pid(sql, t);
-            row->time_s = (double)(sql->axis.spans[t].start_ns + rss[i].time_ns) / 1e9;
-            row->rss_bytes = rss[i].bytes;
-            row->file_bytes = rss[i].parted ? rss[i].file_bytes : MT_NULL_U64;
-            row->own_bytes = rss[i].parted ? rss[i].own_bytes : MT_NULL_U64;
-        }
-    }
-    return MT_OK;
-}
-
-/* ---- mappings of processes that run ------------------------------------------------------------------------------- */
-
-static void add_mappings(struct mt_sql_load *load, uint32_t t, const struct mt_mappings *mappings)
-{
-    for (size_t i = 0; i < mappings->count; i++) {
-        const struct mt_mapping *m = &mappings->items[i];
-        struct mt_row_smaps *row = mt_sql_add_row(load);
-        row->process = mt_sql_pid(load->sql, t);
-        row->low_address = m->low;
-        row->high_address = m->high;
-        row->permissions = mt_sql_keep(load->sql, mt_strdup(m->permissions));
-        row->path = m->path[0] != '\0' ? mt_sql_keep(load->sql, mt_strdup(m->path)) : NULL;
-        row->size_bytes = m->high - m->low;
-        row->rss_bytes = m->rss_bytes;
-        row->pss_bytes = m->pss_bytes;
-        row->private_dirty_bytes = m->private_dirty_bytes;
-        row->swap_bytes = m->swap_bytes;
-    }
-}
-
-/* Of a process that has ended, or may not be looked at, there are none. */
-mt_status mt_sql_load_smaps(struct mt_sql_load *load)
-{
-    struct mt_sql *sql = load->sql;
-    for (uint32_t t = 0; t < sql->set->count; t++) {
-        const struct mt_trace_info *info = mt_trace_info(sql->set->traces[t]);
-        struct mt_mappings mappings = { 0 };
-        struct mt_error ignored = { 0 };
-        if (mt_trace_is_live(info, mt_os_monotonic_ns()) && info->pid <= INT32_MAX &&
-            mt_mappings_read_resident((pid_t)info->pid, &mappings, &ignored) == MT_OK) {
-            add_mappings(load, t, &mappings);
-        }
-        mt_mappings_clear(&mappings);
     }
     return MT_OK;
 }
