@@ -5,6 +5,7 @@
  */
 #include "analysis/diff.h"
 
+#include "analysis/estimate.h"
 #include "util/memory.h"
 #include "util/text.h"
 
@@ -363,4 +364,9 @@ void mt_diff_fini(struct mt_diff *diff)
     free(diff->rows);
     free(diff->builds);
     *diff = (struct mt_diff){ 0 };
+}
+
+bool mt_diff_is_over(const struct mt_diff *diff, double limit_bytes)
+{
+    return (double)diff->bytes - mt_estimate_ci95(diff->bytes_variance) > limit_bytes;
 }

@@ -53,5 +53,7 @@ struct mt_diff {
 /* by: MT_BY_LINE, MT_BY_FUNCTION or MT_BY_FILE, as both tables were made. Tables, frames and sets must outlive ret. */
 void mt_diff_make(const struct mt_diff_side sides[MT_DIFF_SIDES], enum mt_table_by by, struct mt_diff *ret);
 void mt_diff_fini(struct mt_diff *diff);
+/* Did it grow by more than that for certain (in sample mode, to 97.5 %)? */
+bool mt_diff_is_over(const struct mt_diff *diff, double limit_bytes);
 
 #endif

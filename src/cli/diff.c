@@ -1,5 +1,4 @@
 /* diff.c: `memtap diff`: what changed between two recordings, or two moments of one. */
-#include "analysis/estimate.h"
 #include "cli/next.h"
 #include "cli/select.h"
 #include "reader/diff_pair.h"
@@ -43,7 +42,7 @@ static mt_status set_limit(void *context, const char *argument, struct mt_error 
 
 static const char *const by_words[] = { "line", "function", "file", NULL };
 static const enum mt_table_by by_numbers[] = { MT_BY_LINE, MT_BY_FUNCTION, MT_BY_FILE };
-static const char *const formats[] = { "table", "json", "csv", "ndjson", "markdown", NULL }; /* enum mt_diff_format */
+static const char *const formats[] = { "table", "json", "csv", "ndjson", "markdown", "junit", NULL }; /* enum mt_diff_format */
 static const struct mt_option own[] = {
     { "by", 0, MT_OPTION_CHOICE, offsetof(struct values, by), by_words, NULL, 0, "WHAT",
       "places are line (default), function or file" },
@@ -53,7 +52,8 @@ static const struct mt_option own[] = {
     { "rows", 'n', MT_OPTION_COUNT, offsetof(struct values, select.rows), NULL, NULL, 0, "ROWS",
       "show at most ROWS of each kind of change, default 10; 0: all; data formats show all unless told" },
     { "format", 'f', MT_OPTION_CHOICE, offsetof(struct values, diff_format), formats, NULL, 0, "FORMAT",
-      "table, json, csv, ndjson or markdown (for a comment on a change); default table, or by the suffix of -o" },
+      "table, json, csv, ndjson, markdown (for a comment on a change) or junit (a test case for the whole and for each place that grew); default "
+      "table, or by the suffix of -o" },
     { "output", 'o', MT_OPTION_TEXT, offsetof(struct values, select.output), NULL, NULL, 0, "OUT",
       "write to OUT, whole or not at all; -: standard output (default)" },
     { 0 },
@@ -83,7 +83,8 @@ static const struct mt_command_doc doc = {
     .examples = "memtap diff old.mtap new.mtap\n"
                 "memtap diff app.mtap@10s app.mtap@60s\n"
                 "memtap diff --leaks --by function --fail-over 5% main.mtap branch.mtap\n"
-                "memtap diff -f markdown -o comment.md main.mtap branch.mtap",
+                "memtap diff -f markdown -o comment.md main.mtap branch.mtap\n"
+                "memtap diff --leaks --fail-over 1M -f junit -o memory.xml main.mtap branch.mtap",
     .tables = tables,
     .one_of = mt_select_one_of,
 };
@@ -159,10 +160,10 @@ static void say_warnings(const struct mt_report *shown)
     mt_strlist_clear(&warnings);
 }
 
-static bool is_over(const struct values *values, const struct mt_diff *diff)
+/* In bytes, what --fail-over allows. */
+static double allowed_bytes(const struct values *values, const struct mt_diff *diff)
 {
-    double limit = values->limit_share > 0 ? values->limit_share * (double)diff->sum[MT_DIFF_BEFORE].bytes : (double)values->limit_bytes;
-    return values->limited && (double)diff->bytes - mt_estimate_ci95(diff->bytes_variance) > limit;
+    return values->limit_share > 0 ? values->limit_share * (double)diff->sum[MT_DIFF_BEFORE].bytes : (double)values->limit_bytes;
 }
 
 static mt_status write_pair(const struct values *values, const struct mt_diff_pair *pair, struct mt_error *err)
@@ -189,9 +190,11 @@ static void say_next(const struct values *values, const struct mt_diff_pair *pai
     free(after);
 }
 
-static int report(const struct values *values, const struct mt_diff_pair *pair)
+static int report(const struct values *values, struct mt_diff_pair *pair)
 {
     struct mt_error err = { 0 };
+    pair->limited = values->limited;
+    pair->limit_bytes = allowed_bytes(values, &pair->diff);
     if (write_pair(values, pair, &err) != MT_OK) {
         return mt_command_fail(&doc, MT_EXIT_FAILED, &err);
     }
@@ -199,7 +202,7 @@ static int report(const struct values *values, const struct mt_diff_pair *pair)
     say_warnings(&pair->job[MT_DIFF_BEFORE].shown);
     say_warnings(&pair->job[MT_DIFF_AFTER].shown);
     say_next(values, pair);
-    if (is_over(values, &pair->diff)) {
+    if (values->limited && mt_diff_is_over(&pair->diff, pair->limit_bytes)) {
         mt_say("memtap diff: the memory grew by %s, more than --fail-over allows", mt_human_bytes((double)pair->diff.bytes).text);
         return MT_EXIT_FAILED;
     }

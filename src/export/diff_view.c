@@ -3,6 +3,7 @@
 
 #include "analysis/estimate.h"
 #include "export/behind.h"
+#include "export/diff_junit.h"
 #include "export/paths.h"
 #include "util/grid.h"
 #include "util/human.h"
@@ -356,6 +357,9 @@ void mt_diff_write(struct mt_out *out, const struct mt_diff_report *r)
         break;
     case MT_DIFF_MARKDOWN:
         write_markdown(out, r);
+        break;
+    case MT_DIFF_JUNIT:
+        mt_diff_junit_write(out, r);
         break;
     case MT_DIFF_TABLE:
     default:

@@ -42,6 +42,8 @@ void mt_diff_pair_write(struct mt_out *out, const struct mt_diff_pair *pair, enu
         .by = pair->by,
         .format = format,
         .rows = rows,
+        .limited = pair->limited,
+        .limit_bytes = pair->limit_bytes,
     };
     mt_diff_write(out, &report);
 }

@@ -14,6 +14,8 @@ struct mt_diff_pair {
     enum mt_table_by by;                     /* MT_BY_LINE, MT_BY_FUNCTION or MT_BY_FILE */
     struct mt_table table[MT_DIFF_SIDES];
     struct mt_diff diff;
+    bool limited;       /* of JUnit's cases, as in diff_view.h; the caller's */
+    double limit_bytes;
 };
 
 /* Loads both and compares them. Failures name the side. mt_diff_pair_fini also after one. */

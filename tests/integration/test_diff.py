@@ -136,6 +136,44 @@ def test_names_cannot_break_markdown(tmp_path, any_python):
     assert "a\\|b\\`&lt;img" in text and "<img" not in text
 
 
+def junit(*arguments, code=0):
+    """The cases of `-f junit`, by name, as a JUnit reader takes them: (fails, text)."""
+    from xml.etree import ElementTree
+
+    result = memtap("diff", "--leaks", "-f", "junit", *arguments, check=False)
+    assert result.returncode == code, result.stderr
+    root = ElementTree.fromstring(result.stdout)
+    suite = root.find("testsuite")
+    cases = suite.findall("testcase")
+    failed = [case for case in cases if case.find("failure") is not None]
+    for element in (root, suite):
+        assert (int(element.get("tests")), int(element.get("failures")), element.get("errors")) == (len(cases), len(failed), "0")
+    assert all(case.get("classname") and case.get("name") and float(case.get("time")) == 0 for case in cases)
+    return {case.get("name"): (case in failed, (case.findtext("system-out") or case.find("failure").get("message"))) for case in cases}
+
+
+def test_junit_has_a_case_for_the_whole_and_each_place_that_grew(pair):
+    diff = memtap_json("diff", "--leaks", *pair)
+    grown = [row for row in diff["rows"] if row["change"] in ("grew", "appeared")]
+    whole, *places = junit(*pair).items()
+    assert not whole[1][0] and len(places) == len({row["function"] for row in grown})
+    assert not any(fails for _, (fails, _) in places) and not any("shrinks" in name for name, _ in places)
+    (grows,) = place(grown, "grows")
+    over = junit("--fail-over", str(diff["bytes"] - 1), *pair, code=1)
+    assert over[whole[0]][0] and "allowed" in over[whole[0]][1]
+    assert {name for name, (fails, _) in over.items() if fails} == {whole[0], *(r["function"] for r in grown if r["bytes"] >= diff["bytes"])}
+    assert over[grows["function"]][0] == (grows["bytes"] >= diff["bytes"])
+    assert not any(fails for fails, _ in junit("--fail-over", str(diff["bytes"]), *pair).values())
+
+
+def test_names_cannot_break_junit(tmp_path, any_python):
+    program = tmp_path / 'a"<b>&\ufffe.py'
+    for path, count in (("a.mtap", 1), ("b.mtap", 5)):
+        program.write_text(f"import os\ndef one():\n    return [bytearray(100_000) for _ in range({count})]\nkept = one()\nos._exit(0)\n")
+        assert run([MEMTAP, "run", "-q", "-o", tmp_path / path, "--", any_python, program]).returncode == 0
+    assert any('a"<b>&' in text for _, text in junit(tmp_path / "a.mtap", tmp_path / "b.mtap").values())
+
+
 SOURCE = """
 #include <stdlib.h>
 void *volatile kept[100];
