@@ -1,6 +1,8 @@
 /* config.c: see config.h. */
 #include "agent/config.h"
 
+#include "base/decimal.h"
+
 #include <string.h>
 
 void mt_agent_config_read(char *const *envp, struct mt_agent_config *ret)
@@ -79,13 +81,9 @@ static void add(struct text *t, const char *from, size_t bytes)
 
 static void add_number(struct text *t, uint64_t value)
 {
-    char digits[24];
-    size_t at = sizeof digits;
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value != 0);
-    add(t, digits + at, sizeof digits - at);
+    char digits[MT_DECIMAL_BYTES];
+    const char *text = mt_decimal(value, digits);
+    add(t, text, strlen(text));
 }
 
 void mt_agent_folder_path(const struct mt_agent_config *config, char *ret_path, size_t capacity)

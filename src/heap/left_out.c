@@ -5,10 +5,11 @@
  */
 #include "heap/left_out.h"
 
+#include "base/decimal.h"
 #include "base/os.h"
 #include "heap/state.h"
 
-enum { TEXT_BYTES = 256, DIGITS_MAX = 20 };
+enum { TEXT_BYTES = 256 };
 
 struct told {
     uint64_t count; /* children */
@@ -68,16 +69,8 @@ static char *add_text(char *at, const char *text)
 
 static char *add_number(char *at, uint64_t number)
 {
-    char digits[DIGITS_MAX];
-    unsigned count = 0;
-    do {
-        digits[count++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    while (count > 0) {
-        *at++ = digits[--count];
-    }
-    return at;
+    char digits[MT_DECIMAL_BYTES];
+    return add_text(at, mt_decimal(number, digits));
 }
 
 static void note(uint64_t count, uint64_t pid)
