@@ -132,6 +132,7 @@ static void note_process(void)
     mt_engine_note("agent.version", MEMTAP_VERSION);
     mt_hooks_note_own_allocators();
     mt_hooks_note_company();
+    mt_hooks_note_python();
     mt_carry_note();
 }
 

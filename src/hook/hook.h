@@ -28,6 +28,8 @@ extern bool mt_hooks_first_call(void) MT_HIDDEN __attribute__((weak));
 void mt_hooks_patch_own_allocators(void);
 /* Notes in the trace that has just begun which of them cannot be seen. */
 void mt_hooks_note_own_allocators(void);
+/* Notes in the trace that has just begun which allocator Python uses, where an earlier one had it. */
+void mt_hooks_note_python(void);
 /* Notes in the trace that has just begun that valgrind runs the program. */
 void mt_hooks_note_company(void);
 /* Puts the hooks in place. python_allocators: count Python's small objects one by one. MT_E_UNSUPPORTED when the process

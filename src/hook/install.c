@@ -10,6 +10,7 @@
 #include "hook/own.h"
 #include "hook/owner.h"
 #include "hook/pymem.h"
+#include "hook/pynote.h"
 #include "hook/rows.h"
 
 static bool g_python_wanted;
@@ -71,6 +72,11 @@ void mt_hooks_patch_own_allocators(void)
 void mt_hooks_note_own_allocators(void)
 {
     mt_own_note();
+}
+
+void mt_hooks_note_python(void)
+{
+    mt_python_note_again();
 }
 
 void mt_hooks_note_company(void)

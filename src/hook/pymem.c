@@ -46,7 +46,6 @@ static struct {
     bool used[MT_PYTHON_LAYERS][MT_PYTHON_DOMAIN__COUNT]; /* layers that have an original */
     struct arena_allocator arena;             /* the original; never changed once ours is installed */
     bool arena_installed;
-    const char *noted; /* the name of its allocator that the trace has last; NULL: none */
 } g_python;
 
 /* ---- chains of wrappers --------------------------------------------------------------------------------------------- */
@@ -413,7 +412,7 @@ static void mark_mimalloc_arenas(struct kind kind)
 static bool wrap_domains(void)
 {
     struct kind kind = current_kind();
-    mt_python_note(kind.family, kind.debug, &g_python.noted);
+    mt_python_note(kind.family, kind.debug);
     if (kind.family == MT_PYTHON_MALLOC) {
         return false;
     }
@@ -444,7 +443,7 @@ bool mt_pymem_install(void)
 static void note_current(void)
 {
     struct kind kind = current_kind();
-    mt_python_note(kind.family, kind.debug, &g_python.noted);
+    mt_python_note(kind.family, kind.debug);
 }
 
 void mt_pymem_check(void)
@@ -455,7 +454,7 @@ void mt_pymem_check(void)
     bool allowed = g_python.may_call == NULL || g_python.may_call() != 0;
     if (allowed && (needs_wrapping(MT_PYTHON_MEM) || needs_wrapping(MT_PYTHON_OBJECT))) {
         (void)wrap_domains();
-    } else if (allowed && g_python.noted == NULL) {
+    } else if (allowed && !mt_python_is_noted()) {
         note_current();
     }
     end_change();
@@ -496,5 +495,6 @@ void mt_pymem_objects_gone(void)
         return;
     }
     memset(&g_python, 0, sizeof g_python);
+    mt_python_forget_noted();
     mt_owner_set_arenas(0, 0);
 }

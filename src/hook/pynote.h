@@ -10,7 +10,12 @@
 
 enum mt_python_family { MT_PYTHON_MALLOC, MT_PYTHON_PYMALLOC, MT_PYTHON_MIMALLOC };
 
-/* *noted: what the trace has last, NULL: nothing. */
-void mt_python_note(enum mt_python_family family, bool debug, const char **noted);
+/* Where it is not what was noted last. */
+void mt_python_note(enum mt_python_family family, bool debug);
+/* In a trace that has just begun: what was noted last, which is asked of nobody. */
+void mt_python_note_again(void);
+bool mt_python_is_noted(void);
+/* Python is gone. */
+void mt_python_forget_noted(void);
 
 #endif
