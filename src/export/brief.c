@@ -131,7 +131,7 @@ static void write_alive(struct mt_out *out, const struct mt_report *report, cons
     const struct mt_amount *live = &facts->totals->heap[MT_MEASURE_LIVE];
     double seconds = (double)facts->totals->duration_ns / 1e9;
     begin(out, "alive");
-    mt_out_print(out, "%s in %s %s", mt_report_bytes(live).text, mt_human_counted((double)live->count, "block", "blocks").text,
+    mt_out_print(out, "%s in %s %s %s", mt_report_bytes(live).text, mt_report_count(live).text, live->count == 1 ? "block" : "blocks",
                  mt_ending_words(report->set));
     if (!facts->sampled && !facts->aggregate && facts->totals->duration_ns >= TREND_LEAST_NS) {
         double growth = growth_of(report), unit_s = mt_human_rate_unit_s(seconds);
@@ -143,7 +143,7 @@ static void write_alive(struct mt_out *out, const struct mt_report *report, cons
     const struct mt_amount *reserved = &facts->totals->storage[MT_STORAGE_RESERVED][MT_MEASURE_LIVE];
     if (reserved->bytes > 0) {
         begin(out, "reserved");
-        mt_out_print(out, "%s at the end, not held\n", mt_report_bytes(reserved).text);
+        mt_out_print(out, "%s %s, not held\n", mt_report_bytes(reserved).text, mt_ending_short(report->set));
     }
 }
 

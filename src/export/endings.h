@@ -12,5 +12,7 @@
 bool mt_ending_is_open(const struct mt_trace_info *info);
 /* "when the program ended", "when the recording ended", "now", and of several that differ "when each ended, or now". */
 const char *mt_ending_words(const struct mt_trace_set *set);
+/* The same where there is room for few: "at the end", "now", "at end, or now". */
+const char *mt_ending_short(const struct mt_trace_set *set);
 
 #endif

@@ -1,6 +1,7 @@
 /* stats_text.c: see stats_text.h. Context: [tool]. */
 #include "export/stats_text.h"
 
+#include "export/endings.h"
 #include "export/left_out.h"
 #include "export/marks.h"
 #include "export/processes.h"
@@ -9,6 +10,7 @@
 #include "util/memory.h"
 #include "util/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,13 +21,15 @@ static void line(struct mt_out *out, const char *label, const char *value)
 
 static void write_amount_lines(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f)
 {
-    static const struct {
+    char alive[32];
+    (void)snprintf(alive, sizeof alive, "alive %s", mt_ending_short(report->set));
+    const struct {
         const char *label;
         enum mt_measure measure;
     } rows[] = {
         { "allocated in total", MT_MEASURE_TOTAL },
         { "at the peak", MT_MEASURE_PEAK },
-        { "alive when it ended", MT_MEASURE_LIVE },
+        { alive, MT_MEASURE_LIVE },
         { "temporary", MT_MEASURE_TEMPORARY },
     };
     for (size_t i = 0; i < MT_COUNTOF(rows) - (f->aggregate ? 1 : 0); i++) { /* the last: temporary */
@@ -121,7 +125,7 @@ static void write_histogram(struct mt_out *out, const struct mt_totals *totals)
     }
 }
 
-static void write_allocators(struct mt_out *out, const struct mt_facts *f)
+static void write_allocators(struct mt_out *out, const struct mt_facts *f, const char *end)
 {
     const struct mt_totals *totals = f->totals;
     struct mt_grid *grid = mt_grid_new();
@@ -129,7 +133,7 @@ static void write_allocators(struct mt_out *out, const struct mt_facts *f)
     mt_grid_column(grid, "allocations", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "total", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "at peak", MT_ALIGN_RIGHT, false);
-    mt_grid_column(grid, "at end", MT_ALIGN_RIGHT, false);
+    mt_grid_column(grid, end, MT_ALIGN_RIGHT, false);
     for (unsigned a = 0; a < MT_ALLOCATOR__COUNT; a++) {
         const struct mt_amount *amounts = totals->allocator[a];
         if (amounts[MT_MEASURE_TOTAL].count == 0) {
@@ -147,7 +151,7 @@ static void write_allocators(struct mt_out *out, const struct mt_facts *f)
 }
 
 /* What is mapped and not counted above. */
-static void write_storages(struct mt_out *out, const struct mt_facts *f)
+static void write_storages(struct mt_out *out, const struct mt_facts *f, const char *end)
 {
     const struct mt_totals *totals = f->totals;
     struct mt_grid *grid = mt_grid_new();
@@ -156,7 +160,7 @@ static void write_storages(struct mt_out *out, const struct mt_facts *f)
     mt_grid_column(grid, "mappings", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "total", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "at peak", MT_ALIGN_RIGHT, false);
-    mt_grid_column(grid, "at end", MT_ALIGN_RIGHT, false);
+    mt_grid_column(grid, end, MT_ALIGN_RIGHT, false);
     for (unsigned s = MT_STORAGE_HEAP + 1; s < MT_STORAGE__COUNT; s++) {
         const struct mt_amount *amounts = totals->storage[s];
         if (amounts[MT_MEASURE_TOTAL].count == 0) {
@@ -197,7 +201,7 @@ void mt_stats_write_text(struct mt_out *out, const struct mt_report *report, con
     write_lines(out, report, f, row);
     mt_footprint_write(out, &f->footprint, "peak and RSS          ");
     write_histogram(out, f->totals);
-    write_allocators(out, f);
-    write_storages(out, f);
+    write_allocators(out, f, mt_ending_short(report->set));
+    write_storages(out, f, mt_ending_short(report->set));
     mt_processes_write(out, report);
 }

@@ -92,7 +92,6 @@ static mt_status write_summary(struct mt_out *out, const struct mt_report_job *j
         mt_out_byte(out, '\n');
         mt_brief_write(out, &job->shown, &facts);
         mt_brief_own(out, &facts);
-        mt_footprint_write(out, &facts.footprint, "  note    ");
         mt_processes_write(out, &job->shown);
         mt_out_byte(out, '\n');
     }
