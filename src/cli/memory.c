@@ -149,7 +149,8 @@ static int explain_process(const struct values *values, pid_t pid)
 
 static void add_footprint(struct mt_memory_view *view, const struct mt_footprint *f)
 {
-    uint64_t beside = f->file_bytes + f->own_bytes + f->inherited_bytes + f->unmeasured_bytes + f->slack_bytes;
+    uint64_t beside = f->file_bytes + f->own_bytes + f->inherited_bytes + f->unmeasured_bytes + f->before_bytes +
+                      f->slack_bytes;
     view->rss_bytes = f->rss_bytes;
     const struct mt_memory_part parts[] = {
         { "heap", "recorded heap", f->rss_bytes > beside ? f->rss_bytes - beside : 0, true },
@@ -157,6 +158,7 @@ static void add_footprint(struct mt_memory_view *view, const struct mt_footprint
         { "memtap", "memtap's own", f->own_bytes, true },
         { "inherited", "pages that children have from their parents (fork)", f->inherited_bytes, true },
         { "unmeasured", "processes too short-lived to be looked into", f->unmeasured_bytes, true },
+        { "before", MT_FOOTPRINT_BEFORE, f->before_bytes, true },
         { "slack", f->parted ? "allocator: free or slack, not split; stacks and static data" : "files, allocator's free blocks, stacks, static data",
           f->slack_bytes, true },
         { "untouched", "of the heap, never touched or swapped out: not resident", f->untouched_bytes, false },

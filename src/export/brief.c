@@ -65,6 +65,7 @@ static void put_parts(struct mt_out *out, const struct mt_footprint *f)
         { f->parted ? f->own_bytes : 0, '+', "memtap" },
         { f->inherited_bytes, '+', "forked" },
         { f->unmeasured_bytes, '+', "unmeasured" },
+        { f->before_bytes, '+', MT_FOOTPRINT_BEFORE },
         { f->slack_bytes, '+', f->parted ? "slack" : "files and slack" },
         { f->untouched_bytes, '-', "untouched" },
     };

@@ -64,6 +64,13 @@ static uint64_t inherited_by(const struct mt_trace *trace)
     return known ? beyond(rss->bytes, rss->file_bytes + rss->own_bytes) : 0;
 }
 
+/* What the process had before it was recorded, none of which is in its heap. */
+static uint64_t held_before(const struct mt_trace *trace)
+{
+    const char *noted = mt_trace_note(trace, "recording.before");
+    return noted != NULL ? strtoull(noted, NULL, 10) : 0;
+}
+
 /* *rest: what may be heap. */
 static void add_process(struct mt_footprint *f, const struct mt_trace *trace, uint64_t *rest)
 {
@@ -81,7 +88,9 @@ static void add_process(struct mt_footprint *f, const struct mt_trace *trace, ui
     f->file_bytes += file;
     f->own_bytes += own;
     f->inherited_bytes += inherited;
-    *rest += left - file - own - inherited;
+    left -= file + own + inherited;
+    f->before_bytes += least(held_before(trace), left);
+    *rest += left;
 }
 
 struct mt_footprint mt_footprint_of(const struct mt_report *report)
@@ -102,7 +111,8 @@ struct mt_footprint mt_footprint_of(const struct mt_report *report)
         rest = f.unmeasured_bytes;
         f.unmeasured_bytes = 0;
     }
-    f.slack_bytes = beyond(rest, f.peak_bytes);
+    f.before_bytes = least(f.before_bytes, beyond(rest, f.peak_bytes));
+    f.slack_bytes = beyond(rest, f.peak_bytes + f.before_bytes);
     f.untouched_bytes = beyond(f.peak_bytes, rest);
     f.reserved_bytes = totals->storage[MT_STORAGE_RESERVED][MT_MEASURE_PEAK].bytes;
     return f;
@@ -123,6 +133,7 @@ static void put_parts(struct mt_out *out, const struct mt_footprint *f)
     }
     put_part(out, f->inherited_bytes, "of it pages that children have from their parents (fork)");
     put_part(out, f->unmeasured_bytes, "of it of processes too short-lived to be looked into");
+    put_part(out, f->before_bytes, "of it " MT_FOOTPRINT_BEFORE);
     put_part(out, f->slack_bytes,
              f->parted ? "of it free blocks and rounding of the allocator, stacks and static data"
                        : "of the RSS are mapped files, the allocator's free blocks and rounding, stacks, static data");

@@ -106,6 +106,7 @@ static void set_rss(struct mt_row_stats *row, const struct mt_facts *f)
     row->rss_own_bytes = p->parted ? p->own_bytes : MT_NULL_U64;
     row->rss_inherited_bytes = p->parted ? p->inherited_bytes : MT_NULL_U64;
     row->rss_unmeasured_bytes = p->parted ? p->unmeasured_bytes : MT_NULL_U64;
+    row->rss_before_bytes = p->parted ? p->before_bytes : MT_NULL_U64;
     row->rss_slack_bytes = known ? p->slack_bytes : MT_NULL_U64;
     row->untouched_bytes = known ? p->untouched_bytes : MT_NULL_U64;
     row->rss_note = mt_footprint_note(p);

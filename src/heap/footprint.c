@@ -1,6 +1,7 @@
 /* footprint.c: see footprint.h. */
 #include "heap/footprint.h"
 
+#include "base/decimal.h"
 #include "base/os.h"
 #include "heap/account.h"
 #include "heap/cost.h"
@@ -42,6 +43,16 @@ static bool read_statm(struct statm *ret)
     ret->resident_bytes = take_number(text, bytes, &at) * mt_os_page_bytes();
     ret->shared_bytes = take_number(text, bytes, &at) * mt_os_page_bytes();
     return ret->resident_bytes > 0;
+}
+
+void mt_footprint_note_before(void)
+{
+    struct statm now;
+    char digits[MT_DECIMAL_BYTES];
+    if (read_statm(&now)) {
+        uint64_t beside = now.shared_bytes + mt_os_own_resident_bytes();
+        mt_engine_note("recording.before", mt_decimal(now.resident_bytes > beside ? now.resident_bytes - beside : 0, digits));
+    }
 }
 
 /* The agent's own memory is measured when it will be asked for: near the largest RSS. */

@@ -15,5 +15,7 @@
 
 /* Writes an RSS record with this clock. last: the program ends, everything is measured once more. */
 void mt_footprint_sample(uint64_t clock, bool last);
+/* Notes what the process had resident, files and the agent's own memory apart, before the recording that begins now. */
+void mt_footprint_note_before(void);
 
 #endif

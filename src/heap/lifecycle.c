@@ -134,6 +134,9 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
         mt_engine_note("warning", "no memory for the module map: no native stacks");
     }
     mt_engine_python_found();
+    if (config->late && !config->fork_child) {
+        mt_footprint_note_before();
+    }
     mt_cost_calibrate(config->budget_parts != 0, mt_clock_scale());
     mt_chores_begin(config);
     mt_maplog_clear();

@@ -9,7 +9,8 @@
  * Context: [agent].
  */
 #include "heap/aggregate.h"
-#include "heap/cost.h"
+#include "heap/clock.h"
+#include "heap/footprint.h"
 #include "heap/fork.h"
 #include "heap/hold.h"
 #include "heap/meta.h"
@@ -62,7 +63,7 @@ mt_status mt_engine_finish(enum mt_trace_state state)
     }
     if (mt_mode() != MT_MODE_OFF) {
         mt_touch_ends();
-        mt_cost_note_cpu();
+        mt_footprint_sample(mt_clock_now(), true);
     }
     mt_engine_stop(state);
     if (!g_mt.unfinished) {

@@ -39,7 +39,7 @@ const struct mt_sql_view mt_sql_views[] = {
     { "temp", "peak", "What was held when all processes together held most, a row a line of the program, the largest first",
       "SELECT function, file, line, sum(peak_bytes) AS bytes, sum(peak_count) AS count FROM memory.sites WHERE peak_count > 0 "
       "GROUP BY function, file, line ORDER BY bytes DESC" },
-    { "temp", "slack", "What of the resident set of a run of one process is neither heap, nor files, nor memtap's own",
+    { "temp", "slack", "What of the resident set of a run of one process is neither recorded heap, nor files, nor memtap's own; of a process that was joined, what it had before is in it",
       "SELECT process, time_s, rss_bytes, file_bytes, own_bytes, heap_bytes, rss_bytes - file_bytes - own_bytes - heap_bytes "
       "AS slack_bytes FROM (SELECT *, CASE (SELECT count(DISTINCT process) FROM process.memory) WHEN 1 THEN (SELECT heap_bytes "
       "FROM memory.timeline AS t WHERE t.time_s >= m.time_s ORDER BY t.time_s LIMIT 1) END AS heap_bytes FROM process.memory AS m)" },
