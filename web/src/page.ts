@@ -1,0 +1,431 @@
+// page.ts: puts the views together: state, views and what connects them.
+
+import { showAbout } from "./about";
+import { carry, nodeAt, pathOf } from "./carry";
+import { type Block, type Measure, Role } from "./data";
+import { clear, find, isTyping, make } from "./dom";
+import { offerFilters, showFilters } from "./filters";
+import { Flame } from "./flame";
+import * as format from "./format";
+import { showHeader } from "./header";
+import { lifetime } from "./lifetime";
+import { LinesView } from "./lines_view";
+import { showMemory } from "./memory";
+import { Names } from "./names";
+import { Panel } from "./panel";
+import { callTree, choose, type Chosen, invertedTree, type Line, linesOf, type Tree } from "./profile";
+import { allowed } from "./sandwich";
+import { SandwichView } from "./sandwich_view";
+import * as address from "./state";
+import type { State, ViewName } from "./state";
+import { Timeline } from "./timeline";
+import { type MeasureName, MEASURES, VIEWS } from "./views";
+import { offerWindow, showWindow } from "./window_bar";
+import { LiveLines, timesOf, type Window } from "./windows";
+
+export class Page {
+  private readonly names: Names;
+  private readonly flame: Flame;
+  private readonly panel: Panel;
+  private readonly linesView: LinesView;
+  private readonly timeline: Timeline;
+  private readonly state: State;
+  private chosen: Chosen;
+  private tree: Tree | null = null;
+  private lines: Line[] = [];
+  private selected = -1;
+  private readonly live: LiveLines;
+  private readonly sandwich: SandwichView;
+  private nodes: Uint8Array | null = null; // what focus and hidden leave
+
+  // before: the page that showed an earlier version of the same recording. served: there is a server to ask.
+  constructor(private readonly block: Block, private readonly served = false, before: Page | null = null) {
+    this.names = new Names(block);
+    this.state = before ? carry(before.state, before.block, block) : address.read();
+    this.settleMeasure();
+    this.live = new LiveLines(block);
+    this.panel = new Panel(find("panel"), block, this.names, this.live, {
+      line: (line) => this.pickLine(line),
+      sandwich: (frame) => this.setSandwich(frame),
+      focus: (frame) => this.narrow({ focus: frame }),
+      hide: (frame) => this.narrow({ hidden: [...this.state.hidden, frame] }),
+    });
+    this.flame = new Flame(find("flame"), find<HTMLTableSectionElement>("mirror"), this.names, {
+      selected: (node) => this.picked(node),
+      zoomed: (node) => this.zoomed(node),
+    });
+    this.sandwich = new SandwichView(block, this.names, (frame) => this.setSandwich(frame));
+    this.linesView = new LinesView(this.names, this.live, (line) => this.pickLine(line));
+    this.chosen = choose(block, this.choice());
+    this.timeline = new Timeline(find("chart"), block, find("reading"), (window) => this.setWindow(window));
+    find("time").hidden = block.timeline === null;
+    showHeader(block);
+    this.controls();
+    showMemory(find("view-memory"), block);
+    showAbout(find("view-about"), block);
+    this.restore();
+    if (before) this.zoomAlike(before);
+  }
+
+  // What was zoomed into and selected there, here.
+  private zoomAlike(before: Page): void {
+    if (!before.tree || !this.tree) return;
+    const zoomed = nodeAt(this.block, this.tree, pathOf(before.block, before.tree, before.state.node));
+    const selected = nodeAt(this.block, this.tree, pathOf(before.block, before.tree, before.selected));
+    if (zoomed > 0) this.flame.zoom(zoomed, true);
+    if (selected > 0) this.flame.select(selected);
+  }
+
+  // ---- controls ---------------------------------------------------------------------------------------------------
+
+  private controls(): void {
+    for (const [i, measure] of MEASURES.entries()) this.measureButton(measure, i);
+    for (const view of VIEWS) if (this.served || view.name !== "sql") this.viewButton(view);
+    find("mark").hidden = !this.served || this.block.edges === null;
+    find("mark").addEventListener("click", () => this.markNow());
+    offerFilters(this.block, this.state, () => this.refresh());
+    const search = find<HTMLInputElement>("search");
+    search.addEventListener("input", () => this.search(search.value));
+    this.toggle("inverted", () => this.setInverted(!this.state.inverted));
+    this.toggle("upwards", () => this.setUpwards(!this.state.upwards));
+    this.toggle("imports", () => this.setImports(this.flame.closedImports));
+    find("reset").addEventListener("click", () => this.whole());
+    offerWindow(this.block.edges, (window) => this.setWindow(window));
+    find("theme").addEventListener("click", () => this.nextTheme());
+    document.addEventListener("keydown", (event) => this.key(event), { signal: lifetime.signal });
+    window.addEventListener("hashchange", () => {
+      Object.assign(this.state, address.read());
+      this.settleMeasure();
+      this.restore();
+    }, { signal: lifetime.signal });
+  }
+
+  // From now on: what is allocated after this moment and survives.
+  private markNow(): void {
+    const last = (this.block.edges?.time_ns.length ?? 1) - 1;
+    this.setWindow({ from: last, to: last });
+  }
+
+  private toggle(id: string, act: () => void): void {
+    find(id).addEventListener("click", act);
+  }
+
+  // What the address asks for, as far as this recording knows it.
+  private settleMeasure(): void {
+    const { state, block } = this;
+    const last = (block.edges?.time_ns.length ?? 0) - 1;
+    state.to = Math.min(Math.max(state.to, 0), last);
+    state.from = Math.min(Math.max(state.from, 0), state.to);
+    const known = state.measure === "window" ? block.edges !== null : block.measures[state.measure as Measure] !== undefined;
+    if (!known) state.measure = block.measures.peak ? "peak" : "live";
+  }
+
+  private measureButton(measure: (typeof MEASURES)[number], at: number): void {
+    const sum = this.sumOf(measure.name);
+    if (!sum) return;
+    const button = make(
+      "button",
+      { type: "button", role: "radio", id: `measure-${measure.name}`, "data-bytes": sum.bytes, "data-count": sum.count, title: `${format.count(sum.bytes)} bytes (${at + 1})` },
+      make("b", {}, `${format.bytes(sum.bytes)}${format.margin(sum.variance)}`),
+      make("span", {}, measure.label),
+    );
+    button.addEventListener("click", () => this.setMeasure(measure.name));
+    button.hidden = measure.name === "window" && this.state.measure !== "window";
+    find("measures").append(button);
+  }
+
+  private sumOf(measure: MeasureName): Chosen["sum"] | null {
+    const known = measure === "window" ? this.block.edges !== null : this.block.measures[measure] !== undefined;
+    return known ? choose(this.block, { ...this.choice(), measure, thread: -1, allocator: -1, nodes: null }).sum : null;
+  }
+
+  private viewButton(view: (typeof VIEWS)[number]): void {
+    const button = make("button", { type: "button", role: "tab", id: `tab-${view.name}`, "aria-controls": `view-${view.name}` }, view.label);
+    button.addEventListener("click", () => this.setView(view.name));
+    find("tabs").append(button);
+  }
+
+  private nextTheme(): void {
+    const dark = getComputedStyle(document.documentElement).getPropertyValue("--scheme").trim() === "dark";
+    document.documentElement.dataset["theme"] = dark ? "light" : "dark";
+    this.flame.recolor();
+    if (this.block.timeline) this.timeline.build();
+  }
+
+  // ---- what is shown -----------------------------------------------------------------------------------------------
+
+  private choice() {
+    const window = { from: this.state.from, to: this.state.to };
+    const nodes = this.nodes;
+    return { measure: this.state.measure as MeasureName, window, nodes, thread: this.state.thread, allocator: this.state.allocator };
+  }
+
+  private get words(): string {
+    if (this.state.measure === "window" && this.block.edges) {
+      const [start, end] = timesOf(this.block.edges, { from: this.state.from, to: this.state.to });
+      return `allocated from ${format.clock(start)} on and alive at ${format.clock(end)}`;
+    }
+    return MEASURES.find((m) => m.name === this.state.measure)?.words ?? "";
+  }
+
+  // Everything that depends on the choice.
+  private refresh(): void {
+    this.nodes = allowed(this.block, this.state.focus, this.state.hidden);
+    this.chosen = choose(this.block, this.choice());
+    this.lines = linesOf(this.block, this.chosen);
+    this.tree = (this.state.inverted ? invertedTree : callTree)(this.block, this.chosen);
+    this.state.node = 0;
+    this.flame.upwards = this.state.upwards;
+    this.flame.show(this.tree);
+    this.linesView.show(this.lines, this.chosen);
+    this.panel.showBiggest(this.lines, this.chosen, this.words);
+    this.answer();
+    this.mark();
+    this.showWindow();
+    this.showNarrowed();
+    this.showSandwich();
+    this.crumbs(0);
+    this.search(this.state.search);
+    const flame = find("flame");
+    flame.dataset["bytes"] = String(this.tree.bytes[0]);
+    flame.dataset["count"] = String(this.tree.count[0]);
+    address.write(this.state);
+  }
+
+  // All that the state says, as the address gave it.
+  private restore(): void {
+    const { node, view } = this.state;
+    find<HTMLInputElement>("search").value = this.state.search;
+    showFilters(this.state);
+    this.refresh();
+    this.setView(view);
+    if (node > 0) this.flame.zoom(node, true);
+  }
+
+  // The one sentence most people came for.
+  private answer(): void {
+    const host = find("answer");
+    const line = this.lines.find((l) => !l.import && this.names.role(l.frame) !== Role.Marker) ?? this.lines[0];
+    clear(host);
+    if (!line) {
+      host.append(`Nothing was ${this.words}.`);
+      return;
+    }
+    const name = make("button", { type: "button" }, this.names.line(line.frame));
+    name.addEventListener("click", () => this.pickLine(line));
+    const growth = this.names.growth(line);
+    const grows = this.state.measure === "live" && growth.startsWith("+") ? `, growing ${growth}` : "";
+    const verb = this.state.measure === "peak" || this.state.measure === "live" ? "holds" : "allocated";
+    host.append(
+      name,
+      ` ${verb} ${format.bytes(line.bytes)}${format.margin(line.variance)}, ${format.percent(line.bytes, this.chosen.sum.bytes)} of the `,
+      `${format.bytes(this.chosen.sum.bytes)} in ${format.counted(this.chosen.sum.count, "block", "blocks")} ${this.words}${grows}`,
+    );
+  }
+
+  private mark(): void {
+    for (const { name } of MEASURES) {
+      document.getElementById(`measure-${name}`)?.setAttribute("aria-checked", String(name === this.state.measure));
+    }
+    find("inverted").setAttribute("aria-pressed", String(this.state.inverted));
+    find("upwards").setAttribute("aria-pressed", String(this.state.upwards));
+    find("imports").setAttribute("aria-pressed", String(!this.flame.closedImports));
+  }
+
+  private setMeasure(name: MeasureName): void {
+    if (name === "window" && this.block.edges) {
+      this.setWindow({ from: this.state.from, to: this.state.to });
+    } else if (name !== "window" && this.block.measures[name]) {
+      this.state.measure = name;
+      this.refresh();
+    }
+  }
+
+  // null: all of the run again.
+  private setWindow(window: Window | null): void {
+    if (!window) {
+      this.state.measure = this.block.measures.peak ? "peak" : "live";
+    } else {
+      Object.assign(this.state, window, { measure: "window" });
+    }
+    this.refresh();
+  }
+
+  private showWindow(): void {
+    const edges = this.block.edges;
+    const window = { from: this.state.from, to: this.state.to };
+    const shown = edges !== null && this.state.measure === "window";
+    find("window").hidden = !shown;
+    this.timeline.select(shown ? window : null);
+    const button = document.getElementById("measure-window");
+    if (!edges || !shown || !button) return;
+    const { sum } = choose(this.block, { ...this.choice(), thread: -1, allocator: -1, nodes: null });
+    button.hidden = false;
+    button.dataset["bytes"] = String(sum.bytes);
+    button.dataset["count"] = String(sum.count);
+    button.title = `${format.count(sum.bytes)} bytes`;
+    (button.firstElementChild as HTMLElement).textContent = format.bytes(sum.bytes);
+    showWindow(edges, window, this.words);
+  }
+
+  private setView(asked: ViewName): void {
+    const name = asked === "sql" && !this.served ? "flame" : asked;
+    this.state.view = name;
+    for (const view of VIEWS) {
+      find(`view-${view.name}`).hidden = view.name !== name;
+      document.getElementById(`tab-${view.name}`)?.setAttribute("aria-selected", String(view.name === name));
+    }
+    this.flame.resize();
+    this.showSandwich();
+    address.write(this.state);
+  }
+
+  private setInverted(inverted: boolean): void {
+    this.state.inverted = inverted;
+    this.refresh();
+  }
+
+  private setUpwards(upwards: boolean): void {
+    this.state.upwards = this.flame.upwards = upwards;
+    this.flame.resize();
+    this.mark();
+    address.write(this.state);
+  }
+
+  private setImports(open: boolean): void {
+    this.flame.closedImports = !open;
+    this.flame.resize();
+    this.mark();
+  }
+
+  private whole(): void {
+    this.flame.zoom(0);
+    this.flame.select(-1);
+  }
+
+  private narrow(change: Partial<Pick<State, "focus" | "hidden">>): void {
+    Object.assign(this.state, change);
+    this.refresh();
+  }
+
+  // What is focused and hidden, each to be taken back.
+  private showNarrowed(): void {
+    const host = find("narrowed");
+    const chip = (label: string, undo: () => void) => {
+      const button = make("button", { type: "button" }, `${label} ×`);
+      button.addEventListener("click", undo);
+      host.append(button);
+    };
+    clear(host);
+    if (this.state.focus > 0) chip(`only through ${this.names.function(this.state.focus)}`, () => this.narrow({ focus: 0 }));
+    for (const frame of this.state.hidden) {
+      chip(`without ${this.names.function(frame)}`, () => this.narrow({ hidden: this.state.hidden.filter((other) => other !== frame) }));
+    }
+  }
+
+  private setSandwich(frame: number): void {
+    this.state.of = frame;
+    this.setView("sandwich");
+  }
+
+  private showSandwich(): void {
+    if (this.state.view === "sandwich") {
+      this.state.of = this.sandwich.show(this.chosen, this.lines, this.state.of);
+    }
+  }
+
+  private search(text: string): void {
+    this.state.search = text;
+    const bytes = this.flame.search(text);
+    const whole = this.chosen.sum.bytes;
+    find("matched").textContent = bytes === null ? "" : `${format.percent(bytes, whole)}, ${format.bytes(bytes)}`;
+    address.write(this.state);
+  }
+
+  // ---- selection ---------------------------------------------------------------------------------------------------
+
+  private picked(node: number): void {
+    const tree = this.tree;
+    this.selected = node;
+    if (!tree || node < 0) {
+      this.panel.showBiggest(this.lines, this.chosen, this.words);
+      return;
+    }
+    this.panel.showNode(tree, node);
+    const bytes = tree.bytes[node] as number;
+    find("spoken").textContent = `${this.names.label(tree.frame[node] as number)}, ${format.bytes(bytes)}, ${format.percent(bytes, tree.bytes[0] as number)}`;
+  }
+
+  private pickLine(line: Line): void {
+    this.panel.showLine(line, this.chosen);
+    this.flame.highlight(line.frame);
+  }
+
+  private zoomed(node: number): void {
+    this.state.node = node;
+    this.crumbs(node);
+    address.write(this.state);
+  }
+
+  private crumbs(node: number): void {
+    const host = find("crumbs");
+    clear(host);
+    for (const at of [0, ...(this.tree as Tree).path(node)]) {
+      const button = make("button", { type: "button" }, this.names.function((this.tree as Tree).frame[at] as number));
+      button.addEventListener("click", () => this.flame.zoom(at));
+      if (at !== 0) host.append("›");
+      host.append(button);
+    }
+    host.scrollLeft = host.scrollWidth;
+  }
+
+  // ---- keyboard ----------------------------------------------------------------------------------------------------
+
+  private key(event: KeyboardEvent): void {
+    if (event.key === "Escape") {
+      this.escape();
+      return;
+    }
+    if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) {
+      if (event.key === "Enter" && event.target === find("search")) this.flame.nextMatch();
+      return;
+    }
+    const act = this.acts()[event.key];
+    if (act) {
+      act();
+      event.preventDefault();
+    }
+  }
+
+  private acts(): Record<string, () => void> {
+    const acts: Record<string, () => void> = {
+      "/": () => {
+        this.setView("flame");
+        find("search").focus();
+      },
+      F3: () => this.flame.nextMatch(),
+      n: () => this.flame.nextMatch(),
+      i: () => this.setInverted(!this.state.inverted),
+      f: () => this.setView("flame"),
+      s: () => this.setView("sandwich"),
+      l: () => this.setView("lines"),
+      m: () => this.setView("memory"),
+      a: () => this.setView("about"),
+      "?": () => find<HTMLDialogElement>("keys").showModal(),
+    };
+    if (this.served) acts["q"] = () => this.setView("sql");
+    MEASURES.forEach((measure, i) => (acts[String(i + 1)] = () => this.setMeasure(measure.name)));
+    return acts;
+  }
+
+  private escape(): void {
+    const search = find<HTMLInputElement>("search");
+    if (search.value !== "" || document.activeElement === search) {
+      search.value = "";
+      search.blur();
+      this.search("");
+    } else if (!this.flame.escape()) {
+      this.flame.select(-1);
+    }
+  }
+}
