@@ -203,6 +203,7 @@ static void describe(struct maker *m, const struct mt_grouping *g, struct mt_lea
     char *text = ret->text = mt_alloc(text_bytes);
     for (size_t i = 0; i < m->count; i++) {
         const struct mt_group *group = mt_grouping_group(g, (uint32_t)i);
+        m->rows[i].leak.group = (uint32_t)i;
         m->rows[i].leak.frame = group->frame;
         m->rows[i].leak.import = group->import;
         if (group->name != NULL) {

@@ -24,6 +24,7 @@ struct mt_leak {
     uint32_t label;     /* by label and task: of one of its stacks */
     uint8_t allocator;  /* by type: enum mt_allocator */
     bool import;        /* the row is an import */
+    uint32_t group;     /* its number in the grouping; 0 where each stack is a row */
     uint32_t frame;     /* that stands for the row; UINT32_MAX where each stack is a row */
     const char *name;   /* of a module, or of what allocated; owned by the list; else NULL */
     struct mt_row_stacks stacks;

@@ -22,6 +22,9 @@ static const struct mt_option own[] = {
       "write to OUT.html, whole or not at all; -: standard output; default: FILE's name with .html, in this folder" },
     { "confidential", 0, MT_OPTION_FLAG, offsetof(struct values, select.confidential), NULL, NULL, 0, NULL,
       "leave paths out: of files and binaries their last name stays, of the command and of notes with a path nothing" },
+    { "native", 0, MT_OPTION_SWITCH, offsetof(struct values, select.native), NULL, NULL, 0, NULL,
+      "with the interpreter's own frames in Python stacks too; default: of native code there only extension modules and libraries; the page "
+      "shows and hides both (key n)" },
     { "max-size", 0, MT_OPTION_SIZE, offsetof(struct values, select.page_bytes), NULL, NULL, 0, "SIZE",
       "the file may have SIZE, default 2M: what is smallest is shown as one with its sum until it fits; 0: no limit" },
     MT_OUTCOME_OPTION(offsetof(struct values, format), MT_OUTCOME_ABOUT ": {output, bytes}"),

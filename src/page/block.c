@@ -2,6 +2,7 @@
  * along a column are written as distances, which deflate makes little of. Context: [tool]. */
 #include "page/block.h"
 
+#include "export/endings.h"
 #include "export/paths.h"
 #include "export/stats.h"
 #include "model/role.h"
@@ -38,10 +39,27 @@ static const struct mt_frame *frame_at(const struct block *b, size_t number)
     return b->rows->frames[number] == MT_PAGE_SMALLER ? &g_smaller : mt_frames_frame(b->rows->resolver, b->rows->frames[number]);
 }
 
+/* What language a frame is of. */
+enum code { CODE_NONE, CODE_NATIVE, CODE_PYTHON };
+
+static enum code code_of(const struct mt_frame *frame)
+{
+    switch (frame->kind) {
+    case MT_FRAME_NATIVE:
+        return CODE_NATIVE;
+    case MT_FRAME_PYTHON:
+    case MT_FRAME_IMPORT:
+        return CODE_PYTHON;
+    default:
+        return CODE_NONE;
+    }
+}
+
 /* What is written of each frame, by its number; the root's are 0. */
 struct shown {
     uint32_t function, path, place, line;
     uint32_t role;
+    enum code code;
 };
 
 static struct shown show_frame(struct block *b, const struct mt_frame *frame, const struct mt_paths *paths)
@@ -55,6 +73,7 @@ static struct shown show_frame(struct block *b, const struct mt_frame *frame, co
         .place = mt_page_string(&b->strings, confidential ? mt_confidential_path(path) : mt_paths_short(paths, path)),
         .line = frame->file[0] != '\0' ? frame->line : 0,
         .role = mt_role_of(frame),
+        .code = code_of(frame),
     };
     free(function);
     return shown;
@@ -97,6 +116,7 @@ static void put_frames(struct block *b)
     COLUMN(json, "place", i, count, shown[i].place);
     COLUMN(json, "line", i, count, shown[i].line);
     COLUMN(json, "role", i, count, shown[i].role);
+    COLUMN(json, "code", i, count, shown[i].code);
     mt_json_object_end(json);
     free(shown);
 }
@@ -111,6 +131,24 @@ static void put_tree(struct block *b)
     mt_json_object_end(&b->json);
 }
 
+/* A number in as many digits as are shown, and one. */
+static double rounded(double value)
+{
+    char text[40];
+    (void)snprintf(text, sizeof text, "%.*g", DIGITS, value);
+    return strtod(text, NULL);
+}
+
+static void put_scores(struct block *b)
+{
+    mt_json_key(&b->json, "score");
+    mt_json_array(&b->json);
+    for (size_t i = 0; i < b->rows->line_count; i++) {
+        mt_json_double(&b->json, rounded(b->rows->lines[i].score));
+    }
+    mt_json_array_end(&b->json);
+}
+
 static void put_lines(struct block *b)
 {
     const struct mt_page_rows *r = b->rows;
@@ -118,6 +156,8 @@ static void put_lines(struct block *b)
     mt_json_object(&b->json);
     COLUMN(&b->json, "frame", i, r->line_count, r->lines[i].frame);
     COLUMN(&b->json, "import", i, r->line_count, r->lines[i].import);
+    COLUMN(&b->json, "suspect", i, r->line_count, r->lines[i].suspect);
+    put_scores(b);
     mt_json_object_end(&b->json);
 }
 
@@ -166,14 +206,6 @@ static void put_allocators(struct block *b)
 }
 
 /* ---- rows ------------------------------------------------------------------------------------------------------- */
-
-/* A slope in as many digits as are shown, and one. */
-static double rounded(double value)
-{
-    char text[40];
-    (void)snprintf(text, sizeof text, "%.*g", DIGITS, value);
-    return strtod(text, NULL);
-}
 
 static void put_growth(struct block *b)
 {
@@ -363,6 +395,7 @@ static void put_head(struct block *b)
     mt_json_put_text(json, "program", program);
     mt_json_put_bool(json, "sampled", b->report->analysis->sampled);
     mt_json_put_double(json, "smallest_share", b->rows->share);
+    mt_json_put_text(json, "alive", mt_ending_words(b->report->set));
     mt_json_key(json, "stats");
     put_stats(b);
     free(program);

@@ -181,10 +181,10 @@ static void keep_lines(struct folding *f)
     for (size_t i = 0; i < from->line_count; i++) {
         struct mt_page_line line = from->lines[i];
         if (large[i]) {
-            f->line_of[i] = add_line(f, (struct mt_page_line){ frame_of(f, line.frame), line.import });
+            f->line_of[i] = add_line(f, (struct mt_page_line){ frame_of(f, line.frame), line.import, line.suspect, line.score });
             continue;
         }
-        others = others != UINT32_MAX ? others : add_line(f, (struct mt_page_line){ smaller(f), false });
+        others = others != UINT32_MAX ? others : add_line(f, (struct mt_page_line){ smaller(f), false, false, 0 });
         f->line_of[i] = others;
     }
     free(large);

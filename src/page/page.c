@@ -66,17 +66,22 @@ static unsigned char *pack_to_fit(const struct mt_page_input *input, const struc
     return packed;
 }
 
-unsigned char *mt_page_pack(const struct mt_page_input *input, size_t beside_bytes, size_t *ret_bytes)
+mt_status mt_page_pack(const struct mt_page_input *input, size_t beside_bytes, unsigned char **ret_packed, size_t *ret_bytes,
+                       struct mt_error *err)
 {
     struct mt_page_strings names;
     struct mt_page_rows all;
     mt_page_strings_init(&names);
-    mt_page_rows_make(input->report, &names, &all);
+    mt_status status = mt_page_rows_make(input->report, &names, &all);
     size_t room = input->max_bytes > beside_bytes ? (size_t)input->max_bytes - beside_bytes : 0;
-    unsigned char *packed = pack_to_fit(input, &all, room, ret_bytes);
+    if (status == MT_OK) {
+        *ret_packed = pack_to_fit(input, &all, room, ret_bytes);
+    } else {
+        (void)mt_error_set(err, status, "cannot list the leaks: %s", mt_status_text(status));
+    }
     mt_page_rows_fini(&all);
     mt_page_strings_fini(&names);
-    return packed;
+    return status;
 }
 
 mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, struct mt_error *err)
@@ -88,9 +93,12 @@ mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, s
         return mt_error_set(err, MT_E_INVAL, "this memtap was built without its page: web/dist/report.html was not a report");
     }
     size_t bytes, page_bytes = before_bytes + bundle.bytes - (size_t)(behind - bundle.data);
-    unsigned char *packed = mt_page_pack(input, page_bytes, &bytes);
+    unsigned char *packed;
+    mt_status status = mt_page_pack(input, page_bytes, &packed, &bytes, err);
+    if (status != MT_OK) {
+        return status;
+    }
     uint64_t whole_bytes = page_bytes + base64_bytes(bytes);
-    mt_status status = MT_OK;
     if (input->max_bytes > 0 && whole_bytes > input->max_bytes) {
         status = mt_error_set(err, MT_E_INVAL, "--max-size: %s is too small: with everything folded into one the page has %s; give %lluK or more, or 0 for no limit",
                               mt_human_bytes((double)input->max_bytes).text, mt_human_bytes((double)whole_bytes).text,

@@ -24,7 +24,8 @@ struct mt_page_input {
 };
 
 /* The data of a page alone, deflated; malloc'ed. beside_bytes: of max_bytes, what something else needs. */
-unsigned char *mt_page_pack(const struct mt_page_input *input, size_t beside_bytes, size_t *ret_bytes);
+mt_status mt_page_pack(const struct mt_page_input *input, size_t beside_bytes, unsigned char **ret_packed, size_t *ret_bytes,
+                       struct mt_error *err) MT_CHECKED;
 /* MT_E_INVAL: this build has no page that it can use. */
 mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, struct mt_error *err) MT_CHECKED;
 

@@ -1,6 +1,7 @@
 /* rows.c: see rows.h. Sites are taken stack by stack, so that names are looked up once a stack. Context: [tool]. */
 #include "page/rows.h"
 
+#include "analysis/leaks.h"
 #include "base/hash.h"
 #include "export/behind.h"
 #include "util/memory.h"
@@ -79,7 +80,7 @@ static uint32_t line_of(const struct maker *m, const struct mt_site *site, const
     if (number == r->line_count) {
         const struct mt_group *group = mt_grouping_group(m->grouping, number);
         r->lines = mt_alloc_grow(r->lines, &r->line_capacity, r->line_count + 1, sizeof *r->lines);
-        r->lines[r->line_count++] = (struct mt_page_line){ frame_number(r, group->frame), group->import };
+        r->lines[r->line_count++] = (struct mt_page_line){ frame_number(r, group->frame), group->import, false, 0 };
     }
     return number;
 }
@@ -274,7 +275,21 @@ static void make_cells(const struct maker *m)
     mt_page_rows_merge_cells(r);
 }
 
-void mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *names, struct mt_page_rows *ret)
+/* The same grouping as that of the lines, so numbers are the same. */
+static mt_status mark_suspects(const struct maker *m)
+{
+    struct mt_leaks leaks;
+    mt_status status = mt_leaks_make(m->report->set, m->report->analysis, m->grouping, 0, 0, &leaks);
+    for (size_t i = 0; status == MT_OK && i < leaks.count; i++) {
+        struct mt_page_line *line = &m->out->lines[leaks.rows[i].group];
+        line->suspect = leaks.rows[i].suspect;
+        line->score = leaks.rows[i].score;
+    }
+    mt_leaks_fini(&leaks);
+    return status;
+}
+
+mt_status mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *names, struct mt_page_rows *ret)
 {
     *ret = (struct mt_page_rows){ .names = names, .resolver = mt_places_frames(report->places),
                                     .thread_numbers = mt_namemap_new() };
@@ -287,7 +302,9 @@ void mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *n
     add_sites(&m);
     mt_page_rows_sort(ret);
     make_cells(&m);
+    mt_status status = mark_suspects(&m);
     mt_grouping_free(m.grouping);
+    return status;
 }
 
 void mt_page_rows_fini(struct mt_page_rows *r)

@@ -26,6 +26,8 @@ struct mt_page_node {
 struct mt_page_line {
     uint32_t frame; /* that stands for it */
     bool import;
+    bool suspect; /* of a leak (analysis/leaks.h), and with what score; 0 also where nothing is alive */
+    double score;
 };
 
 struct mt_page_thread {
@@ -65,8 +67,8 @@ struct mt_page_rows {
     uint32_t *row_of_site;      /* while they are made: the number of a row, of each site */
 };
 
-/* names: to be filled. */
-void mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *names, struct mt_page_rows *ret);
+/* names: to be filled. Whatever the status, mt_page_rows_fini. */
+mt_status mt_page_rows_make(const struct mt_report *report, struct mt_page_strings *names, struct mt_page_rows *ret) MT_CHECKED;
 void mt_page_rows_fini(struct mt_page_rows *rows);
 
 /* Nothing but amounts tells the two apart. */

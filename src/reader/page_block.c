@@ -21,7 +21,7 @@ static mt_status make_body(void *context, struct mt_error *err)
     }
     if (status == MT_OK) {
         const struct mt_page_input input = { .report = &job.shown, .edges_ns = job.loaded.edges_ns, .max_bytes = m->max_bytes };
-        m->packed = mt_page_pack(&input, mt_page_bundle().bytes, &m->bytes);
+        status = mt_page_pack(&input, mt_page_bundle().bytes, &m->packed, &m->bytes, err);
     }
     mt_report_job_fini(&job);
     return status;

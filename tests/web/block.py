@@ -55,11 +55,15 @@ class Block:
     def allocators(self, measure, what="bytes"):
         return {self.data["allocators"][number]: amount for number, amount in self.by("allocator", measure, what).items()}
 
+    def frames_of(self, node):
+        """Numbers of frames from the innermost outwards."""
+        while node != 0:
+            yield self.data["tree"]["frame"][node]
+            node = self.parent[node]
+
     def stack(self, node):
         """Frames from the innermost outwards."""
-        while node != 0:
-            yield self.place(self.data["tree"]["frame"][node])
-            node = self.parent[node]
+        return map(self.place, self.frames_of(node))
 
     def through(self, measure, frame, what="bytes"):
         """What was allocated in stacks that have the frame."""

@@ -47,21 +47,21 @@ del scratch
 class Recorded:
     """A program, its trace and its page."""
 
-    def __init__(self, folder, source, *options):
+    def __init__(self, folder, source, *options, page_options=()):
         self.program = folder / "service.py"
         self.trace = folder / "service.mtap"
         self.page = folder / "service.html"
         self.program.write_text(source)
         recorded = run([MEMTAP, "run", "-q", "-o", self.trace, *options, "--", sys.executable, self.program])
         assert recorded.returncode == 0, recorded.stderr
-        made = run([MEMTAP, "flamegraph", "-o", self.page, self.trace])
+        made = run([MEMTAP, "flamegraph", *page_options, "-o", self.page, self.trace])
         assert made.returncode == 0, made.stderr
         self.block = Block(self.page)
 
 
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory):
-    return lambda source, *options: Recorded(tmp_path_factory.mktemp("page"), source, *options)
+    return lambda source, *options, **more: Recorded(tmp_path_factory.mktemp("page"), source, *options, **more)
 
 
 @pytest.fixture(scope="session")

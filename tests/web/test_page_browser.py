@@ -1,6 +1,9 @@
 """The page in a real browser: what it shows is what stats says, by mouse and by keyboard, without a network."""
 
-from conftest import memtap_json
+import collections
+import sys
+
+from conftest import memtap, memtap_json
 from pages import chromium, recorded, service, visit  # noqa: F401
 
 HOSTILE = '''
@@ -64,6 +67,73 @@ def test_every_view_shows_what_stats_says(service, visit):
     (worker,) = [row for row in memtap_json("table", "--leaks", "--by", "thread", service.trace) if row["thread"].startswith("worker-1 ")]
     page.wait_for_function(f"document.getElementById('flame').dataset.bytes === '{worker['bytes']}'")
     assert shown.bytes_of("#view-lines") == worker["bytes"]
+
+
+def test_leaks_are_those_of_the_terminal(service, visit):
+    """All that is alive, whatever is chosen, and of a thread; suspects as memtap leaks names them."""
+    page = (shown := visit(service.page, "#of=total")).page
+    page.keyboard.press("k")
+    page.wait_for_selector("#view-leaks:not([hidden])")
+    assert shown.bytes_of("#view-leaks") == memtap_json("stats", service.trace)["leaked_bytes"]
+    assert "alive" in page.inner_text("#leaks-words") and "when the program ended" in page.inner_text("#leaks-words")
+    rows = memtap_json("leaks", service.trace)
+    named = page.locator("#suspects button").all_inner_texts()
+    assert sorted(named) == sorted(f"service.py:{row['line']} {row['function']}" for row in rows if row["suspect"])
+    page.select_option("#thread", label=page.locator("#thread option", has_text="worker-1").inner_text())
+    (worker,) = [row for row in memtap_json("table", "--leaks", "--by", "thread", service.trace) if row["thread"].startswith("worker-1 ")]
+    page.wait_for_function(f"document.getElementById('view-leaks').dataset.bytes === '{worker['bytes']}'")
+
+
+NATIVE = '''
+import numpy
+kept = [numpy.ones(20000) for _ in range(50)]
+'''
+
+
+def test_native_frames_can_be_left_out(recorded, visit):
+    """The sums stay, and so do stacks without Python code."""
+    numeric = recorded(NATIVE, page_options=["--native"])
+    code = numeric.block.data["frames"]["code"]
+    native = {numeric.block.place(i)[2] for i, one in enumerate(code) if one == 1 and i > 0}
+    page = (shown := visit(numeric.page, "#of=live")).page
+    names = "[...document.querySelectorAll('#mirror td:nth-child(2)')].map((cell) => cell.textContent.split('  ')[0])"
+    page.wait_for_function(f"{names}.length > 3")
+    assert native & set(page.evaluate(names))
+    before = shown.bytes_of("#flame")
+    page.keyboard.press("n")
+    page.wait_for_selector("#native[aria-pressed='false']")
+    only = {numeric.block.place(frame)[2] for node in numeric.block.node
+            for frames in [list(numeric.block.frames_of(node))] if not any(code[f] == 2 for f in frames) for frame in frames if code[frame] == 1}
+    page.wait_for_function(f"!{names}.some((name) => {sorted(native - only)!r}.includes(name))")
+    assert shown.bytes_of("#flame") == shown.bytes_of("#view-lines") == before == memtap_json("stats", numeric.trace)["leaked_bytes"]
+    assert "native=0" in page.evaluate("location.hash")
+
+
+FORKS = '''
+import os
+kept = bytearray(3 << 20)
+if os.fork() == 0:
+    more = bytearray(5 << 20)
+    os._exit(0)
+os.wait()
+'''
+
+
+def test_one_process_of_several(tmp_path, visit):
+    program, page_file = tmp_path / "forks.py", tmp_path / "forks.html"
+    program.write_text(FORKS)
+    memtap("run", "-q", "-o", tmp_path / "trace.mtap", "--", sys.executable, program)
+    traces = sorted(tmp_path.glob("*.mtap"))
+    memtap("flamegraph", "-o", page_file, *traces)
+    page = (shown := visit(page_file, "#of=total")).page
+    sums = collections.Counter()
+    for row in memtap_json("table", "--total", "--by", "process", *traces):
+        sums[row["process"]] += row["bytes"]
+    assert len(sums) == 2
+    for pid, expected in sums.items():
+        page.select_option("#process", label=page.locator("#process option", has_text=f"({pid})").inner_text())
+        page.wait_for_function(f"document.getElementById('flame').dataset.bytes === '{expected}'")
+        assert shown.bytes_of("#view-lines") == expected
 
 
 def test_the_address_brings_back_what_was_seen(service, visit):

@@ -19,6 +19,7 @@ VIEWS = {
     "inverted": "#of=total&inverted=1",
     "sandwich": "#of=total&view=sandwich",
     "lines": "#of=live&view=lines",
+    "leaks": "#of=live&view=leaks",
     "memory": "#of=peak&view=memory",
     "about": "#of=peak&view=about",
     "window": "#of=window&from=100&to=220",
@@ -53,6 +54,9 @@ def test_every_total_is_that_of_stats(recording, visit):  # noqa: F811
             shown.page.click("#inverted")
             shown.page.wait_for_selector(f"#inverted[aria-pressed='{inverted}']")
             assert shown.bytes_of("#flame") == shown.bytes_of("#view-lines") == stats[field], (recording.name, measure)
+    shown.page.click("#tab-leaks")
+    shown.page.wait_for_selector("#view-leaks:not([hidden])")
+    assert shown.bytes_of("#view-leaks") == stats["leaked_bytes"]
 
 
 @pytest.mark.parametrize("scheme, width", LOOKS)

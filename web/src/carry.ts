@@ -17,6 +17,10 @@ function translator(count: number, keyOf: (i: number) => string): (key: string) 
   return (key) => known.get(key) ?? -1;
 }
 
+function processKey(block: Block, process: number): string {
+  return String(block.processes.pid[process]);
+}
+
 function threadKey(block: Block, thread: number): string {
   return `${block.processes.pid[block.threads.process[thread] as number]}/${block.threads.tid[thread]}`;
 }
@@ -33,6 +37,7 @@ export function carry(state: State, old: Block, now: Block): State {
   const frame = translator(now.frames.function.length, (i) => frameKey(now, i));
   const moved = (number: number): number => (number > 0 ? Math.max(frame(frameKey(old, number)), 0) : 0);
   const thread = translator(now.threads.tid.length, (i) => threadKey(now, i));
+  const process = translator(now.processes.pid.length, (i) => processKey(now, i));
   const before = old.edges?.time_ns ?? [];
   const after = now.edges?.time_ns ?? [];
   const at = (edge: number): number => nearest(after, before[edge] ?? 0);
@@ -42,6 +47,7 @@ export function carry(state: State, old: Block, now: Block): State {
     of: moved(state.of),
     hidden: state.hidden.map(moved).filter((number) => number > 0),
     thread: state.thread >= 0 ? thread(threadKey(old, state.thread)) : -1,
+    process: state.process >= 0 ? process(processKey(old, state.process)) : -1,
     allocator: state.allocator >= 0 ? now.allocators.indexOf(old.allocators[state.allocator] as string) : -1,
     from: at(state.from),
     to: state.to >= before.length - 1 ? Math.max(after.length - 1, 0) : at(state.to),

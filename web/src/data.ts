@@ -9,6 +9,7 @@ export interface Frames {
   place: number[]; // string: the shortest form that is unique in the report
   line: number[]; // 0: not known
   role: number[];
+  code: number[]; // what language: enum Code
 }
 
 export interface Rows {
@@ -42,12 +43,13 @@ export interface Block {
   format: number;
   program: string;
   sampled: boolean;
+  alive: string; // when what is alive is alive: "when the program ended", "now" …
   smallest_share: number;
   stats: Stats;
   strings: string[];
   frames: Frames;
   tree: { parent: number[]; frame: number[] };
-  lines: { frame: number[]; import: number[] };
+  lines: { frame: number[]; import: number[]; suspect: number[]; score: number[] };
   threads: { process: number[]; tid: number[]; name: number[] };
   processes: { pid: number[]; program: number[]; end_ns: number[] };
   allocators: string[];
@@ -101,6 +103,12 @@ export const enum Role {
   Start,
   Memtap,
   Marker,
+}
+
+export const enum Code {
+  None,
+  Native,
+  Python,
 }
 
 function bytesOf(base64: string): Uint8Array<ArrayBuffer> {

@@ -1,11 +1,12 @@
-// filters.ts: the selects that leave only what one thread or one allocator allocated.
+// filters.ts: the selects that leave only what one process, thread or allocator allocated.
 
 import type { Block } from "./data";
 import { find, make } from "./dom";
 import type { State } from "./state";
 
-type Filter = "thread" | "allocator";
+type Filter = "process" | "thread" | "allocator";
 const FILTERS: { id: Filter; all: string; names: (block: Block) => string[] }[] = [
+  { id: "process", all: "all processes", names: processNames },
   { id: "thread", all: "all threads", names: (block) => block.threads.tid.map((_tid, i) => threadName(block, i)) },
   { id: "allocator", all: "all allocators", names: allocatorNames },
 ];
@@ -16,6 +17,11 @@ function threadName(block: Block, thread: number): string {
   const name = strings[threads.name[thread] as number] ?? "";
   const where = processes.pid.length > 1 ? `${processes.pid[process]}/` : "";
   return `${name} (${where}${threads.tid[thread]})`;
+}
+
+function processNames(block: Block): string[] {
+  const { pid, program } = block.processes;
+  return pid.map((number, i) => `${block.strings[program[i] as number]} (${number})`);
 }
 
 // Those that allocated something.

@@ -9,25 +9,29 @@ import { Flame } from "./flame";
 import * as format from "./format";
 import { showHeader } from "./header";
 import { lifetime } from "./lifetime";
+import { LeaksView } from "./leaks_view";
 import { LinesView } from "./lines_view";
 import { showMemory } from "./memory";
 import { Names } from "./names";
 import { Panel } from "./panel";
-import { callTree, choose, type Chosen, invertedTree, type Line, linesOf, type Tree } from "./profile";
+import { choose, type Chosen, hasNativeInPython, type Line, linesOf, type Tree, treeOf } from "./profile";
 import { allowed } from "./sandwich";
 import { SandwichView } from "./sandwich_view";
 import * as address from "./state";
 import type { State, ViewName } from "./state";
 import { Timeline } from "./timeline";
-import { type MeasureName, MEASURES, VIEWS } from "./views";
+import { labelOf, type MeasureName, MEASURES, VIEWS, wordsOf } from "./views";
 import { offerWindow, showWindow } from "./window_bar";
 import { LiveLines, timesOf, type Window } from "./windows";
+
+const EVERYTHING = { process: -1, thread: -1, allocator: -1 };
 
 export class Page {
   private readonly names: Names;
   private readonly flame: Flame;
   private readonly panel: Panel;
   private readonly linesView: LinesView;
+  private readonly leaksView: LeaksView;
   private readonly timeline: Timeline;
   private readonly state: State;
   private chosen: Chosen;
@@ -56,6 +60,7 @@ export class Page {
     });
     this.sandwich = new SandwichView(block, this.names, (frame) => this.setSandwich(frame));
     this.linesView = new LinesView(this.names, this.live, (line) => this.pickLine(line));
+    this.leaksView = new LeaksView(block, this.names, (line) => this.pickLine(line));
     this.chosen = choose(block, this.choice());
     this.timeline = new Timeline(find("chart"), block, find("reading"), (window) => this.setWindow(window));
     find("time").hidden = block.timeline === null;
@@ -88,6 +93,8 @@ export class Page {
     search.addEventListener("input", () => this.search(search.value));
     this.toggle("inverted", () => this.setInverted(!this.state.inverted));
     this.toggle("upwards", () => this.setUpwards(!this.state.upwards));
+    find("native").hidden = !hasNativeInPython(this.block);
+    this.toggle("native", () => this.setNative(!this.state.native));
     this.toggle("imports", () => this.setImports(this.flame.closedImports));
     find("reset").addEventListener("click", () => this.whole());
     offerWindow(this.block.edges, (window) => this.setWindow(window));
@@ -127,7 +134,7 @@ export class Page {
       "button",
       { type: "button", role: "radio", id: `measure-${measure.name}`, "data-bytes": sum.bytes, "data-count": sum.count, title: `${format.count(sum.bytes)} bytes (${at + 1})` },
       make("b", {}, `${format.bytes(sum.bytes)}${format.margin(sum.variance)}`),
-      make("span", {}, measure.label),
+      make("span", {}, labelOf(measure, this.block.alive)),
     );
     button.addEventListener("click", () => this.setMeasure(measure.name));
     button.hidden = measure.name === "window" && this.state.measure !== "window";
@@ -136,7 +143,7 @@ export class Page {
 
   private sumOf(measure: MeasureName): Chosen["sum"] | null {
     const known = measure === "window" ? this.block.edges !== null : this.block.measures[measure] !== undefined;
-    return known ? choose(this.block, { ...this.choice(), measure, thread: -1, allocator: -1, nodes: null }).sum : null;
+    return known ? choose(this.block, { ...this.choice(), measure, ...EVERYTHING, nodes: null }).sum : null;
   }
 
   private viewButton(view: (typeof VIEWS)[number]): void {
@@ -157,7 +164,8 @@ export class Page {
   private choice() {
     const window = { from: this.state.from, to: this.state.to };
     const nodes = this.nodes;
-    return { measure: this.state.measure as MeasureName, window, nodes, thread: this.state.thread, allocator: this.state.allocator };
+    const { process, thread, allocator } = this.state;
+    return { measure: this.state.measure as MeasureName, window, nodes, process, thread, allocator };
   }
 
   private get words(): string {
@@ -165,7 +173,7 @@ export class Page {
       const [start, end] = timesOf(this.block.edges, { from: this.state.from, to: this.state.to });
       return `allocated from ${format.clock(start)} on and alive at ${format.clock(end)}`;
     }
-    return MEASURES.find((m) => m.name === this.state.measure)?.words ?? "";
+    return wordsOf(this.state.measure, this.block.alive);
   }
 
   // Everything that depends on the choice.
@@ -173,11 +181,12 @@ export class Page {
     this.nodes = allowed(this.block, this.state.focus, this.state.hidden);
     this.chosen = choose(this.block, this.choice());
     this.lines = linesOf(this.block, this.chosen);
-    this.tree = (this.state.inverted ? invertedTree : callTree)(this.block, this.chosen);
+    this.tree = treeOf(this.block, this.chosen, this.state);
     this.state.node = 0;
     this.flame.upwards = this.state.upwards;
     this.flame.show(this.tree);
     this.linesView.show(this.lines, this.chosen);
+    this.showLeaks();
     this.panel.showBiggest(this.lines, this.chosen, this.words);
     this.answer();
     this.mark();
@@ -229,6 +238,7 @@ export class Page {
     }
     find("inverted").setAttribute("aria-pressed", String(this.state.inverted));
     find("upwards").setAttribute("aria-pressed", String(this.state.upwards));
+    find("native").setAttribute("aria-pressed", String(this.state.native));
     find("imports").setAttribute("aria-pressed", String(!this.flame.closedImports));
   }
 
@@ -259,7 +269,7 @@ export class Page {
     this.timeline.select(shown ? window : null);
     const button = document.getElementById("measure-window");
     if (!edges || !shown || !button) return;
-    const { sum } = choose(this.block, { ...this.choice(), thread: -1, allocator: -1, nodes: null });
+    const { sum } = choose(this.block, { ...this.choice(), ...EVERYTHING, nodes: null });
     button.hidden = false;
     button.dataset["bytes"] = String(sum.bytes);
     button.dataset["count"] = String(sum.count);
@@ -277,11 +287,17 @@ export class Page {
     }
     this.flame.resize();
     this.showSandwich();
+    this.showLeaks();
     address.write(this.state);
   }
 
   private setInverted(inverted: boolean): void {
     this.state.inverted = inverted;
+    this.refresh();
+  }
+
+  private setNative(native: boolean): void {
+    this.state.native = native;
     this.refresh();
   }
 
@@ -321,6 +337,12 @@ export class Page {
     for (const frame of this.state.hidden) {
       chip(`without ${this.names.function(frame)}`, () => this.narrow({ hidden: this.state.hidden.filter((other) => other !== frame) }));
     }
+  }
+
+  private showLeaks(): void {
+    if (this.state.view !== "leaks") return;
+    const alive = choose(this.block, { ...this.choice(), measure: "live" });
+    this.leaksView.show(linesOf(this.block, alive), alive);
   }
 
   private setSandwich(frame: number): void {
@@ -404,11 +426,12 @@ export class Page {
         find("search").focus();
       },
       F3: () => this.flame.nextMatch(),
-      n: () => this.flame.nextMatch(),
+      n: () => this.setNative(!this.state.native),
       i: () => this.setInverted(!this.state.inverted),
       f: () => this.setView("flame"),
       s: () => this.setView("sandwich"),
       l: () => this.setView("lines"),
+      k: () => this.setView("leaks"),
       m: () => this.setView("memory"),
       a: () => this.setView("about"),
       "?": () => find<HTMLDialogElement>("keys").showModal(),

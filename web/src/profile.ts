@@ -3,7 +3,7 @@
 // Decides: a choice is a measure and who allocated; every number of a view is a sum over the rows of the choice. Trees are arrays
 // with parents before children; siblings are linked largest first. No DOM here.
 
-import type { Block, Measure } from "./data";
+import { type Block, Code, type Measure } from "./data";
 import { ci95 } from "./format";
 import { amountsOf, type Window } from "./windows";
 
@@ -11,6 +11,7 @@ export interface Choice {
   measure: Measure | "window";
   window: Window; // for "window"
   thread: number; // -1: all
+  process: number; // -1: all
   allocator: number; // -1: all
   nodes: Uint8Array | null; // 1: rows of this node count; null: all
 }
@@ -33,7 +34,9 @@ export function choose(block: Block, choice: Choice): Chosen {
     sum: { bytes: 0, count: 0, variance: 0 },
   };
   for (let i = 0; amounts && i < length; i++) {
-    if (choice.thread >= 0 && block.rows.thread[i] !== choice.thread) continue;
+    const thread = block.rows.thread[i] as number;
+    if (choice.thread >= 0 && thread !== choice.thread) continue;
+    if (choice.process >= 0 && block.threads.process[thread] !== choice.process) continue;
     if (choice.nodes && choice.nodes[block.rows.node[i] as number] === 0) continue;
     if (choice.allocator >= 0 && block.rows.allocator[i] !== choice.allocator) continue;
     const variance = amounts.bytes_variance?.[i] ?? 0;
@@ -98,7 +101,7 @@ export class Tree {
   }
 }
 
-export function callTree(block: Block, chosen: Chosen): Tree {
+function callTree(block: Block, chosen: Chosen): Tree {
   const length = block.tree.parent.length;
   const bytes = new Float64Array(length);
   const count = new Float64Array(length);
@@ -156,21 +159,44 @@ export class Growing {
   }
 }
 
-// From what allocated to who called it.
-export function invertedTree(block: Block, chosen: Chosen): Tree {
+// A stack's frames from what allocated outwards; of a stack with Python code without native ones, where these are not wanted.
+function outwards(block: Block, node: number, native: boolean): number[] {
   const { parent, frame } = block.tree;
+  const { code } = block.frames;
+  const path: number[] = [];
+  for (let at = node; at !== 0; at = parent[at] as number) path.push(frame[at] as number);
+  const hides = !native && path.some((one) => code[one] === Code.Python);
+  return hides ? path.filter((one) => code[one] !== Code.Native) : path;
+}
+
+export interface Shape {
+  inverted: boolean; // from what allocated to who called it
+  native: boolean; // with native frames in stacks of Python code
+}
+
+export function treeOf(block: Block, chosen: Chosen, shape: Shape): Tree {
+  if (!shape.inverted && shape.native) return callTree(block, chosen);
   const growing = new Growing(block.frames.function.length);
   for (let i = 0; i < chosen.bytes.length; i++) {
     if (chosen.bytes[i] === 0 && chosen.count[i] === 0) continue;
-    let to = 0;
-    for (let at = block.rows.node[i] as number; at !== 0; at = parent[at] as number) {
-      to = growing.child(to, frame[at] as number);
-    }
-    growing.bytes[to] = (growing.bytes[to] as number) + (chosen.bytes[i] as number);
-    growing.count[to] = (growing.count[to] as number) + (chosen.count[i] as number);
-    growing.own[to] = (growing.own[to] as number) + (chosen.bytes[i] as number);
+    const path = outwards(block, block.rows.node[i] as number, shape.native);
+    growing.add(shape.inverted ? path : path.reverse(), chosen.bytes[i] as number, chosen.count[i] as number);
   }
   return growing.tree();
+}
+
+// Is native code called by Python code anywhere?
+export function hasNativeInPython(block: Block): boolean {
+  const { parent, frame } = block.tree;
+  const { code } = block.frames;
+  const inPython = new Uint8Array(parent.length);
+  for (let i = 1; i < parent.length; i++) {
+    const up = inPython[parent[i] as number] as number;
+    const one = code[frame[i] as number];
+    if (up && one === Code.Native) return true;
+    inPython[i] = up | (one === Code.Python ? 1 : 0);
+  }
+  return false;
 }
 
 // ---- lines ---------------------------------------------------------------------------------------------------------
@@ -179,6 +205,8 @@ export interface Line {
   line: number;
   frame: number;
   import: boolean;
+  suspect: boolean;
+  score: number; // how sure it is that the next block is not freed either; NaN: not known
   bytes: number;
   count: number;
   variance: number;
@@ -222,6 +250,8 @@ function newLine(block: Block, line: number): Gathered {
     line,
     frame: block.lines.frame[line] as number,
     import: block.lines.import[line] === 1,
+    suspect: block.lines.suspect[line] === 1,
+    score: block.sampled ? NaN : block.lines.score[line] || NaN,
     bytes: 0,
     count: 0,
     variance: 0,

@@ -1,7 +1,7 @@
 // state.ts: what is looked at, in the address behind #, so that a link shows the same.
 
-export type ViewName = "flame" | "sandwich" | "lines" | "memory" | "sql" | "about";
-export const VIEW_NAMES: ViewName[] = ["flame", "sandwich", "lines", "memory", "sql", "about"];
+export type ViewName = "flame" | "sandwich" | "lines" | "leaks" | "memory" | "sql" | "about";
+export const VIEW_NAMES: ViewName[] = ["flame", "sandwich", "lines", "leaks", "memory", "sql", "about"];
 
 export interface State {
   view: ViewName;
@@ -11,12 +11,14 @@ export interface State {
   node: number;
   search: string;
   thread: number;
+  process: number;
   allocator: number;
   focus: number; // only stacks through this frame; 0: all
   hidden: number[]; // no stacks through these
   of: number; // the frame of the sandwich; 0: none
   inverted: boolean;
   upwards: boolean;
+  native: boolean;
 }
 
 function numberOf(text: string | null, otherwise: number): number {
@@ -35,12 +37,14 @@ export function read(): State {
     node: numberOf(words.get("at"), 0),
     search: words.get("search") ?? "",
     thread: numberOf(words.get("thread"), -1),
+    process: numberOf(words.get("process"), -1),
     allocator: numberOf(words.get("allocator"), -1),
     focus: numberOf(words.get("focus"), 0),
     hidden: (words.get("hide") ?? "").split(",").map(Number).filter((frame) => frame > 0),
     of: numberOf(words.get("function"), 0),
     inverted: words.get("inverted") === "1",
     upwards: words.get("upwards") === "1",
+    native: words.get("native") !== "0",
   };
 }
 
@@ -55,11 +59,13 @@ export function write(state: State): void {
   if (state.node !== 0) words.set("at", String(state.node));
   if (state.search !== "") words.set("search", state.search);
   if (state.thread >= 0) words.set("thread", String(state.thread));
+  if (state.process >= 0) words.set("process", String(state.process));
   if (state.allocator >= 0) words.set("allocator", String(state.allocator));
   if (state.focus > 0) words.set("focus", String(state.focus));
   if (state.hidden.length > 0) words.set("hide", state.hidden.join(","));
   if (state.of > 0) words.set("function", String(state.of));
   if (state.inverted) words.set("inverted", "1");
   if (state.upwards) words.set("upwards", "1");
+  if (!state.native) words.set("native", "0");
   history.replaceState(null, "", `#${words.toString()}`);
 }
