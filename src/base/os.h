@@ -176,7 +176,7 @@ bool mt_os_has_one_thread(void);
 /* The same of two, the first of which may have ended: it stays in the number as long as the process lives. */
 bool mt_os_has_two_threads(void);
 void mt_os_yield(void);
-void mt_os_pause_ns(uint64_t ns); /* nanosleep, cut short by a signal */
+void mt_os_pause_ns(uint64_t ns); /* cut short by a signal; leaves a borrowed thread's interrupted call to be made again */
 /* Asks the kernel for mt_os_try_barrier; takes milliseconds in a process that has several threads. False: it refuses. */
 bool mt_os_prepare_barrier(void);
 /* When it returns true, every thread of the process has passed a full memory barrier (membarrier). */
