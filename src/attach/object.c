@@ -1,13 +1,14 @@
 /* object.c: see object.h. ELF-64 and the GNU hash table: the System V gABI, and binutils' bfd/elflink.c for the latter. */
 #include "attach/object.h"
 
+#include "base/hash.h"
 #include "util/memory.h"
 
 #include <elf.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PHDRS_MAX = 64, DYNAMIC_MAX = 256, NAME_BYTES = 256 };
+enum { PAGE_BYTES = 4096, PHDRS_MAX = 64, DYNAMIC_MAX = 256, NAME_BYTES = 256 };
 enum { CHAIN_MAX = 1 << 16, BUCKETS_MAX = 1 << 22, SYMBOLS_MAX = 1 << 20 };
 
 /* ---- where an object is --------------------------------------------------------------------------------------------- */
@@ -73,6 +74,17 @@ static void place_unwind(const Elf64_Phdr *phdrs, size_t count, struct mt_object
     }
 }
 
+uint64_t mt_object_print(const struct mt_remote *remote, uint64_t low)
+{
+    char page[PAGE_BYTES];
+    return mt_remote_read(remote, low, page, sizeof page) ? mt_hash_bytes(page, sizeof page) : 0;
+}
+
+bool mt_object_is_there(const struct mt_remote *remote, const struct mt_object *object)
+{
+    return object->print != 0 && mt_object_print(remote, object->low) == object->print;
+}
+
 /* False: no object begins at this mapping. */
 static bool read_object(const struct mt_remote *remote, const struct mt_mapping *mapping, struct mt_object *ret)
 {
@@ -83,7 +95,7 @@ static bool read_object(const struct mt_remote *remote, const struct mt_mapping 
         !mt_remote_read(remote, mapping->low + header.e_phoff, phdrs, header.e_phnum * sizeof *phdrs)) {
         return false;
     }
-    *ret = (struct mt_object){ .low = mapping->low, .path = mapping->path, .inode = mapping->inode };
+    *ret = (struct mt_object){ .low = mapping->low, .path = mapping->path, .print = mt_object_print(remote, mapping->low) };
     for (size_t i = 0; i < header.e_phnum; i++) {
         first = phdrs[i].p_type == PT_LOAD && first == NULL ? &phdrs[i] : first;
         dynamic = phdrs[i].p_type == PT_DYNAMIC ? &phdrs[i] : dynamic;

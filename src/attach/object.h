@@ -14,7 +14,7 @@ struct mt_object {
     uint64_t low, high; /* all of its segments */
     uint64_t symbols, strings, gnu_hash; /* addresses there; 0: none */
     uint64_t unwind, unwind_low, unwind_high; /* .eh_frame_hdr, and the segment that it is in; 0: none */
-    uint64_t inode;     /* of its first mapping */
+    uint64_t print;     /* of its first page: headers, as a rule the build ID; 0: not to be read */
     char soname[64];    /* "" for none */
     const char *path;   /* of its first mapping, borrowed from the mappings */
 };
@@ -45,6 +45,10 @@ const struct mt_object *mt_objects_named(const struct mt_objects *objects, const
 /* The one whose segments span address, or NULL. */
 const struct mt_object *mt_objects_at(const struct mt_objects *objects, uint64_t address);
 
+/* What the first page of an object at this address is told by; 0: it cannot be read. */
+uint64_t mt_object_print(const struct mt_remote *remote, uint64_t low);
+/* Is it still what was read? One page is looked at: the list of a process's mappings may be long, and threads stand still meanwhile. */
+bool mt_object_is_there(const struct mt_remote *remote, const struct mt_object *object);
 /* Address of a function the object defines; 0: it defines none of that name. */
 uint64_t mt_object_find(const struct mt_remote *remote, const struct mt_object *object, const char *name);
 /* All functions it defines. */

@@ -113,16 +113,13 @@ enum { BASE_FRAMES = 3 }; /* what a thread begins in: clone, start_thread, and t
 /* The objects that the tables are copies of are still those: what the thread is in cannot go while it is stopped. */
 static bool is_current(const struct mt_subject *subject, const struct mt_chain *chain)
 {
-    struct mt_mappings now = { 0 };
-    bool good = mt_mappings_read(subject->facts.alive, &now, NULL) == MT_OK;
+    const struct mt_object *last = NULL;
+    bool good = true;
     for (size_t i = 0; good && i < chain->count; i++) {
         const struct mt_object *object = mt_objects_at(&subject->objects, chain->addresses[i]);
-        const struct mt_mapping *first = object != NULL ? mt_mappings_at(&now, object->low) : NULL;
-        const struct mt_mapping *code = mt_mappings_at(&now, chain->addresses[i]);
-        good = first != NULL && code != NULL && first->low == object->low && first->inode == object->inode &&
-               strcmp(first->path, object->path) == 0 && code->inode == object->inode && code->executable;
+        good = object != NULL && (object == last || mt_object_is_there(&subject->remote, object));
+        last = object;
     }
-    mt_mappings_clear(&now);
     return good;
 }
 

@@ -117,6 +117,8 @@ static inline void make(struct handmade *h)
     h->subject.libc = &h->objects[0];
     h->subject.facts.pid = h->subject.facts.alive = getpid();
     assert_int_equal(mt_remote_open(getpid(), &h->subject.remote, &err), MT_OK);
+    h->objects[0].print = mt_object_print(&h->subject.remote, h->objects[0].low);
+    h->objects[1].print = mt_object_print(&h->subject.remote, h->objects[1].low);
     assert_int_equal(mt_mappings_read(getpid(), &h->subject.mappings, &err), MT_OK);
     mt_tables_open(&h->subject.remote, &h->subject.objects, &h->tables);
     h->hazards = (struct mt_hazards){ .items = h->ranges, .waits = h->waits };
