@@ -41,23 +41,26 @@ struct watch {
 
 /* ---- ends ----------------------------------------------------------------------------------------------------------- */
 
-/* A fork at any moment copies a payload that is there or none: its child unmaps what it finds. */
+/* A fork at any moment copies a request or reply that is there or none: its child unmaps what it finds. */
+static void unmap(char **mapped, size_t bytes)
+{
+    char *base = *mapped;
+    mt_store_release(mapped, NULL);
+    if (base != NULL) {
+        mt_os_unmap(base, bytes);
+    }
+}
+
 static void forget_request(struct client *c)
 {
-    char *payload = c->payload;
-    mt_store_release(&c->payload, NULL);
-    if (payload != NULL) {
-        mt_os_unmap(payload, c->head.length);
-    }
+    unmap(&c->payload, c->head.length);
     c->got = 0;
 }
 
 static void drop(struct client *c)
 {
     forget_request(c);
-    if (c->reply != NULL) {
-        mt_os_unmap(c->reply, REPLY_BYTES);
-    }
+    unmap(&c->reply, REPLY_BYTES);
     if (c->identity != 0 && mt_os_socket_identity(c->fd) == c->identity) {
         mt_os_close(c->fd);
     }
@@ -87,8 +90,7 @@ static void send_more(struct client *c)
     }
     c->sent += sent;
     if (c->sent == c->reply_bytes) {
-        mt_os_unmap(c->reply, REPLY_BYTES);
-        c->reply = NULL;
+        unmap(&c->reply, REPLY_BYTES);
         c->deadline_ns = c->trusted ? UINT64_MAX : c->deadline_ns;
     }
 }
@@ -127,12 +129,20 @@ static bool may_ask(struct client *c)
     return c->trusted;
 }
 
-/* The connection and the request belong to another thread now. */
-static void hand_over(struct client *c)
+/* To another thread, to which the connection and the request belong from then on. The request is nobody's for a moment: a fork then leaves
+ * its child a mapping more, and never one that two think theirs. */
+static bool hand_over(struct client *c, enum mt_control_status *ret_status)
 {
-    c->payload = NULL;
-    mt_os_unmap(c->reply, REPLY_BYTES);
+    char *payload = c->payload;
+    const struct mt_asked asked = { c->head.kind, payload, c->head.length };
+    mt_store_release(&c->payload, NULL);
+    if (!mt_answer_apart(&asked, c->fd, c->head.length, ret_status)) {
+        mt_store_release(&c->payload, payload);
+        return false;
+    }
+    unmap(&c->reply, REPLY_BYTES);
     *c = (struct client){ 0 };
+    return true;
 }
 
 static void answer(struct client *c)
@@ -146,8 +156,7 @@ static void answer(struct client *c)
     struct mt_control_text text = { .buf = c->reply + HEAD_BYTES, .capacity = REPLY_BYTES - HEAD_BYTES };
     if (may_ask(c)) {
         status = MT_CONTROL_IS_UNKNOWN;
-        if (mt_answer_apart(&asked, c->fd, c->head.length, &status)) {
-            hand_over(c);
+        if (hand_over(c, &status)) {
             return;
         }
         if (status == MT_CONTROL_IS_UNKNOWN) {

@@ -29,6 +29,7 @@ enum { THREAD_NONE, THREAD_STARTING, THREAD_THERE };
 enum { LEAVE_NOT, LEAVE_WANTED, LEAVE_TAKEN };
 static const uint64_t PATIENCE_NS = 1000000000; /* a program that forks waits no longer for us */
 static const uint64_t LOOK_NS = 50000;
+static const uint64_t SETTLED_NS = 20000000; /* and whoever starts it, for it to wait */
 static const uint64_t ALONE_NS = 100000000;
 static const uint64_t UNHEARD_NS = 1000000000;
 
@@ -38,7 +39,7 @@ static struct {
     uint32_t leave;  /* LEAVE_* */
     uint32_t tid;
     uint32_t pid;    /* of the process whose thread it is: a child without handlers (vfork, clone, _Fork) is another. Shared */
-    uint32_t partings; /* calls under way that want it gone. Writers: under the turn */
+    uint32_t partings; /* calls under way that want it gone. Writers: whoever parts, up under the turn */
     uint32_t main_ended; /* shared */
     uint32_t later;  /* a call of Python's is to start it */
     bool main_is_heard; /* of its end, that is; otherwise it is asked for. Shared */
@@ -62,20 +63,26 @@ static void close_all(void)
     mt_clients_forget();
 }
 
-/* Has the program's main thread ended? */
-static bool has_main_ended(void)
+/* State of a thread, as its file `stat` says; '\0': not known. */
+static char state_in(const char *path)
 {
     char text[256];
     size_t got = 0;
     int fd = -1;
-    if (mt_os_open("/proc/self/stat", MT_OPEN_READ, &fd) != MT_OK) {
-        return false;
+    if (mt_os_open(path, MT_OPEN_READ, &fd) != MT_OK) {
+        return '\0';
     }
     bool read = mt_os_read(fd, text, sizeof text - 1, &got) == MT_OK;
     mt_os_close(fd);
     text[read ? got : 0] = '\0';
     const char *name_end = strrchr(text, ')');
-    return name_end != NULL && name_end[1] == ' ' && name_end[2] == 'Z';
+    return name_end != NULL && name_end[1] == ' ' ? name_end[2] : '\0';
+}
+
+/* Has the program's main thread ended? */
+static bool has_main_ended(void)
+{
+    return state_in("/proc/self/stat") == 'Z';
 }
 
 /* The process then lives as long as its other threads, not ours. */
@@ -144,18 +151,46 @@ static bool is_gone(void)
            (mt_load_acquire(&g_listen.thread) == THREAD_THERE && !mt_os_thread_is_there((int)mt_load_relaxed(&g_listen.tid)));
 }
 
+static char state_of(uint32_t tid)
+{
+    char path[40] = "/proc/self/task/", digits[12];
+    size_t at = strlen(path), count = 0;
+    for (; tid != 0; tid /= 10) {
+        digits[count++] = (char)('0' + tid % 10);
+    }
+    while (count > 0) {
+        path[at++] = digits[--count];
+    }
+    memcpy(path + at, "/stat", sizeof "/stat");
+    return state_in(path);
+}
+
+/* Until it waits, if that is soon. While it waits the kernel holds its sockets, and a program that closes every descriptor there is finds
+ * nobody who opens new ones beside it; not before somebody knocks. */
+static void let_it_settle(void)
+{
+    uint64_t until = mt_os_monotonic_ns() + SETTLED_NS;
+    char state = 'R';
+    while ((state == 'R' || state == 'D') && mt_os_monotonic_ns() < until) {
+        mt_os_pause_ns(LOOK_NS);
+        state = mt_load_acquire(&g_listen.thread) == THREAD_THERE ? state_of(mt_load_relaxed(&g_listen.tid)) : state;
+    }
+}
+
 static void start_locked(void)
 {
     if (is_gone()) {
         mt_store_release(&g_listen.thread, (uint32_t)THREAD_NONE);
     }
-    if (g_listen.restricted || g_listen.partings > 0 || mt_load_acquire(&g_listen.thread) != THREAD_NONE) {
+    if (mt_load_acquire(&g_listen.restricted) || mt_load_acquire(&g_listen.partings) > 0 || mt_load_acquire(&g_listen.thread) != THREAD_NONE) {
         return;
     }
     mt_store_relaxed(&g_listen.leave, LEAVE_NOT);
     mt_store_release(&g_listen.thread, THREAD_STARTING);
     if (!mt_ears_open() || !mt_hooks_start_thread(listen_main, NULL, STACK_BYTES)) {
         mt_store_release(&g_listen.thread, THREAD_NONE);
+    } else {
+        let_it_settle();
     }
 }
 
@@ -218,7 +253,7 @@ static bool before_parting(void)
         return false;
     }
     mt_engine_enter();
-    g_listen.partings++;
+    (void)mt_fetch_add_acq_rel(&g_listen.partings, 1u);
     end_locked();
     mt_engine_leave();
     give_turn();
@@ -275,14 +310,12 @@ static void after_parting(enum mt_parting how, bool counted)
         }
         return;
     }
-    if (!take_turn()) {
-        return;
+    if (how == MT_PARTED_RESTRICTED) {
+        mt_store_release(&g_listen.restricted, true);
     }
-    g_listen.restricted = g_listen.restricted || how == MT_PARTED_RESTRICTED;
-    g_listen.partings -= counted;
-    bool last = counted && g_listen.partings == 0;
-    give_turn();
-    if (g_listen.restricted) {
+    /* Needs no turn: who got none would leave its parting counted, and the thread would never come back. */
+    bool last = counted && mt_fetch_add_acq_rel(&g_listen.partings, UINT32_MAX) == 1;
+    if (mt_load_acquire(&g_listen.restricted)) {
         mt_engine_note("warning", "it restricts its system calls: memtap cannot be reached in it any more");
     } else if (last) {
         start_again(false);
@@ -298,7 +331,7 @@ static void in_child(void)
     mt_store_relaxed(&g_listen.turn, 0u);
     mt_store_relaxed(&g_listen.thread, (uint32_t)THREAD_NONE);
     mt_store_relaxed(&g_listen.later, 0u);
-    g_listen.partings = 0;
+    mt_store_relaxed(&g_listen.partings, 0u);
     mt_store_relaxed(&g_listen.main_ended, 0u);
     mt_store_relaxed(&g_listen.main_is_heard, false);
     mt_clients_forget();

@@ -57,7 +57,7 @@ static void empty_stdio(unsigned filled)
     }
 }
 
-/* A call that makes a descriptor, which is 3 or above. Where 0, 1 or 2 are closed, threads take turns: what one has filled
+/* A call that makes a descriptor, which is 3 or above unless one below is closed in that moment (mt_raw_off_stdio). Where 0, 1 or 2 are closed, threads take turns: what one has filled
  * another must not find emptied between its look and its call. A turn that does not come (a fork took the holder away) is
  * taken. */
 long mt_raw_above_stdio(long number, long a, long b, long c, long d)
@@ -76,19 +76,24 @@ long mt_raw_above_stdio(long number, long a, long b, long c, long d)
     return result;
 }
 
-/* The descriptor a call gave; one below 3 (closed by another thread a moment ago) is moved. */
+long mt_raw_off_stdio(long fd)
+{
+    if (fd < 0 || fd >= STDIO_COUNT) {
+        return fd;
+    }
+    long better = mt_raw4(SYS_fcntl, fd, F_DUPFD_CLOEXEC, STDIO_COUNT, 0);
+    mt_os_close((int)fd);
+    return better;
+}
+
 static mt_status descriptor_of(long result, int *ret_fd)
 {
-    if (result < 0) {
-        return mt_status_from_errno((int)-result);
+    long fd = mt_raw_off_stdio(result);
+    if (fd < 0) {
+        return mt_status_from_errno((int)-fd);
     }
-    if (result >= STDIO_COUNT) {
-        *ret_fd = (int)result;
-        return MT_OK;
-    }
-    mt_status status = mt_os_duplicate_above((int)result, STDIO_COUNT, ret_fd);
-    mt_os_close((int)result);
-    return status;
+    *ret_fd = (int)fd;
+    return MT_OK;
 }
 
 mt_status mt_os_open(const char *path, enum mt_os_open_mode mode, int *ret_fd)

@@ -148,7 +148,7 @@ unsigned mt_os_socket_port(int fd)
 
 static long new_socket(const struct mt_os_address *address)
 {
-    return mt_raw_above_stdio(SYS_socket, family_of(address), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, 0);
+    return mt_raw_off_stdio(mt_raw_above_stdio(SYS_socket, family_of(address), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, 0));
 }
 
 static mt_status finish(long fd, long result, int *ret_fd)
@@ -189,12 +189,23 @@ mt_status mt_os_socket_connect(const struct mt_os_address *address, int *ret_fd)
 
 mt_status mt_os_socket_pair(int ret_fds[2])
 {
-    return mt_raw_status(mt_raw_above_stdio(SYS_socketpair, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, (long)ret_fds));
+    long result = mt_raw_above_stdio(SYS_socketpair, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, (long)ret_fds);
+    if (result < 0) {
+        return mt_status_from_errno((int)-result);
+    }
+    ret_fds[0] = (int)mt_raw_off_stdio(ret_fds[0]);
+    ret_fds[1] = (int)mt_raw_off_stdio(ret_fds[1]);
+    if (ret_fds[0] < 0 || ret_fds[1] < 0) {
+        mt_os_close(ret_fds[0]);
+        mt_os_close(ret_fds[1]);
+        return MT_E_NOFILES;
+    }
+    return MT_OK;
 }
 
 mt_status mt_os_socket_accept(int listener, int *ret_fd)
 {
-    long fd = mt_raw_above_stdio(SYS_accept4, listener, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    long fd = mt_raw_off_stdio(mt_raw_above_stdio(SYS_accept4, listener, 0, 0, SOCK_CLOEXEC | SOCK_NONBLOCK));
     if (fd < 0) {
         return fd == -EAGAIN || fd == -ECONNABORTED || fd == -EINTR ? MT_E_BUSY : mt_status_from_errno((int)-fd);
     }

@@ -44,7 +44,9 @@ MT_INLINE mt_status mt_raw_status(long result)
     return result < 0 ? mt_status_from_errno((int)-result) : MT_OK;
 }
 
-/* os_files.c. A call that makes a descriptor, which is above 2 at every moment. */
+/* os_files.c. A call that makes a descriptor, which is above 2 unless another thread closes one of these in that moment. */
 long mt_raw_above_stdio(long number, long a, long b, long c, long d);
+/* What such a call gave, before anything is done with it: one below 3 (closed by another thread a moment ago) is moved. docs/decisions/0079. */
+long mt_raw_off_stdio(long fd);
 
 #endif
