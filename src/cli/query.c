@@ -1,5 +1,6 @@
 /* query.c: `memtap query` and `memtap tables`: SQL over traces. */
 #include "cli/answer.h"
+#include "cli/run_python.h"
 #include "cli/select.h"
 #include "cli/target.h"
 #include "cli/traces.h"
@@ -13,6 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+static const uint64_t PYTHON_NS = 30000000000; /* for what runs in a process, where no time is given */
 
 struct values {
     struct mt_select select; /* first */
@@ -149,8 +152,9 @@ static int ask(const struct mt_command_doc *doc, const struct asked *of, const c
     struct mt_sql *sql = NULL;
     int code = MT_EXIT_FAILED;
     mt_status status = mt_sql_open(of->set, of->frames, &sql, &err);
+    struct mt_run_python python = { .timeout_ns = values->timeout_ns > 0 ? values->timeout_ns : PYTHON_NS };
     if (status == MT_OK && of->traces != NULL) {
-        const struct mt_sql_processes processes = { of->traces->processes, of->traces->process_count, of->traces->unrecorded, NULL, NULL };
+        const struct mt_sql_processes processes = { of->traces->processes, of->traces->process_count, of->traces->unrecorded, mt_run_python, &python };
         mt_sql_set_processes(sql, &processes);
     }
     if (status == MT_OK) {
@@ -158,6 +162,9 @@ static int ask(const struct mt_command_doc *doc, const struct asked *of, const c
         status = answer(sql, text, values, &err);
         code = exit_code(sql, status);
         print_findings(sql);
+        if (python.held_gil_ns > 0) {
+            mt_say("memtap: note: the process could run no Python for %.1f ms while it was asked", (double)python.held_gil_ns / 1e6);
+        }
         mt_sql_close(sql);
     }
     return status == MT_OK ? code : mt_command_fail(doc, code, &err);

@@ -46,7 +46,7 @@ struct mt_sql_table {
     const char *schema, *name;
     const char *arguments[MT_SQL_ARGUMENTS_MAX]; /* of a table function: their names */
     const char *sorted; /* column that rows are in order of, within the whole table; NULL: none */
-    mt_status (*load)(struct mt_sql_load *load); /* NULL: it has no rows */
+    mt_status (*load)(struct mt_sql_load *load);
     const char *about; /* NULL: what the descriptor says */
     enum mt_sql_source source;
 };
@@ -83,6 +83,12 @@ mt_status mt_sql_load_stacks(struct mt_sql_load *load);
 mt_status mt_sql_load_modules(struct mt_sql_load *load);
 mt_status mt_sql_load_process_memory(struct mt_sql_load *load);
 mt_status mt_sql_load_smaps(struct mt_sql_load *load);
+mt_status mt_sql_load_gc(struct mt_sql_load *load);
+mt_status mt_sql_load_tensors(struct mt_sql_load *load);
+mt_status mt_sql_load_objects(struct mt_sql_load *load);
+mt_status mt_sql_load_oom_events(struct mt_sql_load *load);
+mt_status mt_sql_load_gpu_utilization(struct mt_sql_load *load);
+mt_status mt_sql_load_gpu_devices(struct mt_sql_load *load);
 mt_status mt_sql_load_torch(struct mt_sql_load *load);
 mt_status mt_sql_load_described_tables(struct mt_sql_load *load);
 mt_status mt_sql_load_described_columns(struct mt_sql_load *load);

@@ -142,7 +142,7 @@ static int load(struct vtable *v, struct mt_sql_batch *batch, char *const *argum
         mt_sql_note(v->sql, "process %d is not recorded, so that %s.%s has no rows of it; `memtap attach %d` begins a recording from now on", pid,
                     v->table->schema, v->table->name, pid);
     }
-    mt_status status = v->table->load != NULL ? v->table->load(&l) : MT_OK;
+    mt_status status = v->table->load(&l);
     if (status != MT_OK) {
         batch->count = 0;
         return fail(v, &err, status);

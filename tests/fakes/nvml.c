@@ -1,6 +1,8 @@
-/* nvml.c: a stand-in for NVIDIA's management library, for tests/python/test_memsnap.py.
+/* nvml.c: a stand-in for NVIDIA's management library, for tests/python/test_memsnap_devices.py
+ * and tests/integration/test_query_tables.py.
  *
  * Decides: what the driver answers, by environment: FAKE_NVML_DEVICES (count), FAKE_NVML_PIDS (own, other, unknown),
+ * FAKE_NVML_PID (whose entries are "own": 0 the caller's),
  * FAKE_NVML_INIT (an error code), FAKE_NVML_UNIT (a factor of what the entries use). Device i has (i + 1) GiB in
  * all; its own-process entries are 100 and 28 MiB times (i + 1). FAKE_NVML_GATE names a FIFO: the process query makes a
  * file of that name with ".there" and waits until somebody opens the FIFO's other end.
@@ -73,6 +75,20 @@ int nvmlDeviceGetUUID(void *device, char *uuid, unsigned bytes)
     return 0;
 }
 
+int nvmlDeviceGetUtilizationRates(void *device, unsigned *rates)
+{
+    rates[0] = 10 * (unsigned)(uintptr_t)device;
+    rates[1] = 1;
+    return 0;
+}
+
+int nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *minor)
+{
+    *major = 8 + (int)(uintptr_t)device;
+    *minor = 6;
+    return 0;
+}
+
 static void wait_at_gate(void)
 {
     const char *gate = getenv("FAKE_NVML_GATE");
@@ -93,7 +109,7 @@ static unsigned unit_factor(void)
 static int list(void *device, unsigned *count, struct process *processes)
 {
     const char *pids = getenv("FAKE_NVML_PIDS");
-    unsigned own = pids != NULL && strcmp(pids, "other") == 0 ? 1 : (unsigned)getpid();
+    unsigned own = pids != NULL && strcmp(pids, "other") == 0 ? 1 : number("FAKE_NVML_PID") > 0 ? (unsigned)number("FAKE_NVML_PID") : (unsigned)getpid();
     bool unknown = pids != NULL && strcmp(pids, "unknown") == 0;
     unsigned long long unit = unknown ? 0 : (uintptr_t)device * MIB * unit_factor();
     wait_at_gate();
