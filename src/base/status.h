@@ -15,7 +15,7 @@
     X(MT_E_IO, "input/output error")                                                                                   \
     X(MT_E_NOSPACE, "no space left on device")                                                                         \
     X(MT_E_PERM, "permission denied")                                                                                  \
-    X(MT_E_NOENT, "no such file or process")                                                                           \
+    X(MT_E_NOENT, "not found")                                                                                        \
     X(MT_E_EXIST, "already exists")                                                                                    \
     X(MT_E_INVAL, "invalid argument")                                                                                  \
     X(MT_E_CORRUPT, "corrupt data")                                                                                    \

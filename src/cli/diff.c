@@ -1,6 +1,7 @@
 /* diff.c: `memtap diff`: what changed between two recordings, or two moments of one. */
 #include "cli/next.h"
 #include "cli/select.h"
+#include "cli/traces.h"
 #include "reader/diff_pair.h"
 #include "util/human.h"
 #include "util/memory.h"
@@ -106,26 +107,27 @@ static bool show_progress(void *context, uint64_t done_bytes, uint64_t total_byt
     return true;
 }
 
-static mt_status open_side(struct mt_report_job *job, const char *name, const struct values *values, struct mt_error *err)
+static mt_status open_side(struct mt_report_job *job, const char *name, const struct values *values, int *ret_code, struct mt_error *err)
 {
     char *path = mt_strdup(name);
     *job = (struct mt_report_job){ .selection = values->select.what,
                                    .details = values->select.details,
                                    .native = values->select.native,
                                    .all_frames = values->select.all_frames };
+    *ret_code = MT_EXIT_USAGE;
     mt_status status = mt_select_take_moment(path, &job->selection, err);
     if (status == MT_OK) {
-        status = mt_recording_make(&path, 1, &job->recording, err);
+        status = mt_traces_open(&path, 1, &job->recording, ret_code, err);
     }
     free(path);
     return status;
 }
 
-static mt_status load_pair(struct mt_diff_pair *pair, const struct values *values, struct mt_error *err)
+static mt_status load_pair(struct mt_diff_pair *pair, const struct values *values, int *ret_code, struct mt_error *err)
 {
     struct mt_progress progress;
     for (int side = 0; side < MT_DIFF_SIDES; side++) {
-        mt_status status = open_side(&pair->job[side], pair->name[side], values, err);
+        mt_status status = open_side(&pair->job[side], pair->name[side], values, ret_code, err);
         if (status != MT_OK) {
             return status;
         }
@@ -134,6 +136,7 @@ static mt_status load_pair(struct mt_diff_pair *pair, const struct values *value
     }
     mt_progress_begin(&progress, "reading", values->select.quiet_progress);
     mt_status status = mt_diff_pair_make(pair, err);
+    *ret_code = status == MT_E_INVAL ? MT_EXIT_USAGE : MT_EXIT_FAILED;
     mt_progress_end(&progress);
     return status;
 }
@@ -223,10 +226,8 @@ static int diff_main(int argc, char **argv)
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
     struct mt_diff_pair pair = { .name = { operands.items[0], operands.items[1] }, .by = by_numbers[values.by] };
-    mt_status status = load_pair(&pair, &values, &err);
-    code = status == MT_OK        ? report(&values, &pair)
-           : status == MT_E_INVAL ? mt_command_fail(&doc, MT_EXIT_USAGE, &err)
-                                  : mt_command_fail(&doc, MT_EXIT_FAILED, &err);
+    mt_status status = load_pair(&pair, &values, &code, &err);
+    code = status == MT_OK ? report(&values, &pair) : mt_command_fail(&doc, code, &err);
     mt_diff_pair_fini(&pair);
     mt_recording_free(pair.job[MT_DIFF_BEFORE].recording);
     mt_recording_free(pair.job[MT_DIFF_AFTER].recording);

@@ -2,6 +2,7 @@
 #include "cli/select.h"
 
 #include "cli/next.h"
+#include "cli/traces.h"
 
 #include "util/memory.h"
 #include "util/progress.h"
@@ -188,15 +189,16 @@ static bool has_moment(const struct mt_reading *reading)
            reading->report == MT_PROFILE_LEAKS;
 }
 
-static mt_status make_recording(const struct mt_reading *reading, const struct mt_operands *operands,
-                                struct mt_selection *selection, struct mt_recording **ret, struct mt_error *err)
+static mt_status make_recording(const struct mt_reading *reading, const struct mt_operands *operands, struct mt_selection *selection,
+                                struct mt_recording **ret, int *ret_code, struct mt_error *err)
 {
     if (operands->count != 1 || !has_moment(reading)) {
-        return mt_recording_make(operands->items, (size_t)operands->count, ret, err);
+        return mt_traces_open(operands->items, (size_t)operands->count, ret, ret_code, err);
     }
     char *path = mt_strdup(operands->items[0]);
+    *ret_code = MT_EXIT_USAGE;
     mt_status status = mt_select_take_moment(path, selection, err);
-    status = status == MT_OK ? mt_recording_make(&path, 1, ret, err) : status;
+    status = status == MT_OK ? mt_traces_open(&path, 1, ret, ret_code, err) : status;
     free(path);
     return status;
 }
@@ -206,15 +208,15 @@ int mt_select_read(const struct mt_reading *reading, const struct mt_operands *o
     struct mt_recording *recording;
     struct mt_error err = { 0 };
     if (operands->count == 0) {
-        (void)mt_error_set(&err, MT_E_INVAL, "which trace? give a FILE (*.mtap), several, or a folder");
+        (void)mt_error_set(&err, MT_E_INVAL, "which trace? give a FILE (*.mtap), the PID of a recorded process, several of them, or a folder");
         return mt_command_fail(reading->doc, MT_EXIT_USAGE, &err);
     }
     struct mt_selection selection = reading->select->what;
-    mt_status status = make_recording(reading, operands, &selection, &recording, &err);
-    if (status != MT_OK) {
-        return mt_command_fail(reading->doc, status == MT_E_INVAL ? MT_EXIT_USAGE : MT_EXIT_FAILED, &err);
+    int code;
+    if (make_recording(reading, operands, &selection, &recording, &code, &err) != MT_OK) {
+        return mt_command_fail(reading->doc, code, &err);
     }
-    int code = read_recording(reading, &selection, recording);
+    code = read_recording(reading, &selection, recording);
     mt_recording_free(recording);
     if (code == MT_EXIT_OK && reading->next != NULL && reading->select->output == NULL && mt_select_format(reading->select) == MT_FORMAT_TABLE) {
         mt_next_say(reading->next, operands->items, (size_t)operands->count);

@@ -182,6 +182,7 @@ const char mt_select_notes[] =
     "allocation that failed), mark (the last snapshot; mark:N the N-th, memtap stats lists them), or a moment of "
     "each process: end (a Python program's code is done; of any other the last event), exit (the last event) or main-end "
     "(main returned or exit was called).\n"
-    "FILE@T is --at T for one FILE. FILE may be a folder, which stands for all *.mtap in it; several are merged, as the processes of one run.\n"
+    "FILE@T is --at T for one FILE. FILE may be a folder, which stands for all *.mtap in it; several are merged, as the processes of one run. "
+    "Where FILE may stand, a process may that is being recorded: its number (PID@T too), unix:/PATH or HOST:PORT of one that listens.\n"
     "In sample mode amounts are estimates; ± and _ci95 give the half width of the 95 % interval.\n"
     "Whatever could not be recorded or read is said on standard error.";

@@ -2,7 +2,9 @@
 #include "cli/traces.h"
 
 #include "attach/recorded.h"
+#include "cli/target.h"
 #include "control/client.h"
+#include "util/exitcode.h"
 #include "util/memory.h"
 #include "util/tracepath.h"
 
@@ -111,7 +113,8 @@ mt_status mt_traces_of(const struct mt_operands *operands, struct mt_traces *ret
     for (int i = 0; i < operands->count && status == MT_OK; i++) {
         struct mt_endpoint where;
         struct mt_error not_one = { 0 };
-        if (mt_endpoint_parse(operands->items[i], &where, &not_one) != MT_OK || where.kind == MT_ENDPOINT_FILE) {
+        bool is_file = access(operands->items[i], F_OK) == 0;
+        if (is_file || mt_endpoint_parse(operands->items[i], &where, &not_one) != MT_OK || where.kind == MT_ENDPOINT_FILE) {
             mt_strlist_add(&ret->paths, operands->items[i]);
         } else if (where.kind == MT_ENDPOINT_PROCESS) {
             status = add_pid(ret, where.pid, err);
@@ -137,4 +140,19 @@ mt_status mt_traces_check_recorded(const struct mt_traces *traces, struct mt_err
     int pid = (int)traces->unrecorded;
     return pid == 0 ? MT_OK
                     : mt_error_set(err, MT_E_NOENT, "process %d is not recorded; `memtap attach %d` begins a recording from now on", pid, pid);
+}
+
+mt_status mt_traces_open(char *const *operands, size_t count, struct mt_recording **ret, int *ret_code, struct mt_error *err)
+{
+    struct mt_operands given = { .items = (char **)(uintptr_t)operands, .count = (int)count };
+    struct mt_traces traces;
+    mt_status status = mt_traces_of(&given, &traces, err);
+    status = status == MT_OK ? mt_traces_check_recorded(&traces, err) : status;
+    *ret_code = mt_target_exit_code(status);
+    if (status == MT_OK) {
+        status = mt_recording_make(traces.paths.items, traces.paths.count, ret, err);
+        *ret_code = status == MT_E_INVAL ? MT_EXIT_USAGE : MT_EXIT_FAILED;
+    }
+    mt_traces_fini(&traces);
+    return status;
 }

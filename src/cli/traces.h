@@ -6,6 +6,7 @@
 #ifndef MT_CLI_TRACES_H
 #define MT_CLI_TRACES_H
 
+#include "reader/recording.h"
 #include "util/option.h"
 #include "util/strlist.h"
 
@@ -24,5 +25,7 @@ mt_status mt_traces_of(const struct mt_operands *operands, struct mt_traces *ret
 void mt_traces_fini(struct mt_traces *traces);
 /* For commands that need a trace of each: MT_E_NOENT with what to do where one has none. */
 mt_status mt_traces_check_recorded(const struct mt_traces *traces, struct mt_error *err) MT_CHECKED;
+/* Opens what operands mean as one recording, to mt_recording_free. Fails with the command's exit code. */
+mt_status mt_traces_open(char *const *operands, size_t count, struct mt_recording **ret, int *ret_code, struct mt_error *err) MT_CHECKED;
 
 #endif

@@ -69,3 +69,42 @@ def test_the_allocator_of_python_is_known_however_often_it_is_joined(joined):
     memtap("attach", *PATIENT, "-o", again, joined.pid)
     joined.do(f"hold {MIB}")
     assert (with_first, memtap_json("stats", again)["python_allocator"]) == ("pymalloc", "pymalloc")
+
+
+def amounts(command, *arguments):
+    result = memtap_json(command, *arguments)
+    rows = result if isinstance(result, list) else [result]
+    return [{key: row.get(key) for key in ("function", "line", "bytes", "count", "leaked_bytes", "status")} for row in rows]
+
+
+def test_every_report_takes_the_number_of_a_process_that_is_recorded(joined, tmp_path):
+    for command in ("summary", "table", "tree", "stats", "leaks"):
+        assert amounts(command, joined.pid) == amounts(command, joined.trace), command
+    assert memtap_json("timeline", joined.pid)
+    assert amounts("leaks", f"{joined.pid}@0%") == []
+    changes = memtap_json("diff", f"{joined.pid}@0%", joined.pid)
+    assert AFTER <= changes["bytes"] < AFTER + MIB
+    memtap("export", "--format", "collapsed", "-o", tmp_path / "x.txt", joined.pid)
+    assert "hold" in (tmp_path / "x.txt").read_text()
+    memtap("flamegraph", "-o", tmp_path / "x.html", joined.pid)
+    assert (tmp_path / "x.html").read_text().startswith("<!doctype html>")
+    detach(joined)
+    for command in ("summary", "table", "tree", "stats", "leaks", "timeline"):
+        result = memtap(command, joined.pid, check=False)
+        assert (result.returncode, result.stdout) == (3, b"")
+        assert f"process {joined.pid} is not recorded; `memtap attach {joined.pid}`" in result.stderr.decode()
+
+
+def test_a_file_with_the_name_of_a_number_is_that_file(joined, tmp_path):
+    detach(joined)
+    number = tmp_path / str(joined.pid)
+    joined.trace.rename(number)
+    assert memtap("stats", number.name, cwd=tmp_path).returncode == 0
+
+
+def test_what_is_neither_a_file_nor_a_process_is_said_so():
+    for command in (("leaks", "nosuch.mtap"), ("diff", "nosuch.mtap", "other.mtap"), ("run", "./nosuch")):
+        result = memtap(*command, check=False)
+        assert result.returncode in (1, 127) and re.search(r"nosuch(\.mtap)?: not found$", result.stderr.decode().strip()), result.stderr
+    result = memtap("leaks", 4194304, check=False)
+    assert result.returncode == 3 and b"there is no process 4194304" in result.stderr and b"no file" in result.stderr
