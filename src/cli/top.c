@@ -5,6 +5,7 @@
 #include "top/data.h"
 #include "top/frame.h"
 #include "util/grid.h"
+#include "util/human.h"
 #include "util/memory.h"
 #include "util/out.h"
 #include "util/say.h"
@@ -53,7 +54,7 @@ static const struct mt_command_doc doc = {
     .description =
         "Shows a process while it runs: its heap, how fast that grows and when it meets the limit of its control group, and a line for each "
         "line of the program that holds memory. PID is a process that is recorded (memtap run, attach, memprof); one that is not is "
-        "attached to, with samples, and detached at the end. FILE is a trace that grows. Several viewers may watch one process: they "
+        "attached to, with samples, and detached at the end; as text or JSON the first look then waits up to 5 s for something to show, and no trace is left unless -o was given. FILE is a trace that grows. Several viewers may watch one process: they "
         "read its trace, and it does not know of them. Of a run of several processes one is watched; give the PID of another for that.\n"
         "\n"
         "A look costs what is new since the one before. One that takes long makes the next come later, so that watching takes at most 2 % "
@@ -84,6 +85,7 @@ static const struct mt_command_doc doc = {
 
 static const uint64_t INTERVAL_LEAST_NS = 100000000;
 static const uint64_t PAUSE_MOST_NS = 10000000000;
+static const uint64_t FIRST_WAIT_NS = 5000000000;
 enum { DUTY = 50, ROWS = 20, BUSY_TRIES = 1200 }; /* a look may take a fiftieth of the time */
 
 struct top {
@@ -161,13 +163,29 @@ static mt_status look_patiently(struct top *t, struct mt_error *err)
     return status;
 }
 
+/* A recording that has just begun has nothing to show: waits until it has, for a while. */
+static mt_status look_at_something(struct top *t, struct mt_error *err)
+{
+    uint64_t until_ns = mt_os_monotonic_ns() + FIRST_WAIT_NS;
+    mt_status status = look_patiently(t, err);
+    while (status == MT_OK && t->session.look.site_count == 0 && t->session.look.recording && mt_os_monotonic_ns() < until_ns &&
+           mt_terminal_wait(INTERVAL_LEAST_NS) != MT_KEY_CLOSED) {
+        status = look_patiently(t, err);
+    }
+    if (status == MT_OK) {
+        mt_say("memtap: process %d was not recorded; its recording began %s ago, and what it held before is not known", (int)t->session.pid,
+               mt_human_duration((uint64_t)(t->session.look.watched_s * 1e9)).text);
+    }
+    return status;
+}
+
 static mt_status run_batch(struct top *t, struct mt_error *err)
 {
     mt_status status = MT_OK;
     uint64_t looks = t->values->batch, done = 0;
     bool goes_on = true;
     while (status == MT_OK && goes_on) {
-        status = look_patiently(t, err);
+        status = done == 0 && t->session.attached ? look_at_something(t, err) : look_patiently(t, err);
         status = status == MT_OK ? write_look(t, done == 0, err) : status;
         done++;
         goes_on = status == MT_OK && (looks == 0 || done < looks) && t->session.look.recording && wait_for_look(t);
@@ -309,6 +327,7 @@ static int top_main(int argc, char **argv)
     values.batch = values.once || values.batch == UINT64_MAX ? 1 : values.batch;
     struct top top = { .values = &values, .session = { .how = MT_JOIN_DEFAULTS } };
     top.session.how.output = values.output;
+    top.session.keeps_nothing = !screen && values.output == NULL;
     top.session.how.max_stop_ns = values.max_stop_ns > 0 ? values.max_stop_ns : top.session.how.max_stop_ns;
     top.session.how.timeout_ns = values.timeout_ns > 0 ? values.timeout_ns : top.session.how.timeout_ns;
     top.ui.by_thread = values.by_thread;

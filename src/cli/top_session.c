@@ -2,6 +2,8 @@
 #include "cli/top_session.h"
 
 #include "attach/recorded.h"
+#include "export/report.h"
+#include "launch/runfiles.h"
 #include "top/process.h"
 #include "util/exitcode.h"
 #include "util/human.h"
@@ -29,6 +31,9 @@ static mt_status attach(struct mt_top_session *s, int *ret_code, struct mt_error
     }
     s->attached = done.code == MEMTAP_AGENT_OK;
     s->path = mt_strdup(s->attached ? config.output : done.state.path);
+    if (s->attached) {
+        mt_strlist_add(&s->made, s->path);
+    }
     return MT_OK;
 }
 
@@ -145,18 +150,46 @@ mt_status mt_top_session_look(struct mt_top_session *s, const struct mt_top_ui *
     return status;
 }
 
+/* Of a process that a child of the watched one is recorded into, nothing is removed. True: nothing is left. */
+static bool remove_made(const struct mt_top_session *s)
+{
+    bool all = s->keeps_nothing;
+    for (size_t i = 0; i < s->made.count; i++) {
+        bool live = all && mt_runfiles_have_live(s->made.items[i]);
+        if (s->keeps_nothing && !live) {
+            mt_runfiles_remove(s->made.items[i]);
+        }
+        all = all && !live;
+    }
+    return all;
+}
+
+static void say_detached(const struct mt_top_session *s, bool ended)
+{
+    const char *how = ended ? "has ended" : "is not recorded any more";
+    if (remove_made(s)) {
+        mt_say("memtap: process %d %s; what was recorded is removed (-o FILE keeps it)", (int)s->pid, how);
+        return;
+    }
+    struct mt_out *names = mt_out_open_memory();
+    for (size_t i = 0; i < s->made.count; i++) {
+        mt_out_byte(names, ' ');
+        mt_report_put_argument(names, mt_text_base_name(s->made.items[i]));
+    }
+    mt_say("memtap: process %d %s; `memtap leaks%s` reads what was", (int)s->pid, how, mt_out_text(names, NULL));
+    mt_out_discard(names);
+}
+
 static void detach(struct mt_top_session *s)
 {
     struct mt_injected done;
     struct mt_error err = { 0 };
     int code;
     mt_status status = is_same(s) ? mt_join_end(&s->how, s->pid, &done, &code, &err) : MT_E_NOENT;
-    if (status == MT_E_NOENT) {
-        mt_say("memtap: process %d has ended; its trace is %s", (int)s->pid, s->path);
-    } else if (status != MT_OK) {
-        mt_say("memtap: the recording of process %d goes on: %s; `memtap detach %d` ends it", (int)s->pid, mt_error_text(&err), (int)s->pid);
+    if (status == MT_OK || status == MT_E_NOENT) {
+        say_detached(s, status == MT_E_NOENT);
     } else {
-        mt_say("memtap: process %d is not recorded any more; `memtap leaks %s` reads what was", (int)s->pid, mt_text_base_name(s->path));
+        mt_say("memtap: the recording of process %d goes on: %s; `memtap detach %d` ends it", (int)s->pid, mt_error_text(&err), (int)s->pid);
     }
 }
 
@@ -167,6 +200,7 @@ void mt_top_session_close(struct mt_top_session *s)
     }
     mt_top_look_fini(&s->look);
     mt_top_watch_free(s->watch);
+    mt_strlist_clear(&s->made);
     free(s->message);
     free(s->path);
 }

@@ -2,18 +2,21 @@
  *
  * Decides: a process that is recorded already is only read, by as many viewers as like; one that is not is attached to, and what was
  * attached is detached at the end. When the process executes another program its new trace is looked for, and where attach began the
- * old one, it is attached to again.
+ * old one, it is attached to again. A look without a screen leaves no trace that nobody asked for.
  */
 #ifndef MT_CLI_TOP_SESSION_H
 #define MT_CLI_TOP_SESSION_H
 
 #include "cli/join.h"
 #include "top/watch.h"
+#include "util/strlist.h"
 
 struct mt_top_session {
     struct mt_join how;
     pid_t pid; /* 0: a file was given */
     bool attached;
+    bool keeps_nothing; /* what attach writes is removed at the end */
+    struct mt_strlist made; /* the traces that it wrote */
     char *path; /* of the trace */
     uint64_t started; /* of the process: when it began, which tells it from another one of its number */
     uint64_t image; /* of the process: another one after exec */

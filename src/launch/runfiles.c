@@ -185,17 +185,30 @@ static void remove_trace(const char *path)
     }
 }
 
-void mt_runfiles_remove_old(const struct mt_run *run)
+bool mt_runfiles_have_live(const char *file)
 {
     struct mt_strlist others = { 0 };
-    char *folder = mt_tracepath_folder(run->output);
-    mt_tracepath_others(run->output, &others);
+    struct mt_trace_header header;
+    bool live = false;
+    mt_tracepath_others(file, &others);
+    for (size_t i = 0; i < others.count && !live; i++) {
+        live = read_header_of(others.items[i], &header) && mt_runfiles_is_live(&header);
+    }
+    mt_strlist_clear(&others);
+    return live;
+}
+
+void mt_runfiles_remove(const char *file)
+{
+    struct mt_strlist others = { 0 };
+    char *folder = mt_tracepath_folder(file);
+    mt_tracepath_others(file, &others);
     for (size_t i = 0; i < others.count; i++) {
         remove_trace(others.items[i]);
     }
     (void)rmdir(folder);
-    remove_trace(run->output);
-    (void)unlink(run->output);
+    remove_trace(file);
+    (void)unlink(file);
     mt_strlist_clear(&others);
     free(folder);
 }

@@ -21,7 +21,9 @@ bool mt_runfiles_is_live(const struct mt_trace_header *header);
  * -f was not given. */
 mt_status mt_runfiles_check(const struct mt_run *run, struct mt_error *err) MT_CHECKED;
 /* Removes what an earlier run left: FILE and the traces in FILE.d. Nothing else, whatever its name. */
-void mt_runfiles_remove_old(const struct mt_run *run);
+void mt_runfiles_remove(const char *file);
+/* Is a process still recorded into FILE.d? */
+bool mt_runfiles_have_live(const char *file);
 
 /* In the program's process, before exec: FILE must not be there, FILE.d is made. Returns an errno, 0: good. */
 int mt_runfiles_begin(const char *output);

@@ -161,7 +161,7 @@ mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err)
     }
     mt_helper_open(&run->helper);
     if (run->options.force && run->options.output != NULL) {
-        mt_runfiles_remove_old(run);
+        mt_runfiles_remove(run->output);
     }
     mt_environment_build(run, &env);
     mt_interrupt_restore();

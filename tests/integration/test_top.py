@@ -311,3 +311,33 @@ def test_a_process_that_was_attached_to_is_attached_to_again_after_exec(any_pyth
         assert screen.ended() == 0
         assert traces_of(program.pid) == []
         program.end()
+
+
+@needs_ptrace
+@pytest.mark.parametrize("how", (("--once",), ("--batch", "2", "-i", "100ms"), ("--once", "--json")))
+def test_a_look_at_a_process_that_is_not_recorded_shows_something_and_leaves_nothing(any_python, tmp_path, how):
+    with Watched(any_python) as program:
+        process = subprocess.Popen([str(a) for a in (MEMTAP, "top", *how, *PATIENT, program.pid)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        end = time.monotonic() + 300
+        while not traces_of(program.pid):
+            assert process.poll() is None and time.monotonic() < end
+            time.sleep(0.005)
+        for _ in range(8):
+            program.do(f"hold {20 * MIB}")
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+        assert re.search(r"py_watched\.py", out.decode()), (out, err)
+        assert f"process {program.pid} was not recorded; its recording began" in err.decode()
+        assert "what was recorded is removed (-o FILE keeps it)" in err.decode()
+        assert os.listdir(tmp_path) == [] and traces_of(program.pid) == []
+        program.end()
+
+
+@needs_ptrace
+def test_an_idle_process_is_waited_for_and_said_to_hold_nothing_new(any_python, tmp_path):
+    with Watched(any_python) as program:
+        result = memtap("top", "--once", *PATIENT, "-o", "kept.mtap", program.pid, cwd=tmp_path)
+        assert b"nothing is alive that was recorded" in result.stdout
+        assert b"`memtap leaks kept.mtap` reads what was" in result.stderr
+        assert [name for name in os.listdir(tmp_path) if name.endswith(".mtap")] == ["kept.mtap"]
+        program.end()
