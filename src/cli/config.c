@@ -40,7 +40,7 @@ static const struct mt_command_doc doc = {
         "file in the current folder; for another file, or another rate from the start, use attach. One recording at a time.\n"
         "rate=SIZE changes the mean number of bytes between samples of a sampled recording; rate=0 pauses it: frees are still seen.\n"
         "\n"
-        "The other keys can only be read: trace, begun_by, live_samples, dropped, listen, port, command, version, pid, rss. The token "
+        "In the table sizes have their unit, as they are given to options; -f json has bytes. The other keys can only be read: trace, begun_by, live_samples, dropped, listen, port, command, version, pid, rss. The token "
         "of a process is never shown.\n"
         "\n"
         "TARGET is a process id, host:port, [v6]:port or unix:/path; without one, MEMTAP_ENDPOINT. Over TCP MEMTAP_TOKEN is presented.",
@@ -207,6 +207,25 @@ static void write_json(const struct mt_reply *reply, char **words, int count, st
     mt_out_byte(out, '\n');
 }
 
+/* As options are written: sizes with their unit; what is not known or not there is a dash. malloc'ed. */
+static char *shown(const struct mt_reply *reply, const struct key *key)
+{
+    const char *text = mt_reply_text(reply, key->wire);
+    uint64_t number = key->number ? mt_reply_number(reply, key->wire) : 0;
+    bool off = strcmp(mt_reply_text(reply, "MODE"), "off") == 0, sampled = strcmp(mt_reply_text(reply, "MODE"), "sample") == 0;
+    if (strcmp(key->name, "rate") == 0) {
+        return off ? mt_strdup("—") : !sampled ? mt_strdup("every allocation") : number == 0 ? mt_strdup("0 (paused)") : mt_strdup(mt_human_bytes((double)number).text);
+    }
+    if (strcmp(key->name, "rss") == 0) {
+        return mt_strdup(mt_human_bytes((double)number).text);
+    }
+    if (text[0] == '\0' || (strcmp(key->name, "port") == 0 && number == 0)) {
+        return mt_strdup("—");
+    }
+    bool counted = strcmp(key->name, "live_samples") == 0 || strcmp(key->name, "dropped") == 0;
+    return counted ? mt_strdup(mt_human_count((double)number).text) : mt_strdup(text);
+}
+
 static void write_table(const struct mt_reply *reply, char **words, int count, struct mt_out *out)
 {
     struct mt_grid *grid = mt_grid_new();
@@ -215,7 +234,9 @@ static void write_table(const struct mt_reply *reply, char **words, int count, s
     for (size_t i = 0; i < MT_COUNTOF(keys); i++) {
         if (is_asked_for(&keys[i], words, count)) {
             mt_grid_cell(grid, keys[i].name);
-            mt_grid_cell(grid, mt_reply_text(reply, keys[i].wire));
+            char *value = shown(reply, &keys[i]);
+            mt_grid_cell(grid, value);
+            free(value);
         }
     }
     mt_grid_print(grid, out);

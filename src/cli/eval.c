@@ -57,12 +57,12 @@ static const struct mt_command_doc doc = {
         "empty. sys.exit ends CODE, not the program. Where psutil is not installed, CODE gets a small one that knows this process's memory. "
         "Ctrl-C interrupts CODE with a KeyboardInterrupt.",
     .notes = "While CODE computes it holds the GIL like any thread of the program, which can then not run Python; how long that was is said "
-             "at the end (stall_ms, on standard error). time.sleep and waiting do not hold it.\n"
+             "at the end, on standard error. time.sleep and waiting do not hold it.\n"
              "\n"
              "Code in a C function that does not come back to Python cannot be interrupted. After its time limit memtap leaves it alone, "
              "and no other eval begins in the process until it has ended.\n"
              "\n"
-             "The process must be armed (`memtap list`). With MEMTAP_ALLOW_EVAL=0 in its environment it runs no code.",
+             "The process must be armed (`memtap list`); `memtap attach PID` arms it. With MEMTAP_ALLOW_EVAL=0 in its environment it runs no code.",
     .exit_codes = "0  done\n"
                   "1  the code raised an exception, or the process runs no Python\n"
                   "2  wrong usage\n"
@@ -117,7 +117,7 @@ static mt_status read_code(const struct values *chosen, const struct mt_operands
     int codes = chosen->file == NULL;
     size_t bytes = 0;
     if (operands->count < codes || operands->count > codes + 1) {
-        return mt_error_set(err, MT_E_INVAL, codes ? "give a TARGET and one CODE; quote it" : "give a TARGET beside -f FILE, and no CODE");
+        return mt_error_set(err, MT_E_INVAL, codes ? "give a TARGET and one CODE; quote it" : "give a TARGET beside -f FILE, and no CODE (a format is --format json)");
     }
     *ret_target = operands->count > codes ? operands->items[0] : NULL;
     const char *code = codes ? operands->items[operands->count - 1] : NULL;
@@ -304,7 +304,7 @@ static int end(const struct values *chosen, struct answer *answer, const struct 
     }
     uint64_t held_ns = mt_reply_number(reply, "HELD_NS");
     if (!chosen->quiet && held_ns > 0) {
-        mt_say("memtap eval: the code held the GIL for %.1f ms in all (stall_ms)", (double)held_ns / 1e6);
+        mt_say("memtap eval: the program's own Python stood still for %.1f ms in all, while the code held the GIL", (double)held_ns / 1e6);
     }
     return ferror(stdout) ? MT_EXIT_FAILED : ending_of(reply->status).code;
 }
@@ -345,6 +345,19 @@ static int run_there(const struct values *chosen, const char *target, const char
     return exit_code;
 }
 
+/* -f names a file, elsewhere a format: beside a TARGET and a CODE it can only be meant as that. */
+static void take_format(struct values *chosen, const struct mt_operands *operands)
+{
+    bool means_format = chosen->file != NULL && operands->count == 2 && access(chosen->file, F_OK) != 0;
+    for (int i = 0; means_format && formats[i] != NULL; i++) {
+        if (strcmp(chosen->file, formats[i]) == 0) {
+            chosen->format = i;
+            chosen->file = NULL;
+            return;
+        }
+    }
+}
+
 static int eval_main(int argc, char **argv)
 {
     struct values chosen = { .timeout_ns = TIMEOUT_NS };
@@ -356,6 +369,7 @@ static int eval_main(int argc, char **argv)
     if (!mt_command_options(&doc, argc, argv, &chosen, &operands, &exit_code)) {
         return exit_code;
     }
+    take_format(&chosen, &operands);
     if (read_code(&chosen, &operands, &target, &code, &err) != MT_OK) {
         exit_code = mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     } else {

@@ -343,6 +343,15 @@ def test_a_terminal_gets_nothing_that_drives_it(one):
     os.close(leader)
 
 
+def test_a_format_beside_code_is_a_format(one, tmp_path):
+    assert json.loads(memtap("eval", "-f", "json", one.pid, "1 + 1").stdout)["output"] == "2\n"
+    assert memtap("eval", "-f", "text", one.pid, "1 + 1").stdout == b"2\n"
+    (tmp_path / "json").write_text("40 + 2")
+    assert memtap("eval", "-f", "json", one.pid, cwd=tmp_path).stdout == b"42\n"
+    refused = memtap("eval", "-f", "json", one.pid, "1 + 1", cwd=tmp_path, check=False)
+    assert refused.returncode == 2 and b"--format json" in refused.stderr
+
+
 def test_code_with_a_nul_is_refused(one):
     done = memtap("eval", one.pid, "-", input=b"print(1)\0print(2)", check=False)
     assert done.returncode == 2 and b"NUL byte in it, at 8" in done.stderr
@@ -350,5 +359,5 @@ def test_code_with_a_nul_is_refused(one):
 
 def test_how_long_the_gil_was_held_is_said(one):
     done = memtap("eval", one.pid, "import time\nend = time.thread_time() + 0.2\nwhile time.thread_time() < end: pass")
-    found = re.fullmatch(rb"memtap eval: the code held the GIL for ([\d.]+) ms in all \(stall_ms\)\n", done.stderr)
+    found = re.fullmatch(rb"memtap eval: the program's own Python stood still for ([\d.]+) ms in all, while the code held the GIL\n", done.stderr)
     assert found and float(found[1]) > 0

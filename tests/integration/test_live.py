@@ -52,6 +52,7 @@ def test_a_recording_is_begun_and_ended_by_the_socket(program, place):
 def test_config_changes_mode_and_rate(program, place):
     assert memtap_json("config", program.pid, "mode=sample")["mode"] == "sample"
     assert memtap_json("config", program.pid, "rate=64K") == {"rate": 65536}
+    assert memtap("config", program.pid, "rate").stdout.split()[-2:] == [b"64.0", b"KiB"]
     assert memtap_json("config", program.pid, "rate=0")["rate"] == 0
     assert memtap_json("config", program.pid, "mode=off", "mode") == {"mode": "off"}
     assert memtap_json("config", program.pid, "mode=exact")["mode"] == "exact"
