@@ -62,6 +62,7 @@ struct mt_recording_info {
     size_t traces;
     bool live;                  /* some trace is being written to */
     const char *mode;           /* "exact", "sample" or "aggregate" */
+    uint64_t process;           /* pid, as it is in the pid namespace of who reads; known while it is live */
 };
 int mt_recording_info(struct mt_recording *recording, struct mt_recording_info *ret,
                       struct mt_profile_failure *failure);

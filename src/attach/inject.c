@@ -7,6 +7,7 @@
 #include "attach/safepoint.h"
 #include "base/os.h"
 #include "util/memory.h"
+#include "util/process.h"
 
 #include <errno.h>
 #include <fcntl.h>

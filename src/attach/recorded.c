@@ -2,6 +2,7 @@
 #include "attach/recorded.h"
 
 #include "util/memory.h"
+#include "util/process.h"
 #include "wire/format.h"
 
 #include <dirent.h>
@@ -14,36 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Its numbers, in our pid namespace and those inside: "NSpid:	1234	7". */
-struct numbers {
-    uint64_t items[8];
-    size_t count;
-};
-
-static void read_numbers(pid_t pid, struct numbers *ret)
-{
-    char *path = mt_format("/proc/%d/status", (int)pid), *line = NULL;
-    FILE *file = fopen(path, "re");
-    size_t room = 0;
-    *ret = (struct numbers){ .items = { (uint64_t)pid }, .count = 1 };
-    while (file != NULL && getline(&line, &room, file) > 0) {
-        char *at = strncmp(line, "NSpid:", 6) == 0 ? line + 6 : NULL, *end;
-        for (uint64_t number; at != NULL && ret->count < MT_COUNTOF(ret->items); at = end) {
-            number = strtoull(at, &end, 10);
-            if (end == at) {
-                break;
-            }
-            ret->items[ret->count++] = number;
-        }
-    }
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    free(line);
-    free(path);
-}
-
-static bool is_trace_of(const char *link, const struct numbers *numbers)
+static bool is_trace_of(const char *link, const struct mt_process_numbers *numbers)
 {
     struct mt_trace_header header;
     struct stat info;
@@ -87,12 +59,12 @@ static char *name_of(const char *link, pid_t pid)
 
 mt_status mt_recorded_trace(pid_t pid, char **ret, struct mt_error *err)
 {
-    struct numbers numbers;
+    struct mt_process_numbers numbers;
     char *folder = mt_format("/proc/%d/fd", (int)pid), *found = NULL;
     DIR *descriptors = opendir(folder);
     int error = errno;
     if (descriptors != NULL) {
-        read_numbers(pid, &numbers);
+        mt_process_numbers_read(pid, &numbers);
         for (struct dirent *entry; found == NULL && (entry = readdir(descriptors)) != NULL;) {
             char *link = mt_format("%s/%s", folder, entry->d_name);
             found = entry->d_name[0] != '.' && is_trace_of(link, &numbers) ? name_of(link, pid) : NULL;

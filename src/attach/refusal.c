@@ -2,8 +2,8 @@
 #include "attach/refusal.h"
 
 #include "base/executable.h"
-#include "base/hash.h"
 #include "util/memory.h"
+#include "util/process.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -120,19 +120,6 @@ bool mt_process_has_ended(pid_t pid)
 {
     struct mt_process_facts now;
     return mt_process_facts_read(pid, &now, NULL) != MT_OK || has_ended(&now);
-}
-
-uint64_t mt_process_image(pid_t pid)
-{
-    char vector[1024];
-    char *path = mt_format("/proc/%d/auxv", (int)pid);
-    FILE *file = fopen(path, "re");
-    size_t bytes = file != NULL ? fread(vector, 1, sizeof vector, file) : 0;
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    free(path);
-    return bytes > 0 ? mt_hash_bytes(vector, bytes) : 0;
 }
 
 static bool has_capability(const char *status_path, unsigned capability)

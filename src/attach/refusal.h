@@ -48,8 +48,6 @@ void mt_ptrace_rules_here(struct mt_ptrace_rules *ret);
 mt_status mt_process_facts_read(pid_t pid, struct mt_process_facts *ret, struct mt_error *err) MT_CHECKED;
 /* Also when its parent has not asked for its exit code yet. */
 bool mt_process_has_ended(pid_t pid);
-/* Another number after each exec, by where the kernel has put the image; 0: it is not to be seen. */
-uint64_t mt_process_image(pid_t pid);
 /* What these facts forbid. MT_OK: nothing. */
 mt_status mt_process_facts_judge(const struct mt_process_facts *facts, const struct mt_ptrace_rules *rules,
                                  struct mt_error *err) MT_CHECKED;

@@ -3,6 +3,7 @@
 
 #include "attach/chain.h"
 #include "util/memory.h"
+#include "util/process.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,26 +270,12 @@ enum mt_safety mt_safepoint_judge(const struct mt_subject *subject, const struct
     return safety;
 }
 
-/* State of a thread as /proc says; 0: it is gone. */
-static char state_of(pid_t process, pid_t tid)
-{
-    char path[64], text[512] = "";
-    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/stat", (int)process, (int)tid);
-    FILE *file = fopen(path, "re");
-    bool got = file != NULL && fgets(text, sizeof text, file) != NULL;
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    const char *end = got ? strrchr(text, ')') : NULL; /* its name may hold anything */
-    return end != NULL && end[1] == ' ' ? end[2] : 0;
-}
-
 int mt_safepoint_rank(pid_t process, pid_t tid)
 {
     char path[64];
     long number = -1;
-    char state = state_of(process, tid);
-    if (state == 'D' || state == 'Z' || state == 'X' || state == 0) {
+    struct mt_process_stat now;
+    if (!mt_process_stat_read(process, tid, &now) || strchr("DZX", now.state) != NULL) {
         return -1;
     }
     (void)snprintf(path, sizeof path, "/proc/%d/task/%d/syscall", (int)process, (int)tid);

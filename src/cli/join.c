@@ -9,6 +9,7 @@
 #include "util/agentfile.h"
 #include "util/exitcode.h"
 #include "util/memory.h"
+#include "util/process.h"
 #include "util/text.h"
 #include "util/tracepath.h"
 #include "wire/journal_file.h"
@@ -148,12 +149,12 @@ static void serve(void *context)
 }
 
 /* subject NULL: by the socket of `armed`. */
-static mt_status inject(const struct mt_join *how, struct mt_subject *subject, struct mt_client *armed, struct mt_config *config,
+static mt_status inject(const struct mt_join *how, pid_t pid, struct mt_subject *subject, struct mt_client *armed, struct mt_config *config,
                         const char *agent, struct mt_injected *ret, struct mt_error *err)
 {
     char *settings[MT_CONFIG__COUNT + 1] = { NULL };
     struct company company = { .place = { .output = config->output, .root_pid = config->root_pid } };
-    mt_helper_open(&company.helper);
+    mt_helper_open(&company.helper, pid);
     mt_helper_text(&company.helper, config->helper, sizeof config->helper);
     for (size_t i = 0; i < MT_CONFIG__COUNT; i++) {
         settings[i] = mt_environment_setting(config, &mt_config_fields[i]);
@@ -180,7 +181,7 @@ static mt_status begin_once(const struct mt_join *how, pid_t pid, struct mt_conf
     struct mt_client armed;
     *ret_code = MT_EXIT_UNREACHABLE;
     if (mt_join_reach_armed(pid, &armed)) {
-        mt_status status = inject(how, NULL, &armed, config, agent, ret, err);
+        mt_status status = inject(how, pid, NULL, &armed, config, agent, ret, err);
         mt_client_close(&armed);
         *ret_code = mt_target_exit_code(status);
         if (status != MT_E_NOENT) {
@@ -191,7 +192,7 @@ static mt_status begin_once(const struct mt_join *how, pid_t pid, struct mt_conf
     }
     mt_status status = mt_subject_open(pid, &subject, err);
     if (status == MT_OK) {
-        status = inject(how, &subject, NULL, config, agent, ret, err);
+        status = inject(how, pid, &subject, NULL, config, agent, ret, err);
         *ret_code = mt_target_exit_code(status);
         mt_subject_close(&subject);
     }

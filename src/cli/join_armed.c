@@ -2,6 +2,7 @@
 #include "cli/join_armed.h"
 
 #include "util/memory.h"
+#include "util/process.h"
 #include "wire/config.h"
 
 #include <stdio.h>
@@ -12,16 +13,8 @@ static const uint64_t LEAVING_NS = 1000000000; /* a process that is stopped mean
 
 bool mt_join_reach_armed(pid_t pid, struct mt_client *ret)
 {
-    char line[512] = "";
-    char *path = mt_format("/proc/%d/stat", (int)pid);
-    FILE *file = fopen(path, "re");
-    free(path);
-    if (file != NULL) {
-        line[fread(line, 1, sizeof line - 1, file)] = '\0';
-        (void)fclose(file);
-    }
-    const char *name_end = strrchr(line, ')');
-    bool stopped = name_end != NULL && name_end[1] == ' ' && (name_end[2] == 'T' || name_end[2] == 't');
+    struct mt_process_stat now;
+    bool stopped = mt_process_stat_read(pid, 0, &now) && (now.state == 'T' || now.state == 't');
     return !stopped && mt_client_reach(pid, ret);
 }
 

@@ -36,7 +36,7 @@ static const struct mt_command_doc doc = {
         "id, its command, what is recorded (off: nothing) and since when, the rate of a sampled recording, its resident memory, and how "
         "many events were dropped.\n"
         "\n"
-        "Only processes of the same user are shown; root sees all.",
+        "Only processes of the same user are shown; root sees all, also those in containers.",
     .exit_codes = "0  listed; there may be none\n"
                   "2  wrong usage",
     .examples = "memtap list\n"
@@ -84,17 +84,17 @@ static int by_pid(const void *a, const void *b)
 
 static void collect(struct rows *rows)
 {
-    struct mt_strlist found = { 0 };
+    struct mt_found_list found = { 0 };
     struct mt_client client;
     struct mt_error err;
     mt_found_sockets(&found);
     for (size_t i = 0; i < found.count; i++) {
-        if (mt_client_open_found(found.items[i], &client, &err) == MT_OK) {
+        if (mt_client_open_found(&found.items[i], &client, &err) == MT_OK) {
             ask(rows, &client);
             mt_client_close(&client);
         }
     }
-    mt_strlist_clear(&found);
+    mt_found_clear(&found);
     if (rows->count > 1) {
         qsort(rows->items, rows->count, sizeof *rows->items, by_pid);
     }

@@ -216,7 +216,7 @@ static pid_t live_process(const struct mt_recording *recording)
     bool alone = recording->set.count == 1 && mt_trace_is_live(info, mt_os_monotonic_ns());
     char *trace = NULL;
     struct mt_error ignored = { 0 };
-    pid_t pid = alone && mt_recorded_trace((pid_t)info->pid, &trace, &ignored) == MT_OK ? (pid_t)info->pid : 0;
+    pid_t pid = alone && mt_recorded_trace((pid_t)info->process, &trace, &ignored) == MT_OK ? (pid_t)info->process : 0;
     free(trace);
     return pid;
 }

@@ -4,10 +4,10 @@
 #include "attach/recorded.h"
 #include "export/report.h"
 #include "launch/runfiles.h"
-#include "top/process.h"
 #include "util/exitcode.h"
 #include "util/human.h"
 #include "util/memory.h"
+#include "util/process.h"
 #include "util/say.h"
 #include "util/text.h"
 
@@ -41,7 +41,7 @@ static mt_status attach(struct mt_top_session *s, int *ret_code, struct mt_error
 static mt_status find(struct mt_top_session *s, bool may_attach, int *ret_code, struct mt_error *err)
 {
     struct mt_error unreadable = { 0 };
-    s->image = mt_top_image((uint64_t)s->pid);
+    s->image = mt_process_image(s->pid);
     mt_status status = mt_recorded_trace(s->pid, &s->path, &unreadable);
     if (status == MT_OK) {
         s->attached = false;
@@ -57,7 +57,7 @@ mt_status mt_top_session_open(struct mt_top_session *s, const char *operand, int
     bool number = mt_parse_count(operand, &pid) && pid > 0 && pid <= INT32_MAX && access(operand, F_OK) != 0;
     if (number) {
         s->pid = (pid_t)pid;
-        s->started = mt_top_started(pid);
+        s->started = mt_process_started(s->pid);
         status = find(s, true, ret_code, err);
     } else {
         s->path = mt_strdup(operand);
@@ -122,13 +122,13 @@ static void follow_exec(struct mt_top_session *s)
 /* False: it has ended; another process may have its number by now. */
 static bool is_same(const struct mt_top_session *s)
 {
-    return mt_top_started((uint64_t)s->pid) == s->started;
+    return mt_process_started(s->pid) == s->started;
 }
 
 /* Whether exec has been, or a recording ended and another one was begun. */
 static bool is_another(const struct mt_top_session *s)
 {
-    uint64_t image = s->pid != 0 && is_same(s) ? mt_top_image((uint64_t)s->pid) : 0;
+    uint64_t image = s->pid != 0 && is_same(s) ? mt_process_image(s->pid) : 0;
     return image != 0 && (image != s->image || (s->has_look && !s->look.recording));
 }
 

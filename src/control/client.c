@@ -3,10 +3,10 @@
 
 #include "base/os.h"
 #include "control/connect.h"
-#include "control/found.h"
 #include "util/human.h"
 #include "util/interrupt.h"
 #include "util/memory.h"
+#include "util/network.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -229,10 +229,11 @@ static mt_status open_host(const struct mt_endpoint *where, struct mt_client *re
     return status;
 }
 
-mt_status mt_client_open_found(const char *name, struct mt_client *ret, struct mt_error *err)
+mt_status mt_client_open_found(const struct mt_found *found, struct mt_client *ret, struct mt_error *err)
 {
+    const char *name = found->name;
     *ret = (struct mt_client){ .fd = -1 };
-    mt_status status = mt_connect_local(name, &ret->fd, &ret->pid);
+    mt_status status = mt_connect_local(name, found->near, &ret->fd, &ret->pid);
     if (status == MT_E_NOENT && name[0] == '/') {
         mt_found_remove_stale(name);
     }
@@ -244,11 +245,11 @@ mt_status mt_client_open_found(const char *name, struct mt_client *ret, struct m
 }
 
 /* Those whose name says it first: they are most likely it. */
-static bool reach(pid_t pid, const struct mt_strlist *found, bool named, struct mt_client *ret)
+static bool reach(pid_t pid, const struct mt_found_list *found, bool named, struct mt_client *ret)
 {
     struct mt_error err;
     for (size_t i = 0; i < found->count; i++) {
-        if ((mt_found_pid(found->items[i]) == pid) == named && mt_client_open_found(found->items[i], ret, &err) == MT_OK) {
+        if ((mt_found_pid(found->items[i].name) == pid) == named && mt_client_open_found(&found->items[i], ret, &err) == MT_OK) {
             if (ret->pid == pid) {
                 return true;
             }
@@ -260,11 +261,20 @@ static bool reach(pid_t pid, const struct mt_strlist *found, bool named, struct 
 
 bool mt_client_reach(pid_t pid, struct mt_client *ret)
 {
-    struct mt_strlist found = { 0 };
-    mt_found_sockets(&found);
+    struct mt_found_list found = { 0 };
+    mt_found_of(pid, &found);
     bool reached = reach(pid, &found, true, ret) || reach(pid, &found, false, ret);
-    mt_strlist_clear(&found);
+    mt_found_clear(&found);
     return reached;
+}
+
+static bool may_enter(pid_t pid)
+{
+    int fd = mt_network_socket(pid, SOCK_STREAM);
+    if (fd >= 0) {
+        (void)close(fd);
+    }
+    return fd >= 0;
 }
 
 static mt_status open_process(pid_t pid, struct mt_client *ret, struct mt_error *err)
@@ -275,6 +285,11 @@ static mt_status open_process(pid_t pid, struct mt_client *ret, struct mt_error 
     char *folder = mt_format("/proc/%d", (int)pid);
     bool there = access(folder, F_OK) == 0;
     free(folder);
+    if (!may_enter(pid)) {
+        return mt_error_set(err, MT_E_PERM, "process %d is in a network of its own (a container), which memtap may not enter: use sudo, or give "
+                            "host:port or unix:/path",
+                            (int)pid);
+    }
     return mt_error_set(err, MT_E_NOENT,
                         there ? "process %d does not listen: `memtap attach %d` makes it, or start it with MEMTAP_LISTEN=1 under `memtap run`"
                               : "there is no process %d",
@@ -283,7 +298,7 @@ static mt_status open_process(pid_t pid, struct mt_client *ret, struct mt_error 
 
 static mt_status open_socket(const struct mt_endpoint *where, struct mt_client *ret, struct mt_error *err)
 {
-    mt_status status = mt_connect_local(where->text, &ret->fd, &ret->pid);
+    mt_status status = mt_connect_local(where->text, 0, &ret->fd, &ret->pid);
     return status == MT_OK ? MT_OK : mt_error_set(err, status, "cannot connect to %s: %s", where->text, mt_status_text(status));
 }
 

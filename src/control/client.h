@@ -8,6 +8,7 @@
 #define MT_CONTROL_CLIENT_H
 
 #include "control/endpoint.h"
+#include "control/found.h"
 #include "wire/control.h"
 
 #include <stdint.h>
@@ -30,8 +31,8 @@ typedef void mt_client_say(void *context, int stream, const char *text, size_t b
 
 /* To a process that is not armed: MT_E_NOENT. FILE endpoints: MT_E_INVAL. Sends HELLO with MEMTAP_TOKEN where it is TCP. */
 mt_status mt_client_open(const struct mt_endpoint *where, struct mt_client *ret, struct mt_error *err) MT_CHECKED;
-/* One of mt_found_sockets. */
-mt_status mt_client_open_found(const char *name, struct mt_client *ret, struct mt_error *err) MT_CHECKED;
+/* One of found.h. */
+mt_status mt_client_open_found(const struct mt_found *found, struct mt_client *ret, struct mt_error *err) MT_CHECKED;
 /* Is the process armed? Then the connection is open. */
 bool mt_client_reach(pid_t pid, struct mt_client *ret);
 void mt_client_close(struct mt_client *client);

@@ -1,6 +1,8 @@
 /* connect.c: see connect.h. */
 #include "control/connect.h"
 
+#include "util/network.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
@@ -28,7 +30,7 @@ static mt_status status_of_errno(int number)
     return number == EACCES || number == EPERM ? MT_E_PERM : number == EAGAIN ? MT_E_BUSY : MT_E_NOENT;
 }
 
-mt_status mt_connect_local(const char *name, int *ret_fd, pid_t *ret_pid)
+mt_status mt_connect_local(const char *name, pid_t near, int *ret_fd, pid_t *ret_pid)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     size_t bytes = strlen(name);
@@ -40,7 +42,7 @@ mt_status mt_connect_local(const char *name, int *ret_fd, pid_t *ret_pid)
     if (abstract) {
         address.sun_path[0] = '\0';
     }
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = mt_network_socket(near, SOCK_STREAM);
     socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + bytes + !abstract);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&address, length) != 0) {
         int number = errno;

@@ -3,6 +3,7 @@
 
 #include "base/os.h"
 #include "util/memory.h"
+#include "util/network.h"
 #include "wire/ask.h"
 #include "wire/format.h"
 #include "wire/journal_path.h"
@@ -213,14 +214,14 @@ static bool hear(struct mt_helper *helper, const struct mt_helper_place *place, 
 
 /* ---- the socket ------------------------------------------------------------------------------------------------- */
 
-void mt_helper_open(struct mt_helper *helper)
+void mt_helper_open(struct mt_helper *helper, pid_t guest)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
     (void)snprintf(helper->name, sizeof helper->name, "memtap.%d.%016llx", (int)getpid(), (unsigned long long)mt_os_random());
     helper->token = mt_os_random();
     size_t bytes = strlen(helper->name);
     memcpy(address.sun_path + 1, helper->name, bytes);
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = mt_network_socket(guest, SOCK_SEQPACKET);
     if (fd > 0 && bind(fd, (const struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + bytes)) == 0 &&
         listen(fd, SOMAXCONN) == 0) {
         helper->listener = fd;

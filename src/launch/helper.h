@@ -38,8 +38,8 @@ struct mt_helper_place {
     int tick_fd; /* the clock page; 0: there is none */
 };
 
-/* Without a socket nobody is helped: no error. */
-void mt_helper_open(struct mt_helper *helper);
+/* guest: who is helped, a process that may be in another network; 0: who is here. Without a socket nobody is helped: no error. */
+void mt_helper_open(struct mt_helper *helper, pid_t guest);
 /* MEMTAP_HELPER; empty when closed. */
 void mt_helper_text(const struct mt_helper *helper, char *ret_text, size_t capacity);
 /* Answers what has been asked by now, and hears what was told. */

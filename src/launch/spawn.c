@@ -159,7 +159,7 @@ mt_status mt_run_start(struct mt_run *run, int *ret_code, struct mt_error *err)
     if (status != MT_OK) {
         return status;
     }
-    mt_helper_open(&run->helper);
+    mt_helper_open(&run->helper, 0);
     if (run->options.force && run->options.output != NULL) {
         mt_runfiles_remove(run->output);
     }

@@ -3,6 +3,7 @@
 #include "base/os.h"
 #include "model/trace_private.h"
 #include "util/memory.h"
+#include "util/process.h"
 #include "util/tracepath.h"
 
 #include <errno.h>
@@ -54,6 +55,7 @@ static void fill_info(struct mt_trace *t, const char *path, const char *command)
     *info = (struct mt_trace_info){
         .path = path,
         .pid = h->pid,
+        .process = h->state == MT_STATE_RECORDING ? (uint64_t)mt_process_writing(path, h->pid) : 0,
         .parent_pid = h->parent_pid,
         .flags = h->flags,
         .state = (enum mt_trace_state)h->state,
@@ -351,7 +353,7 @@ uint64_t mt_trace_clock_at(const struct mt_trace_info *info, const struct mt_tsc
 
 bool mt_trace_is_live(const struct mt_trace_info *info, uint64_t now)
 {
-    return info->state == MT_STATE_RECORDING && !info->ended && is_alive(info->pid) && clock_is_ours(info, now);
+    return info->state == MT_STATE_RECORDING && !info->ended && is_alive(info->process) && clock_is_ours(info, now);
 }
 
 uint64_t mt_trace_time(const struct mt_trace *trace, uint64_t clock)

@@ -24,7 +24,8 @@ struct mt_reader;
 /* Header facts. Times are ns on the trace's own axis: 0 is the start of the recording. */
 struct mt_trace_info {
     const char *path;         /* as opened; "" when from memory */
-    uint64_t pid, parent_pid;
+    uint64_t pid, parent_pid; /* as the process knows them */
+    uint64_t process;         /* its number in our pid namespace, while it writes; 0: it does not, or is not to be seen */
     uint64_t flags;           /* enum mt_trace_flag */
     enum mt_trace_state state;
     enum mt_end_reason end_reason; /* state FILE_FULL */

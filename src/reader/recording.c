@@ -337,6 +337,7 @@ static mt_status info_body(void *context, struct mt_error *err)
     mt_axis_make(set, &axis);
     *a->info = (struct mt_recording_info){
         .pid = root->pid,
+        .process = root->process != 0 ? root->process : root->pid,
         .start_realtime_ns = root->start_realtime_ns,
         .start_clock_ns = root->start_clock,
         .duration_ns = axis.duration_ns,

@@ -58,7 +58,7 @@ static bool read_stats(struct mt_opened *opened, struct mt_facts_read *ret)
         mt_recording_report(opened->recording, MT_PROFILE_STATS, NULL, &text, &bytes, NULL) != MT_PROFILE_OK) {
         return false;
     }
-    ret->pid = info.pid;
+    ret->pid = info.live ? info.process : info.pid;
     ret->growing = info.live;
     bool good = parse(text, bytes, ret);
     mt_profile_release(text);

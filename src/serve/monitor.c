@@ -6,6 +6,7 @@
 #include "serve/stamp.h"
 #include "util/json_read.h"
 #include "util/memory.h"
+#include "util/process.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -44,7 +45,7 @@ static uint64_t process_of(struct mt_targets *targets)
     }
     bool live = mt_recording_info(opened->recording, &info, NULL) == MT_PROFILE_OK && info.live;
     mt_target_close(target, MT_USE_QUESTIONS, opened);
-    return live ? info.pid : 0;
+    return live ? info.process : 0;
 }
 
 double mt_monitor_resident_mb(struct mt_targets *targets)
@@ -56,20 +57,8 @@ double mt_monitor_resident_mb(struct mt_targets *targets)
 /* Processor time of a process; 0: not known. */
 static uint64_t cpu_of(uint64_t pid)
 {
-    char path[64], text[1024];
-    unsigned long user = 0, kernel = 0;
-    (void)snprintf(path, sizeof path, "/proc/%llu/stat", (unsigned long long)pid);
-    FILE *file = fopen(path, "re");
-    size_t bytes = file != NULL ? fread(text, 1, sizeof text - 1, file) : 0;
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    text[bytes] = '\0';
-    const char *behind = strrchr(text, ')'); /* names may have anything in them */
-    if (behind == NULL || sscanf(behind + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2) {
-        return 0;
-    }
-    return (uint64_t)(user + kernel) * 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+    struct mt_process_stat now;
+    return mt_process_stat_read((pid_t)pid, 0, &now) ? now.cpu_ticks * 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK) : 0;
 }
 
 static void remember_locked(struct mt_monitor *m, uint64_t pid, double rss_mb)

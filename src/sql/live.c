@@ -43,14 +43,25 @@ static bool has(const pid_t *pids, size_t count, pid_t pid)
     return false;
 }
 
+uint64_t mt_sql_number_of(const struct mt_sql *sql, pid_t pid)
+{
+    for (uint32_t t = 0; t < sql->set->count; t++) {
+        const struct mt_trace_info *info = mt_trace_info(sql->set->traces[t]);
+        if (info->process == (uint64_t)pid && mt_trace_is_live(info, mt_os_monotonic_ns())) {
+            return mt_sql_pid(sql, t);
+        }
+    }
+    return (uint64_t)pid;
+}
+
 pid_t *mt_sql_live_pids(const struct mt_sql *sql, size_t *ret_count)
 {
     pid_t *pids = mt_alloc((sql->set->count + sql->processes.count + 1) * sizeof *pids);
     size_t count = 0;
     for (size_t t = 0; t < sql->set->count; t++) {
         const struct mt_trace_info *info = mt_trace_info(sql->set->traces[t]);
-        if (mt_trace_is_live(info, mt_os_monotonic_ns()) && info->pid <= INT32_MAX && !has(pids, count, (pid_t)info->pid)) {
-            pids[count++] = (pid_t)info->pid;
+        if (mt_trace_is_live(info, mt_os_monotonic_ns()) && !has(pids, count, (pid_t)info->process)) {
+            pids[count++] = (pid_t)info->process;
         }
     }
     for (size_t i = 0; i < sql->processes.count; i++) {

@@ -40,7 +40,7 @@ static void add_now(struct mt_sql_load *load, pid_t pid, double time_s)
         return;
     }
     struct mt_row_process_memory *row = mt_sql_add_row(load);
-    row->process = (uint64_t)pid;
+    row->process = mt_sql_number_of(load->sql, pid);
     row->time_s = time_s;
     row->rss_bytes = rss;
     row->file_bytes = file != MT_NULL_U64 && shared != MT_NULL_U64 ? file + shared : MT_NULL_U64;
@@ -53,7 +53,7 @@ static double now_s(const struct mt_sql *sql, pid_t pid)
     uint64_t now = mt_os_monotonic_ns();
     for (uint32_t t = 0; t < sql->set->count; t++) {
         const struct mt_trace *trace = sql->set->traces[t];
-        if (mt_sql_pid(sql, t) == (uint64_t)pid && mt_trace_is_live(mt_trace_info(trace), now)) {
+        if (mt_trace_info(trace)->process == (uint64_t)pid && mt_trace_is_live(mt_trace_info(trace), now)) {
             return (double)(sql->axis.spans[t].start_ns + mt_trace_time(trace, now)) / 1e9;
         }
     }
@@ -88,10 +88,11 @@ mt_status mt_sql_load_process_memory(struct mt_sql_load *load)
 
 static void add_mappings(struct mt_sql_load *load, pid_t pid, const struct mt_mappings *mappings)
 {
+    uint64_t number = mt_sql_number_of(load->sql, pid);
     for (size_t i = 0; i < mappings->count; i++) {
         const struct mt_mapping *m = &mappings->items[i];
         struct mt_row_smaps *row = mt_sql_add_row(load);
-        row->process = (uint64_t)pid;
+        row->process = number;
         row->low_address = m->low;
         row->high_address = m->high;
         row->permissions = mt_sql_keep(load->sql, mt_strdup(m->permissions));

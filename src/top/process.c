@@ -1,7 +1,6 @@
 /* process.c: see process.h. */
 #include "top/process.h"
 
-#include "base/hash.h"
 #include "util/human.h"
 #include "util/memory.h"
 
@@ -123,33 +122,4 @@ void mt_top_process_read(uint64_t pid, struct mt_top_process *ret)
     if (read_text(text, mt_format("/proc/%llu/cgroup", (unsigned long long)pid))) {
         mt_top_limits_read(text, "/sys/fs/cgroup", ret);
     }
-}
-
-uint64_t mt_top_started(uint64_t pid)
-{
-    char text[FILE_BYTES];
-    unsigned long long started;
-    bool known = read_text(text, mt_format("/proc/%llu/stat", (unsigned long long)pid));
-    const char *behind = known ? strrchr(text, ')') : NULL; /* names may have anything in them */
-    return behind != NULL && sscanf(behind + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu", &started) == 1 ? started : 0;
-}
-
-/* The kernel puts a program's stack, loader and random bytes elsewhere at each exec, and tells it where. */
-uint64_t mt_top_image(uint64_t pid)
-{
-    char words[4096];
-    char *path = mt_format("/proc/%llu/auxv", (unsigned long long)pid);
-    FILE *file = fopen(path, "re");
-    size_t bytes = file != NULL ? fread(words, 1, sizeof words, file) : 0;
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    free(path);
-    uint64_t hash = bytes > 0 ? 1 : 0;
-    for (size_t i = 0; i + 8 <= bytes; i += 8) {
-        uint64_t word;
-        memcpy(&word, words + i, sizeof word);
-        hash = mt_hash_step(hash, word);
-    }
-    return bytes > 0 && hash == 0 ? 1 : hash;
 }

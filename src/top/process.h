@@ -11,9 +11,5 @@ void mt_top_process_read(uint64_t pid, struct mt_top_process *ret);
 void mt_top_limits_read(const char *groups, const char *mounted, struct mt_top_process *ret);
 /* The number behind "Key:" of a text like /proc/PID/status, in its unit; MT_TOP_UNKNOWN where there is none. */
 uint64_t mt_top_field(const char *text, const char *key);
-/* A number for the program that the process executes: another one after exec, of the same file too. 0: not known, or it has ended. */
-uint64_t mt_top_image(uint64_t pid);
-/* When the process began, in ticks since boot: exec does not change it, and who gets its number later has another. 0: there is none. */
-uint64_t mt_top_started(uint64_t pid);
 
 #endif

@@ -264,7 +264,7 @@ static void add_recording(const struct looking *l, struct mt_top_look *look)
     struct mt_facts facts = mt_facts_of(&l->report);
     struct mt_strlist others = { 0 };
     mt_tracepath_others(l->watch->path, &others);
-    look->pid = info->pid;
+    look->pid = info->process != 0 ? info->process : info->pid;
     look->path = mt_strdup(l->watch->path);
     look->program = mt_report_program(info);
     look->rate_bytes = info->rate_bytes;

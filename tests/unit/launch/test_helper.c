@@ -28,7 +28,7 @@ static int open_helper(void **state)
     snprintf(g_output, sizeof g_output, "%s/x.mtap", g_folder);
     snprintf(g_others, sizeof g_others, "%s.d", g_output);
     assert_int_equal(mkdir(g_others, 0700), 0);
-    mt_helper_open(&g_helper);
+    mt_helper_open(&g_helper, 0);
     assert_true(g_helper.listener > 2);
     return 0;
 }

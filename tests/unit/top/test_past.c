@@ -7,9 +7,7 @@
 
 #include <math.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static const uint64_t S = 1000000000;
@@ -100,27 +98,6 @@ static void test_fields_of_a_status_are_found_by_their_whole_name(void **state)
     assert_true(mt_top_field("", "Vm") == MT_TOP_UNKNOWN);
 }
 
-/* A name that looks like the end of a name, and a process that waits in read until its pipe is closed. */
-static void test_when_a_process_began_is_its_own_and_stays(void **state)
-{
-    (void)state;
-    uint64_t own = mt_top_started((uint64_t)getpid());
-    assert_true(own > 0 && own == mt_top_started((uint64_t)getpid()));
-    assert_int_equal(prctl(PR_SET_NAME, ") 1 (x) 2"), 0);
-    assert_true(mt_top_started((uint64_t)getpid()) == own);
-    int ends[2];
-    char byte;
-    assert_int_equal(pipe(ends), 0);
-    pid_t child = fork();
-    if (child == 0) {
-        (void)close(ends[1]);
-        _exit(read(ends[0], &byte, 1) == 0 ? 0 : 1);
-    }
-    assert_true(child > 0 && mt_top_started((uint64_t)child) >= own);
-    assert_true(close(ends[1]) == 0 && waitpid(child, NULL, 0) == child);
-    assert_true(close(ends[0]) == 0 && mt_top_started(UINT32_MAX) == 0);
-}
-
 static void test_this_process_is_seen_as_it_is(void **state)
 {
     (void)state;
@@ -129,11 +106,9 @@ static void test_this_process_is_seen_as_it_is(void **state)
     assert_true(process.alive);
     assert_int_equal(process.threads, 1);
     assert_true(process.rss_bytes != MT_TOP_UNKNOWN && process.anonymous_bytes < process.rss_bytes);
-    assert_true(mt_top_image((uint64_t)getpid()) == mt_top_image((uint64_t)getpid()));
     mt_top_process_read(UINT64_C(1) << 40, &process);
     assert_false(process.alive);
     assert_true(process.rss_bytes == MT_TOP_UNKNOWN);
-    assert_true(mt_top_image(UINT64_C(1) << 40) == 0);
 }
 
 static void put(const char *folder, const char *name, const char *text)
@@ -192,7 +167,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_rate_is_of_the_last_ten_seconds),
     cmocka_unit_test(test_many_looks_a_second_do_not_shorten_what_a_rate_is_of),
     cmocka_unit_test(test_fields_of_a_status_are_found_by_their_whole_name),
-    cmocka_unit_test(test_when_a_process_began_is_its_own_and_stays),
     cmocka_unit_test(test_this_process_is_seen_as_it_is),
     cmocka_unit_test(test_the_tightest_group_around_a_process_limits_it),
 };
