@@ -95,7 +95,7 @@ mt_status mt_blocks_alive(const struct mt_trace *trace, const struct mt_span *sp
     if (status != MT_OK) {
         return status;
     }
-    mt_run_heap_init(&heap, mt_pass_is_sampled(trace) ? MT_SAMPLE_SCALE_BITS : 0, NULL, 0, 0);
+    mt_run_heap_init(&heap, mt_pass_is_sampled(trace) ? MT_WEIGHT_SCALE_BITS : 0, NULL, 0, 0);
     mt_pass_init(&pass, trace, &options, &heap, span);
     status = replay(&pass, cursor, visit);
     if (status == MT_OK) {

@@ -247,7 +247,7 @@ static unsigned scale_of(const struct mt_trace_set *set)
     for (size_t i = 0; i < set->count; i++) {
         sampled = sampled || mt_pass_is_sampled(set->traces[i]);
     }
-    return sampled ? MT_SAMPLE_SCALE_BITS : 0;
+    return sampled ? MT_WEIGHT_SCALE_BITS : 0;
 }
 
 /* Of an aggregate trace, only one that is certain: the table was left alone from then on. */

@@ -20,7 +20,7 @@
 #include "model/axis.h"
 #include "model/index.h"
 
-enum { MT_WEIGHT_CACHE = 1024, MT_SAMPLE_SCALE_BITS = 10, MT_RATES_MAX = 256 };
+enum { MT_WEIGHT_CACHE = 1024, MT_RATES_MAX = 256 };
 
 /* An amount in scaled units. */
 struct mt_units {

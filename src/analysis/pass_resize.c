@@ -5,8 +5,6 @@
  */
 #include "analysis/pass_life.h"
 
-#include <math.h>
-
 /* Remembers the size a sampled block was sampled with, before the first change of it. */
 static void note_size(struct mt_pass *p, const struct mt_live *entry)
 {
@@ -27,8 +25,8 @@ const struct mt_unit_weight *mt_pass_resized_weight(struct mt_pass *p, const str
     *ret = *mt_pass_weight(p, origin != NULL ? origin->size : entry->size, rate_bytes);
     if (origin != NULL) {
         double size = (double)entry->size;
-        double bytes = size * mt_estimate_weight(origin->size, rate_bytes).count;
-        ret->units.bytes = (uint64_t)llround(ldexp(bytes, (int)p->scale_bits));
+        double bytes = size * mt_weight_of(origin->size, rate_bytes).count;
+        ret->units.bytes = mt_weight_units(bytes, p->scale_bits);
         ret->variance.bytes = size * size * ret->variance.count;
         if (over) {
             mt_liveset_remove(&p->resized, origin);

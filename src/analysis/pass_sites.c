@@ -3,7 +3,6 @@
 #include "base/hash.h"
 #include "util/memory.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,11 +110,11 @@ uint32_t mt_pass_thread(struct mt_pass *p, uint32_t stream)
 
 static struct mt_unit_weight make_weight(uint64_t size, uint64_t rate_bytes, unsigned scale_bits)
 {
-    struct mt_weight w = mt_estimate_weight(size, rate_bytes);
+    struct mt_weight w = mt_weight_of(size, rate_bytes);
     return (struct mt_unit_weight){ .size = size,
                                     .rate_bytes = rate_bytes,
-                                    .units = { .bytes = (uint64_t)llround(ldexp(w.bytes, (int)scale_bits)),
-                                               .count = (uint64_t)llround(ldexp(w.count, (int)scale_bits)) },
+                                    .units = { .bytes = mt_weight_units(w.bytes, scale_bits),
+                                               .count = mt_weight_units(w.count, scale_bits) },
                                     .variance = { w.bytes_variance, w.count_variance } };
 }
 

@@ -25,7 +25,7 @@ struct mt_resident {
 
 static unsigned scale_of(const struct mt_trace *trace)
 {
-    return mt_pass_is_sampled(trace) ? MT_SAMPLE_SCALE_BITS : 0;
+    return mt_pass_is_sampled(trace) ? MT_WEIGHT_SCALE_BITS : 0;
 }
 
 struct mt_resident *mt_resident_new(struct mt_trace *trace)

@@ -125,7 +125,7 @@ static void put_free(struct writer *w, const struct mt_live *entry)
 static void block_began(void *context, const struct mt_event *e, struct mt_live *entry)
 {
     struct writer *w = context;
-    uint64_t bytes = e->rate_bytes > 0 ? (uint64_t)mt_estimate_weight(e->size, e->rate_bytes).bytes : e->size;
+    uint64_t bytes = e->rate_bytes > 0 ? (uint64_t)mt_weight_of(e->size, e->rate_bytes).bytes : e->size;
     entry->ordinal = node_of(w, e->stack);
     entry->site = put_block(w, bytes, entry->ordinal);
 }

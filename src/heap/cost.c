@@ -3,6 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/tsc.h"
+#include "base/weight.h"
 #include "heap/thread.h"
 #include "heap/work.h"
 
@@ -67,7 +68,7 @@ void mt_cost_end_look(struct mt_thread *t)
 /* How many others a sample of so many bytes stands for, times a price. */
 static uint64_t others_ns(const struct mt_thread *t, uint64_t bytes, uint64_t price_ps)
 {
-    double others = 1 / mt_sampler_inclusion((double)bytes / (double)t->rate) - 1;
+    double others = 1 / mt_weight_inclusion((double)bytes / (double)t->rate) - 1;
     return others < 1e12 ? (uint64_t)(others * (double)price_ps / 1000) : 0;
 }
 

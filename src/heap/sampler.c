@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/status.h"
+#include "base/weight.h"
 
 #include <string.h>
 
@@ -78,27 +79,8 @@ uint64_t mt_sampler_step(struct mt_sampler *s, uint64_t rate)
     return (double)whole < bytes || whole == 0 ? whole + 1 : whole;
 }
 
-/* p(2x) = p(x) (2 - p(x)): halved until the series is short, nothing is subtracted from anything near it. */
-double mt_sampler_inclusion(double x)
-{
-    int doublings = 0;
-    for (; x > 1.0 / 16; doublings++) {
-        if (doublings == 12) { /* x was above 256 */
-            return 1.0;
-        }
-        x *= 0.5;
-    }
-    double low = 1.0 - x * (1.0 / 2) * (1.0 - x * (1.0 / 3) * (1.0 - x * (1.0 / 4)));
-    double high = (1.0 / 120) - x * (1.0 / 720) + x * x * (1.0 / 5040) - x * x * x * (1.0 / 40320);
-    double p = x * (low + x * x * x * x * high);
-    for (; doublings > 0; doublings--) {
-        p *= 2.0 - p;
-    }
-    return p;
-}
-
 bool mt_sampler_keeps(struct mt_sampler *s, uint64_t from, uint64_t bytes, uint64_t rate)
 {
     double unit = (double)(mt_sampler_random(s) >> (64 - MANTISSA_BITS)) * 0x1p-53;
-    return unit * mt_sampler_inclusion((double)from / (double)rate) < mt_sampler_inclusion((double)bytes / (double)rate);
+    return unit * mt_weight_inclusion((double)from / (double)rate) < mt_weight_inclusion((double)bytes / (double)rate);
 }

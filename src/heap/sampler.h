@@ -23,8 +23,6 @@ uint64_t mt_sampler_step(struct mt_sampler *s, uint64_t rate);
 /* A sample of from bytes shrinks to bytes, both >= 1: does it stay one? True with probability p(bytes) / p(from),
  * p(s) = 1 - exp(-s / rate). */
 bool mt_sampler_keeps(struct mt_sampler *s, uint64_t from, uint64_t bytes, uint64_t rate);
-/* 1 - exp(-x), x >= 0; relative error below 1e-12. Exposed for its test. */
-double mt_sampler_inclusion(double x);
 /* -ln(u) for u = (bits + 1) / 2^53, bits < 2^53; relative error below 1e-11. Exposed for its test. */
 double mt_sampler_neg_log(uint64_t bits);
 

@@ -42,7 +42,7 @@ uint64_t mt_sampleset_weight(uint64_t size_bytes, uint64_t rate_bytes)
     if (rate_bytes == 0) {
         return size_bytes;
     }
-    double bytes = round(mt_estimate_weight(size_bytes, rate_bytes).bytes);
+    double bytes = round(mt_weight_of(size_bytes, rate_bytes).bytes);
     bool itself = size_bytes / 64 > rate_bytes; /* certain to be sampled: no rounding of large sizes */
     return itself || bytes >= 0x1p64 ? size_bytes : (uint64_t)bytes;
 }
@@ -159,7 +159,7 @@ MT_INLINE void sample_began(void *context, const struct mt_event *e, struct mt_l
     set->rate_bytes = e->rate_bytes;
     set->rate_known = true;
     if (!set->alive.growth || (e->flags & MT_EVENT_OF_REALLOC) == 0) {
-        set->total_blocks += mt_estimate_weight(e->size, e->rate_bytes).count;
+        set->total_blocks += mt_weight_of(e->size, e->rate_bytes).count;
     }
     if (set->origins[entry->ordinal].counted) {
         count_sample(set, entry, e->rate_bytes);

@@ -128,7 +128,7 @@ static const char *kind_of(const struct mt_event *e)
 
 static double weight_of(const struct mt_event *e)
 {
-    return e->kind == MT_EVENT_ALLOC && e->rate_bytes > 0 ? mt_estimate_weight(e->size, e->rate_bytes).bytes : (double)e->size;
+    return e->kind == MT_EVENT_ALLOC && e->rate_bytes > 0 ? mt_weight_of(e->size, e->rate_bytes).bytes : (double)e->size;
 }
 
 static void add_event(struct mt_sql_load *load, uint32_t t, const struct mt_event *e)

@@ -460,21 +460,21 @@ static void test_leaks_have_age_score_and_growth(void **state)
 static void test_weights_are_horvitz_thompson(void **state)
 {
     (void)state;
-    struct mt_weight w = mt_estimate_weight(1000, 0);
+    struct mt_weight w = mt_weight_of(1000, 0);
     near(w.bytes, 1000, 0);
     near(w.count, 1, 0);
     near(w.bytes_variance, 0, 0);
-    w = mt_estimate_weight(524288, 524288);
+    w = mt_weight_of(524288, 524288);
     double p = 1 - exp(-1.0);
     near(w.bytes, 524288 / p, 1e-6);
     near(w.count, 1 / p, 1e-12);
     near(w.count_variance, (1 - p) / (p * p), 1e-12);
-    w = mt_estimate_weight(8, (uint64_t)1 << 40); /* tiny p without cancellation */
+    w = mt_weight_of(8, (uint64_t)1 << 40); /* tiny p without cancellation */
     near(w.bytes, (double)((uint64_t)1 << 40) + 4, 1);
-    w = mt_estimate_weight((uint64_t)1 << 50, 1024); /* certain: exactly itself */
+    w = mt_weight_of((uint64_t)1 << 50, 1024); /* certain: exactly itself */
     near(w.bytes, (double)((uint64_t)1 << 50), 0);
     near(w.bytes_variance, 0, 0);
-    w = mt_estimate_weight(0, 1000);
+    w = mt_weight_of(0, 1000);
     near(w.bytes, 0, 0);
     near(w.count, 1000.5, 0.01);
     near(mt_estimate_ci95(4), 3.92, 1e-3);

@@ -38,7 +38,7 @@ static struct outcome sample(uint64_t *seed, const uint64_t *sizes, size_t count
         if (left > 0) {
             continue;
         }
-        struct mt_weight w = mt_estimate_weight(size, rate);
+        struct mt_weight w = mt_weight_of(size, rate);
         o.bytes += w.bytes;
         o.count += w.count;
         o.bytes_variance += w.bytes_variance;

@@ -28,7 +28,7 @@ static void scene_init(struct scene *s, uint64_t *seed, bool sampled)
     s->options.temporary_max = (uint32_t)(builder_random(seed) % 3);
     s->options.window_start_ns = builder_random(seed) % 50000;
     mt_axis_make(&s->set, &s->axis);
-    mt_run_heap_init(&s->heap, sampled ? MT_SAMPLE_SCALE_BITS : 0, NULL, 0, 0);
+    mt_run_heap_init(&s->heap, sampled ? MT_WEIGHT_SCALE_BITS : 0, NULL, 0, 0);
     mt_pass_init(&s->pass, s->trace, &s->options, &s->heap, &s->axis.spans[0]);
 }
 
