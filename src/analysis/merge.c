@@ -171,6 +171,7 @@ static mt_status open_lane(struct mt_merge *m, struct mt_lane *lane)
     lane->batch = mt_alloc(m->batch_events * sizeof *lane->batch);
     lane->state = MT_LANE_READING;
     lane->opened = true;
+    m->heap.alone = m->lane_count == 1;
     mt_pass_init(&lane->pass, lane->trace, m->options, &m->heap, &lane->span);
     begin_window(m, lane);
     tell_own_apart(m, lane);

@@ -46,6 +46,7 @@ void mt_pass_init(struct mt_pass *p, const struct mt_trace *trace, const struct 
     p->weights = mt_alloc_zero(MT_WEIGHT_CACHE, sizeof *p->weights);
     p->edges = options->edge_count > 0 ? mt_edges_new(options->edges_ns, options->edge_count) : NULL;
     mt_alive_init(&p->alive, heap->scale_bits != 0 && (info->flags & MT_TRACE_GROWTH) != 0);
+    mt_pass_begin_before(p);
 }
 
 void mt_pass_fini(struct mt_pass *p)
@@ -321,7 +322,7 @@ MT_INLINE void prefetch_site(const struct mt_pass *p, const struct mt_event *e)
     }
 }
 
-void mt_pass_apply(struct mt_pass *p, const struct mt_event *events, size_t count)
+static void apply_all(struct mt_pass *p, const struct mt_event *events, size_t count)
 {
     size_t early = count < 2 * AHEAD ? count : 2 * AHEAD;
     for (size_t i = 0; i < early; i++) {
@@ -337,6 +338,29 @@ void mt_pass_apply(struct mt_pass *p, const struct mt_event *events, size_t coun
         apply_one(p, &events[i]);
     }
     p->events += count;
+}
+
+/* Those at the front that are of the base. */
+static size_t count_repeated(const struct mt_pass *p, const struct mt_event *events, size_t count)
+{
+    size_t repeated = 0;
+    while (repeated < count && events[repeated].clock < p->base_clock) {
+        repeated++;
+    }
+    return repeated;
+}
+
+void mt_pass_apply(struct mt_pass *p, const struct mt_event *events, size_t count)
+{
+    if (MT_UNLIKELY(p->base_clock != 0)) {
+        size_t repeated = count_repeated(p, events, count);
+        apply_all(p, events, repeated);
+        mt_pass_forget_repeated(p);
+        p->base_clock = repeated < count ? 0 : p->base_clock;
+        events += repeated;
+        count -= repeated;
+    }
+    apply_all(p, events, count);
 }
 
 /* ---- looking ----------------------------------------------------------------------------------------------------- */

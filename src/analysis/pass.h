@@ -86,6 +86,7 @@ struct mt_unit_weight {
 /* What the processes of a run hold together, moment by moment. Amounts in units. */
 struct mt_run_heap {
     unsigned scale_bits;
+    bool alone; /* one process has it */
     uint64_t current, peak, peak_number; /* bytes */
     uint64_t current_count;
     uint64_t rise_ns, peak_ns;
@@ -112,6 +113,7 @@ struct mt_pass {
     unsigned scale_bits;      /* the heap's */
     uint64_t window_start_ns; /* what is born then or later is in the window; 0: everything is */
     uint64_t horizon_ns;      /* what was freed by then is not in the trace; 0: all is */
+    uint64_t base_clock;      /* events before it repeat what sites of before the horizon say (pass_before.c); 0: none do, or any more */
     bool ended;               /* mt_pass_end was called */
     bool arenas_counted;      /* ARENA maps are heap: their objects are not recorded */
 
@@ -189,6 +191,10 @@ const struct mt_unit_weight *mt_pass_resized_weight(struct mt_pass *p, const str
 /* What a block of weight w had in the variances of site s, and has no more. */
 MT_NOINLINE void mt_pass_shrink_variances(struct mt_pass *p, struct mt_pass_site *s, const struct mt_unit_weight *w,
                                           bool temporary, bool windowed);
+/* pass_before.c: what a trace with a horizon says of the time before it. begin: in a new pass. repeated: all events so far repeat what
+ * was alive at the horizon, which the sites of before have in their totals. */
+void mt_pass_begin_before(struct mt_pass *p);
+void mt_pass_forget_repeated(struct mt_pass *p);
 /* pass_growth.c; the other two for traces with growth alone, and events of a realloc. The block of e, which stood for w, changes its
  * size: nothing was freed. */
 void mt_pass_change_size(struct mt_pass *p, const struct mt_event *e, const struct mt_live *entry, const struct mt_unit_weight *w);

@@ -40,6 +40,7 @@ struct mt_resident *mt_resident_new(struct mt_trace *trace)
     r->timeline = mt_alloc(INTERVALS * sizeof *r->timeline);
     mt_run_heap_init(&r->heap, scale_of(trace), r->timeline, INTERVALS, FIRST_INTERVAL_NS);
     r->heap.timeline_grows = true;
+    r->heap.alone = true;
     mt_pass_init(&r->pass, trace, &r->options, &r->heap, &axis.spans[0]);
     mt_axis_fini(&axis);
     return r;

@@ -22,6 +22,7 @@ enum mt_lock_rank {
     MT_RANK_AGGREGATE = 30,
     MT_RANK_LABEL = 35, /* pool of threads' labels */
     MT_RANK_LIVE = 40,  /* sampled-pointer table writers */
+    MT_RANK_TOTALS = 43, /* rows a site of a trace with a bound */
     MT_RANK_TENSORS = 45, /* blocks of torch's CPU allocator */
     MT_RANK_META = 50,  /* stack interning and the metadata stream */
     MT_RANK_FILE = 70,  /* slot pool */

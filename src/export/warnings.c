@@ -199,14 +199,16 @@ static void warn_aggregate(const struct mt_trace_set *set, struct mt_strlist *re
     }
 }
 
-/* A trace that is kept below a size. */
-static void warn_horizon(const struct mt_trace *trace, struct mt_strlist *ret)
+/* A trace that is kept below a size. alone: the only one of the run. */
+static void warn_horizon(const struct mt_trace *trace, bool alone, struct mt_strlist *ret)
 {
     const struct mt_trace_info *info = mt_trace_info(trace);
     if (info->horizon_clock != 0) {
-        mt_strlist_print(ret, "%s: kept below a size (--max-file): of what was freed in the first %s nothing is left; peak, totals "
-                              "and growth are of the time since then, what is alive is complete",
-                         info->path, mt_human_duration(mt_trace_time(trace, info->horizon_clock)).text);
+        const char *known = mt_trace_before(trace) == NULL ? "nothing is left of what was freed before; peak, totals and all else are"
+                            : alone ? "totals and the peak are since the start, all else is"
+                                    : "totals are since the start, the peak and all else are";
+        mt_strlist_print(ret, "%s: kept below a size (--max-file): %s of the time since %s; what is alive is complete", info->path, known,
+                         mt_human_duration(mt_trace_time(trace, info->horizon_clock)).text);
     }
 }
 
@@ -237,7 +239,7 @@ void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis
         size_t notes;
         warn_state(mt_trace_info(set->traces[i]), &unfinished, ret);
         warn_damage(set->traces[i], ret);
-        warn_horizon(set->traces[i], ret);
+        warn_horizon(set->traces[i], set->count == 1, ret);
         const struct mt_trace_note *note = mt_trace_notes(set->traces[i], &notes);
         for (size_t n = 0; n < notes; n++) {
             if (strcmp(note[n].key.data, "warning") == 0) {

@@ -73,7 +73,7 @@ static bool add_extent_locked(void)
     return true;
 }
 
-uint32_t mt_aggregate_row_locked(uint32_t stack, enum mt_allocator allocator)
+static uint32_t row_locked(uint32_t stack, enum mt_allocator allocator)
 {
     uint64_t key = mt_hash_pair(stack, (uint64_t)allocator) | 1;
     uint32_t number;
@@ -106,7 +106,7 @@ static void fold_locked(struct mt_aggregate_row *row)
     }
 }
 
-void mt_aggregate_grow_locked(uint32_t number, uint64_t clock, uint64_t bytes, uint64_t count)
+static void grow_locked(uint32_t number, uint64_t clock, uint64_t bytes, uint64_t count)
 {
     struct mt_aggregate_row *row = row_at(number);
     uint64_t current = *counter(MT_COUNTER_CURRENT_BYTES) + bytes;
@@ -129,7 +129,7 @@ void mt_aggregate_grow_locked(uint32_t number, uint64_t clock, uint64_t bytes, u
     mt_fetch_add_relaxed(counter(MT_COUNTER_ALLOCATIONS), count);
 }
 
-void mt_aggregate_shrink_locked(uint32_t number, uint64_t clock, uint64_t bytes, uint64_t count)
+static void shrink_locked(uint32_t number, uint64_t clock, uint64_t bytes, uint64_t count)
 {
     struct mt_aggregate_row *row = row_at(number);
     g_agg.rising = false;
@@ -140,6 +140,8 @@ void mt_aggregate_shrink_locked(uint32_t number, uint64_t clock, uint64_t bytes,
     mt_store_relaxed(counter(MT_COUNTER_LAST_CLOCK), clock);
     mt_fetch_add_relaxed(counter(MT_COUNTER_DEALLOCATIONS), count);
 }
+
+static const struct mt_range_books range_books = { row_locked, grow_locked, shrink_locked };
 
 bool mt_aggregate_map_array(size_t bytes, void **ret)
 {
@@ -203,7 +205,7 @@ static bool free_locked(uint64_t clock, uint64_t addr)
     if (g_agg.blocks[at].addr == 0) {
         return false;
     }
-    mt_aggregate_shrink_locked(g_agg.blocks[at].row, clock, g_agg.blocks[at].size, 1);
+    shrink_locked(g_agg.blocks[at].row, clock, g_agg.blocks[at].size, 1);
     delete_block_locked(at);
     return true;
 }
@@ -211,7 +213,7 @@ static bool free_locked(uint64_t clock, uint64_t addr)
 static bool alloc_locked(uint64_t clock, uint64_t addr, uint64_t size, enum mt_allocator allocator, uint32_t stack)
 {
     (void)free_locked(clock, addr); /* its free went unseen */
-    uint32_t row = mt_aggregate_row_locked(stack, allocator);
+    uint32_t row = row_locked(stack, allocator);
     if (row == MT_AGGREGATE_NO_ROW || ((g_agg.block_count + 1) * 4 > (g_agg.block_mask + 1) * 3 && !grow_blocks_locked()) ||
         (g_agg.blocks == NULL && !grow_blocks_locked())) {
         return false;
@@ -219,7 +221,7 @@ static bool alloc_locked(uint64_t clock, uint64_t addr, uint64_t size, enum mt_a
     uint64_t at = find_block(g_agg.blocks, g_agg.block_mask, addr);
     g_agg.blocks[at] = (struct block){ .addr = addr, .size = size, .row = row };
     g_agg.block_count++;
-    mt_aggregate_grow_locked(row, clock, size, 1);
+    grow_locked(row, clock, size, 1);
     return true;
 }
 
@@ -289,7 +291,7 @@ mt_status mt_aggregate_init(void)
 {
     g_agg.extent_count = 0;
     g_agg.row_count = 0;
-    mt_aggregate_forget_ranges_locked();
+    mt_aggregate_begin_ranges(&range_books);
     g_agg.rising = false;
     mt_hashtab_clear(&g_agg.row_of);
     if (g_agg.blocks != NULL) {

@@ -1,4 +1,5 @@
-/* aggregate_private.h: what aggregate.c and aggregate_ranges.c share. The lock of aggregate.c is held around all of it. */
+/* aggregate_private.h: what aggregate_ranges.c gives to those who count: aggregate.c, and totals.c for a trace with a bound. Their
+ * lock is held around all of it. */
 #ifndef MT_HEAP_AGGREGATE_PRIVATE_H
 #define MT_HEAP_AGGREGATE_PRIVATE_H
 
@@ -11,10 +12,12 @@
 
 enum { MT_AGGREGATE_NO_ROW = 0 };
 
-/* aggregate.c. The number of the row of (stack, allocator), made if need be; MT_AGGREGATE_NO_ROW without room. */
-uint32_t mt_aggregate_row_locked(uint32_t stack, enum mt_allocator allocator);
-void mt_aggregate_grow_locked(uint32_t number, uint64_t clock, uint64_t bytes, uint64_t count);
-void mt_aggregate_shrink_locked(uint32_t number, uint64_t clock, uint64_t bytes, uint64_t count);
+/* Who counts what ranges hold. row: the number of the row of (stack, allocator), made if need be; MT_AGGREGATE_NO_ROW without room. */
+struct mt_range_books {
+    uint32_t (*row)(uint32_t stack, enum mt_allocator allocator);
+    void (*grow)(uint32_t row, uint64_t clock, uint64_t bytes, uint64_t count);
+    void (*shrink)(uint32_t row, uint64_t clock, uint64_t bytes, uint64_t count);
+};
 /* Zeroed memory without huge pages. */
 bool mt_aggregate_map_array(size_t bytes, void **ret);
 
@@ -25,6 +28,7 @@ bool mt_aggregate_access_locked(uint64_t clock, uint64_t low, uint64_t high, enu
 void mt_aggregate_unmap_locked(uint64_t clock, uint64_t low, uint64_t high);
 /* As what the memory at addr counts when it is moved by mremap. */
 enum mt_map_kind mt_aggregate_kind_moved_locked(uint64_t addr);
-void mt_aggregate_forget_ranges_locked(void);
+/* Forgets all, for a new trace that is counted in those books (borrowed). Nobody else may be inside. */
+void mt_aggregate_begin_ranges(const struct mt_range_books *books);
 
 #endif

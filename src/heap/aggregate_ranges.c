@@ -1,7 +1,7 @@
-/* aggregate_ranges.c: the mappings of an aggregate recording: which row each belongs to, and what became of its parts.
+/* aggregate_ranges.c: the mappings of a recording that counts them itself: which row each belongs to, and what became of its parts.
  *
  * Invariant: ranges are sorted and disjoint. What is not heap (files, stacks, reservations) is kept without a row, so that
- * a part of a reservation that is opened can be told from anything else. The lock of aggregate.c is held everywhere.
+ * a part of a reservation that is opened can be told from anything else. The lock of who counts is held everywhere.
  */
 #include "heap/aggregate_private.h"
 
@@ -31,6 +31,7 @@ static struct {
     struct range *ranges;
     uint64_t count, capacity;
     uint64_t allocations;
+    const struct mt_range_books *books;
 } g_ranges;
 
 /* Index of the first range that ends behind addr. */
@@ -103,7 +104,7 @@ static bool ends_locked(uint64_t at)
 static void lose_locked(uint64_t at, uint64_t clock, uint64_t bytes, bool whole)
 {
     if (g_ranges.ranges[at].row != MT_AGGREGATE_NO_ROW) {
-        mt_aggregate_shrink_locked(g_ranges.ranges[at].row, clock, bytes, whole && ends_locked(at) ? 1 : 0);
+        g_ranges.books->shrink(g_ranges.ranges[at].row, clock, bytes, whole && ends_locked(at) ? 1 : 0);
     }
 }
 
@@ -155,13 +156,13 @@ bool mt_aggregate_map_locked(uint64_t clock, uint64_t low, uint64_t high, enum m
     range.allocation = ++g_ranges.allocations;
     mt_aggregate_unmap_locked(clock, low, high);
     if (is_heap(kind)) {
-        range.row = mt_aggregate_row_locked(stack, kind == MT_MAP_BRK ? MT_ALLOCATOR_SBRK : MT_ALLOCATOR_MMAP);
+        range.row = g_ranges.books->row(stack, kind == MT_MAP_BRK ? MT_ALLOCATOR_SBRK : MT_ALLOCATOR_MMAP);
     }
     if ((is_heap(kind) && range.row == MT_AGGREGATE_NO_ROW) || !insert_range_locked(first_range(low), range)) {
         return false;
     }
     if (range.row != MT_AGGREGATE_NO_ROW) {
-        mt_aggregate_grow_locked(range.row, clock, high - low, 1);
+        g_ranges.books->grow(range.row, clock, high - low, 1);
     }
     return true;
 }
@@ -193,7 +194,7 @@ static void open_locked(struct range *range, uint64_t clock, uint32_t row, bool 
     range->allocation = g_ranges.allocations;
     range->row = row;
     range->state = allocation ? RANGE_SPLIT : RANGE_PART; /* others may follow */
-    mt_aggregate_grow_locked(row, clock, range->high - range->low, allocation ? 1 : 0);
+    g_ranges.books->grow(row, clock, range->high - range->low, allocation ? 1 : 0);
 }
 
 static bool open_all_locked(uint64_t clock, uint64_t at, uint64_t high, uint32_t stack)
@@ -206,7 +207,7 @@ static bool open_all_locked(uint64_t clock, uint64_t at, uint64_t high, uint32_t
             continue;
         }
         bool first = row == MT_AGGREGATE_NO_ROW;
-        row = first ? mt_aggregate_row_locked(stack, MT_ALLOCATOR_MMAP) : row;
+        row = first ? g_ranges.books->row(stack, MT_ALLOCATOR_MMAP) : row;
         if (row == MT_AGGREGATE_NO_ROW) {
             return false;
         }
@@ -250,7 +251,8 @@ enum mt_map_kind mt_aggregate_kind_moved_locked(uint64_t addr)
     return (g_ranges.ranges[at].state & RANGE_RESERVED) != 0 ? MT_MAP_RESERVED : MT_MAP_FILE;
 }
 
-void mt_aggregate_forget_ranges_locked(void)
+void mt_aggregate_begin_ranges(const struct mt_range_books *books)
 {
     g_ranges.count = 0;
+    g_ranges.books = books;
 }

@@ -6,6 +6,7 @@
 #include "heap/bound.h"
 #include "heap/carry.h"
 #include "heap/hold.h"
+#include "heap/intern.h"
 #include "heap/meta.h"
 
 enum { FAILURES_MAX = 8, RSS_KEPT = 2048, ROOM_PART = 8, RETRY_PART = 16, SOON_PART = 256, URGENT_PART = 4 };
@@ -22,9 +23,10 @@ static struct {
 struct checkpoint {
     uint64_t horizon;
     struct mt_alive alive;
+    struct mt_totals totals;
+    uint32_t folded; /* number of the stack that totals are folded into; 0: they are not */
     struct mt_meta_extent metadata;
     struct mt_base base;
-    uint8_t *buffer;
     bool held; /* so that it was not for others that it failed */
 };
 
@@ -77,8 +79,8 @@ static bool take_state(struct checkpoint *c)
     c->horizon = latest_locked();
     bool taken = turn_journals_locked(c);
     mt_spinlock_unlock(&g_mt.threads_lock);
-    taken = taken && turn_metadata(c) && mt_alive_take_all(&c->alive);
-    uint64_t room = taken ? c->metadata.bytes + mt_alive_room(&c->alive) : 0;
+    taken = taken && turn_metadata(c) && mt_alive_take_all(&c->alive) && mt_totals_take(&c->totals, c->folded);
+    uint64_t room = taken ? c->metadata.bytes + mt_alive_room(&c->alive) + mt_carry_room(&c->totals) : 0;
     if (!taken || !has_room(room)) {
         return false;
     }
@@ -99,16 +101,27 @@ static bool hold_and_take_state(struct mt_thread *t, struct checkpoint *c)
     return taken;
 }
 
-static bool write_base(struct checkpoint *c)
+static bool put_all(struct checkpoint *c, uint8_t *buffer)
 {
     uint64_t age = c->horizon - g_mt.start_clock;
     size_t streams = 0;
     const uint32_t *named = mt_alive_sort(&c->alive, &streams);
-    const struct mt_carry carry = { named, streams, age / RSS_KEPT };
-    mt_carry_metadata(&c->base, &carry, c->metadata.blocks, c->buffer);
+    const struct mt_carry carry = { named, streams, age / RSS_KEPT, &c->totals };
+    mt_carry_metadata(&c->base, &carry, c->metadata.blocks, c->metadata.largest, buffer);
     mt_base_number(&c->base, 0, c->metadata.next_seq);
-    mt_alive_put(&c->alive, &c->base, c->buffer);
+    mt_alive_put(&c->alive, &c->base, buffer);
     return mt_base_finish(&c->base) == MT_OK;
+}
+
+static bool write_base(struct checkpoint *c)
+{
+    void *buffer = NULL;
+    size_t bytes = mt_carry_buffer_bytes(c->metadata.largest, &c->totals) + MT_ALIVE_BUFFER_BYTES;
+    bool written = mt_os_map_anonymous(bytes, &buffer) == MT_OK && put_all(c, buffer);
+    if (buffer != NULL) {
+        mt_os_unmap(buffer, bytes);
+    }
+    return written;
 }
 
 /* The metadata of the base is where the next one is copied from. */
@@ -166,15 +179,12 @@ static bool write_and_begin(struct checkpoint *c)
 /* A base that nobody begins at stays as so much that is stepped over. */
 static bool make(struct mt_thread *t, struct checkpoint *c)
 {
-    void *buffer = NULL;
-    if (mt_os_map_anonymous(MT_CARRY_BUFFER_BYTES, &buffer) != MT_OK) {
-        return false;
-    }
-    c->buffer = buffer;
-    bool made = can_give_back() && mt_alive_begin(&c->alive) && hold_and_take_state(t, c) && write_and_begin(c);
+    c->folded = mt_totals_will_fold() ? mt_intern_folded() : 0;
+    bool made = can_give_back() && mt_alive_begin(&c->alive) && mt_totals_begin(&c->totals) && hold_and_take_state(t, c) &&
+                write_and_begin(c);
     mt_base_free(&c->base);
     mt_alive_free(&c->alive);
-    mt_os_unmap(buffer, MT_CARRY_BUFFER_BYTES);
+    mt_totals_free(&c->totals);
     return made;
 }
 

@@ -156,7 +156,9 @@ void mt_engine_end_realloc(void *old, void *new_ptr, size_t size, enum mt_reallo
         mt_shortage_note(t, size, allocator, regs);
     } else if (begun) {
         const struct outcome outcome = { new_ptr, size, way, allocator, regs };
+        t->sample_goes_on = true;
         finish(t, old, &outcome);
+        t->sample_goes_on = false;
     }
     t->realloc_begun = false;
     t_mt.ending = 0;
@@ -175,11 +177,13 @@ void mt_engine_end_watched(void *old, void *new_ptr, size_t size, enum mt_reallo
     struct mt_thread *t = t_mt.thread;
     uint32_t planned_in = t->generation;
     if (mt_section_begins(t) && t->generation == planned_in && mt_mode() == MT_MODE_SAMPLE) {
-        if (mt_livetab_remove_found(old, &t->realloc_sample)) {
+        t->sample_goes_on = mt_livetab_remove_found(old, &t->realloc_sample);
+        if (t->sample_goes_on) {
             mt_engine_record_free(t, MT_EVENT_REALLOC_OLD, old);
         }
         const struct outcome outcome = { new_ptr, size, way, allocator, regs };
         finish_sample(t, &outcome);
+        t->sample_goes_on = false;
     }
     mt_countdown_settle();
     mt_section_ends(t, 0);

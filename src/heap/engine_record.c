@@ -1,6 +1,8 @@
 /* engine_record.c: see engine_record.h; what is rare of it. */
 #include "heap/engine_record.h"
 
+#include "heap/totals.h"
+
 void mt_engine_note_rate(struct mt_thread *t, uint64_t rate_bytes)
 {
     t->journal.block_rate = rate_bytes;
@@ -13,7 +15,15 @@ static void track(const void *ptr, const struct mt_sample *sample)
 {
     if (!mt_livetab_insert(ptr, sample)) {
         mt_engine_count(MT_COUNTER_LIVE_TABLE_FULL, 1);
+        mt_totals_give_up();
     }
+}
+
+static void count_in_total(const struct mt_thread *t, unsigned kind, const struct mt_sample *sample)
+{
+    static const struct mt_sample none = { .size = 0 };
+    const struct mt_sample *before = t->sample_goes_on ? &t->realloc_sample : &none;
+    mt_totals_allocated(sample, kind == MT_EVENT_REALLOC_NEW ? before : NULL);
 }
 
 void mt_engine_record_sample(struct mt_thread *t, unsigned kind, void *ptr, size_t size, enum mt_allocator allocator, uint32_t stack,
@@ -28,6 +38,7 @@ void mt_engine_record_sample(struct mt_thread *t, unsigned kind, void *ptr, size
                                                      .label = t->journal.block_label,
                                                      .allocator = allocator } };
         track(ptr, &sample);
+        count_in_total(t, kind, &sample);
     }
 }
 

@@ -12,6 +12,7 @@
 #include "heap/modules.h"
 #include "heap/tensors.h"
 #include "heap/thread.h"
+#include "heap/totals.h"
 #include "heap/touch.h"
 
 void mt_engine_on_fork(void (*restart)(void))
@@ -69,6 +70,7 @@ void mt_engine_fork_child(void)
     mt_livetab_show(MT_FILTER_NONE);
     mt_livetab_after_fork();
     mt_maplog_after_fork();
+    mt_totals_after_fork();
     mt_bound_forbid();
     mt_store_relaxed(&g_mt.held, 0u);
     mt_tracefile_after_fork();

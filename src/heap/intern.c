@@ -35,6 +35,7 @@ static struct {
     struct mt_hashtab python_nodes; /* hash(parent, code, offset) -> node */
     struct mt_hashtab codes;        /* hash(code address, fingerprint) -> code number */
     uint32_t stack_count, native_count, python_count, code_count;
+    uint32_t folded; /* stack; 0: none yet */
     char text[TEXT_BYTES]; /* transcoding of non-ASCII names */
     uint32_t anchors[MT_PYSTACK_MAX_FRAMES]; /* of the stack being interned */
 } g_intern = {
@@ -53,6 +54,7 @@ void mt_intern_clear(void)
     g_intern.native_count = 0;
     g_intern.python_count = 0;
     g_intern.code_count = 0;
+    g_intern.folded = 0;
     g_path.native_count = 0;
     g_path.python_count = 0;
 }
@@ -290,4 +292,36 @@ uint32_t mt_intern_stack(uint64_t key, const struct mt_capture *capture)
         mt_engine_count(MT_COUNTER_UNKNOWN_STACKS, 1);
     }
     return number;
+}
+
+/* ---- the stack that stands for others --------------------------------------------------------------------------------- */
+
+static uint32_t new_folded_locked(void)
+{
+    static const char name[] = "(folded)";
+    struct mt_record_code code = { .number = g_intern.code_count + 1, .name = mt_meta_string_locked(name, sizeof name - 1) };
+    struct mt_meta_builder *record = mt_meta_new_locked();
+    bool leaf = true;
+    mt_record_put_code(record, &code);
+    if (code.name == 0 || !mt_meta_append_locked(MT_META_CODE, record)) {
+        return 0;
+    }
+    g_intern.code_count = code.number;
+    uint32_t python = python_node_locked(&(struct mt_record_python){ .code = code.number, .offset = -1 }, &leaf);
+    record = mt_meta_new_locked();
+    mt_record_put_stack(record, &(struct mt_record_stack){ .python = python });
+    if (python == 0 || !mt_meta_append_locked(MT_META_STACK, record)) {
+        return 0;
+    }
+    mt_account_set(MT_COUNTER_STACKS, ++g_intern.stack_count);
+    return g_intern.stack_count;
+}
+
+uint32_t mt_intern_folded(void)
+{
+    if (g_intern.folded == 0 && mt_meta_lock()) {
+        g_intern.folded = new_folded_locked();
+        mt_meta_unlock();
+    }
+    return g_intern.folded;
 }

@@ -26,6 +26,8 @@ struct mt_capture {
 
 /* Number of the stack with that key (mt_hash of the capture), or 0 when it could not be recorded (counted). */
 uint32_t mt_intern_stack(uint64_t key, const struct mt_capture *capture);
+/* The number of the stack of one frame, `(folded)`, which stands for those that were folded; 0: it could not be recorded. */
+uint32_t mt_intern_folded(void);
 /* Forgets everything, for a new trace. No other thread may be inside. */
 void mt_intern_clear(void);
 

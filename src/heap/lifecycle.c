@@ -20,6 +20,7 @@
 #include "heap/rate.h"
 #include "heap/snapshot.h"
 #include "heap/thread.h"
+#include "heap/totals.h"
 #include "heap/touch.h"
 
 #include <string.h>
@@ -140,6 +141,9 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     mt_cost_calibrate(config->budget_parts != 0, mt_clock_scale());
     mt_chores_begin(config);
     mt_maplog_clear();
+    if (config->mode == MT_MODE_SAMPLE) {
+        mt_totals_clear(!config->python_allocators);
+    }
     mt_bound_start(config->mode == MT_MODE_SAMPLE);
     mt_store_relaxed(&g_mt.held, 0u);
     mt_store_relaxed(&g_mt.rate, config->rate_bytes);

@@ -6,6 +6,7 @@
 #include "base/lock.h"
 #include "base/os.h"
 #include "heap/engine.h"
+#include "heap/totals.h"
 
 #include <string.h>
 
@@ -240,7 +241,10 @@ static bool insert_locked(uint64_t ptr, const struct mt_sample *sample)
     struct entry wanted = entry_of(sample);
     wanted.size_and_tag |= (uint16_t)++g_live.insertions;
     if (g_live.entries[at].ptr == ptr) { /* its free went unseen (another allocator's free): the address is new again */
+        struct mt_sample replaced = sample_of(&g_live.entries[at]);
         fill(&g_live.entries[at], &wanted);
+        mt_totals_ended(&replaced);
+        mt_totals_began(sample);
         return true;
     }
     if (MT_UNLIKELY((g_live.count + 1) * FILTER_LOAD > ((uint64_t)1 << g_live.filter_bits))) {
@@ -250,6 +254,7 @@ static bool insert_locked(uint64_t ptr, const struct mt_sample *sample)
     mt_store_release(&g_live.entries[at].ptr, ptr);
     mt_store_relaxed(&g_live.count, g_live.count + 1);
     filter_add(g_live.filter, ptr);
+    mt_totals_began(sample);
     return true;
 }
 
@@ -391,8 +396,10 @@ static bool remove_entry(const void *ptr, const struct mt_sample *found)
     }
     uint64_t wanted = (uint64_t)(uintptr_t)ptr;
     uint64_t at = find(wanted);
-    bool there = g_live.entries[at].ptr == wanted && (found == NULL || sample_of(&g_live.entries[at]).tag == found->tag);
+    struct mt_sample sample = sample_of(&g_live.entries[at]);
+    bool there = g_live.entries[at].ptr == wanted && (found == NULL || sample.tag == found->tag);
     if (there) {
+        mt_totals_ended(&sample);
         delete_locked(at);
         filter_remove(wanted);
     }

@@ -142,6 +142,7 @@ bool mt_meta_turn_locked(struct mt_meta_extent *ret)
     *ret = (struct mt_meta_extent){ .blocks = g_meta.place_count, .next_seq = g_meta.seq };
     for (size_t i = 0; i < g_meta.place_count; i++) {
         ret->bytes += mt_block_extent(g_meta.places[i].bytes);
+        ret->largest = g_meta.places[i].bytes > ret->largest ? g_meta.places[i].bytes : ret->largest;
     }
     return true;
 }

@@ -44,6 +44,7 @@ struct mt_meta_place {
 struct mt_meta_extent {
     size_t blocks;
     uint64_t bytes; /* with headers */
+    uint32_t largest; /* payload of one */
     uint32_t next_seq;
 };
 /* The slot becomes a block. False: it cannot, or it is not known where all blocks are. */

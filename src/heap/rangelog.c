@@ -5,6 +5,7 @@
 #include "heap/aggregate.h"
 #include "heap/bound.h"
 #include "heap/maplog.h"
+#include "heap/totals.h"
 
 /* In a trace that is kept below a size: what its next base has to say. */
 static void remember(struct mt_thread *t, uint64_t clock, uint64_t addr, uint64_t bytes, enum mt_map_kind kind, uint32_t stack, bool ends)
@@ -21,6 +22,12 @@ static void remember(struct mt_thread *t, uint64_t clock, uint64_t addr, uint64_
                                               .kind = kind == MT_MAP_MREMAP && !ends ? t->moved_kind : (uint16_t)kind,
                                               .ends = ends };
     bool moves = ends && kind == MT_MAP_MREMAP;
+    if (ends) {
+        mt_totals_unmapped(clock, addr, bytes);
+    } else {
+        const struct mt_birth birth = { .clock = clock, .stack = stack, .stream = record.stream, .label = record.label };
+        mt_totals_mapped(&birth, addr, bytes, (enum mt_map_kind)record.kind);
+    }
     if ((moves && !mt_maplog_moved_kind(addr, bytes, &t->moved_kind)) || !mt_maplog_note(&record)) {
         mt_bound_forbid();
     }

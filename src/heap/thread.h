@@ -51,6 +51,7 @@ struct mt_thread {
     bool realloc_begun;    /* a realloc was recorded as begun and has not ended (engine_realloc.c) */
     struct mt_sample realloc_sample; /* sample mode: what its block was */
     uint64_t realloc_old;            /* where */
+    bool sample_goes_on;             /* the REALLOC_NEW that is being recorded is of that block */
     uint16_t moved_kind;             /* sample mode: what the mapping was that it moves (maplog.h) */
     struct mt_sampler sampler;
     struct mt_unwinder unwinder;

@@ -349,6 +349,8 @@ static const struct {
     [MT_META_MARK] = { load_mark, false },
     [MT_META_LABEL] = { load_label, false },
     [MT_META_TORCH] = { load_torch, true },
+    [MT_META_BEFORE] = { mt_trace_load_before, false },
+    [MT_META_SITE] = { mt_trace_load_site, true },
 };
 
 /* The records of a payload from a byte on; returns where they end. */

@@ -295,6 +295,7 @@ void mt_trace_close(struct mt_trace *t)
     free(t->threads);
     free(t->notes);
     free(t->torch);
+    free(t->sites);
     free(t->rss);
     free(t->rates);
     free(t->marks);

@@ -121,6 +121,27 @@ struct mt_trace_torch {
     uint32_t seq;
 };
 
+/* An amount in units of 2^-MT_WEIGHT_SCALE_BITS, and its variances. */
+struct mt_trace_sum {
+    uint64_t bytes, count;
+    double bytes_variance, count_variance;
+};
+
+/* What a site had allocated by the horizon, and held at the peak before it. Of memory alone (heap). */
+struct mt_trace_site {
+    uint32_t stack, stream, label; /* stream 0: of threads that have ended; a place may come more than once */
+    uint8_t allocator;
+    uint64_t rate_bytes; /* of its samples; 0: mappings */
+    struct mt_trace_sum total, peak;
+};
+
+/* What a trace with a horizon knows of the time before it. */
+struct mt_trace_before {
+    uint64_t peak_clock, peak_units; /* when most was held, and how much */
+    const struct mt_trace_site *sites;
+    size_t site_count;
+};
+
 struct mt_trace;
 
 /* Opens a trace file. Errors and ret_error (may be NULL) as mt_reader_open; damage inside is no error, it is in the
@@ -175,6 +196,8 @@ const struct mt_trace_rss *mt_trace_rss(const struct mt_trace *trace, size_t *re
 const struct mt_trace_rate *mt_trace_rates(const struct mt_trace *trace, size_t *ret_count);
 const struct mt_trace_mark *mt_trace_marks(const struct mt_trace *trace, size_t *ret_count); /* as they were recorded */
 const struct mt_trace_torch *mt_trace_torch(const struct mt_trace *trace, size_t *ret_count); /* as they were recorded */
+/* NULL: nothing, or there is no horizon. */
+const struct mt_trace_before *mt_trace_before(const struct mt_trace *trace);
 /* The label of a number that events carry, the last of that number; NULL when the trace does not say. */
 const struct mt_trace_label *mt_trace_label(const struct mt_trace *trace, uint32_t number);
 /* The innermost text at that label or around it that names a task or a thread; else, one of another kind. Empty: there is none.

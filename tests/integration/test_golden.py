@@ -46,11 +46,18 @@ def records(path):
     return [line for line in text.splitlines() if not line.startswith(OF_THE_FILE)]
 
 
+def rounded(value):
+    """Intervals without the digits that only say in which order something was added."""
+    if isinstance(value, dict):
+        return {key: float(f"{of:.12g}") if key.endswith("_ci95") else rounded(of) for key, of in value.items()}
+    return value
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_totals_are_the_same(golden, name):
     path, expected = golden(name)
     totals = memtap_json("stats", "--all", path)
-    assert {key: totals[key] for key in expected["stats"]} == expected["stats"]
+    assert rounded({key: totals[key] for key in expected["stats"]}) == rounded(expected["stats"])
 
 
 @pytest.mark.parametrize("name", EXPECTED)
