@@ -142,14 +142,21 @@ class Screen:
     def text(self):
         return "\n".join(self.lines.get(row, "") for row in range(max(self.lines, default=-1) + 1))
 
+    def wait(self, condition, what):
+        """Until condition() is true of what the screen shows; returns what it gave."""
+        end = time.monotonic() + BOUND
+        while not (found := condition()):
+            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
+            assert ready, f"{what} in {BOUND} s:\n{self.text()}"
+            self.read()
+        return found
+
     def wait_for(self, pattern, gone=False):
         """Until the screen shows (or shows no more) what matches."""
-        end = time.monotonic() + BOUND
-        while bool(re.search(pattern, self.text(), re.M)) == gone:
-            ready, _, _ = select.select([self.master], [], [], max(0, end - time.monotonic()))
-            assert ready, f"{pattern!r} {'stays' if gone else 'does not come'} in {BOUND} s:\n{self.text()}"
-            self.read()
-        return re.search(pattern, self.text(), re.M)
+        def condition():
+            match = re.search(pattern, self.text(), re.M)
+            return match is None if gone else match
+        return self.wait(condition, f"{pattern!r} {'stays' if gone else 'does not come'}")
 
     # ---- what is done to it
 

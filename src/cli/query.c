@@ -1,12 +1,14 @@
 /* query.c: `memtap query` and `memtap tables`: SQL over traces. */
 #include "cli/answer.h"
-#include "cli/run_python.h"
+#include "cli/prompt.h"
+#include "cli/query_session.h"
 #include "cli/select.h"
 #include "cli/target.h"
 #include "cli/traces.h"
 #include "control/endpoint.h"
 #include "util/memory.h"
 #include "util/say.h"
+#include "util/terminal.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -14,8 +16,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static const uint64_t PYTHON_NS = 30000000000; /* for what runs in a process, where no time is given */
 
 struct values {
     struct mt_select select; /* first */
@@ -35,7 +35,8 @@ static const struct mt_command_doc query_doc = {
     .name = "query",
     .summary = "SQL over a process or a recording",
     .synopsis = "memtap query [OPTIONS] TARGET… \"SQL\"\n"
-                "memtap query [OPTIONS] TARGET… < FILE.sql",
+                "memtap query [OPTIONS] TARGET… < FILE.sql\n"
+                "memtap query [OPTIONS] TARGET…",
     .description =
         "Answers one SELECT over the tables of one or several TARGETs. A TARGET is a recording, finished, growing or of processes that were killed; "
         "or a process: its number, unix:/PATH or HOST:PORT of one that listens. A process is asked through the trace it is being recorded into; "
@@ -49,7 +50,9 @@ static const struct mt_command_doc query_doc = {
         "flamegraph(id, bytes), whose text is lines for flamegraph.pl. leaks has the rows of `memtap leaks`, imports folded, in its order; views: growth, peak, slack.\n"
         "The language is SQLite's, with these differences: NULLs sort last, with DESC first; HAVING without GROUP BY and aggregates is a "
         "filter of what the select list gave, as QUALIFY is; stddev, var, median, percentile_cont and concat are there; SHOW TABLES, "
-        "DESCRIBE TABLE and EXPLAIN as elsewhere. A quotient of integers is an integer. Nothing can be written.",
+        "DESCRIBE TABLE and EXPLAIN as elsewhere. A quotient of integers is an integer. Nothing can be written.\n"
+        "On a terminal without SQL there is a prompt: a query ends with ;, Tab completes tables, columns and keywords, up and down are the lines typed "
+        "before, Ctrl-C ends the query that runs. .help says the rest.",
     .notes = "When standard output is a file named *.json, *.csv or *.ndjson, that is the default format.\n"
              "In a table a value that is not known is nil, in CSV it is empty, in JSON null.",
     .exit_codes = "0 done, 1 the query is wrong, 2 wrong usage, 3 no such process, or it may not be looked at, 4 --timeout was "
@@ -128,48 +131,6 @@ static void print_warnings(struct mt_strlist *warnings)
     mt_strlist_clear(warnings);
 }
 
-static void print_findings(const struct mt_sql *sql)
-{
-    struct mt_strlist warnings = { 0 };
-    const struct mt_strlist *notes = mt_sql_notes(sql);
-    for (size_t i = 0; i < notes->count; i++) {
-        mt_strlist_add(&warnings, notes->items[i]);
-    }
-    mt_report_loss_warnings(mt_sql_losses(sql), &warnings);
-    print_warnings(&warnings);
-}
-
-/* What is asked: traces, and processes beside them. */
-struct asked {
-    const struct mt_trace_set *set;
-    struct mt_frames *frames;
-    const struct mt_traces *traces; /* NULL: no process was named */
-};
-
-static int ask(const struct mt_command_doc *doc, const struct asked *of, const char *text, struct values *values)
-{
-    struct mt_error err = { 0 };
-    struct mt_sql *sql = NULL;
-    int code = MT_EXIT_FAILED;
-    mt_status status = mt_sql_open(of->set, of->frames, &sql, &err);
-    struct mt_run_python python = { .timeout_ns = values->timeout_ns > 0 ? values->timeout_ns : PYTHON_NS };
-    if (status == MT_OK && of->traces != NULL) {
-        const struct mt_sql_processes processes = { of->traces->processes, of->traces->process_count, of->traces->unrecorded, mt_run_python, &python };
-        mt_sql_set_processes(sql, &processes);
-    }
-    if (status == MT_OK) {
-        mt_sql_set_timeout(sql, values->timeout_ns);
-        status = answer(sql, text, values, &err);
-        code = exit_code(sql, status);
-        print_findings(sql);
-        if (python.held_gil_ns > 0) {
-            mt_say("memtap: note: the process could run no Python for %.1f ms while it was asked", (double)python.held_gil_ns / 1e6);
-        }
-        mt_sql_close(sql);
-    }
-    return status == MT_OK ? code : mt_command_fail(doc, code, &err);
-}
-
 static void print_notes(const struct mt_recording *recording)
 {
     struct mt_strlist warnings = { 0 };
@@ -217,22 +178,25 @@ static char *read_query(void)
     return text;
 }
 
-static int query_traces(const struct mt_traces *traces, const char *text, struct values *values)
+/* text NULL: a prompt. */
+static int ask(const struct mt_command_doc *doc, const struct mt_traces *traces, const char *text, struct values *values)
 {
     struct mt_error err = { 0 };
-    struct mt_recording *recording;
-    struct asked of = { .traces = traces };
-    mt_status status = mt_recording_make(traces->paths.items, traces->paths.count, &recording, &err);
-    if (status != MT_OK) {
-        return mt_command_fail(&query_doc, MT_EXIT_FAILED, &err);
+    struct mt_query_session session;
+    int code = MT_EXIT_FAILED;
+    mt_status status = mt_query_session_open(&session, traces, values->timeout_ns, &err);
+    if (status == MT_OK && text == NULL) {
+        code = mt_prompt_run(&session, mt_select_format(&values->select));
+    } else if (status == MT_OK) {
+        status = answer(session.sql, text, values, &err);
+        code = exit_code(session.sql, status);
+        mt_query_session_say(&session);
     }
-    of.set = &recording->set;
-    status = mt_recording_frames(recording, false, false, &of.frames, &err);
-    int code = status == MT_OK ? ask(&query_doc, &of, text, values) : mt_command_fail(&query_doc, MT_EXIT_FAILED, &err);
-    if (code == MT_EXIT_OK && recording->set.count > 0) {
-        print_notes(recording);
+    code = status == MT_OK ? code : mt_command_fail(doc, code, &err);
+    if (code == MT_EXIT_OK && text != NULL && session.recording->set.count > 0) {
+        print_notes(session.recording);
     }
-    mt_recording_free(recording);
+    mt_query_session_close(&session);
     return code;
 }
 
@@ -241,7 +205,7 @@ static int query_targets(const struct mt_operands *operands, const char *text, s
     struct mt_error err = { 0 };
     struct mt_traces traces;
     mt_status status = mt_traces_of(operands, &traces, &err);
-    int code = status == MT_OK ? query_traces(&traces, text, values) : mt_command_fail(&query_doc, mt_target_exit_code(status), &err);
+    int code = status == MT_OK ? ask(&query_doc, &traces, text, values) : mt_command_fail(&query_doc, mt_target_exit_code(status), &err);
     mt_traces_fini(&traces);
     return code;
 }
@@ -268,12 +232,13 @@ static int query_main(int argc, char **argv)
         return code;
     }
     const char *text = take_query(&operands);
-    if (operands.count == 0 || (text == NULL && isatty(STDIN_FILENO) == 1)) {
+    bool prompt = text == NULL && mt_terminal_is_here() && values.select.output == NULL;
+    if (operands.count == 0 || (text == NULL && !prompt && isatty(STDIN_FILENO) == 1)) {
         (void)mt_error_set(&err, MT_E_INVAL, operands.count == 0 ? "which target? give a FILE (*.mtap), a PID, several of them, or a folder, then the query"
                                                                  : "which query? memtap query TARGET \"SELECT …\"; `memtap tables` lists the tables");
         return mt_command_fail(&query_doc, MT_EXIT_USAGE, &err);
     }
-    char *read = text == NULL ? read_query() : NULL;
+    char *read = text == NULL && !prompt ? read_query() : NULL;
     code = query_targets(&operands, text != NULL ? text : read, &values);
     free(read);
     return code;
@@ -283,23 +248,14 @@ static int tables_main(int argc, char **argv)
 {
     static const char text[] = "SELECT table_schema, table_name, column_name, data_type, unit, description FROM information_schema.columns";
     struct values values = { .select = MT_SELECT_DEFAULTS };
-    struct mt_trace_set none = { 0 };
+    struct mt_traces none = { 0 };
     struct mt_operands operands;
-    struct mt_error err = { 0 };
-    struct asked of = { .set = &none };
     int code;
     if (!mt_command_options(&tables_doc, argc, argv, &values, &operands, &code)) {
         return code;
     }
-    mt_status status = mt_frames_new(&none, NULL, &of.frames);
-    if (status != MT_OK) {
-        (void)mt_error_set(&err, status, "%s", mt_status_text(status));
-        return mt_command_fail(&tables_doc, MT_EXIT_FAILED, &err);
-    }
     values.described = format_of(&values.select) == MT_FORMAT_TABLE;
-    code = ask(&tables_doc, &of, values.described ? MT_ANSWER_TABLES : text, &values);
-    mt_frames_free(of.frames);
-    return code;
+    return ask(&tables_doc, &none, values.described ? MT_ANSWER_TABLES : text, &values);
 }
 
 const struct mt_command mt_command_query = { &query_doc, query_main };

@@ -46,6 +46,9 @@ bool mt_sql_timed_out(const struct mt_sql *sql);
 /* What could not be read of the events that queries have needed so far. */
 const struct mt_cursor_losses *mt_sql_losses(const struct mt_sql *sql);
 
+/* Is a text that is being typed done: does it end with a ; outside of texts and comments? */
+bool mt_sql_is_done(const char *text);
+
 /* Begins a query of one statement. MT_E_INVAL: it is wrong; the sentence says where and what may have been meant. */
 mt_status mt_sql_ask(struct mt_sql *sql, const char *text, struct mt_sql_rows **ret, struct mt_error *err) MT_CHECKED;
 /* *ret_row: the next row is there; false: that was the last one. */

@@ -85,3 +85,22 @@ const struct mt_cursor_losses *mt_sql_losses(const struct mt_sql *sql)
     (void)sql;
     return &none;
 }
+
+void mt_sql_set_processes(struct mt_sql *sql, const struct mt_sql_processes *processes)
+{
+    (void)sql;
+    (void)processes;
+}
+
+const struct mt_strlist *mt_sql_notes(const struct mt_sql *sql)
+{
+    static const struct mt_strlist none;
+    (void)sql;
+    return &none;
+}
+
+bool mt_sql_is_done(const char *text)
+{
+    (void)text;
+    return true;
+}

@@ -1,6 +1,7 @@
 /* token.c: see token.h. */
 #include "sql/token.h"
 
+#include "sql/sql.h"
 #include "util/memory.h"
 
 #include <ctype.h>
@@ -191,4 +192,16 @@ bool mt_token_same(const struct mt_sql_text *t, size_t a, size_t b)
     uint32_t x_quote = x->kind == MT_TOKEN_QUOTED, y_quote = y->kind == MT_TOKEN_QUOTED;
     return x->bytes - 2 * x_quote == y->bytes - 2 * y_quote &&
            strncasecmp(t->text + x->at + x_quote, t->text + y->at + y_quote, x->bytes - 2 * x_quote) == 0;
+}
+
+bool mt_sql_is_done(const char *text)
+{
+    struct mt_sql_text t;
+    if (strlen(text) > UINT32_MAX / 2) {
+        return true;
+    }
+    mt_sql_text_init(&t, text);
+    bool done = t.count > 0 && mt_token_is(&t, t.count - 1, ";");
+    mt_sql_text_fini(&t);
+    return done;
 }

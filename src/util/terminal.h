@@ -42,6 +42,9 @@ enum mt_key {
     MT_KEY_PAGE_DOWN,
     MT_KEY_HOME,
     MT_KEY_END,
+    MT_KEY_LEFT,
+    MT_KEY_RIGHT,
+    MT_KEY_DELETE,
     MT_KEY_RESIZED, /* or was stopped and goes on: show all again */
     MT_KEY_CLOSED,  /* a signal that ends the program, or nobody is at the terminal any more */
 };

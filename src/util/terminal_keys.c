@@ -10,6 +10,8 @@ static int numbered(unsigned number)
     case 1:
     case 7:
         return MT_KEY_HOME;
+    case 3:
+        return MT_KEY_DELETE;
     case 4:
     case 8:
         return MT_KEY_END;
@@ -29,6 +31,10 @@ static int lettered(char letter)
         return MT_KEY_UP;
     case 'B':
         return MT_KEY_DOWN;
+    case 'C':
+        return MT_KEY_RIGHT;
+    case 'D':
+        return MT_KEY_LEFT;
     case 'F':
         return MT_KEY_END;
     case 'H':
