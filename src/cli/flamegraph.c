@@ -22,6 +22,8 @@ static const struct mt_option own[] = {
       "write to OUT.html, whole or not at all; -: standard output; default: FILE's name with .html, in this folder" },
     { "confidential", 0, MT_OPTION_FLAG, offsetof(struct values, select.confidential), NULL, NULL, 0, NULL,
       "leave paths out: of files and binaries their last name stays, of the command and of notes with a path nothing" },
+    { "diff", 0, MT_OPTION_TEXT, offsetof(struct values, select.before), NULL, NULL, 0, "OLD",
+      "show what changed since the recording OLD (a file or a folder): what grew and shrank as a flame graph, what appeared and vanished as tables" },
     { "native", 0, MT_OPTION_SWITCH, offsetof(struct values, select.native), NULL, NULL, 0, NULL,
       "with the interpreter's own frames in Python stacks too; default: of native code there only extension modules and libraries; the page "
       "shows and hides both (key n)" },
@@ -37,11 +39,12 @@ static const struct mt_option *const tables[] = { own, mt_select_frames, mt_sele
     "whose blocks are as wide as the bytes they stand for; the heap and the resident memory over time; and the lines of the "  \
     "program as a table. Each for what was alive at the peak, what was alive when the program ended, what was allocated in "  \
     "all, what was temporary, and what was allocated in a stretch of time and is alive at its end: brush the timeline. The "  \
-    "numbers are those of memtap stats, table and leaks, to the byte.\n"                                                \
+    "numbers are those of memtap stats, table, leaks and diff, to the byte.\n"                                          \
     "In the page: click a block to zoom, / searches, ? lists all keys."
 #define EXAMPLES                                                                                                       \
     "memtap flamegraph memtap-app.4242.mtap\n"                                                                         \
-    "memtap flamegraph -o report.html app.mtap"
+    "memtap flamegraph -o report.html app.mtap\n"                                                                     \
+    "memtap flamegraph --diff old.mtap new.mtap"
 #define NOTES                                                                                                          \
     "FILE may be a folder, which stands for all *.mtap in it; several are merged, as the processes of one run.\n"      \
     "Any browser since 2023 shows it, with JavaScript. It has names of functions and paths of files in it: mind whom you give "  \
@@ -50,7 +53,7 @@ static const struct mt_option *const tables[] = { own, mt_select_frames, mt_sele
 static const struct mt_command_doc doc = {
     .name = "flamegraph",
     .summary = "the recording as one HTML file for a browser, with a flame graph",
-    .synopsis = "memtap flamegraph [-o OUT.html] [--max-size SIZE] FILE…",
+    .synopsis = "memtap flamegraph [-o OUT.html] [--max-size SIZE] [--diff OLD] FILE…",
     .description = DESCRIPTION,
     .notes = NOTES,
     .examples = EXAMPLES,
@@ -60,7 +63,7 @@ static const struct mt_command_doc doc = {
 static const struct mt_command_doc report_doc = {
     .name = "report",
     .summary = "another name of flamegraph",
-    .synopsis = "memtap report [-o OUT.html] [--max-size SIZE] FILE…",
+    .synopsis = "memtap report [-o OUT.html] [--max-size SIZE] [--diff OLD] FILE…",
     .description = DESCRIPTION,
     .notes = NOTES,
     .examples = EXAMPLES,

@@ -148,12 +148,10 @@ static int finish(const struct mt_reading *reading, const struct mt_report *repo
     return lost == NULL ? MT_EXIT_OK : MT_EXIT_FAILED;
 }
 
-static int read_recording(const struct mt_reading *reading, const struct mt_selection *selection, struct mt_recording *recording)
+static struct mt_report_job job_of(const struct mt_reading *reading, const struct mt_selection *selection, const char *suppressions)
 {
     const struct mt_select *select = reading->select;
-    char *suppressions = sanitizer_suppressions();
-    struct mt_report_job job = {
-        .recording = recording,
+    return (struct mt_report_job){
         .selection = *selection,
         .suppressions_path = select->suppressions != NULL ? select->suppressions : suppressions,
         .details = select->details,
@@ -164,20 +162,40 @@ static int read_recording(const struct mt_reading *reading, const struct mt_sele
         .shown = { .format = mt_select_format(select), .rows = row_limit(select, reading->default_rows),
                    .rows_by_default = select->rows == UINT64_MAX },
     };
+}
+
+static int write_job(const struct mt_reading *reading, struct mt_report_job *job)
+{
     struct mt_error err = { 0 };
     int code;
-    mt_status status = load(reading, &job, &code, &err);
+    mt_status status = load(reading, job, &code, &err);
     if (status == MT_OK) {
-        status = write_out(reading, &job, &err);
+        status = write_out(reading, job, &err);
         code = status == MT_E_INVAL ? MT_EXIT_USAGE : MT_EXIT_FAILED;
     }
-    if (status == MT_OK) {
-        code = finish(reading, &job.shown);
-        note_suppressions(&job);
-    } else {
-        code = mt_command_fail(reading->doc, code, &err);
+    if (status != MT_OK) {
+        return mt_command_fail(reading->doc, code, &err);
     }
+    if (job->before != NULL) {
+        mt_select_print_warnings(&job->before->shown);
+    }
+    code = finish(reading, &job->shown);
+    note_suppressions(job);
+    return code;
+}
+
+/* before: the recording that the page compares with, or NULL. */
+static int read_recording(const struct mt_reading *reading, const struct mt_selection *selection, struct mt_recording *recording,
+                          struct mt_recording *before)
+{
+    char *suppressions = sanitizer_suppressions();
+    struct mt_report_job job = job_of(reading, selection, suppressions), earlier = job;
+    job.recording = recording;
+    earlier.recording = before;
+    job.before = before != NULL ? &earlier : NULL;
+    int code = write_job(reading, &job);
     mt_report_job_fini(&job);
+    mt_report_job_fini(&earlier);
     free(suppressions);
     return code;
 }
@@ -205,19 +223,20 @@ static mt_status make_recording(const struct mt_reading *reading, const struct m
 
 int mt_select_read(const struct mt_reading *reading, const struct mt_operands *operands)
 {
-    struct mt_recording *recording;
+    struct mt_recording *recording = NULL, *before = NULL;
     struct mt_error err = { 0 };
     if (operands->count == 0) {
         (void)mt_error_set(&err, MT_E_INVAL, "which trace? give a FILE (*.mtap), the PID of a recorded process, several of them, or a folder");
         return mt_command_fail(reading->doc, MT_EXIT_USAGE, &err);
     }
     struct mt_selection selection = reading->select->what;
-    int code;
-    if (make_recording(reading, operands, &selection, &recording, &code, &err) != MT_OK) {
-        return mt_command_fail(reading->doc, code, &err);
-    }
-    code = read_recording(reading, &selection, recording);
+    char *earlier = reading->select->before;
+    int code = MT_EXIT_OK;
+    mt_status status = earlier != NULL ? mt_traces_open(&earlier, 1, &before, &code, &err) : MT_OK;
+    status = status == MT_OK ? make_recording(reading, operands, &selection, &recording, &code, &err) : status;
+    code = status == MT_OK ? read_recording(reading, &selection, recording, before) : mt_command_fail(reading->doc, code, &err);
     mt_recording_free(recording);
+    mt_recording_free(before);
     if (code == MT_EXIT_OK && reading->next != NULL && reading->select->output == NULL && mt_select_format(reading->select) == MT_FORMAT_TABLE) {
         mt_next_say(reading->next, operands->items, (size_t)operands->count);
     }

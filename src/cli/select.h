@@ -22,6 +22,7 @@ struct mt_select {
     bool native, all_frames;
     bool confidential;   /* of flamegraph, as page_bytes */
     uint64_t page_bytes;
+    char *before; /* of flamegraph: the recording to compare with; NULL: none */
     bool quiet_progress;
     const char *wrappers[MT_SELECT_WRAPPERS_MAX + 1]; /* NULL-terminated */
     size_t wrapper_count;

@@ -55,7 +55,7 @@ static unsigned char *pack_folded(const struct mt_page_input *input, const struc
 /* Folds more until it fits, or until there is no more to fold. A page that is far too large needs a share that is as much larger. */
 static unsigned char *pack_to_fit(const struct mt_page_input *input, const struct mt_page_rows *all, size_t room, size_t *ret_bytes)
 {
-    double share = input->report->analysis->sampled ? 0 : SMALLEST_SHARE;
+    double share = input->report->analysis->sampled || input->is_difference ? 0 : SMALLEST_SHARE;
     unsigned char *packed = pack_folded(input, all, share, ret_bytes);
     while (input->max_bytes > 0 && base64_bytes(*ret_bytes) > room && share < 1) {
         double over = (double)base64_bytes(*ret_bytes) / (double)(room > 0 ? room : 1);
@@ -84,6 +84,41 @@ mt_status mt_page_pack(const struct mt_page_input *input, size_t beside_bytes, u
     return status;
 }
 
+/* What follows the data of a difference: those of the earlier one. */
+static const char g_before[] = "</script>\n<script type=\"application/octet-stream\" id=\"before\">";
+
+/* Of one page: one recording, or two. */
+struct packed {
+    unsigned char *data[2];
+    size_t bytes[2];
+    size_t count;
+};
+
+static mt_status pack_all(const struct mt_page_input *input, size_t beside_bytes, struct packed *ret, struct mt_error *err)
+{
+    const struct mt_page_input *of[2] = { input, input->before };
+    size_t count = input->before != NULL ? 2 : 1;
+    mt_status status = MT_OK;
+    for (size_t i = 0; i < count && status == MT_OK; i++) {
+        struct mt_page_input one = *of[i];
+        one.is_difference = count > 1;
+        one.max_bytes = input->max_bytes > beside_bytes ? (input->max_bytes - beside_bytes) / count + beside_bytes : input->max_bytes;
+        status = mt_page_pack(&one, beside_bytes, &ret->data[i], &ret->bytes[i], err);
+        ret->count += status == MT_OK;
+    }
+    return status;
+}
+
+static mt_status check_size(const struct mt_page_input *input, uint64_t whole_bytes, struct mt_error *err)
+{
+    if (input->max_bytes == 0 || whole_bytes <= input->max_bytes) {
+        return MT_OK;
+    }
+    return mt_error_set(err, MT_E_INVAL, "--max-size: %s is too small: with everything folded into one the page has %s; give %lluK or more, or 0 for no limit",
+                        mt_human_bytes((double)input->max_bytes).text, mt_human_bytes((double)whole_bytes).text,
+                        (unsigned long long)(whole_bytes / 1024 + 1));
+}
+
 mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, struct mt_error *err)
 {
     struct mt_page_bundle bundle = mt_page_bundle();
@@ -92,22 +127,22 @@ mt_status mt_page_write(struct mt_out *out, const struct mt_page_input *input, s
     if (!mt_page_bundle_split(&bundle, &before_bytes, &behind)) {
         return mt_error_set(err, MT_E_INVAL, "this memtap was built without its page: web/dist/report.html was not a report");
     }
-    size_t bytes, page_bytes = before_bytes + bundle.bytes - (size_t)(behind - bundle.data);
-    unsigned char *packed;
-    mt_status status = mt_page_pack(input, page_bytes, &packed, &bytes, err);
-    if (status != MT_OK) {
-        return status;
+    size_t behind_bytes = bundle.bytes - (size_t)(behind - bundle.data);
+    size_t page_bytes = before_bytes + behind_bytes + (input->before != NULL ? sizeof g_before - 1 : 0);
+    struct packed packed = { 0 };
+    mt_status status = pack_all(input, page_bytes, &packed, err);
+    if (status == MT_OK) {
+        status = check_size(input, page_bytes + base64_bytes(packed.bytes[0]) + base64_bytes(packed.bytes[1]), err);
     }
-    uint64_t whole_bytes = page_bytes + base64_bytes(bytes);
-    if (input->max_bytes > 0 && whole_bytes > input->max_bytes) {
-        status = mt_error_set(err, MT_E_INVAL, "--max-size: %s is too small: with everything folded into one the page has %s; give %lluK or more, or 0 for no limit",
-                              mt_human_bytes((double)input->max_bytes).text, mt_human_bytes((double)whole_bytes).text,
-                              (unsigned long long)(whole_bytes / 1024 + 1));
-    } else {
+    if (status == MT_OK) {
         mt_out_write(out, bundle.data, before_bytes);
-        put_base64(out, packed, bytes);
-        mt_out_write(out, behind, bundle.bytes - (size_t)(behind - bundle.data));
+        for (size_t i = 0; i < packed.count; i++) {
+            mt_out_string(out, i > 0 ? g_before : "");
+            put_base64(out, packed.data[i], packed.bytes[i]);
+        }
+        mt_out_write(out, behind, behind_bytes);
     }
-    free(packed);
+    free(packed.data[0]);
+    free(packed.data[1]);
     return status;
 }

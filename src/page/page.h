@@ -21,6 +21,8 @@ struct mt_page_input {
     const uint64_t *edges_ns; /* MT_PAGE_EDGES of them; NULL: none */
     bool confidential;        /* without paths (confidential.h) */
     uint64_t max_bytes;       /* of the file: what is small is folded until it fits (fold.h); 0: no limit */
+    const struct mt_page_input *before; /* the page shows what changed since that one; its max_bytes does not count. NULL: no difference */
+    bool is_difference; /* settled by mt_page_write: of what is compared nothing is folded that fits, since both sides would not fold the same */
 };
 
 /* The data of a page alone, deflated; malloc'ed. beside_bytes: of max_bytes, what something else needs. */

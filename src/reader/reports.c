@@ -211,7 +211,7 @@ mt_status mt_report_load(struct mt_report_job *job, enum mt_profile_report repor
     return load(job, err);
 }
 
-mt_status mt_page_load(struct mt_report_job *job, struct mt_error *err)
+static mt_status load_page(struct mt_report_job *job, struct mt_error *err)
 {
     const struct mt_trace_set *set = &job->recording->set;
     bool aggregate = false; /* it does not know what happened when */
@@ -225,11 +225,26 @@ mt_status mt_page_load(struct mt_report_job *job, struct mt_error *err)
     return load(job, err);
 }
 
+mt_status mt_page_load(struct mt_report_job *job, struct mt_error *err)
+{
+    mt_status status = job->before != NULL ? load_page(job->before, err) : MT_OK;
+    return status == MT_OK ? load_page(job, err) : status;
+}
+
+static struct mt_page_input page_input(const struct mt_report_job *job)
+{
+    return (struct mt_page_input){ .report = &job->shown, .edges_ns = job->loaded.edges_ns, .confidential = job->confidential,
+                                   .max_bytes = job->page_bytes };
+}
+
 mt_status mt_page_write_job(struct mt_out *out, const struct mt_report_job *job, struct mt_error *err)
 {
-    struct mt_page_input input = { .report = &job->shown, .edges_ns = job->loaded.edges_ns,
-                                   .confidential = job->confidential,
-                                   .max_bytes = job->page_bytes };
+    struct mt_page_input input = page_input(job), before;
+    if (job->before != NULL) {
+        before = page_input(job->before);
+        input.before = &before;
+        input.edges_ns = before.edges_ns = NULL;
+    }
     return mt_page_write(out, &input, err);
 }
 

@@ -32,6 +32,7 @@ struct mt_report_job {
     bool native, all_frames;
     bool confidential;   /* the page: without paths */
     uint64_t page_bytes; /* what the page may have; 0: anything */
+    struct mt_report_job *before; /* the page shows what changed since that one, loaded with it; NULL: no difference */
     struct mt_load_options load; /* progress only; the rest is settled by what is made */
     struct mt_loaded loaded;
     struct mt_report shown; /* format and rows are the caller's */

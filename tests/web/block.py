@@ -21,9 +21,9 @@ def running(distances):
 
 
 class Block:
-    def __init__(self, page):
+    def __init__(self, page, which="data"):
         self.text = page.read_text(encoding="utf-8")
-        (packed,) = re.findall(r'<script type="application/octet-stream" id="data">([A-Za-z0-9+/=]*)</script>', self.text)
+        (packed,) = re.findall(rf'<script type="application/octet-stream" id="{which}">([A-Za-z0-9+/=]*)</script>', self.text)
         self.data = json.loads(zlib.decompress(base64.b64decode(packed), -15))
         self.strings = self.data["strings"]
         self.rows = self.data["rows"]

@@ -34,6 +34,6 @@ export function showAbout(host: HTMLElement, block: Block): void {
   for (const [name, value] of pairs(block)) list.append(make("dt", {}, name), make("dd", {}, value));
   const notes = make("ul");
   for (const warning of block.stats.warnings) notes.append(make("li", {}, warning));
-  host.append(make("h2", {}, "This recording"), list);
+  host.append(make("h2", {}, block.earlier ? "The later one of the two recordings" : "This recording"), list);
   if (block.stats.warnings.length > 0) host.append(make("h2", {}, "What to know"), notes);
 }

@@ -30,6 +30,13 @@ function hash(text: string): number {
   return (h >>> 0) / 2 ** 32;
 }
 
+// What grew is orange, what shrank is blue, more so the more of it; balance: from -1 (all of it shrank) to 1. Safe for colour-blind eyes.
+export function changeFill(balance: number, dark: boolean): string {
+  const strength = Math.min(Math.abs(balance), 1);
+  const [hue, saturation] = balance >= 0 ? [28, 30 + 65 * strength] : [212, 25 + 60 * strength];
+  return `hsl(${hue} ${saturation}% ${dark ? 24 + 12 * strength : 88 - 18 * strength}%)`;
+}
+
 export function fill(role: Role, path: string, dark: boolean): string {
   const step = hash(path);
   switch (role) {

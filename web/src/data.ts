@@ -59,6 +59,15 @@ export interface Block {
   timeline: { time_ns: number[]; heap: number[]; most: number[] } | null;
   lifetimes: number[]; // of freed blocks: [b] 2^(b-1) <= ns < 2^b
   rss: { process: number; time_ns: number[]; bytes: number[] }[];
+  earlier?: Earlier; // of a difference
+}
+
+// What rows from `rows` on are taken from (difference.ts).
+export interface Earlier {
+  rows: number;
+  program: string;
+  stats: Stats;
+  smallest_share: number;
 }
 
 export interface Mark {

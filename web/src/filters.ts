@@ -34,7 +34,7 @@ function allocatorNames(block: Block): string[] {
 export function offerFilters(block: Block, state: State, chosen: () => void): void {
   for (const filter of FILTERS) {
     const select = find<HTMLSelectElement>(filter.id);
-    const names = filter.names(block);
+    const names = block.earlier && filter.id !== "allocator" ? [] : filter.names(block); // other runs have other threads
     (select.parentElement as HTMLElement).hidden = names.filter((name) => name !== "").length < 2;
     select.append(make("option", { value: -1 }, filter.all));
     names.forEach((name, i) => {

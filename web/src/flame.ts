@@ -4,7 +4,7 @@
 // costs no more than one of thirty. Zooming moves the part of [0, 1] that is shown (flame_layout.ts).
 
 import { Role } from "./data";
-import { fill, palette, type Palette } from "./colors";
+import { changeFill, fill, palette, type Palette } from "./colors";
 import { clear, make } from "./dom";
 import { layOut, rangeOf, type Rect } from "./flame_layout";
 import * as format from "./format";
@@ -76,7 +76,7 @@ export class Flame {
   }
 
   zoom(node: number, still = false): void {
-    if (!this.tree || node < 0 || node >= this.tree.parent.length || (this.tree.bytes[node] as number) <= 0) return;
+    if (!this.tree || node < 0 || node >= this.tree.parent.length || (this.tree.width[node] as number) <= 0) return;
     this.root = node;
     this.move(rangeOf(this.tree, node), still);
     this.events.zoomed(node);
@@ -216,8 +216,7 @@ export class Flame {
     const matched = frame > 0 && this.matches !== null && this.matches[frame] === 1;
     const dim = (this.matches !== null && !matched) || (rect.node !== 0 && this.root !== rect.node && this.isAbove(rect.node));
     context.globalAlpha = dim ? 0.4 : 1;
-    context.fillStyle =
-      rect.node < 0 ? this.colors.line : rect.node === 0 ? this.colors.line : fill(this.names.role(frame), this.names.path(frame), this.colors.dark);
+    context.fillStyle = rect.node <= 0 ? this.colors.line : this.fillOf(tree, rect.node);
     context.fillRect(rect.x, y, rect.width - gap, ROW - 1);
     if (rect.node >= 0 && (rect.node === this.selectedNode || rect.node === this.hovered || matched)) {
       context.globalAlpha = 1;
@@ -229,12 +228,18 @@ export class Flame {
     context.globalAlpha = 1;
   }
 
+  private fillOf(tree: Tree, node: number): string {
+    if (tree.signed) return changeFill((tree.bytes[node] as number) / (tree.width[node] as number), this.colors.dark);
+    const frame = tree.frame[node] as number;
+    return fill(this.names.role(frame), this.names.path(frame), this.colors.dark);
+  }
+
   private paintLabel(context: CanvasRenderingContext2D, rect: Rect, y: number): void {
     const tree = this.tree as Tree;
     const room = rect.width - 9;
     if (rect.node < 0 || room < 14) return;
     const frame = tree.frame[rect.node] as number;
-    const text = rect.node === 0 ? `all  ${format.bytes(tree.bytes[0] as number)}` : this.names.fitted(frame, room, (s) => context.measureText(s).width);
+    const text = rect.node === 0 ? `all  ${format.amount(tree.bytes[0] as number, tree.signed)}` : this.names.fitted(frame, room, (s) => context.measureText(s).width);
     context.fillStyle = this.colors.text;
     context.fillText(text, rect.x + 4, y + ROW / 2);
   }
@@ -243,7 +248,7 @@ export class Flame {
   private reflect(): void {
     const tree = this.tree;
     if (!tree) return;
-    const whole = tree.bytes[0] as number;
+    const whole = tree.width[0] as number;
     const widest = this.rects.filter((r) => r.node > 0).sort((a, b) => b.width - a.width).slice(0, MIRRORED);
     clear(this.mirror);
     for (const rect of widest.sort((a, b) => a.depth - b.depth || a.x - b.x)) {
@@ -254,8 +259,8 @@ export class Flame {
           {},
           make("td", {}, String(rect.depth)),
           make("td", {}, this.names.label(tree.frame[rect.node] as number)),
-          make("td", {}, format.bytes(bytes)),
-          make("td", {}, format.percent(bytes, whole)),
+          make("td", {}, format.amount(bytes, tree.signed)),
+          make("td", {}, format.percent(tree.width[rect.node] as number, whole)),
         ),
       );
     }
@@ -315,12 +320,13 @@ export class Flame {
     const frame = tree.frame[node] as number;
     const bytes = tree.bytes[node] as number;
     const count = tree.count[node] as number;
-    const mean = count > 0 ? `, ${format.bytes(bytes / count)} each` : "";
+    const mean = count > 0 && !tree.signed ? `, ${format.bytes(bytes / count)} each` : "";
+    const share = `${format.percent(tree.width[node] as number, tree.width[0] as number)} of all${tree.signed ? " that changed" : ""}`;
     clear(this.tip);
     this.tip.append(
       make("strong", {}, this.names.function(frame)),
       make("div", { class: "path" }, this.names.fullPlace(frame)),
-      make("div", {}, `${format.bytes(bytes)} · ${format.percent(bytes, tree.bytes[0] as number)} of all`),
+      make("div", {}, `${format.amount(bytes, tree.signed)} · ${share}`),
       make("div", {}, `${format.count(bytes)} bytes in ${format.counted(count, "block", "blocks")}${mean}`),
     );
   }
@@ -340,7 +346,7 @@ export class Flame {
       : key === "Home" ? 0
       : null;
     if (goal !== null) {
-      if (goal >= 0 && (tree.bytes[goal] as number) > 0) {
+      if (goal >= 0 && (tree.width[goal] as number) > 0) {
         this.select(goal);
         this.reveal(goal);
       }

@@ -28,26 +28,26 @@ interface Pending {
 
 // Where each block on the way to node begins; the root is at 0.
 export function rangeOf(tree: Tree, node: number): { from: number; to: number } {
-  const whole = tree.bytes[0] || 1;
+  const whole = tree.width[0] || 1;
   let from = 0;
   for (let at = node; at !== 0; at = tree.parent[at] as number) {
     const up = tree.parent[at] as number;
     for (let c = tree.first[up] as number; c !== at && c >= 0; c = tree.next[c] as number) {
-      from += tree.bytes[c] as number;
+      from += tree.width[c] as number;
     }
   }
-  return { from: from / whole, to: (from + (tree.bytes[node] as number)) / whole };
+  return { from: from / whole, to: (from + (tree.width[node] as number)) / whole };
 }
 
 export function layOut(tree: Tree, view: View, isClosed: (node: number) => boolean): Rect[] {
-  const whole = tree.bytes[0] || 1;
+  const whole = tree.width[0] || 1;
   const scale = view.width / (view.to - view.from);
   const rects: Rect[] = [];
   const stack: Pending[] = [{ node: 0, depth: 0, start: 0 }];
   for (let pending = stack.pop(); pending; pending = stack.pop()) {
     const { node, depth, start } = pending;
     const left = Math.max((start - view.from) * scale, 0);
-    const right = Math.min((start + (tree.bytes[node] as number) / whole - view.from) * scale, view.width);
+    const right = Math.min((start + (tree.width[node] as number) / whole - view.from) * scale, view.width);
     rects.push({ node, depth, x: left, width: right - left });
     if (!isClosed(node)) pushChildren(tree, pending, { whole, scale, view }, stack, rects);
   }
@@ -64,7 +64,7 @@ interface Frame {
 function pushChildren(tree: Tree, parent: Pending, { whole, scale, view }: Frame, stack: Pending[], rects: Rect[]): void {
   let start = parent.start;
   for (let child = tree.first[parent.node] as number; child >= 0; child = tree.next[child] as number) {
-    const share = (tree.bytes[child] as number) / whole;
+    const share = (tree.width[child] as number) / whole;
     const depth = parent.depth + 1;
     if (share * scale < NARROWEST) {
       addGap(tree, parent, start, child, { whole, scale, view }, rects);
@@ -77,7 +77,7 @@ function pushChildren(tree: Tree, parent: Pending, { whole, scale, view }: Frame
 
 function addGap(tree: Tree, parent: Pending, start: number, child: number, at: Frame, rects: Rect[]): void {
   let rest = 0;
-  for (let c = child; c >= 0; c = tree.next[c] as number) rest += tree.bytes[c] as number;
+  for (let c = child; c >= 0; c = tree.next[c] as number) rest += tree.width[c] as number;
   const left = Math.max((start - at.view.from) * at.scale, 0);
   const right = Math.min((start + rest / at.whole - at.view.from) * at.scale, at.view.width);
   if (right - left >= 2) rects.push({ node: -1, depth: parent.depth + 1, x: left, width: right - left });

@@ -17,6 +17,11 @@ export function bytes(amount: number): string {
   return `${amount < 0 ? "-" : ""}${text} ${UNITS[unit]}`;
 }
 
+// With a sign where it is a change.
+export function amount(bytesOf: number, signed: boolean): string {
+  return signed && bytesOf > 0 ? `+${bytes(bytesOf)}` : bytes(bytesOf);
+}
+
 export function count(amount: number): string {
   return Math.round(amount).toLocaleString("en-US");
 }
@@ -26,6 +31,7 @@ export function counted(amount: number, one: string, many: string): string {
 }
 
 export function percent(part: number, whole: number): string {
+  if (part < 0) return percent(-part, whole).replace(/^(?=[1-9]|0\.)/, "-");
   const share = whole > 0 ? (100 * part) / whole : 0;
   return share >= 9.95 || share === 0 ? `${share.toFixed(0)} %` : share >= 0.095 ? `${share.toFixed(1)} %` : "<0.1 %";
 }

@@ -15,6 +15,10 @@ function factsOf(block: Block): string[] {
   ];
   if (stats.rss_peak_bytes > 0) parts.push(`largest RSS ${format.bytes(stats.rss_peak_bytes)}`);
   if (stats.own_cpu_share !== null) parts.push(`memtap took ${(100 * stats.own_cpu_share).toFixed(1)} % of the CPU time`);
+  if (block.earlier) {
+    const before = new Date(block.earlier.stats.start_time_s * 1000).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+    parts.unshift(`compared with ${block.earlier.program} of ${before}, ${format.clock(block.earlier.stats.duration_s)}`);
+  }
   return parts;
 }
 

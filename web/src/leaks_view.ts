@@ -51,7 +51,7 @@ export class LeaksView {
   private columns(): Column<Line>[] {
     const number = "number";
     return [
-      { name: "alive", title: "bytes", class: number, order: (l) => l.bytes, fill: fillBytes },
+      { name: "alive", title: "bytes", class: number, order: (l) => l.bytes, fill: (c, l) => fillBytes(c, l, false) },
       { name: "share", title: "of all that is alive", class: `${number} optional`, order: (l) => l.bytes, fill: (c, l) => (c.textContent = format.percent(l.bytes, this.whole)) },
       { name: "growth", title: "slope over the run", class: number, order: (l) => l.growth, fill: (c, l) => (c.textContent = this.names.growth(l)) },
       { name: "blocks", title: "allocations", class: `${number} optional`, order: (l) => l.count, fill: (c, l) => (c.textContent = format.count(l.count)) },

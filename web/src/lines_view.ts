@@ -11,13 +11,15 @@ import type { LiveLines } from "./windows";
 export class LinesView {
   private readonly table: Table<Line>;
   private whole = 0;
+  private signed = false;
 
   constructor(private readonly names: Names, private readonly live: LiveLines, picked: (line: Line) => void) {
     this.table = new Table<Line>(find("view-lines"), "Lines of the program by memory", this.columns(), picked);
   }
 
   show(lines: Line[], chosen: Chosen): void {
-    this.whole = chosen.sum.bytes;
+    this.whole = chosen.whole;
+    this.signed = chosen.before !== null;
     this.table.show(lines);
     find("view-lines").dataset["bytes"] = String(lines.reduce((sum, line) => sum + line.bytes, 0));
   }
@@ -25,8 +27,8 @@ export class LinesView {
   private columns(): Column<Line>[] {
     const number = "number";
     return [
-      { name: "memory", title: "bytes of the chosen measure", class: number, order: (l) => l.bytes, fill: fillBytes },
-      { name: "share", title: "of all", class: number, order: (l) => l.bytes, fill: (c, l) => (c.textContent = format.percent(l.bytes, this.whole)) },
+      { name: "memory", title: "bytes of the chosen measure", class: number, order: (l) => l.bytes, fill: (c, l) => fillBytes(c, l, this.signed) },
+      { name: "share", title: "of all, or of what there was before", class: number, order: (l) => l.bytes, fill: (c, l) => (c.textContent = format.percent(l.bytes, this.whole)) },
       { name: "blocks", title: "allocations", class: `${number} optional`, order: (l) => l.count, fill: (c, l) => (c.textContent = format.count(l.count)) },
       { name: "growth", title: "of what is alive at the end", class: `${number} optional`, order: (l) => l.growth, fill: (c, l) => (c.textContent = this.names.growth(l)) },
       { name: "oldest", title: "age of the oldest alive at the end", class: `${number} optional`, order: (l) => l.age, fill: (c, l) => (c.textContent = this.names.age(l)) },
@@ -41,8 +43,8 @@ export class LinesView {
   }
 }
 
-export function fillBytes(cell: HTMLTableCellElement, line: Line): void {
-  cell.textContent = `${format.bytes(line.bytes)}${format.margin(line.variance)}`;
+export function fillBytes(cell: HTMLTableCellElement, line: Line, signed: boolean): void {
+  cell.textContent = `${format.amount(line.bytes, signed)}${format.margin(line.variance)}`;
   cell.title = `${format.count(line.bytes)} bytes`;
 }
 

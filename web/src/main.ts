@@ -1,6 +1,7 @@
-// main.ts: begins: the page of a report has its data in it, that of a server asks for it.
+// main.ts: begins: the page of a report has its data in it, that of a difference has two of them, that of a server asks for it.
 
 import { PageSource } from "./data";
+import { difference } from "./difference";
 import { find } from "./dom";
 import { Live } from "./live";
 import { Page } from "./page";
@@ -12,12 +13,12 @@ function fail(error: unknown): void {
 }
 
 async function start(): Promise<void> {
-  const source = new PageSource("data");
   let page: Page | null = null;
   if (PageSource.isIn("data")) {
-    const block = await source.block();
+    const block = await new PageSource("data").block();
+    const before = PageSource.isIn("before") ? await new PageSource("before").block() : null;
     find("app").hidden = false;
-    new Page(block);
+    new Page(before ? difference(before, block) : block);
   } else {
     await new Live((block, again) => (page = new Page(block, true, again ? page : null))).begin();
   }

@@ -2,6 +2,7 @@
 
 import type { Block } from "./data";
 import { make } from "./dom";
+import { plainTable as table } from "./plain_table";
 import * as format from "./format";
 
 interface Part {
@@ -33,18 +34,6 @@ function partsOf(block: Block): Part[] {
     { name: "inherited", bytes: number(s["rss_inherited_bytes"]), why: "pages that children have from their parents (fork)" },
     { name: "unmeasured", bytes: number(s["rss_unmeasured_bytes"]), why: "of processes too short-lived to be looked into" },
   ].filter((part) => part.bytes > 0);
-}
-
-function table(label: string, heads: string[], rows: (string | HTMLElement)[][]): HTMLElement {
-  const head = make("tr");
-  heads.forEach((name, i) => head.append(make("th", { scope: "col", class: i > 0 && typeof rows[0]?.[i] === "string" ? "number" : "" }, name)));
-  const body = make("tbody");
-  for (const row of rows) {
-    const line = make("tr");
-    row.forEach((cell, i) => line.append(make("td", { class: i > 0 && typeof cell === "string" ? "number" : "" }, cell)));
-    body.append(line);
-  }
-  return make("table", { class: "rows plain", "aria-label": label }, make("thead", {}, head), body);
 }
 
 function bar(part: number, whole: number): HTMLElement {
@@ -119,6 +108,7 @@ function processes(block: Block): HTMLElement[] {
 }
 
 export function showMemory(host: HTMLElement, block: Block): void {
+  if (block.earlier) host.append(make("p", { class: "path" }, "Of the later one of the two recordings."));
   host.append(make("h2", {}, `The largest resident memory (RSS), ${format.bytes(block.stats.rss_peak_bytes)}`), ...resident(block));
   host.append(...processes(block));
   host.append(make("h2", {}, "By allocator"), byName(block, "by_allocator", "Memory by allocator", "allocator"));

@@ -1,8 +1,10 @@
 // page.ts: puts the views together: state, views and what connects them.
 
 import { showAbout } from "./about";
+import { showAnswer } from "./answer";
 import { carry, nodeAt, pathOf } from "./carry";
-import { type Block, type Measure, Role } from "./data";
+import { showChanges } from "./changes";
+import type { Block } from "./data";
 import { clear, find, isTyping, make } from "./dom";
 import { offerFilters, showFilters } from "./filters";
 import { Flame } from "./flame";
@@ -11,20 +13,19 @@ import { showHeader } from "./header";
 import { lifetime } from "./lifetime";
 import { LeaksView } from "./leaks_view";
 import { LinesView } from "./lines_view";
+import { isKnown, Measures } from "./measures";
 import { showMemory } from "./memory";
 import { Names } from "./names";
 import { Panel } from "./panel";
-import { choose, type Chosen, hasNativeInPython, type Line, linesOf, type Tree, treeOf } from "./profile";
+import { choose, type Chosen, hasNativeInPython, type Line, linesOf, type MeasureName, type Tree, treeOf } from "./profile";
 import { allowed } from "./sandwich";
 import { SandwichView } from "./sandwich_view";
 import * as address from "./state";
 import type { State, ViewName } from "./state";
 import { Timeline } from "./timeline";
-import { labelOf, type MeasureName, MEASURES, VIEWS, wordsOf } from "./views";
+import { isWindowed, MEASURES, offers, VIEWS, wordsOf } from "./views";
 import { offerWindow, showWindow } from "./window_bar";
 import { LiveLines, timesOf, type Window } from "./windows";
-
-const EVERYTHING = { process: -1, thread: -1, allocator: -1 };
 
 export class Page {
   private readonly names: Names;
@@ -32,6 +33,7 @@ export class Page {
   private readonly panel: Panel;
   private readonly linesView: LinesView;
   private readonly leaksView: LeaksView;
+  private readonly measures: Measures;
   private readonly timeline: Timeline;
   private readonly state: State;
   private chosen: Chosen;
@@ -61,6 +63,7 @@ export class Page {
     this.sandwich = new SandwichView(block, this.names, (frame) => this.setSandwich(frame));
     this.linesView = new LinesView(this.names, this.live, (line) => this.pickLine(line));
     this.leaksView = new LeaksView(block, this.names, (line) => this.pickLine(line));
+    this.measures = new Measures(block, (measure) => this.setMeasure(measure));
     this.chosen = choose(block, this.choice());
     this.timeline = new Timeline(find("chart"), block, find("reading"), (window) => this.setWindow(window));
     find("time").hidden = block.timeline === null;
@@ -84,8 +87,7 @@ export class Page {
   // ---- controls ---------------------------------------------------------------------------------------------------
 
   private controls(): void {
-    for (const [i, measure] of MEASURES.entries()) this.measureButton(measure, i);
-    for (const view of VIEWS) if (this.served || view.name !== "sql") this.viewButton(view);
+    for (const view of VIEWS) if (offers(this.block, this.served, view.name)) this.viewButton(view);
     find("mark").hidden = !this.served || this.block.edges === null;
     find("mark").addEventListener("click", () => this.markNow());
     offerFilters(this.block, this.state, () => this.refresh());
@@ -97,7 +99,7 @@ export class Page {
     this.toggle("native", () => this.setNative(!this.state.native));
     this.toggle("imports", () => this.setImports(this.flame.closedImports));
     find("reset").addEventListener("click", () => this.whole());
-    offerWindow(this.block.edges, (window) => this.setWindow(window));
+    offerWindow(this.block, (window) => this.setWindow(window), () => this.changeKind());
     find("theme").addEventListener("click", () => this.nextTheme());
     document.addEventListener("keydown", (event) => this.key(event), { signal: lifetime.signal });
     window.addEventListener("hashchange", () => {
@@ -123,27 +125,7 @@ export class Page {
     const last = (block.edges?.time_ns.length ?? 0) - 1;
     state.to = Math.min(Math.max(state.to, 0), last);
     state.from = Math.min(Math.max(state.from, 0), state.to);
-    const known = state.measure === "window" ? block.edges !== null : block.measures[state.measure as Measure] !== undefined;
-    if (!known) state.measure = block.measures.peak ? "peak" : "live";
-  }
-
-  private measureButton(measure: (typeof MEASURES)[number], at: number): void {
-    const sum = this.sumOf(measure.name);
-    if (!sum) return;
-    const button = make(
-      "button",
-      { type: "button", role: "radio", id: `measure-${measure.name}`, "data-bytes": sum.bytes, "data-count": sum.count, title: `${format.count(sum.bytes)} bytes (${at + 1})` },
-      make("b", {}, `${format.bytes(sum.bytes)}${format.margin(sum.variance)}`),
-      make("span", {}, labelOf(measure, this.block.alive)),
-    );
-    button.addEventListener("click", () => this.setMeasure(measure.name));
-    button.hidden = measure.name === "window" && this.state.measure !== "window";
-    find("measures").append(button);
-  }
-
-  private sumOf(measure: MeasureName): Chosen["sum"] | null {
-    const known = measure === "window" ? this.block.edges !== null : this.block.measures[measure] !== undefined;
-    return known ? choose(this.block, { ...this.choice(), measure, ...EVERYTHING, nodes: null }).sum : null;
+    if (!isKnown(block, state.measure)) state.measure = block.measures.peak ? "peak" : "live";
   }
 
   private viewButton(view: (typeof VIEWS)[number]): void {
@@ -169,9 +151,9 @@ export class Page {
   }
 
   private get words(): string {
-    if (this.state.measure === "window" && this.block.edges) {
-      const [start, end] = timesOf(this.block.edges, { from: this.state.from, to: this.state.to });
-      return `allocated from ${format.clock(start)} on and alive at ${format.clock(end)}`;
+    if (isWindowed(this.state.measure) && this.block.edges) {
+      const [start, end] = timesOf(this.block.edges, { from: this.state.from, to: this.state.to }).map(format.clock);
+      return this.state.measure === "window" ? `allocated from ${start} on and alive at ${end}` : `alive at ${end}, against ${start}`;
     }
     return wordsOf(this.state.measure, this.block.alive);
   }
@@ -188,7 +170,8 @@ export class Page {
     this.linesView.show(this.lines, this.chosen);
     this.showLeaks();
     this.panel.showBiggest(this.lines, this.chosen, this.words);
-    this.answer();
+    showAnswer(this.lines, this.chosen, this.names, { name: this.state.measure, words: this.words }, (line) => this.pickLine(line));
+    showChanges(this.block, this.chosen.before ? this.lines : null, this.names, (line) => this.pickLine(line));
     this.mark();
     this.showWindow();
     this.showNarrowed();
@@ -211,31 +194,8 @@ export class Page {
     if (node > 0) this.flame.zoom(node, true);
   }
 
-  // The one sentence most people came for.
-  private answer(): void {
-    const host = find("answer");
-    const line = this.lines.find((l) => !l.import && this.names.role(l.frame) !== Role.Marker) ?? this.lines[0];
-    clear(host);
-    if (!line) {
-      host.append(`Nothing was ${this.words}.`);
-      return;
-    }
-    const name = make("button", { type: "button" }, this.names.line(line.frame));
-    name.addEventListener("click", () => this.pickLine(line));
-    const growth = this.names.growth(line);
-    const grows = this.state.measure === "live" && growth.startsWith("+") ? `, growing ${growth}` : "";
-    const verb = this.state.measure === "peak" || this.state.measure === "live" ? "holds" : "allocated";
-    host.append(
-      name,
-      ` ${verb} ${format.bytes(line.bytes)}${format.margin(line.variance)}, ${format.percent(line.bytes, this.chosen.sum.bytes)} of the `,
-      `${format.bytes(this.chosen.sum.bytes)} in ${format.counted(this.chosen.sum.count, "block", "blocks")} ${this.words}${grows}`,
-    );
-  }
-
   private mark(): void {
-    for (const { name } of MEASURES) {
-      document.getElementById(`measure-${name}`)?.setAttribute("aria-checked", String(name === this.state.measure));
-    }
+    this.measures.show(this.state.measure, this.state);
     find("inverted").setAttribute("aria-pressed", String(this.state.inverted));
     find("upwards").setAttribute("aria-pressed", String(this.state.upwards));
     find("native").setAttribute("aria-pressed", String(this.state.native));
@@ -243,12 +203,9 @@ export class Page {
   }
 
   private setMeasure(name: MeasureName): void {
-    if (name === "window" && this.block.edges) {
-      this.setWindow({ from: this.state.from, to: this.state.to });
-    } else if (name !== "window" && this.block.measures[name]) {
-      this.state.measure = name;
-      this.refresh();
-    }
+    if (!isKnown(this.block, name)) return;
+    this.state.measure = name;
+    this.refresh();
   }
 
   // null: all of the run again.
@@ -256,30 +213,28 @@ export class Page {
     if (!window) {
       this.state.measure = this.block.measures.peak ? "peak" : "live";
     } else {
-      Object.assign(this.state, window, { measure: "window" });
+      Object.assign(this.state, window, { measure: isWindowed(this.state.measure) ? this.state.measure : "window" });
     }
     this.refresh();
+  }
+
+  // What changed between two times, or what was allocated in between and survived.
+  private changeKind(): void {
+    this.setMeasure(this.state.measure === "change" ? "window" : "change");
   }
 
   private showWindow(): void {
     const edges = this.block.edges;
     const window = { from: this.state.from, to: this.state.to };
-    const shown = edges !== null && this.state.measure === "window";
+    const shown = edges !== null && isWindowed(this.state.measure);
     find("window").hidden = !shown;
     this.timeline.select(shown ? window : null);
-    const button = document.getElementById("measure-window");
-    if (!edges || !shown || !button) return;
-    const { sum } = choose(this.block, { ...this.choice(), ...EVERYTHING, nodes: null });
-    button.hidden = false;
-    button.dataset["bytes"] = String(sum.bytes);
-    button.dataset["count"] = String(sum.count);
-    button.title = `${format.count(sum.bytes)} bytes`;
-    (button.firstElementChild as HTMLElement).textContent = format.bytes(sum.bytes);
-    showWindow(edges, window, this.words);
+    if (!edges || !shown) return;
+    showWindow(edges, window, this.words, this.state.measure);
   }
 
   private setView(asked: ViewName): void {
-    const name = asked === "sql" && !this.served ? "flame" : asked;
+    const name = offers(this.block, this.served, asked) ? asked : "flame";
     this.state.view = name;
     for (const view of VIEWS) {
       find(`view-${view.name}`).hidden = view.name !== name;
@@ -359,8 +314,8 @@ export class Page {
   private search(text: string): void {
     this.state.search = text;
     const bytes = this.flame.search(text);
-    const whole = this.chosen.sum.bytes;
-    find("matched").textContent = bytes === null ? "" : `${format.percent(bytes, whole)}, ${format.bytes(bytes)}`;
+    const { whole, before } = this.chosen;
+    find("matched").textContent = bytes === null ? "" : `${format.percent(bytes, whole)}, ${format.amount(bytes, before !== null)}`;
     address.write(this.state);
   }
 
@@ -375,7 +330,7 @@ export class Page {
     }
     this.panel.showNode(tree, node);
     const bytes = tree.bytes[node] as number;
-    find("spoken").textContent = `${this.names.label(tree.frame[node] as number)}, ${format.bytes(bytes)}, ${format.percent(bytes, tree.bytes[0] as number)}`;
+    find("spoken").textContent = `${this.names.label(tree.frame[node] as number)}, ${format.amount(bytes, tree.signed)}, ${format.percent(tree.width[node] as number, tree.width[0] as number)}`;
   }
 
   private pickLine(line: Line): void {
@@ -432,6 +387,8 @@ export class Page {
       s: () => this.setView("sandwich"),
       l: () => this.setView("lines"),
       k: () => this.setView("leaks"),
+      d: () => this.setView("changes"),
+      c: () => this.changeKind(),
       m: () => this.setView("memory"),
       a: () => this.setView("about"),
       "?": () => find<HTMLDialogElement>("keys").showModal(),

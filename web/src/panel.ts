@@ -12,7 +12,7 @@ const BIGGEST = 12;
 
 function bar(part: number, whole: number): HTMLElement {
   const fill = make("div");
-  fill.style.width = `${whole > 0 ? (100 * part) / whole : 0}%`;
+  fill.style.width = `${whole > 0 ? (100 * Math.abs(part)) / whole : 0}%`;
   return make("div", { class: "bar" }, fill);
 }
 
@@ -38,7 +38,11 @@ export class Panel {
     private readonly on: PanelEvents,
   ) {}
 
-  private lineItem(line: Line, most: number, whole: number): HTMLElement {
+  private amount(bytes: number, chosen: Chosen): string {
+    return format.amount(bytes, chosen.before !== null);
+  }
+
+  private lineItem(line: Line, most: number, chosen: Chosen): HTMLElement {
     const growth = this.names.growth(line);
     const more = [
       line.by.length > 0 ? `← ${line.by.slice(0, 3).join(", ")}` : "",
@@ -47,7 +51,7 @@ export class Panel {
     const button = make(
       "button",
       { type: "button" },
-      make("span", { class: "amount" }, make("span", {}, format.bytes(line.bytes)), make("span", {}, format.percent(line.bytes, whole))),
+      make("span", { class: "amount" }, make("span", {}, this.amount(line.bytes, chosen)), make("span", {}, format.percent(line.bytes, chosen.whole))),
       bar(line.bytes, most),
       make("span", {}, this.names.line(line.frame)),
       make("span", { class: "more" }, more.length > 0 ? ` ${more.join(" · ")}` : ""),
@@ -58,18 +62,18 @@ export class Panel {
 
   showBiggest(lines: Line[], chosen: Chosen, what: string): void {
     clear(this.host);
-    this.host.append(make("h2", {}, `Biggest lines ${what}`));
+    this.host.append(make("h2", {}, `${chosen.before ? "What changed most," : "Biggest lines"} ${what}`));
     if (lines.length === 0) {
       this.host.append(make("p", { class: "path" }, "Nothing: choose another measure or all threads."));
       return;
     }
     const list = make("ol");
-    const most = lines[0]?.bytes ?? 0;
-    for (const line of lines.slice(0, BIGGEST)) list.append(this.lineItem(line, most, chosen.sum.bytes));
+    const most = Math.abs(lines[0]?.bytes ?? 0);
+    for (const line of lines.slice(0, BIGGEST)) list.append(this.lineItem(line, most, chosen));
     this.host.append(list);
     if (lines.length > BIGGEST) {
       const rest = lines.slice(BIGGEST).reduce((sum, line) => sum + line.bytes, 0);
-      this.host.append(make("p", { class: "path" }, `and ${format.counted(lines.length - BIGGEST, "more line", "more lines")} with ${format.bytes(rest)}`));
+      this.host.append(make("p", { class: "path" }, `and ${format.counted(lines.length - BIGGEST, "more line", "more lines")} with ${this.amount(rest, chosen)}`));
     }
   }
 
@@ -86,8 +90,9 @@ export class Panel {
 
   showLine(line: Line, chosen: Chosen): void {
     const pairs: [string, string][] = [
-      ["memory", `${format.bytes(line.bytes)}${format.margin(line.variance)}, ${format.percent(line.bytes, chosen.sum.bytes)}`],
-      ["blocks", `${format.count(line.count)}${line.count > 0 ? `, ${format.bytes(line.bytes / line.count)} each` : ""}`],
+      ["memory", `${this.amount(line.bytes, chosen)}${format.margin(line.variance)}, ${format.percent(line.bytes, chosen.whole)}`],
+      ...(chosen.before ? ([["before", format.bytes(line.before.bytes)], ["after", format.bytes(line.before.bytes + line.bytes)]] as [string, string][]) : []),
+      ["blocks", `${format.count(line.count)}${line.count > 0 && !chosen.before ? `, ${format.bytes(line.bytes / line.count)} each` : ""}`],
       ["growth", this.names.growth(line)],
       ["oldest", this.names.age(line)],
       ["allocated by", line.by.length > 0 ? line.by.join(", ") : "the line itself"],
@@ -111,12 +116,12 @@ export class Panel {
       const node = this.block.rows.node[i] as number;
       byNode.set(node, (byNode.get(node) ?? 0) + (chosen.bytes[i] as number));
     }
-    const heaviest = [...byNode].sort((a, b) => b[1] - a[1]);
+    const heaviest = [...byNode].sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
     const holder = make("div", {}, make("h2", {}, `Stacks (${format.count(heaviest.length)})`));
     for (const [node, bytes] of heaviest.slice(0, 3)) {
       const path: number[] = [];
       for (let at = node; at !== 0; at = this.block.tree.parent[at] as number) path.push(this.block.tree.frame[at] as number);
-      holder.append(make("p", {}, make("b", {}, format.bytes(bytes))), this.stack(path), this.copyButton(() => this.text(path)));
+      holder.append(make("p", {}, make("b", {}, this.amount(bytes, chosen))), this.stack(path), this.copyButton(() => this.text(path)));
     }
     return holder;
   }
@@ -160,10 +165,10 @@ export class Panel {
     this.host.append(
       make("h2", {}, this.names.function(frame)),
       facts([
-        ["memory", `${format.bytes(bytes)}, ${format.percent(bytes, tree.bytes[0] as number)}`],
+        ["memory", `${format.amount(bytes, tree.signed)}, ${format.percent(tree.width[node] as number, tree.width[0] as number)}${tree.signed ? " of what changed" : ""}`],
         ["exactly", `${format.count(bytes)} bytes`],
-        ["of its own", format.bytes(tree.own[node] as number)],
-        ["blocks", `${format.count(count)}${count > 0 ? `, ${format.bytes(bytes / count)} each` : ""}`],
+        ["of its own", format.amount(tree.own[node] as number, tree.signed)],
+        ["blocks", `${format.count(count)}${count > 0 && !tree.signed ? `, ${format.bytes(bytes / count)} each` : ""}`],
         ["file", this.names.fullPlace(frame)],
       ]),
       this.acts(frame, () => this.text([...path].reverse())),

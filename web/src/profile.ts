@@ -3,13 +3,15 @@
 // Decides: a choice is a measure and who allocated; every number of a view is a sum over the rows of the choice. Trees are arrays
 // with parents before children; siblings are linked largest first. No DOM here.
 
-import { type Block, Code, type Measure } from "./data";
+import { type Amounts, type Block, Code, type Measure } from "./data";
 import { ci95 } from "./format";
-import { amountsOf, type Window } from "./windows";
+import { amountsOf, changeOf, type Window } from "./windows";
+
+export type MeasureName = Measure | "window" | "change";
 
 export interface Choice {
-  measure: Measure | "window";
-  window: Window; // for "window"
+  measure: MeasureName;
+  window: Window; // for "window" and "change"
   thread: number; // -1: all
   process: number; // -1: all
   allocator: number; // -1: all
@@ -22,16 +24,33 @@ export interface Chosen {
   count: Float64Array;
   variance: Float64Array | null;
   sum: { bytes: number; count: number; variance: number };
+  before: { bytes: ArrayLike<number>; count: ArrayLike<number> } | null; // what they changed from
+  whole: number; // what shares are of: the sum, or what there was before
+}
+
+// What rows hold, and what they held before if that is a change.
+function amountsFor(block: Block, { measure, window }: Choice): { amounts: Amounts | undefined; before: Chosen["before"] } {
+  if (measure === "window") return { amounts: amountsOf(block, window), before: null };
+  if (measure === "change") {
+    const { change, before } = changeOf(block, window);
+    return { amounts: change, before };
+  }
+  const amounts = block.measures[measure];
+  const earlier = block.earlier?.rows ?? Infinity;
+  const back = (column: number[]) => column.map((amount, i) => (i >= earlier ? -amount : 0));
+  return { amounts, before: amounts && block.earlier ? { bytes: back(amounts.bytes), count: back(amounts.count) } : null };
 }
 
 export function choose(block: Block, choice: Choice): Chosen {
-  const amounts = choice.measure === "window" ? amountsOf(block, choice.window) : block.measures[choice.measure];
+  const { amounts, before } = amountsFor(block, choice);
   const length = block.rows.node.length;
   const chosen: Chosen = {
     bytes: new Float64Array(length),
     count: new Float64Array(length),
     variance: amounts?.bytes_variance ? new Float64Array(length) : null,
     sum: { bytes: 0, count: 0, variance: 0 },
+    before,
+    whole: 0,
   };
   for (let i = 0; amounts && i < length; i++) {
     const thread = block.rows.thread[i] as number;
@@ -46,6 +65,7 @@ export function choose(block: Block, choice: Choice): Chosen {
     chosen.sum.bytes += chosen.bytes[i] as number;
     chosen.sum.count += chosen.count[i] as number;
     chosen.sum.variance += variance;
+    chosen.whole += before ? (before.bytes[i] as number) : (chosen.bytes[i] as number);
   }
   return chosen;
 }
@@ -55,6 +75,7 @@ export function choose(block: Block, choice: Choice): Chosen {
 export class Tree {
   readonly first: Int32Array;
   readonly next: Int32Array;
+  readonly width: Float64Array; // how much room a node takes: its bytes; where signs differ, the sum of what grew and what shrank in it
 
   // bytes and count hold what ends at a node itself; they become those of its subtree.
   constructor(
@@ -63,12 +84,15 @@ export class Tree {
     readonly bytes: Float64Array,
     readonly count: Float64Array,
     readonly own: Float64Array,
+    readonly signed = false,
   ) {
     const length = parent.length;
+    this.width = signed ? bytes.map(Math.abs) : bytes;
     for (let i = length - 1; i > 0; i--) {
       const up = parent[i] as number;
       bytes[up] = (bytes[up] as number) + (bytes[i] as number);
       count[up] = (count[up] as number) + (count[i] as number);
+      if (signed) this.width[up] = (this.width[up] as number) + (this.width[i] as number);
     }
     this.first = new Int32Array(length).fill(-1);
     this.next = new Int32Array(length).fill(-1);
@@ -78,8 +102,8 @@ export class Tree {
   private link(): void {
     const order = new Uint32Array(this.parent.length - 1);
     for (let i = 0; i < order.length; i++) order[i] = i + 1;
-    const bytes = this.bytes;
-    order.sort((a, b) => (bytes[a] as number) - (bytes[b] as number) || b - a);
+    const width = this.width;
+    order.sort((a, b) => (width[a] as number) - (width[b] as number) || b - a);
     for (const node of order) {
       const up = this.parent[node] as number;
       this.next[node] = this.first[up] as number;
@@ -111,7 +135,7 @@ function callTree(block: Block, chosen: Chosen): Tree {
     count[node] = (count[node] as number) + (chosen.count[i] as number);
   }
   const own = bytes.slice();
-  return new Tree(Int32Array.from(block.tree.parent), Int32Array.from(block.tree.frame), bytes, count, own);
+  return new Tree(Int32Array.from(block.tree.parent), Int32Array.from(block.tree.frame), bytes, count, own, chosen.before !== null);
 }
 
 // Arrays that grow, for a tree that is made as it is met.
@@ -148,13 +172,14 @@ export class Growing {
     this.own[to] = (this.own[to] as number) + bytes;
   }
 
-  tree(): Tree {
+  tree(signed = false): Tree {
     return new Tree(
       Int32Array.from(this.parent),
       Int32Array.from(this.frame),
       Float64Array.from(this.bytes),
       Float64Array.from(this.count),
       Float64Array.from(this.own),
+      signed,
     );
   }
 }
@@ -182,7 +207,7 @@ export function treeOf(block: Block, chosen: Chosen, shape: Shape): Tree {
     const path = outwards(block, block.rows.node[i] as number, shape.native);
     growing.add(shape.inverted ? path : path.reverse(), chosen.bytes[i] as number, chosen.count[i] as number);
   }
-  return growing.tree();
+  return growing.tree(chosen.before !== null);
 }
 
 // Is native code called by Python code anywhere?
@@ -210,6 +235,7 @@ export interface Line {
   bytes: number;
   count: number;
   variance: number;
+  before: { bytes: number; count: number }; // of a difference
   growth: number; // bytes a second; NaN: not known
   moved: number; // reallocs
   alive: { bytes: number; count: number; variance: number }; // at the end, whatever is chosen
@@ -238,10 +264,10 @@ function addLife(block: Block, row: number, to: Gathered): void {
 }
 
 function namesOf(block: Block, gathered: Gathered): string[] {
-  const least = gathered.bytes / 100;
+  const least = Math.abs(gathered.bytes) / 100;
   return [...gathered.names]
-    .filter(([name, bytes]) => name !== 0 && bytes >= least)
-    .sort((a, b) => b[1] - a[1])
+    .filter(([name, bytes]) => name !== 0 && Math.abs(bytes) >= least)
+    .sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]))
     .map(([name]) => block.strings[name] as string);
 }
 
@@ -255,6 +281,7 @@ function newLine(block: Block, line: number): Gathered {
     bytes: 0,
     count: 0,
     variance: 0,
+    before: { bytes: 0, count: 0 },
     growth: NaN,
     moved: 0,
     alive: { bytes: 0, count: 0, variance: 0 },
@@ -264,11 +291,16 @@ function newLine(block: Block, line: number): Gathered {
   };
 }
 
-// Largest first.
+// Holds nothing, and held nothing.
+function isNothing(chosen: Chosen, row: number): boolean {
+  return chosen.bytes[row] === 0 && chosen.count[row] === 0 && !chosen.before?.count[row];
+}
+
+// Largest first; of a difference, what changed most.
 export function linesOf(block: Block, chosen: Chosen): Line[] {
   const lines = new Map<number, Gathered>();
   for (let i = 0; i < chosen.bytes.length; i++) {
-    if (chosen.bytes[i] === 0 && chosen.count[i] === 0) continue;
+    if (isNothing(chosen, i)) continue;
     const number = block.rows.line[i] as number;
     const line = lines.get(number) ?? newLine(block, number);
     const by = block.rows.by[i] as number;
@@ -276,6 +308,8 @@ export function linesOf(block: Block, chosen: Chosen): Line[] {
     line.bytes += chosen.bytes[i] as number;
     line.count += chosen.count[i] as number;
     line.variance += chosen.variance?.[i] ?? 0;
+    line.before.bytes += chosen.before?.bytes[i] ?? 0;
+    line.before.count += chosen.before?.count[i] ?? 0;
     line.names.set(by, (line.names.get(by) ?? 0) + (chosen.bytes[i] as number));
   }
   for (let i = 0; i < chosen.bytes.length; i++) {
@@ -283,7 +317,8 @@ export function linesOf(block: Block, chosen: Chosen): Line[] {
     if (line) addLife(block, i, line);
   }
   for (const line of lines.values()) line.by = namesOf(block, line);
-  return [...lines.values()].sort((a, b) => b.bytes - a.bytes || b.count - a.count || a.line - b.line);
+  const changed = [...lines.values()].filter((line) => line.bytes !== 0 || line.count !== 0);
+  return changed.sort((a, b) => Math.abs(b.bytes) - Math.abs(a.bytes) || b.count - a.count || a.line - b.line);
 }
 
 // Steady is what changed over the run by less than a twentieth of what is held, or than its own uncertainty; and one block that is not made

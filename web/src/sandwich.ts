@@ -27,7 +27,7 @@ export function sandwich(block: Block, chosen: Chosen, frame: number): Sandwich 
     callers.add(path.slice(0, at + 1).reverse(), chosen.bytes[i] as number, chosen.count[i] as number);
     callees.add(path.slice(at), chosen.bytes[i] as number, chosen.count[i] as number);
   }
-  return { callers: callers.tree(), callees: callees.tree() };
+  return { callers: callers.tree(chosen.before !== null), callees: callees.tree(chosen.before !== null) };
 }
 
 // Frames from the outermost inwards.

@@ -47,7 +47,7 @@ export class SandwichView {
     this.callees.show(callees);
     const bytes = callees.bytes[0] as number;
     const sum = find("sandwich-sum");
-    sum.textContent = `${format.bytes(bytes)}, ${format.percent(bytes, chosen.sum.bytes)} of what is shown`;
+    sum.textContent = `${format.amount(bytes, chosen.before !== null)}, ${format.percent(bytes, chosen.whole)} of what ${chosen.before !== null ? "was there before" : "is shown"}`;
     sum.dataset["bytes"] = String(bytes);
     sum.dataset["callers"] = String(callers.bytes[0]);
     return frame;

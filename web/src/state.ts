@@ -1,7 +1,7 @@
 // state.ts: what is looked at, in the address behind #, so that a link shows the same.
 
-export type ViewName = "flame" | "sandwich" | "lines" | "leaks" | "memory" | "sql" | "about";
-export const VIEW_NAMES: ViewName[] = ["flame", "sandwich", "lines", "leaks", "memory", "sql", "about"];
+export type ViewName = "flame" | "sandwich" | "lines" | "leaks" | "changes" | "memory" | "sql" | "about";
+export const VIEW_NAMES: ViewName[] = ["flame", "sandwich", "lines", "leaks", "changes", "memory", "sql", "about"];
 
 export interface State {
   view: ViewName;
@@ -52,7 +52,7 @@ export function write(state: State): void {
   const words = new URLSearchParams();
   if (state.view !== "flame") words.set("view", state.view);
   words.set("of", state.measure);
-  if (state.measure === "window") {
+  if (state.measure === "window" || state.measure === "change") {
     words.set("from", String(state.from));
     words.set("to", String(state.to));
   }

@@ -31,6 +31,14 @@ export function amountsOf(block: Block, window: Window): Amounts {
   return { bytes: amounts.bytes.map((u) => round(u, edges)), count: amounts.count.map((u) => round(u, edges)) };
 }
 
+// What is alive at the end of the window more than at its beginning, and what was alive then.
+export function changeOf(block: Block, window: Window): { change: Amounts; before: Amounts } {
+  const before = amountsOf(block, { from: 0, to: window.from - 1 });
+  const after = amountsOf(block, { from: 0, to: window.to });
+  const less = (column: "bytes" | "count") => after[column].map((amount, i) => amount - (before[column][i] as number));
+  return { change: { bytes: less("bytes"), count: less("count") }, before };
+}
+
 // Seconds: from where on, and until when.
 export function timesOf(edges: Edges, window: Window): [number, number] {
   const start = window.from === 0 ? 0 : (edges.time_ns[window.from - 1] as number);
@@ -41,6 +49,18 @@ export function timesOf(edges: Edges, window: Window): [number, number] {
 export function between(edges: Edges, window: Window): string {
   const start = window.from === 0 ? 0 : (edges.time_ns[window.from - 1] as number) + 1;
   return `--between ${start}ns,${edges.time_ns[window.to]}ns`;
+}
+
+// The same for memtap diff, of a file and itself.
+export function instants(edges: Edges, window: Window): string {
+  const start = window.from === 0 ? 0 : edges.time_ns[window.from - 1];
+  return `FILE@${start}ns FILE@${edges.time_ns[window.to]}ns`;
+}
+
+// The stored time nearest to a moment.
+export function edgeAt(edges: Edges, seconds: number): number {
+  const far = (edge: number) => Math.abs((edges.time_ns[edge] as number) / 1e9 - seconds);
+  return edges.time_ns.reduce((best, _time, edge) => (far(edge) < far(best) ? edge : best), 0);
 }
 
 // Which intervals a stretch of time is nearest to; at least one.
