@@ -27,7 +27,7 @@ def test_every_block_of_the_page_is_run(name, count):
     blocks = blocks_of_page(name)
     assert len(blocks) >= count and text.count("```") == 2 * len(blocks)
     by_hand = [block.content for block in blocks if block.tag == "by hand"]
-    assert all(re.search(r"^(kill|memtap (attach|top|memory)) ", content, re.MULTILINE) for content in by_hand)
+    assert all(re.search(r"^(kill|memtap (attach|top|memory|query)) ", content, re.MULTILINE) for content in by_hand)
     assert all(block.language in ("sh", "text", "python") for block in blocks)
 
 
