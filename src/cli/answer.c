@@ -1,6 +1,7 @@
 /* answer.c: see answer.h. */
 #include "cli/answer.h"
 
+#include "cli/answer_table.h"
 #include "util/grid.h"
 #include "util/memory.h"
 
@@ -110,77 +111,6 @@ static mt_status write_csv(struct mt_out *out, struct mt_sql_rows *rows, struct 
     return status;
 }
 
-/* ---- a table ------------------------------------------------------------------------------------------------------ */
-
-struct cells {
-    char **items;
-    size_t count, capacity;
-    bool *is_text; /* of each column: it has some */
-};
-
-static char *cell_text(const struct mt_sql_value *value)
-{
-    struct mt_out *out = mt_out_open_memory();
-    if (value->type == MT_SQL_TEXT) {
-        mt_out_write(out, value->text, value->bytes);
-    } else if (value->type == MT_SQL_NULL) {
-        mt_out_string(out, "nil");
-    } else {
-        put_field(out, value);
-    }
-    char *text = mt_strdup(mt_out_text(out, NULL));
-    mt_out_discard(out);
-    return text;
-}
-
-static mt_status collect(struct cells *cells, struct mt_sql_rows *rows, struct mt_error *err)
-{
-    bool more = false;
-    mt_status status;
-    size_t columns = mt_sql_column_count(rows);
-    cells->is_text = mt_alloc_zero(columns + 1, sizeof *cells->is_text);
-    while ((status = mt_sql_next(rows, &more, err)) == MT_OK && more) {
-        cells->items = mt_alloc_grow(cells->items, &cells->capacity, cells->count + columns, sizeof *cells->items);
-        for (size_t i = 0; i < columns; i++) {
-            struct mt_sql_value value = mt_sql_value(rows, i);
-            cells->is_text[i] = cells->is_text[i] || value.type == MT_SQL_TEXT;
-            cells->items[cells->count++] = cell_text(&value);
-        }
-    }
-    return status;
-}
-
-static void print_grid(struct mt_out *out, const struct mt_sql_rows *rows, const struct cells *cells)
-{
-    struct mt_grid *grid = mt_grid_new();
-    for (size_t i = 0; i < mt_sql_column_count(rows); i++) {
-        mt_grid_column(grid, mt_sql_column_name(rows, i), cells->is_text[i] ? MT_ALIGN_LEFT : MT_ALIGN_RIGHT, cells->is_text[i]);
-    }
-    for (size_t i = 0; i < cells->count; i++) {
-        mt_grid_cell(grid, cells->items[i]);
-    }
-    mt_grid_print(grid, out);
-    mt_grid_free(grid);
-}
-
-static mt_status write_table(struct mt_out *out, struct mt_sql_rows *rows, struct mt_error *err)
-{
-    struct cells cells = { 0 };
-    if (mt_sql_column_count(rows) > MT_GRID_COLUMNS_MAX) {
-        return mt_error_set(err, MT_E_INVAL, "a table has at most %d columns: name those you want, or use -f json", MT_GRID_COLUMNS_MAX);
-    }
-    mt_status status = collect(&cells, rows, err);
-    if (status == MT_OK) {
-        print_grid(out, rows, &cells);
-    }
-    for (size_t i = 0; i < cells.count; i++) {
-        free(cells.items[i]);
-    }
-    free(cells.items);
-    free(cells.is_text);
-    return status;
-}
-
 mt_status mt_answer_write(struct mt_out *out, struct mt_sql_rows *rows, enum mt_format format, struct mt_error *err)
 {
     switch (format) {
@@ -192,7 +122,7 @@ mt_status mt_answer_write(struct mt_out *out, struct mt_sql_rows *rows, enum mt_
         return write_csv(out, rows, err);
     case MT_FORMAT_TABLE:
     default:
-        return write_table(out, rows, err);
+        return mt_answer_write_table(out, rows, err);
     }
 }
 

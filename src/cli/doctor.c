@@ -68,9 +68,11 @@ static void write_json(struct mt_out *out, const struct mt_findings *findings)
 
 static void write_text(struct mt_out *out, const struct mt_findings *findings)
 {
+    enum { LABEL_COLUMNS = 24 };
     for (size_t i = 0; i < findings->count; i++) {
-        mt_out_print(out, "%-8s %-14s %s\n", level_word(findings->items[i].level), findings->items[i].topic,
-                     findings->items[i].text);
+        char *line = mt_format("%-8s %-14s %s\n", level_word(findings->items[i].level), findings->items[i].topic, findings->items[i].text);
+        mt_terminal_wrap(out, line, LABEL_COLUMNS);
+        free(line);
     }
 }
 

@@ -142,7 +142,7 @@ static void write_table(const struct rows *rows, bool verbose, struct mt_out *ou
     mt_grid_column(grid, "since", MT_ALIGN_LEFT, false);
     mt_grid_column(grid, "rss", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "dropped", MT_ALIGN_RIGHT, false);
-    mt_grid_column(grid, "command", MT_ALIGN_LEFT, true);
+    mt_grid_column_command(grid, "command");
     for (size_t i = 0; i < rows->count; i++) {
         write_row(grid, &rows->items[i]);
         if (verbose) {

@@ -54,7 +54,7 @@ static void write_parts(struct mt_out *out, const struct mt_memory_view *view)
     mt_grid_free(grid);
 }
 
-static void write_malloc(struct mt_out *out, const struct mt_explained *d)
+static void put_malloc_line(struct mt_out *out, const struct mt_explained *d)
 {
     if (!d->malloc_known) {
         mt_out_print(out, "malloc: not known, %s\n", d->malloc_unknown);
@@ -67,6 +67,15 @@ static void write_malloc(struct mt_out *out, const struct mt_explained *d)
         mt_out_print(out, ", %s", mt_human_counted((double)d->mapped_blocks, "mapped block", "mapped blocks").text);
     }
     mt_out_print(out, "; malloc_trim would give back %s\n", mt_human_bytes((double)d->trim_bytes).text);
+}
+
+static void write_malloc(struct mt_out *out, const struct mt_explained *d)
+{
+    enum { LABEL_COLUMNS = 8 };
+    struct mt_out *line = mt_out_open_memory();
+    put_malloc_line(line, d);
+    mt_terminal_wrap(out, mt_out_text(line, NULL), LABEL_COLUMNS);
+    mt_out_discard(line);
 }
 
 static void write_sites(struct mt_out *out, const struct mt_memory_view *view)

@@ -7,6 +7,7 @@
 #include "cli/traces.h"
 #include "control/endpoint.h"
 #include "util/memory.h"
+#include "util/progress.h"
 #include "util/say.h"
 #include "util/terminal.h"
 
@@ -99,6 +100,32 @@ static int exit_code(const struct mt_sql *sql, mt_status status)
     return status == MT_OK ? MT_EXIT_OK : status == MT_E_INTERRUPTED && mt_sql_timed_out(sql) ? MT_EXIT_TIMEOUT : MT_EXIT_FAILED;
 }
 
+static bool show_time(void *progress)
+{
+    mt_progress_update(progress, 0, 0);
+    return false;
+}
+
+/* How long it has taken is shown until the first line is written where both are seen: that of a table, when its last row is there. */
+static mt_status write_timed(struct mt_out *out, struct mt_sql *sql, struct mt_sql_rows *rows, enum mt_format format, bool quiet,
+                             struct mt_error *err)
+{
+    struct mt_progress progress;
+    bool seen = mt_out_is_terminal(out), held = seen && format == MT_FORMAT_TABLE;
+    struct mt_out *table = mt_out_open_memory();
+    mt_out_shown_at(table, STDOUT_FILENO);
+    mt_progress_begin(&progress, "reading", quiet || (seen && !held));
+    mt_sql_set_question(sql, show_time, &progress);
+    mt_status status = mt_answer_write(held ? table : out, rows, format, err);
+    mt_sql_set_question(sql, NULL, NULL);
+    mt_progress_end(&progress);
+    size_t bytes;
+    const char *text = mt_out_text(table, &bytes);
+    mt_out_write(out, text, bytes);
+    mt_out_discard(table);
+    return status;
+}
+
 /* Everything to one output, or nothing. */
 static mt_status answer(struct mt_sql *sql, const char *text, struct values *values, struct mt_error *err)
 {
@@ -112,7 +139,8 @@ static mt_status answer(struct mt_sql *sql, const char *text, struct values *val
     enum mt_format format = format_of(select);
     status = mt_out_open(select->output, &out, err);
     if (status == MT_OK) {
-        status = values->described ? mt_answer_write_tables(out, rows, err) : mt_answer_write(out, rows, format, err);
+        status = values->described ? mt_answer_write_tables(out, rows, err)
+                                   : write_timed(out, sql, rows, format, select->quiet_progress, err);
         if (status == MT_OK) {
             status = mt_out_commit(out, err);
         } else {

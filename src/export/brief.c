@@ -179,13 +179,8 @@ static void put_place(struct mt_out *out, const struct mt_report *report, const 
     char *amount = mt_format("%s in %s, %.0f %% of %s", mt_report_bytes(&row->self).text,
                              mt_human_counted((double)row->self.count, "block", "blocks").text,
                              100 * (double)row->self.bytes / (double)sum_bytes, of);
-    enum { PLACE_LEAST = 20 };
-    size_t columns = mt_terminal_columns(out), taken = LABEL_COLUMNS + mt_text_columns(amount, strlen(amount)) + 2;
-    char *shown = columns > 0 ? mt_text_fit(clean, columns > taken + PLACE_LEAST ? columns - taken : PLACE_LEAST, MT_CUT_PLACE)
-                              : mt_strdup(clean);
     begin(out, "biggest");
-    mt_out_print(out, "%s: %s\n", shown, amount);
-    free(shown);
+    mt_terminal_pair(out, LABEL_COLUMNS, clean, amount);
     free(amount);
     free(clean);
     free(text);

@@ -88,7 +88,7 @@ void mt_processes_write(struct mt_out *out, const struct mt_report *report)
     struct mt_grid *grid = mt_grid_new();
     mt_grid_column(grid, "process", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "at peak", MT_ALIGN_RIGHT, false);
-    mt_grid_column(grid, "command", MT_ALIGN_LEFT, true);
+    mt_grid_column_command(grid, "command");
     for (size_t i = 0; i < p.shown; i++) {
         char *pid = mt_format("%llu", (unsigned long long)p.items[i].pid);
         char *command = mt_report_command(p.items[i].last);

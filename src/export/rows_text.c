@@ -20,7 +20,9 @@
 /* Over less time a slope says how the program begins and ends: seconds and minutes that nobody saw are not spoken of. */
 static const double RATE_LEAST_S = 1;
 
-enum { BAR_CELLS = 10, BAR_TERMINAL = 100, NAMES_SHOWN = 2, STACK_FRAMES_SHOWN = 12, SUSPECTS_SHOWN = 3 };
+#define NO_GROWTH "—" /* nothing can be said */
+
+enum { GROWTH_BYTES = 64, BAR_CELLS = 10, BAR_TERMINAL = 100, NAMES_SHOWN = 2, STACK_FRAMES_SHOWN = 12, SUSPECTS_SHOWN = 3 };
 
 struct text {
     const struct mt_row_writer *w;
@@ -28,6 +30,7 @@ struct text {
     struct mt_paths *paths;
     char **lines; /* by shown row: what stands for it */
     bool bars;
+    bool any_growth; /* a row has one to show */
     double run_s;
     double most_growth; /* of the shown rows, per second */
 };
@@ -63,27 +66,46 @@ static void add_bar(const struct text *t, const struct mt_row *row, uint64_t lar
     mt_grid_cell(t->grid, bar);
 }
 
+/* What a narrow terminal may leave out, see mt_grid_column_spare. Of functions what they call tells more than how many blocks there are; of
+ * lines it is the other way round. */
+enum { SPARE_LAST = 1, SPARE_SECOND, SPARE_FIRST };
+
 /* Steady is what changed over the run by less than a twentieth of what is alive, or than its own uncertainty; where that is more than
  * a quarter of what is alive, nothing can be said. One block neither grows nor shrinks, unless realloc makes it larger again and again. The page
  * says the same (web/src/names.ts). */
-static void add_growth(const struct text *t, const struct mt_leak *leak)
+static void growth_text(const struct text *t, const struct mt_leak *leak, char ret[GROWTH_BYTES])
 {
     double change = leak->growth_bytes_per_s * t->run_s;
     double alive = (double)leak->live.bytes, uncertain = mt_estimate_ci95(leak->live.bytes_variance);
     bool one = leak->live.count <= 1 && leak->moved < MT_LEAK_STEPS;
     bool steady = one || fabs(change) <= fmax(alive / 20, uncertain);
-    char cell[64];
     if (leak->timed && steady && uncertain <= alive / 4) {
-        (void)snprintf(cell, sizeof cell, "steady");
+        (void)snprintf(ret, GROWTH_BYTES, "steady");
     } else if (!leak->timed || steady || t->run_s < RATE_LEAST_S) {
-        (void)snprintf(cell, sizeof cell, "—");
+        (void)snprintf(ret, GROWTH_BYTES, NO_GROWTH);
     } else {
         double unit_s = mt_human_rate_unit_s(t->run_s);
-        (void)snprintf(cell, sizeof cell, "%s%s/%s", change > 0 ? "+" : "",
+        (void)snprintf(ret, GROWTH_BYTES, "%s%s/%s", change > 0 ? "+" : "",
                        mt_human_bytes_like(leak->growth_bytes_per_s * unit_s, t->most_growth * unit_s).text,
                        unit_s > 1 ? "min" : "s");
     }
+}
+
+static void add_growth(const struct text *t, const struct mt_leak *leak)
+{
+    char cell[GROWTH_BYTES];
+    growth_text(t, leak, cell);
     mt_grid_cell(t->grid, cell);
+}
+
+/* Is there a row that tells how it grows? */
+static bool any_growth(const struct text *t, const struct mt_row *rows, size_t count)
+{
+    char cell[GROWTH_BYTES] = NO_GROWTH;
+    for (size_t i = 0; i < count && strcmp(cell, NO_GROWTH) == 0; i++) {
+        growth_text(t, rows[i].leak, cell);
+    }
+    return strcmp(cell, NO_GROWTH) != 0;
 }
 
 static void add_behind(const struct text *t, const struct mt_row *row)
@@ -132,16 +154,21 @@ static void add_columns(const struct text *t)
 {
     const struct mt_row_writer *w = t->w;
     const struct mt_grouping_options *grouping = &w->report->grouping;
+    bool by_function = w->function && !w->line;
     mt_grid_column(t->grid, w->leaks ? "alive" : "own", MT_ALIGN_RIGHT, false);
     mt_grid_column(t->grid, "", MT_ALIGN_RIGHT, false);
     if (t->bars) {
         mt_grid_column(t->grid, "", MT_ALIGN_LEFT, false);
+        mt_grid_column_spare(t->grid, SPARE_FIRST);
     }
     if (w->leaks) {
         mt_grid_column(t->grid, "growth", MT_ALIGN_RIGHT, false);
+        mt_grid_column_spare(t->grid, t->any_growth ? 0 : SPARE_FIRST);
     }
     mt_grid_column(t->grid, "blocks", MT_ALIGN_RIGHT, false);
+    mt_grid_column_spare(t->grid, by_function || w->leaks ? SPARE_SECOND : SPARE_LAST);
     mt_grid_column(t->grid, w->leaks ? "oldest" : "with callees", MT_ALIGN_RIGHT, false);
+    mt_grid_column_spare(t->grid, by_function || w->leaks ? SPARE_LAST : SPARE_SECOND);
     if (grouping->by == MT_BY_PROCESS) {
         mt_grid_column(t->grid, "process", MT_ALIGN_RIGHT, false);
     }
@@ -279,10 +306,9 @@ static char *made_text(const struct mt_leak *leak)
                                            : mt_format("%s made, enlarged %s", made.text, mt_human_counted((double)leak->moved, "time", "times").text);
 }
 
-/* The line gives way where there is no room for all. */
 static void write_suspects(const struct text *t, const struct mt_row *rows, size_t shown)
 {
-    enum { LABEL_COLUMNS = 9, PLACE_LEAST = 16 };
+    enum { LABEL_COLUMNS = 9 };
     size_t count = 0;
     for (size_t i = 0; i < shown && count < SUSPECTS_SHOWN; i++) {
         const struct mt_leak *leak = rows[i].leak;
@@ -291,11 +317,9 @@ static void write_suspects(const struct text *t, const struct mt_row *rows, size
         }
         char *made = made_text(leak);
         char *line = mt_text_clean(t->lines[i], strlen(t->lines[i]));
-        char *text = mt_format(": %s, %s freed, growing", made, leak->freed == 0 ? "none" : mt_human_count((double)leak->freed).text);
-        size_t columns = mt_terminal_columns(t->w->out), taken = LABEL_COLUMNS + strlen(text);
-        char *fitted = columns > 0 ? mt_text_fit(line, columns > taken + PLACE_LEAST ? columns - taken : PLACE_LEAST, MT_CUT_PLACE) : mt_strdup(line);
-        mt_out_print(t->w->out, "%s%s%s\n", count == 0 ? "suspect: " : "         ", fitted, text);
-        free(fitted);
+        char *text = mt_format("%s, %s freed, growing", made, leak->freed == 0 ? "none" : mt_human_count((double)leak->freed).text);
+        mt_out_string(t->w->out, count == 0 ? "suspect: " : "         ");
+        mt_terminal_pair(t->w->out, LABEL_COLUMNS, line, text);
         free(text);
         free(made);
         free(line);
@@ -363,6 +387,7 @@ void mt_rows_write_text(const struct mt_row_writer *w, const struct mt_row *give
     for (size_t i = 0; w->leaks && i < shown; i++) {
         t.most_growth = fmax(t.most_growth, fabs(rows[i].leak->growth_bytes_per_s));
     }
+    t.any_growth = w->leaks && any_growth(&t, rows, shown);
     make_lines(&t, rows, shown);
     mt_out_print(w->out, "%s in %s %s %s\n\n", mt_report_bytes(w->sum).text, mt_report_count(w->sum).text,
                  w->sum->count == 1 ? "block" : "blocks", w->report->selection);

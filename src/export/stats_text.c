@@ -131,6 +131,7 @@ static void write_allocators(struct mt_out *out, const struct mt_facts *f, const
     struct mt_grid *grid = mt_grid_new();
     mt_grid_column(grid, "allocator", MT_ALIGN_LEFT, false);
     mt_grid_column(grid, "allocations", MT_ALIGN_RIGHT, false);
+    mt_grid_column_spare(grid, 1);
     mt_grid_column(grid, "total", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "at peak", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, end, MT_ALIGN_RIGHT, false);
@@ -158,6 +159,7 @@ static void write_storages(struct mt_out *out, const struct mt_facts *f, const c
     bool any = false;
     mt_grid_column(grid, "not held", MT_ALIGN_LEFT, false);
     mt_grid_column(grid, "mappings", MT_ALIGN_RIGHT, false);
+    mt_grid_column_spare(grid, 1);
     mt_grid_column(grid, "total", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "at peak", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, end, MT_ALIGN_RIGHT, false);

@@ -6,6 +6,7 @@
 #include "util/human.h"
 #include "util/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,9 +54,21 @@ static void put_bar(struct mt_grid *grid, uint64_t bytes, uint64_t most)
     mt_grid_cell(grid, bar);
 }
 
+/* The ends of intervals of step_ns are told apart. */
+static void put_time(struct mt_grid *grid, uint64_t time_ns, uint64_t end_ns, uint64_t step_ns)
+{
+    enum { SECOND_NS = 1000000000, MS_NS = 1000000 };
+    char cell[32];
+    int decimals = 0;
+    for (uint64_t unit_ns = MS_NS; unit_ns > step_ns && decimals < 6; unit_ns /= 10) {
+        decimals++;
+    }
+    (void)snprintf(cell, sizeof cell, "%.*f ms", decimals, (double)time_ns / MS_NS);
+    mt_grid_cell(grid, end_ns < SECOND_NS ? cell : mt_human_clock((double)time_ns / SECOND_NS).text);
+}
+
 static void put_row(struct mt_grid *grid, const struct mt_timeline_point *p, uint64_t most)
 {
-    mt_grid_cell(grid, mt_human_clock((double)p->time_ns / 1e9).text);
     mt_grid_cell(grid, mt_human_bytes_like((double)p->heap_bytes, (double)most).text);
     mt_grid_cell(grid, mt_human_bytes_like((double)p->heap_max_bytes, (double)most).text);
     mt_grid_cell(grid, mt_human_count((double)p->allocations).text);
@@ -74,6 +87,7 @@ static void write_table(struct mt_out *out, const struct mt_analysis *a)
     mt_grid_column(grid, "allocations", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "", MT_ALIGN_LEFT, false);
     for (size_t i = 0; i < a->timeline_count; i++) {
+        put_time(grid, a->timeline[i].time_ns, a->totals.duration_ns, a->timeline[0].time_ns);
         put_row(grid, &a->timeline[i], most);
     }
     mt_grid_print(grid, out);

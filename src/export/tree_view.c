@@ -162,48 +162,84 @@ static const char *path_of(const struct mt_frame *frame)
     return frame->file[0] != '\0' ? frame->file : frame->module;
 }
 
-static char *node_label(const struct view *view, uint32_t node)
+/* What a node is called, and where it is ("": not said). */
+struct label {
+    char *name, *place;
+};
+
+static struct label label_of(char *take_name, char *take_place)
+{
+    struct label label = { mt_text_clean(take_name, strlen(take_name)), mt_text_clean(take_place, strlen(take_place)) };
+    free(take_name);
+    free(take_place);
+    return label;
+}
+
+static void label_fini(struct label *label)
+{
+    free(label->name);
+    free(label->place);
+}
+
+static struct label node_label(const struct view *view, uint32_t node)
 {
     uint32_t id = view->tree->nodes[node].frame;
     if (id == MT_TREE_NONE) {
-        return mt_strdup("all");
+        return label_of(mt_strdup("all"), mt_strdup(""));
     }
     const struct mt_frame *frame = mt_frames_frame(view->report->frames, id);
     if (frame->kind == MT_FRAME_LABEL) {
-        return mt_report_label(frame->function, view->report->grouping.by);
+        return label_of(mt_report_label(frame->function, view->report->grouping.by), mt_strdup(""));
     }
     const char *path = mt_paths_short(view->paths, path_of(frame));
     bool line = frame->line > 0 && frame->file[0] != '\0';
     char *place = line ? mt_format("%s:%u", path, frame->line) : mt_strdup(path);
-    char *function = view->report->all_frames ? mt_strdup(frame->function) : mt_role_shown_name(frame);
-    char *raw = place[0] != '\0' ? mt_format("%s  %s", function, place) : mt_strdup(function);
-    char *clean = mt_text_clean(raw, strlen(raw));
-    free(raw);
-    free(function);
-    free(place);
-    return clean;
+    return label_of(view->report->all_frames ? mt_strdup(frame->function) : mt_role_shown_name(frame), place);
+}
+
+/* "name  place" in so many columns: folders go first, then what qualifies the name; malloc'ed. */
+static char *fit_label(const struct label *label, size_t columns)
+{
+    enum { GAP = 2, NAME_LEAST = 8 };
+    size_t name = mt_text_columns(label->name, strlen(label->name)), place = mt_text_columns(label->place, strlen(label->place));
+    size_t gap = place > 0 ? GAP : 0;
+    if (name + gap + place > columns) {
+        size_t least = mt_text_place_columns(label->place), room = columns > name + gap ? columns - name - gap : 0;
+        place = room > least ? room : least;
+        name = columns > place + gap + NAME_LEAST ? columns - place - gap : NAME_LEAST;
+    }
+    char *fitted_place = mt_text_fit(label->place, place, MT_CUT_PLACE), *fitted_name = mt_text_fit(label->name, name, MT_CUT_NAME);
+    char *fitted = mt_format("%s%*s%s", fitted_name, (int)gap, "", fitted_place);
+    free(fitted_name);
+    free(fitted_place);
+    return fitted;
 }
 
 static void put_line(const struct view *view, const char *numbers, const char *prefix, const char *branch,
-                     const char *label)
+                     const struct label *label)
 {
-    char *whole = mt_format("%s%s%s", prefix, branch, label);
-    size_t room = view->columns > NUMBERS_COLUMNS + 20 ? view->columns - NUMBERS_COLUMNS : 20;
-    char *fitted = view->columns > 0 ? mt_text_fit(whole, room, MT_CUT_MIDDLE) : mt_strdup(whole);
-    mt_out_print(view->out, "%*s  %s\n", NUMBERS_COLUMNS - 2, numbers, fitted);
+    enum { LABEL_LEAST = 20 };
+    size_t drawn = mt_text_columns(prefix, strlen(prefix)) + mt_text_columns(branch, strlen(branch)) + NUMBERS_COLUMNS;
+    size_t room = view->columns == 0 ? SIZE_MAX / 2 : view->columns > drawn + LABEL_LEAST ? view->columns - drawn : LABEL_LEAST;
+    char *fitted = fit_label(label, room);
+    char *drawing = mt_format("%s%s%s", prefix, branch, fitted);
+    size_t columns = view->columns > NUMBERS_COLUMNS + LABEL_LEAST ? view->columns - NUMBERS_COLUMNS : LABEL_LEAST;
+    char *shown = view->columns > 0 ? mt_text_fit(drawing, columns, MT_CUT_MIDDLE) : mt_strdup(drawing); /* of a deep branch */
+    mt_out_print(view->out, "%*s  %s\n", NUMBERS_COLUMNS - 2, numbers, shown);
+    free(shown);
+    free(drawing);
     free(fitted);
-    free(whole);
 }
 
 static void draw_node(struct drawing *d, const struct pending *p, const char *branch)
 {
     const struct mt_tree_node *node = &d->view->tree->nodes[p->node];
     char numbers[96];
-    char *label = node_label(d->view, p->node);
+    struct label label = node_label(d->view, p->node);
     (void)snprintf(numbers, sizeof numbers, "%s %6s", mt_human_bytes((double)node->amount.bytes).text,
                    mt_human_percent((double)node->amount.bytes, (double)d->view->tree->nodes[0].amount.bytes).text);
-    put_line(d->view, numbers, d->prefix, branch, label);
-    free(label);
+    put_line(d->view, numbers, d->prefix, branch, &label);
+    label_fini(&label);
 }
 
 /* The one child that is drawn under a node without a branch; MT_TREE_NONE: there are more, or something is left out. */
@@ -231,20 +267,20 @@ static void draw_run(struct drawing *d, const struct pending *p, const char *bra
 {
     const struct mt_tree_node *node = &d->view->tree->nodes[p->node];
     char numbers[96];
-    char *label = mt_format("⋯ %u frames", count);
+    struct label label = label_of(mt_format("⋯ %u frames", count), mt_strdup(""));
     (void)snprintf(numbers, sizeof numbers, "%s %6s", mt_human_bytes((double)node->amount.bytes).text,
                    mt_human_percent((double)node->amount.bytes, (double)d->view->tree->nodes[0].amount.bytes).text);
-    put_line(d->view, numbers, d->prefix, branch, label);
-    free(label);
+    put_line(d->view, numbers, d->prefix, branch, &label);
+    label_fini(&label);
 }
 
 static void draw_hidden(struct drawing *d, const struct pending *p, const char *branch)
 {
     char numbers[96];
-    char *label = mt_format("… %u more", p->hidden_count);
+    struct label label = label_of(mt_format("… %u more", p->hidden_count), mt_strdup(""));
     (void)snprintf(numbers, sizeof numbers, "%s %6s", mt_human_bytes((double)p->hidden_bytes).text, "");
-    put_line(d->view, numbers, d->prefix, branch, label);
-    free(label);
+    put_line(d->view, numbers, d->prefix, branch, &label);
+    label_fini(&label);
 }
 
 /* Pushes the children to draw, last first. */

@@ -5,17 +5,45 @@
 #include "util/memory.h"
 #include "util/text.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static void add_columns(struct mt_strlist *names)
+static bool is_letter(char c)
 {
-    for (const struct mt_sql_table *t = mt_sql_tables; t->describe != NULL; t++) {
-        for (size_t i = 0; i < t->describe()->column_count; i++) {
-            mt_strlist_add(names, t->describe()->columns[i].name);
+    return isalnum((unsigned char)c) != 0 || c == '_';
+}
+
+/* Is a name a word of the query? */
+static bool names(const char *asked, const char *name)
+{
+    size_t bytes = strlen(name);
+    for (const char *at = strcasestr(asked, name); at != NULL; at = strcasestr(at + 1, name)) {
+        if (!is_letter(at[bytes]) && (at == asked || !is_letter(at[-1]))) {
+            return true;
         }
     }
+    return false;
+}
+
+/* Of the tables that the query names. */
+static void add_columns(const char *asked, struct mt_strlist *columns)
+{
+    for (const struct mt_sql_table *t = mt_sql_tables; t->describe != NULL; t++) {
+        for (size_t i = 0; i < t->describe()->column_count && names(asked, t->name); i++) {
+            mt_strlist_add(columns, t->describe()->columns[i].name);
+        }
+    }
+}
+
+/* What was meant as text stands where a column could: "end" in double quotes. */
+static bool is_quoted(const char *asked, const char *name)
+{
+    char *quoted = mt_format("\"%s\"", name);
+    bool is = strstr(asked, quoted) != NULL;
+    free(quoted);
+    return is;
 }
 
 static void add_tables(struct mt_strlist *names, bool qualified)
@@ -31,23 +59,26 @@ static void add_tables(struct mt_strlist *names, bool qualified)
 }
 
 /* "; did you mean X?" or another sentence that helps; malloc'ed. */
-static char *suggestion(const char *message)
+static char *suggestion(const char *message, const char *asked)
 {
-    struct mt_strlist names = { 0 };
+    struct mt_strlist known = { 0 };
     const char *name = strchr(message, ':') != NULL ? strchr(message, ':') + 2 : "";
     bool is_table = strncmp(message, "no such table: ", 15) == 0, is_column = strncmp(message, "no such column: ", 16) == 0;
     if (is_column) {
-        add_columns(&names);
+        if (is_quoted(asked, name)) {
+            return mt_format("; text stands in single quotes: '%s'", name);
+        }
+        add_columns(asked, &known);
         name = strrchr(name, '.') != NULL ? strrchr(name, '.') + 1 : name;
     } else if (is_table) {
-        add_tables(&names, strchr(name, '.') != NULL);
+        add_tables(&known, strchr(name, '.') != NULL);
     }
-    const char *nearest = names.count > 0 ? mt_text_nearest(name, (const char *const *)names.items) : NULL;
+    const char *nearest = known.count > 0 ? mt_text_nearest(name, (const char *const *)known.items) : NULL;
     char *text = nearest != NULL ? mt_format("; did you mean %s?", nearest)
                  : is_table      ? mt_strdup("; SHOW TABLES lists them")
                  : is_column     ? mt_strdup("; DESCRIBE TABLE lists a table's columns")
                                  : mt_strdup("");
-    mt_strlist_clear(&names);
+    mt_strlist_clear(&known);
     return text;
 }
 
@@ -70,7 +101,7 @@ mt_status mt_sql_explain(const char *message, const char *asked, size_t at, stru
 {
     bool refused = strcmp(message, "not authorized") == 0 || strncmp(message, "access to ", 10) == 0;
     bool is_cut = strcmp(message, "incomplete input") == 0;
-    char *place = place_of(asked, at), *hint = suggestion(message);
+    char *place = place_of(asked, at), *hint = suggestion(message, asked);
     mt_status status = refused ? mt_error_set(err, MT_E_INVAL, "only SELECT, SHOW TABLES, DESCRIBE and EXPLAIN are allowed: a recording cannot be changed")
                                : mt_error_set(err, MT_E_INVAL, "%s%s%s", is_cut ? "the query ends too early" : message, place, hint);
     free(place);

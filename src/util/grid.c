@@ -15,6 +15,10 @@ struct column {
     enum mt_align align;
     bool elastic;
     enum mt_cut cut;
+    unsigned spare; /* 0: it always stands; else of those that may be left out the highest goes first */
+    bool hidden;
+    size_t *wider; /* of an elastic one on a terminal: how many cells are wider than so many columns; NULL otherwise */
+    size_t natural; /* columns of its widest cell, or its title */
 };
 
 /* A line under a row. */
@@ -34,7 +38,7 @@ struct mt_grid {
     size_t note_capacity;
 };
 
-enum { GAP_COLUMNS = 2, ELASTIC_MIN_COLUMNS = 12, NAMES_LEAST_COLUMNS = 16, PLACE_LEAST_MAX = 40 };
+enum { GAP_COLUMNS = 2, ELASTIC_MIN_COLUMNS = 12, NAMES_LEAST_COLUMNS = 16, PLACE_LEAST_MAX = 40, READABLE_MAX = 44 };
 
 struct mt_grid *mt_grid_new(void)
 {
@@ -52,6 +56,9 @@ void mt_grid_free(struct mt_grid *grid)
     for (size_t i = 0; i < grid->note_count; i++) {
         free(grid->notes[i].text);
     }
+    for (size_t c = 0; c < grid->column_count; c++) {
+        free(grid->columns[c].wider);
+    }
     free(grid->notes);
     free(grid->cells);
     free(grid);
@@ -60,7 +67,7 @@ void mt_grid_free(struct mt_grid *grid)
 void mt_grid_column(struct mt_grid *grid, const char *title, enum mt_align align, bool elastic)
 {
     if (grid->column_count < MT_GRID_COLUMNS_MAX) {
-        grid->columns[grid->column_count++] = (struct column){ title, align, elastic, MT_CUT_MIDDLE };
+        grid->columns[grid->column_count++] = (struct column){ .title = title, .align = align, .elastic = elastic, .cut = MT_CUT_MIDDLE };
     }
 }
 
@@ -70,10 +77,21 @@ void mt_grid_column_place(struct mt_grid *grid, const char *title)
     grid->columns[grid->column_count - 1].cut = MT_CUT_PLACE;
 }
 
+void mt_grid_column_command(struct mt_grid *grid, const char *title)
+{
+    mt_grid_column(grid, title, MT_ALIGN_LEFT, true);
+    grid->columns[grid->column_count - 1].cut = MT_CUT_COMMAND;
+}
+
 void mt_grid_column_names(struct mt_grid *grid, const char *title)
 {
     mt_grid_column(grid, title, MT_ALIGN_LEFT, true);
     grid->columns[grid->column_count - 1].cut = MT_CUT_NAMES;
+}
+
+void mt_grid_column_spare(struct mt_grid *grid, unsigned rank)
+{
+    grid->columns[grid->column_count - 1].spare = rank;
 }
 
 void mt_grid_note(struct mt_grid *grid, const char *text)
@@ -132,96 +150,173 @@ static size_t text_columns(const char *text)
     return mt_text_columns(text, strlen(text));
 }
 
-static void natural_widths(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX])
+static void natural_widths(struct mt_grid *grid)
 {
     for (size_t c = 0; c < grid->column_count; c++) {
-        widths[c] = text_columns(grid->columns[c].title);
+        grid->columns[c].natural = text_columns(grid->columns[c].title);
+        grid->columns[c].hidden = false;
     }
     for (size_t i = 0; i < grid->cell_count; i++) {
+        struct column *column = &grid->columns[i % grid->column_count];
         size_t columns = text_columns(grid->cells[i]);
-        size_t c = i % grid->column_count;
-        widths[c] = columns > widths[c] ? columns : widths[c];
+        column->natural = columns > column->natural ? columns : column->natural;
     }
 }
 
-/* So wide that no file's own name is cut, within reason. */
-static size_t least_of_places(const struct mt_grid *grid, size_t column)
+/* ---- what gives way on a narrow terminal ------------------------------------------------------------------------ */
+
+/* A place before a last cell that is empty has the room of both. */
+static bool has_room_of_last(const struct mt_grid *grid, size_t cell)
 {
-    size_t least = ELASTIC_MIN_COLUMNS;
-    for (size_t i = column; i < grid->cell_count; i += grid->column_count) {
-        size_t needed = mt_text_place_columns(grid->cells[i]);
-        least = needed > least ? needed : least;
-    }
-    return least < PLACE_LEAST_MAX ? least : PLACE_LEAST_MAX;
+    size_t c = cell % grid->column_count;
+    return c + 2 == grid->column_count && grid->columns[c].cut == MT_CUT_PLACE && grid->columns[c + 1].elastic &&
+           grid->cells[cell + 1][0] == '\0';
 }
 
-static size_t least_of(const struct column *column)
+static void count_wider(struct mt_grid *grid)
 {
-    return column->cut == MT_CUT_NAMES ? NAMES_LEAST_COLUMNS : ELASTIC_MIN_COLUMNS;
+    for (size_t c = 0; c < grid->column_count; c++) {
+        struct column *column = &grid->columns[c];
+        free(column->wider);
+        column->wider = column->elastic ? mt_alloc_zero(column->natural + 1, sizeof *column->wider) : NULL;
+        for (size_t i = c; i < grid->cell_count && column->elastic; i += grid->column_count) {
+            size_t columns = has_room_of_last(grid, i) ? 0 : text_columns(grid->cells[i]);
+            column->wider[columns > 0 ? columns - 1 : 0] += columns > 0;
+        }
+        for (size_t w = column->natural; w > 0 && column->elastic; w--) {
+            column->wider[w - 1] += column->wider[w];
+        }
+    }
+}
+
+/* What an elastic column should keep: of a place its file and function, and some of names; the same and less of names; the file; something. */
+enum keep { KEEP_READABLE, KEEP_PLACES, KEEP_FILES, KEEP_LEAST };
+
+static size_t kept_of(const struct mt_grid *grid, size_t c, enum keep keep)
+{
+    const struct column *column = &grid->columns[c];
+    size_t most = keep <= KEEP_PLACES ? READABLE_MAX : PLACE_LEAST_MAX;
+    size_t kept = keep == KEEP_READABLE && column->cut == MT_CUT_NAMES ? NAMES_LEAST_COLUMNS : ELASTIC_MIN_COLUMNS;
+    bool places = keep != KEEP_LEAST && column->cut == MT_CUT_PLACE;
+    for (size_t i = c; places && i < grid->cell_count; i += grid->column_count) {
+        if (has_room_of_last(grid, i)) {
+            continue;
+        }
+        size_t needed = (keep <= KEEP_PLACES ? mt_text_place_readable_columns : mt_text_place_columns)(grid->cells[i]);
+        kept = needed > kept ? needed : kept;
+    }
+    return kept < most ? kept : most;
 }
 
 static size_t total_of(const struct mt_grid *grid, const size_t widths[MT_GRID_COLUMNS_MAX])
 {
-    size_t total = (grid->column_count - 1) * GAP_COLUMNS;
+    size_t total = 0, shown = 0;
     for (size_t c = 0; c < grid->column_count; c++) {
-        total += widths[c];
+        total += grid->columns[c].hidden ? 0 : widths[c];
+        shown += !grid->columns[c].hidden;
     }
-    return total;
+    return total + (shown > 0 ? shown - 1 : 0) * GAP_COLUMNS;
 }
 
-/* Takes columns from the widest elastic column, one at a time, until the row fits or none can give. */
-static void take_from(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX], const size_t least[MT_GRID_COLUMNS_MAX], size_t limit)
+/* Of elastic columns that can give one: where that cuts the fewest cells, of those the widest; column_count: none can. */
+static size_t cheapest(const struct mt_grid *grid, const size_t widths[MT_GRID_COLUMNS_MAX], const size_t kept[MT_GRID_COLUMNS_MAX])
 {
+    size_t best = grid->column_count, best_cells = SIZE_MAX;
+    for (size_t c = 0; c < grid->column_count; c++) {
+        const struct column *column = &grid->columns[c];
+        if (!column->elastic || column->hidden || widths[c] <= kept[c]) {
+            continue;
+        }
+        size_t cells = column->wider[widths[c] - 1];
+        if (cells < best_cells || (cells == best_cells && widths[c] > widths[best])) {
+            best = c;
+            best_cells = cells;
+        }
+    }
+    return best;
+}
+
+/* Takes columns one at a time until the row fits or none can give. True: it fits. */
+static bool take(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX], size_t limit, enum keep keep)
+{
+    size_t kept[MT_GRID_COLUMNS_MAX] = { 0 };
+    for (size_t c = 0; c < grid->column_count; c++) {
+        kept[c] = grid->columns[c].elastic ? kept_of(grid, c, keep) : 0;
+    }
     for (size_t total = total_of(grid, widths); total > limit; total--) {
-        size_t widest = grid->column_count;
-        for (size_t c = 0; c < grid->column_count; c++) {
-            bool gives = grid->columns[c].elastic && widths[c] > least[c];
-            if (gives && (widest == grid->column_count || widths[c] > widths[widest])) {
-                widest = c;
-            }
+        size_t c = cheapest(grid, widths, kept);
+        if (c == grid->column_count) {
+            return false;
         }
-        if (widest == grid->column_count) {
-            return;
+        widths[c]--;
+    }
+    return true;
+}
+
+static void take_natural(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX])
+{
+    for (size_t c = 0; c < grid->column_count; c++) {
+        widths[c] = grid->columns[c].hidden ? 0 : grid->columns[c].natural;
+    }
+}
+
+/* False: there is none left. */
+static bool hide_one(struct mt_grid *grid)
+{
+    struct column *first = NULL;
+    for (size_t c = 0; c < grid->column_count; c++) {
+        struct column *column = &grid->columns[c];
+        if (column->spare > 0 && !column->hidden && (first == NULL || column->spare > first->spare)) {
+            first = column;
         }
-        widths[widest]--;
     }
+    if (first != NULL) {
+        first->hidden = true;
+    }
+    return first != NULL;
 }
 
-/* As long as it can be, each column keeps what it is readable with; a row that is wider than the terminal is not. */
-static void shrink_to(const struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX], size_t limit)
+/* As long as it can be, names stay readable, also at the price of a column that can be spared; then files keep their names. False: the row
+ * is wider than the terminal all the same. */
+static bool shrink_to(struct mt_grid *grid, size_t widths[MT_GRID_COLUMNS_MAX], size_t limit)
 {
-    size_t least[MT_GRID_COLUMNS_MAX] = { 0 };
-    for (size_t c = 0; c < grid->column_count; c++) {
-        least[c] = grid->columns[c].cut == MT_CUT_PLACE ? least_of_places(grid, c) : least_of(&grid->columns[c]);
+    count_wider(grid);
+    take_natural(grid, widths);
+    while (!take(grid, widths, limit, KEEP_READABLE)) {
+        if (!hide_one(grid)) {
+            return take(grid, widths, limit, KEEP_PLACES) || take(grid, widths, limit, KEEP_FILES) || take(grid, widths, limit, KEEP_LEAST);
+        }
+        take_natural(grid, widths);
     }
-    take_from(grid, widths, least, limit);
-    for (size_t c = 0; c < grid->column_count; c++) {
-        least[c] = ELASTIC_MIN_COLUMNS;
-    }
-    take_from(grid, widths, least, limit);
+    return true;
 }
 
-/* In a row that leaves room in the last column the place before it takes that, so that it is cut last. Returns its columns. */
-static size_t columns_of_place(const struct mt_grid *grid, const char *const *cells, const size_t widths[MT_GRID_COLUMNS_MAX])
+size_t mt_grid_natural_columns(struct mt_grid *grid)
 {
-    size_t last = grid->column_count - 1;
-    size_t wanted = text_columns(cells[last - 1]), has = widths[last - 1], after = text_columns(cells[last]);
-    size_t least = after < least_of(&grid->columns[last]) ? after : least_of(&grid->columns[last]);
-    size_t spare = after == 0 ? widths[last] + GAP_COLUMNS : widths[last] > least ? widths[last] - least : 0;
-    return wanted <= has ? has : wanted - has < spare ? wanted : has + spare;
+    size_t widths[MT_GRID_COLUMNS_MAX] = { 0 };
+    natural_widths(grid);
+    take_natural(grid, widths);
+    return total_of(grid, widths);
 }
 
-/* The widths of one row: those of the grid, but for a place in the last column but one. */
+bool mt_grid_fits(struct mt_grid *grid, size_t columns, bool readable)
+{
+    size_t widths[MT_GRID_COLUMNS_MAX] = { 0 };
+    natural_widths(grid);
+    if (columns == 0 || !shrink_to(grid, widths, columns)) {
+        return columns == 0;
+    }
+    take_natural(grid, widths);
+    return !readable || take(grid, widths, columns, KEEP_READABLE);
+}
+
 static void fit_row(const struct mt_grid *grid, const char *const *cells, size_t widths[MT_GRID_COLUMNS_MAX])
 {
     size_t last = grid->column_count - 1;
-    if (last == 0 || grid->columns[last - 1].cut != MT_CUT_PLACE || !grid->columns[last].elastic) {
-        return;
+    if (last > 0 && grid->columns[last - 1].cut == MT_CUT_PLACE && grid->columns[last].elastic && cells[last][0] == '\0') {
+        widths[last - 1] += GAP_COLUMNS + widths[last];
+        widths[last] = 0;
     }
-    size_t place = columns_of_place(grid, cells, widths);
-    size_t taken = place - widths[last - 1];
-    widths[last - 1] = place;
-    widths[last] = widths[last] > taken ? widths[last] - taken : 0;
 }
 
 static void put_spaces(struct mt_out *out, size_t count)
@@ -264,6 +359,9 @@ static void put_row(const struct mt_grid *grid, struct mt_out *out, const char *
     memcpy(own, widths, sizeof own);
     fit_row(grid, cells, own);
     for (size_t c = 0; c < grid->column_count; c++) {
+        if (grid->columns[c].hidden) {
+            continue;
+        }
         put_cell(out, cells[c], &grid->columns[c], own[c], c + 1 == grid->column_count, &pending);
     }
 }
@@ -280,16 +378,17 @@ static void put_head(const struct mt_grid *grid, struct mt_out *out, const size_
     mt_out_string(out, colour ? "\x1b[0m\n" : "\n");
 }
 
-void mt_grid_print(const struct mt_grid *grid, struct mt_out *out)
+void mt_grid_print(struct mt_grid *grid, struct mt_out *out)
 {
     size_t widths[MT_GRID_COLUMNS_MAX] = { 0 };
     size_t limit = mt_terminal_columns(out), note = 0;
     if (grid->column_count == 0) {
         return;
     }
-    natural_widths(grid, widths);
+    natural_widths(grid);
+    take_natural(grid, widths);
     if (limit > 0) {
-        shrink_to(grid, widths, limit);
+        (void)shrink_to(grid, widths, limit);
     }
     put_head(grid, out, widths);
     for (size_t row = 0; row < mt_grid_rows(grid); row++) {
@@ -297,6 +396,18 @@ void mt_grid_print(const struct mt_grid *grid, struct mt_out *out)
         mt_out_byte(out, '\n');
         put_notes(grid, out, row + 1, limit, &note);
     }
+}
+
+void mt_terminal_pair(struct mt_out *out, size_t before, const char *place, const char *rest)
+{
+    enum { COLON_COLUMNS = 1, PLACE_LEAST = 20 };
+    size_t columns = mt_terminal_columns(out), room = columns > before + PLACE_LEAST ? columns - before : PLACE_LEAST;
+    bool together = columns == 0 || text_columns(place) + COLON_COLUMNS + 1 + text_columns(rest) <= room;
+    char *shown = columns == 0 ? mt_strdup(place) : mt_text_fit(place, room - COLON_COLUMNS, MT_CUT_PLACE);
+    mt_out_print(out, "%s:%s", shown, together ? " " : "\n");
+    put_spaces(out, together ? 0 : before);
+    mt_out_print(out, "%s\n", rest);
+    free(shown);
 }
 
 /* One line, without its end. */

@@ -27,7 +27,8 @@ static void draw(const struct mt_progress *progress, uint64_t done, uint64_t tot
 {
     static const char full[] = "##############################";
     if (total == 0) {
-        (void)fprintf(stderr, "\r%s %s\x1b[K", progress->label, mt_human_count((double)done).text);
+        (void)fprintf(stderr, "\r%s, %s\x1b[K", progress->label,
+                      done > 0 ? mt_human_count((double)done).text : mt_human_clock((double)(now - progress->begun_ns) * 1e-9).text);
         return;
     }
     double part = done >= total ? 1.0 : (double)done / (double)total;

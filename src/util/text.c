@@ -213,8 +213,8 @@ static size_t place_path_bytes(const char *text)
         }
     }
     size_t word = strcspn(text, " "), plain = strcspn(text, ":(<[{");
-    bool file = plain >= word && (memchr(text, '.', word) != NULL || memchr(text, '/', word) != NULL);
-    return text[word] == '\0' || file ? word : 0;
+    bool file = plain >= word && (text[word] == '\0' || memchr(text, '.', word) != NULL || memchr(text, '/', word) != NULL);
+    return file || text[0] == '/' ? word : 0;
 }
 
 size_t mt_text_place_columns(const char *text)
@@ -227,11 +227,12 @@ size_t mt_text_place_columns(const char *text)
     return mt_text_columns(name, (size_t)(text + bytes - name)) + (name != text ? 2 : 0);
 }
 
-/* Of "ns::Type<a::b>::function" where the next part begins, behind the first "::" or "." that is not within brackets; NULL: there is none. */
+/* Of "ns::Type<a::b>::function" where the next part begins, behind the first "::" or "." that is not within brackets; NULL: there is none,
+ * or what stands before it is a word of its own ("import http.server"). */
 static const char *next_part(const char *name, const char *end)
 {
     int depth = 0;
-    for (const char *at = name; at + 1 < end; at++) {
+    for (const char *at = name; at + 1 < end && (depth > 0 || *at != ' '); at++) {
         depth += (*at == '<' || *at == '(' || *at == '{') - (*at == '>' || *at == ')' || *at == '}');
         if (depth <= 0 && at[0] == ':' && at[1] == ':' && at + 2 < end) {
             return at + 2;
@@ -258,6 +259,16 @@ static char *fit_name(const char *name, const char *end, size_t columns)
     return mt_format("%s%.*s…", dots ? "…" : "", (int)prefix_bytes(from, end, columns - 1 - dots), from);
 }
 
+/* Columns of the last part of a name, with the dots that stand for the others. */
+static size_t last_part_columns(const char *name, const char *end)
+{
+    const char *from = name;
+    for (const char *next = name; next != NULL; next = next_part(next, end)) {
+        from = next;
+    }
+    return mt_text_columns(from, (size_t)(end - from)) + (from != name);
+}
+
 /* A file's name that is too long for itself: of its stem the middle goes, its end and the line stay. */
 static char *fit_file(const char *path, const char *end, size_t columns)
 {
@@ -270,30 +281,60 @@ static char *fit_file(const char *path, const char *end, size_t columns)
                      suffix_start(name, end, tail));
 }
 
-/* The path without its outermost folders, as far as the file's name allows, and what is left of the function. */
+/* Columns of what is left of a path from `from` on. */
+static size_t path_columns(const char *path, const char *from, const char *end)
+{
+    return mt_text_columns(from, (size_t)(end - from)) + (from != path ? 2 : 0);
+}
+
+/* Where a path begins that has lost as many outermost folders as it takes to fit, or all. */
+static const char *without_folders(const char *path, const char *end, size_t columns)
+{
+    const char *from = path, *slash;
+    while (path_columns(path, from, end) > columns && (slash = memchr(from, '/', (size_t)(end - from))) != NULL) {
+        from = slash + 1;
+    }
+    return from;
+}
+
+/* The path alone. */
+static char *fit_path(const char *path, const char *end, size_t columns)
+{
+    const char *from = without_folders(path, end, columns);
+    size_t wide = mt_text_columns(from, (size_t)(end - from));
+    if (wide > columns) {
+        return fit_file(from, end, columns);
+    }
+    return mt_format("%s%.*s", from != path && wide + 2 <= columns ? "…/" : "", (int)(end - from), from);
+}
+
+/* What qualifies the function goes first, then folders from the outermost on, then the function's end, then the function. */
 static char *fit_place(const char *text, size_t columns)
 {
-    size_t path_bytes = place_path_bytes(text);
-    const char *path = text, *end = text + path_bytes;
-    size_t wide = mt_text_columns(path, path_bytes);
-    while (wide + (path != text ? 2 : 0) > columns) {
-        const char *slash = memchr(path, '/', (size_t)(end - path));
-        if (slash == NULL) {
-            break;
-        }
-        path = slash + 1;
-        wide = mt_text_columns(path, (size_t)(end - path));
-    }
-    const char *dots = path != text ? "…/" : "";
-    size_t used = wide + (path != text ? 2 : 0);
-    if (used > columns) {
-        return wide <= columns ? mt_format("%.*s", (int)(end - path), path) : fit_file(path, end, columns);
-    }
     enum { FUNCTION_LEAST = 4 };
-    bool room = *end == ' ' && used + FUNCTION_LEAST < columns;
-    char *function = room ? fit_name(end + 1, text + strlen(text), columns - used - 1) : mt_strdup("");
-    char *fitted = mt_format("%s%.*s%s%s", dots, (int)(end - path), path, room ? " " : "", function);
+    const char *path_end = text + place_path_bytes(text), *end = text + strlen(text), *name = path_end + 1;
+    size_t last = *path_end == ' ' ? last_part_columns(name, end) + 1 : 0;
+    const char *from = without_folders(text, path_end, columns > last ? columns - last : 0);
+    size_t used = path_columns(text, from, path_end);
+    size_t least = last == 0 ? 0 : last - 1 < FUNCTION_LEAST ? last - 1 : FUNCTION_LEAST;
+    if (last == 0 || used + 1 + least > columns) {
+        return fit_path(text, path_end, columns);
+    }
+    char *function = fit_name(name, end, columns - used - 1);
+    char *fitted = mt_format("%s%.*s %s", from != text ? "…/" : "", (int)(path_end - from), from, function);
     free(function);
+    return fitted;
+}
+
+/* "/usr/bin/python3 app.py": folders of the program go first, then the end. */
+static char *fit_command(const char *text, size_t columns)
+{
+    const char *path_end = text + strcspn(text, " "), *end = text + strlen(text);
+    size_t rest = mt_text_columns(path_end, (size_t)(end - path_end));
+    const char *from = without_folders(text, path_end, columns > rest ? columns - rest : 0);
+    char *shorter = mt_format("%s%s", from != text ? "…/" : "", from);
+    char *fitted = mt_text_fit(shorter, columns, MT_CUT_END);
+    free(shorter);
     return fitted;
 }
 
@@ -313,6 +354,13 @@ static char *fit_names(const char *text, size_t columns)
     return made;
 }
 
+size_t mt_text_place_readable_columns(const char *text)
+{
+    size_t bytes = place_path_bytes(text);
+    const char *end = text + strlen(text), *function = text + bytes + (bytes > 0 && text[bytes] == ' ');
+    return mt_text_place_columns(text) + (function < end ? (bytes > 0) + last_part_columns(function, end) : 0);
+}
+
 char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut)
 {
     size_t bytes = strlen(text);
@@ -326,6 +374,12 @@ char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut)
     enum { NAMED_LEAST = 4 };
     if (cut == MT_CUT_PLACE && columns >= NAMED_LEAST) {
         return place_path_bytes(text) > 0 ? fit_place(text, columns) : fit_name(text, end, columns);
+    }
+    if (cut == MT_CUT_COMMAND && columns >= NAMED_LEAST) {
+        return fit_command(text, columns);
+    }
+    if (cut == MT_CUT_NAME && columns >= NAMED_LEAST) {
+        return fit_name(text, end, columns);
     }
     if (cut == MT_CUT_NAMES && columns >= NAMED_LEAST) {
         return fit_names(text, columns);

@@ -41,8 +41,10 @@ void mt_text_clean_buffer(char *text, size_t capacity);
 enum mt_cut {
     MT_CUT_END,
     MT_CUT_MIDDLE,
-    MT_CUT_PLACE, /* of "app/cache.py:31 ns::handle" the folders, then what qualifies the function, then its end; the line never, and the
+    MT_CUT_PLACE, /* of "app/cache.py:31 ns::handle" what qualifies the function, then folders, then its end; the line never, and the
                      file's own name only where it alone is too long */
+    MT_CUT_COMMAND, /* of "/usr/bin/python3 app.py" the program's folders, then the end */
+    MT_CUT_NAME,  /* of "ns::Type::handle" what qualifies it, then its end */
     MT_CUT_NAMES, /* of "← ns::a, b, …" what follows the first name, then what qualifies it, then its end */
 };
 /* At most `columns` wide copy of clean text; what is left out becomes one "…". malloc'ed. */
@@ -50,6 +52,8 @@ char *mt_text_fit(const char *text, size_t columns, enum mt_cut cut);
 
 /* Columns that the file's own name of a place needs, with its line. */
 size_t mt_text_place_columns(const char *text);
+/* The same with the function, without what qualifies it. */
+size_t mt_text_place_readable_columns(const char *text);
 
 /* Bytes of a line of the text in so many columns: up to the last space that fits, or all of a long word. */
 size_t mt_text_line(const char *text, size_t columns);

@@ -252,8 +252,9 @@ def test_the_biggest_place_fits_the_terminal(tmp_path):
     os.close(terminal)
     assert os.waitpid(pid, 0)[1] == 0
     lines = shown.decode().splitlines()
-    (biggest,) = (line for line in lines if line.lstrip().startswith("biggest"))
-    assert "app.py:1" in biggest and "what is alive" in biggest
+    (at,) = (i for i, line in enumerate(lines) if line.lstrip().startswith("biggest"))
+    assert "app.py:1 " + "long_" * 10 in lines[at] and lines[at].endswith(":")
+    assert lines[at + 1].strip().startswith("8.00 MiB in ") and lines[at + 1].endswith(" what is alive")
     assert all(len(line) <= 80 for line in lines if str(tmp_path) not in line)
 
 

@@ -1,17 +1,14 @@
 """A place is a line of the program: whose memory rows of table and leaks are, what stands behind them, how they look."""
 
 import csv
-import fcntl
 import io
 import os
 import pathlib
 import re
-import struct
-import subprocess
-import termios
 
 import pytest
 from conftest import MEMTAP, PYTHON_TARGETS, Recording, frame_function, memtap, memtap_json, run
+from onterminal import columns_of, on_a_terminal
 
 MACHINERY = ("importlib._bootstrap", "_find_and_load", "runpy", "_bootstrap_inner", "_start", "mt_thread_create")
 
@@ -131,31 +128,6 @@ def test_inverted_rows_are_what_allocated(record, target):
     (wrapped,) = [row for row in rows.values() if row["function"].split("(")[0] == "xmalloc"]
     assert wrapped["bytes"] == 60_000 + 70_000
     assert [line.rsplit(" ", 1)[1] for line in wrapped["lines"]] == ["my_pool_get", "case_wrapped"]
-
-
-def columns_of(text):
-    return max(len(line) for line in text.splitlines())
-
-
-def on_a_terminal(columns, *arguments):
-    """What a terminal of so many columns is shown."""
-    read, write = os.openpty()
-    fcntl.ioctl(write, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
-    environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"} | {"NO_COLOR": "1", "TERM": "xterm"}
-    child = subprocess.Popen([str(a) for a in arguments], stdout=write, stderr=subprocess.DEVNULL, env=environment)
-    os.close(write)
-    data = b""
-    while True:
-        try:
-            part = os.read(read, 65536)
-        except OSError:  # all ends of the terminal are closed
-            break
-        if not part:
-            break
-        data += part
-    os.close(read)
-    assert child.wait() == 0
-    return data.decode().replace("\r\n", "\n")
 
 
 def test_a_table_fits_the_terminal_and_keeps_the_names_of_files(places):

@@ -127,6 +127,10 @@ def test_every_table_exists_and_is_described(trace):
 @pytest.mark.parametrize("sql, words", [
     ("SELECT stepp FROM python.torch_trace", ["no such column: stepp", "line 1, column 8", "did you mean step?"]),
     ("SELECT step\n  FROM python.torch_trac", ["no such table: python.torch_trac", "did you mean python.torch_trace?"]),
+    ("SELECT elephant FROM memory.sites", ["no such column: elephant", "DESCRIBE"]),
+    ("SELECT peak_byte FROM memory.sites", ["did you mean peak_bytes?"]),
+    ("SELECT bytes FROM memory.sites", ["no such column: bytes (line 1, column 8); DESCRIBE"]),
+    ("SELECT * FROM memory.diff(0, \"end\")", ["no such column: end", "text stands in single quotes: 'end'"]),
     ("SELEC 1", ["syntax error", "line 1, column 1"]),
     ("SELECT a FROM memory.sites\nHAVING b = 'x", ["line 2"]),
     ("SELECT 1; SELECT 2", ["one statement at a time"]),

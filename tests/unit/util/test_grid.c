@@ -119,7 +119,21 @@ static void expect_shown(struct mt_out *out, const char *wanted)
     mt_out_discard(out);
 }
 
-static void test_a_place_takes_what_its_row_leaves_in_the_last_column(void **state)
+static void fill(struct mt_grid *grid, const char *const *cells, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        mt_grid_cell(grid, cells[i]);
+    }
+}
+
+static void expect_grid(struct mt_grid *grid, const char *columns, const char *wanted)
+{
+    struct mt_out *out = terminal(columns);
+    mt_grid_print(grid, out);
+    expect_shown(out, wanted);
+}
+
+static void test_a_place_has_the_room_of_an_empty_last_cell_and_others_stay_in_their_column(void **state)
 {
     struct mt_grid *grid = mt_grid_new();
     (void)state;
@@ -127,17 +141,86 @@ static void test_a_place_takes_what_its_row_leaves_in_the_last_column(void **sta
     mt_grid_column_place(grid, "line");
     mt_grid_column(grid, "by", MT_ALIGN_LEFT, true);
     static const char *const cells[] = { "1", "a.py:1 a_function_of_30_columns", "",
-                                         "2", "a.py:2 a_function_of_30_columns", "<- str",
-                                         "3", "a.py:3 a_function_of_30_columns", "<- another of 30 columns here" };
-    for (size_t i = 0; i < MT_COUNTOF(cells); i++) {
-        mt_grid_cell(grid, cells[i]);
-    }
-    struct mt_out *out = terminal("40");
-    mt_grid_print(grid, out);
-    expect_shown(out, "n  line               by\n"
-                      "1  a.py:1 a_function_of_30_columns\n"
-                      "2  a.py:2 a_function_of_30_colu…  <- str\n"
-                      "3  a.py:3 a_function_of_3…  <- a…ns here\n");
+                                         "2", "a.py:2 function", "<- str",
+                                         "3", "a.py:3 a_function", "<- another of 30 columns here" };
+    fill(grid, cells, MT_COUNTOF(cells));
+    expect_grid(grid, "36", "n  line               by\n"
+                            "1  a.py:1 a_function_of_30_columns\n"
+                            "2  a.py:2 function    <- str\n"
+                            "3  a.py:3 a_function  <- an\u2026mns here\n");
+    mt_grid_free(grid);
+}
+
+static void test_the_column_gives_way_where_few_cells_are_cut_for_it(void **state)
+{
+    struct mt_grid *grid = mt_grid_new();
+    (void)state;
+    mt_grid_column_place(grid, "line");
+    mt_grid_column(grid, "by", MT_ALIGN_LEFT, true);
+    static const char *const cells[] = { "a.py:1 function_one", "0123456789abcdef", "a.py:2 function_two", "0123456789abcdef",
+                                         "a.py:3 f", "0123456789abcdefghijklmnopqrstuvwxyz" };
+    fill(grid, cells, MT_COUNTOF(cells));
+    expect_grid(grid, "38", "line                 by\n"
+                            "a.py:1 function_one  0123456789abcdef\n"
+                            "a.py:2 function_two  0123456789abcdef\n"
+                            "a.py:3 f             012345\u2026qrstuvwxyz\n");
+    mt_grid_free(grid);
+}
+
+static struct mt_grid *with_spares(void)
+{
+    struct mt_grid *grid = mt_grid_new();
+    mt_grid_column(grid, "own", MT_ALIGN_RIGHT, false);
+    mt_grid_column(grid, "blocks", MT_ALIGN_RIGHT, false);
+    mt_grid_column_spare(grid, 1);
+    mt_grid_column(grid, "oldest", MT_ALIGN_RIGHT, false);
+    mt_grid_column_spare(grid, 2);
+    mt_grid_column_place(grid, "line");
+    static const char *const cells[] = { "1 KiB", "12", "3 s", "lib/a.py:1 ns::function_of_22" };
+    fill(grid, cells, MT_COUNTOF(cells));
+    return grid;
+}
+
+/* Folders and what qualifies a function go first, then the columns that can be spared, the higher rank first, then the function's end. */
+static void test_a_column_is_left_out_before_a_name_cannot_be_read(void **state)
+{
+    struct mt_grid *grid = with_spares();
+    (void)state;
+    expect_grid(grid, "52", "  own  blocks  oldest  line\n"
+                            "1 KiB      12     3 s  lib/a.py:1 ns::function_of_22\n");
+    expect_grid(grid, "50", "  own  blocks  oldest  line\n"
+                            "1 KiB      12     3 s  lib/a.py:1 \u2026function_of_22\n");
+    expect_grid(grid, "46", "  own  blocks  line\n"
+                            "1 KiB      12  lib/a.py:1 ns::function_of_22\n");
+    expect_grid(grid, "33", "  own  line\n"
+                            "1 KiB  lib/a.py:1 \u2026function_of_22\n");
+    expect_grid(grid, "20", "  own  line\n"
+                            "1 KiB  \u2026/a.py:1 \u2026fu\u2026\n");
+    mt_grid_free(grid);
+    grid = with_spares();
+    expect_print(grid, "  own  blocks  oldest  line\n" /* a pipe has all of them */
+                       "1 KiB      12     3 s  lib/a.py:1 ns::function_of_22\n");
+}
+
+static void test_a_grid_fits_where_its_numbers_do(void **state)
+{
+    struct mt_grid *grid = mt_grid_new();
+    (void)state;
+    mt_grid_column(grid, "a_long_title", MT_ALIGN_RIGHT, false);
+    mt_grid_column(grid, "text", MT_ALIGN_LEFT, true);
+    static const char *const cells[] = { "1", "0123456789abcdef" };
+    fill(grid, cells, MT_COUNTOF(cells));
+    assert_int_equal(mt_grid_natural_columns(grid), 12 + 2 + 16);
+    assert_true(mt_grid_fits(grid, 0, true));
+    assert_true(mt_grid_fits(grid, 26, true));
+    assert_false(mt_grid_fits(grid, 25, false));
+    mt_grid_free(grid);
+    grid = mt_grid_new();
+    mt_grid_column_place(grid, "line");
+    mt_grid_cell(grid, "app.py:1 a_function_of_its_own");
+    assert_true(mt_grid_fits(grid, 30, true));
+    assert_false(mt_grid_fits(grid, 29, true));
+    assert_true(mt_grid_fits(grid, 29, false));
     mt_grid_free(grid);
 }
 
@@ -162,7 +245,10 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_hostile_cells_cannot_drive_the_terminal),
     cmocka_unit_test(test_a_pipe_gets_long_paths_whole),
     cmocka_unit_test(test_an_empty_grid_prints_its_heading),
-    cmocka_unit_test(test_a_place_takes_what_its_row_leaves_in_the_last_column),
+    cmocka_unit_test(test_a_place_has_the_room_of_an_empty_last_cell_and_others_stay_in_their_column),
+    cmocka_unit_test(test_the_column_gives_way_where_few_cells_are_cut_for_it),
+    cmocka_unit_test(test_a_column_is_left_out_before_a_name_cannot_be_read),
+    cmocka_unit_test(test_a_grid_fits_where_its_numbers_do),
     cmocka_unit_test(test_lines_break_between_words_on_a_terminal_alone),
 };
 MT_TEST_MAIN(tests)

@@ -157,15 +157,17 @@ static void test_cutting_a_place_never_cuts_the_name_of_its_file(void **state)
 {
     (void)state;
     expect_fit("app/cache.py:31 handle", 22, MT_CUT_PLACE, "app/cache.py:31 handle");
-    expect_fit("app/cache.py:31 handle", 21, MT_CUT_PLACE, "app/cache.py:31 hand\u2026");
+    expect_fit("app/cache.py:31 handle", 21, MT_CUT_PLACE, "\u2026/cache.py:31 handle");
+    expect_fit("app/cache.py:31 handle", 19, MT_CUT_PLACE, "\u2026/cache.py:31 hand\u2026");
     expect_fit("app/cache.py:31 handle", 15, MT_CUT_PLACE, "app/cache.py:31");
     expect_fit("app/cache.py:31 handle", 14, MT_CUT_PLACE, "\u2026/cache.py:31");
     expect_fit("app/cache.py:31 handle", 12, MT_CUT_PLACE, "cache.py:31");
-    expect_fit("a/b/c/cache.py:31 f", 16, MT_CUT_PLACE, "\u2026/c/cache.py:31");
+    expect_fit("a/b/c/cache.py:31 f", 16, MT_CUT_PLACE, "\u2026/cache.py:31 f");
+    expect_fit("a/b/c/cache.py:31 f", 17, MT_CUT_PLACE, "\u2026/c/cache.py:31 f");
     expect_fit("SSL_new (libssl.so.3)", 16, MT_CUT_PLACE, "SSL_new (libssl\u2026");
     expect_fit("app/long_file_name.py", 10, MT_CUT_PLACE, "lon\u2026ame.py");
     expect_fit("app/a_very_long_file_name.py:31 f", 20, MT_CUT_PLACE, "a_very_\u2026e_name.py:31"); /* its line stays */
-    expect_fit("app/cache.py handle_all", 17, MT_CUT_PLACE, "app/cache.py han\u2026"); /* by function: a place without a line */
+    expect_fit("app/cache.py handle_all", 17, MT_CUT_PLACE, "\u2026/cache.py handl\u2026"); /* by function: a place without a line */
     assert_int_equal(mt_text_place_columns("SSL_new (libssl.so.3)"), 0);
     assert_int_equal(mt_text_place_columns("app/cache.py:31 handle"), strlen("_/cache.py:31"));
     assert_int_equal(mt_text_place_columns("cache.py:31 handle"), strlen("cache.py:31"));
@@ -184,6 +186,14 @@ static void test_cutting_a_function_keeps_what_it_is_called(void **state)
     expect_fit("\u2190 operator new", 10, MT_CUT_NAMES, "\u2190 operato\u2026");
     expect_fit("\u2190 bytes, list, \u2026", 12, MT_CUT_NAMES, "\u2190 bytes, \u2026");
     expect_fit("\u2190 asyncio.tasks.gather", 12, MT_CUT_NAMES, "\u2190 \u2026gather");
+    expect_fit("a::b::handle", 10, MT_CUT_NAME, "\u2026b::handle");
+    expect_fit("a.py:1 import http.server", 20, MT_CUT_PLACE, "a.py:1 import http.\u2026"); /* no part of a name: a word before it */
+    expect_fit("/home/a/b/python3 svc.py", 19, MT_CUT_COMMAND, "\u2026/b/python3 svc.py");
+    expect_fit("/home/a/b/python3 svc.py", 14, MT_CUT_COMMAND, "\u2026/python3 svc\u2026");
+    expect_fit("/home/a/b/python3", 12, MT_CUT_PLACE, "\u2026/b/python3");
+    expect_fit("ns::Type::handle", 8, MT_CUT_PLACE, "\u2026handle"); /* one word, and no path */
+    assert_int_equal(mt_text_place_readable_columns("app/cache.py:31 ns::handle"), strlen("_/cache.py:31 _handle"));
+    assert_int_equal(mt_text_place_readable_columns("handle"), strlen("handle"));
 }
 
 static void test_the_nearest_word_forgives_typing_errors(void **state)
