@@ -130,14 +130,6 @@ static mt_status read_events(const struct mt_trace_set *set, const struct mt_ana
     return status;
 }
 
-/* Of a trace whose moment is certain. */
-static struct mt_live_at live_at(const struct mt_trace *trace, enum mt_moment moment, const struct mt_span *span)
-{
-    uint64_t clock = mt_moment_find(trace, moment).clock;
-    return clock != UINT64_MAX ? (struct mt_live_at){ mt_span_time(span, clock), moment }
-                               : (struct mt_live_at){ span->end_ns, MT_MOMENT_EXIT };
-}
-
 static void move_live(struct mt_site *site, struct mt_amount *to)
 {
     mt_amount_add(to, &site->amount[MT_MEASURE_LIVE]);
@@ -222,9 +214,8 @@ mt_status mt_analyze(const struct mt_trace_set *set, const struct mt_analysis_op
     for (size_t i = 0; i < set->count; i++) {
         total_bytes += mt_trace_info(set->traces[i])->event_bytes;
     }
-    if (set->count == 1 && used.only_tid == 0 && ret->marks.count == 0 && mt_summary_read(set->traces[0], &used, ret)) {
-        ret->live_at[0] = live_at(set->traces[0], used.live_at, &ret->axis.spans[0]);
-    } else {
+    bool may_be_known = set->count == 1 && used.only_tid == 0 && ret->marks.count == 0;
+    if (!may_be_known || !mt_summary_read(set->traces[0], &used, ret)) {
         status = read_events(set, &used, ret);
     }
     mt_analysis_complete(set, &used, ret);

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSION = 4, VERSION_WITHOUT_GROWTH = 3, VERSION_WITHOUT_LABELS = 2, VERSION_OF_NIBBLES = 1, LEAST_EVENTS = 500000, EVENTS_A_SITE = 64, FLAG_ESTIMATES = 1, SITE_LEAST_BYTES = 20 };
+enum { VERSION = 5, VERSION_OF_COUNTED_TIMES = 4, VERSION_WITHOUT_GROWTH = 3, VERSION_WITHOUT_LABELS = 2, VERSION_OF_NIBBLES = 1, LEAST_EVENTS = 500000, EVENTS_A_SITE = 64, FLAG_ESTIMATES = 1, SITE_LEAST_BYTES = 20 };
 
 /* The measures that are kept; the window of a whole run is what is alive when the program ended. */
 static const enum mt_measure KEPT[] = { MT_MEASURE_PEAK, MT_MEASURE_LIVE, MT_MEASURE_TOTAL, MT_MEASURE_TEMPORARY };
@@ -135,6 +135,7 @@ void mt_summary_encode(const struct mt_analysis *analysis, uint32_t temporary_ma
         put(&o, analysis->threads[i].deallocations);
     }
     put_sites(&o, analysis);
+    put(&o, analysis->live_at[0].moment == MT_MOMENT_END ? analysis->live_at[0].time_ns + 1 : 0);
     *ret_data = o.data;
     *ret_bytes = o.bytes;
 }
@@ -217,6 +218,7 @@ struct summary {
     size_t thread_count, thread_capacity;
     struct mt_site *sites;
     size_t site_count, site_capacity;
+    uint64_t ended; /* 1 + the time when the program ended; 0: it is not said */
 };
 
 static void get_head(struct in *in, struct summary *s)
@@ -331,6 +333,16 @@ static const struct mt_extent *find_block(const struct mt_trace *trace)
     return NULL;
 }
 
+/* Of a trace whose moment is certain. */
+static struct mt_live_at live_at(const struct mt_trace *trace, enum mt_moment moment, const struct mt_span *span, uint64_t ended)
+{
+    uint64_t clock = mt_moment_find(trace, moment).clock;
+    if (clock == UINT64_MAX) {
+        return (struct mt_live_at){ span->end_ns, MT_MOMENT_EXIT };
+    }
+    return (struct mt_live_at){ ended != 0 ? ended - 1 : mt_span_time(span, clock), moment };
+}
+
 /* Moves a good summary into the analysis. */
 static void take_summary(struct summary *s, struct mt_analysis *a)
 {
@@ -365,9 +377,12 @@ bool mt_summary_read(const struct mt_trace *trace, const struct mt_analysis_opti
     get_head(&in, &s);
     get_threads(&in, &s);
     get_sites(&in, &s, trace);
-    bool usable = !in.b.bad && s.temporary_max == options->temporary_max;
+    s.ended = in.version > VERSION_OF_COUNTED_TIMES ? mt_bytes_u64(&in.b) : 0;
+    bool timed = in.version > VERSION_OF_COUNTED_TIMES || mt_trace_ticks(trace) == NULL;
+    bool usable = timed && !in.b.bad && s.temporary_max == options->temporary_max;
     if (usable) {
         take_summary(&s, a);
+        a->live_at[0] = live_at(trace, options->live_at, &a->axis.spans[0], s.ended);
         a->sampled = in.estimates;
     }
     free(s.threads);

@@ -18,8 +18,8 @@ mt_status mt_summary_make(const char *path, uint64_t events, uint8_t **ret_data,
 void mt_summary_encode(const struct mt_analysis *analysis, uint32_t temporary_max, uint8_t **ret_data,
                        size_t *ret_bytes);
 
-/* Reads the summary of the only trace of a set into an analysis. False when there is none, it is damaged, or it does
- * not answer these options; then nothing was added. Of several traces each has its own peak there, not the run's. */
+/* Reads the summary of the only trace of a set into an analysis that has begun (mt_analysis_begin). False when there is none, it
+ * is damaged, or it does not answer these options; then nothing was added. Of several traces each has its own peak there, not the run's. */
 bool mt_summary_read(const struct mt_trace *trace, const struct mt_analysis_options *options, struct mt_analysis *a);
 
 #endif

@@ -162,7 +162,7 @@ static void put_time(struct writer *w, uint64_t time_ns)
 
 static void put_event(struct writer *w, const struct mt_event *e)
 {
-    put_time(w, mt_trace_time(w->trace, e->clock));
+    put_time(w, mt_trace_event_time(w->trace, e->clock));
     (void)mt_alive_apply(&w->alive, e, e->clock, &blocks, w);
 }
 

@@ -33,6 +33,8 @@ const char mt_records_wording[] =
     "event TIME STREAM realloc-failed | realloc-gone | realloc-thinned | dropped N | rate N | label N (of those that follow)\n"
     "row stack N ALLOCATOR allocated N BYTES live N BYTES peak N BYTES of PEAK\n"
     "bad OFFSET WHY                                    damage; what follows in that block is skipped\n"
+    "TIME is that of the clock by which events are merged: with one thread it goes\n"
+    "on by 1 ns an event between two ticks, where reports interpolate.\n"
     "In TEXT, \\\" and \\\\ are a quote and a backslash.";
 
 enum { BATCH = 256 };

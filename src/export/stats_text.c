@@ -82,6 +82,13 @@ static void write_resources(struct mt_out *out, const struct mt_row_stats *row)
     }
 }
 
+static void write_clock(struct mt_out *out, const struct mt_facts *f, const struct mt_row_stats *row)
+{
+    bool between = f->root->clock_kind == MT_CLOCK_TICK && f->root->horizon_clock == 0;
+    mt_out_print(out, "%-22s %s, to %s%s\n", "clock", row->clock, mt_human_duration(row->clock_resolution_ns).text,
+                 between ? "; between two ticks times are interpolated" : "");
+}
+
 /* threads and processes as people count them: what exec made of a process is the same one. */
 static void write_identity_lines(struct mt_out *out, const struct mt_facts *f, const struct mt_row_stats *row)
 {
@@ -97,7 +104,7 @@ static void write_identity_lines(struct mt_out *out, const struct mt_facts *f, c
         mt_out_print(out, "%-22s %s; what was allocated before is not known\n", "attached", mt_human_moment(f->root->start_realtime_ns).text);
     }
     mt_out_print(out, "%-22s %s\n", "duration", mt_human_duration(f->totals->duration_ns).text);
-    mt_out_print(out, "%-22s %s, to %s\n", "clock", row->clock, mt_human_duration(row->clock_resolution_ns).text);
+    write_clock(out, f, row);
     mt_out_print(out, "%-22s %zu, %s\n", "processes", f->processes,
                  mt_human_counted((double)row->threads, "thread", "threads").text);
     write_resources(out, row);

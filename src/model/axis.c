@@ -38,15 +38,17 @@ static uint64_t duration_until(const struct mt_trace_info *info, const struct mt
     return until_now > info->duration_ns ? until_now : info->duration_ns;
 }
 
-static void place(struct mt_axis *axis, size_t at, const struct mt_trace_info *info, int64_t start, int64_t lowest)
+static void place(struct mt_axis *axis, size_t at, const struct mt_trace *trace, int64_t start, int64_t lowest)
 {
+    const struct mt_trace_info *info = mt_trace_info(trace);
     uint64_t start_ns = (uint64_t)start - (uint64_t)lowest;
     struct mt_tsc_moment now = mt_trace_moment();
     bool live = mt_trace_is_live(info, now.ns);
     axis->spans[at] = (struct mt_span){ .start_ns = start_ns,
                                         .end_ns = end_of(start_ns, live ? duration_until(info, &now) : info->duration_ns),
                                         .start_clock = info->start_clock,
-                                        .live = live };
+                                        .live = live,
+                                        .ticks = live ? NULL : mt_trace_ticks(trace) };
     axis->duration_ns = axis->spans[at].end_ns > axis->duration_ns ? axis->spans[at].end_ns : axis->duration_ns;
 }
 
@@ -63,8 +65,7 @@ void mt_axis_make(const struct mt_trace_set *set, struct mt_axis *ret)
         lowest = start < lowest ? start : lowest;
     }
     for (size_t i = 0; i < set->count; i++) {
-        const struct mt_trace_info *info = mt_trace_info(set->traces[i]);
-        place(ret, i, info, start_after(first, info), lowest);
+        place(ret, i, set->traces[i], start_after(first, mt_trace_info(set->traces[i])), lowest);
     }
     for (size_t i = 0; i < set->count; i++) {
         ret->spans[i].end_ns = ret->spans[i].live ? ret->duration_ns : ret->spans[i].end_ns;
@@ -84,7 +85,8 @@ uint64_t mt_span_clock(const struct mt_span *span, uint64_t time_ns)
         return 0;
     }
     uint64_t after = time_ns - span->start_ns;
-    return after > UINT64_MAX - span->start_clock ? UINT64_MAX : span->start_clock + after;
+    uint64_t clock = after > UINT64_MAX - span->start_clock ? UINT64_MAX : span->start_clock + after;
+    return span->ticks != NULL && clock != UINT64_MAX ? mt_ticks_clock(span->ticks, clock) : clock;
 }
 
 uint64_t mt_axis_horizon(const struct mt_axis *axis, const struct mt_trace_set *set)

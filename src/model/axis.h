@@ -10,6 +10,7 @@
 #ifndef MT_MODEL_AXIS_H
 #define MT_MODEL_AXIS_H
 
+#include "model/ticks.h"
 #include "model/trace.h"
 
 /* The life of one process on the axis. */
@@ -17,6 +18,7 @@ struct mt_span {
     uint64_t start_ns, end_ns;
     uint64_t start_clock; /* the trace's clock at start_ns */
     bool live;            /* still recording: the end is not the end */
+    struct mt_ticks *ticks; /* what makes times of clocks that were counted; NULL: they are times. The trace's */
 };
 
 struct mt_axis {
@@ -38,6 +40,9 @@ uint64_t mt_axis_horizon(const struct mt_axis *axis, const struct mt_trace_set *
 /* Clock of a trace to time on the axis; clocks before the start, which a coarse clock makes, are at the start. */
 MT_INLINE uint64_t mt_span_time(const struct mt_span *span, uint64_t clock)
 {
+    if (MT_UNLIKELY(span->ticks != NULL)) {
+        clock = mt_ticks_time(span->ticks, clock);
+    }
     return clock > span->start_clock ? span->start_ns + (clock - span->start_clock) : span->start_ns;
 }
 

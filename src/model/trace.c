@@ -137,6 +137,7 @@ static mt_status open_reader(struct mt_reader *reader, const char *path, struct 
     struct mt_trace *t = mt_alloc_zero(1, sizeof *t);
     const struct mt_trace_header *h = mt_reader_header(reader);
     t->reader = reader;
+    t->ticks = mt_ticks_may_be_counted(h) ? mt_ticks_new(reader) : NULL;
     fill_info(t, mt_pool_text(&t->pool, path, strlen(path)), mt_pool_text(&t->pool, h->command, h->command_bytes));
     fill_completeness(t);
     mt_status status = mt_trace_read_metadata(t);
@@ -262,6 +263,7 @@ mt_status mt_trace_poll(struct mt_trace *t)
     if (status != MT_OK) {
         return status;
     }
+    t->polled = true;
     fill_info(t, t->info.path, t->info.command);
     fill_completeness(t);
     status = mt_trace_load_metadata(t);
@@ -279,6 +281,7 @@ void mt_trace_close(struct mt_trace *t)
     if (t == NULL) {
         return;
     }
+    mt_ticks_free(t->ticks);
     mt_memory_release(t->reader);
     mt_reader_close(t->reader);
     mt_pool_fini(&t->pool);
@@ -360,6 +363,17 @@ bool mt_trace_is_live(const struct mt_trace_info *info, uint64_t now)
 uint64_t mt_trace_time(const struct mt_trace *trace, uint64_t clock)
 {
     return clock > trace->info.start_clock ? clock - trace->info.start_clock : 0;
+}
+
+struct mt_ticks *mt_trace_ticks(const struct mt_trace *trace)
+{
+    return trace->polled ? NULL : trace->ticks;
+}
+
+uint64_t mt_trace_event_time(const struct mt_trace *trace, uint64_t clock)
+{
+    struct mt_ticks *ticks = mt_trace_ticks(trace);
+    return mt_trace_time(trace, ticks != NULL ? mt_ticks_time(ticks, clock) : clock);
 }
 
 const struct mt_trace_thread *mt_trace_threads(const struct mt_trace *trace, size_t *ret_count)

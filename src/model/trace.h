@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 struct mt_reader;
+struct mt_ticks;
 
 /* Header facts. Times are ns on the trace's own axis: 0 is the start of the recording. */
 struct mt_trace_info {
@@ -188,6 +189,10 @@ bool mt_trace_is_live(const struct mt_trace_info *info, uint64_t now);
 
 /* Clock to time: ns since the start, 0 for clocks before it. */
 uint64_t mt_trace_time(const struct mt_trace *trace, uint64_t clock);
+/* The same for clocks of events, which may have been counted between two readings (model/ticks.h). */
+uint64_t mt_trace_event_time(const struct mt_trace *trace, uint64_t clock);
+/* What does so; NULL: all clocks are times, or not all events of a trace that is polled are known. The trace's. */
+struct mt_ticks *mt_trace_ticks(const struct mt_trace *trace);
 
 /* Columns; ret_count always set. */
 const struct mt_trace_thread *mt_trace_threads(const struct mt_trace *trace, size_t *ret_count); /* by stream */

@@ -8,6 +8,7 @@
 
 #include "model/index.h"
 #include "model/pool.h"
+#include "model/ticks.h"
 #include "model/trace.h"
 #include "wire/decode_file.h"
 
@@ -32,6 +33,8 @@ struct mt_trace {
     struct mt_trace_info info;
     struct mt_trace_completeness completeness;
     struct mt_pool pool;
+    struct mt_ticks *ticks; /* NULL: all clocks are times */
+    bool polled;            /* the reader has a part of the events only */
     uint64_t seen_clock, block_bytes, block_events; /* of all extents so far */
     bool meta_begun;      /* the next two are set */
     uint64_t meta_seq;    /* of the metadata payload that was read last */

@@ -285,14 +285,20 @@ static mt_status join_columns(const struct mt_extent *e, const struct mt_payload
 }
 
 /* Nothing can be had of columns whose end is missing. */
+static mt_status load_as_columns(const struct mt_reader *r, const struct mt_extent *e, struct mt_payload *p,
+                                 struct mt_wire_error *error)
+{
+    if (e->cut) {
+        return mt_wire_fail(error, MT_E_CORRUPT, e->offset, "the file ends inside this block");
+    }
+    return load_zstd(r, e, p, e->column_bytes, error);
+}
+
 static mt_status load_columns(const struct mt_reader *r, const struct mt_extent *e, struct mt_payload *p,
                               struct mt_wire_error *error)
 {
     struct mt_payload columns = { 0 };
-    if (e->cut) {
-        return mt_wire_fail(error, MT_E_CORRUPT, e->offset, "the file ends inside this block");
-    }
-    mt_status status = load_zstd(r, e, &columns, e->column_bytes, error);
+    mt_status status = load_as_columns(r, e, &columns, error);
     if (status == MT_OK) {
         status = join_columns(e, &columns, p);
         p->bytes = status == MT_OK ? e->raw_bytes : 0;
@@ -349,4 +355,11 @@ mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent 
         return mt_wire_fail(ret_error, MT_E_BUSY, extent->offset, "the trace was rewritten meanwhile: read it again");
     }
     return status;
+}
+
+mt_status mt_reader_load_columns(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p)
+{
+    bool columns = extent->codec == MT_CODEC_COLUMNS && extent->type == MT_BLOCK_EVENTS;
+    p->bytes = 0;
+    return columns ? load_as_columns(reader, extent, p, NULL) : MT_E_INVAL;
 }

@@ -119,6 +119,9 @@ bool mt_reader_is_outdated(const struct mt_reader *reader);
 mt_status mt_reader_load(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p,
                          struct mt_wire_error *ret_error) MT_CHECKED;
 
+/* The same of a block of events in columns, as they are: head and columns (wire/columns.h). MT_E_INVAL: it is none. */
+mt_status mt_reader_load_columns(const struct mt_reader *reader, const struct mt_extent *extent, struct mt_payload *p) MT_CHECKED;
+
 /* Plain bytes of the file, for the aggregate table; short at the end of the file. */
 mt_status mt_reader_read(const struct mt_reader *reader, uint64_t offset, void *data, size_t bytes,
                          size_t *ret_bytes) MT_CHECKED;

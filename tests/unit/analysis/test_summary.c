@@ -1,6 +1,7 @@
 /* test_summary.c: a summary says exactly what the pass says, and a damaged one is not believed. */
 #include "harness.h"
 
+#include "analysis/analyze.h"
 #include "analysis/summary.h"
 #include "model/builder.h"
 #include "wire/pack.h"
@@ -35,6 +36,27 @@ static void build(struct builder *b, uint64_t *seed, size_t events, bool sampled
         b->events[b->event_count - 1].rate_bytes = sampled ? 1000 : 0;
         b->events[b->event_count - 1].label = labelled ? (uint32_t)(r >> 50) % 4 : 0;
     }
+    builder_finish(b);
+}
+
+/* One thread, whose events were counted between two readings of the clock; the program's code ends before its last events. */
+static void build_counted(struct builder *b, uint64_t *seed)
+{
+    uint64_t clock = 10;
+    builder_init(b);
+    b->clock_kind = MT_CLOCK_TICK;
+    b->clock_tick_ns = 4000;
+    builder_plain_stacks(b, 20);
+    for (size_t i = 0; i < 500; i++) {
+        uint64_t r = builder_random(seed);
+        clock += r % 8 == 0 ? 500 + (r >> 8) % 9000 : 1;
+        if ((r >> 30) % 2) {
+            builder_alloc(b, 1, clock, 64 + 16 * ((r >> 20) % 50), (r >> 40) % 5000, (uint32_t)(r >> 33) % 21);
+        } else {
+            builder_free(b, 1, clock, 64 + 16 * ((r >> 20) % 50));
+        }
+    }
+    builder_mark(b, b->events[450].clock - BUILDER_START_CLOCK, 1, MT_MARK_PROGRAM_END, 1, "");
     builder_finish(b);
 }
 
@@ -83,7 +105,8 @@ static void test_a_summary_equals_the_pass(void **state)
         /* again, repacked: the summary is copied */
         assert_int_equal(mt_pack(g_path, g_path, &options, NULL, NULL), MT_OK);
         analyze(&after, &got);
-        struct mt_analysis again = { 0 };
+        struct mt_analysis again;
+        mt_analysis_begin(&after, &again);
         struct mt_analysis_options defaults = MT_ANALYSIS_DEFAULTS;
         assert_true(mt_summary_read(after.traces[0], &defaults, &again));
         assert_int_equal(again.totals.peak_time_ns, want.totals.peak_time_ns);
@@ -103,12 +126,44 @@ static void test_a_summary_equals_the_pass(void **state)
     }
 }
 
+static void test_times_between_ticks_are_the_same_packed(void **state)
+{
+    (void)state;
+    uint64_t seed = builder_seed();
+    for (int round = 0; round < 20; round++) {
+        struct builder b;
+        struct mt_trace_set before, after;
+        struct mt_analysis want, got;
+        build_counted(&b, &seed);
+        write_file(&b);
+        analyze(&before, &want);
+        uint64_t end = b.events[450].clock;
+        assert_int_equal(want.live_at[0].time_ns, mt_trace_event_time(before.traces[0], end));
+        assert_int_equal(mt_pack(g_path, NULL, &(struct mt_pack_options){ .summarize = round % 2 ? summarize : NULL }, NULL, NULL), MT_OK);
+        analyze(&after, &got);
+        assert_memory_equal(got.sites, want.sites, want.site_count * sizeof *want.sites);
+        assert_memory_equal(&got.totals, &want.totals, sizeof want.totals);
+        assert_int_equal(got.live_at[0].time_ns, want.live_at[0].time_ns);
+        assert_int_equal(got.live_at[0].moment, MT_MOMENT_END);
+        for (size_t i = 0; i < b.event_count; i++) {
+            uint64_t clock = b.events[i].clock;
+            assert_int_equal(mt_trace_event_time(after.traces[0], clock), mt_trace_event_time(before.traces[0], clock));
+        }
+        mt_analysis_fini(&want);
+        mt_analysis_fini(&got);
+        mt_trace_set_close(&before);
+        mt_trace_set_close(&after);
+        unlink(g_path);
+        builder_fini(&b);
+    }
+}
+
 /* ret (may be NULL): its last site. */
 static bool read_summary(const uint8_t *data, size_t bytes, struct mt_site *ret)
 {
     struct builder b;
     struct mt_trace *t;
-    struct mt_analysis a = { 0 };
+    struct mt_analysis a;
     builder_init(&b);
     builder_plain_stacks(&b, 20);
     builder_finish(&b);
@@ -116,6 +171,8 @@ static bool read_summary(const uint8_t *data, size_t bytes, struct mt_site *ret)
     memcpy(b.file + offsetof(struct mt_trace_header, file_tail), &(uint64_t){ b.file_bytes }, 8);
     assert_int_equal(mt_trace_open_memory(b.file, b.file_bytes, &t, NULL), MT_OK);
     struct mt_analysis_options defaults = MT_ANALYSIS_DEFAULTS;
+    struct mt_trace_set set = { &t, 1 };
+    mt_analysis_begin(&set, &a);
     bool usable = mt_summary_read(t, &defaults, &a);
     for (size_t i = 0; i < a.site_count; i++) {
         assert_true(a.sites[i].stack < mt_trace_stack_count(t) && a.sites[i].storage < MT_STORAGE__COUNT &&
@@ -239,6 +296,7 @@ static void test_small_traces_get_none(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_summary_equals_the_pass),
+    cmocka_unit_test(test_times_between_ticks_are_the_same_packed),
     cmocka_unit_test(test_a_summary_of_version_1_is_read),
     cmocka_unit_test(test_other_questions_make_the_pass),
     cmocka_unit_test(test_damage_is_noticed_or_harmless),

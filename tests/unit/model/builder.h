@@ -39,6 +39,8 @@ struct builder {
     uint64_t end_clock;   /* 0: last event's clock; none while recording */
     uint64_t begin;       /* the process starts this many ns after BUILDER_START_CLOCK; events stay where they are */
     uint32_t python_version;
+    uint32_t clock_kind;   /* header */
+    uint64_t clock_tick_ns;
     size_t block_events;  /* events a block; 0: 1000 */
     bool slots;           /* the last block of each stream is a slot, and so is the metadata */
     /* result */
@@ -450,6 +452,8 @@ UNUSED static void builder_finish(struct builder *b)
                                  .end_clock = b->end_clock != 0 || b->state == MT_STATE_RECORDING ? b->end_clock : last,
                                  .state = b->state,
                                  .python_version = b->python_version,
+                                 .clock_kind = b->clock_kind,
+                                 .clock_tick_ns = b->clock_tick_ns,
                                  .command_bytes = 7 };
     memcpy(h.magic, MT_TRACE_MAGIC, sizeof h.magic);
     memcpy(h.command, "./a\0arg", 7);
