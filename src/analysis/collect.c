@@ -287,6 +287,14 @@ static struct mt_thread_totals *thread_of(struct mt_analysis *a, const struct mt
     return bsearch(&key, a->threads, a->thread_count, sizeof key, compare_threads);
 }
 
+/* Estimates are rounded, deallocations once and temporary ones at each of their places: the sum of those can come out larger than the
+ * whole that they are a part of. */
+static void keep_above_temporary(struct mt_totals *t)
+{
+    uint64_t temporary = t->heap[MT_MEASURE_TEMPORARY].count;
+    t->deallocations = t->deallocations > temporary ? t->deallocations : temporary;
+}
+
 void mt_analysis_sum_sites(struct mt_analysis *a, size_t first)
 {
     if (a->thread_count > 0) {
@@ -306,4 +314,5 @@ void mt_analysis_sum_sites(struct mt_analysis *a, size_t first)
             }
         }
     }
+    keep_above_temporary(&a->totals);
 }
