@@ -1,4 +1,5 @@
 /* memory.c: `memtap memory`: what the resident memory of a process, or of a recording, is made of. */
+#include "analysis/estimate.h"
 #include "attach/recorded.h"
 #include "base/os.h"
 #include "cli/command.h"
@@ -51,7 +52,7 @@ static const struct mt_command_doc doc = {
              "\n"
              "-f json has pid, program, trace, live, rss_bytes, parts[] with part, bytes, resident, about; malloc{} with arenas, system_bytes, "
              "in_use_bytes, free_bytes, top_bytes, mapped_blocks, trim_bytes (null where not known); python_pools, threads; sites[] with line, "
-             "bytes, count.",
+             "bytes, count (bytes_ci95 where they are estimates).",
     .exit_codes = "0  done\n"
                   "1  the trace cannot be read\n"
                   "2  wrong usage\n"
@@ -77,9 +78,10 @@ static void add_recorded(struct mt_memory_view *view, struct mt_explained *expla
         for (size_t i = 0; i < count && i < MT_MEMORY_SITES_MAX; i++) {
             const struct mt_top_site *site = &look.sites[order[i]];
             char *text = site->by[0] != '\0' ? mt_format("%s ← %s", site->line, site->by) : mt_strdup(site->line);
-            view->sites[view->site_count++] = (struct mt_memory_site){ text, site->bytes, site->count };
+            view->sites[view->site_count++] = (struct mt_memory_site){ text, site->bytes, site->count, site->bytes_ci95 };
         }
         view->heap_bytes = look.heap_bytes;
+        view->heap_ci95 = look.heap_ci95;
         struct mt_explain_trace known = { look.own_bytes != MT_TOP_UNKNOWN ? look.own_bytes : 0, look.heap_bytes, look.arena_bytes };
         mt_explain_recorded(explained, &known);
         free(order);
@@ -180,7 +182,8 @@ static void add_rows(struct mt_memory_view *view, const struct mt_report *report
     for (size_t i = 0; i < count && table->rows[i].self.bytes > 0; i++) {
         const struct mt_table_row *row = &table->rows[i];
         char *line = mt_behind_line(mt_frames_frame(report->frames, row->frame), MT_BY_LINE, false, paths);
-        view->sites[view->site_count++] = (struct mt_memory_site){ line, row->self.bytes, row->self.count };
+        view->sites[view->site_count++] = (struct mt_memory_site){ line, row->self.bytes, row->self.count,
+                                                                        mt_estimate_ci95(row->self.bytes_variance) };
     }
     mt_paths_free(paths);
 }
@@ -196,6 +199,7 @@ static mt_status read_recording(struct mt_recording *recording, struct mt_memory
         view->pid = facts.root->pid;
         view->program = mt_report_program(facts.program);
         view->heap_bytes = facts.totals->heap[MT_MEASURE_PEAK].bytes;
+        view->heap_ci95 = mt_estimate_ci95(facts.totals->heap[MT_MEASURE_PEAK].bytes_variance);
         add_footprint(view, &facts.footprint);
         struct mt_grouping_options by_line = { .by = MT_BY_LINE };
         status = mt_table_make(job.shown.set, &job.loaded.profile, job.shown.places, &by_line, &table);

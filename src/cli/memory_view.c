@@ -78,16 +78,25 @@ static void write_malloc(struct mt_out *out, const struct mt_explained *d)
     mt_out_discard(line);
 }
 
+/* With the half width of the interval where it is an estimate. malloc'ed. */
+static char *amount_of(struct mt_human bytes, double ci95)
+{
+    return ci95 > 0 ? mt_format("%s ±%s", bytes.text, mt_human_bytes(ci95).text) : mt_strdup(bytes.text);
+}
+
 static void write_sites(struct mt_out *out, const struct mt_memory_view *view)
 {
-    mt_out_print(out, "\nrecorded: %s %s; most of it\n", mt_human_bytes((double)view->heap_bytes).text,
-                 view->live ? "alive" : "at the peak of the heap");
+    char *heap = amount_of(mt_human_bytes((double)view->heap_bytes), view->heap_ci95);
+    mt_out_print(out, "\nrecorded: %s %s; most of it\n", heap, view->live ? "alive" : "at the peak of the heap");
+    free(heap);
     struct mt_grid *grid = mt_grid_new();
     mt_grid_column(grid, view->live ? "alive" : "at peak", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "blocks", MT_ALIGN_RIGHT, false);
     mt_grid_column_place(grid, "line");
     for (size_t i = 0; i < view->site_count; i++) {
-        mt_grid_cell(grid, mt_human_bytes_like((double)view->sites[i].bytes, (double)view->sites[0].bytes).text);
+        char *amount = amount_of(mt_human_bytes_like((double)view->sites[i].bytes, (double)view->sites[0].bytes), view->sites[i].ci95);
+        mt_grid_cell(grid, amount);
+        free(amount);
         mt_grid_cell(grid, mt_human_count((double)view->sites[i].count).text);
         mt_grid_cell(grid, view->sites[i].text);
     }
@@ -166,6 +175,9 @@ void mt_memory_write_json(struct mt_out *out, const struct mt_memory_view *view)
         mt_json_object(&json);
         mt_json_put_text(&json, "line", view->sites[i].text);
         mt_json_put_u64(&json, "bytes", view->sites[i].bytes);
+        if (view->sites[i].ci95 > 0) {
+            mt_json_put_double(&json, "bytes_ci95", view->sites[i].ci95);
+        }
         mt_json_put_u64(&json, "count", view->sites[i].count);
         mt_json_object_end(&json);
     }

@@ -18,6 +18,7 @@ struct mt_memory_part {
 struct mt_memory_site {
     char *text; /* not clean */
     uint64_t bytes, count;
+    double ci95; /* of bytes; 0: exact */
 };
 
 enum { MT_MEMORY_PARTS_MAX = 32, MT_MEMORY_SITES_MAX = 5 };
@@ -31,6 +32,7 @@ struct mt_memory_view {
     size_t part_count;
     const struct mt_explained *details; /* NULL: of a recording */
     uint64_t heap_bytes; /* recorded: alive now, or at the peak */
+    double heap_ci95;
     struct mt_memory_site sites[MT_MEMORY_SITES_MAX];
     size_t site_count;
 };

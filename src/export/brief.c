@@ -176,8 +176,8 @@ static void put_place(struct mt_out *out, const struct mt_report *report, const 
     char *by = behind_row(report, table, row, paths);
     char *text = mt_format("%s%s", line, by);
     char *clean = mt_text_clean(text, strlen(text));
-    char *amount = mt_format("%s in %s, %.0f %% of %s", mt_report_bytes(&row->self).text,
-                             mt_human_counted((double)row->self.count, "block", "blocks").text,
+    char *amount = mt_format("%s in %s %s, %.0f %% of %s", mt_report_bytes(&row->self).text, mt_report_count(&row->self).text,
+                             row->self.count == 1 ? "block" : "blocks",
                              100 * (double)row->self.bytes / (double)sum_bytes, of);
     begin(out, "biggest");
     mt_terminal_pair(out, LABEL_COLUMNS, clean, amount);

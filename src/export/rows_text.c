@@ -4,6 +4,7 @@
  * arrow what allocated there. On wide terminals a bar shows the share. Under the list stands what it leaves out and what to
  * look at first. */
 #include "analysis/estimate.h"
+#include "export/headline.h"
 #include "export/rows_private.h"
 #include "model/moment.h"
 #include "util/grid.h"
@@ -389,8 +390,7 @@ void mt_rows_write_text(const struct mt_row_writer *w, const struct mt_row *give
     }
     t.any_growth = w->leaks && any_growth(&t, rows, shown);
     make_lines(&t, rows, shown);
-    mt_out_print(w->out, "%s in %s %s %s\n\n", mt_report_bytes(w->sum).text, mt_report_count(w->sum).text,
-                 w->sum->count == 1 ? "block" : "blocks", w->report->selection);
+    mt_headline_write(w->out, w->report, w->sum, shown > 0 ? rows[0].self : NULL);
     add_columns(&t);
     for (size_t i = 0; i < shown; i++) {
         add_row(&t, &rows[i], &rows[0], t.lines[i]);

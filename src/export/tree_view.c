@@ -2,6 +2,7 @@
  * deep. */
 #include "export/tree_view.h"
 
+#include "export/headline.h"
 #include "export/paths.h"
 #include "model/role.h"
 #include "util/grid.h"
@@ -353,8 +354,7 @@ static void write_text(const struct view *view)
             mt_paths_add(view->paths, path_of(mt_frames_frame(view->report->frames, view->tree->nodes[i].frame)));
         }
     }
-    mt_out_print(view->out, "%s in %s %s %s\n\n", mt_report_bytes(sum).text, mt_report_count(sum).text,
-                 sum->count == 1 ? "block" : "blocks", view->report->selection);
+    mt_headline_write(view->out, view->report, sum, sum);
     draw(&d);
     free(d.stack);
     free(d.prefix);

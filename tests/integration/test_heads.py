@@ -32,6 +32,8 @@ def test_reports_over_several_recordings_name_them(runs):
     for report in REPORTS:
         ((count, names),) = sums_said(report, runs / "one.mtap", runs / "two.mtap")
         assert count == "2" and len(re.findall(r"app\.py of \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(process \d+\)", names)) == 2, report
+    for report in ("leaks", "table", "tree"):
+        assert memtap(report, runs).stdout.split(b"\n")[0].endswith(b", summed over 3 recordings")
     assert any("sums over 3 recordings" in warning for warning in memtap_json("stats", runs)["warnings"])  # the folder
 
 

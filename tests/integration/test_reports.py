@@ -1,6 +1,8 @@
 """The reports against the independent reader, and against each other."""
 
 import json
+import os
+import re
 
 import pytest
 import tracereplay
@@ -138,3 +140,27 @@ def test_two_readings_are_equal(recording):
 def test_frames_have_names(recording):
     names = {frame_function(frame) for row in recording.report("leaks") for frame in row["stack"]}
     assert {"case_make", "thread_main"} <= names
+
+
+@pytest.mark.parametrize("command", ("leaks", "table", "tree", "summary"))
+@pytest.mark.parametrize("count, rough", ((10_000, True), (200_000, False)))
+def test_rows_of_few_samples_are_said_to_be_rough(record, target, command, count, rough):
+    """10 MB of small blocks at a rate of 512 KiB are some 19 samples, known to 45 %; 200 MB are some 380, known to 10 %."""
+    recording = record(target("sizes"), 1000, 1, count, "kept", mode="sample", env={**os.environ, "MEMTAP_SEED": "5"})
+    first = recording.report("leaks")[0]
+    said = re.findall(r"^about ([\d,]+) samples: shares are rough, the first row is known to ±(\d+) %$",
+                      memtap(command, recording.path).stdout.decode(), re.M)
+    if not rough:
+        assert said == [] and first["bytes_ci95"] < 0.3 * first["bytes"]
+        return
+    ((samples, percent),) = said
+    share = first["bytes_ci95"] / first["bytes"]
+    assert share > 0.3 and int(percent) == pytest.approx(100 * share, abs=4)
+    assert int(samples) == pytest.approx((1.96 / share) ** 2, abs=3)  # n samples are known to 1.96 / sqrt(n)
+
+
+def test_memory_of_a_sampled_recording_has_its_error(record, target):
+    recording = record(target("sizes"), 1000, 1, 200_000, "kept", mode="sample", env={**os.environ, "MEMTAP_SEED": "5"})
+    (site,) = (site for site in memtap_json("memory", recording.path)["sites"] if "case_kept" in site["line"])
+    assert 0 < site["bytes_ci95"] < site["bytes"]
+    assert len(re.findall("±", memtap("memory", recording.path).stdout.decode())) >= 2
