@@ -8,13 +8,14 @@
 #include "agent/apart.h"
 #include "agent/control.h"
 #include "agent/ears.h"
+#include "base/decimal.h"
 #include "base/os.h"
 #include "heap/engine.h"
 #include "memtap/agent.h"
 
 #include <string.h>
 
-enum { SETTINGS_MAX = 64, WORD_BYTES = 256, LINE_BYTES = 512 };
+enum { SETTINGS_MAX = 64, WORD_BYTES = 256, NOTE_BYTES = 48 };
 
 static enum mt_control_status status_of(int code)
 {
@@ -113,12 +114,19 @@ static enum mt_control_status answer_hello(const struct mt_asked *asked, struct 
 
 static enum mt_control_status answer_start(const struct mt_asked *asked, struct mt_control_text *reply)
 {
-    char *settings[SETTINGS_MAX + 1];
+    static const char asker[] = "MEMTAP_ASKER=";
+    char *settings[SETTINGS_MAX + 2], own[sizeof asker + MT_DECIMAL_BYTES], digits[MT_DECIMAL_BYTES];
     size_t count = 0;
     for (const char *at = mt_control_next(asked->payload, asked->bytes, NULL); at != NULL && count < SETTINGS_MAX;
          at = mt_control_next(asked->payload, asked->bytes, at)) {
-        settings[count++] = (char *)(uintptr_t)at; /* is read only */
+        if (strncmp(at, asker, sizeof asker - 1) != 0) { /* the kernel knows it */
+            settings[count++] = (char *)(uintptr_t)at; /* is read only */
+        }
     }
+    const char *number = mt_decimal(asked->user, digits);
+    memcpy(own, asker, sizeof asker);
+    memcpy(own + sizeof asker - 1, number, strlen(number) + 1);
+    settings[count++] = own;
     settings[count] = NULL;
     int code = memtap_agent_api()->attach(settings);
     mt_control_add_number(reply, "CODE", (uint64_t)code);
@@ -129,7 +137,7 @@ static enum mt_control_status answer_start(const struct mt_asked *asked, struct 
 static enum mt_control_status answer_stop(const struct mt_asked *asked, struct mt_control_text *reply)
 {
     bool disarm = mt_control_value(asked->payload, asked->bytes, "DISARM") != NULL;
-    mt_engine_note("control", "stop");
+    mt_asked_note("stop", asked->user);
     int code = disarm ? memtap_agent_api()->detach() : mt_control_end_attached();
     mt_control_add_number(reply, "CODE", (uint64_t)code);
     if (disarm && !mt_control_keeps_hooks()) {
@@ -152,7 +160,7 @@ static bool parse_number(const char *text, uint64_t *ret)
     return *text != '\0';
 }
 
-static enum mt_control_status change_rate(const char *text)
+static enum mt_control_status change_rate(const char *text, uint32_t user)
 {
     uint64_t rate = 0;
     if (!parse_number(text, &rate)) {
@@ -163,7 +171,10 @@ static enum mt_control_status change_rate(const char *text)
     }
     enum mt_control_status status = status_of(rate == 0 ? memtap_agent_api()->pause() : memtap_agent_api()->resume(rate));
     if (status == MT_CONTROL_IS_OK) {
-        mt_engine_note("control", rate == 0 ? "paused" : "rate changed");
+        char line[NOTE_BYTES] = "rate ", digits[MT_DECIMAL_BYTES];
+        const char *number = mt_decimal(rate, digits);
+        memcpy(line + strlen(line), number, strlen(number) + 1);
+        mt_asked_note(rate == 0 ? "pause" : line, user);
     }
     return status;
 }
@@ -178,7 +189,7 @@ static enum mt_control_status answer_config(const struct mt_asked *asked, struct
         }
     }
     if (rate != NULL) {
-        status = change_rate(rate);
+        status = change_rate(rate, asked->user);
     }
     add_state(reply);
     return status;
@@ -190,6 +201,7 @@ static enum mt_control_status answer_snapshot(const struct mt_asked *asked, stru
     bool recording = mt_engine_mode() != MT_MODE_OFF;
     if (recording) {
         mt_engine_snapshot_now();
+        mt_asked_note("snapshot", asked->user);
     }
     add_state(reply);
     return recording ? MT_CONTROL_IS_OK : MT_CONTROL_IS_IDLE;
@@ -218,5 +230,5 @@ enum mt_control_status mt_answer(const struct mt_asked *asked, struct mt_control
 
 bool mt_answer_apart(const struct mt_asked *asked, int fd, size_t mapped, enum mt_control_status *ret_status)
 {
-    return asked->kind == MT_CONTROL_EVAL && mt_apart_eval(asked->payload, asked->bytes, fd, mapped, ret_status);
+    return asked->kind == MT_CONTROL_EVAL && mt_apart_eval(asked, fd, mapped, ret_status);
 }

@@ -2,13 +2,7 @@
 #ifndef MT_AGENT_ANSWER_H
 #define MT_AGENT_ANSWER_H
 
-#include "wire/control.h"
-
-struct mt_asked {
-    uint16_t kind;
-    const char *payload;
-    size_t bytes;
-};
+#include "agent/asked.h"
 
 /* Does it, and writes the reply's payload. Returns its status. */
 enum mt_control_status mt_answer(const struct mt_asked *asked, struct mt_control_text *reply);

@@ -18,6 +18,7 @@ static struct job {
     uint32_t used; /* 0 free. Writers: the listener takes it, the job's thread gives it back with a release store */
     int fd;
     uint64_t identity;
+    uint32_t user;
     const char *payload;
     size_t bytes, mapped;
     bool deaf; /* the client does not listen any more */
@@ -119,7 +120,7 @@ static void *eval_main(void *argument)
     uint64_t held_ns = 0;
     mt_os_signals_let_libc();
     mt_engine_enter_own();
-    mt_engine_note("control", "eval");
+    mt_asked_note("eval", job->user);
     const char *code = mt_control_value(job->payload, job->bytes, "CODE");
     const struct mt_eval_asker asker = { .say = say, .gone = is_gone, .context = job };
     enum mt_eval_end end = mt_eval_run(code, strlen(code), timeout_of(job), &asker, &held_ns);
@@ -144,15 +145,15 @@ static struct job *free_job(void)
     return NULL;
 }
 
-bool mt_apart_eval(const char *payload, size_t bytes, int fd, size_t mapped, enum mt_control_status *ret_status)
+bool mt_apart_eval(const struct mt_asked *asked, int fd, size_t mapped, enum mt_control_status *ret_status)
 {
     struct job *job = free_job();
-    *ret_status = mt_control_value(payload, bytes, "CODE") == NULL ? MT_CONTROL_IS_BAD : MT_CONTROL_IS_BUSY;
+    *ret_status = mt_control_value(asked->payload, asked->bytes, "CODE") == NULL ? MT_CONTROL_IS_BAD : MT_CONTROL_IS_BUSY;
     if (*ret_status != MT_CONTROL_IS_BUSY || job == NULL) {
         return false;
     }
-    *job = (struct job){ .fd = fd, .identity = mt_os_socket_identity(fd), .bytes = bytes, .mapped = mapped };
-    mt_store_release(&job->payload, payload);
+    *job = (struct job){ .fd = fd, .identity = mt_os_socket_identity(fd), .user = asked->user, .bytes = asked->bytes, .mapped = mapped };
+    mt_store_release(&job->payload, asked->payload);
     mt_store_release(&job->used, 1u);
     if (!mt_hooks_start_thread(eval_main, job, STACK_BYTES)) {
         mt_store_release(&job->payload, NULL); /* still the caller's */

@@ -6,10 +6,10 @@
 #ifndef MT_AGENT_APART_H
 #define MT_AGENT_APART_H
 
-#include "wire/control.h"
+#include "agent/asked.h"
 
 /* True: fd and the payload (mapped) belong to a thread that answers. False: *ret_status says why not. */
-bool mt_apart_eval(const char *payload, size_t bytes, int fd, size_t mapped, enum mt_control_status *ret_status);
+bool mt_apart_eval(const struct mt_asked *asked, int fd, size_t mapped, enum mt_control_status *ret_status);
 /* Those of the parent. Context: a fork child. */
 void mt_apart_forget(void);
 

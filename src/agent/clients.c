@@ -21,6 +21,7 @@ struct client {
     int fd; /* 0: the place is free */
     uint64_t identity;
     uint64_t deadline_ns; /* UINT64_MAX: none */
+    uint32_t user;        /* MT_ASKED_BY_TOKEN: not one of this machine's */
     bool trusted;
     struct mt_control_frame head;
     size_t got; /* of head and payload */
@@ -134,7 +135,7 @@ static bool may_ask(struct client *c)
 static bool hand_over(struct client *c, enum mt_control_status *ret_status)
 {
     char *payload = c->payload;
-    const struct mt_asked asked = { c->head.kind, payload, c->head.length };
+    const struct mt_asked asked = { c->head.kind, c->user, payload, c->head.length };
     mt_store_release(&c->payload, NULL);
     if (!mt_answer_apart(&asked, c->fd, c->head.length, ret_status)) {
         mt_store_release(&c->payload, payload);
@@ -147,7 +148,7 @@ static bool hand_over(struct client *c, enum mt_control_status *ret_status)
 
 static void answer(struct client *c)
 {
-    const struct mt_asked asked = { c->head.kind, c->payload, c->head.length };
+    const struct mt_asked asked = { c->head.kind, c->user, c->payload, c->head.length };
     enum mt_control_status status = MT_CONTROL_IS_DENIED;
     if (!make_reply(c)) {
         drop(c);
@@ -260,7 +261,7 @@ static bool is_full(void)
 }
 
 /* Strangers keep nobody out who is known. */
-static void take_in(int fd, bool trusted)
+static void take_in(int fd, bool trusted, uint32_t user)
 {
     struct client *stranger = trusted && is_full() ? oldest_stranger() : NULL;
     if (stranger != NULL) {
@@ -270,6 +271,7 @@ static void take_in(int fd, bool trusted)
         if (g_clients[i].fd == 0) {
             g_clients[i] = (struct client){ .fd = mt_ears_move_away(fd),
                                             .trusted = trusted,
+                                            .user = user,
                                             .deadline_ns = trusted ? UINT64_MAX : mt_os_monotonic_ns() + PATIENCE_NS };
             g_clients[i].identity = mt_os_socket_identity(g_clients[i].fd);
             return;
@@ -283,13 +285,14 @@ static bool hear(enum mt_ear ear)
 {
     int listener = mt_ears_descriptor(ear), fd = -1;
     bool allowed = false;
+    uint32_t user = MT_ASKED_BY_TOKEN;
     mt_status status = listener >= 0 ? mt_os_socket_accept(listener, &fd) : MT_E_BUSY;
     if (status != MT_OK) {
         return status == MT_E_BUSY;
     }
-    bool trusted = mt_ears_knows(ear, fd, &allowed);
+    bool trusted = mt_ears_knows(ear, fd, &user, &allowed);
     if (allowed) {
-        take_in(fd, trusted);
+        take_in(fd, trusted, user);
     } else {
         mt_os_close(fd);
     }

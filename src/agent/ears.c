@@ -276,7 +276,7 @@ static bool is_told_apart(uint32_t user)
     return used == sizeof identity - 1 && memcmp(squeezed, identity, used) == 0;
 }
 
-bool mt_ears_knows(enum mt_ear ear, int connection, bool *ret_allowed)
+bool mt_ears_knows(enum mt_ear ear, int connection, uint32_t *ret_user, bool *ret_allowed)
 {
     uint32_t user = UINT32_MAX;
     if (ear == MT_EAR_HOST) {
@@ -285,6 +285,7 @@ bool mt_ears_knows(enum mt_ear ear, int connection, bool *ret_allowed)
     }
     *ret_allowed = mt_os_socket_peer_user(connection, &user) == MT_OK &&
                    (user == 0 || (mt_os_is_only_user(user) && is_told_apart(user)));
+    *ret_user = user;
     return *ret_allowed;
 }
 

@@ -32,8 +32,8 @@ void mt_ears_wake_up(void);
  * the same network or folder. */
 void mt_ears_knock(void);
 /* Whom a connection at this one needs to be: true for those that may ask at once, false where a token has to come. *ret_allowed
- * false: nobody. */
-bool mt_ears_knows(enum mt_ear ear, int connection, bool *ret_allowed);
+ * false: nobody. *ret_user: whose it is, where the kernel says so. */
+bool mt_ears_knows(enum mt_ear ear, int connection, uint32_t *ret_user, bool *ret_allowed);
 bool mt_ears_accept_token(const char *given);
 /* "127.0.0.1:4321" of the TCP one; empty: there is none. */
 const char *mt_ears_host(unsigned *ret_port);

@@ -105,6 +105,7 @@ static mt_status configure(const struct mt_join *how, pid_t pid, struct mt_confi
 {
     mt_config_default(config);
     config->root_pid = (uint64_t)pid;
+    config->asker = (uint64_t)geteuid();
     config->mode = how->mode;
     config->rate_bytes = how->rate_bytes;
     config->native = how->native;

@@ -1,7 +1,6 @@
 /* list.c: `memtap list`: the armed processes of this machine. */
+#include "cli/list_rows.h"
 #include "cli/outcome.h"
-#include "control/client.h"
-#include "control/found.h"
 #include "util/grid.h"
 #include "util/human.h"
 #include "util/json.h"
@@ -11,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t PATIENCE_NS = 2000000000;
-
 struct values {
     bool verbose;
     int format;
@@ -20,7 +17,7 @@ struct values {
 #define FIELD(name) offsetof(struct values, name)
 
 static const struct mt_option options[] = {
-    { "verbose", 'v', MT_OPTION_FLAG, FIELD(verbose), NULL, NULL, 0, NULL, "also the trace, the agent's version and addresses" },
+    { "verbose", 'v', MT_OPTION_FLAG, FIELD(verbose), NULL, NULL, 0, NULL, "also what is alive (of traces up to 32 MiB), the trace, the agent's version and addresses" },
     MT_OUTCOME_OPTION(FIELD(format), "table (default) or json"),
     { 0 },
 };
@@ -28,13 +25,13 @@ static const struct mt_option *const tables[] = { options, NULL };
 
 static const struct mt_command_doc doc = {
     .name = "list",
-    .summary = "processes that memtap can talk to",
+    .summary = "processes that memtap can talk to, or that are recorded",
     .synopsis = "memtap list [-v] [-f FORMAT]",
     .description =
         "Lists the processes of this machine that are armed: in which memtap's agent waits at a socket, because they were started by "
-        "`memtap run --mode off` or with MEMTAP_LISTEN=1, called memtap.listen(), or `memtap attach` joined them. Of each: its process "
-        "id, its command, what is recorded (off: nothing) and since when, the rate of a sampled recording, its resident memory, and how "
-        "many events were dropped.\n"
+        "`memtap run --mode off` or with MEMTAP_LISTEN=1, called memtap.listen(), or `memtap attach` joined them; and those that are recorded "
+        "without (armed: no), by `memtap run` or from inside, which `attach` arms. Of each: its process id, its command, what is recorded (off: "
+        "nothing) and since when, the rate of a sampled recording, its resident memory, and how many events were dropped.\n"
         "\n"
         "Only processes of the same user are shown; root sees all, also those in containers.",
     .exit_codes = "0  listed; there may be none\n"
@@ -44,101 +41,42 @@ static const struct mt_command_doc doc = {
     .tables = tables,
 };
 
-struct row {
-    struct mt_reply reply;
-    pid_t pid;
-};
-
-struct rows {
-    struct row *items;
-    size_t count, capacity;
-};
-
-static bool is_known(const struct rows *rows, pid_t pid)
-{
-    for (size_t i = 0; i < rows->count; i++) {
-        if (rows->items[i].pid == pid) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* One that does not answer is none: its process is stopped, or ends. */
-static void ask(struct rows *rows, struct mt_client *client)
-{
-    struct mt_error err = { 0 };
-    struct mt_reply reply;
-    if (is_known(rows, client->pid) || mt_client_ask(client, MT_CONTROL_HELLO, NULL, PATIENCE_NS, &reply, &err) != MT_OK) {
-        return;
-    }
-    rows->items = mt_alloc_grow(rows->items, &rows->capacity, rows->count + 1, sizeof *rows->items);
-    rows->items[rows->count++] = (struct row){ .reply = reply, .pid = client->pid };
-}
-
-static int by_pid(const void *a, const void *b)
-{
-    const struct row *left = a, *right = b;
-    return (left->pid > right->pid) - (left->pid < right->pid);
-}
-
-static void collect(struct rows *rows)
-{
-    struct mt_found_list found = { 0 };
-    struct mt_client client;
-    struct mt_error err;
-    mt_found_sockets(&found);
-    for (size_t i = 0; i < found.count; i++) {
-        if (mt_client_open_found(&found.items[i], &client, &err) == MT_OK) {
-            ask(rows, &client);
-            mt_client_close(&client);
-        }
-    }
-    mt_found_clear(&found);
-    if (rows->count > 1) {
-        qsort(rows->items, rows->count, sizeof *rows->items, by_pid);
-    }
-}
-
 /* ---- what is shown -------------------------------------------------------------------------------------------------- */
 
-static bool is_recording(const struct mt_reply *reply)
+static void write_row(struct mt_grid *grid, const struct mt_list_row *row)
 {
-    return strcmp(mt_reply_text(reply, "MODE"), "off") != 0;
-}
-
-static void write_row(struct mt_grid *grid, const struct row *row)
-{
-    const struct mt_reply *reply = &row->reply;
     char *pid = mt_format("%d", (int)row->pid);
-    uint64_t rate = mt_reply_number(reply, "RATE");
     mt_grid_cell(grid, pid);
-    mt_grid_cell(grid, mt_reply_text(reply, "MODE"));
-    mt_grid_cell(grid, rate != 0 ? mt_human_bytes((double)rate).text : "");
-    mt_grid_cell(grid, mt_human_moment(is_recording(reply) ? mt_reply_number(reply, "BEGAN_NS") : 0).text);
-    mt_grid_cell(grid, mt_human_bytes((double)mt_reply_number(reply, "RSS")).text);
-    mt_grid_cell(grid, mt_human_count((double)mt_reply_number(reply, "DROPPED")).text);
-    mt_grid_cell(grid, mt_reply_text(reply, "COMMAND"));
+    mt_grid_cell(grid, row->mode);
+    mt_grid_cell(grid, row->rate_bytes != 0 ? mt_human_bytes((double)row->rate_bytes).text : "");
+    mt_grid_cell(grid, row->armed ? "yes" : "no");
+    mt_grid_cell(grid, mt_human_moment(row->began_unix_ns).text);
+    mt_grid_cell(grid, mt_human_bytes((double)row->rss_bytes).text);
+    mt_grid_cell(grid, mt_human_count((double)row->dropped_events).text);
+    mt_grid_cell(grid, row->command);
     free(pid);
 }
 
-static void note_row(struct mt_grid *grid, const struct mt_reply *reply)
+static void note_row(struct mt_grid *grid, const struct mt_list_row *row)
 {
-    uint64_t port = mt_reply_number(reply, "PORT");
-    char *host = port != 0 ? mt_format(", listens at %s (port %llu)", mt_reply_text(reply, "LISTEN"), (unsigned long long)port) : mt_strdup("");
-    char *text = mt_format("  memtap %s%s%s%s", mt_reply_text(reply, "VERSION"), host, mt_reply_text(reply, "OUTPUT")[0] != '\0' ? ", trace " : "",
-                           mt_reply_text(reply, "OUTPUT"));
+    char *version = row->version[0] != '\0' ? mt_format("memtap %s", row->version) : mt_strdup("does not listen");
+    char *host = row->port != 0 ? mt_format(", listens at %s (port %llu)", row->listen, (unsigned long long)row->port) : mt_strdup("");
+    char *heap = row->heap_bytes != UINT64_MAX ? mt_format(", %s alive of what is recorded", mt_human_bytes((double)row->heap_bytes).text) : mt_strdup("");
+    char *text = mt_format("  %s%s%s%s%s", version, host, heap, row->trace[0] != '\0' ? ", trace " : "", row->trace);
     mt_grid_note(grid, text);
     free(text);
+    free(heap);
     free(host);
+    free(version);
 }
 
-static void write_table(const struct rows *rows, bool verbose, struct mt_out *out)
+static void write_table(const struct mt_list_rows *rows, bool verbose, struct mt_out *out)
 {
     struct mt_grid *grid = mt_grid_new();
     mt_grid_column(grid, "pid", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "mode", MT_ALIGN_LEFT, false);
     mt_grid_column(grid, "rate", MT_ALIGN_RIGHT, false);
+    mt_grid_column(grid, "armed", MT_ALIGN_LEFT, false);
     mt_grid_column(grid, "since", MT_ALIGN_LEFT, false);
     mt_grid_column(grid, "rss", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "dropped", MT_ALIGN_RIGHT, false);
@@ -146,7 +84,7 @@ static void write_table(const struct rows *rows, bool verbose, struct mt_out *ou
     for (size_t i = 0; i < rows->count; i++) {
         write_row(grid, &rows->items[i]);
         if (verbose) {
-            note_row(grid, &rows->items[i].reply);
+            note_row(grid, &rows->items[i]);
         }
     }
     mt_grid_print(grid, out);
@@ -168,26 +106,27 @@ static void put_text_or_null(struct mt_json *json, const char *key, const char *
     mt_json_put_text(json, key, text[0] != '\0' ? text : NULL);
 }
 
-static void write_json_row(struct mt_json *json, const struct row *row)
+static void write_json_row(struct mt_json *json, const struct mt_list_row *row)
 {
-    const struct mt_reply *reply = &row->reply;
     mt_json_object(json);
     mt_json_put_u64(json, "pid", (uint64_t)row->pid);
-    mt_json_put_text(json, "command", mt_reply_text(reply, "COMMAND"));
-    mt_json_put_text(json, "mode", mt_reply_text(reply, "MODE"));
-    put_number_or_null(json, "rate_bytes", mt_reply_number(reply, "RATE"));
-    put_number_or_null(json, "began_unix_ns", is_recording(reply) ? mt_reply_number(reply, "BEGAN_NS") : 0);
-    mt_json_put_u64(json, "rss_bytes", mt_reply_number(reply, "RSS"));
-    mt_json_put_u64(json, "dropped_events", mt_reply_number(reply, "DROPPED"));
-    put_text_or_null(json, "trace", mt_reply_text(reply, "OUTPUT"));
-    put_text_or_null(json, "begun_by", mt_reply_text(reply, "BEGUN_BY"));
-    put_text_or_null(json, "listen", mt_reply_text(reply, "LISTEN"));
-    put_number_or_null(json, "port", mt_reply_number(reply, "PORT"));
-    mt_json_put_text(json, "version", mt_reply_text(reply, "VERSION"));
+    mt_json_put_text(json, "command", row->command);
+    mt_json_put_bool(json, "armed", row->armed);
+    mt_json_put_text(json, "mode", row->mode);
+    put_number_or_null(json, "rate_bytes", row->rate_bytes);
+    put_number_or_null(json, "began_unix_ns", row->began_unix_ns);
+    mt_json_put_u64(json, "rss_bytes", row->rss_bytes);
+    put_number_or_null(json, "heap_bytes", row->heap_bytes != UINT64_MAX ? row->heap_bytes : 0);
+    mt_json_put_u64(json, "dropped_events", row->dropped_events);
+    put_text_or_null(json, "trace", row->trace);
+    put_text_or_null(json, "begun_by", row->begun_by);
+    put_text_or_null(json, "listen", row->listen);
+    put_number_or_null(json, "port", row->port);
+    put_text_or_null(json, "version", row->version);
     mt_json_object_end(json);
 }
 
-static void write_json(const struct rows *rows, struct mt_out *out)
+static void write_json(const struct mt_list_rows *rows, struct mt_out *out)
 {
     struct mt_json json;
     mt_json_init(&json, out, 1);
@@ -199,7 +138,7 @@ static void write_json(const struct rows *rows, struct mt_out *out)
     mt_out_byte(out, '\n');
 }
 
-static int print(const struct rows *rows, const struct values *chosen)
+static int print(const struct mt_list_rows *rows, const struct values *chosen)
 {
     struct mt_error err = { 0 };
     struct mt_out *out;
@@ -219,7 +158,7 @@ static int list_main(int argc, char **argv)
     struct values chosen = { 0 };
     struct mt_operands operands;
     struct mt_error err = { 0 };
-    struct rows rows = { 0 };
+    struct mt_list_rows rows;
     int code;
     if (!mt_command_options(&doc, argc, argv, &chosen, &operands, &code)) {
         return code;
@@ -228,12 +167,9 @@ static int list_main(int argc, char **argv)
         (void)mt_error_set(&err, MT_E_INVAL, "takes no target; `memtap config TARGET` asks one process");
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
-    collect(&rows);
+    mt_list_rows_read(chosen.verbose, &rows);
     code = print(&rows, &chosen);
-    for (size_t i = 0; i < rows.count; i++) {
-        mt_reply_clear(&rows.items[i].reply);
-    }
-    free(rows.items);
+    mt_list_rows_clear(&rows);
     return code;
 }
 

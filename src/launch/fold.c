@@ -31,7 +31,7 @@ static mt_status check_ended(const char *file, const char *path, struct mt_error
     if (fd >= 0) {
         (void)close(fd);
     }
-    return fd >= 0 && mt_runfiles_is_live(&header)
+    return fd >= 0 && mt_runfiles_is_live(path, &header)
                ? mt_error_set(err, MT_E_BUSY, "%s is still being recorded, by process %llu; pack it when that has ended", file,
                               (unsigned long long)header.pid)
                : MT_OK;

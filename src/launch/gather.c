@@ -105,7 +105,7 @@ static void list_ended(struct mt_run *run, struct mt_others *ret, struct mt_gath
             continue;
         }
         (void)close(fd);
-        if (other.header.pid != (uint64_t)run->pid && mt_runfiles_is_live(&other.header)) {
+        if (other.header.pid != (uint64_t)run->pid && mt_runfiles_is_live(paths.items[i], &other.header)) {
             gathered->live++;
             continue;
         }
@@ -149,7 +149,7 @@ static void mend_emptied(const struct mt_run *run, const char *journal_path)
     char path[PATH_MAX];
     int journal = open(journal_path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
     bool ended = journal >= 0 && pread(journal, &header, sizeof header, 0) == (ssize_t)sizeof header &&
-                 header.start_realtime_ns >= run->started_realtime_ns && !mt_runfiles_is_live(&header);
+                 header.start_realtime_ns >= run->started_realtime_ns && !mt_runfiles_is_live(journal_path, &header);
     int fd = ended && mt_journal_trace_path(journal_path, path, sizeof path) && is_of_run(run, path)
                  ? open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW)
                  : -1;

@@ -2,6 +2,7 @@
 #include "launch/runfiles.h"
 
 #include "util/memory.h"
+#include "util/process.h"
 #include "util/tracepath.h"
 #include "wire/journal_file.h"
 
@@ -45,53 +46,31 @@ static bool read_header_of(const char *path, struct mt_trace_header *ret)
     return fd >= 0;
 }
 
-static bool is_agent(const char *line, const void *unused)
-{
-    (void)unused;
-    return strstr(line, "libmemtap-agent") != NULL;
-}
-
-/* Is there such a line in the maps of a process? if_closed: they may not be read. */
-static bool has_map(pid_t pid, bool (*wanted)(const char *line, const void *context), const void *context, bool if_closed)
-{
-    char *path = mt_format("/proc/%d/maps", (int)pid);
-    FILE *maps = fopen(path, "re");
-    free(path);
-    if (maps == NULL) {
-        return (errno == EACCES || errno == EPERM) && if_closed;
-    }
-    char line[PATH_MAX + 128];
-    bool found = false;
-    while (!found && fgets(line, sizeof line, maps) != NULL) {
-        found = wanted(line, context);
-    }
-    (void)fclose(maps);
-    return found;
-}
-
-/* A pid that was used again has no agent. What cannot be looked at is believed to be what the trace says. */
-static bool has_agent(pid_t pid)
-{
-    return has_map(pid, is_agent, NULL, true);
-}
-
 /* By inode and suffix: the device in maps is not that of stat on some file systems. */
-static bool is_journal_at(const char *line, const void *inode)
+static bool is_journal(const char *line, ino_t inode)
 {
     unsigned long long number;
-    return sscanf(line, "%*s %*s %*s %*s %llu", &number) == 1 && number == (unsigned long long)*(const ino_t *)inode &&
-           strstr(line, ".journal") != NULL;
+    return sscanf(line, "%*s %*s %*s %*s %llu", &number) == 1 && number == (unsigned long long)inode && strstr(line, ".journal") != NULL;
 }
 
 bool mt_runfiles_maps(pid_t pid, ino_t inode)
 {
-    return has_map(pid, is_journal_at, &inode, false);
+    char *path = mt_format("/proc/%d/maps", (int)pid), line[PATH_MAX + 128];
+    FILE *maps = fopen(path, "re");
+    bool found = false;
+    free(path);
+    while (maps != NULL && !found && fgets(line, sizeof line, maps) != NULL) {
+        found = is_journal(line, inode);
+    }
+    if (maps != NULL) {
+        (void)fclose(maps);
+    }
+    return found;
 }
 
-bool mt_runfiles_is_live(const struct mt_trace_header *header)
+bool mt_runfiles_is_live(const char *path, const struct mt_trace_header *header)
 {
-    return header->state == MT_STATE_RECORDING && header->pid > 0 && header->pid <= INT32_MAX &&
-           has_agent((pid_t)header->pid);
+    return header->state == MT_STATE_RECORDING && mt_process_writing(path, header->pid) != 0;
 }
 
 /* ---- what is there already ----------------------------------------------------------------------------------------- */
@@ -99,7 +78,7 @@ bool mt_runfiles_is_live(const struct mt_trace_header *header)
 static mt_status check_not_live(const char *output, const char *path, struct mt_error *err)
 {
     struct mt_trace_header header;
-    if (!read_header_of(path, &header) || !mt_runfiles_is_live(&header)) {
+    if (!read_header_of(path, &header) || !mt_runfiles_is_live(path, &header)) {
         return MT_OK;
     }
     return mt_error_set(err, MT_E_BUSY, "process %llu is being recorded into %s; choose another name with -o",
@@ -192,7 +171,7 @@ bool mt_runfiles_have_live(const char *file)
     bool live = false;
     mt_tracepath_others(file, &others);
     for (size_t i = 0; i < others.count && !live; i++) {
-        live = read_header_of(others.items[i], &header) && mt_runfiles_is_live(&header);
+        live = read_header_of(others.items[i], &header) && mt_runfiles_is_live(others.items[i], &header);
     }
     mt_strlist_clear(&others);
     return live;

@@ -15,7 +15,7 @@ int mt_runfiles_open(const char *path, bool writable, struct mt_trace_header *re
 /* The process maps the file with this inode, which is a journal. */
 bool mt_runfiles_maps(pid_t pid, ino_t inode);
 /* Its process lives and has the agent in it. */
-bool mt_runfiles_is_live(const struct mt_trace_header *header);
+bool mt_runfiles_is_live(const char *path, const struct mt_trace_header *header);
 
 /* Before the start: MT_E_BUSY when somebody is being recorded into FILE or FILE.d, MT_E_EXIST when something is there and
  * -f was not given. */

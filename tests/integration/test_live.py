@@ -3,12 +3,14 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
 import pytest
 from armed import PATIENCE_S, Armed, sockets_of, until
 from conftest import MEMTAP, TARGETS, memtap, memtap_json
+from watched import Watched
 
 GROWS = "import sys\nkept = []\nprint('ready', flush=True)\nfor line in sys.stdin:\n    kept.append(bytearray(1 << 20)); print('grown', flush=True)\n"
 
@@ -109,11 +111,37 @@ def test_a_snapshot_is_a_mark_to_read_at(program, place):
     assert (1 << 20) <= second - first < (2 << 20)
 
 
-def test_what_a_tool_does_is_noted(program, place):
+def noted(trace):
+    return re.findall(r'^note "control" "(.*)"$', memtap("parse", trace).stdout.decode(), re.M)
+
+
+def test_what_is_asked_for_is_noted_and_by_whom(program, place):
+    who = f"by user {os.geteuid()}"
     memtap("attach", "-o", place / "x.mtap", program.pid)
-    memtap("config", program.pid, "rate=64K")
-    memtap("detach", program.pid)
-    assert b"rate changed" in memtap("parse", place / "x.mtap").stdout
+    for words in (("config", program.pid, "rate=64K"), ("config", program.pid, "rate=0"), ("snapshot", program.pid), ("detach", program.pid)):
+        memtap(*words)
+    assert noted(place / "x.mtap") == [f"attach {who}", f"rate 65536 {who}", f"pause {who}", f"snapshot {who}", f"stop {who}"]
+
+
+def test_who_attaches_from_outside_is_noted(tmp_path):
+    with subprocess.Popen([TARGETS / "armed", "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        memtap("attach", "--timeout", "60s", "--max-stop", "10s", "--no-listen", "-o", tmp_path / "x.mtap", process.pid)
+        process.communicate(b"\n")
+    assert noted(tmp_path / "x.mtap") == [f"attach by user {os.geteuid()}"]
+
+
+def test_list_has_what_is_recorded_and_does_not_listen(any_python, tmp_path):
+    trace = tmp_path / "x.mtap"
+    with Watched(any_python, trace) as program:
+        program.do(f"hold {20 << 20}")
+        (row,) = [row for row in json.loads(memtap("list", "-v", "-f", "json").stdout) if row["pid"] == program.pid]
+        assert (row["armed"], row["mode"], row["rate_bytes"], row["trace"]) == (False, "exact", None, str(trace))
+        assert 20 << 20 <= row["heap_bytes"] < 40 << 20 and row["began_unix_ns"] > 0 and row["rss_bytes"] >= 20 << 20
+        assert "py_watched.py" in row["command"]
+        text = memtap("list", "-v").stdout.decode()
+        assert re.search(rf"^ *{program.pid}  exact +no .*\n  does not listen, 2\d\.\d MiB alive of what is recorded, trace {trace}$", text, re.M), text
+        program.end()
+    assert program.pid not in [row["pid"] for row in json.loads(memtap("list", "-f", "json").stdout)]
 
 
 def test_mode_off_runs_the_program_itself(any_python, place):

@@ -1,0 +1,24 @@
+/* asked.c: see asked.h. */
+#include "agent/asked.h"
+
+#include "base/decimal.h"
+#include "heap/engine.h"
+
+#include <string.h>
+
+enum { NOTE_BYTES = 96 };
+
+void mt_asked_note(const char *what, uint32_t user)
+{
+    char line[NOTE_BYTES] = "", digits[MT_DECIMAL_BYTES];
+    const char *const words[] = { what, user == MT_ASKED_BY_TOKEN ? " by token" : " by user ", user == MT_ASKED_BY_TOKEN ? "" : mt_decimal(user, digits) };
+    size_t used = 0;
+    for (size_t i = 0; i < MT_COUNTOF(words); i++) {
+        size_t bytes = strlen(words[i]);
+        if (used + bytes < sizeof line) {
+            memcpy(line + used, words[i], bytes + 1);
+            used += bytes;
+        }
+    }
+    mt_engine_note("control", line);
+}
