@@ -16,7 +16,11 @@ enum mt_tick_word {
     MT_TICK_LINE_NS = 4,
     MT_TICK_LINE_SCALE = 5, /* 0: the counter is no clock here, times are CLOCK_MONOTONIC */
     MT_TICK_SNAPSHOTS = 6,  /* how many were asked for; writer: the tool */
+    MT_TICK_LOW = 7,        /* how often memory became low; writer: the tool, after the next two */
+    MT_TICK_LOW_LEFT = 8,   /* bytes that were left then */
+    MT_TICK_LOW_TEXT = 16,  /* of what: text that ends with NUL within MT_TICK_TEXT_BYTES */
 };
+enum { MT_TICK_TEXT_BYTES = 512 };
 #define MT_TICK_NAME "memtap-tick" /* of the memfd */
 enum { MT_TICK_BYTES = 4096, MT_TICK_PERIOD_NS = 4000000 };
 

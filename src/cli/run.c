@@ -87,6 +87,20 @@ static mt_status set_snapshot_signal(void *values, const char *argument, struct 
     return MT_OK;
 }
 
+static mt_status set_snapshot_at(void *values, const char *argument, struct mt_error *err)
+{
+    struct mt_run_options *chosen = values;
+    size_t bytes = strlen(argument);
+    bool percent = bytes > 0 && argument[bytes - 1] == '%';
+    uint64_t parts = percent ? parts_of(argument) : 0;
+    chosen->snapshot_at = (struct mt_snapshot_at){ .share = (double)parts / 1e6 };
+    if (percent ? parts == 0 : !mt_parse_size(argument, &chosen->snapshot_at.bytes) || chosen->snapshot_at.bytes == 0) {
+        return mt_error_set(err, MT_E_INVAL,
+                            "--snapshot-at: \"%s\" is neither a size such as 500M nor a share of the memory limit such as 80%%", argument);
+    }
+    return MT_OK;
+}
+
 static const struct mt_option options[] = {
     { "output", 'o', MT_OPTION_TEXT, FIELD(output), NULL, NULL, 0, "FILE",
       "trace to write; default memtap-NAME.PID.mtap in the current folder" },
@@ -118,6 +132,9 @@ static const struct mt_option options[] = {
     { "snapshot-signal", 0, MT_OPTION_CALL, 0, NULL, set_snapshot_signal, MT_ARGUMENT_REQUIRED, "SIGNAL",
       "mark what is alive when SIGNAL (USR2, RTMIN+1) is sent to memtap, of all processes of the run, or to one of them, of that "
       "one; FILE@mark is the last mark, also while the program goes on" },
+    { "snapshot-at", 0, MT_OPTION_CALL, 0, NULL, set_snapshot_at, MT_ARGUMENT_REQUIRED, "SIZE|PERCENT",
+      "mark what is alive each time the resident memory of a process of the run rises to SIZE, or to PERCENT of the limit of its control group "
+      "(else of the machine's memory); FILE@mark:1 is the first. Near the limit memtap leaves such a mark anyway" },
     { "pack", 0, MT_OPTION_SWITCH, FIELD(pack), NULL, NULL, 0, NULL, "compress the traces at the end; default on" },
     { "quiet", 'q', MT_OPTION_FLAG, FIELD(quiet), NULL, NULL, 0, NULL, "no summary; problems are still reported" },
     { "module", 'm', MT_OPTION_TEXT_LAST, FIELD(module), NULL, NULL, 0, "MODULE",
@@ -151,7 +168,7 @@ static const struct mt_command_doc doc = {
     .notes =
         "Cannot be recorded: statically linked, set-user-ID, 32-bit and musl programs; they run as they are and memtap says so. "
         "A full disk stops the recording, never the program.\n"
-        "MEMTAP_AGENT names another agent library.",
+        "MEMTAP_AGENT names another agent library, MEMTAP_CGROUP_ROOT where control groups are mounted (/sys/fs/cgroup).",
     .exit_codes = "the program's own\n"
                   "128+N  the program died of signal N\n"
                   "127    PROGRAM was not found\n"

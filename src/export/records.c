@@ -83,6 +83,14 @@ static void put_bad(struct writer *w, uint64_t offset, const char *why)
 
 /* ---- header ----------------------------------------------------------------------------------------------------- */
 
+static void put_memory(struct mt_out *out, const struct mt_trace_memory *memory)
+{
+    if (memory->limit_bytes != 0) {
+        mt_out_print(out, "header memory-limit %llu kind %u charged %llu clock %llu kills %u\n", (unsigned long long)memory->limit_bytes,
+                     memory->limit_kind, (unsigned long long)memory->charged_bytes, (unsigned long long)memory->clock, memory->kills);
+    }
+}
+
 static void put_header(struct writer *w)
 {
     static const char *const counters[] = {
@@ -110,6 +118,7 @@ static void put_header(struct writer *w)
     mt_out_print(out, "header clock-shift %u\n", h->clock_shift);
     mt_out_print(out, "header clock-tick-ns %llu\n", (unsigned long long)h->clock_tick_ns);
     mt_out_print(out, "header rss-peak %llu\n", (unsigned long long)h->rss_peak_bytes);
+    put_memory(out, &h->memory);
     for (size_t i = 0; i < MT_COUNTOF(counters); i++) {
         if (h->counters[i] != 0) {
             mt_out_print(out, "header %s %llu\n", counters[i], (unsigned long long)h->counters[i]);

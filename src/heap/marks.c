@@ -37,11 +37,11 @@ void mt_marks_leave(enum mt_mark_kind kind, uint64_t value, const char *text, ui
 }
 
 /* What the thread did in the same unit of time comes after it, as the file does not tell them apart. */
-void mt_marks_leave_before(uint64_t clock, enum mt_mark_kind kind, uint64_t value)
+void mt_marks_leave_before(uint64_t clock, enum mt_mark_kind kind, uint64_t value, const char *text)
 {
     const struct mt_record_mark mark = { .clock = mt_clock_whole_units(clock) - 1,
                                          .kind = (uint32_t)kind,
                                          .value = value,
-                                         .text = { "", 0 } };
+                                         .text = { text, strlen(text) } };
     mt_notes_mark(&mark);
 }

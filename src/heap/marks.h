@@ -13,6 +13,6 @@ bool mt_marks_are_kept(void);
  * with the guard set. */
 void mt_marks_leave(enum mt_mark_kind kind, uint64_t value, const char *text, uint32_t stack);
 /* The same, of no thread, before the event under way, whose clock this is. Context: chores.h. */
-void mt_marks_leave_before(uint64_t clock, enum mt_mark_kind kind, uint64_t value);
+void mt_marks_leave_before(uint64_t clock, enum mt_mark_kind kind, uint64_t value, const char *text);
 
 #endif

@@ -1,4 +1,4 @@
-/* snapshot.h: snapshots that somebody asks for, as marks: what is alive then is found by replay.
+/* snapshot.h: snapshots that somebody asks for, as marks: what is alive then is found by replay. And that memory is low, which the tool says.
  *
  * Decides: a request of the tool (a number on the clock page) is answered by each process of the run at its next chores, one by a signal to
  * the process at once, or at the next chores where the thread is in the middle of a hook. Nothing happens between the request and

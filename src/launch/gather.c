@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* ---- packing ----------------------------------------------------------------------------------------------------------- */
@@ -195,10 +196,15 @@ static void others_fini(struct mt_others *others)
 }
 
 /* The exit status, which only the parent of a process knows, belongs to the last image of it. */
-static void complete_header(const struct mt_run *run, int fd)
+static void complete_header(struct mt_run *run, int fd)
 {
     struct mt_trace_header header;
-    mt_watch_write_end(fd, run->ended_clock, run->ended_clock - run->alive_clock);
+    (void)mt_watch_write_end(fd, run->ended_clock, run->ended_clock - run->alive_clock);
+    if (WIFSIGNALED(run->wait_status) && WTERMSIG(run->wait_status) == SIGKILL) {
+        mt_limit_write_death(&run->limit, &run->tick, fd);
+    } else {
+        mt_limit_write(&run->limit, &run->tick, fd);
+    }
     if (pread(fd, &header, MT_TRACE_FIXED_BYTES, 0) != MT_TRACE_FIXED_BYTES) {
         return;
     }
@@ -234,7 +240,7 @@ static void fold_journals(struct mt_run *run, const struct mt_others *others)
     }
 }
 
-static void complete_program(const struct mt_run *run, const struct mt_others *others)
+static void complete_program(struct mt_run *run, const struct mt_others *others)
 {
     const struct other *last = NULL; /* they are sorted by start */
     for (size_t i = 0; i < others->count; i++) {

@@ -12,6 +12,7 @@
 #include "base/tick.h"
 #include "base/tsc.h"
 #include "launch/helper.h"
+#include "launch/limit.h"
 #include "launch/watch.h"
 #include "launch/witness.h"
 #include "util/error.h"
@@ -35,6 +36,7 @@ struct mt_run_options {
     uint64_t duration_ns;
     uint64_t max_file_bytes;
     int snapshot_signal; /* 0: none */
+    struct mt_snapshot_at snapshot_at;
     bool force;
     bool native;
     bool python_allocators;
@@ -70,6 +72,7 @@ struct mt_run {
     struct mt_tick tick;
     struct mt_helper helper;
     struct mt_watch watch;
+    struct mt_limit limit;
     struct mt_witness witness;
     uint64_t alive_clock; /* the program was seen alive then */
     uint64_t ended_clock; /* and found dead then */
@@ -100,6 +103,8 @@ void mt_tick_close(struct mt_tick *tick);
 uint64_t mt_tick_read(const struct mt_tick *tick);
 /* Tells the programs what time it is. */
 void mt_tick_now(struct mt_tick *tick);
+/* Tells them that memory is low: what is left, and of what. */
+void mt_tick_say_low(struct mt_tick *tick, uint64_t left_bytes, const char *what);
 /* Asks them for a snapshot. */
 void mt_tick_ask_snapshot(struct mt_tick *tick);
 /* Keeps the clock, passes signals on, enforces --duration; returns when the program has ended. */

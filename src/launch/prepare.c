@@ -147,6 +147,7 @@ mt_status mt_run_prepare(struct mt_run *run, char **operands, int count, int *re
 void mt_run_release(struct mt_run *run)
 {
     mt_helper_free(&run->helper);
+    mt_limit_fini(&run->limit);
     mt_tick_close(&run->tick);
     mt_runfiles_release(run);
     for (size_t i = 0; run->argv != NULL && run->argv[i] != NULL; i++) {

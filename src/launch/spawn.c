@@ -143,6 +143,8 @@ static mt_status fork_program(struct mt_run *run, struct mt_environment *env, in
         status = watch_exec(run, report[0], ret_code, err);
         mt_runfiles_hold(run); /* the child has made it, also when it could not go on */
         mt_watch_open(&run->watch, run->others);
+        mt_limit_begin(&run->limit, run->pid, &run->options.snapshot_at);
+        run->watch.limit = &run->limit;
     }
     (void)close(report[0]);
     if (status != MT_OK) {

@@ -111,6 +111,13 @@ void mt_tick_ask_snapshot(struct mt_tick *tick)
     mt_store_relaxed(&tick->words[MT_TICK_SNAPSHOTS], tick->words[MT_TICK_SNAPSHOTS] + 1);
 }
 
+void mt_tick_say_low(struct mt_tick *tick, uint64_t left_bytes, const char *what)
+{
+    (void)snprintf((char *)&tick->words[MT_TICK_LOW_TEXT], MT_TICK_TEXT_BYTES, "%s", what);
+    mt_store_relaxed(&tick->words[MT_TICK_LOW_LEFT], left_bytes);
+    mt_store_release(&tick->words[MT_TICK_LOW], tick->words[MT_TICK_LOW] + 1);
+}
+
 void mt_tick_close(struct mt_tick *tick)
 {
     if (tick->words != NULL) {

@@ -43,6 +43,7 @@ static void tick_once(struct mt_run *run, uint64_t now, uint64_t stop_at)
 {
     mt_runfiles_find(run);
     mt_tick_now(&run->tick);
+    mt_limit_look(&run->limit, &run->tick, run->pid, run->trace_fd);
     if (now >= stop_at) {
         mt_store_release(&run->tick.words[MT_TICK_STOP], (uint64_t)1);
     }

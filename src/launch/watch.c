@@ -35,23 +35,25 @@ struct mt_watched {
     ino_t mapped;         /* of what it maps of it: the journal */
     dev_t program_device; /* what it runs; another one: exec put that in the place of who writes the trace */
     ino_t program_inode;
+    bool is_above;        /* it has what is a snapshot (limit.h) */
     char name[32];        /* of its trace in the folder */
 };
 
 /* ---- the end ------------------------------------------------------------------------------------------------------- */
 
-void mt_watch_write_end(int fd, uint64_t end_clock, uint64_t within_ns)
+bool mt_watch_write_end(int fd, uint64_t end_clock, uint64_t within_ns)
 {
     struct mt_trace_header header;
     const uint64_t end[1] = { end_clock }, within[1] = { within_ns };
     if (pread(fd, &header, MT_TRACE_FIXED_BYTES, 0) != MT_TRACE_FIXED_BYTES || header.state != MT_STATE_RECORDING ||
         header.end_clock != 0) {
-        return;
+        return false;
     }
     /* The doubt first: an end without it would be taken for exact. */
     if (pwrite(fd, within, sizeof within, offsetof(struct mt_trace_header, end_within_ns)) == (ssize_t)sizeof within) {
         (void)!pwrite(fd, end, sizeof end, offsetof(struct mt_trace_header, end_clock));
     }
+    return true;
 }
 
 static int open_trace(const struct mt_watched *process, const char *folder)
@@ -69,12 +71,15 @@ static int open_trace(const struct mt_watched *process, const char *folder)
 }
 
 /* It ended between the last look that found it alive, and running what it ran, and now. */
-static void write_down(const struct mt_watched *process, const struct mt_tick *tick, const char *folder)
+static void write_down(const struct mt_watch *watch, const struct mt_watched *process, const struct mt_tick *tick, const char *folder)
 {
     uint64_t now = mt_tick_read(tick);
     int fd = open_trace(process, folder);
     if (fd >= 0) {
-        mt_watch_write_end(fd, now, now > process->alive_clock ? now - process->alive_clock : 0);
+        bool silent = mt_watch_write_end(fd, now, now > process->alive_clock ? now - process->alive_clock : 0);
+        if (silent && watch->limit != NULL) {
+            mt_limit_write_death(watch->limit, tick, fd);
+        }
         (void)close(fd);
     }
 }
@@ -216,24 +221,33 @@ static void recognize_new(struct mt_watch *watch, const struct mt_tick *tick, co
     }
 }
 
+static void look_at(struct mt_watch *watch, struct mt_watched *p, struct mt_tick *tick, const char *folder)
+{
+    struct stat program;
+    uint64_t now = mt_tick_read(tick);
+    if (p->pidfd < 0 || !find_program(p->pid, &program) || is_dead(p->pidfd, 0)) {
+        return;
+    }
+    if (program.st_ino != p->program_inode || program.st_dev != p->program_device) {
+        write_down(watch, p, tick, folder);
+        drop(watch, p);
+        return;
+    }
+    p->alive_clock = now;
+    if (watch->limit != NULL && mt_limit_crosses(watch->limit, p->pid, &p->is_above)) {
+        mt_tick_ask_snapshot(tick);
+    }
+}
+
 /* Finds processes whose program was replaced by exec: a new one that is not recorded does not say so in the old one's trace. Some
  * at each look, in turn: two microseconds each. */
-static void find_replaced(struct mt_watch *watch, const struct mt_tick *tick, const char *folder)
+static void find_replaced(struct mt_watch *watch, struct mt_tick *tick, const char *folder)
 {
     struct mt_watched *p = watch->next;
     for (int i = 0; i < PROGRAMS_A_LOOK && watch->processes != NULL; i++) {
         p = p != NULL ? p : watch->processes;
         struct mt_watched *next = p->next;
-        struct stat program;
-        uint64_t now = mt_tick_read(tick);
-        if (p->pidfd >= 0 && find_program(p->pid, &program) && !is_dead(p->pidfd, 0)) {
-            if (program.st_ino != p->program_inode || program.st_dev != p->program_device) {
-                write_down(p, tick, folder);
-                drop(watch, p);
-            } else {
-                p->alive_clock = now;
-            }
-        }
+        look_at(watch, p, tick, folder);
         p = next;
         watch->next = next;
         if (next == NULL) {
@@ -307,26 +321,31 @@ bool mt_watch_sleep(const struct mt_watch *watch, uint64_t deadline_ns)
     return watch->fd >= 0 && ppoll(&one, 1, &timeout, NULL) >= 0;
 }
 
-void mt_watch_look(struct mt_watch *watch, const struct mt_tick *tick, const char *folder)
+static void look_for_dead(struct mt_watch *watch, const struct mt_tick *tick, const char *folder)
 {
     struct epoll_event events[EVENTS_MAX];
     int count = watch->fd >= 0 ? epoll_wait(watch->fd, events, EVENTS_MAX, 0) : -1;
     for (int i = 0; i < count; i++) {
         void *what = events[i].data.ptr;
         if (what != &watch->signals_fd) { /* that one only wakes */
-            write_down(what, tick, folder);
+            write_down(watch, what, tick, folder);
             drop(watch, what);
         }
     }
     read_names(watch);
     recognize_new(watch, tick, folder);
+}
+
+void mt_watch_look(struct mt_watch *watch, struct mt_tick *tick, const char *folder)
+{
+    look_for_dead(watch, tick, folder);
     find_replaced(watch, tick, folder);
 }
 
 void mt_watch_settle(struct mt_watch *watch, const struct mt_tick *tick, const char *folder)
 {
     int left_ms = SETTLE_MS;
-    mt_watch_look(watch, tick, folder);
+    look_for_dead(watch, tick, folder);
     for (struct mt_watched *p = watch->processes, *next; p != NULL; p = next) {
         next = p->next;
         if (p->pidfd < 0 || mt_runfiles_maps(p->pid, p->mapped)) {
@@ -334,7 +353,7 @@ void mt_watch_settle(struct mt_watch *watch, const struct mt_tick *tick, const c
         }
         uint64_t before_ns = mt_os_monotonic_ns();
         if (is_dead(p->pidfd, left_ms)) {
-            write_down(p, tick, folder);
+            write_down(watch, p, tick, folder);
             drop(watch, p);
         }
         uint64_t waited_ms = (mt_os_monotonic_ns() - before_ns) / 1000000;

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct mt_limit;
 struct mt_tick;
 struct mt_watched;
 
@@ -24,6 +25,7 @@ struct mt_watch {
     int fd;                    /* epoll: of the processes and the tool's signals; -1: not open */
     int folder_fd, signals_fd; /* inotify, signalfd; -1: none */
     struct mt_watched *processes, *next; /* next: whose program is looked at next */
+    struct mt_limit *limit; /* of the run, looked at for each process; NULL: none */
 };
 #define MT_WATCH_CLOSED ((struct mt_watch){ .fd = -1, .folder_fd = -1, .signals_fd = -1 })
 
@@ -32,12 +34,12 @@ void mt_watch_open(struct mt_watch *watch, const char *folder);
 /* Sleeps until somebody has died, a signal has come, or deadline_ns has passed. False: it cannot. */
 bool mt_watch_sleep(const struct mt_watch *watch, uint64_t deadline_ns);
 /* Takes in who is new and writes down who is gone. tick: the clock of the run. */
-void mt_watch_look(struct mt_watch *watch, const struct mt_tick *tick, const char *folder);
+void mt_watch_look(struct mt_watch *watch, struct mt_tick *tick, const char *folder);
 /* At the end: waits a moment for processes that are being taken apart by the kernel. */
 void mt_watch_settle(struct mt_watch *watch, const struct mt_tick *tick, const char *folder);
 void mt_watch_close(struct mt_watch *watch);
 
-/* Writes into a trace that does not say when its process ended that this was at end_clock, or up to within_ns earlier. */
-void mt_watch_write_end(int fd, uint64_t end_clock, uint64_t within_ns);
+/* Writes into a trace that does not say when its process ended that this was at end_clock, or up to within_ns earlier. False: it says it. */
+bool mt_watch_write_end(int fd, uint64_t end_clock, uint64_t within_ns);
 
 #endif

@@ -73,6 +73,7 @@ static void fill_info(struct mt_trace *t, const char *path, const char *command)
         .exit_known = h->tool_exit_status != 0,
         .exit_status = (int)(h->tool_exit_status != 0 ? h->tool_exit_status - 1 : 0),
         .rss_peak_bytes = h->rss_peak_bytes,
+        .memory = h->memory,
         .command = command,
         .command_bytes = h->command_bytes,
         .file_bytes = own_bytes(t->reader),
@@ -83,6 +84,7 @@ static void fill_info(struct mt_trace *t, const char *path, const char *command)
         info->command_bytes--;
     }
     memcpy(info->counters, h->counters, sizeof info->counters);
+    info->memory.clock = h->memory.clock > h->start_clock ? h->memory.clock - h->start_clock : 0;
     uint64_t last = h->counters[MT_COUNTER_LAST_CLOCK];
     last = t->seen_clock > last ? t->seen_clock : last;
     last = h->start_clock > last ? h->start_clock : last;

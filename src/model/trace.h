@@ -47,6 +47,7 @@ struct mt_trace_info {
     bool rss_parted;          /* the next two are known, from the largest sample that has them */
     uint64_t rss_file_bytes;  /* of it file-backed or shared pages: libraries, mapped files */
     uint64_t rss_own_bytes;   /* of it the recorder's own memory */
+    struct mt_trace_memory memory; /* what it may have, as the tool saw it last; its clock is a time of the trace */
     const char *command;      /* arguments separated by NUL, and a NUL after the last */
     size_t command_bytes;     /* without the last NUL */
     uint64_t file_bytes;

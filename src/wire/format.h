@@ -122,6 +122,29 @@ enum mt_counter {
 };
 static_assert(MT_COUNTER__COUNT <= 32, "the header has room for 32 counters");
 
+/* What limits a process's memory (docs/formats/trace.md 1.1). */
+#define MT_LIMIT_KIND_TABLE(X)                                                                                         \
+    X(UNKNOWN, 0, "unknown", "nothing that is known")                                                                  \
+    X(OLDER, 1, "memory.limit_in_bytes", "its control group (v1)")                                                     \
+    X(MAX, 2, "memory.max", "its control group")                                                                       \
+    X(HIGH, 3, "memory.high", "its control group, which the kernel slows down there")                                  \
+    X(MACHINE, 4, "MemTotal", "the machine")
+enum mt_limit_kind {
+#define MT_LIMIT_KIND_ENUM(name, value, key, text) MT_LIMIT_##name = (value),
+    MT_LIMIT_KIND_TABLE(MT_LIMIT_KIND_ENUM)
+#undef MT_LIMIT_KIND_ENUM
+        MT_LIMIT__COUNT
+};
+
+/* Written by the tool that waits for the process: what it saw last of what the process may have. */
+struct mt_trace_memory {
+    uint64_t limit_bytes;   /* 0: not known */
+    uint64_t charged_bytes; /* against it, without cache of files */
+    uint64_t clock;         /* when that was */
+    uint32_t limit_kind;    /* enum mt_limit_kind */
+    uint32_t kills;         /* 1: when the process had died, the kernel had killed one of its group for want of memory */
+};
+
 struct mt_trace_header {
     uint8_t magic[8];
     uint16_t major;
@@ -156,7 +179,8 @@ struct mt_trace_header {
     uint64_t trace_inode;
     uint64_t base_offset;   /* the trace begins at the base there (block type 9); 0: at its first extent. Only ever grows */
     uint64_t horizon_clock; /* packed: what was freed by then is not here; 0: all is. Else the base says it */
-    uint8_t reserved3[512 - 128 - 256 - 88];
+    struct mt_trace_memory memory;
+    uint8_t reserved3[512 - 128 - 256 - 88 - 32];
     uint16_t command_bytes;
     uint8_t command[MT_TRACE_COMMAND_MAX];
     uint8_t reserved4[6];
@@ -171,6 +195,8 @@ static_assert(offsetof(struct mt_trace_header, line_ticks) == 392, "docs/formats
 static_assert(offsetof(struct mt_trace_header, end_within_ns) == 416, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, journal) == 424, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, base_offset) == 456, "docs/formats/trace.md 1.1");
+static_assert(offsetof(struct mt_trace_header, memory) == 472, "docs/formats/trace.md 1.1");
+static_assert(sizeof(struct mt_trace_memory) == 32, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, command_bytes) == 512, "docs/formats/trace.md 1.1");
 static_assert(offsetof(struct mt_trace_header, journal_path) == 3520, "docs/formats/trace.md 1.1");
 static_assert(sizeof(struct mt_trace_header) <= MT_TRACE_HEADER_BYTES, "one page");

@@ -81,6 +81,7 @@ void mt_journal_update_header(struct mt_trace_header *trace, const struct mt_tra
     *trace = *journal;
     memcpy(trace->magic, before.magic, sizeof trace->magic);
     trace->tool_exit_status = before.tool_exit_status;
+    trace->memory = before.memory;
     if (before.rss_peak_bytes > trace->rss_peak_bytes) {
         trace->rss_peak_bytes = before.rss_peak_bytes;
     }

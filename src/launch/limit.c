@@ -1,0 +1,184 @@
+/* limit.c: see limit.h. */
+#include "launch/limit.h"
+
+#include "base/os.h"
+#include "launch/launch.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static const uint64_t LOOK_NS = 20000000, SLOW_NS = 1000000000, RATE_NS = 200000000;
+static const double SOON_S = 2, PRESSURE_PERCENT = 20;
+
+/* ---- how near ------------------------------------------------------------------------------------------------------- */
+
+enum { FAR, SOON, NEAR };
+
+int mt_limit_level(uint64_t charged, uint64_t limit, double rate, int level)
+{
+    double share = (double)charged / (double)limit;
+    if (share >= 0.9) {
+        return NEAR;
+    }
+    if (share >= 0.5 && rate > 0 && (double)(limit - charged) / rate <= SOON_S) {
+        return level > SOON ? level : SOON;
+    }
+    return share >= 0.8 || (level == SOON && share >= 0.4) ? level : FAR;
+}
+
+static void measure_rate(struct mt_limit *limit, uint64_t now)
+{
+    if (limit->rate_from_ns == 0 || now - limit->rate_from_ns >= RATE_NS) {
+        limit->rate = limit->rate_from_ns == 0 ? 0
+                                               : ((double)limit->charged_bytes - (double)limit->rate_from_bytes) * 1e9 /
+                                                     (double)(now - limit->rate_from_ns);
+        limit->rate_from_ns = now;
+        limit->rate_from_bytes = limit->charged_bytes;
+    }
+}
+
+static void say_low(const struct mt_limit *limit, struct mt_tick *tick)
+{
+    uint64_t left = limit->charged_bytes < limit->bytes ? limit->bytes - limit->charged_bytes : 0;
+    mt_tick_say_low(tick, left, limit->group.tightest != NULL ? limit->group.tightest : "the machine");
+    mt_tick_ask_snapshot(tick);
+}
+
+/* ---- looking -------------------------------------------------------------------------------------------------------- */
+
+static uint64_t charged_now(const struct mt_limit *limit)
+{
+    if (limit->kind == MT_LIMIT_MACHINE) {
+        uint64_t available = mt_machine_available();
+        return available < limit->bytes ? limit->bytes - available : limit->charged_bytes;
+    }
+    uint64_t usage = mt_cgroup_usage(&limit->group);
+    if (usage == MT_CGROUP_UNKNOWN || usage < limit->bytes / 2) { /* how much of it is cache does not matter yet */
+        return usage != MT_CGROUP_UNKNOWN ? usage : limit->charged_bytes;
+    }
+    return mt_cgroup_charged(&limit->group);
+}
+
+/* Limits of containers are changed while they run. */
+static void find_limit(struct mt_limit *limit)
+{
+    uint64_t bound = mt_cgroup_bound(&limit->group);
+    bool is_group = bound != MT_CGROUP_UNKNOWN;
+    uint64_t machine = is_group ? 0 : mt_machine_memory();
+    limit->bytes = is_group ? bound : machine != MT_CGROUP_UNKNOWN ? machine : 0;
+    limit->kind = !is_group                                            ? limit->bytes != 0 ? MT_LIMIT_MACHINE : MT_LIMIT_UNKNOWN
+                  : !limit->group.unified                              ? MT_LIMIT_OLDER
+                  : limit->group.high_bytes < limit->group.limit_bytes ? MT_LIMIT_HIGH
+                                                                       : MT_LIMIT_MAX;
+}
+
+static void find_limit_again(struct mt_limit *limit, pid_t pid)
+{
+    struct mt_cgroup now;
+    mt_cgroup_find_of(pid, &now);
+    if (now.own != NULL && limit->group.own != NULL && strcmp(now.own, limit->group.own) == 0) {
+        mt_cgroup_fini(&limit->group);
+        limit->group = now;
+        find_limit(limit);
+    } else {
+        mt_cgroup_fini(&now); /* it is gone, or has moved: what was counted before is not that group's */
+    }
+}
+
+void mt_limit_begin(struct mt_limit *limit, pid_t pid, const struct mt_snapshot_at *at)
+{
+    *limit = (struct mt_limit){ 0 };
+    mt_cgroup_find_of(pid, &limit->group);
+    find_limit(limit);
+    limit->kills_before = mt_cgroup_kills(&limit->group);
+    limit->snapshot_bytes = at->bytes != 0 ? at->bytes : (uint64_t)(at->share * (double)limit->bytes);
+}
+
+void mt_limit_fini(struct mt_limit *limit)
+{
+    mt_cgroup_fini(&limit->group);
+}
+
+bool mt_limit_crosses(const struct mt_limit *limit, pid_t pid, bool *is_above)
+{
+    uint64_t resident = limit->snapshot_bytes != 0 ? mt_process_resident(pid) : MT_CGROUP_UNKNOWN;
+    if (resident == MT_CGROUP_UNKNOWN) {
+        return false;
+    }
+    bool was = *is_above;
+    uint64_t below = limit->snapshot_bytes - limit->snapshot_bytes / 20;
+    *is_above = resident >= limit->snapshot_bytes || (was && resident >= below); /* one that trembles crosses it once */
+    return *is_above && !was;
+}
+
+static bool presses(const struct mt_limit *limit)
+{
+    double least = limit->is_pressed ? PRESSURE_PERCENT / 2 : PRESSURE_PERCENT;
+    return mt_cgroup_pressure(&limit->group) >= least;
+}
+
+static bool is_time(uint64_t *next_ns, uint64_t now, uint64_t period_ns)
+{
+    bool due = now >= *next_ns;
+    *next_ns = due ? now + period_ns : *next_ns;
+    return due;
+}
+
+void mt_limit_look(struct mt_limit *limit, struct mt_tick *tick, pid_t pid, int trace_fd)
+{
+    uint64_t now = mt_os_monotonic_ns();
+    bool slow = false;
+    if (!is_time(&limit->next_ns, now, LOOK_NS)) {
+        return;
+    }
+    if (mt_limit_crosses(limit, pid, &limit->is_above)) {
+        mt_tick_ask_snapshot(tick);
+    }
+    slow = is_time(&limit->next_slow_ns, now, SLOW_NS);
+    if (slow) {
+        find_limit_again(limit, pid);
+    }
+    if (limit->bytes == 0 || (limit->kind == MT_LIMIT_MACHINE && !slow)) {
+        return;
+    }
+    limit->charged_bytes = charged_now(limit);
+    measure_rate(limit, now);
+    int level = mt_limit_level(limit->charged_bytes, limit->bytes, limit->rate, limit->level);
+    bool is_pressed = slow ? presses(limit) : limit->is_pressed;
+    if (level > limit->level || (is_pressed && !limit->is_pressed)) {
+        say_low(limit, tick);
+    }
+    limit->level = level;
+    limit->is_pressed = is_pressed;
+    if (slow || level > FAR) {
+        mt_limit_write(limit, tick, trace_fd);
+    }
+}
+
+/* ---- the headers ------------------------------------------------------------------------------------------------------ */
+
+static void write_memory(const struct mt_limit *limit, const struct mt_tick *tick, int fd, uint32_t kills)
+{
+    const struct mt_trace_memory memory = { .limit_bytes = limit->bytes,
+                                            .charged_bytes = limit->charged_bytes,
+                                            .clock = mt_tick_read(tick),
+                                            .limit_kind = (uint32_t)limit->kind,
+                                            .kills = kills };
+    if (fd >= 0 && limit->bytes != 0) {
+        (void)!pwrite(fd, &memory, sizeof memory, offsetof(struct mt_trace_header, memory));
+    }
+}
+
+void mt_limit_write(const struct mt_limit *limit, const struct mt_tick *tick, int trace_fd)
+{
+    write_memory(limit, tick, trace_fd, 0);
+}
+
+void mt_limit_write_death(struct mt_limit *limit, const struct mt_tick *tick, int trace_fd)
+{
+    uint64_t kills = mt_cgroup_kills(&limit->group);
+    bool known = kills != MT_CGROUP_UNKNOWN && limit->kills_before != MT_CGROUP_UNKNOWN && kills >= limit->kills_before;
+    bool killed = known && kills - limit->kills_before > limit->kills_told;
+    limit->kills_told += killed;
+    write_memory(limit, tick, trace_fd, killed);
+}
