@@ -281,9 +281,12 @@ class Call:
         return self._read(trace)._replace(thread=own, objects=self._objects(trace) if self._counts_objects else None)
 
     def _read(self, trace: Any, thread: Optional[int] = None) -> Measurement:
-        stats = trace.stats() if thread is None else trace.stats(thread=thread)
-        at_peak = {"selection": "peak"} if thread is None else {"at": stats["peak_time_s"]}
-        peak, runner_at_peak = self._rows(trace, thread, **at_peak) if stats["peak_bytes"] else ([], 0)
+        if thread is None:  # rows first: what was read for them answers the others too
+            peak, runner_at_peak = self._rows(trace, None, selection="peak")
+            stats = trace.stats()
+        else:
+            stats = trace.stats(thread=thread)
+            peak, runner_at_peak = self._rows(trace, thread, at=stats["peak_time_s"]) if stats["peak_bytes"] else ([], 0)
         alive, _ = self._rows(trace, thread, selection="leaks") if stats["leaked_bytes"] else ([], 0)
         first_use: Dict[str, int] = {}
         for row in alive:

@@ -27,6 +27,7 @@ static void close_set(struct mt_recording *r)
 {
     mt_sql_close(r->sql); /* before what it borrows */
     r->sql = NULL;
+    mt_memo_clear(&r->memo);
     for (size_t i = 0; i < MT_COUNTOF(r->frames); i++) {
         mt_frames_free(r->frames[i]);
         r->frames[i] = NULL;

@@ -14,6 +14,7 @@
 #include "model/frames.h"
 #include "model/trace.h"
 #include "reader/followed.h"
+#include "reader/selection.h"
 #include "sql/sql.h"
 #include "util/error.h"
 #include "util/strlist.h"
@@ -29,6 +30,7 @@ struct mt_recording {
     struct mt_followed **followed; /* live, and those of snapshots */
     size_t followed_count, followed_capacity;
     uint32_t sets_made; /* resolvers of these, so far */
+    struct mt_memo memo;         /* of set, once a report has read it */
     struct mt_sql *sql;          /* over set; NULL until a query */
     bool sql_runs;               /* a query is under way */
     uint32_t forgotten; /* how often all of the above was given up, for want of memory */

@@ -143,6 +143,7 @@ static mt_status load(struct mt_report_job *job, struct mt_error *err)
     if (status != MT_OK) {
         return status;
     }
+    job->load.memo = &job->recording->memo;
     status = mt_selection_load(&job->recording->set, &job->selection, &job->load, &job->loaded, err);
     bool names = job->load.profile || mt_run_marks_oom(&job->loaded.analysis.marks) != NULL; /* which is shown with its line */
     if (status == MT_OK && names) {

@@ -20,18 +20,72 @@ struct load {
 
 /* ---- the pass -------------------------------------------------------------------------------------------------- */
 
+void mt_memo_clear(struct mt_memo *memo)
+{
+    if (memo->made) {
+        mt_analysis_fini(&memo->analysis);
+    }
+    *memo = (struct mt_memo){ 0 };
+}
+
+static void drop_analysis(struct mt_loaded *loaded)
+{
+    if (loaded->is_borrowed) {
+        loaded->analysis = (struct mt_analysis){ 0 };
+    } else {
+        mt_analysis_fini(&loaded->analysis);
+    }
+    loaded->is_borrowed = false;
+}
+
+/* What reports ask for by default, of all that is recorded. */
+static bool is_of_the_whole(const struct mt_analysis_options *o)
+{
+    const struct mt_analysis_options usual = MT_ANALYSIS_DEFAULTS;
+    return o->stop_ns == usual.stop_ns && o->live_at == usual.live_at && o->window_start_ns == 0 && !o->window_from_moment &&
+           o->suppressed == NULL && o->temporary_max == usual.temporary_max && o->timeline_points == 0 && o->edge_count == 0 &&
+           o->only_tid == 0;
+}
+
+/* The events are read once for the reports of one recording: one that shows stacks has what all need. False: read them. */
+static bool borrow(const struct load *l, const struct mt_analysis_options *options)
+{
+    const struct mt_memo *memo = l->options->memo;
+    bool fits = memo != NULL && memo->made && memo->all == (options->own_stacks == NULL) && is_of_the_whole(options);
+    if (fits) {
+        l->loaded->analysis = memo->analysis;
+        l->loaded->is_borrowed = true;
+    }
+    return fits;
+}
+
+static void lend(const struct load *l, const struct mt_analysis_options *options)
+{
+    struct mt_memo *memo = l->options->memo;
+    if (memo != NULL && !memo->made && !options->totals_only && is_of_the_whole(options)) {
+        *memo = (struct mt_memo){ l->loaded->analysis, true, options->own_stacks == NULL };
+        l->loaded->is_borrowed = true;
+    }
+}
+
 static mt_status analyze(const struct load *l, struct mt_analysis_options *options)
 {
     options->progress = l->options->progress;
     options->context = l->options->context;
-    mt_analysis_fini(&l->loaded->analysis);
+    drop_analysis(l->loaded);
+    if (l->options->kept == NULL && borrow(l, options)) {
+        return MT_OK;
+    }
     if (l->options->kept != NULL && mt_resident_answers(options)) {
         mt_resident_view(l->options->kept, l->set, options, l->options->kept_losses, &l->loaded->analysis);
         return MT_OK;
     }
     mt_status status = l->options->kept == NULL ? mt_analyze(l->set, options, &l->loaded->analysis) : MT_E_UNSUPPORTED;
-    return status == MT_OK ? status
-                           : mt_error_set(l->err, status, "cannot read the events: %s", mt_status_text(status));
+    if (status != MT_OK) {
+        return mt_error_set(l->err, status, "cannot read the events: %s", mt_status_text(status));
+    }
+    lend(l, options);
+    return MT_OK;
 }
 
 /* What times are resolved with. */
@@ -445,7 +499,7 @@ mt_status mt_selection_load(const struct mt_trace_set *set, const struct mt_sele
 void mt_loaded_fini(struct mt_loaded *loaded)
 {
     mt_profile_fini(&loaded->profile);
-    mt_analysis_fini(&loaded->analysis);
+    drop_analysis(loaded);
     free(loaded->edges_ns);
     free(loaded->words);
     loaded->words = NULL;

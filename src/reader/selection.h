@@ -27,6 +27,13 @@ struct mt_selection {
     bool all;                     /* leaks include what the C and C++ libraries keep for themselves, and what is suppressed */
 };
 
+/* The analysis that most reports are made of, kept for the next one. While there is one, loads may borrow it. */
+struct mt_memo {
+    struct mt_analysis analysis;
+    bool made, all; /* all: of leaks nothing is left out */
+};
+void mt_memo_clear(struct mt_memo *memo); /* no load that was made with it is in use */
+
 struct mt_load_options {
     bool profile; /* stacks are shown: make the profile */
     bool by_thread, by_label, by_allocator;
@@ -36,6 +43,7 @@ struct mt_load_options {
     struct mt_suppressions *suppressions; /* of leaks, with frames; NULL: none */
     const struct mt_resident *kept; /* answers instead of a reading of the set; NULL: nothing is kept */
     const struct mt_cursor_losses *kept_losses; /* of what it counted */
+    struct mt_memo *memo; /* of the set, which does not change any more; NULL: each load reads it */
     bool (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes); /* as in analysis.h */
     void *context;
 };
@@ -43,6 +51,7 @@ struct mt_load_options {
 /* What a report is made of. */
 struct mt_loaded {
     struct mt_analysis analysis;
+    bool is_borrowed; /* it is the memo's */
     struct mt_profile profile;
     uint64_t *edges_ns; /* the options' edges; NULL: none */
     enum mt_measure measure;

@@ -81,6 +81,22 @@ def test_reports_equal_the_commands(recording, name, keywords, options, request,
         assert getattr(opened, name)(**keywords) == expected  # a second one of the same handle too
 
 
+@pytest.mark.parametrize("recording", ["leaky", "sampled"])
+def test_what_was_asked_before_changes_no_answer(recording, request):
+    """Reports of one handle share what was read."""
+    path = request.getfixturevalue(recording)
+    cases = [(name, keywords) for name, keywords, _ in CASES if not {"suppressions", "thread"} & set(keywords)]
+    fresh = []
+    for name, keywords in cases:
+        with memtap.open(path) as opened:
+            fresh.append(getattr(opened, name)(**keywords))
+    for order in (range(len(cases)), range(len(cases) - 1, -1, -1)):
+        with memtap.open(path) as opened:
+            for i in order:
+                name, keywords = cases[i]
+                assert getattr(opened, name)(**keywords) == fresh[i], cases[i]
+
+
 def test_parse_equals_the_command(leaky, trace):
     assert trace.parse() == run_memtap("parse", leaky).stdout.decode(errors="replace")
 
