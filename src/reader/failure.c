@@ -3,11 +3,36 @@
 
 #include "util/filekind.h"
 #include "util/memory.h"
+#include "util/tracepath.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* FILE@MOMENT where FILE is there. */
+static bool has_moment(const char *path)
+{
+    const char *at = strrchr(path, '@');
+    char *file = at != NULL ? mt_strndup(path, (size_t)(at - path)) : NULL;
+    bool is = file != NULL && access(file, F_OK) == 0;
+    free(file);
+    return is;
+}
+
+static void explain_missing(const char *path, struct mt_error *err)
+{
+    char *like = mt_tracepath_like(path);
+    if (has_moment(path)) {
+        (void)mt_error_set(err, MT_E_NOENT, "cannot read %s: there is no such file; one recording @MOMENT is for leaks, table, tree, diff and export", path);
+    } else if (like != NULL) {
+        (void)mt_error_set(err, MT_E_NOENT, "cannot read %s: there is no such file; did you mean %s?", path, like);
+    } else {
+        (void)mt_error_set(err, MT_E_NOENT, "cannot read %s: there is no such file; `memtap run -o FILE PROGRAM` makes a trace", path);
+    }
+    free(like);
+}
 
 mt_status mt_failure_explain_open(mt_status status, const char *path, const struct mt_wire_error *wire,
                                   struct mt_error *err)
@@ -18,6 +43,8 @@ mt_status mt_failure_explain_open(mt_status status, const char *path, const stru
     const char *why = in_file && wire->text != NULL ? wire->text : mt_status_text(status);
     if (kind[0] != '\0') {
         (void)mt_error_set(err, status, "cannot read %s: it is not a memtap trace (*.mtap) but %s", path, kind);
+    } else if (status == MT_E_NOENT) {
+        explain_missing(path, err);
     } else if (status == MT_E_VERSION) {
         (void)mt_error_set(err, status, "cannot read %s: %s; a newer memtap wrote it", path, why);
     } else if (wire->text != NULL && (status == MT_E_CORRUPT || status == MT_E_TRUNCATED)) {

@@ -421,7 +421,7 @@ static size_t distance(const char *a, const char *b)
 const char *mt_text_nearest(const char *word, const char *const *candidates)
 {
     const char *best = NULL;
-    size_t best_distance = strlen(word) / 3 + 2;
+    size_t forgiven = strlen(word) / 3, best_distance = (forgiven > 0 ? forgiven : 1) + 1;
     for (; *candidates != NULL; candidates++) {
         size_t d = distance(word, *candidates);
         if (d < best_distance) {

@@ -63,7 +63,7 @@ const char *mt_text_base_name(const char *path);
 /* The same, but all of it also where nothing follows. */
 const char *mt_text_last_name(const char *path);
 /* The candidate nearest to word by Damerau-Levenshtein distance, NULL when none is near (more than a third of the
- * letters wrong). candidates: NULL-terminated. */
+ * letters wrong, and more than one). candidates: NULL-terminated. */
 const char *mt_text_nearest(const char *word, const char *const *candidates);
 
 #endif

@@ -137,6 +137,28 @@ mt_status mt_tracepath_absolute(const char *file, char **ret, struct mt_error *e
     return status;
 }
 
+char *mt_tracepath_like(const char *path)
+{
+    char *folder = folder_of(path), *with_suffix = mt_format("%s" SUFFIX, path), *found = NULL;
+    struct mt_strlist paths = { 0 }, names = { 0 };
+    list_folder(folder, has_suffix, &paths);
+    for (size_t i = 0; i < paths.count; i++) {
+        mt_strlist_add(&names, mt_text_base_name(paths.items[i]));
+        if (found == NULL && strcmp(paths.items[i], with_suffix) == 0) {
+            found = mt_strdup(with_suffix);
+        }
+    }
+    const char *nearest = found == NULL && names.count > 0 ? mt_text_nearest(mt_text_base_name(path), (const char *const *)names.items) : NULL;
+    for (size_t i = 0; i < paths.count && nearest != NULL && found == NULL; i++) {
+        found = names.items[i] == nearest ? mt_strdup(paths.items[i]) : NULL;
+    }
+    mt_strlist_clear(&paths);
+    mt_strlist_clear(&names);
+    free(with_suffix);
+    free(folder);
+    return found;
+}
+
 mt_status mt_tracepath_expand(char *const *operands, int count, struct mt_strlist *paths, struct mt_error *err)
 {
     for (int i = 0; i < count; i++) {
@@ -148,7 +170,7 @@ mt_status mt_tracepath_expand(char *const *operands, int count, struct mt_strlis
         }
         list_folder(operands[i], has_suffix, paths);
         if (paths->count == before) {
-            return mt_error_set(err, MT_E_NOENT, "no trace (*.mtap) in the folder %s", operands[i]);
+            return mt_error_set(err, MT_E_NOENT, "no trace (*.mtap) in the folder %s; `memtap run -o %s/NAME.mtap PROGRAM` makes one", operands[i], operands[i]);
         }
     }
     return MT_OK;

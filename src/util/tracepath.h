@@ -25,6 +25,8 @@ void mt_tracepath_journals(const char *folder, struct mt_strlist *paths);
 char *mt_tracepath_default(const char *program, long pid);
 /* Absolute form of a path whose folder exists. malloc'ed. MT_E_NOENT etc. about the folder. */
 mt_status mt_tracepath_absolute(const char *file, char **ret, struct mt_error *err) MT_CHECKED;
+/* What may have been meant by a path that is not there: a trace of the same folder with a name like it; NULL: none is. malloc'ed. */
+char *mt_tracepath_like(const char *path);
 /* Files meant by operands: a folder stands for all *.mtap in it. Missing files are reported by whoever opens them. */
 mt_status mt_tracepath_expand(char *const *operands, int count, struct mt_strlist *paths,
                               struct mt_error *err) MT_CHECKED;

@@ -220,6 +220,28 @@ def test_several_files_and_a_folder_are_merged(trace, tmp_path, target):
     assert leaked(trace, second) == leaked(trace) + leaked(second) == leaked(tmp_path)
 
 
+def refused(*arguments, cwd=None):
+    result = run([MEMTAP, *arguments], cwd=cwd)
+    assert result.returncode != 0 and result.stdout == b""
+    return result.stderr.decode()
+
+
+def test_a_trace_that_is_not_there_is_looked_for(trace, tmp_path):
+    shutil.copy(trace, tmp_path / "program.mtap")
+    assert "there is no such file; did you mean program.mtap?" in refused("summary", "program", cwd=tmp_path)
+    assert "did you mean program.mtap?" in refused("leaks", "progam.mtap", cwd=tmp_path)
+    assert "did you mean program.mtap?" in refused("diff", "program.mtap", "prorgam.mtap", cwd=tmp_path)
+    assert "`memtap run -o FILE PROGRAM` makes a trace" in refused("diff", "quite-another-one.mtap", "program.mtap", cwd=tmp_path)
+    assert "@MOMENT is for leaks" in refused("summary", "program.mtap@peak", cwd=tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert "`memtap run -o empty/NAME.mtap PROGRAM` makes one" in refused("stats", "empty", cwd=tmp_path)
+
+
+def test_a_command_is_only_suggested_when_it_is_near():
+    assert "did you mean summary?" in refused("sumary", "x.mtap")
+    assert "did you mean" not in refused("foo") and "lists the commands" in refused("foo")
+
+
 def test_a_reader_that_goes_away_is_no_error(trace):
     reader, writer = os.pipe()
     os.close(reader)
