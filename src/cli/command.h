@@ -33,7 +33,7 @@ extern const struct mt_command mt_command_leaks;
 extern const struct mt_command mt_command_parse;
 extern const struct mt_command mt_command_diff;
 extern const struct mt_command mt_command_timeline;
-extern const struct mt_command mt_command_query;
+extern const struct mt_command mt_command_query, mt_command_ask;
 extern const struct mt_command mt_command_tables;
 extern const struct mt_command mt_command_export;
 extern const struct mt_command mt_command_flamegraph, mt_command_report;
