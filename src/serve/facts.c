@@ -9,9 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What was read of finished recordings, by the target's number. */
+/* What was read of finished recordings, by the target's place. */
 static struct {
     bool known;
+    size_t number;
     struct mt_target_version version;
     struct mt_facts_read facts;
 } g_kept[MT_TARGETS_MAX];
@@ -68,9 +69,10 @@ static bool read_stats(struct mt_opened *opened, struct mt_facts_read *ret)
 static bool find_kept(const struct mt_target *target, const struct mt_target_version *now, struct mt_facts_read *ret)
 {
     (void)pthread_mutex_lock(&g_lock);
-    bool kept = g_kept[target->number].known && memcmp(&g_kept[target->number].version, now, sizeof *now) == 0;
+    size_t place = mt_target_place(target->number);
+    bool kept = g_kept[place].known && g_kept[place].number == target->number && memcmp(&g_kept[place].version, now, sizeof *now) == 0;
     if (kept) {
-        *ret = g_kept[target->number].facts;
+        *ret = g_kept[place].facts;
     }
     (void)pthread_mutex_unlock(&g_lock);
     return kept;
@@ -95,9 +97,11 @@ bool mt_facts_read(struct mt_target *target, struct mt_facts_read *ret)
     ret->resident_bytes = ret->growing ? mt_facts_resident(ret->pid) : (double)NAN;
     if (good && !ret->growing) {
         (void)pthread_mutex_lock(&g_lock);
-        g_kept[target->number].known = true;
-        g_kept[target->number].version = now;
-        g_kept[target->number].facts = *ret;
+        size_t place = mt_target_place(target->number);
+        g_kept[place].known = true;
+        g_kept[place].number = target->number;
+        g_kept[place].version = now;
+        g_kept[place].facts = *ret;
         (void)pthread_mutex_unlock(&g_lock);
     }
     return good;

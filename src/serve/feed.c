@@ -91,15 +91,28 @@ static uint64_t own_cpu_ns(void)
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+/* Its place, which is emptied when another target had it; NULL: another one has it by now. */
+static struct mt_feed_target *place_locked(struct mt_feed *feed, const struct mt_target *target)
+{
+    struct mt_feed_target *t = &feed->targets[mt_target_place(target->number)];
+    if (t->number < target->number) {
+        drop_locked(t->block);
+        *t = (struct mt_feed_target){ .number = target->number };
+    }
+    return t->number == target->number ? t : NULL;
+}
+
 /* Makes the data anew, unless somebody does. */
 static void renew(struct mt_feed *feed, struct mt_target *target)
 {
-    struct mt_feed_target *t = &feed->targets[target->number];
     struct made made;
     struct mt_target_version file = { 0 };
     (void)pthread_mutex_lock(&feed->lock);
-    bool mine = !t->is_made_now && is_old_locked(t, target);
-    t->is_made_now = t->is_made_now || mine;
+    struct mt_feed_target *t = place_locked(feed, target);
+    bool mine = t != NULL && !t->is_made_now && is_old_locked(t, target);
+    if (mine) {
+        t->is_made_now = true;
+    }
     (void)pthread_mutex_unlock(&feed->lock);
     if (!mine) {
         return;
@@ -110,10 +123,15 @@ static void renew(struct mt_feed *feed, struct mt_target *target)
     uint64_t pause_ns = (own_cpu_ns() - before_ns) * (SHARE - 1);
     pause_ns = pause_ns < LEAST_NS ? LEAST_NS : pause_ns > MOST_NS ? MOST_NS : pause_ns;
     (void)pthread_mutex_lock(&feed->lock);
-    keep_locked(t, &made);
-    t->file = file;
-    t->next_ns = mt_os_monotonic_ns() + pause_ns;
-    t->is_made_now = false;
+    t = place_locked(feed, target);
+    if (t != NULL) {
+        keep_locked(t, &made);
+        t->file = file;
+        t->next_ns = mt_os_monotonic_ns() + pause_ns;
+        t->is_made_now = false;
+    } else {
+        mt_profile_release(made.bytes);
+    }
     (void)pthread_mutex_unlock(&feed->lock);
 }
 
@@ -127,13 +145,20 @@ static void release_block(void *context)
 }
 
 /* The data as a reply that borrows it. */
-static bool reply_with_block(struct mt_request *request, struct mt_feed *feed, const struct mt_feed_target *t)
+static bool reply_with_block(struct mt_request *request, struct mt_feed *feed, const struct mt_target *target)
 {
     char version[32];
     struct mt_stream_end *end = mt_alloc_zero(1, sizeof *end);
     (void)pthread_mutex_lock(&feed->lock);
-    *end = (struct mt_stream_end){ feed, t->block };
-    struct mt_profile_failure failure = t->failure;
+    const struct mt_feed_target *t = place_locked(feed, target);
+    *end = (struct mt_stream_end){ feed, t != NULL ? t->block : NULL };
+    struct mt_profile_failure failure = { .code = MT_PROFILE_OK };
+    if (t != NULL) {
+        failure = t->failure;
+    } else {
+        failure.code = MT_PROFILE_NO_FILE;
+        (void)snprintf(failure.text, sizeof failure.text, "this recording is gone; /targets lists those that are there");
+    }
     if (end->block != NULL) {
         end->block->users++;
     }
@@ -165,7 +190,7 @@ void mt_serve_block(struct mt_request *request)
         return;
     }
     renew(feed, target);
-    if (!reply_with_block(request, feed, &feed->targets[target->number])) {
+    if (!reply_with_block(request, feed, target)) {
         request->due_ns = mt_os_monotonic_ns() + WAIT_NS; /* another worker is making it */
     }
 }
@@ -183,7 +208,7 @@ static bool is_watched(struct mt_feed *feed, const struct mt_target *target)
 void mt_feed_tick(struct mt_server *server)
 {
     for (size_t i = 0; i < mt_targets_count(&server->targets); i++) {
-        struct mt_target *target = mt_targets_at(&server->targets, i);
+        struct mt_target *target = mt_targets_in(&server->targets, i);
         if (is_watched(&server->feed, target)) {
             renew(&server->feed, target);
         }

@@ -24,7 +24,9 @@ struct mt_block {
     size_t users; /* under the lock */
 };
 
+/* Of one place among the targets. */
 struct mt_feed_target {
+    size_t number;          /* the target that has the place */
     struct mt_block *block; /* NULL: not made yet */
     bool is_made_now;       /* somebody does */
     bool is_growing;

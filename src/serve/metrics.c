@@ -96,7 +96,7 @@ static void put_targets(const struct writer *w, struct mt_server *server)
     size_t count = 0, all = mt_targets_count(&server->targets);
     struct known *known = mt_alloc_zero(all, sizeof *known);
     for (size_t i = 0; i < all; i++) {
-        struct mt_target *target = mt_targets_at(&server->targets, i);
+        struct mt_target *target = mt_targets_in(&server->targets, i);
         known[count].target = target;
         count += mt_facts_read(target, &known[count].facts);
     }

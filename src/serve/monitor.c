@@ -37,7 +37,7 @@ static void unlock(struct mt_monitor *monitor)
 /* The process of the first target, while it records; 0: there is none. */
 static uint64_t process_of(struct mt_targets *targets)
 {
-    struct mt_target *target = mt_targets_at(targets, 0);
+    struct mt_target *target = mt_targets_in(targets, 0);
     struct mt_opened *opened;
     struct mt_recording_info info = { 0 };
     if (target == NULL || mt_target_open(target, MT_USE_QUESTIONS, &opened, NULL) != MT_PROFILE_OK) {
@@ -213,7 +213,7 @@ static enum mt_taken take_one(struct mt_monitor *m, struct mt_targets *targets, 
 {
     struct mt_memory_snapshot snapshot = { 0 };
     struct mt_facts_read facts;
-    struct mt_target *target = mt_targets_at(targets, 0);
+    struct mt_target *target = mt_targets_in(targets, 0);
     if (target == NULL || !mt_facts_read(target, &facts)) {
         (void)snprintf(failure->text, sizeof failure->text, "there is no recording that can be read");
         return MT_TAKEN_FAILED;

@@ -72,7 +72,7 @@ static size_t files_there(struct mt_targets *targets)
     size_t there = 0;
     struct mt_target_version version;
     for (size_t i = 0; i < mt_targets_count(targets); i++) {
-        there += mt_target_version(mt_targets_at(targets, i), &version);
+        there += mt_target_version(mt_targets_in(targets, i), &version);
     }
     return there;
 }
@@ -99,7 +99,7 @@ void mt_serve_targets(struct mt_request *request)
     mt_json_key(&json, "targets");
     mt_json_array(&json);
     for (size_t i = 0; i < mt_targets_count(targets); i++) {
-        const struct mt_target *target = mt_targets_at(targets, i);
+        const struct mt_target *target = mt_targets_in(targets, i);
         struct mt_target_version version = { 0 };
         bool there = mt_target_version(target, &version);
         mt_json_object(&json);

@@ -34,10 +34,21 @@ bool mt_streams_watch_locked(const struct mt_feed *feed, size_t target)
     return false;
 }
 
+static struct mt_feed_target *place_of(const struct mt_stream *s)
+{
+    return &s->feed->targets[mt_target_place(s->target)];
+}
+
+/* Another target has its place. */
+static bool is_over_locked(const struct mt_stream *s)
+{
+    return place_of(s)->number > s->target;
+}
+
 static bool has_news_locked(const struct mt_stream *s)
 {
-    const struct mt_block *block = s->feed->targets[s->target].block;
-    return (block != NULL && block->version != s->told) || mt_os_monotonic_ns() - s->said_ns >= COMMENT_NS;
+    const struct mt_block *block = place_of(s)->number == s->target ? place_of(s)->block : NULL;
+    return is_over_locked(s) || (block != NULL && block->version != s->told) || mt_os_monotonic_ns() - s->said_ns >= COMMENT_NS;
 }
 
 void mt_streams_wake_locked(struct mt_feed *feed)
@@ -52,9 +63,9 @@ void mt_streams_wake_locked(struct mt_feed *feed)
 
 static void compose_locked(struct mt_stream *s)
 {
-    const struct mt_feed_target *t = &s->feed->targets[s->target];
+    const struct mt_feed_target *t = place_of(s);
     int bytes;
-    if (t->block != NULL && t->block->version != s->told) {
+    if (t->number == s->target && t->block != NULL && t->block->version != s->told) {
         s->told = t->block->version;
         bytes = snprintf(s->event, sizeof s->event, "event: block\ndata: {\"version\": %llu, \"growing\": %s}\n\n", (unsigned long long)s->told,
                          t->is_growing ? "true" : "false");
@@ -72,6 +83,10 @@ static ssize_t read_stream(void *context, uint64_t position, char *ret, size_t c
     struct mt_stream *s = context;
     (void)position;
     (void)pthread_mutex_lock(&s->feed->lock);
+    if (is_over_locked(s)) {
+        (void)pthread_mutex_unlock(&s->feed->lock);
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    }
     if (s->sent == s->bytes && has_news_locked(s)) {
         compose_locked(s);
     }

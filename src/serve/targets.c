@@ -3,13 +3,33 @@
 
 #include "attach/recorded.h"
 #include "base/compiler.h"
+#include "base/os.h"
 #include "util/human.h"
 #include "util/memory.h"
 #include "util/say.h"
 #include "util/text.h"
 #include "util/tracepath.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define KEPT_NS 3600000000000ull /* of a retired target */
+
+static void close_opened(struct mt_opened *opened)
+{
+    mt_recording_close(opened->recording);
+    free(opened);
+}
+
+static void retire_locked(struct mt_handle *handle)
+{
+    struct mt_opened *old = handle->opened;
+    handle->opened = NULL;
+    old->stale = true;
+    if (old->users == 0) {
+        close_opened(old);
+    }
+}
 
 /* ---- the list ----------------------------------------------------------------------------------------------------- */
 
@@ -23,35 +43,100 @@ static bool has(const struct mt_targets *targets, const char *path)
     return false;
 }
 
-/* False: there is no room. */
-static bool add_locked(struct mt_targets *targets, const char *path)
+static struct mt_target *new_target(const char *path, size_t number, bool named)
 {
-    if (has(targets, path)) {
-        return true;
-    }
-    if (targets->count == MT_TARGETS_MAX) {
-        return false;
-    }
     struct mt_target *target = mt_alloc_zero(1, sizeof *target);
-    target->number = targets->count;
+    target->number = number;
+    target->named = named;
     target->path = mt_strdup(path);
     target->name = mt_text_base_name(target->path);
     for (size_t i = 0; i < MT_USE__COUNT; i++) {
         target->handles[i].lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     }
-    targets->items[targets->count++] = target;
-    return true;
+    return target;
+}
+
+/* One whose file is gone makes room. NULL: there is none. */
+static struct mt_target *find_gone(const struct mt_targets *targets)
+{
+    struct mt_target_version version;
+    for (size_t i = 0; i < targets->count; i++) {
+        if (!targets->items[i]->named && !mt_target_version(targets->items[i], &version)) {
+            return targets->items[i];
+        }
+    }
+    return NULL;
+}
+
+static void retire(struct mt_targets *targets, struct mt_target *target)
+{
+    for (size_t i = 0; i < MT_USE__COUNT; i++) {
+        (void)pthread_mutex_lock(&target->handles[i].lock);
+        if (target->handles[i].opened != NULL) {
+            retire_locked(&target->handles[i]);
+        }
+        (void)pthread_mutex_unlock(&target->handles[i].lock);
+    }
+    target->retired_ns = mt_os_monotonic_ns();
+    target->next = targets->retired;
+    targets->retired = target;
+}
+
+/* False: there is no room. */
+static bool add_locked(struct mt_targets *targets, const char *path, bool named)
+{
+    if (has(targets, path)) {
+        return true;
+    }
+    if (targets->count < MT_TARGETS_MAX) {
+        targets->items[targets->count] = new_target(path, targets->count, named);
+        targets->count++;
+        return true;
+    }
+    struct mt_target *gone = find_gone(targets);
+    if (gone != NULL) {
+        targets->items[mt_target_place(gone->number)] = new_target(path, gone->number + MT_TARGETS_MAX, named);
+        retire(targets, gone);
+    }
+    return gone != NULL;
+}
+
+static bool is_used(struct mt_target *target)
+{
+    bool used = false;
+    for (size_t i = 0; i < MT_USE__COUNT; i++) {
+        (void)pthread_mutex_lock(&target->handles[i].lock);
+        used = used || target->handles[i].opened != NULL;
+        (void)pthread_mutex_unlock(&target->handles[i].lock);
+    }
+    return used;
+}
+
+/* Forgets those that nobody can be using any more: no question takes so long. */
+static void free_retired(struct mt_targets *targets)
+{
+    struct mt_target **at = &targets->retired;
+    while (*at != NULL) {
+        struct mt_target *target = *at;
+        if (mt_os_monotonic_ns() - target->retired_ns < KEPT_NS || is_used(target)) {
+            at = &target->next;
+            continue;
+        }
+        *at = target->next;
+        free(target->path);
+        free(target);
+    }
 }
 
 static mt_status add_named(struct mt_targets *targets, const char *path, struct mt_error *err)
 {
-    return add_locked(targets, path) ? MT_OK : mt_error_set(err, MT_E_INVAL, "at most %d traces can be served: give fewer of them", MT_TARGETS_MAX);
+    return add_locked(targets, path, true) ? MT_OK : mt_error_set(err, MT_E_INVAL, "at most %d traces can be served: give fewer of them", MT_TARGETS_MAX);
 }
 
 static void say_full_once(struct mt_targets *targets, const char *path)
 {
     if (!targets->full_said) {
-        mt_say("memtap: at most %d traces are served: %s and those that come after it are left out until memtap serve is started again with fewer", MT_TARGETS_MAX, path);
+        mt_say("memtap: at most %d traces are served: %s and those that come after it are left out until some of the others are gone", MT_TARGETS_MAX, path);
     }
     targets->full_said = true;
 }
@@ -59,11 +144,12 @@ static void say_full_once(struct mt_targets *targets, const char *path)
 void mt_targets_look(struct mt_targets *targets)
 {
     (void)pthread_mutex_lock(&targets->lock);
+    free_retired(targets);
     for (size_t i = 0; i < targets->folders.count; i++) {
         struct mt_strlist found = { 0 };
         if (mt_tracepath_expand(&targets->folders.items[i], 1, &found, NULL) == MT_OK) {
             for (size_t j = 0; j < found.count; j++) {
-                if (!add_locked(targets, found.items[j])) {
+                if (!add_locked(targets, found.items[j], false)) {
                     say_full_once(targets, found.items[j]);
                 }
             }
@@ -137,19 +223,28 @@ size_t mt_targets_count(struct mt_targets *targets)
     return count;
 }
 
-struct mt_target *mt_targets_at(struct mt_targets *targets, size_t number)
+struct mt_target *mt_targets_in(struct mt_targets *targets, size_t place)
 {
     (void)pthread_mutex_lock(&targets->lock);
-    struct mt_target *found = number < targets->count ? targets->items[number] : NULL;
+    struct mt_target *found = place < targets->count ? targets->items[place] : NULL;
     (void)pthread_mutex_unlock(&targets->lock);
     return found;
+}
+
+size_t mt_target_place(size_t number)
+{
+    return number % MT_TARGETS_MAX;
 }
 
 struct mt_target *mt_targets_find(struct mt_targets *targets, const char *text)
 {
     uint64_t number = 0;
-    if (text == NULL || mt_parse_count(text, &number)) {
-        return mt_targets_at(targets, (size_t)number);
+    if (text == NULL) {
+        return mt_targets_in(targets, 0);
+    }
+    if (mt_parse_count(text, &number)) {
+        struct mt_target *there = mt_targets_in(targets, mt_target_place((size_t)number));
+        return there != NULL && there->number == number ? there : NULL;
     }
     struct mt_target *found = NULL;
     (void)pthread_mutex_lock(&targets->lock);
@@ -171,22 +266,6 @@ bool mt_target_version(const struct mt_target *target, struct mt_target_version 
     }
     *ret = (struct mt_target_version){ status.st_dev, status.st_ino, status.st_size, status.st_mtim };
     return true;
-}
-
-static void close_opened(struct mt_opened *opened)
-{
-    mt_recording_close(opened->recording);
-    free(opened);
-}
-
-static void retire_locked(struct mt_handle *handle)
-{
-    struct mt_opened *old = handle->opened;
-    handle->opened = NULL;
-    old->stale = true;
-    if (old->users == 0) {
-        close_opened(old);
-    }
 }
 
 static int open_locked(struct mt_target *target, struct mt_handle *handle, const struct mt_target_version *now, struct mt_profile_failure *failure)

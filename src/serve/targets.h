@@ -2,7 +2,8 @@
  *
  * Decides: a target is a file, or a process that is recorded, whose file is found among its open ones; a folder stands for the traces in
  * it, and those that come. Each has one handle for questions and one for the page, so that a page that is being made keeps nobody
- * waiting. Numbers stay: a target never goes, only what is behind it. Context: [tool], any thread.
+ * waiting. A number stands for one path for ever. There is room for a few dozen; when it is taken, a trace of a folder that is gone
+ * gives its place to one that comes, which gets another number. Context: [tool], any thread.
  */
 #ifndef MT_SERVE_TARGETS_H
 #define MT_SERVE_TARGETS_H
@@ -43,7 +44,10 @@ struct mt_handle {
 enum mt_use { MT_USE_QUESTIONS, MT_USE_PAGE, MT_USE__COUNT };
 
 struct mt_target {
-    size_t number;
+    size_t number; /* its place, and a multiple of MT_TARGETS_MAX */
+    bool named;    /* as an operand: it keeps its place */
+    uint64_t retired_ns; /* another one has its place since then; 0: none */
+    struct mt_target *next; /* of the retired */
     char *path;
     const char *name; /* the last part of it */
     struct mt_handle handles[MT_USE__COUNT];
@@ -54,6 +58,7 @@ struct mt_targets {
     struct mt_strlist folders;
     struct mt_target *items[MT_TARGETS_MAX];
     size_t count;
+    struct mt_target *retired; /* somebody may still use them */
     bool full_said; /* that some of a folder are left out */
 };
 
@@ -61,9 +66,10 @@ struct mt_targets {
 mt_status mt_targets_init(struct mt_targets *targets, const struct mt_strlist *operands, struct mt_error *err) MT_CHECKED;
 /* Looks into the folders again. */
 void mt_targets_look(struct mt_targets *targets);
+/* Places from 0 to the count are taken. */
 size_t mt_targets_count(struct mt_targets *targets);
-/* NULL: there is none with that number. */
-struct mt_target *mt_targets_at(struct mt_targets *targets, size_t number);
+struct mt_target *mt_targets_in(struct mt_targets *targets, size_t place); /* NULL: nothing is there */
+size_t mt_target_place(size_t number);
 /* By number or name; text NULL: the first. NULL: none. */
 struct mt_target *mt_targets_find(struct mt_targets *targets, const char *text);
 /* The file as it is now, opened again when it is another one. *ret: for mt_target_close. */

@@ -377,3 +377,26 @@ def test_a_folder_serves_what_comes_into_it(serve, trace, tmp_path):
     os.link(trace, tmp_path / "new.mtap")
     until(lambda: server.ask("/ready").status == 200, "the new trace is found")
     assert server.sql("SELECT count(*) > 0 AS some FROM memory.sites") == [(1,)]
+
+
+def test_a_trace_that_is_gone_gives_its_place_to_another_one(serve, trace, tmp_path):
+    """With a number of its own: no viewer of the one is shown the other. The rest keep theirs."""
+    for number in range(64):
+        os.link(trace, tmp_path / f"{number:02}.mtap")
+    server = serve(tmp_path)
+    os.link(trace, tmp_path / "64.mtap")
+
+    def numbers():
+        return {target["name"]: target["target"] for target in server.ask("/targets").json["targets"]}
+
+    before = numbers()
+    assert len(before) == 64 and "64.mtap" not in before and before["05.mtap"] == 5
+    block = server.ask("/page/block?target=5").body
+    (tmp_path / "05.mtap").unlink()
+    until(lambda: "64.mtap" in numbers(), "the one that was left out is served")
+    assert numbers() == {**{name: number for name, number in before.items() if number != 5}, "64.mtap": 69}
+    assert server.ask("/page/block?target=69").body == block
+    assert server.ask("/page/block?target=5").status == 404
+    (tmp_path / "64.mtap").unlink()
+    os.link(trace, tmp_path / "65.mtap")
+    until(lambda: numbers().get("65.mtap") == 133, "and so on")

@@ -1,5 +1,6 @@
 """The page of `memtap serve` in a real browser: the numbers of stats, new data as it comes with what was looked at kept, SQL."""
 
+import re
 import subprocess
 
 import pytest
@@ -20,6 +21,23 @@ print("one", flush=True)
 for line in sys.stdin:
     keep()
     print("more", flush=True)
+'''
+
+
+MARKED = '''
+import os
+import sys
+kept = []
+def before():
+    kept.append(bytearray(3_000_000))
+def between():
+    kept.append(bytearray(5_000_000))
+def after():
+    kept.append(bytearray(9_000_000))
+for step in (before, between, after):
+    step()
+    print(os.getpid(), flush=True)
+    sys.stdin.readline()
 '''
 
 
@@ -155,3 +173,62 @@ def test_a_late_answer_is_not_shown_under_another_name(tmp_path, service, visit_
     page.select_option("#target", "1")
     shown.wait(f"Number(document.documentElement.dataset.version) > {version}")
     assert page.input_value("#target") == "1"
+
+
+def test_one_that_cannot_be_read_is_named_and_changes_nothing(tmp_path, service, visit_server):
+    """Neither when it is chosen nor when it was looked at last; it can be chosen again when it is whole."""
+    traces = tmp_path / "traces"
+    traces.mkdir()
+    (traces / "a.mtap").write_bytes(service.trace.read_bytes())
+    (traces / "b.mtap").write_bytes(b"no trace")
+    page = (shown := visit_server(traces, address="#of=live")).page
+    expected = memtap_json("stats", service.trace)["leaked_bytes"]
+    assert shown.bytes_of("#flame") == expected
+    page.select_option("#target", label="b.mtap")
+    shown.wait("document.getElementById('unreadable').textContent.startsWith('b.mtap cannot be read: ')")
+    assert page.locator("#target option:checked").inner_text() == "a.mtap" and shown.bytes_of("#flame") == expected
+
+    page.evaluate("sessionStorage.setItem('target', '1')")
+    page.reload()
+    page.wait_for_selector("html[data-ready='1']")
+    assert page.locator("#target option:checked").inner_text() == "a.mtap" and page.is_visible("#unreadable")
+
+    (tmp_path / "whole.mtap").write_bytes(service.trace.read_bytes())
+    (tmp_path / "whole.mtap").rename(traces / "b.mtap")
+
+    def choose():
+        page.select_option("#target", label="b.mtap")
+        return page.evaluate("document.querySelector('#target').value === '1' && document.getElementById('unreadable').hidden")
+
+    until(choose, "it can be read by now")
+    shown.complaints[:] = [text for text in shown.complaints if "Failed to load resource" not in text]  # of the answers that refuse
+
+
+def test_two_marks_of_what_runs_are_compared(tmp_path, visit_server):
+    """What is alive at the second more than at the first, while the program goes on."""
+    trace = tmp_path / "marked.mtap"
+    (tmp_path / "marked.py").write_text(MARKED)
+    with subprocess.Popen([MEMTAP, "run", "-q", "--listen", "1", "-o", trace, tmp_path / "marked.py"], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as process:
+        try:
+            for step in range(3):
+                pid = process.stdout.readline().strip()
+                if step < 2:
+                    memtap("snapshot", pid)
+                    process.stdin.write("\n")
+                    process.stdin.flush()
+            page = (shown := visit_server(trace, address="#of=window&from=0&to=249")).page
+            page.click("#live")
+            for end, number in (("from", 1), ("to", 2)):
+                label = page.locator(f"#mark-{end} option", has_text=f"snapshot {number} (").inner_text()
+                page.select_option(f"#mark-{end}", label=label)
+            page.click("#window-kind")
+            page.wait_for_selector("#measure-change[aria-checked='true']")
+            first, second = [int(time) for time in re.findall(r"FILE@(\d+)ns", page.inner_text("#window-command"))]
+            marks = [mark["time_s"] for mark in memtap_json("stats", trace)["marks"]]
+            assert first / 1e9 <= marks[0] < marks[1] <= second / 1e9
+            expected = memtap_json("diff", f"{trace}@{first}ns", f"{trace}@{second}ns")["bytes"]
+            assert shown.bytes_of("#flame") == expected >= 5_000_000
+        finally:
+            process.stdin.close()
+            process.kill()

@@ -24,6 +24,7 @@ export class Live {
   private paused = false;
   private waits = false; // there is news that is not shown
   private heard = 0; // the version that the server told of last
+  private trouble = ""; // what was chosen last and could not be read
   private busy = false;
   private pressed = false;
 
@@ -43,7 +44,28 @@ export class Live {
   async begin(): Promise<void> {
     this.known = await targets();
     if (this.known.length === 0) throw new Error("there is no recording yet: it is shown when there is one, after a reload");
-    await this.choose(this.wanted());
+    await this.chooseFirst();
+  }
+
+  // The one that is wanted, or the first one that can be read.
+  private async chooseFirst(): Promise<void> {
+    const wanted = this.wanted();
+    const others = this.known.map((target) => target.target).filter((target) => target !== wanted);
+    let failure: unknown;
+    for (const target of [wanted, ...others]) {
+      try {
+        return await this.choose(target);
+      } catch (error) {
+        failure ??= error;
+        this.trouble = this.troubleOf(target, error);
+      }
+    }
+    throw failure;
+  }
+
+  private troubleOf(target: number, error: unknown): string {
+    const name = this.known.find((one) => one.target === target)?.name ?? "";
+    return `${name} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
   }
 
   private wanted(): number {
@@ -55,10 +77,31 @@ export class Live {
     sessionStorage.setItem("target", String(target));
     this.following?.abort();
     this.waits = false;
+    const before = this.source;
     const source = (this.source = new ServerSource(target));
-    const block = await source.block();
-    if (source !== this.source) return; // another one was chosen meanwhile
-    this.show(block, false);
+    try {
+      const block = await source.block();
+      if (source !== this.source) return; // another one was chosen meanwhile
+      this.show(block, false);
+    } catch (error) {
+      if (source === this.source) this.goBack(before, error);
+      return;
+    }
+    this.follow(source);
+  }
+
+  // What was chosen cannot be read: what was shown before goes on to be shown. A page that shows nothing yet says why.
+  private goBack(before: ServerSource, error: unknown): void {
+    if (before.version === 0) throw error;
+    this.trouble = this.troubleOf(this.source.target, error);
+    this.source = before;
+    sessionStorage.setItem("target", String(before.target));
+    find<HTMLSelectElement>("target").value = String(before.target);
+    this.mark();
+    this.follow(before);
+  }
+
+  private follow(source: ServerSource): void {
     this.following = new AbortController();
     void source.follow((version, growing) => {
       if (source !== this.source) return;
@@ -113,11 +156,12 @@ export class Live {
 
   private controls(): void {
     const select = find<HTMLSelectElement>("target");
-    for (const target of this.known) select.append(make("option", { value: target.target }, target.name));
-    select.value = String(this.source.target);
+    this.offer(select);
+    for (const event of ["focus", "pointerenter"]) select.addEventListener(event, () => void this.lookAgain(select));
     find("served").hidden = this.known.length < 2;
     select.addEventListener("change", () => {
       history.replaceState(null, "", "#");
+      this.trouble = "";
       void this.choose(Number(select.value));
     });
     find("live").addEventListener("click", () => {
@@ -128,7 +172,23 @@ export class Live {
     this.mark();
   }
 
+  private offer(select: HTMLSelectElement): void {
+    select.replaceChildren(...this.known.map((target) => make("option", { value: target.target }, target.name)));
+    select.value = String(this.source.target);
+  }
+
+  // Recordings come and go; those of now are offered to whoever is about to choose.
+  private async lookAgain(select: HTMLSelectElement): Promise<void> {
+    const now = await targets().catch(() => this.known);
+    const same = now.length === this.known.length && now.every((target, i) => target.target === this.known[i]?.target);
+    if (same) return;
+    this.known = now;
+    this.offer(select);
+  }
+
   private mark(): void {
+    find("unreadable").hidden = this.trouble === "";
+    find("unreadable").textContent = this.trouble;
     const button = find("live");
     button.hidden = !this.growing && !this.paused;
     button.setAttribute("aria-pressed", String(!this.paused));

@@ -3,26 +3,31 @@
 import type { Block, Edges, Mark } from "./data";
 import { find, make } from "./dom";
 import * as format from "./format";
-import { between, edgeAt, instants, type Window } from "./windows";
+import { between, intervalAt, instants, type Window } from "./windows";
 
 type End = "from" | "to";
 
-function nameOf(mark: Mark): string {
-  return `${mark.name ?? mark.kind} (${format.clock(mark.time_s)})`;
+// Marks without a name of their own are counted.
+function namesOf(marks: Mark[]): string[] {
+  const counts = new Map<string, number>();
+  return marks.map((mark) => {
+    const count = (counts.get(mark.kind) ?? 0) + 1;
+    counts.set(mark.kind, count);
+    return `${mark.name || `${mark.kind} ${count}`} (${format.clock(mark.time_s)})`;
+  });
 }
 
-// A mark is at the stored time that is next to it.
+// A window from a mark begins with the interval that it lies in, and one to a mark ends with it.
 function offerMarks(edges: Edges, marks: Mark[], end: End, moved: () => void): void {
   const select = find<HTMLSelectElement>(`mark-${end}`);
   (select.parentElement as HTMLElement).hidden = marks.length === 0;
   select.append(make("option", { value: -1 }, `${end} a mark`));
-  marks.forEach((mark, i) => select.append(make("option", { value: i }, nameOf(mark))));
+  namesOf(marks).forEach((name, i) => select.append(make("option", { value: i }, name)));
   select.addEventListener("change", () => {
     const mark = marks[Number(select.value)];
     select.value = "-1";
     if (!mark) return;
-    const edge = edgeAt(edges, mark.time_s);
-    find<HTMLInputElement>(`window-${end}`).value = String(end === "from" ? Math.min(edge + 1, edges.time_ns.length - 1) : edge);
+    find<HTMLInputElement>(`window-${end}`).value = String(intervalAt(edges, mark.time_s));
     moved();
   });
 }

@@ -57,10 +57,11 @@ export function instants(edges: Edges, window: Window): string {
   return `FILE@${start}ns FILE@${edges.time_ns[window.to]}ns`;
 }
 
-// The stored time nearest to a moment.
-export function edgeAt(edges: Edges, seconds: number): number {
-  const far = (edge: number) => Math.abs((edges.time_ns[edge] as number) / 1e9 - seconds);
-  return edges.time_ns.reduce((best, _time, edge) => (far(edge) < far(best) ? edge : best), 0);
+// The interval that a moment lies in. A window from it, or to it, has the whole of it: what happened before the first moment of two, or behind the
+// second, may be in it too, but nothing between them is left out.
+export function intervalAt(edges: Edges, seconds: number): number {
+  const behind = edges.time_ns.findIndex((time) => time / 1e9 >= seconds);
+  return behind < 0 ? edges.time_ns.length - 1 : behind;
 }
 
 // Which intervals a stretch of time is nearest to; at least one.
