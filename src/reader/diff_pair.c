@@ -1,6 +1,10 @@
 /* diff_pair.c: see diff_pair.h. Context: [tool]. */
 #include "reader/diff_pair.h"
 
+#include "analysis/diff_moments.h"
+
+#include <string.h>
+
 static mt_status load(struct mt_diff_pair *pair, int side, struct mt_error *err)
 {
     struct mt_report_job *job = &pair->job[side];
@@ -17,6 +21,59 @@ static mt_status load(struct mt_diff_pair *pair, int side, struct mt_error *err)
     return status;
 }
 
+/* ---- two moments of one sampled recording ------------------------------------------------------------------------ */
+
+/* The moment at which something is looked at; false: it is none. */
+static bool moment_of(const struct mt_selection *selection, struct mt_timepoint *ret)
+{
+    static const struct mt_timepoint peak = { .kind = MT_TIMEPOINT_PEAK }, end = { .kind = MT_TIMEPOINT_END };
+    *ret = selection->what == MT_SELECT_PEAK ? peak : selection->what == MT_SELECT_LEAKS ? end : selection->times[0];
+    return selection->what == MT_SELECT_PEAK || selection->what == MT_SELECT_LEAKS || selection->what == MT_SELECT_AT;
+}
+
+static bool is_one_recording(const struct mt_trace_set *a, const struct mt_trace_set *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; i < a->count && same; i++) {
+        const struct mt_trace_info *x = mt_trace_info(a->traces[i]), *y = mt_trace_info(b->traces[i]);
+        same = x->pid == y->pid && x->start_realtime_ns == y->start_realtime_ns && strcmp(x->path, y->path) == 0;
+    }
+    return same;
+}
+
+/* What was allocated after the other moment and is alive at that of `later`. False: that is the earlier one. */
+static bool load_since(const struct mt_diff_pair *pair, int later, struct mt_report_job *job, struct mt_table *table)
+{
+    struct mt_grouping_options grouping = { .by = pair->by };
+    struct mt_error not_so = { 0 };
+    *job = pair->job[later];
+    job->suppressions = (struct mt_suppressions){ 0 };
+    job->loaded = (struct mt_loaded){ 0 };
+    job->shown = (struct mt_report){ 0 };
+    job->places = NULL;
+    job->selection.what = MT_SELECT_BETWEEN;
+    return moment_of(&pair->job[1 - later].selection, &job->selection.times[0]) &&
+           moment_of(&pair->job[later].selection, &job->selection.times[1]) && mt_report_load(job, MT_PROFILE_TABLE, &not_so) == MT_OK &&
+           mt_table_make(job->shown.set, &job->loaded.profile, job->shown.places, &grouping, table) == MT_OK;
+}
+
+static void share_samples(struct mt_diff_pair *pair)
+{
+    bool done = !pair->job[0].loaded.analysis.sampled ||
+                !is_one_recording(&pair->job[0].recording->set, &pair->job[1].recording->set);
+    for (int later = MT_DIFF_AFTER; later >= MT_DIFF_BEFORE && !done; later--) {
+        struct mt_report_job job;
+        struct mt_table table = { 0 };
+        if (load_since(pair, later, &job, &table)) {
+            struct mt_diff_side since = { &table, job.shown.frames, job.shown.set };
+            mt_diff_share_samples(&pair->diff, pair->by, (unsigned)later, &since);
+            done = true;
+        }
+        mt_table_fini(&table);
+        mt_report_job_fini(&job);
+    }
+}
+
 mt_status mt_diff_pair_make(struct mt_diff_pair *pair, struct mt_error *err)
 {
     struct mt_diff_side sides[MT_DIFF_SIDES];
@@ -29,6 +86,7 @@ mt_status mt_diff_pair_make(struct mt_diff_pair *pair, struct mt_error *err)
         sides[side] = (struct mt_diff_side){ &pair->table[side], shown->frames, shown->set };
     }
     mt_diff_make(sides, pair->by, &pair->diff);
+    share_samples(pair);
     return MT_OK;
 }
 
