@@ -14,8 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Looking names up takes longer than a program runs that holds less than this. */
-static const uint64_t WORTH_NAMES_BYTES = 4 << 20;
+/* Looking names up takes longer than a program runs that holds less than the first; where it does not, the second is worth a line. */
+static const uint64_t WORTH_NAMES_BYTES = 4 << 20, WORTH_A_LINE_BYTES = 64 << 10;
+/* So few stacks have their names at once; and beside so long a run nobody notices. */
+static const uint64_t FEW_STACKS = 64, LONG_RUN_NS = 1000000000;
 /* Over less time the slope of a line through the heap says how the program begins and ends, not whether it grows. */
 static const uint64_t TREND_LEAST_NS = 10000000000;
 
@@ -200,9 +202,22 @@ static void write_failed(struct mt_out *out, const struct mt_report *report)
     }
 }
 
+/* Are names known quickly, as the run goes? */
+static bool is_quick(const struct mt_trace_set *set)
+{
+    uint64_t stacks = 0, longest_ns = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        const struct mt_trace_info *info = mt_trace_info(set->traces[i]);
+        stacks += mt_trace_stack_count(set->traces[i]);
+        longest_ns = info->duration_ns > longest_ns ? info->duration_ns : longest_ns;
+    }
+    return stacks <= FEW_STACKS || longest_ns >= LONG_RUN_NS;
+}
+
 bool mt_brief_wants_names(const struct mt_report *report)
 {
-    return !report->analysis->peak_is_bound && report->analysis->totals.heap[MT_MEASURE_PEAK].bytes >= WORTH_NAMES_BYTES;
+    uint64_t least = is_quick(report->set) ? WORTH_A_LINE_BYTES : WORTH_NAMES_BYTES;
+    return !report->analysis->peak_is_bound && report->analysis->totals.heap[MT_MEASURE_PEAK].bytes >= least;
 }
 
 bool mt_brief_may_want_names(const struct mt_trace_set *set)
@@ -213,7 +228,7 @@ bool mt_brief_may_want_names(const struct mt_trace_set *set)
         uint64_t other = info->rss_parted ? info->rss_file_bytes + info->rss_own_bytes : 0;
         bytes += info->rss_peak_bytes > other ? info->rss_peak_bytes - other : 0;
     }
-    return bytes >= WORTH_NAMES_BYTES;
+    return bytes >= (is_quick(set) ? WORTH_A_LINE_BYTES : WORTH_NAMES_BYTES);
 }
 
 /* Of what is alive, where that is most of the peak; else of the peak. */

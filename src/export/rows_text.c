@@ -4,6 +4,7 @@
  * arrow what allocated there. On wide terminals a bar shows the share. Under the list stands what it leaves out and what to
  * look at first. */
 #include "analysis/estimate.h"
+#include "export/facts.h"
 #include "export/headline.h"
 #include "export/rows_private.h"
 #include "model/moment.h"
@@ -342,6 +343,14 @@ static void write_nothing(const struct text *t)
 {
     if (!t->w->leaks) {
         mt_out_string(t->w->out, "nothing was allocated there\n");
+        return;
+    }
+    const struct mt_facts facts = mt_facts_of(t->w->report);
+    if (facts.is_attached) {
+        mt_out_print(t->w->out, "nothing is left of what was allocated in the %s that were recorded; what the process had before is not known. Try:\n"
+                                "  memtap table --total FILE      what was allocated meanwhile; nothing: the process was idle\n"
+                                "  memtap memory %-16llu what all of its memory is made of\n",
+                     mt_human_duration(facts.totals->duration_ns).text, (unsigned long long)facts.root->pid);
         return;
     }
     mt_out_string(t->w->out, "nothing is left to show. Try:\n");

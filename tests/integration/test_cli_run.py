@@ -272,6 +272,12 @@ def test_a_line_that_holds_much_is_bigger_than_an_import(tape, tmp_path):
     assert "start-up and imports" in memtap("summary", tmp_path / "out.mtap").stdout.decode()
 
 
+def test_a_small_program_of_few_stacks_has_its_biggest_line(tape, target):
+    lines = tape(target("sizes"), 1000, 1, 500, "kept", options=()).stderr.decode().splitlines()
+    (biggest,) = (line for line in lines if line.split()[0] == "biggest")
+    assert "sizes.c:" in biggest and "488 KiB in 500 blocks" in biggest
+
+
 def test_the_closing_lines_tell_of_the_run_and_of_the_next_command(tape, target, tmp_path):
     lines = tape(target("footprint"), "same", 8 << 20, options=()).stderr.decode().splitlines()
     assert lines[0].startswith("memtap: footprint, ") and ", 1 thread → " in lines[0] and "out.mtap (" in lines[0]

@@ -108,3 +108,11 @@ def test_what_is_neither_a_file_nor_a_process_is_said_so():
         assert result.returncode in (1, 127) and re.search(r"nosuch(\.mtap)?: not found$", result.stderr.decode().strip()), result.stderr
     result = memtap("leaks", 4194304, check=False)
     assert result.returncode == 3 and b"there is no process 4194304" in result.stderr and b"no file" in result.stderr
+
+
+def test_an_idle_process_has_nothing_left_and_is_told_how_to_go_on(any_python, tmp_path):
+    with Watched(any_python) as program:
+        memtap("attach", *PATIENT, "--mode", "exact", "-o", tmp_path / "x.mtap", program.pid)
+        text = memtap("leaks", program.pid).stdout.decode()
+        assert "what the process had before is not known" in text and f"memtap memory {program.pid} " in text
+        assert "--min-age" not in text
