@@ -33,6 +33,7 @@ struct text {
     char **lines; /* by shown row: what stands for it */
     bool bars;
     bool any_growth; /* a row has one to show */
+    bool may_be_reused; /* one that holds a tenth is about objects that Python hands out again */
     double run_s;
     double most_growth; /* of the shown rows, per second */
 };
@@ -110,7 +111,31 @@ static bool any_growth(const struct text *t, const struct mt_row *rows, size_t c
     return strcmp(cell, NO_GROWTH) != 0;
 }
 
-static void add_behind(const struct text *t, const struct mt_row *row)
+/* Is the row about heads of objects that Python keeps when they are freed, and hands out again without asking its allocator? Their content
+ * is allocated anew by who fills it. */
+static bool may_be_reused(const struct mt_row *row, const struct mt_behind *behind)
+{
+    static const char *const kinds[] = { "list", "dict", "tuple", "float" };
+    enum { HEAD_BYTES_MAX = 192 }; /* of a tuple of 20 */
+    bool kept = false;
+    for (size_t i = 0; i < MT_COUNTOF(kinds) && behind->count > 0; i++) {
+        kept = kept || strcmp(behind->names[0].text, kinds[i]) == 0;
+    }
+    return kept && row->leak != NULL && !row->import && row->self->bytes < row->self->count * HEAD_BYTES_MAX;
+}
+
+static void write_reuse(const struct text *t)
+{
+    enum { LABEL_COLUMNS = 6 };
+    if (t->may_be_reused) {
+        mt_terminal_wrap(t->w->out,
+                         "note: Python hands out lists, dicts, tuples and floats that were freed again: the line that made one first is shown, and "
+                         "another may hold it now\n",
+                         LABEL_COLUMNS);
+    }
+}
+
+static void add_behind(struct text *t, const struct mt_row *row)
 {
     struct mt_behind behind;
     struct mt_out *cell = mt_out_open_memory();
@@ -121,10 +146,11 @@ static void add_behind(const struct text *t, const struct mt_row *row)
     mt_out_string(cell, behind.count > NAMES_SHOWN ? ", …" : "");
     mt_grid_cell(t->grid, mt_out_text(cell, NULL));
     mt_out_discard(cell);
+    t->may_be_reused = t->may_be_reused || (row->self->bytes >= t->w->sum->bytes / 10 && may_be_reused(row, &behind));
     mt_behind_fini(&behind);
 }
 
-static void add_row(const struct text *t, const struct mt_row *row, const struct mt_row *first, const char *line)
+static void add_row(struct text *t, const struct mt_row *row, const struct mt_row *first, const char *line)
 {
     add_amount(t, row->self, first->self->bytes);
     add_share(t, row);
@@ -415,6 +441,7 @@ void mt_rows_write_text(const struct mt_row_writer *w, const struct mt_row *give
     write_rest(&t, rows, shown, listed, of);
     if (w->leaks) {
         write_suspects(&t, rows, shown);
+        write_reuse(&t);
     }
     for (size_t i = 0; i < shown; i++) {
         free(t.lines[i]);

@@ -233,3 +233,18 @@ def test_the_first_row_is_the_line_that_leaks(kind, record, any_python, tmp_path
     assert (first["file"], first["line"]) == (str(where[0]), where[1]) and first["bytes"] >= 10_000_000
     if kind == "a library's cache":
         assert first["by"] == ["library.remember"]
+
+
+def test_lists_that_python_hands_out_again_are_noted(record, python_ends):
+    """The 18,000 lists that one line holds were nearly all made by another, which gave them back: nothing recorded tells that."""
+    recording = record(python_ends, PYTHON_TARGETS / "py_reused.py")
+    text = " ".join(memtap("leaks", recording.path).stdout.decode().split())
+    rows = [row for row in memtap_json("leaks", recording.path) if "py_reused.py" in str(row["file"]) and row["by"][:1] == ["list"]]
+    makes = (PYTHON_TARGETS / "py_reused.py").read_text().splitlines().index("    made = [[] for _ in range(count)]") + 1
+    assert rows[0]["count"] > 17_000 and rows[0]["line"] == makes
+    assert "hands out lists, dicts, tuples and floats that were freed again" in text
+
+
+def test_other_objects_are_not(record, any_python):
+    recording = record(any_python, "-c", "kept = [bytes(100) for _ in range(20_000)]")
+    assert "that were freed again" not in memtap("leaks", recording.path).stdout.decode()
