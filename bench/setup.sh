@@ -33,6 +33,26 @@ find_python() {
     fi
 }
 
+# The first Python that can make an environment with pip.
+python_with_pip() {
+    for candidate in $(for each in 3.13 3.12 3.11 3.10 3.9; do find_python $each; done) python3; do
+        "$candidate" -c 'import ensurepip, venv' 2>/dev/null && echo "$candidate" && return
+    done
+    echo "no Python here has ensurepip (Debian: python3-venv)" >&2
+    return 1
+}
+
+# make_venv PYTHON FOLDER: Debian's testing suite, unpacked, has no ensurepip; then the pip of another Python installs one.
+make_venv() {
+    if "$1" -c 'import ensurepip' 2>/dev/null; then
+        "$1" -m venv --clear "$2"
+        return
+    fi
+    "$1" -m venv --clear --without-pip "$2"
+    [ -x "$dir/pip/bin/python3" ] || "$(python_with_pip)" -m venv --clear "$dir/pip"
+    "$dir/pip/bin/python3" -m pip --quiet --disable-pip-version-check --python "$2/bin/python3" install pip
+}
+
 for version in "$@"; do
     venv=$dir/venv-$version
     if [ -x "$venv/bin/python3" ] && "$venv/bin/python3" -c 'import memray, numpy' 2>/dev/null; then
@@ -45,7 +65,7 @@ for version in "$@"; do
     fi
     echo "making $venv from $python" >&2
     mkdir -p "$dir"
-    "$python" -m venv --clear "$venv"
+    make_venv "$python" "$venv"
     "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check memray==1.20.0 numpy
     "$venv/bin/python3" -m pip install --quiet --disable-pip-version-check scalene==2.4.0 ||
         echo "no scalene for Python $version: its benches will be named as not run" >&2
