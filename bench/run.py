@@ -23,7 +23,7 @@ MARKS = ("<!-- bench:begin -->", "<!-- bench:end -->")
 def parse_arguments():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--list", action="store_true", help="print the benches and leave")
+    parser.add_argument("--list", action="store_true", help="print the benches and groups with their minutes, and leave")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN",
                         help="benches whose name or group matches (shell pattern or part of it); may be repeated")
     parser.add_argument("--rounds", type=int, default=0, help="rounds of every bench (default 5, --quick 3)")
@@ -39,7 +39,7 @@ def parse_arguments():
 
 def all_benches():
     """Every bench, in the order of the report."""
-    return [*micro.benches(), *inside.benches(), *counts.benches(), *programs.benches(), *python.benches(), *memory.benches(),
+    return [*micro.benches(), *inside.benches(), *counts.benches(), *counts.modes(), *programs.benches(), *python.benches(), *memory.benches(),
             *reader.benches(), *looks.benches(), *tracker.benches(), *starts.benches()]
 
 
@@ -55,10 +55,25 @@ def choose(arguments):
     return [bench for bench in benches if bench.name in QUICK] if arguments.quick else benches
 
 
+def _minutes(result):
+    """What a bench took when it was stored."""
+    return sum(row["seconds"] for rows in result.rows.values() for row in rows) / 60
+
+
 def print_list(benches):
-    """One line a bench."""
+    """One line a bench, with the minutes that it took in the stored run of everything; and the minutes of each group."""
+    facts, results = stored("full")
+    groups = {}
+    print(f"minutes in bench/results/full.json: {facts['rounds']} rounds, load {facts['load_at_start']:.1f}")
     for bench in benches:
-        print(f"{bench.name:28} {bench.group}: {bench.title}")
+        minutes = _minutes(results[bench.name]) if bench.name in results else None
+        groups.setdefault(bench.group, []).append(minutes)
+        print(f"{'-' if minutes is None else f'{minutes:.1f}':>6} {bench.name:28} {bench.group}: {bench.title}")
+    print()
+    for group, found in groups.items():
+        known = [minutes for minutes in found if minutes is not None]
+        missing = f", {len(found) - len(known)} not measured then" if len(known) < len(found) else ""
+        print(f"{sum(known):6.1f} --only '{group}' ({len(found)} benches{missing})")
 
 
 def write_docs(path, text):

@@ -124,7 +124,7 @@ def _one_round(bench, generator, number, rounds, result):
         try:
             result.rows.setdefault(config.name, []).append(_row(bench, config, number))
         except (env.Missing, measure.Failed) as reason:
-            result.errors[config.name] = str(reason)
+            result.errors[config.name] = env.anonymous(str(reason))
 
 
 def run(bench, rounds, seed):
@@ -135,7 +135,7 @@ def run(bench, rounds, seed):
     try:
         bench.prepare()
     except (env.Missing, measure.Failed) as reason:
-        result.errors = {config.name: str(reason) for config in bench.configs}
+        result.errors = {config.name: env.anonymous(str(reason)) for config in bench.configs}
         return result
     for number in range(rounds):
         _one_round(bench, generator, number, rounds, result)

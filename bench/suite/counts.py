@@ -6,10 +6,25 @@ totals, start-up included. memtap starts valgrind (`memtap run -- valgrind ...`)
 
 import re
 
-from . import core, env, measure, peers
+from . import core, env, measure, peers, python
 
 PYTHON = "3.11"
 SHORT, LONG = 20_000, 60_000
+FEW, MORE = 2, 10
+
+
+def _python_work(script, rounds):
+    return peers.Work([str(env.BENCH / "programs" / script), str(rounds)], env.venv_python(PYTHON), {"PYTHONHASHSEED": "0"})
+
+
+def _under(config, valgrind):
+    """The configuration of a tool that is a module of Python's, whose process is the one to be counted."""
+
+    def wrap(work, stem):
+        argv, variables = config.wrap(work, stem)
+        return [*valgrind, *argv], variables
+
+    return peers.Config(config.name, wrap, captures=config.captures)
 
 
 def _callgrind(config, work):
@@ -17,9 +32,12 @@ def _callgrind(config, work):
     out = env.SCRATCH / "callgrind.out"
     valgrind = [env.command("valgrind", "valgrind"), "--tool=callgrind", f"--callgrind-out-file={out}", "-q"]
     # the same samples every time: the number of samples is the only thing in a count that is random
-    wrapped = peers.Work([*valgrind, *work.full_argv()], env={"MEMTAP_SEED": "1", **work.env}, stdin=work.stdin)
+    variables = {"MEMTAP_SEED": "1", **work.env}
     out.unlink(missing_ok=True)
-    core.run_work(config, wrapped, expect_bench=False)
+    if config.name.startswith("memray"):
+        core.run_work(_under(config, valgrind), peers.Work(work.argv, work.python, variables, work.stdin), expect_bench=False)
+    else:
+        core.run_work(config, peers.Work([*valgrind, *work.full_argv()], env=variables, stdin=work.stdin), expect_bench=False)
     if not out.exists():
         raise measure.Failed("callgrind wrote no counts")
     found = re.search(r"^(?:totals|summary): (\d+)", out.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
@@ -73,14 +91,28 @@ def _rounds_bench(name, script):
     def run_one(config):
         runs = []
         for rounds in (2, 6):
-            path = str(env.BENCH / "programs" / script)
-            work = peers.Work([path, str(rounds)], env.venv_python(PYTHON), {"PYTHONHASHSEED": "0"})
-            runs.append(_callgrind(config, work))
+            runs.append(_callgrind(config, _python_work(script, rounds)))
         return {"instructions": (runs[1] - runs[0]) / 4}
 
     configs = [peers.plain(), peers.memtap_exact(native=False, python=True)]
     return core.Bench(f"instr-{name}", "instructions (callgrind)", f"{script}: instructions a round, Python allocators and frames",
                       configs, "instructions", "instr", run_one, rounds=1)
+
+
+def _modes_bench(program, script):
+    """The four modes of memray, a round of a program, as _rounds_bench."""
+
+    def run_one(config):
+        runs = [_callgrind(config, _python_work(script, rounds)) for rounds in (FEW, MORE)]
+        return {"instructions": (runs[1] - runs[0]) / (MORE - FEW)}
+
+    return core.Bench(f"instr-modes-{program}", "instructions of Python (callgrind)", f"{script}: instructions a round, four modes of memray",
+                      [peers.plain(), *peers.memray_pairs()], "instructions", "instr", run_one, rounds=1)
+
+
+def modes():
+    """What is shown where times cannot tell: start-up left out, one version of Python. Not among those of the gate: minutes."""
+    return [_modes_bench(program, script) for program, (script, _) in python.EXACT.items()]
 
 
 def benches():

@@ -25,6 +25,11 @@ class Missing(Exception):
     """Something a bench needs is not here; the message names it and the remedy."""
 
 
+def anonymous(text):
+    """Text of a program without the places of this machine: what lies in the checkout is named from there."""
+    return text.replace(f"{REPO}/", "").replace(f"{Path.home()}/", "~/")
+
+
 def memtap():
     """The memtap under test: $MEMTAP or the checkout's build."""
     path = Path(os.environ.get("MEMTAP", REPO / "build" / "bin" / "memtap"))
