@@ -1,5 +1,6 @@
 /* analyze.c: everything about a set of traces in one pass. Context: [tool]. */
 #include "analysis/analyze.h"
+#include "analysis/before.h"
 #include "analysis/merge.h"
 #include "analysis/summary.h"
 #include "util/memory.h"
@@ -146,20 +147,6 @@ static void forget_held(struct mt_analysis *a)
     }
 }
 
-/* Intervals that began before the horizon lack what was freed in them. */
-static void forget_timeline(struct mt_analysis *a)
-{
-    size_t first = 0;
-    uint64_t from = 0;
-    while (first < a->timeline_count && from < a->horizon_ns) {
-        from = a->timeline[first++].time_ns;
-    }
-    a->timeline_count -= first;
-    for (size_t i = 0; i < a->timeline_count; i++) {
-        a->timeline[i] = a->timeline[i + first];
-    }
-}
-
 static bool is_own(const struct mt_trace_set *set, const struct mt_analysis_options *options, const struct mt_site *site)
 {
     const uint8_t *own = options->own_stacks != NULL ? options->own_stacks[site->trace_idx] : NULL;
@@ -199,7 +186,7 @@ void mt_analysis_complete(const struct mt_trace_set *set, const struct mt_analys
 {
     a->temporary_max = options->temporary_max;
     forget_held(a);
-    forget_timeline(a);
+    mt_timeline_before(set, a);
     leave_out(set, options, a);
     mt_analysis_sum_sites(a, 0);
 }

@@ -113,7 +113,7 @@ struct mt_pass {
     unsigned scale_bits;      /* the heap's */
     uint64_t window_start_ns; /* what is born then or later is in the window; 0: everything is */
     uint64_t horizon_ns;      /* what was freed by then is not in the trace; 0: all is */
-    uint64_t base_clock;      /* events before it repeat what sites of before the horizon say (pass_before.c); 0: none do, or any more */
+    uint64_t base_clock;      /* events before it repeat what sites of before the horizon say (before.c); 0: none do, or any more */
     bool ended;               /* mt_pass_end was called */
     bool arenas_counted;      /* ARENA maps are heap: their objects are not recorded */
 
@@ -191,7 +191,7 @@ const struct mt_unit_weight *mt_pass_resized_weight(struct mt_pass *p, const str
 /* What a block of weight w had in the variances of site s, and has no more. */
 MT_NOINLINE void mt_pass_shrink_variances(struct mt_pass *p, struct mt_pass_site *s, const struct mt_unit_weight *w,
                                           bool temporary, bool windowed);
-/* pass_before.c: what a trace with a horizon says of the time before it. begin: in a new pass. repeated: all events so far repeat what
+/* before.c: what a trace with a horizon says of the time before it. begin: in a new pass. repeated: all events so far repeat what
  * was alive at the horizon, which the sites of before have in their totals. */
 void mt_pass_begin_before(struct mt_pass *p);
 void mt_pass_forget_repeated(struct mt_pass *p);

@@ -205,8 +205,8 @@ static void warn_horizon(const struct mt_trace *trace, bool alone, struct mt_str
     const struct mt_trace_info *info = mt_trace_info(trace);
     if (info->horizon_clock != 0) {
         const char *known = mt_trace_before(trace) == NULL ? "nothing is left of what was freed before; peak, totals and all else are"
-                            : alone ? "totals and the peak are since the start, all else is"
-                                    : "totals are since the start, the peak and all else are";
+                            : alone ? "totals, peak and timeline are since the start, all else is"
+                                    : "totals are since the start, peak, timeline and all else are";
         mt_strlist_print(ret, "%s: kept below a size (--max-file): %s of the time since %s; what is alive is complete", info->path, known,
                          mt_human_duration(mt_trace_time(trace, info->horizon_clock)).text);
     }

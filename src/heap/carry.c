@@ -12,6 +12,7 @@ enum {
     BLOCK_MAX = 96 * 1024, /* of what waits to be written, when the next is read; more where one block is larger */
     FULL_BYTES = 64 * 1024,
     SITE_BYTES_MAX = 104, /* of one record of totals */
+    POINT_BYTES_MAX = 44,
     HEAD_BYTES = 2,       /* of such a record */
     STREAM_BYTES = 4,     /* that its thread's number may take more than none */
 };
@@ -65,7 +66,7 @@ static bool wants(struct out *o, uint8_t tag, const uint8_t *at, const uint8_t *
     if (tag == MT_META_RSS) {
         return wants_rss(o, at, end);
     }
-    if (tag == MT_META_BEFORE || tag == MT_META_SITE) {
+    if (tag == MT_META_BEFORE || tag == MT_META_SITE || tag == MT_META_POINT) {
         return false;
     }
     return tag != MT_META_MARK || !is_program_end(at, end);
@@ -148,13 +149,23 @@ static void build_site(struct mt_meta_builder *record, const struct mt_carry *ca
                                                          .peak_count_variance = float_bits(row->peak.count_variance) });
 }
 
-static void put_totals(struct out *o, const struct mt_totals *totals)
+static void build_point(struct mt_meta_builder *record, const struct mt_totals_point *point)
+{
+    mt_record_put_point(record, &(struct mt_record_point){ point->clock, point->bytes, point->most, point->count });
+}
+
+static void put_totals(struct out *o, const struct mt_totals_copy *totals)
 {
     uint8_t buf[SITE_BYTES_MAX];
     struct mt_meta_builder record;
     mt_meta_begin(&record, buf, sizeof buf);
     mt_record_put_before(&record, &(struct mt_record_before){ totals->peak_clock, totals->peak_bytes });
     put_record(o, MT_META_BEFORE, &record);
+    for (size_t i = 0; i < totals->point_count; i++) {
+        mt_meta_begin(&record, buf, sizeof buf);
+        build_point(&record, &totals->points[i]);
+        put_record(o, MT_META_POINT, &record);
+    }
     for (size_t i = 0; i < totals->count; i++) {
         mt_meta_begin(&record, buf, sizeof buf);
         build_site(&record, o->carry, &totals->rows[i]);
@@ -162,16 +173,16 @@ static void put_totals(struct out *o, const struct mt_totals *totals)
     }
 }
 
-size_t mt_carry_buffer_bytes(uint32_t largest, const struct mt_totals *totals)
+size_t mt_carry_buffer_bytes(uint32_t largest, const struct mt_totals_copy *totals)
 {
-    return largest + FULL_BYTES + (largest > BLOCK_MAX ? largest : BLOCK_MAX) + (totals->count + 1) * SITE_BYTES_MAX;
+    return largest + FULL_BYTES + (largest > BLOCK_MAX ? largest : BLOCK_MAX) + (totals->count + 1) * SITE_BYTES_MAX + totals->point_count * POINT_BYTES_MAX;
 }
 
 /* Built once for their lengths alone: what is claimed has to be there. */
-uint64_t mt_carry_room(const struct mt_totals *totals)
+uint64_t mt_carry_room(const struct mt_totals_copy *totals)
 {
     static const struct mt_carry nobody = { .stream_count = 0 };
-    uint64_t room = SITE_BYTES_MAX;
+    uint64_t room = SITE_BYTES_MAX + totals->point_count * POINT_BYTES_MAX;
     for (size_t i = 0; i < totals->count; i++) {
         uint8_t buf[SITE_BYTES_MAX];
         struct mt_meta_builder record;

@@ -18,13 +18,13 @@ struct mt_carry {
     const uint32_t *streams; /* sorted: whose threads are still named */
     size_t stream_count;
     uint64_t rss_step_ns;
-    const struct mt_totals *totals; /* said instead of those of the base before */
+    const struct mt_totals_copy *totals; /* said instead of those of the base before */
 };
 
 /* What has to be read at once, and the buffer that takes. */
-size_t mt_carry_buffer_bytes(uint32_t largest, const struct mt_totals *totals);
+size_t mt_carry_buffer_bytes(uint32_t largest, const struct mt_totals_copy *totals);
 /* More bytes in the base than the metadata has. */
-uint64_t mt_carry_room(const struct mt_totals *totals);
+uint64_t mt_carry_room(const struct mt_totals_copy *totals);
 /* Puts the first `count` blocks of the metadata into the base, none of them larger than `largest`. Status in the base. */
 void mt_carry_metadata(struct mt_base *base, const struct mt_carry *carry, size_t count, uint32_t largest, uint8_t *buffer);
 

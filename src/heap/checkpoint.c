@@ -23,7 +23,7 @@ static struct {
 struct checkpoint {
     uint64_t horizon;
     struct mt_alive alive;
-    struct mt_totals totals;
+    struct mt_totals_copy totals;
     uint32_t folded; /* number of the stack that totals are folded into; 0: they are not */
     struct mt_meta_extent metadata;
     struct mt_base base;
@@ -79,7 +79,7 @@ static bool take_state(struct checkpoint *c)
     c->horizon = latest_locked();
     bool taken = turn_journals_locked(c);
     mt_spinlock_unlock(&g_mt.threads_lock);
-    taken = taken && turn_metadata(c) && mt_alive_take_all(&c->alive) && mt_totals_take(&c->totals, c->folded);
+    taken = taken && turn_metadata(c) && mt_alive_take_all(&c->alive) && mt_totals_take(&c->totals, c->folded, c->horizon);
     uint64_t room = taken ? c->metadata.bytes + mt_alive_room(&c->alive) + mt_carry_room(&c->totals) : 0;
     if (!taken || !has_room(room)) {
         return false;

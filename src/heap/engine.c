@@ -126,12 +126,22 @@ void mt_engine_abandon(void)
     t_mt.depth = 0;
 }
 
+static void record_free(struct mt_thread *t, void *ptr)
+{
+    struct mt_sample was;
+    if (mt_mode() != MT_MODE_SAMPLE) {
+        mt_engine_record_free(t, MT_EVENT_FREE, ptr);
+    } else if (mt_livetab_remove(ptr, &was)) {
+        mt_engine_record_end(t, MT_EVENT_FREE, ptr, &was);
+    }
+}
+
 static void orphan_free_locked(struct mt_thread *orphan, void *ptr)
 {
     uint32_t depth = t_mt.depth;
-    if (mt_section_begins(orphan) && (mt_mode() != MT_MODE_SAMPLE || mt_livetab_remove(ptr))) {
+    if (mt_section_begins(orphan)) {
         mt_thread_begin_order();
-        mt_engine_record_free(orphan, MT_EVENT_FREE, ptr);
+        record_free(orphan, ptr);
     }
     mt_section_ends(orphan, depth);
 }
@@ -170,8 +180,8 @@ static void record_end(void *ptr, uint32_t depth)
     bool begun = mt_section_begins(t);
     if (begun && mt_mode() == MT_MODE_AGGREGATE) {
         mt_aggregate_free(mt_clock_stamp(t), (uint64_t)(uintptr_t)ptr);
-    } else if (begun && (mt_mode() != MT_MODE_SAMPLE || mt_livetab_remove(ptr))) {
-        mt_engine_record_free(t, MT_EVENT_FREE, ptr);
+    } else if (begun) {
+        record_free(t, ptr);
     }
     mt_section_ends(t, depth);
 }

@@ -60,7 +60,7 @@ static enum mt_verdict look_at_sample(struct mt_thread *t, void *old, size_t siz
 /* A sample leaves the table before its address can be another block's. */
 static enum mt_verdict begin_change(struct mt_thread *t, void *old)
 {
-    bool begun = mt_section_begins(t) && (mt_engine_records_all() || mt_livetab_remove(old));
+    bool begun = mt_section_begins(t) && (mt_engine_records_all() || mt_livetab_remove(old, &t->realloc_sample));
     t->realloc_begun = begun;
     if (!begun) {
         mt_section_ends(t, 0);
@@ -68,7 +68,9 @@ static enum mt_verdict begin_change(struct mt_thread *t, void *old)
     }
     t_mt.ending = (uint64_t)(uintptr_t)old;
     t->realloc_old = (uint64_t)(uintptr_t)old;
-    if (mt_mode() != MT_MODE_AGGREGATE) {
+    if (mt_mode() == MT_MODE_SAMPLE) {
+        mt_engine_record_end(t, MT_EVENT_REALLOC_OLD, old, &t->realloc_sample);
+    } else if (mt_mode() != MT_MODE_AGGREGATE) {
         mt_engine_record_free(t, MT_EVENT_REALLOC_OLD, old);
     }
     mt_section_ends(t, 1);
@@ -179,7 +181,7 @@ void mt_engine_end_watched(void *old, void *new_ptr, size_t size, enum mt_reallo
     if (mt_section_begins(t) && t->generation == planned_in && mt_mode() == MT_MODE_SAMPLE) {
         t->sample_goes_on = mt_livetab_remove_found(old, &t->realloc_sample);
         if (t->sample_goes_on) {
-            mt_engine_record_free(t, MT_EVENT_REALLOC_OLD, old);
+            mt_engine_record_end(t, MT_EVENT_REALLOC_OLD, old, &t->realloc_sample);
         }
         const struct outcome outcome = { new_ptr, size, way, allocator, regs };
         finish_sample(t, &outcome);

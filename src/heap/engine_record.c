@@ -42,6 +42,12 @@ void mt_engine_record_sample(struct mt_thread *t, unsigned kind, void *ptr, size
     }
 }
 
+void mt_engine_record_end(struct mt_thread *t, unsigned kind, void *ptr, const struct mt_sample *was)
+{
+    mt_engine_record_free(t, kind, ptr);
+    mt_totals_ended(was, mt_load_relaxed(&t->clock));
+}
+
 void mt_engine_record_outcome(struct mt_thread *t, enum mt_ext_kind outcome)
 {
     uint64_t clock = mt_load_relaxed(&t->clock) + 1;

@@ -56,6 +56,9 @@ MT_INLINE void mt_engine_record_free(struct mt_thread *t, unsigned kind, void *p
     mt_journal_commit(t);
 }
 
+/* Sample mode: the end of a block that has left the table; was: what it was. */
+void mt_engine_record_end(struct mt_thread *t, unsigned kind, void *ptr, const struct mt_sample *was);
+
 /* What a REALLOC_OLD led to, where that is no record of its own; its time means nothing, it only follows. */
 void mt_engine_record_outcome(struct mt_thread *t, enum mt_ext_kind outcome);
 /* The real realloc failed: the old block lives on. */

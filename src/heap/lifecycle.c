@@ -142,7 +142,7 @@ mt_status mt_engine_start(const struct mt_engine_config *config)
     mt_chores_begin(config);
     mt_maplog_clear();
     if (config->mode == MT_MODE_SAMPLE) {
-        mt_totals_clear(!config->python_allocators);
+        mt_totals_clear(g_mt.start_clock, !config->python_allocators);
     }
     mt_bound_start(config->mode == MT_MODE_SAMPLE);
     mt_store_relaxed(&g_mt.held, 0u);

@@ -243,7 +243,7 @@ static bool insert_locked(uint64_t ptr, const struct mt_sample *sample)
     if (g_live.entries[at].ptr == ptr) { /* its free went unseen (another allocator's free): the address is new again */
         struct mt_sample replaced = sample_of(&g_live.entries[at]);
         fill(&g_live.entries[at], &wanted);
-        mt_totals_ended(&replaced);
+        mt_totals_ended(&replaced, sample->birth.clock);
         mt_totals_began(sample);
         return true;
     }
@@ -385,8 +385,8 @@ bool mt_livetab_find(const void *ptr, struct mt_sample *ret)
     return MT_LIKELY(answer != UNSURE) ? answer == YES : find_slowly(ptr, ret);
 }
 
-/* found: what it must be; NULL: whatever there is. */
-static bool remove_entry(const void *ptr, const struct mt_sample *found)
+/* found: what it must be; NULL: whatever there is. ret: what it was; NULL: nobody asks. */
+static bool remove_entry(const void *ptr, const struct mt_sample *found, struct mt_sample *ret)
 {
     if (mt_load_relaxed(&g_live.entries) == NULL) {
         return false;
@@ -399,22 +399,24 @@ static bool remove_entry(const void *ptr, const struct mt_sample *found)
     struct mt_sample sample = sample_of(&g_live.entries[at]);
     bool there = g_live.entries[at].ptr == wanted && (found == NULL || sample.tag == found->tag);
     if (there) {
-        mt_totals_ended(&sample);
         delete_locked(at);
         filter_remove(wanted);
     }
     mt_spinlock_unlock(&g_live.lock);
+    if (there && ret != NULL) {
+        *ret = sample;
+    }
     return there;
 }
 
-bool mt_livetab_remove(const void *ptr)
+bool mt_livetab_remove(const void *ptr, struct mt_sample *ret)
 {
-    return remove_entry(ptr, NULL);
+    return remove_entry(ptr, NULL, ret);
 }
 
 bool mt_livetab_remove_found(const void *ptr, const struct mt_sample *found)
 {
-    return remove_entry(ptr, found);
+    return remove_entry(ptr, found, NULL);
 }
 
 uint64_t mt_livetab_count(void)

@@ -46,9 +46,9 @@ bool mt_livetab_contains(const void *ptr);
 /* The same, and what is known of it; under the lock when it could not be told without (not had in time: counted as dropped,
  * false). */
 bool mt_livetab_find(const void *ptr, struct mt_sample *ret);
-/* Removes ptr, under the lock: ask mt_livetab_contains before. True when it was there. When the lock is not had in time the
- * event is counted as dropped. */
-bool mt_livetab_remove(const void *ptr);
+/* Removes ptr, under the lock: ask mt_livetab_contains before. True when it was there; ret, which may be NULL, has what it was then. When
+ * the lock is not had in time the event is counted as dropped. */
+bool mt_livetab_remove(const void *ptr, struct mt_sample *ret);
 /* The same, if it is still the block that was found there. */
 bool mt_livetab_remove_found(const void *ptr, const struct mt_sample *found);
 uint64_t mt_livetab_count(void);

@@ -101,9 +101,12 @@ void mt_totals_rebase_locked(struct mt_totals_row *row)
 
 static void grow_locked(struct mt_totals_row *row, uint64_t clock, const struct mt_totals_sum *sum)
 {
+    mt_totals_pass_time_locked(&mt_g_totals, clock);
     mt_totals_rebase_locked(row);
     mt_totals_add(&row->live, sum, 1);
     mt_g_totals.current += sum->bytes;
+    mt_g_totals.current_count += sum->count;
+    mt_g_totals.most = mt_g_totals.current > mt_g_totals.most ? mt_g_totals.current : mt_g_totals.most;
     mt_g_totals.rise_clock = clock > mt_g_totals.rise_clock && sum->bytes > 0 ? clock : mt_g_totals.rise_clock;
 }
 
@@ -117,12 +120,14 @@ void mt_totals_note_peak_locked(void)
     }
 }
 
-static void shrink_locked(struct mt_totals_row *row, const struct mt_totals_sum *sum)
+static void shrink_locked(struct mt_totals_row *row, uint64_t clock, const struct mt_totals_sum *sum)
 {
+    mt_totals_pass_time_locked(&mt_g_totals, clock);
     mt_totals_note_peak_locked();
     mt_totals_rebase_locked(row);
     mt_totals_add(&row->live, sum, -1);
     mt_g_totals.current -= sum->bytes;
+    mt_g_totals.current_count -= sum->count;
     if (row->live.count == 0) { /* rounding does not outlive the last one */
         row->live.bytes_variance = row->live.count_variance = 0;
     }
@@ -188,7 +193,7 @@ void mt_totals_began(const struct mt_sample *sample)
     mt_totals_leave();
 }
 
-void mt_totals_ended(const struct mt_sample *sample)
+void mt_totals_ended(const struct mt_sample *sample, uint64_t clock)
 {
     if (!mt_totals_enter()) {
         return;
@@ -196,7 +201,7 @@ void mt_totals_ended(const struct mt_sample *sample)
     struct mt_totals_row *row = row_of_locked(sample);
     if (row != NULL) {
         struct mt_totals_sum sum = weight_of(sample->size, sample->rate_bytes);
-        shrink_locked(row, &sum);
+        shrink_locked(row, clock, &sum);
     }
     mt_totals_leave();
 }
@@ -256,9 +261,8 @@ static void range_grow_locked(uint32_t number, uint64_t clock, uint64_t bytes, u
 
 static void range_shrink_locked(uint32_t number, uint64_t clock, uint64_t bytes, uint64_t count)
 {
-    (void)clock;
     struct mt_totals_sum sum = exactly(bytes, count);
-    shrink_locked(&mt_g_totals.rows[number - 1], &sum);
+    shrink_locked(&mt_g_totals.rows[number - 1], clock, &sum);
 }
 
 static const struct mt_range_books range_books = { range_row_locked, range_grow_locked, range_shrink_locked };
@@ -294,11 +298,12 @@ void mt_totals_unmapped(uint64_t clock, uint64_t addr, uint64_t bytes)
 
 /* ---- beginning ---------------------------------------------------------------------------------------------------------- */
 
-void mt_totals_clear(bool arenas)
+void mt_totals_clear(uint64_t clock, bool arenas)
 {
+    mt_totals_begin_time(&mt_g_totals, clock);
     mt_hashtab_clear(&mt_g_totals.row_of);
     mt_g_totals.count = mt_g_totals.free_row = 0;
-    mt_g_totals.current = mt_g_totals.peak = mt_g_totals.peak_number = 0;
+    mt_g_totals.current = mt_g_totals.current_count = mt_g_totals.peak = mt_g_totals.peak_number = 0;
     mt_g_totals.peak_clock = mt_g_totals.rise_clock = 0;
     mt_g_totals.arenas = arenas;
     mt_aggregate_begin_ranges(&range_books);

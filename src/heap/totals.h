@@ -6,7 +6,7 @@
  * without copying the world: a row whose peak_number is not the present one has not changed since the peak.
  * Ranges of address space are followed by aggregate_ranges.c. Where rows have become many a base forgets threads and labels of those that
  * nothing is alive of, and then folds these, but for the largest, into one of the stack `(folded)` each allocator and rate: sums stay what
- * they are.
+ * they are. How much was held when is kept in intervals, two of which become one whenever there are too many.
  * One lock; a sample costs two looks at it, nothing else does. Where the books could not be kept (no memory, the lock was not had)
  * nothing is said any more. Only while a trace has a bound (bound.h).
  * Contexts: [hook] with the guard set, inside a recording section, unless said otherwise.
@@ -35,14 +35,19 @@ struct mt_totals_row {
     struct mt_totals_sum total, live, peak;
 };
 
-/* For a new trace. arenas: the interpreter's count as memory, what is in them is not recorded. Context: [agent]. */
-void mt_totals_clear(bool arenas);
+/* What was held at the end of an interval, and at most in it; in the same units. */
+struct mt_totals_point {
+    uint64_t clock, bytes, most, count;
+};
+
+/* For a new trace. clock: it begins. arenas: the interpreter's count as memory, what is in them is not recorded. Context: [agent]. */
+void mt_totals_clear(uint64_t clock, bool arenas);
 /* Nothing is said any more: a call was missed. Any context. */
 void mt_totals_give_up(void);
 void mt_totals_after_fork(void);
-/* A block became a sample or is one again, or is none any more. */
+/* A block became a sample or is one again, or is none any more; clock: of the end, 0: not known. */
 void mt_totals_began(const struct mt_sample *sample);
-void mt_totals_ended(const struct mt_sample *sample);
+void mt_totals_ended(const struct mt_sample *sample, uint64_t clock);
 /* The sample was allocated; before: what it grew from where it is a block that goes on, with the size 0 where that was none. NULL: it is
  * new. */
 void mt_totals_allocated(const struct mt_sample *sample, const struct mt_sample *before);
@@ -52,19 +57,21 @@ void mt_totals_unmapped(uint64_t clock, uint64_t addr, uint64_t bytes);
 
 /* ---- for bases (checkpoint.c) ---------------------------------------------------------------------------------- */
 
-struct mt_totals {
+struct mt_totals_copy {
     struct mt_totals_row *rows; /* peak is set in all of them */
     size_t count, capacity;
+    struct mt_totals_point *points; /* behind the rows */
+    size_t point_count;
     uint64_t peak_bytes, peak_clock;
     bool known; /* else there is nothing to say */
 };
 
 /* Room for what there is now, and as much again. False: no memory. */
-bool mt_totals_begin(struct mt_totals *totals) MT_CHECKED;
-void mt_totals_free(struct mt_totals *totals);
+bool mt_totals_begin(struct mt_totals_copy *totals) MT_CHECKED;
+void mt_totals_free(struct mt_totals_copy *totals);
 /* Have so many rows come together that take will fold? Then folded must be the number of the stack `(folded)`. */
 bool mt_totals_will_fold(void);
-/* Copies the rows, while nobody records. False: there is no room. */
-bool mt_totals_take(struct mt_totals *totals, uint32_t folded) MT_CHECKED;
+/* Copies the rows, and the points up to the horizon, while nobody records. False: there is no room. */
+bool mt_totals_take(struct mt_totals_copy *totals, uint32_t folded, uint64_t horizon) MT_CHECKED;
 
 #endif

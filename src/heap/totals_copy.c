@@ -6,24 +6,31 @@
 enum {
     SPARE = 1024,      /* rows that may come between the count and the copy */
     KEPT_DEAD = 20000, /* rows of which nothing is alive that are kept: the largest; fewer where they would take more than */
+    POINT_BYTES = 4096, /* as many of it for each point */
     KEPT_BYTES = 512,  /* one byte in ten of the trace's size: so much of it has to be there for one */
 };
 
-bool mt_totals_begin(struct mt_totals *totals)
+static size_t bytes_of(const struct mt_totals_copy *totals)
+{
+    return totals->capacity * sizeof *totals->rows + (MT_TOTALS_POINTS + 1) * sizeof *totals->points;
+}
+
+bool mt_totals_begin(struct mt_totals_copy *totals)
 {
     void *base = NULL;
-    *totals = (struct mt_totals){ .capacity = 2 * mt_load_relaxed(&mt_g_totals.count) + SPARE };
-    if (mt_os_map_anonymous(totals->capacity * sizeof *totals->rows, &base) != MT_OK) {
+    *totals = (struct mt_totals_copy){ .capacity = 2 * mt_load_relaxed(&mt_g_totals.count) + SPARE };
+    if (mt_os_map_anonymous(bytes_of(totals), &base) != MT_OK) {
         return false;
     }
     totals->rows = base;
+    totals->points = (struct mt_totals_point *)(void *)(totals->rows + totals->capacity);
     return true;
 }
 
-void mt_totals_free(struct mt_totals *totals)
+void mt_totals_free(struct mt_totals_copy *totals)
 {
     if (totals->rows != NULL) {
-        mt_os_unmap(totals->rows, totals->capacity * sizeof *totals->rows);
+        mt_os_unmap(totals->rows, bytes_of(totals));
         totals->rows = NULL;
     }
 }
@@ -171,7 +178,7 @@ static bool fold_locked(uint32_t folded, uint64_t *values)
 
 /* ---- copying ---------------------------------------------------------------------------------------------------------- */
 
-static bool copy_locked(struct mt_totals *totals)
+static bool copy_locked(struct mt_totals_copy *totals, uint64_t horizon)
 {
     mt_totals_note_peak_locked();
     for (uint64_t i = 0; i < mt_g_totals.count; i++) {
@@ -188,12 +195,13 @@ static bool copy_locked(struct mt_totals *totals)
             copy->peak = row->live;
         }
     }
+    totals->point_count = mt_totals_copy_points_locked(&mt_g_totals, totals->points, mt_bound_budget() / POINT_BYTES + 1, horizon);
     totals->peak_bytes = mt_g_totals.peak;
     totals->peak_clock = mt_g_totals.peak_clock;
     return true;
 }
 
-bool mt_totals_take(struct mt_totals *totals, uint32_t folded)
+bool mt_totals_take(struct mt_totals_copy *totals, uint32_t folded, uint64_t horizon)
 {
     totals->known = false;
     if (!mt_totals_enter()) {
@@ -204,7 +212,7 @@ bool mt_totals_take(struct mt_totals *totals, uint32_t folded)
         mt_totals_give_up();
     }
     totals->known = room && !mt_load_relaxed(&mt_g_totals.broken);
-    room = room && (!totals->known || copy_locked(totals));
+    room = room && (!totals->known || copy_locked(totals, horizon));
     mt_totals_leave();
     return room;
 }

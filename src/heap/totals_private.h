@@ -8,16 +8,22 @@
 #include "heap/hashtab.h"
 #include "heap/totals.h"
 
+enum { MT_TOTALS_POINTS = 1024 }; /* even */
+
 /* Everything but broken under the lock. */
 struct mt_totals_state {
     struct mt_spinlock lock;
     struct mt_totals_row *rows;
     uint64_t count, capacity;
     struct mt_hashtab row_of; /* hash(place) -> row, 1-based */
-    uint64_t current;         /* sum of live bytes, in units */
+    uint64_t current, current_count; /* sums of what is alive, in units */
     uint64_t peak, peak_number, peak_clock;
     uint64_t rise_clock;      /* when it last grew */
     uint64_t free_row;        /* + 1; the next one in its rate_bytes; 0: none */
+    struct mt_totals_point points[MT_TOTALS_POINTS]; /* intervals that have ended */
+    size_t point_count;
+    uint64_t due_clock, step_ns; /* the end of the present one, and how long each is */
+    uint64_t most;               /* bytes in the present one */
     uint32_t stream, label;   /* of the record of a range that is being counted */
     bool arenas;              /* the interpreter's count as memory */
     bool broken;              /* shared: nothing is said any more */
@@ -40,6 +46,11 @@ MT_INLINE bool mt_totals_is_free(const struct mt_totals_row *row)
 void mt_totals_free_row_locked(uint64_t at);
 /* What a row held at the peak is kept before it changes. */
 void mt_totals_rebase_locked(struct mt_totals_row *row);
+/* Time goes on to clock: intervals end. totals_time.c */
+void mt_totals_pass_time_locked(struct mt_totals_state *s, uint64_t clock);
+void mt_totals_begin_time(struct mt_totals_state *s, uint64_t clock);
+/* The intervals so far, at most `most` of them, the last one up to the horizon; returns how many. */
+size_t mt_totals_copy_points_locked(struct mt_totals_state *s, struct mt_totals_point *to, size_t most, uint64_t horizon);
 /* Is what is held now more than ever before? Then that is the peak. */
 void mt_totals_note_peak_locked(void);
 void mt_totals_add(struct mt_totals_sum *to, const struct mt_totals_sum *sum, int sign);

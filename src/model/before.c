@@ -1,4 +1,4 @@
-/* before.c: what a trace with a horizon knows of the time before it (trace.md section 2, BEFORE and SITE). Context: [tool]. */
+/* before.c: what a trace with a horizon knows of the time before it (trace.md section 2, BEFORE, SITE and POINT). Context: [tool]. */
 #include "model/trace_private.h"
 #include "util/memory.h"
 #include "wire/records.h"
@@ -18,7 +18,7 @@ bool mt_trace_load_before(struct mt_trace *t, struct mt_bytes *b)
         return false;
     }
     t->has_before = true;
-    t->before = (struct mt_trace_before){ .peak_clock = r.peak_clock, .peak_units = r.peak_units, .sites = t->sites };
+    t->before = (struct mt_trace_before){ .peak_clock = r.peak_clock, .peak_units = r.peak_units };
     return true;
 }
 
@@ -46,5 +46,19 @@ bool mt_trace_load_site(struct mt_trace *t, struct mt_bytes *b)
         .peak = { r.peak_bytes, r.peak_count, variance_of(r.peak_bytes_variance), variance_of(r.peak_count_variance) },
     };
     t->before.sites = t->sites;
+    return true;
+}
+
+bool mt_trace_load_point(struct mt_trace *t, struct mt_bytes *b)
+{
+    struct mt_record_point r;
+    size_t count = t->before.point_count;
+    if (!mt_record_get_point(b, &r) || (count > 0 && r.clock < t->points[count - 1].clock)) {
+        return false;
+    }
+    t->points = mt_alloc_grow(t->points, &t->point_capacity, count + 1, sizeof *t->points);
+    t->points[count] = (struct mt_trace_point){ r.clock, r.held_bytes, r.most_bytes, r.held_count };
+    t->before.points = t->points;
+    t->before.point_count = count + 1;
     return true;
 }

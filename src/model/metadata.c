@@ -351,6 +351,7 @@ static const struct {
     [MT_META_TORCH] = { load_torch, true },
     [MT_META_BEFORE] = { mt_trace_load_before, false },
     [MT_META_SITE] = { mt_trace_load_site, true },
+    [MT_META_POINT] = { mt_trace_load_point, false },
 };
 
 /* The records of a payload from a byte on; returns where they end. */

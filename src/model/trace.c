@@ -301,6 +301,7 @@ void mt_trace_close(struct mt_trace *t)
     free(t->notes);
     free(t->torch);
     free(t->sites);
+    free(t->points);
     free(t->rss);
     free(t->rates);
     free(t->marks);

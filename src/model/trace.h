@@ -137,11 +137,18 @@ struct mt_trace_site {
     struct mt_trace_sum total, peak;
 };
 
+/* An interval: what was held at its end, and at most in it, in those units. */
+struct mt_trace_point {
+    uint64_t clock, held_bytes, most_bytes, held_count;
+};
+
 /* What a trace with a horizon knows of the time before it. */
 struct mt_trace_before {
     uint64_t peak_clock, peak_units; /* when most was held, and how much */
     const struct mt_trace_site *sites;
     size_t site_count;
+    const struct mt_trace_point *points; /* from the start to the horizon */
+    size_t point_count;
 };
 
 struct mt_trace;

@@ -72,10 +72,12 @@ struct mt_trace {
     size_t rate_count, rate_capacity;
     struct mt_trace_mark *marks;
     size_t mark_count, mark_capacity;
-    struct mt_trace_before before; /* sites point to the next */
+    struct mt_trace_before before; /* sites and points are the next */
     bool has_before;
     struct mt_trace_site *sites;
     size_t site_capacity;
+    struct mt_trace_point *points;
+    size_t point_capacity;
     struct mt_trace_label *labels;
     size_t label_count, label_capacity;
     struct mt_index label_index; /* by number */
@@ -93,6 +95,7 @@ mt_status mt_trace_load_metadata(struct mt_trace *trace) MT_CHECKED;
 /* before.c: records of metadata. False: an impossible one. */
 bool mt_trace_load_before(struct mt_trace *trace, struct mt_bytes *record);
 bool mt_trace_load_site(struct mt_trace *trace, struct mt_bytes *record);
+bool mt_trace_load_point(struct mt_trace *trace, struct mt_bytes *record);
 
 /* modules.c: what is where while the metadata is read. */
 void mt_trace_place_module(struct mt_trace *trace, uint32_t module_idx);

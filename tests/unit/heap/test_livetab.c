@@ -83,8 +83,8 @@ static void test_filter_is_empty_again_after_all_are_removed(void **state)
         assert_true(mt_livetab_find(pointer(i), &sample));
         assert_int_equal(sample.size, i);
         assert_int_equal(sample.rate_bytes, i + 1);
-        assert_true(mt_livetab_remove(pointer(i)));
-        assert_false(mt_livetab_remove(pointer(i)));
+        assert_true(mt_livetab_remove(pointer(i), NULL));
+        assert_false(mt_livetab_remove(pointer(i), NULL));
     }
     for (uint64_t i = 0; i < COUNT; i++) {
         assert_false(mt_engine_may_track(pointer(i)));
@@ -117,7 +117,7 @@ static void test_random_operations_agree_with_a_plain_array(void **state)
             assert_true(insert(pointer(which), which));
             live[which] = true;
         } else {
-            assert_int_equal(mt_livetab_remove(pointer(which)), live[which]);
+            assert_int_equal(mt_livetab_remove(pointer(which), NULL), live[which]);
             live[which] = false;
         }
     }
@@ -136,7 +136,7 @@ static void *churn(void *argument)
             }
         }
         for (uint64_t i = 0; i < 500; i++) {
-            if (!mt_engine_may_track(pointer(base + i)) || !mt_livetab_remove(pointer(base + i))) {
+            if (!mt_engine_may_track(pointer(base + i)) || !mt_livetab_remove(pointer(base + i), NULL)) {
                 return (void *)1;
             }
         }

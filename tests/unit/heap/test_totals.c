@@ -1,11 +1,13 @@
 /* test_totals.c: what a trace with a size says of the time before its base is what a trace of the same program says that has no size:
- * of every site what was allocated in total and what was alive at the peak, and when that was, to the unit. */
+ * of every site what was allocated in total and what was alive at the peak, to the byte; and how much was held when. */
 #include "harness.h"
 #include "made_up.h"
 #include "heap/folder.h"
 
 #include "analysis/analysis.h"
+#include "base/weight.h"
 #include "heap/state.h"
+#include "heap/totals.h"
 #include "model/trace.h"
 
 #include <math.h>
@@ -286,9 +288,82 @@ static void test_small_sites_are_folded_and_sums_are_kept(void **state)
     mt_trace_close(bounded_trace);
 }
 
+/* ---- how much was held when -------------------------------------------------------------------------------------------- */
+
+enum { CHANGES = 20000, RANGE_PLACES = 64, BEGIN = 1000 };
+
+struct change {
+    uint64_t clock, held; /* from then on */
+};
+
+/* Ranges come and go at clocks of the test's own, over some seconds. */
+static void make_changes(struct change *changes)
+{
+    struct program p = { .random = 88172645463325252u };
+    uint64_t clock = BEGIN, held = 0, bytes[RANGE_PLACES] = { 0 };
+    for (size_t i = 0; i < CHANGES; i++) {
+        unsigned place = (unsigned)(next_random(&p) % RANGE_PLACES);
+        uint64_t addr = RANGES + (uint64_t)place * 0x10000000;
+        clock += next_random(&p) % 400000;
+        clock += i % 5000 == 4999 ? 300000000 : 0;
+        if (bytes[place] == 0) {
+            bytes[place] = 4096 * (1 + next_random(&p) % 1000);
+            held += bytes[place];
+            mt_totals_mapped(&(struct mt_birth){ .clock = clock, .stack = 1, .stream = 1 }, addr, bytes[place], MT_MAP_ANONYMOUS);
+        } else {
+            held -= bytes[place];
+            mt_totals_unmapped(clock, addr, bytes[place]);
+            bytes[place] = 0;
+        }
+        changes[i] = (struct change){ clock, held };
+    }
+}
+
+/* One interval after the other by the test's own list. */
+static void expect_points(const struct mt_totals_point *points, size_t count, const struct change *changes)
+{
+    size_t at = 0;
+    uint64_t held = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint64_t most = held;
+        for (; at < CHANGES && changes[at].clock <= points[i].clock; at++) {
+            held = changes[at].held;
+            most = held > most ? held : most;
+        }
+        assert_int_equal(points[i].bytes, held << MT_WEIGHT_SCALE_BITS);
+        assert_int_equal(points[i].most, most << MT_WEIGHT_SCALE_BITS);
+    }
+    assert_int_equal(at, CHANGES);
+}
+
+static void test_intervals_are_exact_and_never_too_many(void **state)
+{
+    (void)state;
+    static const uint64_t limits[] = { 64 << 20, 1 << 20 };
+    for (size_t l = 0; l < MT_COUNTOF(limits); l++) {
+        struct change *changes = malloc(CHANGES * sizeof *changes);
+        struct mt_totals_copy totals;
+        start(g_path, limits[l]);
+        mt_totals_clear(BEGIN, false);
+        make_changes(changes);
+        uint64_t horizon = changes[CHANGES - 1].clock + 12345;
+        assert_true(mt_totals_begin(&totals));
+        assert_true(mt_totals_take(&totals, 0, horizon));
+        assert_true(totals.known);
+        assert_in_range(totals.point_count, l == 0 ? 512 : 128, l == 0 ? 1025 : 257);
+        assert_int_equal(totals.points[totals.point_count - 1].clock, horizon);
+        expect_points(totals.points, totals.point_count, changes);
+        mt_totals_free(&totals);
+        assert_int_equal(mt_engine_finish(MT_STATE_STOPPED), MT_OK);
+        assert_int_equal(unlink(g_path), 0);
+        free(changes);
+    }
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 static const struct CMUnitTest tests[] = {
     CASE(test_totals_and_the_peak_are_those_of_a_trace_without_a_size),
     CASE(test_small_sites_are_folded_and_sums_are_kept),
+    CASE(test_intervals_are_exact_and_never_too_many),
 };
 MT_TEST_MAIN(tests)

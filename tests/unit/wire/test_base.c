@@ -49,11 +49,8 @@ static void settle_tail(struct builder *b)
 }
 
 /* OLD allocations; a base that holds each fourth of them, with their old times; NEW allocations. Returns where the base is. */
-static size_t build(struct builder *b, bool slot)
+static size_t build_behind(struct builder *b, bool slot)
 {
-    builder_init(b);
-    b->block_events = BLOCK;
-    builder_plain_stacks(b, 3);
     for (size_t i = 0; i < OLD; i++) {
         builder_alloc(b, 1, 10 * i + 10, address(i), size_of(i), 1 + (uint32_t)(i % 3));
     }
@@ -70,6 +67,14 @@ static size_t build(struct builder *b, bool slot)
     put_events(b, OLD, ALL, 1, HORIZON + 1, OLD_BLOCKS, slot);
     settle_tail(b);
     return at;
+}
+
+static size_t build(struct builder *b, bool slot)
+{
+    builder_init(b);
+    b->block_events = BLOCK;
+    builder_plain_stacks(b, 3);
+    return build_behind(b, slot);
 }
 
 static void begin_at(struct builder *b, size_t at)
@@ -279,6 +284,88 @@ static void test_intervals_and_growth_begin_at_the_horizon(void **state)
     builder_fini(&b);
 }
 
+/* ---- what is known of before ------------------------------------------------------------------------------------------ */
+
+enum { POINTS = 6, PEAK = 700, UNIT = 1024 };
+
+/* As build, and its base says: 100 bytes were allocated at stack 2, of which 60 were alive at the peak, and how much was held when. */
+static struct mt_trace *build_before(struct builder *b)
+{
+    builder_init(b);
+    b->block_events = BLOCK;
+    builder_plain_stacks(b, 3);
+    const uint64_t before[] = { BUILDER_START_CLOCK + PEAK, PEAK * UNIT };
+    const uint64_t site[] = { 2, MT_ALLOCATOR_MALLOC, 1, 0, 0, 100 * UNIT, 3 * UNIT, 0, 0, 60 * UNIT, 2 * UNIT, 0, 0 };
+    builder_numbers(b, MT_META_BEFORE, before, MT_COUNTOF(before));
+    builder_numbers(b, MT_META_SITE, site, MT_COUNTOF(site));
+    for (uint64_t i = 1; i <= POINTS; i++) {
+        const uint64_t point[] = { BUILDER_START_CLOCK + HORIZON / POINTS * i, 100 * i * UNIT, (100 * i + 7) * UNIT, i * UNIT };
+        builder_numbers(b, MT_META_POINT, point, MT_COUNTOF(point));
+    }
+    size_t at = build_behind(b, false);
+    begin_at(b, at);
+    header_of(b)->flags = MT_TRACE_SAMPLE;
+    header_of(b)->rate_bytes = 1;
+    header_of(b)->end_clock = BUILDER_START_CLOCK + 2 * HORIZON;
+    return open_built(b);
+}
+
+static void test_intervals_of_before_take_the_place_of_those_that_are_not_known(void **state)
+{
+    (void)state;
+    for (size_t most = 4; most <= 40; most += 4) {
+        struct builder b;
+        struct mt_analysis a;
+        struct mt_trace *t = build_before(&b);
+        struct mt_trace_set set = { &t, 1 };
+        struct mt_analysis_options options = MT_ANALYSIS_DEFAULTS;
+        options.timeline_points = most;
+        assert_int_equal(mt_analyze(&set, &options, &a), MT_OK);
+        assert_true(a.timeline_count <= most);
+        uint64_t last = 0, known = 0;
+        for (size_t i = 0; i < a.timeline_count; i++) {
+            const struct mt_timeline_point *p = &a.timeline[i];
+            assert_true(p->time_ns > last);
+            last = p->time_ns;
+            if (p->time_ns < HORIZON) {
+                known++;
+                assert_int_equal(p->heap_bytes, 100 * p->allocations);
+                assert_int_equal(p->heap_max_bytes, p->heap_bytes + 7);
+                assert_int_equal(p->time_ns, HORIZON / POINTS * p->allocations);
+            }
+        }
+        assert_true(known <= POINTS && (known == POINTS || known >= most / 4));
+        assert_int_equal(last, 2 * HORIZON);
+        mt_analysis_fini(&a);
+        mt_trace_close(t);
+        builder_fini(&b);
+    }
+}
+
+static void test_totals_and_the_peak_of_before_are_counted(void **state)
+{
+    (void)state;
+    struct builder b;
+    struct mt_analysis a;
+    struct mt_trace *t = build_before(&b);
+    struct mt_trace_set set = { &t, 1 };
+    uint64_t total = 100, alive = 0;
+    for (size_t i = OLD; i < ALL; i++) {
+        total += size_of(i);
+    }
+    for (size_t i = 0; i < ALL; i += i < OLD ? OLD / KEPT : 1) {
+        alive += size_of(i);
+    }
+    assert_int_equal(mt_analyze(&set, NULL, &a), MT_OK);
+    assert_int_equal(a.totals.heap[MT_MEASURE_TOTAL].bytes, total); /* what was alive at the horizon is in the sites' */
+    assert_int_equal(a.totals.heap[MT_MEASURE_LIVE].bytes, alive);
+    assert_true(alive > PEAK); /* so that is the peak */
+    assert_int_equal(a.totals.heap[MT_MEASURE_PEAK].bytes, alive);
+    mt_analysis_fini(&a);
+    mt_trace_close(t);
+    builder_fini(&b);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_trace_begins_at_its_base),
     cmocka_unit_test(test_a_base_that_the_header_does_not_name_is_stepped_over),
@@ -288,5 +375,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_packing_keeps_the_horizon),
     cmocka_unit_test(test_what_was_alive_before_the_horizon_is_refused),
     cmocka_unit_test(test_intervals_and_growth_begin_at_the_horizon),
+    cmocka_unit_test(test_intervals_of_before_take_the_place_of_those_that_are_not_known),
+    cmocka_unit_test(test_totals_and_the_peak_of_before_are_counted),
 };
 MT_TEST_MAIN(tests)
