@@ -33,7 +33,8 @@ struct checkpoint {
 /* Later than all that was recorded, in whole units: what comes is behind it. */
 static uint64_t latest_locked(void)
 {
-    uint64_t clock = g_mt.orphan != NULL ? mt_load_relaxed(&g_mt.orphan->clock) : 0;
+    uint64_t orphan = g_mt.orphan != NULL ? mt_load_relaxed(&g_mt.orphan->clock) : 0;
+    uint64_t clock = orphan > g_mt.ended_clock ? orphan : g_mt.ended_clock;
     for (const struct mt_thread *t = g_mt.threads; t != NULL; t = t->next) {
         uint64_t own = mt_load_relaxed(&t->clock);
         clock = own > clock ? own : clock;

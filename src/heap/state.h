@@ -39,8 +39,9 @@ struct mt_engine {
     uint32_t *mode_page;       /* the page behind live_mode: mode, and 1: this process made it; both 0 in fork children */
     void (*restart_after_fork)(void);
     bool restart_pending; /* a fork child that has not recorded anything yet */
-    struct mt_spinlock threads_lock; /* guards threads, free_blocks */
+    struct mt_spinlock threads_lock; /* guards threads, ended_clock, free_blocks */
     struct mt_thread *threads;
+    uint64_t ended_clock; /* threads_lock: the last one that a thread had which has ended */
     struct mt_thread *free_blocks;
     struct mt_spinlock orphan_lock;
     struct mt_thread *orphan; /* stream of threads past their end */

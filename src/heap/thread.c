@@ -316,6 +316,7 @@ void mt_engine_thread_exit(void)
         mt_section_ends(t, depth);
         if (mt_spinlock_lock(&g_mt.threads_lock)) {
             unlink_locked(t);
+            g_mt.ended_clock = t->clock > g_mt.ended_clock ? t->clock : g_mt.ended_clock;
             t->next = g_mt.free_blocks;
             g_mt.free_blocks = t;
             mt_spinlock_unlock(&g_mt.threads_lock);

@@ -4,7 +4,9 @@
 #include "made_up.h"
 #include "recorded.h"
 
+#include "base/atomic.h"
 #include "base/os.h"
+#include "heap/bound.h"
 #include "heap/state.h"
 #include "heap/tracefile.h"
 
@@ -219,6 +221,46 @@ static void test_threads_record_on_while_a_base_is_written(void **state)
     expect_books();
 }
 
+/* ---- the horizon ------------------------------------------------------------------------------------------------------- */
+
+static void *churn_until_a_base_is_due(void *ignored)
+{
+    (void)ignored;
+    for (unsigned i = 0; !mt_load_relaxed(&mt_g_bound_is_due); i++) {
+        if (g_books->sizes[1][i % SLOTS] != 0) {
+            release(1, i % SLOTS);
+        } else {
+            allocate(1, i % SLOTS, SIZE_LEAST);
+        }
+    }
+    mt_engine_thread_exit();
+    return NULL;
+}
+
+/* The thread that makes the base has not recorded since. */
+static void test_the_horizon_is_behind_what_an_ended_thread_recorded(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    struct mt_trace *trace;
+    size_t count, before = 0;
+    start(LIMIT);
+    allocate(0, 0, SIZE_LEAST);
+    assert_int_equal(pthread_create(&thread, NULL, churn_until_a_base_is_due, NULL), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(g_mt.header->base_offset, 0);
+    allocate(0, 1, SIZE_LEAST);
+    assert_true(g_mt.header->base_offset != 0);
+    struct mt_event *events = read_events(g_path, &count, &trace);
+    for (size_t i = 0; i < count; i++) {
+        before += events[i].clock < mt_trace_info(trace)->horizon_clock;
+    }
+    assert_int_equal(before, count - 1);
+    mt_trace_close(trace);
+    free(events);
+    expect_books();
+}
+
 /* ---- killed ---------------------------------------------------------------------------------------------------------- */
 
 extern void (*mt_g_tracefile_step)(void); /* of builds with MT_CHECKS, as the engine under test is */
@@ -345,6 +387,7 @@ static const struct CMUnitTest tests[] = {
     CASE(test_a_trace_stays_below_its_size_and_knows_what_is_alive),
     CASE(test_hundreds_of_bases_leave_nothing_behind),
     CASE(test_threads_record_on_while_a_base_is_written),
+    CASE(test_the_horizon_is_behind_what_an_ended_thread_recorded),
     CASE(test_killed_at_each_step_it_is_complete),
     CASE(test_a_realloc_is_under_way_in_a_base),
     CASE(test_what_is_alive_alone_may_be_too_large),
