@@ -1,7 +1,7 @@
 """memtap: taps the memory of this process.
 
 Sampling heap profiler: `memtap.memprof`. A trace from inside: `memtap.record`. Whose memory it is: `memtap.label`. Reading
-traces: `memtap.open`. Rows of a torch training loop: `memtap.torch`. A service over time: `memtap.monitoring`. Process snapshots and garbage collector: `memtap.memsnap`. Exact accounts of what a program reports itself: `memtap.tracker`.
+traces: `memtap.open`; of what is recorded now: `memtap.query`. Rows of a torch training loop: `memtap.torch`. A service over time: `memtap.monitoring`. Process snapshots and garbage collector: `memtap.memsnap`. Exact accounts of what a program reports itself: `memtap.tracker`.
 """
 
 from typing import TYPE_CHECKING, Any, List
@@ -14,6 +14,7 @@ _HOME = {
     "label": "labels",
     "label_tasks": "labels",
     "listen": "_agent",
+    "query": "_query",
     "record": "recording",
     "AllocationSample": "memprof",
     "AllocationSite": "memprof",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # "as" makes a name the package's own for type checkers, whic
     from memtap import torch as torch
     from memtap import tracker as tracker
     from memtap._memtap import VERSION as __version__
+    from memtap._query import query as query
     from memtap.gcmonitor import GCMonitor as GCMonitor
     from memtap._agent import listen as listen
     from memtap.labels import label as label

@@ -18,7 +18,7 @@ from memtap import _memtap
 PACKAGE = pathlib.Path(memtap.__file__).resolve().parent
 CANONICAL = {"AllocationSample", "AllocationSite", "FramePointerHealth", "GCMonitor", "HeapProfiler", "HeapSnapshot", "listen",
              "LeakCandidate", "MemoryEvent", "MemoryMonitor", "MemoryScope", "MemorySnapshot", "MemoryStatistics", "MemoryTracker", "ProfilerStats",
-             "StackFrame", "TraceError", "capture_memory_snapshot", "get_snapshot", "label", "label_tasks", "open", "record", "step"}
+             "StackFrame", "TraceError", "capture_memory_snapshot", "get_snapshot", "label", "label_tasks", "open", "query", "record", "step"}
 MODULES = ("memprof", "memsnap", "tracker", "gcmonitor", "monitoring", "torch", "profile", "recording", "labels")
 
 USER = """
