@@ -17,7 +17,7 @@ WEB_PACKAGES := nodejs npm
 BENCH_PACKAGES := heaptrack google-perftools libjemalloc2
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql test-torch test-eval test-inject test-web test-serve check web picture asan tsan ubsan fuzz \
+.PHONY: all help deps deps-test deps-bench demo test test-unit test-behaviour test-accuracy test-python test-order test-peers test-answers test-suites test-servers test-sql test-torch test-eval test-inject test-oom test-web test-serve check web picture asan tsan ubsan fuzz \
     stress soak cpython-suite third-party bench bench-build bench-quick bench-gate install wheel clean
 
 all: ## Build the command (build/bin/memtap) and the agent
@@ -156,6 +156,10 @@ stress: $(BUILD)/.tests-configured $(VENV)/.ready ## Torture: kills, forks, thre
 soak: $(BUILD)/.tests-configured $(VENV)/.ready ## 10^8 samples and 200 kills of a sampled trace with a size (a quarter of an hour; SAMPLES=, KILLS=)
 	@$(NINJA) -C $(BUILD)
 	@$(VENV)/bin/python tests/stress/soak_bounded.py $(BUILD)/bin/memtap $(BUILD)/targets $(or $(SAMPLES),100000000) $(or $(KILLS),200)
+
+test-oom: $(BUILD)/.tests-configured ## Programs that the kernel kills in memory control groups, and what postmortem says of them (needs root and v1; minutes; KILLS=)
+	@$(NINJA) -C $(BUILD)
+	@$(PYTHON) tests/stress/oom.py $(BUILD)/bin/memtap $(or $(KILLS),50)
 
 cpython-suite: $(BUILD)/.tests-configured $(VENV)/.ready ## CPython's own tests under memtap, every Python found (long)
 	@$(NINJA) -C $(BUILD)

@@ -32,6 +32,7 @@ extern const struct mt_command mt_command_table;
 extern const struct mt_command mt_command_leaks;
 extern const struct mt_command mt_command_parse;
 extern const struct mt_command mt_command_diff;
+extern const struct mt_command mt_command_postmortem;
 extern const struct mt_command mt_command_timeline;
 extern const struct mt_command mt_command_query, mt_command_ask;
 extern const struct mt_command mt_command_tables;

@@ -20,6 +20,7 @@ const struct mt_command_row mt_commands[] = {
     { &mt_command_table, true },
     { &mt_command_leaks, true },
     { &mt_command_diff, true },
+    { &mt_command_postmortem, true },
     { &mt_command_timeline, true },
     { &mt_command_ask, true },
     { &mt_command_query, true },

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static const uint64_t LOOK_NS = 20000000, SLOW_NS = 1000000000, RATE_NS = 200000000;
+static const uint64_t LOOK_NS = 20000000, SLOW_NS = 1000000000, RATE_NS = 200000000, KILL_NS = 5000000000;
 static const double SOON_S = 2, PRESSURE_PERCENT = 20;
 
 /* ---- how near ------------------------------------------------------------------------------------------------------- */
@@ -59,6 +59,24 @@ static uint64_t charged_now(const struct mt_limit *limit)
     return mt_cgroup_charged(&limit->group);
 }
 
+/* False: the kernel has just killed one of the group, and what is charged now is what it has not taken apart yet. The counter is read after the
+ * charge, because it rises before that falls. A neighbour of the run may be the one: so not for long. */
+static bool take_charged(struct mt_limit *limit, const struct mt_tick *tick, uint64_t now)
+{
+    uint64_t clock = mt_tick_read(tick), charged = charged_now(limit);
+    uint64_t kills = limit->charged_bytes >= limit->bytes / 2 ? mt_cgroup_kills(&limit->group) : limit->kills_seen;
+    if (kills != limit->kills_seen) {
+        limit->kills_seen = kills;
+        limit->killed_ns = now;
+    }
+    if (limit->killed_ns != 0 && now - limit->killed_ns < KILL_NS) {
+        return false;
+    }
+    limit->charged_bytes = charged;
+    limit->charged_clock = clock;
+    return true;
+}
+
 /* Limits of containers are changed while they run. */
 static void find_limit(struct mt_limit *limit)
 {
@@ -90,7 +108,7 @@ void mt_limit_begin(struct mt_limit *limit, pid_t pid, const struct mt_snapshot_
     *limit = (struct mt_limit){ 0 };
     mt_cgroup_find_of(pid, &limit->group);
     find_limit(limit);
-    limit->kills_before = mt_cgroup_kills(&limit->group);
+    limit->kills_before = limit->kills_seen = mt_cgroup_kills(&limit->group);
     limit->snapshot_bytes = at->bytes != 0 ? at->bytes : (uint64_t)(at->share * (double)limit->bytes);
 }
 
@@ -141,7 +159,9 @@ void mt_limit_look(struct mt_limit *limit, struct mt_tick *tick, pid_t pid, int 
     if (limit->bytes == 0 || (limit->kind == MT_LIMIT_MACHINE && !slow)) {
         return;
     }
-    limit->charged_bytes = charged_now(limit);
+    if (!take_charged(limit, tick, now)) {
+        return;
+    }
     measure_rate(limit, now);
     int level = mt_limit_level(limit->charged_bytes, limit->bytes, limit->rate, limit->level);
     bool is_pressed = slow ? presses(limit) : limit->is_pressed;
@@ -151,34 +171,34 @@ void mt_limit_look(struct mt_limit *limit, struct mt_tick *tick, pid_t pid, int 
     limit->level = level;
     limit->is_pressed = is_pressed;
     if (slow || level > FAR) {
-        mt_limit_write(limit, tick, trace_fd);
+        mt_limit_write(limit, trace_fd);
     }
 }
 
 /* ---- the headers ------------------------------------------------------------------------------------------------------ */
 
-static void write_memory(const struct mt_limit *limit, const struct mt_tick *tick, int fd, uint32_t kills)
+static void write_memory(const struct mt_limit *limit, int fd, enum mt_limit_kills kills)
 {
     const struct mt_trace_memory memory = { .limit_bytes = limit->bytes,
                                             .charged_bytes = limit->charged_bytes,
-                                            .clock = mt_tick_read(tick),
+                                            .clock = limit->charged_clock,
                                             .limit_kind = (uint32_t)limit->kind,
-                                            .kills = kills };
+                                            .kills = (uint32_t)kills };
     if (fd >= 0 && limit->bytes != 0) {
         (void)!pwrite(fd, &memory, sizeof memory, offsetof(struct mt_trace_header, memory));
     }
 }
 
-void mt_limit_write(const struct mt_limit *limit, const struct mt_tick *tick, int trace_fd)
+void mt_limit_write(const struct mt_limit *limit, int trace_fd)
 {
-    write_memory(limit, tick, trace_fd, 0);
+    write_memory(limit, trace_fd, MT_KILLS_UNKNOWN);
 }
 
-void mt_limit_write_death(struct mt_limit *limit, const struct mt_tick *tick, int trace_fd)
+void mt_limit_write_death(struct mt_limit *limit, int trace_fd)
 {
     uint64_t kills = mt_cgroup_kills(&limit->group);
     bool known = kills != MT_CGROUP_UNKNOWN && limit->kills_before != MT_CGROUP_UNKNOWN && kills >= limit->kills_before;
     bool killed = known && kills - limit->kills_before > limit->kills_told;
     limit->kills_told += killed;
-    write_memory(limit, tick, trace_fd, killed);
+    write_memory(limit, trace_fd, killed ? MT_KILLS_ONE : known ? MT_KILLS_NONE : MT_KILLS_UNKNOWN);
 }

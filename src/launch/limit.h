@@ -28,10 +28,11 @@ struct mt_limit {
     struct mt_cgroup group;
     enum mt_limit_kind kind;
     uint64_t bytes;         /* of the limit; 0: it is not known */
-    uint64_t charged_bytes; /* when last looked at */
+    uint64_t charged_bytes, charged_clock; /* when last looked at */
     uint64_t snapshot_bytes; /* a process that has so much of it resident is a snapshot; 0: none */
     uint64_t kills_before;  /* of the group, when the run began */
     uint64_t kills_told;    /* of the run, written into a trace */
+    uint64_t kills_seen, killed_ns; /* of the group, at the last look; when they rose last */
     uint64_t next_ns, next_slow_ns; /* when to look again */
     uint64_t rate_from_ns, rate_from_bytes; /* where the growth is measured from */
     double rate;            /* bytes a second */
@@ -51,7 +52,7 @@ void mt_limit_look(struct mt_limit *limit, struct mt_tick *tick, pid_t pid, int 
 bool mt_limit_crosses(const struct mt_limit *limit, pid_t pid, bool *is_above);
 /* Into the header of a trace: limit and what was charged, and of a process that died without a word whether the kernel killed one of the
  * group for want of memory that no other trace has. */
-void mt_limit_write(const struct mt_limit *limit, const struct mt_tick *tick, int trace_fd);
-void mt_limit_write_death(struct mt_limit *limit, const struct mt_tick *tick, int trace_fd);
+void mt_limit_write(const struct mt_limit *limit, int trace_fd);
+void mt_limit_write_death(struct mt_limit *limit, int trace_fd);
 
 #endif

@@ -78,7 +78,7 @@ static void write_down(const struct mt_watch *watch, const struct mt_watched *pr
     if (fd >= 0) {
         bool silent = mt_watch_write_end(fd, now, now > process->alive_clock ? now - process->alive_clock : 0);
         if (silent && watch->limit != NULL) {
-            mt_limit_write_death(watch->limit, tick, fd);
+            mt_limit_write_death(watch->limit, fd);
         }
         (void)close(fd);
     }

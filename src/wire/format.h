@@ -136,13 +136,16 @@ enum mt_limit_kind {
         MT_LIMIT__COUNT
 };
 
+/* Had the kernel killed one of its group for want of memory when the process had died? */
+enum mt_limit_kills { MT_KILLS_UNKNOWN = 0, MT_KILLS_ONE = 1, MT_KILLS_NONE = 2 };
+
 /* Written by the tool that waits for the process: what it saw last of what the process may have. */
 struct mt_trace_memory {
     uint64_t limit_bytes;   /* 0: not known */
     uint64_t charged_bytes; /* against it, without cache of files */
     uint64_t clock;         /* when that was */
     uint32_t limit_kind;    /* enum mt_limit_kind */
-    uint32_t kills;         /* 1: when the process had died, the kernel had killed one of its group for want of memory */
+    uint32_t kills;         /* enum mt_limit_kills */
 };
 
 struct mt_trace_header {

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 from conftest import MEMTAP, memtap, memtap_json, run
 
-COMMANDS = ("run", "attach", "inject", "detach", "top", "memory", "list", "config", "snapshot", "summary", "stats", "tree", "table", "leaks", "timeline", "ask", "query", "tables", "diff", "parse",
+COMMANDS = ("run", "attach", "inject", "detach", "top", "memory", "list", "config", "snapshot", "summary", "stats", "tree", "table", "leaks", "timeline", "ask", "query", "tables", "diff", "postmortem", "parse",
             "export", "pack", "doctor", "completion", "man")
 READERS = ("summary", "stats", "tree", "table", "leaks", "timeline")
 
