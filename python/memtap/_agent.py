@@ -12,7 +12,7 @@ import os
 import threading
 from typing import Any, Callable, Dict, Iterator, Optional
 
-from memtap import _memtap
+from memtap import _leftovers, _memtap
 from memtap._command import agent_path
 
 MODES = {"sample": 1, "exact": 2, "aggregate": 3}  # enum memtap_agent_mode
@@ -63,8 +63,7 @@ def start(path: str, mode: str, rate_bytes: int, native: bool, python_allocators
         if _give_way is not None and _memtap.agent_state()["mode"] != "off":
             _give_way()
         if overwrite and _memtap.agent_state()["mode"] == "off":
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+            _leftovers.replace(path)
         try:
             _memtap.agent_start(path, MODES[mode], rate_bytes, native, python_allocators, max_file_bytes, seed,
                                 parent_pid)

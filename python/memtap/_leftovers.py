@@ -3,7 +3,8 @@
 Decides: a process that ends by `_exit` or SIGKILL leaves its file there, to be read after a crash, until memtap next begins
 one. A file is swept when it is surely ours and surely nobody's: its name says process and pid namespace (containers share
 folders, and a number means another process there), the process is gone, it belongs to this user, has one name, and begins as
-a trace of that process does. Its journal (docs/formats/trace.md 1.4), which a killed process leaves beside it, goes with it.
+a trace of that process does. Its journal (docs/formats/trace.md 1.4), which a killed process leaves beside it, goes with it, also
+where a recording replaces such a trace.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ _NAME = re.compile(r"memtap-(?P<purpose>[a-z]+)-(?P<pid>\d+)-(?P<namespace>\d+)-
 _HEADER = struct.Struct("=8sHHIQQ")  # magic, major, minor, header bytes, flags, pid: docs/formats/trace.md
 _TRACE = b"\x89MTAP\r\n\x1a"
 _JOURNAL = b"\x89MTJL\r\n\x1a"
+_JOURNAL_NUMBER = struct.Struct("=Q")  # in the header of a trace
+_JOURNAL_NUMBER_AT, _JOURNAL_NAME_MAX = 424, 200
 
 
 def _folder() -> str:
@@ -84,3 +87,27 @@ def sweep(purpose: str) -> None:
                         if _is_of(journal, pid, _JOURNAL):
                             os.unlink(journal)
                     os.unlink(entry.path)
+
+
+def _remove_journal(path: str) -> None:
+    """That of the trace at path, which its header names; nothing else that lies there."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        head = os.read(file, _JOURNAL_NUMBER_AT + _JOURNAL_NUMBER.size)
+    finally:
+        os.close(file)
+    if len(head) < _JOURNAL_NUMBER_AT + _JOURNAL_NUMBER.size or head[:8] != _TRACE:
+        return
+    (number,) = _JOURNAL_NUMBER.unpack_from(head, _JOURNAL_NUMBER_AT)
+    folder, name = os.path.split(os.fsencode(path))
+    journal = os.fsdecode(os.path.join(folder, b".%s.%016x.journal" % (name[:_JOURNAL_NAME_MAX], number)))
+    if number != 0 and _is_of(journal, _HEADER.unpack_from(head)[-1], _JOURNAL):
+        os.unlink(journal)
+
+
+def replace(path: str) -> None:
+    """Removes what is at path, and the journal of a trace that its process did not end. OSError: it cannot be removed."""
+    with contextlib.suppress(OSError):
+        _remove_journal(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

@@ -5,6 +5,7 @@
 #include "export/report.h"
 
 #include "util/human.h"
+#include "wire/decode_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -230,6 +231,29 @@ static void warn_replaced(const struct mt_frames *frames, struct mt_strlist *ret
     }
 }
 
+/* Nobody was left to put the last events into it. */
+static bool needs_its_journal(const struct mt_trace *trace)
+{
+    return mt_reader_header(mt_trace_reader(trace))->journal != 0 && !mt_trace_completeness(trace)->journal_missing &&
+           !mt_ending_is_open(mt_trace_info(trace));
+}
+
+static void warn_hidden(const struct mt_trace_set *set, struct mt_strlist *ret)
+{
+    const char *first = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        bool needs = needs_its_journal(set->traces[i]);
+        first = needs && first == NULL ? mt_trace_info(set->traces[i])->path : first;
+        count += needs;
+    }
+    if (count > 0) {
+        mt_strlist_print(ret, "%s%s: the last events are in a hidden file beside it (.NAME.*.journal); `memtap pack` puts them into it, until "
+                              "then keep the two together",
+                         first, count > 1 ? " and others" : "");
+    }
+}
+
 void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis *analysis,
                         const struct mt_frames *frames, struct mt_strlist *ret)
 {
@@ -248,6 +272,7 @@ void mt_report_warnings(const struct mt_trace_set *set, const struct mt_analysis
         }
     }
     warn_ends(&unfinished, set->count, ret);
+    warn_hidden(set, ret);
     warn_aggregate(set, ret);
     warn_counters(set, ret);
     if (analysis != NULL) {

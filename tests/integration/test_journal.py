@@ -99,6 +99,16 @@ def test_a_trace_without_its_journal_says_so(killed, tmp_path):
     assert any("journal" in warning for warning in stats["warnings"]), stats["warnings"]
 
 
+def test_a_hidden_file_that_was_left_is_said_until_it_is_packed(killed):
+    def said():
+        return [warning for warning in memtap_json("stats", killed)["warnings"] if "hidden file" in warning]
+
+    (warning,) = said()
+    assert str(killed) in warning and "memtap pack" in warning
+    memtap("pack", "-q", killed.parent)
+    assert not said() and not hidden(killed.parent)
+
+
 def test_packing_takes_the_journal_in(killed):
     before = hidden(killed.parent)
     memtap("pack", "-q", killed)

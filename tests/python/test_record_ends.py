@@ -122,6 +122,23 @@ def test_a_process_that_ends_inside_leaves_a_readable_trace(tmp_path, end):
     assert [name for name in os.listdir(tmp_path) if name[0] != "."] == ["a"]
 
 
+@pytest.mark.parametrize("planted", [False, True])
+def test_a_trace_that_is_replaced_goes_with_its_journal_and_with_nothing_else(tmp_path, planted):
+    run("memtap.record(sys.argv[1] + '/a').start(); keep = bytearray(5 << 20)\nos.kill(os.getpid(), 9)", tmp_path, status=-9)
+    (journal,) = tmp_path.glob(".a.*.journal")
+    others = {journal.name} if planted else set()
+    (tmp_path / ".b.0123456789abcdef.journal").write_bytes(journal.read_bytes())
+    if planted:
+        journal.write_text("a person's notes")
+    answer("""
+        with memtap.record(sys.argv[1] + "/a", overwrite=True):
+            keep = bytearray(5 << 20)
+        say()
+        """, tmp_path)
+    assert stats(tmp_path / "a")["leaked_bytes"] >= 5 * MIB
+    assert set(os.listdir(tmp_path)) - {"truth"} == {"a", ".b.0123456789abcdef.journal"} | others
+
+
 def test_an_emptied_trace_ends_the_recording_and_not_the_program(tmp_path):
     """What was in the file is gone; a program that goes on records on elsewhere."""
     found = answer("""
