@@ -177,7 +177,9 @@ static void let_it_settle(void)
     }
 }
 
-static void start_locked(void)
+/* parted: in a fork child, on its way back out of the fork. An interpreter has not yet put itself in order there: it may not be kept from
+ * that while somebody connects and wants to run code in it. */
+static void start_locked(bool parted)
 {
     if (is_gone()) {
         mt_store_release(&g_listen.thread, (uint32_t)THREAD_NONE);
@@ -189,7 +191,7 @@ static void start_locked(void)
     mt_store_release(&g_listen.thread, THREAD_STARTING);
     if (!mt_ears_open() || !mt_hooks_start_thread(listen_main, NULL, STACK_BYTES)) {
         mt_store_release(&g_listen.thread, THREAD_NONE);
-    } else {
+    } else if (!parted) {
         let_it_settle();
     }
 }
@@ -236,11 +238,11 @@ static void give_turn(void)
     mt_store_release(&g_listen.turn, 0u);
 }
 
-static void start(void)
+static void start(bool parted)
 {
     if (g_listen.armed && take_turn()) {
         mt_engine_enter();
-        start_locked();
+        start_locked(parted);
         mt_engine_leave();
         give_turn();
     }
@@ -265,7 +267,7 @@ static int start_from_python(void *unused)
 {
     (void)unused;
     mt_store_release(&g_listen.later, 0u);
-    start();
+    start(false);
     return 0;
 }
 
@@ -294,7 +296,7 @@ static void start_again(bool child)
     bool left = !child && leave_to_python();
     mt_engine_leave();
     if (!left) {
-        start();
+        start(child);
     }
 }
 
@@ -382,7 +384,7 @@ bool mt_listen_arm(const struct mt_agent_config *config, char *const *envp, bool
         close_all();
         arm_locked(config, envp, by_attach);
     }
-    start_locked();
+    start_locked(false);
     bool there = mt_load_acquire(&g_listen.thread) != THREAD_NONE;
     (void)mt_ears_host(&port);
     mt_engine_leave();
