@@ -10,6 +10,7 @@
 #include "util/human.h"
 #include "util/json.h"
 #include "util/memory.h"
+#include "util/progress.h"
 #include "wire/zstd_codec.h"
 
 #include <stdint.h>
@@ -212,7 +213,11 @@ static int doctor_main(int argc, char **argv)
     if (operands.count == 1 && !number) {
         found = examine_trace(&findings, operands.items[0]);
     } else {
+        struct mt_progress progress;
+        mt_progress_begin(&progress, "checking; a launcher of Python may take seconds to say which one it starts", values.format == MT_OUTCOME_JSON);
+        mt_progress_show(&progress);
         mt_findings_host(&findings);
+        mt_progress_end(&progress);
         add_abilities(&findings);
     }
     if (pid > 0) {

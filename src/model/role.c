@@ -210,7 +210,7 @@ char *mt_role_short_name(const char *function)
             to = append(to, at++, 1);
         }
     }
-    while (to > name && to[-1] == ' ') {
+    while (to > name && (to[-1] == ' ' || (to - name > 2 && ends_with(name, "::")))) { /* "do_call::<F, R>" */
         *--to = '\0';
     }
     return name;

@@ -56,6 +56,14 @@ void mt_progress_update(struct mt_progress *progress, uint64_t done, uint64_t to
     draw(progress, done, total, now);
 }
 
+void mt_progress_show(struct mt_progress *progress)
+{
+    if (progress->enabled) {
+        progress->visible = true;
+        (void)fprintf(stderr, "\r%s\x1b[K", progress->label);
+    }
+}
+
 void mt_progress_end(struct mt_progress *progress)
 {
     if (progress->visible) {

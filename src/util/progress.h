@@ -21,6 +21,8 @@ struct mt_progress {
 void mt_progress_begin(struct mt_progress *progress, const char *label, bool quiet);
 /* done of total in any unit; total 0: unknown, shows the count, or where that is 0 too the time that it has taken. Cheap: one clock read a call. */
 void mt_progress_update(struct mt_progress *progress, uint64_t done, uint64_t total);
+/* Shows the label at once, for what cannot say how far it is. */
+void mt_progress_show(struct mt_progress *progress);
 void mt_progress_end(struct mt_progress *progress);
 
 #endif

@@ -122,6 +122,7 @@ static void test_short_names_keep_what_a_person_calls(void **state)
         { "std::ostream& std::operator<< <char>(std::ostream&, char const*)", "std::operator<<" },
         { "<alloc::vec::Vec<T> as core::clone::Clone>::clone", "alloc::vec::Vec::clone" },
         { "alloc::slice::<impl [T]>::repeat", "alloc::slice::repeat" },
+        { "std::panicking::do_call::<&dyn core::ops::function::Fn<(), Output = i32>, i32>", "std::panicking::do_call" },
         { "std::__cxx11::basic_string<char>::_M_mutate(unsigned long)", "std::basic_string::_M_mutate" },
         { "", "" },
         { "f<", "f" },
