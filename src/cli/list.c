@@ -70,16 +70,29 @@ static void note_row(struct mt_grid *grid, const struct mt_list_row *row)
     free(version);
 }
 
+static bool any_dropped(const struct mt_list_rows *rows)
+{
+    bool any = false;
+    for (size_t i = 0; i < rows->count; i++) {
+        any = any || rows->items[i].dropped_events > 0;
+    }
+    return any;
+}
+
 static void write_table(const struct mt_list_rows *rows, bool verbose, struct mt_out *out)
 {
+    enum { SPARE_LAST = 1, SPARE_SECOND, SPARE_FIRST };
     struct mt_grid *grid = mt_grid_new();
     mt_grid_column(grid, "pid", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "mode", MT_ALIGN_LEFT, false);
     mt_grid_column(grid, "rate", MT_ALIGN_RIGHT, false);
+    mt_grid_column_spare(grid, SPARE_SECOND);
     mt_grid_column(grid, "armed", MT_ALIGN_LEFT, false);
+    mt_grid_column_spare(grid, SPARE_LAST);
     mt_grid_column(grid, "since", MT_ALIGN_LEFT, false);
     mt_grid_column(grid, "rss", MT_ALIGN_RIGHT, false);
     mt_grid_column(grid, "dropped", MT_ALIGN_RIGHT, false);
+    mt_grid_column_spare(grid, any_dropped(rows) ? 0 : SPARE_FIRST);
     mt_grid_column_command(grid, "command");
     for (size_t i = 0; i < rows->count; i++) {
         write_row(grid, &rows->items[i]);

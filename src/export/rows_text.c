@@ -221,7 +221,8 @@ static char *line_of(const struct text *t, const struct mt_row *row, bool whole)
             return mt_report_label(row->label != NULL ? row->label : "", by);
         }
         bool path = row->label != NULL && row->frame == NULL && row->label[0] == '/';
-        return mt_strdup(path ? mt_paths_short(t->paths, row->label) : row->label != NULL ? row->label : "?");
+        const char *label = row->label == NULL ? "?" : row->label[0] == '\0' ? "no module" : row->label;
+        return mt_strdup(path ? mt_paths_short(t->paths, row->label) : label);
     }
     char *line = mt_behind_line(row->frame, t->w->report->grouping.stacks ? MT_BY_LINE : t->w->report->grouping.by, whole,
                                 t->paths);

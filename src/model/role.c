@@ -210,8 +210,11 @@ char *mt_role_short_name(const char *function)
             to = append(to, at++, 1);
         }
     }
-    while (to > name && (to[-1] == ' ' || (to - name > 2 && ends_with(name, "::")))) { /* "do_call::<F, R>" */
+    while (to > name && to[-1] == ' ') {
         *--to = '\0';
+    }
+    if (to - name > 2 && ends_with(name, "::")) { /* "do_call::<F, R>" */
+        to[-2] = '\0';
     }
     return name;
 }

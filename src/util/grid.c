@@ -38,7 +38,7 @@ struct mt_grid {
     size_t note_capacity;
 };
 
-enum { GAP_COLUMNS = 2, ELASTIC_MIN_COLUMNS = 12, NAMES_LEAST_COLUMNS = 16, PLACE_LEAST_MAX = 40, READABLE_MAX = 44 };
+enum { GAP_COLUMNS = 2, ELASTIC_MIN_COLUMNS = 12, NAMES_LEAST_COLUMNS = 16, COMMAND_LEAST_COLUMNS = 24, PLACE_LEAST_MAX = 40, READABLE_MAX = 44 };
 
 struct mt_grid *mt_grid_new(void)
 {
@@ -196,7 +196,9 @@ static size_t kept_of(const struct mt_grid *grid, size_t c, enum keep keep)
 {
     const struct column *column = &grid->columns[c];
     size_t most = keep <= KEEP_PLACES ? READABLE_MAX : PLACE_LEAST_MAX;
-    size_t kept = keep == KEEP_READABLE && column->cut == MT_CUT_NAMES ? NAMES_LEAST_COLUMNS : ELASTIC_MIN_COLUMNS;
+    size_t kept = keep == KEEP_READABLE && column->cut == MT_CUT_NAMES     ? NAMES_LEAST_COLUMNS
+                  : keep == KEEP_READABLE && column->cut == MT_CUT_COMMAND ? COMMAND_LEAST_COLUMNS
+                                                                           : ELASTIC_MIN_COLUMNS;
     bool places = keep != KEEP_LEAST && column->cut == MT_CUT_PLACE;
     for (size_t i = c; places && i < grid->cell_count; i += grid->column_count) {
         if (has_room_of_last(grid, i)) {

@@ -357,7 +357,8 @@ static char *fit_names(const char *text, size_t columns)
 size_t mt_text_place_readable_columns(const char *text)
 {
     size_t bytes = place_path_bytes(text);
-    const char *end = text + strlen(text), *function = text + bytes + (bytes > 0 && text[bytes] == ' ');
+    const char *function = text + bytes + (bytes > 0 && text[bytes] == ' '), *comma = strstr(function, ", ");
+    const char *end = comma != NULL ? comma : text + strlen(text); /* of several the first */
     return mt_text_place_columns(text) + (function < end ? (bytes > 0) + last_part_columns(function, end) : 0);
 }
 

@@ -194,6 +194,7 @@ static void test_cutting_a_function_keeps_what_it_is_called(void **state)
     expect_fit("ns::Type::handle", 8, MT_CUT_PLACE, "\u2026handle"); /* one word, and no path */
     assert_int_equal(mt_text_place_readable_columns("app/cache.py:31 ns::handle"), strlen("_/cache.py:31 _handle"));
     assert_int_equal(mt_text_place_readable_columns("handle"), strlen("handle"));
+    assert_int_equal(mt_text_place_readable_columns("a.py:1 b.handle, c.py:2 d"), strlen("a.py:1 _handle"));
 }
 
 static void test_the_nearest_word_forgives_typing_errors(void **state)
