@@ -8,7 +8,7 @@ import pytest
 from conftest import MEMTAP, memtap, run
 from onterminal import columns_of, on_a_terminal
 
-NAME = "keep_connection"
+NAME = "keep_it"
 MODULE = f"""
 import json
 KEPT = []
