@@ -5,6 +5,7 @@
  */
 #include "agent/answer.h"
 
+#include "agent/allocator.h"
 #include "agent/apart.h"
 #include "agent/control.h"
 #include "agent/ears.h"
@@ -207,6 +208,20 @@ static enum mt_control_status answer_snapshot(const struct mt_asked *asked, stru
     return recording ? MT_CONTROL_IS_OK : MT_CONTROL_IS_IDLE;
 }
 
+static enum mt_control_status answer_memory(const struct mt_asked *asked, struct mt_control_text *reply)
+{
+    struct mt_allocator_statistics said;
+    (void)asked;
+    if (mt_allocator_ask(&said)) {
+        mt_control_add(reply, "ALLOCATOR", said.name);
+        mt_control_add_number(reply, "IN_USE", said.in_use_bytes);
+        mt_control_add_number(reply, "OWN", said.own_bytes);
+        mt_control_add_number(reply, "RESIDENT", said.resident_bytes);
+        mt_control_add_number(reply, "GIVEN_BACK", said.given_back_bytes);
+    }
+    return MT_CONTROL_IS_OK;
+}
+
 enum mt_control_status mt_answer(const struct mt_asked *asked, struct mt_control_text *reply)
 {
     if (asked->bytes > 0 && asked->payload[asked->bytes - 1] != '\0') {
@@ -221,6 +236,8 @@ enum mt_control_status mt_answer(const struct mt_asked *asked, struct mt_control
         return answer_stop(asked, reply);
     case MT_CONTROL_CONFIG:
         return answer_config(asked, reply);
+    case MT_CONTROL_MEMORY:
+        return answer_memory(asked, reply);
     case MT_CONTROL_SNAPSHOT:
         return answer_snapshot(asked, reply);
     default:

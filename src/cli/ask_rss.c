@@ -40,12 +40,15 @@ static enum part part_of(enum mt_explain_part part)
     case MT_EXPLAIN_PYTHON_USED:
     case MT_EXPLAIN_RECORDED:
     case MT_EXPLAIN_BRK:
+    case MT_EXPLAIN_OTHER_USED:
         return HEAP;
     case MT_EXPLAIN_MALLOC_FREE:
     case MT_EXPLAIN_MALLOC_TOP:
     case MT_EXPLAIN_PYTHON_FREE:
     case MT_EXPLAIN_PYTHON_EMPTY:
     case MT_EXPLAIN_OTHER_FREE:
+    case MT_EXPLAIN_OTHER_SLACK:
+    case MT_EXPLAIN_OTHER_OWN:
         return FREE;
     case MT_EXPLAIN_STACKS:
         return STACKS;

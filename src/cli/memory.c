@@ -6,6 +6,7 @@
 #include "cli/memory_view.h"
 #include "cli/select.h"
 #include "cli/target.h"
+#include "control/client.h"
 #include "export/behind.h"
 #include "export/facts.h"
 #include "reader/reports.h"
@@ -18,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+static const uint64_t PATIENCE_NS = 2000000000;
 
 struct values {
     int format;
@@ -43,7 +46,8 @@ static const struct mt_command_doc doc = {
         "back to the system. Of a process that is recorded also the lines that hold most of what is alive.\n"
         "\n"
         "Nothing is stopped and nothing is changed in the process; memory is read as /proc gives it. Where malloc's arenas contradict themselves, "
-        "because the process goes on meanwhile or its libc is another one, they are called not known, and the heap of brk is one row.\n"
+        "because the process goes on meanwhile or its libc is another one, they are called not known, and the heap of brk is one row. An armed process "
+        "(`memtap list`) with jemalloc or tcmalloc is asked what that says of itself; attach arms one.\n"
         "\n"
         "With FILE, a recording: the parts of the largest RSS as far as the trace knows them. Of a trace that is being written it is the process "
         "as it is now.",
@@ -51,7 +55,8 @@ static const struct mt_command_doc doc = {
              "attach does.\n"
              "\n"
              "-f json has pid, program, trace, live, rss_bytes, parts[] with part, bytes, resident, about; malloc{} with arenas, system_bytes, "
-             "in_use_bytes, free_bytes, top_bytes, mapped_blocks, trim_bytes (null where not known); python_pools, threads; sites[] with line, "
+             "in_use_bytes, free_bytes, top_bytes, mapped_blocks, trim_bytes (null where not known); allocator{} (of an armed process with jemalloc or tcmalloc: name, in_use_bytes, own_bytes, slack_bytes, resident_bytes, given_back_bytes, by its own account; "
+             "else null); python_pools, threads; sites[] with line, "
              "bytes, count (bytes_ci95 where they are estimates).",
     .exit_codes = "0  done\n"
                   "1  the trace cannot be read\n"
@@ -89,6 +94,29 @@ static void add_recorded(struct mt_memory_view *view, struct mt_explained *expla
     }
     mt_top_ui_fini(&ui);
     mt_top_watch_free(watch);
+}
+
+/* An armed process is asked what its own allocator says; of another one it is not known. */
+static void ask_allocator(pid_t pid, struct mt_explained *explained)
+{
+    struct mt_client client;
+    struct mt_error ignored = { 0 };
+    struct mt_reply reply;
+    if (!mt_client_reach(pid, &client)) {
+        return;
+    }
+    if (mt_client_ask(&client, MT_CONTROL_MEMORY, NULL, PATIENCE_NS, &reply, &ignored) == MT_OK) {
+        struct mt_explain_allocator said = { .in_use_bytes = mt_reply_number(&reply, "IN_USE"),
+                                             .own_bytes = mt_reply_number(&reply, "OWN"),
+                                             .resident_bytes = mt_reply_number(&reply, "RESIDENT"),
+                                             .given_back_bytes = mt_reply_number(&reply, "GIVEN_BACK") };
+        (void)snprintf(said.name, sizeof said.name, "%s", mt_reply_text(&reply, "ALLOCATOR"));
+        if (said.name[0] != '\0') {
+            mt_explain_own_allocator(explained, &said);
+        }
+        mt_reply_clear(&reply);
+    }
+    mt_client_close(&client);
 }
 
 /* As ps calls it. */
@@ -133,6 +161,7 @@ static int explain_process(const struct values *values, pid_t pid)
     }
     struct mt_memory_view view = { .pid = (uint64_t)pid, .program = name_of(pid), .live = true, .rss_bytes = explained.rss_bytes,
                                    .details = &explained };
+    ask_allocator(pid, &explained);
     if (mt_recorded_trace(pid, &trace, &ignored) == MT_OK) {
         view.trace = trace;
         add_recorded(&view, &explained, trace);

@@ -69,6 +69,20 @@ static void put_malloc_line(struct mt_out *out, const struct mt_explained *d)
     mt_out_print(out, "; malloc_trim would give back %s\n", mt_human_bytes((double)d->trim_bytes).text);
 }
 
+static uint64_t slack_of(const struct mt_explain_allocator *a)
+{
+    return a->resident_bytes > a->in_use_bytes + a->own_bytes ? a->resident_bytes - a->in_use_bytes - a->own_bytes : 0;
+}
+
+static void put_allocator_line(struct mt_out *out, const struct mt_explain_allocator *a)
+{
+    mt_out_print(out, "%s: %s in use, %s free or rounding", a->name, mt_human_bytes((double)a->in_use_bytes).text, mt_human_bytes((double)slack_of(a)).text);
+    if (a->own_bytes > 0) {
+        mt_out_print(out, ", %s its own", mt_human_bytes((double)a->own_bytes).text);
+    }
+    mt_out_print(out, "; %s given back, by its own account\n", mt_human_bytes((double)a->given_back_bytes).text);
+}
+
 static void write_malloc(struct mt_out *out, const struct mt_explained *d)
 {
     enum { LABEL_COLUMNS = 8 };
@@ -116,6 +130,9 @@ void mt_memory_write(struct mt_out *out, const struct mt_memory_view *view)
     if (view->details != NULL) {
         mt_out_byte(out, '\n');
         write_malloc(out, view->details);
+        if (view->details->own_allocator_known) {
+            put_allocator_line(out, &view->details->own_allocator);
+        }
     }
     if (view->site_count > 0) {
         write_sites(out, view);
@@ -143,6 +160,24 @@ static void put_malloc(struct mt_json *json, const struct mt_explained *d)
     mt_json_object_end(json);
 }
 
+static void put_allocator(struct mt_json *json, const struct mt_explained *d)
+{
+    const struct mt_explain_allocator *a = &d->own_allocator;
+    mt_json_key(json, "allocator");
+    if (!d->own_allocator_known) {
+        mt_json_null(json);
+        return;
+    }
+    mt_json_object(json);
+    mt_json_put_text(json, "name", a->name);
+    mt_json_put_u64(json, "in_use_bytes", a->in_use_bytes);
+    mt_json_put_u64(json, "own_bytes", a->own_bytes);
+    mt_json_put_u64(json, "slack_bytes", slack_of(a));
+    mt_json_put_u64(json, "resident_bytes", a->resident_bytes);
+    mt_json_put_u64(json, "given_back_bytes", a->given_back_bytes);
+    mt_json_object_end(json);
+}
+
 void mt_memory_write_json(struct mt_out *out, const struct mt_memory_view *view)
 {
     struct mt_json json;
@@ -166,6 +201,7 @@ void mt_memory_write_json(struct mt_out *out, const struct mt_memory_view *view)
     mt_json_array_end(&json);
     if (view->details != NULL) {
         put_malloc(&json, view->details);
+        put_allocator(&json, view->details);
         mt_json_put_u64(&json, "python_pools", view->details->python_pools);
         mt_json_put_u64(&json, "threads", view->details->threads);
     }

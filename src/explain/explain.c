@@ -346,12 +346,17 @@ mt_status mt_explain_process(pid_t pid, struct mt_explained *ret, struct mt_erro
     return status;
 }
 
+static uint64_t claim_of(struct mt_explained *e, enum mt_explain_part from, enum mt_explain_part part, uint64_t bytes)
+{
+    bytes = bytes < e->bytes[from] ? bytes : e->bytes[from];
+    e->bytes[part] += bytes;
+    e->bytes[from] -= bytes;
+    return bytes;
+}
+
 static void claim_unexplained(struct mt_explained *e, enum mt_explain_part part, uint64_t bytes)
 {
-    uint64_t left = e->bytes[MT_EXPLAIN_UNEXPLAINED];
-    bytes = bytes < left ? bytes : left;
-    e->bytes[part] += bytes;
-    e->bytes[MT_EXPLAIN_UNEXPLAINED] -= bytes;
+    (void)claim_of(e, MT_EXPLAIN_UNEXPLAINED, part, bytes);
 }
 
 static uint64_t beyond(uint64_t bytes, uint64_t known)
@@ -359,13 +364,30 @@ static uint64_t beyond(uint64_t bytes, uint64_t known)
     return bytes > known ? bytes - known : 0;
 }
 
+/* Mappings first: tcmalloc has some of its memory by brk, jemalloc none unless it was told to. */
+static void claim_anywhere(struct mt_explained *e, enum mt_explain_part part, uint64_t bytes)
+{
+    bytes -= claim_of(e, MT_EXPLAIN_UNEXPLAINED, part, bytes);
+    (void)claim_of(e, MT_EXPLAIN_BRK, part, bytes);
+}
+
+void mt_explain_own_allocator(struct mt_explained *e, const struct mt_explain_allocator *said)
+{
+    e->own_allocator_known = true;
+    e->own_allocator = *said;
+    claim_anywhere(e, MT_EXPLAIN_OTHER_USED, said->in_use_bytes);
+    claim_anywhere(e, MT_EXPLAIN_OTHER_SLACK, beyond(said->resident_bytes, said->in_use_bytes + said->own_bytes));
+    claim_anywhere(e, MT_EXPLAIN_OTHER_OWN, said->own_bytes); /* much of its structures is never touched */
+}
+
 void mt_explain_recorded(struct mt_explained *e, const struct mt_explain_trace *trace)
 {
     uint64_t python = e->bytes[MT_EXPLAIN_PYTHON_USED] + e->bytes[MT_EXPLAIN_PYTHON_FREE] + e->bytes[MT_EXPLAIN_PYTHON_EMPTY];
-    uint64_t blocks = beyond(trace->heap_bytes, e->bytes[MT_EXPLAIN_MALLOC_USED] + e->bytes[MT_EXPLAIN_MALLOC_MAPPED] + e->bytes[MT_EXPLAIN_PYTHON_USED]);
+    uint64_t blocks = beyond(trace->heap_bytes, e->bytes[MT_EXPLAIN_MALLOC_USED] + e->bytes[MT_EXPLAIN_MALLOC_MAPPED] + e->bytes[MT_EXPLAIN_PYTHON_USED] +
+                                                    e->bytes[MT_EXPLAIN_OTHER_USED]);
     claim_unexplained(e, MT_EXPLAIN_MEMTAP, beyond(trace->own_bytes, e->bytes[MT_EXPLAIN_MEMTAP]));
     claim_unexplained(e, MT_EXPLAIN_RECORDED, blocks);
-    if (!e->malloc_known) { /* arenas are address space: of glibc's and Python's it is known what is resident */
+    if (!e->malloc_known && !e->own_allocator_known) { /* arenas are address space: of glibc's and Python's it is known what is resident */
         claim_unexplained(e, MT_EXPLAIN_OTHER_FREE, beyond(trace->arena_bytes, python + blocks));
     }
 }

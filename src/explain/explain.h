@@ -26,6 +26,9 @@
     X(PYTHON_FREE, "python_free", "pymalloc: free blocks and heads of pools")                                          \
     X(PYTHON_EMPTY, "python_empty", "pymalloc: empty pools")                                                           \
     X(RECORDED, "recorded", "recorded blocks: mapped by the program itself, or of another allocator")                  \
+    X(OTHER_USED, "other_used", "jemalloc, tcmalloc: blocks in use, by its own account")                               \
+    X(OTHER_OWN, "other_own", "jemalloc, tcmalloc: its own structures")                                                \
+    X(OTHER_SLACK, "other_slack", "jemalloc, tcmalloc: free blocks, caches, rounding")                                 \
     X(OTHER_FREE, "other_free", "another allocator: free or slack, not split")                                         \
     X(STATIC, "static", "static data: written pages of programs and libraries")                                        \
     X(STACKS, "stacks", "stacks of threads")                                                                           \
@@ -43,6 +46,12 @@ enum mt_explain_part {
 const char *mt_explain_key(enum mt_explain_part part);
 const char *mt_explain_text(enum mt_explain_part part);
 
+/* What an allocator of the program's own says of itself (docs/formats/control.md, memory). */
+struct mt_explain_allocator {
+    char name[16];
+    uint64_t in_use_bytes, own_bytes, resident_bytes, given_back_bytes;
+};
+
 struct mt_explained {
     uint64_t rss_bytes; /* the sum of the rows */
     uint64_t bytes[MT_EXPLAIN__COUNT];
@@ -56,10 +65,14 @@ struct mt_explained {
     uint64_t python_pools;
     uint64_t threads;
     uint64_t stacks_found;
+    bool own_allocator_known; /* what it said (mt_explain_allocator) */
+    struct mt_explain_allocator own_allocator;
 };
 
 /* MT_E_NOENT, MT_E_PERM with a sentence. */
 mt_status mt_explain_process(pid_t pid, struct mt_explained *ret, struct mt_error *err) MT_CHECKED;
+/* Gives what nobody claimed, and the heap of brk where malloc has none of it, to that allocator: at most what it says is resident. */
+void mt_explain_own_allocator(struct mt_explained *explained, const struct mt_explain_allocator *said);
 /* What a trace knows of what nobody claimed: memory of the recorder, the heap that is alive, and what allocators keep for blocks
  * (MT_STORAGE_ARENA). Resident or not, so at most what is left. */
 struct mt_explain_trace {

@@ -102,11 +102,30 @@ static void test_a_trace_explains_what_nobody_claimed_and_no_more(void **state)
     assert_true(e.bytes[MT_EXPLAIN_MEMTAP] == 65 && e.bytes[MT_EXPLAIN_RECORDED] == 40);
 }
 
+static void test_an_allocator_gets_what_nobody_claimed_and_no_more(void **state)
+{
+    (void)state;
+    struct mt_explained e = { 0 };
+    e.bytes[MT_EXPLAIN_UNEXPLAINED] = 100;
+    e.bytes[MT_EXPLAIN_BRK] = 30;
+    mt_explain_own_allocator(&e, &(struct mt_explain_allocator){ .name = "x", .in_use_bytes = 60, .own_bytes = 50, .resident_bytes = 165 });
+    assert_int_equal(e.bytes[MT_EXPLAIN_OTHER_USED], 60);
+    assert_int_equal(e.bytes[MT_EXPLAIN_OTHER_SLACK], 55); /* 165 but the 110 */
+    assert_int_equal(e.bytes[MT_EXPLAIN_OTHER_OWN], 15);   /* as much as there is */
+    assert_true(e.bytes[MT_EXPLAIN_UNEXPLAINED] == 0 && e.bytes[MT_EXPLAIN_BRK] == 0);
+    assert_true(e.own_allocator_known && e.own_allocator.resident_bytes == 165);
+    e.bytes[MT_EXPLAIN_UNEXPLAINED] = 100; /* what a trace has of blocks is known of it already, and so is its slack */
+    mt_explain_recorded(&e, &(struct mt_explain_trace){ .heap_bytes = 70, .arena_bytes = 1000 });
+    assert_int_equal(e.bytes[MT_EXPLAIN_RECORDED], 10);
+    assert_int_equal(e.bytes[MT_EXPLAIN_OTHER_FREE], 0);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_pool_is_known_by_numbers_that_agree),
     cmocka_unit_test(test_a_part_of_a_resident_page_counts_as_that_part),
     cmocka_unit_test(test_pages_of_a_process_are_as_it_touched_them),
     cmocka_unit_test(test_spans_are_found_by_any_address_in_them),
     cmocka_unit_test(test_a_trace_explains_what_nobody_claimed_and_no_more),
+    cmocka_unit_test(test_an_allocator_gets_what_nobody_claimed_and_no_more),
 };
 MT_TEST_MAIN(tests)
