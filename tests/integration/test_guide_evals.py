@@ -3,13 +3,13 @@ or anything else installed. With a stand-in for torch where they are about GPUs;
 
 import os
 import re
-import shlex
 
 import pytest
 from armed import Armed
 from conftest import MEMTAP, TESTS, find_interpreter, run
 
 GUIDE = (TESTS / "guides/memory-analysis.md").read_text()
+PATH = os.pathsep.join((str(TESTS.parent / "compat/bin"), str(MEMTAP.parent), os.environ["PATH"]))
 PROGRAM = TESTS / "targets/py_evaluated.py"
 # Commands that hold an eval between quotes; the loop over processes is one of them.
 COMMANDS = [command for block in re.findall(r"^```bash\n(.*?)^```", GUIDE, re.M | re.S)
@@ -37,10 +37,10 @@ EXTRA = {f"extra-{n}": line.split()[-1] for n, line in enumerate(os.environ.get(
 
 
 def bash(command, *pids, endpoint=None, env=()):
-    """The guide's text as it stands; `probing` is memtap."""
-    text = f'probing() {{ {shlex.quote(str(MEMTAP))} "$@"; }}\n{command}\n'
-    text = text.replace("for pid in 1234 5678 9012", "for pid in " + " ".join(map(str, pids))) if pids else text
-    return run(["bash", "-c", text], env={**os.environ, "ENDPOINT": str(endpoint), **dict(env)})
+    """The guide's text as it stands; `probing` is compat's, which runs the memtap that comes first on the path."""
+    if pids:
+        command = command.replace("for pid in 1234 5678 9012", "for pid in " + " ".join(map(str, pids)))
+    return run(["bash", "-c", command], env={**os.environ, "PATH": PATH, "ENDPOINT": str(endpoint), **dict(env)})
 
 
 def prepare(program, code):

@@ -244,6 +244,8 @@ def test_it_installs_with_pip(tmp_path):
     found = sorted(str(path.relative_to(tmp_path / "site")) for path in (tmp_path / "site").rglob("*.py"))
     assert found == ["observability/stats/MemorySnapshot.py", "observability/stats/memory_snapshot.py", "spprof/__init__.py",
                      "spprof/_cpu.py", "spprof/memprof.py"]
+    script = tmp_path / "site" / "bin" / "probing"
+    assert "from memtap._command import main" in script.read_text() and os.access(str(script), os.X_OK)
     code = "import observability.stats.MemorySnapshot as m, spprof; print(m.__name__, spprof.__file__)"
     name, file = child(code, compat=False, path=[tmp_path / "site"]).split()
     assert name == "memtap.memsnap" and file == str(tmp_path / "site" / "spprof" / "__init__.py")
