@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 struct values {
     const char *output;
@@ -65,7 +66,7 @@ static const struct mt_command_doc doc = {
         "line, is anonymous memory that is resident and neither recorded heap nor memtap's: free blocks and rounding of the allocator, stacks, "
         "static data, and all that was allocated before the recording began.",
     .notes = "Keys: ↑ ↓ (or k j), PgUp, PgDn, Home, End move; ↵ shows the stack of the row; m sets the mark; s sorts by the next column; t shows "
-             "threads, n native frames; / finds; p (or space) pauses; q quits; ^Z stops. Imports stand last.\n"
+             "threads, n native frames; / finds; p (or space) pauses; w writes what is shown, with every row, to a file in the current folder; q quits; ^Z stops. Imports stand last.\n"
              "\n"
              "-f json has pid, trace, program, mode, rate_bytes, recording, recorded_s, own_cpu_share, own_bytes, dropped_events, threads, "
              "rss_bytes, anonymous_bytes, limit_bytes, limit_in_s, heap_bytes, heap_count, peak_bytes, growth_bytes_per_s, "
@@ -115,6 +116,17 @@ static mt_status look(struct top *t, struct mt_error *err)
 
 /* ---- as text ------------------------------------------------------------------------------------------------------ */
 
+/* As lines of text. */
+static void put_frame(const struct top *t, const struct mt_top_space *space, struct mt_out *out)
+{
+    struct mt_screen screen = { 0 };
+    mt_top_frame(&t->session.look, &t->ui, space, &screen);
+    for (size_t i = 0; i < screen.count; i++) {
+        mt_out_print(out, "%s\n", screen.lines[i].text);
+    }
+    mt_screen_clear(&screen);
+}
+
 static mt_status write_look(struct top *t, bool first, struct mt_error *err)
 {
     struct mt_out *out;
@@ -126,14 +138,9 @@ static mt_status write_look(struct top *t, bool first, struct mt_error *err)
         mt_top_write_json(&t->session.look, &t->ui, (size_t)t->values->rows, out);
         return mt_out_commit(out, err);
     }
-    struct mt_screen screen = { 0 };
-    struct mt_top_space space = { .columns = mt_terminal_columns(out), .limit = (size_t)t->values->rows };
-    mt_top_frame(&t->session.look, &t->ui, &space, &screen);
+    const struct mt_top_space space = { .columns = mt_terminal_columns(out), .limit = (size_t)t->values->rows };
     mt_out_string(out, first ? "" : "\n");
-    for (size_t i = 0; i < screen.count; i++) {
-        mt_out_print(out, "%s\n", screen.lines[i].text);
-    }
-    mt_screen_clear(&screen);
+    put_frame(t, &space, out);
     return mt_out_commit(out, err);
 }
 
@@ -231,6 +238,36 @@ static void look_and_show(struct top *t)
     show(t);
 }
 
+/* "memtap-top-1234.txt", or the next number that is free. malloc'ed. */
+static char *free_name(uint64_t pid)
+{
+    char *name = mt_format("memtap-top-%llu.txt", (unsigned long long)pid);
+    for (unsigned n = 2; access(name, F_OK) == 0; n++) {
+        free(name);
+        name = mt_format("memtap-top-%llu.%u.txt", (unsigned long long)pid, n);
+    }
+    return name;
+}
+
+/* What is shown, with every row and nothing cut. */
+static void write_shown(struct top *t)
+{
+    const struct mt_top_space whole = { 0 };
+    struct mt_error err = { 0 };
+    struct mt_out *out;
+    char *name = free_name(t->session.look.pid);
+    mt_status status = mt_out_open(name, &out, &err);
+    if (status == MT_OK) {
+        t->ui.message = NULL; /* which is of the screen */
+        put_frame(t, &whole, out);
+        status = mt_out_commit(out, &err);
+    }
+    free(t->session.message);
+    t->session.message = status == MT_OK ? mt_format("what is shown was written to %s", name) : mt_strdup(mt_error_text(&err));
+    free(name);
+    show(t);
+}
+
 static bool obey(struct top *t, int key)
 {
     struct mt_top_space space = space_now();
@@ -243,6 +280,9 @@ static bool obey(struct top *t, int key)
         return true;
     case MT_TOP_READ:
         look_and_show(t);
+        return true;
+    case MT_TOP_WRITE:
+        write_shown(t);
         return true;
     case MT_TOP_SHOW:
         show(t);

@@ -12,7 +12,7 @@
 
 enum { CELLS = 5, PLACE_LEAST = 16 };
 static const char *const g_titles[CELLS] = { "alive", "since mark", "rate", "blocks", "age" };
-static const char *const g_keys[] = { "↑↓ ↵ stack", "m mark", "s sort", "t threads", "n native", "/ find", "p pause", "q quit" };
+static const char *const g_keys[] = { "↑↓ ↵ stack", "m mark", "s sort", "t threads", "n native", "/ find", "p pause", "q quit", "w write" };
 
 struct row {
     char *cells[CELLS];

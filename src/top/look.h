@@ -86,7 +86,7 @@ struct mt_top_ui {
 };
 
 /* What a key asks for beyond what it changed. */
-enum mt_top_wish { MT_TOP_NOTHING, MT_TOP_SHOW, MT_TOP_READ, MT_TOP_MARK, MT_TOP_QUIT };
+enum mt_top_wish { MT_TOP_NOTHING, MT_TOP_SHOW, MT_TOP_READ, MT_TOP_MARK, MT_TOP_WRITE, MT_TOP_QUIT };
 /* page: rows of the list on the screen. */
 enum mt_top_wish mt_top_key(struct mt_top_ui *ui, const struct mt_top_look *look, int key, size_t page);
 void mt_top_ui_fini(struct mt_top_ui *ui);

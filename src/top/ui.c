@@ -132,6 +132,8 @@ static enum mt_top_wish command(struct mt_top_ui *ui, int key)
         return MT_TOP_QUIT;
     case 'm':
         return MT_TOP_MARK;
+    case 'w':
+        return MT_TOP_WRITE;
     case 's':
         ui->sort = (enum mt_top_sort)((ui->sort + 1) % MT_TOP_SORT__COUNT);
         return MT_TOP_SHOW;

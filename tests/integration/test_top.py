@@ -166,6 +166,25 @@ def test_keys_sort_pause_find_and_show_stacks(watched):
         assert screen.ended() == 0
 
 
+def test_what_is_shown_is_written_to_a_file(watched, tmp_path):
+    folder = tmp_path / "written"
+    folder.mkdir()
+    watched.do(f"hold {5 * MIB}")
+    with top(watched.pid, cwd=folder) as screen:
+        screen.wait_for(r" hold ← bytearray")
+        screen.type("p")
+        screen.wait_for(r"PAUSED")
+        for name in (f"memtap-top-{watched.pid}.txt", f"memtap-top-{watched.pid}.2.txt"):
+            screen.type("w")
+            screen.wait_for(rf"written to {re.escape(name)}")
+            text = (folder / name).read_text()
+            assert text.startswith(f"memtap top {watched.pid} ") and "\x1b" not in text
+            assert re.search(r"^ +5\.00 MiB .* hold ← bytearray$", text, re.M)
+        screen.type("q")
+        assert screen.ended() == 0
+    assert len(list(folder.iterdir())) == 2
+
+
 def test_a_screen_takes_another_size(watched):
     watched.do(f"hold {5 * MIB}")
     with top(watched.pid, columns=140) as screen:

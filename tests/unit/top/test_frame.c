@@ -195,6 +195,7 @@ static void test_keys_move_sort_find_and_quit(void **state)
     assert_int_equal(mt_top_key(&ui, &look, 's', 10), MT_TOP_SHOW);
     assert_int_equal(ui.sort, MT_TOP_BY_MARK);
     assert_int_equal(mt_top_key(&ui, &look, 'm', 10), MT_TOP_MARK);
+    assert_int_equal(mt_top_key(&ui, &look, 'w', 10), MT_TOP_WRITE);
     assert_int_equal(mt_top_key(&ui, &look, 't', 10), MT_TOP_READ);
     assert_true(ui.by_thread);
     assert_null(ui.selected);
