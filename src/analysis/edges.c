@@ -53,7 +53,7 @@ static void close_open(struct mt_edges *e, uint32_t site)
     struct mt_edges_open *open = &e->open[site];
     if (open->bytes != 0 || open->count != 0) {
         uint16_t interval = (uint16_t)open->interval;
-        add_cell(e, (struct mt_edge_cell){ site, interval, interval, open->bytes, open->count });
+        add_cell(e, (struct mt_edge_cell){ site, interval, interval, open->bytes, open->count, open->bytes_variance });
     }
     *open = (struct mt_edges_open){ .interval = e->now };
 }
@@ -92,6 +92,16 @@ static struct mt_edge_cell *later_cell(struct mt_edges *e, struct mt_edge_cell k
     return &e->cells[e->cell_count - 1];
 }
 
+static bool is_born_now(const struct mt_edges *e, uint64_t born_ns)
+{
+    return e->now == 0 || born_ns > e->times_ns[e->now - 1];
+}
+
+static struct mt_edge_cell key_of(const struct mt_edges *e, uint32_t site, uint64_t born_ns)
+{
+    return (struct mt_edge_cell){ .site = site, .born = (uint16_t)interval_of(e, born_ns), .at = (uint16_t)e->now };
+}
+
 void mt_edges_change(struct mt_edges *e, uint32_t site, uint64_t born_ns, uint64_t now_ns, int64_t bytes, int64_t count)
 {
     while (e->now < e->count && e->times_ns[e->now] < now_ns) {
@@ -100,17 +110,27 @@ void mt_edges_change(struct mt_edges *e, uint32_t site, uint64_t born_ns, uint64
     if (e->now == e->count) {
         return;
     }
-    bool now = e->now == 0 || born_ns > e->times_ns[e->now - 1];
-    if (now) {
+    if (is_born_now(e, born_ns)) {
         struct mt_edges_open *open = open_of(e, site);
         open->bytes += bytes;
         open->count += count;
         return;
     }
-    struct mt_edge_cell key = { .site = site, .born = (uint16_t)interval_of(e, born_ns), .at = (uint16_t)e->now };
-    struct mt_edge_cell *cell = later_cell(e, key);
+    struct mt_edge_cell *cell = later_cell(e, key_of(e, site, born_ns));
     cell->bytes += bytes;
     cell->count += count;
+}
+
+void mt_edges_vary(struct mt_edges *e, uint32_t site, uint64_t born_ns, double bytes_variance)
+{
+    if (e->now == e->count) {
+        return;
+    }
+    if (is_born_now(e, born_ns)) {
+        open_of(e, site)->bytes_variance += bytes_variance;
+    } else {
+        later_cell(e, key_of(e, site, born_ns))->bytes_variance += bytes_variance;
+    }
 }
 
 static int compare_cells(const void *a, const void *b)
@@ -132,6 +152,7 @@ static void take_away(struct mt_edges *e, size_t first, size_t end, uint16_t at)
     for (size_t i = first; i < end; i++) {
         left.bytes -= e->cells[i].bytes;
         left.count -= e->cells[i].count;
+        left.bytes_variance -= e->cells[i].bytes_variance;
     }
     if (left.bytes != 0 || left.count != 0) {
         add_cell(e, left);

@@ -22,12 +22,14 @@ struct mt_edge_cell {
     uint32_t site;
     uint16_t born, at; /* intervals; those behind the last edge are not kept */
     int64_t bytes, count;
+    double bytes_variance; /* of sampled blocks; not in units */
 };
 
 /* What blocks of a site that were born in the present interval of the site changed in it. */
 struct mt_edges_open {
     uint32_t interval;
     int64_t bytes, count;
+    double bytes_variance;
 };
 
 struct mt_edges {
@@ -45,6 +47,8 @@ struct mt_edges *mt_edges_new(const uint64_t *times_ns, size_t count);
 void mt_edges_free(struct mt_edges *e); /* NULL is fine */
 /* Blocks of a site that were born at born_ns changed by so many units at now_ns, which never goes back. */
 void mt_edges_change(struct mt_edges *e, uint32_t site, uint64_t born_ns, uint64_t now_ns, int64_t bytes, int64_t count);
+/* The same change of the variance, right behind that of the units. */
+void mt_edges_vary(struct mt_edges *e, uint32_t site, uint64_t born_ns, double bytes_variance);
 /* The process is gone after end_ns: what it held then is gone at later edges. After this, nothing changes. */
 void mt_edges_end(struct mt_edges *e, uint64_t end_ns);
 

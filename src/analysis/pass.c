@@ -71,6 +71,7 @@ static MT_NOINLINE void grow_variances(struct mt_pass *p, struct mt_pass_site *s
     struct mt_pass_rest *rest = &p->rest[s - p->sites];
     mt_pass_add_variance(&rest->live, &w->variance, 1);
     mt_pass_add_variance(&rest->total, &w->variance, 1);
+    mt_pass_vary_edges(p, s, p->now_ns, w->variance.bytes);
     if (mt_pass_in_window(p, p->now_ns)) {
         mt_pass_add_variance(&rest->window, &w->variance, 1);
     }
@@ -94,7 +95,7 @@ MT_INLINE void end_block(struct mt_pass *p, const struct mt_live *entry)
     bool temporary = mt_pass_end_life(p, s, units, entry->clock, entry->ordinal);
     p->deallocations += units.count;
     if (MT_UNLIKELY(w != NULL)) {
-        mt_pass_shrink_variances(p, s, w, temporary, mt_pass_in_window(p, entry->clock));
+        mt_pass_shrink_variances(p, s, w, temporary, entry->clock);
     }
 }
 

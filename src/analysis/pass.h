@@ -167,6 +167,8 @@ void mt_pass_end(struct mt_pass *p, uint64_t end_ns);
 /* pass.c: when the oldest of what is alive at each site began, into oldest_ns[0..site_count); UINT64_MAX: nothing is. */
 void mt_pass_ages(const struct mt_pass *p, uint64_t *oldest_ns);
 /* pass_sites.c. The heap that blocks of s hold changed now; born_ns: of the blocks. */
+/* Behind each change of units at an edge: how sure it is. */
+void mt_pass_vary_edges(struct mt_pass *p, const struct mt_pass_site *s, uint64_t born_ns, double bytes_variance);
 MT_NOINLINE void mt_pass_change_edges(struct mt_pass *p, const struct mt_pass_site *s, uint64_t born_ns, int64_t bytes, int64_t count);
 /* pass_moment.c. Everything up to the moment has been applied, and nothing later: LIVE and WINDOW are of now. time_ns: of it. */
 void mt_pass_hold(struct mt_pass *p, uint64_t time_ns);
@@ -190,7 +192,7 @@ const struct mt_unit_weight *mt_pass_resized_weight(struct mt_pass *p, const str
 
 /* What a block of weight w had in the variances of site s, and has no more. */
 MT_NOINLINE void mt_pass_shrink_variances(struct mt_pass *p, struct mt_pass_site *s, const struct mt_unit_weight *w,
-                                          bool temporary, bool windowed);
+                                          bool temporary, uint64_t born_ns);
 /* before.c: what a trace with a horizon says of the time before it. begin: in a new pass. repeated: all events so far repeat what
  * was alive at the horizon, which the sites of before have in their totals. */
 void mt_pass_begin_before(struct mt_pass *p);

@@ -14,14 +14,15 @@ static struct mt_pass_thread *thread_of(struct mt_pass *p, const struct mt_event
 }
 
 void mt_pass_shrink_variances(struct mt_pass *p, struct mt_pass_site *s, const struct mt_unit_weight *w,
-                              bool temporary, bool windowed)
+                              bool temporary, uint64_t born_ns)
 {
     struct mt_pass_rest *rest = &p->rest[s - p->sites];
     mt_pass_add_variance(&rest->live, &w->variance, -1);
     if (s->live_count == 0) {
         rest->live = (struct mt_variances){ 0 }; /* rounding does not outlive the last sample */
     }
-    if (windowed) {
+    mt_pass_vary_edges(p, s, born_ns, -w->variance.bytes);
+    if (mt_pass_in_window(p, born_ns)) {
         mt_pass_add_variance(&rest->window, &w->variance, -1);
     }
     if (temporary) {
@@ -33,7 +34,7 @@ void mt_pass_change_size(struct mt_pass *p, const struct mt_event *e, const stru
 {
     struct mt_pass_site *s = &p->sites[entry->site];
     mt_pass_shrink_life(p, s, w->units, entry->clock);
-    mt_pass_shrink_variances(p, s, w, false, mt_pass_in_window(p, entry->clock));
+    mt_pass_shrink_variances(p, s, w, false, entry->clock);
     struct mt_pass_thread *thread = thread_of(p, e);
     thread->grows = (e->flags & MT_EVENT_GOES_ON) != 0;
     thread->grown_units = w->units;

@@ -35,12 +35,13 @@ const struct mt_unit_weight *mt_pass_resized_weight(struct mt_pass *p, const str
     return ret;
 }
 
-static void resize_variances(struct mt_pass *p, struct mt_pass_site *s, double bytes, bool windowed)
+static void resize_variances(struct mt_pass *p, struct mt_pass_site *s, double bytes, uint64_t born_ns)
 {
     struct mt_pass_rest *rest = &p->rest[s - p->sites];
     const struct mt_variances change = { .bytes = bytes };
     mt_pass_add_variance(&rest->live, &change, 1);
-    if (windowed) {
+    mt_pass_vary_edges(p, s, born_ns, bytes);
+    if (mt_pass_in_window(p, born_ns)) {
         mt_pass_add_variance(&rest->window, &change, 1);
     }
     if (bytes > 0) {
@@ -67,6 +68,6 @@ void mt_pass_resize(struct mt_pass *p, const struct mt_live *was, const struct m
         mt_pass_shrink_life(p, s, (struct mt_units){ .bytes = before.units.bytes - after.units.bytes }, entry->clock);
     }
     if (sampled) {
-        resize_variances(p, s, after.variance.bytes - before.variance.bytes, mt_pass_in_window(p, entry->clock));
+        resize_variances(p, s, after.variance.bytes - before.variance.bytes, entry->clock);
     }
 }

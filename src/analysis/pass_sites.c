@@ -127,6 +127,13 @@ const struct mt_unit_weight *mt_pass_weight(struct mt_pass *p, uint64_t size, ui
     return w;
 }
 
+void mt_pass_vary_edges(struct mt_pass *p, const struct mt_pass_site *s, uint64_t born_ns, double bytes_variance)
+{
+    if (p->edges != NULL && s->storage == MT_STORAGE_HEAP) {
+        mt_edges_vary(p->edges, (uint32_t)(s - p->sites), born_ns, bytes_variance);
+    }
+}
+
 void mt_pass_change_edges(struct mt_pass *p, const struct mt_pass_site *s, uint64_t born_ns, int64_t bytes, int64_t count)
 {
     if (s->storage == MT_STORAGE_HEAP) {

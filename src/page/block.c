@@ -303,6 +303,9 @@ static void put_cells(struct block *b)
     COLUMN(json, "after", i, r->cell_count, (uint64_t)r->cells[i].at - r->cells[i].born);
     SIGNED_COLUMN(json, "bytes", i, r->cell_count, r->cells[i].bytes);
     SIGNED_COLUMN(json, "count", i, r->cell_count, r->cells[i].count);
+    if (b->report->analysis->sampled) {
+        SIGNED_COLUMN(json, "bytes_variance", i, r->cell_count, llround(r->cells[i].bytes_variance));
+    }
 }
 
 static void put_edges(struct block *b)

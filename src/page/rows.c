@@ -249,6 +249,7 @@ void mt_page_rows_merge_cells(struct mt_page_rows *r)
         if (last != NULL && compare_cells(last, &r->cells[i]) == 0) {
             last->bytes += r->cells[i].bytes;
             last->count += r->cells[i].count;
+            last->bytes_variance += r->cells[i].bytes_variance;
         } else {
             r->cells[kept++] = r->cells[i];
         }

@@ -85,6 +85,11 @@ class Block:
         half = (1 << edges["scale_bits"]) >> 1
         return tuple(sum((units[i] + half) >> edges["scale_bits"] for units in changes.values()) for i in (0, 1))
 
+    def window_variance(self, first, last):
+        cells = self.data["edges"]["cells"]
+        return sum(variance for born, after, variance in zip(cells["born"], cells["after"], cells["bytes_variance"])
+                   if born >= first and born + after <= last)
+
     def between(self, first, last):
         """The same window for memtap."""
         times = self.data["edges"]["time_ns"]

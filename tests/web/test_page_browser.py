@@ -4,7 +4,7 @@ import collections
 import sys
 
 from conftest import memtap, memtap_json
-from pages import chromium, recorded, service, visit  # noqa: F401
+from pages import chromium, recorded, sampled, service, visit  # noqa: F401
 
 HOSTILE = '''
 import types
@@ -167,6 +167,15 @@ def test_a_brush_selects_the_window_of_every_view(service, visit):
     page.dblclick("#chart .u-over")
     page.wait_for_selector("#measure-peak[aria-checked='true']")
     assert not page.is_visible("#window")
+
+
+def test_a_window_of_estimates_says_how_sure_it_is(sampled, visit):
+    page = visit(sampled.page, "#of=window&from=100&to=220").page
+    margin = 1.959963984540054 * sampled.block.window_variance(100, 220) ** 0.5
+    shown = page.inner_text("#measure-window b").partition("±")[2]
+    amount, unit = shown.split()
+    scale = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20}[unit]
+    assert abs(float(amount) * scale - margin) <= 0.01 * margin
 
 
 def assert_window(recording, shown):

@@ -178,6 +178,15 @@ def test_windows_of_estimates_are_those_of_between(sampled):
     assert_windows(sampled)
 
 
+def test_windows_of_estimates_are_as_sure_as_between_says(sampled):
+    cells = len(sampled.block.data["edges"]["cells"]["row"])
+    for first, last in ((0, 249), (30, 200), (100, 220)):
+        rows = memtap_json("table", "--by", "type", "--between", sampled.block.between(first, last), sampled.trace)
+        expected = sum(row["bytes_ci95"] ** 2 for row in rows) / 1.959963984540054**2
+        assert expected > cells
+        assert abs(sampled.block.window_variance(first, last) - expected) <= cells  # each is rounded
+
+
 def test_windows_of_processes_end_with_them(recorded):
     """What a child held is gone after its end, while its parent goes on."""
     assert_windows(recorded(PROCESSES))

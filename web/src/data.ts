@@ -36,7 +36,7 @@ export type Measure = "peak" | "live" | "total" | "temporary";
 export interface Edges {
   time_ns: number[];
   scale_bits: number;
-  cells: { row: number[]; born: number[]; after: number[]; bytes: number[]; count: number[] };
+  cells: { row: number[]; born: number[]; after: number[]; bytes: number[]; count: number[]; bytes_variance?: number[] };
 }
 
 export interface Block {

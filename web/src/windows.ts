@@ -28,7 +28,23 @@ export function amountsOf(block: Block, window: Window): Amounts {
     amounts.bytes[to] = (amounts.bytes[to] as number) + (bytes[i] as number);
     amounts.count[to] = (amounts.count[to] as number) + (count[i] as number);
   }
-  return { bytes: amounts.bytes.map((u) => round(u, edges)), count: amounts.count.map((u) => round(u, edges)) };
+  return { bytes: amounts.bytes.map((u) => round(u, edges)), count: amounts.count.map((u) => round(u, edges)), ...variancesOf(block, window, false) };
+}
+
+// How sure it is, of what is estimated. Of a change: what was born in the window, and what was born before and went in it; what stayed is not in
+// the difference.
+function variancesOf(block: Block, window: Window, ofChange: boolean): Pick<Amounts, "bytes_variance"> {
+  const { row, born, after, bytes_variance } = (block.edges as Edges).cells;
+  if (!bytes_variance) return {};
+  const sums = new Array<number>(block.rows.node.length).fill(0);
+  for (let i = 0; i < row.length; i++) {
+    const at = (born[i] as number) + (after[i] as number);
+    const inWindow = (born[i] as number) >= window.from;
+    if (at > window.to || at < window.from || (!inWindow && !ofChange)) continue;
+    const to = row[i] as number;
+    sums[to] = (sums[to] as number) + (bytes_variance[i] as number) * (inWindow ? 1 : -1);
+  }
+  return { bytes_variance: sums.map((sum) => Math.max(sum, 0)) };
 }
 
 // What is alive at the end of the window more than at its beginning, and what was alive then.
@@ -36,7 +52,7 @@ export function changeOf(block: Block, window: Window): { change: Amounts; befor
   const before = amountsOf(block, { from: 0, to: window.from - 1 });
   const after = amountsOf(block, { from: 0, to: window.to });
   const less = (column: "bytes" | "count") => after[column].map((amount, i) => amount - (before[column][i] as number));
-  return { change: { bytes: less("bytes"), count: less("count") }, before };
+  return { change: { bytes: less("bytes"), count: less("count"), ...variancesOf(block, window, true) }, before };
 }
 
 // Seconds: from where on, and until when.
