@@ -11,6 +11,7 @@ import pytest
 from block import Block
 from conftest import MEMTAP, run
 from playwright.sync_api import sync_playwright
+from served import until
 
 CHROMIUM = "/usr/bin/chromium"
 WAIT_MS = 240_000
@@ -120,6 +121,10 @@ class Visit:
         self.url = path.resolve().as_uri()
         self.page.goto(self.url + address)
         self.page.wait_for_selector("html[data-ready='1']")
+
+    def wait(self, expression):
+        """page.wait_for_function asks again by an eval in the page, which its policy forbids."""
+        until(lambda: self.page.evaluate(expression), expression)
 
     def bytes_of(self, selector):
         return int(self.page.get_attribute(selector, "data-bytes"))

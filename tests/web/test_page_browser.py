@@ -50,22 +50,22 @@ def test_every_view_shows_what_stats_says(service, visit):
     assert "service.py:9 handle" in page.inner_text("#answer")
     page.keyboard.press("/")
     page.keyboard.type("handle")
-    page.wait_for_function("document.getElementById('matched').textContent.includes('%')")
+    shown.wait("document.getElementById('matched').textContent.includes('%')")
     page.keyboard.press("Escape")
-    page.wait_for_function("document.getElementById('matched').textContent === ''")
+    shown.wait("document.getElementById('matched').textContent === ''")
 
     page.focus("#flame")
     page.keyboard.press("ArrowDown")
-    page.wait_for_function("document.getElementById('spoken').textContent !== ''")
+    shown.wait("document.getElementById('spoken').textContent !== ''")
     page.keyboard.press("Enter")
-    page.wait_for_function("document.querySelectorAll('#crumbs button').length === 2")
+    shown.wait("document.querySelectorAll('#crumbs button').length === 2")
     assert "at=" in page.evaluate("location.hash")
     page.keyboard.press("Escape")
-    page.wait_for_function("document.querySelectorAll('#crumbs button').length === 1")
+    shown.wait("document.querySelectorAll('#crumbs button').length === 1")
 
     page.select_option("#thread", label=page.locator("#thread option", has_text="worker-1").inner_text())
     (worker,) = [row for row in memtap_json("table", "--leaks", "--by", "thread", service.trace) if row["thread"].startswith("worker-1 ")]
-    page.wait_for_function(f"document.getElementById('flame').dataset.bytes === '{worker['bytes']}'")
+    shown.wait(f"document.getElementById('flame').dataset.bytes === '{worker['bytes']}'")
     assert shown.bytes_of("#view-lines") == worker["bytes"]
 
 
@@ -81,7 +81,7 @@ def test_leaks_are_those_of_the_terminal(service, visit):
     assert sorted(named) == sorted(f"service.py:{row['line']} {row['function']}" for row in rows if row["suspect"])
     page.select_option("#thread", label=page.locator("#thread option", has_text="worker-1").inner_text())
     (worker,) = [row for row in memtap_json("table", "--leaks", "--by", "thread", service.trace) if row["thread"].startswith("worker-1 ")]
-    page.wait_for_function(f"document.getElementById('view-leaks').dataset.bytes === '{worker['bytes']}'")
+    shown.wait(f"document.getElementById('view-leaks').dataset.bytes === '{worker['bytes']}'")
 
 
 NATIVE = '''
@@ -97,14 +97,14 @@ def test_native_frames_can_be_left_out(recorded, visit):
     native = {numeric.block.place(i)[2] for i, one in enumerate(code) if one == 1 and i > 0}
     page = (shown := visit(numeric.page, "#of=live")).page
     names = "[...document.querySelectorAll('#mirror td:nth-child(2)')].map((cell) => cell.textContent.split('  ')[0])"
-    page.wait_for_function(f"{names}.length > 3")
+    shown.wait(f"{names}.length > 3")
     assert native & set(page.evaluate(names))
     before = shown.bytes_of("#flame")
     page.keyboard.press("n")
     page.wait_for_selector("#native[aria-pressed='false']")
     only = {numeric.block.place(frame)[2] for node in numeric.block.node
             for frames in [list(numeric.block.frames_of(node))] if not any(code[f] == 2 for f in frames) for frame in frames if code[frame] == 1}
-    page.wait_for_function(f"!{names}.some((name) => {sorted(native - only)!r}.includes(name))")
+    shown.wait(f"!{names}.some((name) => {sorted(native - only)!r}.includes(name))")
     assert shown.bytes_of("#flame") == shown.bytes_of("#view-lines") == before == memtap_json("stats", numeric.trace)["leaked_bytes"]
     assert "native=0" in page.evaluate("location.hash")
 
@@ -132,7 +132,7 @@ def test_one_process_of_several(tmp_path, visit):
     assert len(sums) == 2
     for pid, expected in sums.items():
         page.select_option("#process", label=page.locator("#process option", has_text=f"({pid})").inner_text())
-        page.wait_for_function(f"document.getElementById('flame').dataset.bytes === '{expected}'")
+        shown.wait(f"document.getElementById('flame').dataset.bytes === '{expected}'")
         assert shown.bytes_of("#view-lines") == expected
 
 
@@ -142,7 +142,7 @@ def test_the_address_brings_back_what_was_seen(service, visit):
     assert page.is_visible("#view-lines") and not page.is_visible("#view-flame")
     assert page.input_value("#search") == "handle"
     page.goto(f"{shown.url}#of=live&at=1")
-    page.wait_for_function("document.querySelectorAll('#crumbs button').length === 2")
+    shown.wait("document.querySelectorAll('#crumbs button').length === 2")
     assert page.is_visible("#view-flame") and page.input_value("#search") == ""
     page.goto(f"{shown.url}#of=live&view=lines")
     page.wait_for_selector("#view-lines:not([hidden])")
@@ -162,7 +162,7 @@ def test_a_brush_selects_the_window_of_every_view(service, visit):
     page.focus("#window-from")
     before = page.input_value("#window-from")
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function(f"document.getElementById('window-from').value !== '{before}'")
+    shown.wait(f"document.getElementById('window-from').value !== '{before}'")
     assert_window(service, shown)
     page.dblclick("#chart .u-over")
     page.wait_for_selector("#measure-peak[aria-checked='true']")
@@ -197,17 +197,17 @@ def test_a_sandwich_focus_and_hide_are_sums_of_their_stacks(service, visit):
     assert 0 < through < everything
 
     page.goto(f"{shown.url}#of=total&view=sandwich&function={frame}")
-    page.wait_for_function(f"document.getElementById('sandwich-sum').dataset.bytes === '{through}'")
+    shown.wait(f"document.getElementById('sandwich-sum').dataset.bytes === '{through}'")
     assert page.get_attribute("#sandwich-sum", "data-callers") == str(through)
     assert page.is_visible("#callers") and page.is_visible("#callees")
 
     page.goto(f"{shown.url}#of=total&focus={frame}")
-    page.wait_for_function(f"document.getElementById('flame').dataset.bytes === '{through}'")
+    shown.wait(f"document.getElementById('flame').dataset.bytes === '{through}'")
     assert shown.bytes_of("#view-lines") == through
     page.goto(f"{shown.url}#of=total&hide={frame}")
-    page.wait_for_function(f"document.getElementById('flame').dataset.bytes === '{everything - through}'")
+    shown.wait(f"document.getElementById('flame').dataset.bytes === '{everything - through}'")
     page.click("#narrowed button")
-    page.wait_for_function(f"document.getElementById('flame').dataset.bytes === '{everything}'")
+    shown.wait(f"document.getElementById('flame').dataset.bytes === '{everything}'")
 
 
 def test_memory_says_what_the_rss_is_made_of(service, visit):

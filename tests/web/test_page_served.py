@@ -57,10 +57,6 @@ class ServedVisit(Visit):
         self.page.goto(self.url + address)
         self.page.wait_for_selector("html[data-ready='1']")
 
-    def wait(self, expression):
-        """page.wait_for_function is an eval in the page, which its policy forbids."""
-        until(lambda: self.page.evaluate(expression), expression)
-
     def version(self):
         """How often the page was put together."""
         return int(self.page.evaluate("document.documentElement.dataset.version"))
