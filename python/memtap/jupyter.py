@@ -22,9 +22,11 @@ import inspect
 import itertools
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from typing import Any, Dict, Iterator, List, Optional, Tuple
+from urllib.parse import quote
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, magics_class
@@ -33,6 +35,7 @@ from IPython.display import display
 
 from memtap import _agent, _memtap
 from memtap._cell import Amount, CellReader, Findings, Row
+from memtap._command import program_path
 from memtap._measure import Recording, format_size, parse_size
 from memtap._text import shown
 
@@ -45,14 +48,18 @@ class CellReport:
     """What is shown under the cell: Jupyter takes the HTML, a terminal the text.
 
     cells: name of each cell's file, "cell" and "cell [3]". kept: where the trace stays; None: nowhere.
+    page: the file with the flame graph, or why there is none (page_fails); None: nobody asked for it.
     """
 
-    def __init__(self, findings: Optional[Findings], reason: str, cells: Dict[str, str], rows: int, kept: Optional[str]) -> None:
+    def __init__(self, findings: Optional[Findings], reason: str, cells: Dict[str, str], rows: int, kept: Optional[str],
+                 page: Optional[str] = None, page_fails: bool = False) -> None:
         self.findings = findings
         self.reason = reason
         self._cells = cells
         self._rows = rows
         self._kept = kept
+        self._page = page
+        self._page_fails = page_fails
 
     def lines(self) -> List[Tuple[str, str]]:
         """The totals as (name, value)."""
@@ -67,7 +74,16 @@ class CellReport:
             lines.append(("lost", f"{found.dropped_events} events: these numbers are lower bounds"))
         if self._kept:
             lines.append(("trace", shown(self._kept)))
+        if self._page:
+            lines.append(("flame graph", shown(self._page)))
         return lines
+
+    def _value_html(self, name: str, value: str) -> str:
+        """A value as HTML: the flame graph as a link, which a notebook opens in a page of its own."""
+        if name != "flame graph" or self._page_fails:
+            return html.escape(value)
+        link = quote(os.path.relpath(self._page or "").replace(os.sep, "/"))
+        return f'<a href="{html.escape(link)}" target="_blank" rel="noopener">{html.escape(value)}</a>'
 
     def _size(self, amount: Amount) -> str:
         margin = f" ± {format_size(amount.size_ci95)}" if self._is_sampled() else ""
@@ -110,7 +126,7 @@ class CellReport:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        parts = ["<div>", *(f"<b>{html.escape(name)}</b>: {html.escape(value)}<br>" for name, value in self.lines())]
+        parts = ["<div>", *(f"<b>{html.escape(name)}</b>: {self._value_html(name, value)}<br>" for name, value in self.lines())]
         for title, rows in self.tables():
             parts.append(self._table_html(title, rows))
         return "".join([*parts, "</div>"])
@@ -134,6 +150,7 @@ class MemtapMagics(Magics):
     @argument("--mode", choices=("exact", "sample"), default="exact", help="Every allocation, or a sample of them.")
     @argument("--rate", help="Sample mode: average bytes between samples, e.g. 64K (512K).")
     @argument("-o", "--output", metavar="FILE", help="Keep the trace for `memtap tree FILE` and the other commands.")
+    @argument("-f", "--flamegraph", metavar="FILE", help="Write the flame graph to FILE, one HTML page, and link it.")
     @cell_magic
     def memtap(self, line: str, cell: str) -> Any:
         """Run the cell and show what it did with memory."""
@@ -152,7 +169,8 @@ class MemtapMagics(Magics):
                 finally:
                     findings, reason = _end(recording, reason)
                     kept = recording.path if recording is not None and arguments.output else None
-                    display(CellReport(findings, reason, cells, arguments.rows, kept))
+                    page, page_fails = _draw(recording, arguments.flamegraph) if arguments.flamegraph else (None, False)
+                    display(CellReport(findings, reason, cells, arguments.rows, kept, page, page_fails))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -222,6 +240,19 @@ def _unrecorded() -> Iterator[bool]:
         return
     with _agent.unrecorded():
         yield True
+
+
+def _draw(recording: Optional[Recording], output: str) -> Tuple[Optional[str], bool]:
+    """The page of what was recorded, and False; or why there is none, and True."""
+    if recording is None:
+        return None, False  # which is said
+    path = os.path.abspath(os.path.expanduser(output))
+    try:
+        done = subprocess.run([program_path(), "flamegraph", "-o", path, recording.path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, universal_newlines=True)
+    except OSError as error:
+        return f"{program_path()} cannot be started: {error.strerror}", True
+    return (path, False) if done.returncode == 0 else (done.stderr.strip(), True)
 
 
 def _begin(path: str, arguments: Any, reader: CellReader) -> Tuple[Optional[Recording], str]:

@@ -212,6 +212,14 @@ def test_rows_and_output(shell, tmp_path):
     assert wrong["error"] == "UsageError" and "--rate: not a size: 'much'" in wrong["text"]
 
 
+def test_the_flame_graph_of_a_cell_is_linked(shell, tmp_path):
+    cell, refused = shell("%%memtap --flamegraph page#1.html\nkept = bytearray(2 << 20)", "%%memtap -f no/folder/page.html\n6 * 7")
+    page = tmp_path / "page#1.html"
+    assert "flame graph: {}".format(page) in cell["plain"] and '<a href="page%231.html" target="_blank"' in cell["html"]
+    assert page.read_text().startswith("<!doctype html>")
+    assert refused["value"] == "42" and "no/folder/page.html" in refused["plain"] and "<a " not in refused["html"]
+
+
 def test_names_are_escaped_in_html(shell):
     cell, = shell("%%memtap\nkept = (lambda: bytearray(2 << 20))()")
     assert "&lt;lambda&gt;" in cell["html"] and "<lambda>" not in cell["html"]
