@@ -2,9 +2,9 @@
  *
  * One small trace for each shape a reader meets: blocks, slots, many threads, reallocs over block ends, ranges,
  * sampling with rate changes, merged stacks, an aggregate table, packed files without and with a summary, of blocks joined
- * and of Python stacks, one with a hole, what version 3 added, and several processes in one file. The corpus keeps what
+ * and of Python stacks, one with a hole, what version 3 added, several processes in one file, and one that begins at a base. The corpus keeps what
  * cannot be made any more: `packed` and `summary` are `threads` and `sampled` as version 1 packed them, `columns`, `joined`,
- * `python-packed` and `summary-2` are as version 2 packed, the others but `grown*` and `nested` are of version 1.
+ * `python-packed` and `summary-2` are as version 2 packed, `base*` are of version 4, the others but `grown*` and `nested` of version 1.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -179,6 +179,52 @@ static void build_grown(struct builder *b)
     builder_finish(b);
 }
 
+/* A trace that begins at a base, with what it knows of the time before. */
+static void seed_base(void)
+{
+    enum { KEPT = 20, EVENTS = 40, HORIZON = 100 };
+    const uint64_t before[] = { BUILDER_START_CLOCK + 50, 5000 << 10 };
+    const uint64_t sites[][13] = { { 1, MT_ALLOCATOR_MALLOC, 1, 0, 100, 9000 << 10, 90 << 10, 1 << 30, 1 << 30, 4000 << 10, 4 << 10, 0, 0 },
+                                   { 2, MT_ALLOCATOR_MMAP, 0, 0, 0, 4096 << 10, 1 << 10, 0, 0, 1000 << 10, 1 << 10, 0, 0 } };
+    struct mt_block_header base = { .magic = MT_BLOCK_MAGIC, .type = MT_BLOCK_BASE, .stream = MT_STREAM_NONE,
+                                    .clock_first = BUILDER_START_CLOCK + HORIZON };
+    size_t order[EVENTS];
+    struct builder b;
+    builder_init(&b);
+    builder_plain_stacks(&b, 3);
+    builder_finish(&b);
+    builder_numbers(&b, MT_META_BEFORE, before, MT_COUNTOF(before));
+    for (uint64_t i = 1; i <= 4; i++) {
+        const uint64_t point[] = { BUILDER_START_CLOCK + 25 * i, i << 20, 3 * i << 20, i << 10 };
+        builder_numbers(&b, MT_META_POINT, point, MT_COUNTOF(point));
+    }
+    for (size_t i = 0; i < MT_COUNTOF(sites); i++) {
+        builder_numbers(&b, MT_META_SITE, sites[i], MT_COUNTOF(sites[i]));
+    }
+    for (size_t i = 0; i < EVENTS; i++) {
+        uint64_t clock = i < KEPT ? 1 + 4 * i : HORIZON + i;
+        builder_alloc(&b, 1, clock, 0x1000 + 64 * i, 100 + i, 1 + (uint32_t)i % 3);
+        b.events[i].rate_bytes = 100;
+        order[i] = i;
+    }
+    size_t at = b.file_bytes;
+    b.ends = realloc(b.ends, (b.end_count + EVENTS) * sizeof *b.ends);
+    (void)builder_extent(&b, 0);
+    builder_block(&b, MT_BLOCK_META, MT_STREAM_META, 0, false, b.meta, b.meta_bytes, 0, 0, 0);
+    builder_event_block(&b, order, 0, KEPT, 0, false);
+    base.extent_bytes = (uint32_t)(b.file_bytes - at);
+    mt_block_seal(&base, "");
+    memcpy(b.file + at, &base, sizeof base);
+    builder_event_block(&b, order, KEPT, EVENTS, 1, false);
+    struct mt_trace_header *header = (struct mt_trace_header *)(void *)b.file;
+    header->major = MT_TRACE_MAJOR_BASE;
+    header->flags = MT_TRACE_SAMPLE;
+    header->rate_bytes = 100;
+    header->base_offset = at;
+    header->file_tail = b.file_bytes;
+    seed_write(&b, "base");
+}
+
 static void seed_nested(void)
 {
     struct builder outer, inner;
@@ -235,10 +281,12 @@ int main(int argc, char **argv)
     build_grown(&grown);
     seed_write(&grown, "grown");
     seed_nested();
+    seed_base();
     bool good = seed_packed("threads", "columns", NULL);
     good = good && seed_packed("blocks", "joined", &(struct mt_pack_options){ .quick_bytes = 1 });
-    good = good && seed_packed("python", "python-packed", &(struct mt_pack_options){ .line_of = mt_pyline_lookup });
+    good = good && seed_packed("python", "python-packed", &(struct mt_pack_options){ .lines_of = mt_pyline_lookup_all });
     good = good && seed_packed("sampled", "summary-2", &(struct mt_pack_options){ .summarize = summarize });
     good = good && seed_packed("grown", "grown-packed", &(struct mt_pack_options){ .summarize = summarize });
+    good = good && seed_packed("base", "base-packed", &(struct mt_pack_options){ .summarize = summarize });
     return good ? 0 : 1;
 }
