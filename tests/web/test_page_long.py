@@ -22,6 +22,7 @@ VIEWS = {
     "leaks": "#of=live&view=leaks",
     "memory": "#of=peak&view=memory",
     "about": "#of=peak&view=about",
+    "changes": "#of=change&from=100&to=220&view=changes",
     "window": "#of=window&from=100&to=220",
 }
 LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
@@ -57,6 +58,24 @@ def test_every_total_is_that_of_stats(recording, visit):  # noqa: F811
     shown.page.click("#tab-leaks")
     shown.page.wait_for_selector("#view-leaks:not([hidden])")
     assert shown.bytes_of("#view-leaks") == stats["leaked_bytes"]
+
+
+MILLION = """
+kept = []
+def make(depth, n):
+    return bytearray(n) if depth == 0 else make(depth - 1, n)
+for i in range(1_000_000):
+    block = make(i % 20, 600)
+    if i % 10 == 0:
+        kept.append(block)
+"""
+
+
+@pytest.mark.parametrize("source, most", [(MILLION, 400_000), (WIDE, 1_500_000)], ids=["a million allocations", "50,000 stacks"])
+def test_a_page_is_small(recorded, source, most):  # noqa: F811
+    made = recorded(source)
+    assert made.page.stat().st_size <= most
+    assert made.block.sum("live") == memtap_json("stats", made.trace)["leaked_bytes"]
 
 
 @pytest.mark.parametrize("scheme, width", LOOKS)
