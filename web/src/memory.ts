@@ -28,6 +28,7 @@ function partsOf(block: Block): Part[] {
   const heap = Math.max(number(s.peak_bytes) - number(s["untouched_bytes"]), 0);
   return [
     { name: "heap", bytes: heap, why: "what the program held at the peak and had touched" },
+    { name: "before", bytes: number(s["rss_before_bytes"]), why: "allocated before memtap came" },
     { name: "slack", bytes: number(s["rss_slack_bytes"]), why: "free blocks and rounding of the allocator, stacks, static data" },
     { name: "files", bytes: number(s["rss_file_bytes"]), why: "mapped files and libraries" },
     { name: "memtap", bytes: number(s["rss_own_bytes"]), why: "the recorder's own memory" },
