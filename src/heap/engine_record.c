@@ -38,14 +38,18 @@ void mt_engine_record_sample(struct mt_thread *t, unsigned kind, void *ptr, size
                                                      .label = t->journal.block_label,
                                                      .allocator = allocator } };
         track(ptr, &sample);
-        count_in_total(t, kind, &sample);
+        if (mt_totals_are_kept()) {
+            count_in_total(t, kind, &sample);
+        }
     }
 }
 
 void mt_engine_record_end(struct mt_thread *t, unsigned kind, void *ptr, const struct mt_sample *was)
 {
     mt_engine_record_free(t, kind, ptr);
-    mt_totals_ended(was, mt_load_relaxed(&t->clock));
+    if (mt_totals_are_kept()) {
+        mt_totals_ended(was, mt_load_relaxed(&t->clock));
+    }
 }
 
 void mt_engine_record_outcome(struct mt_thread *t, enum mt_ext_kind outcome)

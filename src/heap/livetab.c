@@ -254,7 +254,9 @@ static bool insert_locked(uint64_t ptr, const struct mt_sample *sample)
     mt_store_release(&g_live.entries[at].ptr, ptr);
     mt_store_relaxed(&g_live.count, g_live.count + 1);
     filter_add(g_live.filter, ptr);
-    mt_totals_began(sample);
+    if (mt_totals_are_kept()) {
+        mt_totals_began(sample);
+    }
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include "base/weight.h"
 #include "heap/aggregate_private.h"
 #include "heap/bound.h"
+#include "heap/slots.h"
 #include "heap/totals_private.h"
 
 #include <string.h>
@@ -13,6 +14,8 @@
 enum { FIRST_ROWS = 512 };
 
 struct mt_totals_state mt_g_totals = { .lock = MT_SPINLOCK_INIT(MT_RANK_TOTALS), .row_of = { .locked = true } };
+
+bool mt_g_totals_are_kept;
 
 /* ---- rows ---------------------------------------------------------------------------------------------------------- */
 
@@ -300,6 +303,7 @@ void mt_totals_unmapped(uint64_t clock, uint64_t addr, uint64_t bytes)
 
 void mt_totals_clear(uint64_t clock, bool arenas)
 {
+    mt_store_relaxed(&mt_g_totals_are_kept, mt_slots_limit() != 0);
     mt_totals_begin_time(&mt_g_totals, clock);
     mt_hashtab_clear(&mt_g_totals.row_of);
     mt_g_totals.count = mt_g_totals.free_row = 0;

@@ -14,6 +14,7 @@
 #ifndef MT_HEAP_TOTALS_H
 #define MT_HEAP_TOTALS_H
 
+#include "base/atomic.h"
 #include "base/status.h"
 #include "heap/livetab.h"
 #include "wire/format.h"
@@ -45,6 +46,12 @@ void mt_totals_clear(uint64_t clock, bool arenas);
 /* Nothing is said any more: a call was missed. Any context. */
 void mt_totals_give_up(void);
 void mt_totals_after_fork(void);
+/* May anything be counted? For who would only call to be told no. */
+extern bool mt_g_totals_are_kept MT_HIDDEN; /* shared; written while nobody records, and by fork children */
+MT_INLINE bool mt_totals_are_kept(void)
+{
+    return MT_UNLIKELY(mt_load_relaxed(&mt_g_totals_are_kept));
+}
 /* A block became a sample or is one again, or is none any more; clock: of the end, 0: not known. */
 void mt_totals_began(const struct mt_sample *sample);
 void mt_totals_ended(const struct mt_sample *sample, uint64_t clock);
