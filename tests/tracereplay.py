@@ -124,6 +124,37 @@ class Range:
         return dataclasses.replace(self, low=low, high=high)
 
 
+TICK = 1  # clock_kind of a header: the clock of the one thread was read now and then and counted on in between
+COUNTED_UNITS = 2  # a clock so few units behind the one before was not read
+SCALE_BITS = 32  # to which the distance of two counted events is known
+
+
+def counts(trace):
+    """The clocks of the events of a program with one thread, cut where one was read."""
+    parts = []
+    for event in trace.events:
+        if not parts or event.clock - parts[-1][-1] > COUNTED_UNITS << trace.clock_shift:
+            parts.append([])
+        parts[-1].append(event.clock)
+    return parts
+
+
+def times(trace):
+    """When each event was, on the clock of the trace's start: events that were counted lie at equal distances up to the next reading of the
+    clock, or up to a tick behind the last one. Where clocks are times already, these."""
+    if trace.clock_kind != TICK or trace.horizon or not trace.events:
+        return [event.clock for event in trace.events]
+    parts = counts(trace)
+    nexts = [part[0] for part in parts[1:]] + [max(trace.end_clock, parts[-1][-1] + 1)]
+    found = []
+    for part, after in zip(parts, nexts):
+        first, count = part[0], part[-1] - part[0] + 1
+        span = max(min(after - first, trace.clock_tick_ns), count)
+        scale = (span << SCALE_BITS) // count
+        found += [first + ((clock - first) * scale >> SCALE_BITS) for clock in part]
+    return found
+
+
 class Run:
     """Several processes, moment by moment: each holds what its trace says from its start to its end."""
 
@@ -131,14 +162,14 @@ class Run:
         self.traces = traces
         moments = []
         for number, trace in enumerate(traces):
-            events = [(max(e.clock, trace.start_clock), False, number, order) for order, e in enumerate(trace.events)]
+            events = [(max(time, trace.start_clock), False, number, order) for order, time in enumerate(times(trace))]
             end = max([trace.end_clock, trace.counters["last_clock"], trace.start_clock, *(e[0] for e in events)])
             moments += [*events, (end, True, number, 0)]
         self.moments = sorted(moments)
         self.start = min(trace.start_clock for trace in traces)
 
     def held(self):
-        """(clock, bytes held by all processes) after each event; what ends at a clock is still held at it."""
+        """(time, bytes held by all processes) after each event; what ends at a time is still held at it."""
         processes = [Replay() for _ in self.traces]
         for clock, is_end, number, order in self.moments:
             if is_end:
