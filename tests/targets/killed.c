@@ -4,8 +4,8 @@
  * _exit, the third after an exec that failed. In
  * the others a child takes CHILD_BYTES and does nothing more; the parent takes PARENT_BYTES beside it, so that both are held
  * together, and gives them back. Then the child is killed, or becomes a program that is not recorded (a raw exec
- * without environment), and the parent takes LATER_BYTES, which nobody holds beside the child's. Steps are in order: memtap, the parent
- * of all, is seen to watch the child before, and no longer to watch it after.
+ * without environment), and the parent takes LATER_BYTES, which nobody holds beside the child's. Steps are in order: the child says
+ * that it has its memory, and memtap, the parent of all, is seen to watch the child before, and no longer to watch it after.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -21,7 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MIB = 1 << 20, CHILD_BYTES = 16 * MIB, PARENT_BYTES = 32 * MIB, LATER_BYTES = 40 * MIB };
+enum { MIB = 1 << 20, CHILD_BYTES = 16 * MIB, PARENT_BYTES = 32 * MIB, LATER_BYTES = 40 * MIB, DESCRIPTORS = 256 };
 
 static void *volatile g_kept;
 
@@ -32,28 +32,46 @@ static void need(bool good)
     }
 }
 
-/* A descriptor of memtap's is a pidfd of this process, or of one that has been waited for: there is no other. */
-static bool names_process(const char *path, pid_t pid)
+/* What the kernel says of a descriptor of another process; nothing, if there is none. */
+static void read_descriptor(pid_t tool, int number, char *ret_text, size_t bytes)
 {
-    char text[512], wanted[32];
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/fdinfo/%d", (int)tool, number);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t bytes = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
-    text[bytes > 0 ? bytes : 0] = '\0';
-    snprintf(wanted, sizeof wanted, "\nPid:\t%d\n", (int)pid);
+    ssize_t got = fd >= 0 ? read(fd, ret_text, bytes - 1) : 0;
+    ret_text[got > 0 ? got : 0] = '\0';
     if (fd >= 0) {
         close(fd);
     }
+}
+
+/* A descriptor of memtap's is a pidfd of this process, or of one that has been waited for: there is no other. */
+static bool names_process(pid_t tool, int number, pid_t pid)
+{
+    char text[4096], wanted[32];
+    snprintf(wanted, sizeof wanted, "\nPid:\t%d\n", (int)pid);
+    read_descriptor(tool, number, text, sizeof text);
     return strstr(text, wanted) != NULL || strstr(text, "\nPid:\t-1\n") != NULL;
+}
+
+/* One that memtap waits for. While it makes out whose trace there is, it has a pidfd for a moment that it does not wait for. */
+static bool is_waited_for(pid_t tool, int number)
+{
+    char text[4096], wanted[32];
+    bool found = false;
+    snprintf(wanted, sizeof wanted, "tfd: %8d ", number);
+    for (int fd = 0; fd < DESCRIPTORS && !found; fd++) {
+        read_descriptor(tool, fd, text, sizeof text);
+        found = strstr(text, wanted) != NULL;
+    }
+    return found;
 }
 
 static bool is_watched(pid_t tool, pid_t pid)
 {
-    char folder[64], path[128];
     bool found = false;
-    snprintf(folder, sizeof folder, "/proc/%d/fdinfo", (int)tool);
-    for (int fd = 0; fd < 256 && !found; fd++) {
-        snprintf(path, sizeof path, "%s/%d", folder, fd);
-        found = names_process(path, pid);
+    for (int fd = 0; fd < DESCRIPTORS && !found; fd++) {
+        found = names_process(tool, fd, pid) && is_waited_for(tool, fd);
     }
     return found;
 }
@@ -66,11 +84,12 @@ static void wait_until_watched(pid_t pid, bool wanted)
     }
 }
 
-static void be_child(int go, bool execs)
+static void be_child(int ready, int go, bool execs)
 {
     char byte;
     char *const nothing[] = { NULL };
     g_kept = malloc(CHILD_BYTES);
+    need(write(ready, "", 1) == 1);
     need(read(go, &byte, 1) == 1 && execs);
     dup2(go, 0);
     syscall(SYS_execve, "/bin/cat", (char *const[]){ "cat", NULL }, nothing); /* behind the back of hooks */
@@ -79,13 +98,15 @@ static void be_child(int go, bool execs)
 
 static void beside_child(bool execs)
 {
-    int go[2];
-    need(pipe2(go, O_CLOEXEC) == 0);
+    int go[2], ready[2];
+    char byte;
+    need(pipe2(go, O_CLOEXEC) == 0 && pipe2(ready, O_CLOEXEC) == 0);
     pid_t child = fork();
     if (child == 0) {
         close(go[1]);
-        be_child(go[0], execs);
+        be_child(ready[1], go[0], execs);
     }
+    need(read(ready[0], &byte, 1) == 1);
     wait_until_watched(child, true);
     g_kept = malloc(PARENT_BYTES);
     free(g_kept);
