@@ -4,6 +4,7 @@ import pathlib
 import re
 import subprocess
 
+from armed import until
 from conftest import MEMTAP, PYTHON_TARGETS
 
 SCRIPT = PYTHON_TARGETS / "py_watched.py"
@@ -17,7 +18,8 @@ def may_trace_siblings():
 
 
 class Watched:
-    """trace: it is recorded into that, every allocation; None: it is not."""
+    """trace: it is recorded into that, every allocation; None: it is not. Whenever it was told something it has done that and waits: two looks
+    at it, one after the other, see the same."""
 
     def __init__(self, python, trace=None, options=("--mode", "exact")):
         argv = [str(python), str(SCRIPT)]
@@ -29,7 +31,13 @@ class Watched:
     def read_pid(self):
         first = self.process.stdout.readline().split()
         assert first[:1] == [b"ready"], (first, self.process.poll())
+        self.wait_until_it_waits(int(first[1]))
         return int(first[1])
+
+    def wait_until_it_waits(self, pid):
+        """It says that it is done before it reads on, for which it takes memory."""
+        status = pathlib.Path(f"/proc/{pid}/status")
+        until(lambda: re.search(r"^State:\s+S", status.read_text(), re.M), f"process {pid} does not wait for what it is told")
 
     def do(self, words):
         self.process.stdin.write(words.encode() + b"\n")
@@ -38,6 +46,7 @@ class Watched:
             self.pid = self.read_pid()
         elif words != "end":
             assert self.process.stdout.readline() == b"ok\n"
+            self.wait_until_it_waits(self.pid)
 
     def end(self):
         out, err = self.process.communicate(b"end\n", timeout=300)
