@@ -8,6 +8,7 @@
 #include "top/process.h"
 #include "top/watch.h"
 #include "util/memory.h"
+#include "util/process.h"
 #include "wire/config.h"
 
 #include <dirent.h>
@@ -89,27 +90,6 @@ static void add_armed(struct mt_list_rows *rows)
 
 /* ---- recorded ------------------------------------------------------------------------------------------------------- */
 
-/* The arguments with spaces between them. malloc'ed. */
-static char *command_of(pid_t pid)
-{
-    char words[4096];
-    char *path = mt_format("/proc/%d/cmdline", (int)pid);
-    FILE *file = fopen(path, "re");
-    size_t bytes = file != NULL ? fread(words, 1, sizeof words - 1, file) : 0;
-    if (file != NULL) {
-        (void)fclose(file);
-    }
-    free(path);
-    while (bytes > 0 && words[bytes - 1] == '\0') {
-        bytes--;
-    }
-    for (size_t i = 0; i < bytes; i++) {
-        words[i] = words[i] == '\0' ? ' ' : words[i];
-    }
-    words[bytes] = '\0';
-    return mt_strdup(words);
-}
-
 static const char *mode_of(const struct mt_trace_header *header)
 {
     return mt_mode_word((header->flags & MT_TRACE_AGGREGATE) != 0 ? MT_MODE_AGGREGATE : header->rate_bytes != 0 ? MT_MODE_SAMPLE : MT_MODE_EXACT);
@@ -133,7 +113,7 @@ static void add_recorded(struct mt_list_rows *rows, pid_t pid, const char *trace
         .dropped_events = header.counters[MT_COUNTER_DROPPED_EVENTS],
         .heap_bytes = UINT64_MAX,
         .mode = mt_strdup(mode_of(&header)),
-        .command = command_of(pid),
+        .command = mt_process_command(pid),
         .trace = mt_strdup(trace),
         .begun_by = mt_strdup(""),
         .listen = mt_strdup(""),

@@ -145,6 +145,7 @@ static mt_status fork_program(struct mt_run *run, struct mt_environment *env, in
         mt_watch_open(&run->watch, run->others);
         mt_limit_begin(&run->limit, run->pid, &run->options.snapshot_at);
         run->watch.limit = &run->limit;
+        run->watch.unrecorded = &run->helper.unrecorded;
     }
     (void)close(report[0]);
     if (status != MT_OK) {

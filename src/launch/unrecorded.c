@@ -62,6 +62,9 @@ static const char *reason(uint32_t why)
         return "its environment has no room for the agent's settings";
     case MT_ASK_WHY_FILTER:
         return "a seccomp filter that it inherits forbids calls that the agent makes";
+    case MT_ASK_WHY_UNKNOWN_FILTER:
+        return "it restricts its system calls with a seccomp filter that memtap does not know; what it starts inherits that, and is "
+               "not recorded either";
     default:
         return why < MT_PROGRAM__COUNT ? mt_program_obstacle((enum mt_program_kind)why) : "the agent cannot be preloaded";
     }

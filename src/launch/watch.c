@@ -2,10 +2,14 @@
 #include "launch/watch.h"
 
 #include "base/os.h"
+#include "launch/filtered.h"
 #include "launch/launch.h"
 #include "launch/runfiles.h"
+#include "launch/unrecorded.h"
 #include "util/memory.h"
+#include "util/process.h"
 #include "util/tracepath.h"
+#include "wire/ask.h"
 #include "wire/format.h"
 #include "wire/journal_file.h"
 
@@ -29,12 +33,13 @@ struct mt_watched {
     struct mt_watched *next;
     pid_t pid;
     int pidfd;            /* -1: it is not known yet whether this is the process */
-    unsigned tries;
+    unsigned tries;       /* to know it, later to know what exec put in its place */
     uint64_t alive_clock; /* when it was found alive first */
     ino_t inode;          /* of its trace */
     ino_t mapped;         /* of what it maps of it: the journal */
     dev_t program_device; /* what it runs; another one: exec put that in the place of who writes the trace */
     ino_t program_inode;
+    bool is_replaced;     /* by a program of which it is not known yet why it is not recorded */
     bool is_above;        /* it has what is a snapshot (limit.h) */
     char name[32];        /* of its trace in the folder */
 };
@@ -200,6 +205,7 @@ static void recognize(struct mt_watch *watch, struct mt_watched *process, const 
         process->alive_clock = now; /* what maps a trace lives */
         process->program_device = program.st_dev;
         process->program_inode = program.st_ino;
+        process->tries = 0;
         return;
     }
     if (pidfd >= 0) {
@@ -221,6 +227,36 @@ static void recognize_new(struct mt_watch *watch, const struct mt_tick *tick, co
     }
 }
 
+/* The image after this one has a trace too. */
+static bool has_next_trace(const struct mt_watched *p, const char *folder)
+{
+    int image = 0;
+    const char *dot = strchr(p->name, '.');
+    if (dot == NULL || sscanf(dot, ".%5d.mtap", &image) != 1) {
+        image = 0;
+    }
+    char *path = mt_format("%s/%d.%d.mtap", folder, (int)p->pid, image + 1);
+    bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+/* False: it is too early to know. */
+static bool name_filtered(const struct mt_watch *watch, struct mt_watched *p, const char *folder)
+{
+    enum mt_filtered found = watch->unrecorded != NULL ? mt_filtered_look(p->pid) : MT_FILTERED_NOT;
+    if (found == MT_FILTERED_NOT_KNOWN_YET && p->tries++ < TRIES_MAX) {
+        return false;
+    }
+    /* In this order: a program that is recorded may install filters of its own when its trace is there. */
+    if (found == MT_FILTERED_UNKNOWN && !has_next_trace(p, folder)) {
+        char *command = mt_process_command(p->pid);
+        mt_unrecorded_add(watch->unrecorded, p->pid, MT_ASK_WHY_UNKNOWN_FILTER, command);
+        free(command);
+    }
+    return true;
+}
+
 static void look_at(struct mt_watch *watch, struct mt_watched *p, struct mt_tick *tick, const char *folder)
 {
     struct stat program;
@@ -228,9 +264,12 @@ static void look_at(struct mt_watch *watch, struct mt_watched *p, struct mt_tick
     if (p->pidfd < 0 || !find_program(p->pid, &program) || is_dead(p->pidfd, 0)) {
         return;
     }
-    if (program.st_ino != p->program_inode || program.st_dev != p->program_device) {
-        write_down(watch, p, tick, folder);
-        drop(watch, p);
+    if (p->is_replaced || program.st_ino != p->program_inode || program.st_dev != p->program_device) {
+        write_down(watch, p, tick, folder); /* once: a trace has one end */
+        p->is_replaced = true;
+        if (name_filtered(watch, p, folder)) {
+            drop(watch, p);
+        }
         return;
     }
     p->alive_clock = now;

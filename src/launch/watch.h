@@ -6,7 +6,8 @@
  * else's. When it is gone and its trace does not say when it ended, the tool writes it there: the present time, and how much earlier it
  * may have been, which is the time since it was last seen alive. A death wakes the
  * tool, and eight processes are looked at each tick (4 ms), so that the doubt is a tick for every eight while the tool gets its turn.
- * Another program in the place of one that is recorded (exec, where the new one is not recorded) is found in the same way.
+ * Another program in the place of one that is recorded (exec, where the new one is not recorded) is found in the same way, and named
+ * where it is a seccomp filter that keeps it from being recorded (filtered.h).
  * Nobody becomes a subreaper and nothing is asked of the processes. Where the kernel gives no pidfd or no inotify, where a
  * process died before it was first seen, or has a namespace of its own, the trace ends with its last event, as without memtap.
  * Context: [tool], the thread that waits.
@@ -19,6 +20,7 @@
 
 struct mt_limit;
 struct mt_tick;
+struct mt_unrecorded;
 struct mt_watched;
 
 struct mt_watch {
@@ -26,6 +28,7 @@ struct mt_watch {
     int folder_fd, signals_fd; /* inotify, signalfd; -1: none */
     struct mt_watched *processes, *next; /* next: whose program is looked at next */
     struct mt_limit *limit; /* of the run, looked at for each process; NULL: none */
+    struct mt_unrecorded *unrecorded; /* where programs that a filter keeps from being recorded are named; NULL: nowhere */
 };
 #define MT_WATCH_CLOSED ((struct mt_watch){ .fd = -1, .folder_fd = -1, .signals_fd = -1 })
 

@@ -72,6 +72,20 @@ uint64_t mt_process_image(pid_t pid)
     return bytes > 0 && hash == 0 ? 1 : hash;
 }
 
+char *mt_process_command(pid_t pid)
+{
+    char words[4096];
+    size_t bytes = read_file(pid, "cmdline", words, sizeof words - 1);
+    while (bytes > 0 && words[bytes - 1] == '\0') {
+        bytes--;
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        words[i] = words[i] == '\0' ? ' ' : words[i];
+    }
+    words[bytes] = '\0';
+    return mt_strdup(words);
+}
+
 /* "NSpid:	1234	7" */
 void mt_process_numbers_read(pid_t pid, struct mt_process_numbers *ret)
 {

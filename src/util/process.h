@@ -24,6 +24,9 @@ uint64_t mt_process_started(pid_t pid);
 /* A number for the program that the process executes: another one after exec, of the same file too. 0: it is not to be seen, or has ended. */
 uint64_t mt_process_image(pid_t pid);
 
+/* Its arguments with spaces between them, malloc'ed; empty: they are not to be seen, or there are none. */
+char *mt_process_command(pid_t pid);
+
 /* Its numbers, from that in our pid namespace to that which it has for itself. */
 struct mt_process_numbers {
     uint64_t items[8];

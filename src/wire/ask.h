@@ -29,6 +29,7 @@ enum mt_ask_why {
     MT_ASK_WHY_NO_AGENT = MT_PROGRAM__COUNT, /* the agent's file cannot be opened there (chroot, another user) */
     MT_ASK_WHY_NO_ROOM,                      /* the environment has no room for the settings */
     MT_ASK_WHY_FILTER,                       /* a seccomp filter may kill for what the agent does */
+    MT_ASK_WHY_UNKNOWN_FILTER,               /* there is one that memtap does not know; the tool's finding, nobody tells it */
     MT_ASK_WHY__COUNT
 };
 enum { MT_ASK_COMMAND_BYTES = 256 };

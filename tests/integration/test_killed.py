@@ -1,6 +1,7 @@
 """A process that cannot say when it ends, because it is killed or becomes a program that is not recorded, ends when memtap sees it."""
 
 import os
+import re
 
 import pytest
 from conftest import memtap
@@ -25,6 +26,30 @@ def test_a_process_holds_its_memory_until_it_is_gone(record, target, how):
     (child,) = recording.family
     assert child.end_clock > max(event.clock for event in child.events) and child.end_within_ns > 0
     assert recording.trace.end_within_ns == 0  # it said so itself
+
+
+def named(recording):
+    return [text for text in recording.stats["warnings"] if re.search(r"process \d+ \(.*\) is not recorded", text)]
+
+
+def filters_are_counted():
+    with open("/proc/self/status") as status:
+        return any(line.startswith("Seccomp_filters:") for line in status)
+
+
+@pytest.mark.skipif(not filters_are_counted(), reason="this kernel does not tell how many filters there are (before 5.9)")
+def test_a_program_in_its_place_under_an_unknown_filter_is_named(record, target):
+    recording = record(target("killed"), "filtered")
+    (child,) = recording.family
+    (warning,) = named(recording)
+    assert warning.endswith(f"process {child.pid} (cat) is not recorded: it restricts its system calls with a seccomp filter that memtap "
+                            "does not know; what it starts inherits that, and is not recorded either")
+    assert f"process {child.pid} (cat) is not recorded".encode() in recording.stderr
+    assert child.end_within_ns > 0
+
+
+def test_a_program_in_its_place_without_settings_is_not_said_to_be_filtered(record, target):
+    assert named(record(target("killed"), "exec")) == []
 
 
 @pytest.mark.parametrize("how", ["self", "vfork"])
