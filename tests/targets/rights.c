@@ -28,10 +28,9 @@ static void become_nobody(void)
     }
 }
 
-static void change_root(void)
+static void change_root(const char *folder)
 {
-    char folder[] = "/tmp/memtap-root-XXXXXX";
-    if (mkdtemp(folder) == NULL || chroot(folder) != 0 || chdir("/") != 0) {
+    if (chroot(folder) != 0 || chdir("/") != 0) {
         _exit(NOT_PERMITTED);
     }
 }
@@ -39,16 +38,21 @@ static void change_root(void)
 static int worker(const char *how)
 {
     int status = 0;
+    char folder[] = "/tmp/memtap-root-XXXXXX";
+    if (mkdtemp(folder) == NULL) {
+        return NOT_PERMITTED;
+    }
     if (fork() == 0) {
         if (strcmp(how, "nobody") == 0) {
             become_nobody();
         } else {
-            change_root();
+            change_root(folder);
         }
         case_work();
         exit(0);
     }
     wait(&status);
+    rmdir(folder);
     return WEXITSTATUS(status);
 }
 

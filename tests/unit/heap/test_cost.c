@@ -1,5 +1,6 @@
 /* Unit tests of the engine's account of its own time. What it comes to is a matter of the machine; that it is kept, of which sections, and
  * in which trace is not. */
+#include "folder.h"
 #include "harness.h"
 #include "made_up.h"
 
@@ -8,29 +9,11 @@
 #include "heap/thread.h"
 #include "heap/work.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-static char g_path[64];
-
 static void start(enum mt_engine_mode mode)
 {
-    strcpy(g_path, "/tmp/memtap-cost-XXXXXX");
-    close(mkstemp(g_path));
-    unlink(g_path);
     const struct mt_engine_config config = { .mode = mode, .rate_bytes = 1, .native = true, .path = g_path, .command = "unit",
                                              .command_bytes = 5, .seed = 7 };
     assert_int_equal(mt_engine_start(&config), MT_OK);
-}
-
-static int end(void **state)
-{
-    (void)state;
-    mt_engine_stop(MT_STATE_STOPPED);
-    unlink(g_path);
-    return 0;
 }
 
 static void record_many(size_t count)
@@ -146,7 +129,7 @@ static void test_a_trace_that_ended_says_what_the_process_used(void **state)
     assert_true(mt_engine_counter(MT_COUNTER_CPU_NS) > 0);
 }
 
-#define COST_TEST(f) cmocka_unit_test_teardown(f, end)
+#define COST_TEST(f) cmocka_unit_test_setup_teardown(f, make_directory, remove_directory)
 static const struct CMUnitTest tests[] = {
     COST_TEST(test_recorded_blocks_take_time),
     COST_TEST(test_one_section_in_so_many_is_timed),

@@ -1,5 +1,6 @@
 /* Unit tests of reallocs in sample mode: made-up blocks grow and shrink, and the trace says which were samples. Seeds are fixed,
  * so that a result repeats until the sampler changes; bars are five standard deviations (6e-7). */
+#include "folder.h"
 #include "harness.h"
 #include "made_up.h"
 
@@ -8,33 +9,16 @@
 #include "model/trace.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 enum { EVENTS_MAX = 1 << 18 };
 
-static char g_path[64];
 static struct mt_event g_events[EVENTS_MAX];
 
 static int start(uint64_t rate)
 {
-    strcpy(g_path, "/tmp/memtap-realloc-XXXXXX");
-    int fd = mkstemp(g_path);
-    close(fd);
-    unlink(g_path);
     const struct mt_engine_config config = { .mode = MT_MODE_SAMPLE, .rate_bytes = rate, .native = true, .path = g_path,
                                              .command = "unit", .command_bytes = 5, .seed = 23 };
     return mt_engine_start(&config);
-}
-
-static int end(void **state)
-{
-    (void)state;
-    mt_engine_stop(MT_STATE_STOPPED);
-    unlink(g_path);
-    return 0;
 }
 
 static size_t read_events(void)
@@ -171,7 +155,7 @@ static void test_a_block_is_a_sample_by_its_present_size_alone(void **state)
     assert_true(thinned > 0);
 }
 
-#define REALLOC_TEST(f) cmocka_unit_test_teardown(f, end)
+#define REALLOC_TEST(f) cmocka_unit_test_setup_teardown(f, make_directory, remove_directory)
 static const struct CMUnitTest tests[] = {
     REALLOC_TEST(test_a_sample_that_grows_stays_one),
     REALLOC_TEST(test_a_renewed_sample_ends),
