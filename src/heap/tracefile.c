@@ -150,7 +150,9 @@ void mt_tracefile_after_fork(void)
 /* Writes header and payload at an offset that has been claimed; the payload first, so that a valid header implies it. */
 static mt_status write_extent(int fd, const struct mt_block_header *header, const void *payload, size_t bytes, uint64_t offset)
 {
+    MT_TRACEFILE_STEP();
     mt_status status = bytes > 0 ? mt_os_write_at(fd, payload, bytes, offset + sizeof *header) : MT_OK;
+    MT_TRACEFILE_STEP();
     return status == MT_OK ? mt_os_write_at(fd, header, sizeof *header, offset) : status;
 }
 

@@ -27,7 +27,7 @@ struct mt_trace_header *mt_tracefile_header(void);
  * here. */
 mt_status mt_tracefile_append(struct mt_block_header *header, const void *payload, size_t bytes) MT_CHECKED;
 #ifdef MT_CHECKS
-/* Tests: called before each step of a checkpoint that changes the file or its header. */
+/* Tests: called before each step that changes the file or what its header says of a base. */
 extern void (*mt_g_tracefile_step)(void);
 #define MT_TRACEFILE_STEP() (mt_g_tracefile_step != NULL ? mt_g_tracefile_step() : (void)0)
 #else

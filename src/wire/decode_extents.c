@@ -7,6 +7,8 @@
 
 #include "wire/journal_file.h"
 
+#include <stdlib.h>
+
 /* Drops an extent in place: the sort puts it last, the cleaning removes it. */
 static void drop(struct mt_extent *e)
 {
@@ -28,10 +30,12 @@ static void slot_settle(struct mt_reader *r, struct mt_extent *e)
 }
 
 /* The one scan of a finished file. What is not there in its journal is no damage: a slot that was just claimed. */
-static mt_status scan_finished(struct mt_reader *r, uint64_t start, uint64_t tail)
+static mt_status scan_finished(struct mt_reader *r, uint64_t start, uint64_t tail, struct mt_gaps *gaps, uint64_t *ret_end)
 {
     uint64_t end;
-    mt_status status = mt_scan_range(r, start, tail, MT_TAKE_ALL, &end);
+    r->gaps = gaps;
+    mt_status status = mt_scan_range(r, start, tail, MT_TAKE_ALL, ret_end);
+    r->gaps = NULL;
     if (status == MT_OK && r->has_journal) {
         struct mt_reader_report report = r->report;
         uint64_t from = MT_JOURNAL_OFFSET + MT_TRACE_HEADER_BYTES;
@@ -79,21 +83,28 @@ static void clean(struct mt_reader *r)
     r->count = kept;
 }
 
+static mt_status scan_extents(struct mt_reader *r, uint64_t start, uint64_t tail)
+{
+    struct mt_gaps gaps = { 0 };
+    struct mt_claim claim = { .tail = r->report.journal_missing ? 0 : r->header.file_tail };
+    bool live = r->header.state == MT_STATE_RECORDING;
+    mt_status status = live ? mt_scan_live(r, start, tail) : scan_finished(r, start, tail, &gaps, &claim.seen);
+    claim.seen = live ? r->scanned[0].end : claim.seen;
+    if (status == MT_OK) {
+        mt_unfinished_settle(r, live ? &r->scanned[0].gaps : &gaps, &claim);
+    }
+    free(gaps.items);
+    return status;
+}
+
 static mt_status scan_once(struct mt_reader *r, struct mt_wire_error *error)
 {
     uint64_t start = mt_reader_base_begin(r);
     uint64_t tail = r->header.file_tail;
-    if (tail < start || r->report.journal_missing) { /* the tail is in the journal */
+    if (tail < start || tail > r->source.bytes || r->report.journal_missing) { /* missing: the tail is in the journal */
         tail = r->source.bytes;
     }
-    if (tail > r->source.bytes) {
-        if (tail - r->source.bytes >= MT_EXTENT_ALIGN) { /* less is the last extent's padding, which nobody writes */
-            r->report.truncated_at = r->source.bytes;
-        }
-        tail = r->source.bytes;
-    }
-    bool live = r->header.state == MT_STATE_RECORDING;
-    mt_status status = live ? mt_scan_live(r, start, tail) : scan_finished(r, start, tail);
+    mt_status status = scan_extents(r, start, tail);
     if (status != MT_OK) {
         return mt_wire_fail(error, status, start, "the file could not be read");
     }

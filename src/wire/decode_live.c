@@ -281,6 +281,7 @@ mt_status mt_reader_poll(struct mt_reader *r, const char *path)
     r->header = header;
     forget_extents(r);
     status = mt_scan_live(r, r->scanned[0].end, tail);
+    mt_unfinished_settle(r, &r->scanned[0].gaps, NULL);
     mt_reader_drop_older(r);
     mt_scan_sort(r);
     return status == MT_OK && mt_reader_base_moved(r) ? MT_E_BUSY : status;

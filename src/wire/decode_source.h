@@ -113,6 +113,15 @@ void mt_reader_drop_older(struct mt_reader *reader);
 /* Has the writer made another base the beginning since the header was read? */
 bool mt_reader_base_moved(const struct mt_reader *reader);
 
+/* What the header says is claimed, and where the scan has come to: behind the last extent or gap. */
+struct mt_claim {
+    uint64_t tail, seen;
+};
+
+/* decode_unfinished.c, after a scan: a gap that is blocks being written is no hole, and a file that ends in one not cut.
+ * claim NULL: the file's end is not looked at. */
+void mt_unfinished_settle(struct mt_reader *reader, const struct mt_gaps *gaps, const struct mt_claim *claim);
+
 /* decode_live.c: what was written since the last call, or all there is. tail: as far as the header says now. */
 mt_status mt_scan_live(struct mt_reader *reader, uint64_t start, uint64_t tail) MT_CHECKED;
 

@@ -1,92 +1,13 @@
-/* test_checkpoint.c: a sampled trace with a size stays below it for ever and knows all that is alive, whenever it is looked at and
- * wherever its process is killed. The test's own books are the truth: at a rate of one byte every block is a sample. */
-#include "harness.h"
-#include "made_up.h"
-#include "recorded.h"
+/* test_checkpoint.c: a sampled trace with a size stays below it for ever and knows all that is alive, whenever it is looked at; killed:
+ * test_checkpoint_killed.c. */
+#include "books.h"
 
 #include "base/atomic.h"
-#include "base/os.h"
 #include "heap/bound.h"
 #include "heap/state.h"
-#include "heap/tracefile.h"
 
 #include <pthread.h>
-#include <signal.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-enum { LIMIT = 768 * 1024, SLOTS = 1000, SIZE_LEAST = 4096, THREADS = 4 };
-
-/* What is alive: of each place its size, 0: nothing. */
-struct books {
-    uint64_t sizes[THREADS][SLOTS];
-    uint64_t operations;
-};
-static struct books *g_books;
-
-static void make_books(void)
-{
-    g_books = mmap(NULL, sizeof *g_books, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    assert_true(g_books != MAP_FAILED);
-}
-
-static void start(uint64_t limit)
-{
-    const struct mt_engine_config config = {
-        .mode = MT_MODE_SAMPLE, .rate_bytes = 1, .native = true, .max_file_bytes = limit, .path = g_path, .command = "unit",
-        .command_bytes = 5, .seed = 11,
-    };
-    if (g_books == NULL) {
-        make_books();
-    }
-    memset(g_books, 0, sizeof *g_books);
-    assert_int_equal(mt_engine_start(&config), MT_OK);
-}
-
-static uint64_t address(unsigned thread, unsigned place)
-{
-    return 0x100000000u + ((uint64_t)thread * SLOTS + place) * 0x10000;
-}
-
-/* xorshift64 (Marsaglia 2003). */
-static uint64_t next_random(uint64_t *state)
-{
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    return *state;
-}
-
-static void allocate(unsigned thread, unsigned place, uint64_t size)
-{
-    record(address(thread, place), size);
-    g_books->sizes[thread][place] = size;
-}
-
-static void release(unsigned thread, unsigned place)
-{
-    g_books->sizes[thread][place] = 0;
-    forget(address(thread, place));
-}
-
-/* One place changes: what is there goes, or something comes, or grows. */
-static void churn(unsigned thread, uint64_t *random)
-{
-    unsigned place = (unsigned)(next_random(random) % SLOTS);
-    uint64_t size = SIZE_LEAST + next_random(random) % 1000;
-    uint64_t *there = &g_books->sizes[thread][place];
-    if (*there == 0) {
-        allocate(thread, place, size);
-    } else if (next_random(random) % 8 == 0) {
-        realloc_as(address(thread, place), address(thread, place), 2 * *there, *there, MT_REALLOC_GROWS);
-        *there *= 2;
-    } else {
-        release(thread, place);
-    }
-    __atomic_fetch_add(&g_books->operations, 1, __ATOMIC_RELAXED);
-}
 
 static uint64_t bytes_on_disk(const char *path)
 {
@@ -104,41 +25,6 @@ static uint64_t all_bytes_on_disk(void)
     char journal[160];
     journal_path(journal, sizeof journal);
     return bytes_on_disk(g_path) + bytes_on_disk(journal);
-}
-
-/* What the trace says is alive is what the books say, each with a stack. */
-static void expect_books(void)
-{
-    size_t count, alive = 0, expected = 0;
-    struct mt_trace *trace;
-    struct mt_event *events = read_events(g_path, &count, &trace);
-    uint64_t *found = calloc(THREADS * SLOTS, sizeof *found);
-    assert_int_equal(mt_trace_completeness(trace)->lost_blocks, 0);
-    assert_false(mt_trace_completeness(trace)->metadata_broken);
-    assert_int_equal(mt_trace_info(trace)->counters[MT_COUNTER_DROPPED_EVENTS], 0);
-    assert_int_equal(mt_trace_info(trace)->counters[MT_COUNTER_LIVE_TABLE_FULL], 0);
-    for (size_t i = 0; i < count; i++) {
-        if (events[i].kind != MT_EVENT_ALLOC && events[i].kind != MT_EVENT_FREE) {
-            continue;
-        }
-        uint64_t at = (events[i].addr - address(0, 0)) / 0x10000;
-        bool comes = events[i].kind == MT_EVENT_ALLOC;
-        assert_true(at < THREADS * SLOTS);
-        assert_true((found[at] == 0) == comes); /* nothing twice, nothing of nowhere */
-        assert_true(!comes || events[i].stack != 0);
-        alive = comes ? alive + 1 : alive - 1;
-        found[at] = comes ? events[i].size : 0;
-    }
-    for (unsigned t = 0; t < THREADS; t++) {
-        for (unsigned p = 0; p < SLOTS; p++) {
-            assert_int_equal(found[t * SLOTS + p], g_books->sizes[t][p]);
-            expected += g_books->sizes[t][p] != 0;
-        }
-    }
-    assert_int_equal(alive, expected);
-    mt_trace_close(trace);
-    free(events);
-    free(found);
 }
 
 static void test_a_trace_stays_below_its_size_and_knows_what_is_alive(void **state)
@@ -261,64 +147,6 @@ static void test_the_horizon_is_behind_what_an_ended_thread_recorded(void **stat
     expect_books();
 }
 
-/* ---- killed ---------------------------------------------------------------------------------------------------------- */
-
-extern void (*mt_g_tracefile_step)(void); /* of builds with MT_CHECKS, as the engine under test is */
-static unsigned g_steps, g_die_at;
-
-static void step(void)
-{
-    if (++g_steps == g_die_at) {
-        (void)kill(getpid(), SIGKILL);
-    }
-}
-
-/* Churns until the second base is there, or it is killed before. Returns how many steps that took. */
-static void churn_until_two_bases(void)
-{
-    uint64_t random = 88172645463325252u, first = 0;
-    start(LIMIT);
-    while (g_mt.header->base_offset == 0) {
-        churn(0, &random);
-    }
-    first = g_mt.header->base_offset;
-    mt_g_tracefile_step = step;
-    while (g_mt.header->base_offset == first) {
-        churn(0, &random);
-    }
-}
-
-static void test_killed_at_each_step_it_is_complete(void **state)
-{
-    (void)state;
-    unsigned steps = UINT32_MAX;
-    make_books();
-    unsigned *total = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    for (unsigned at = 1; at <= steps; at++) {
-        pid_t child = fork();
-        if (child == 0) {
-            g_die_at = at == steps ? 0 : at;
-            churn_until_two_bases();
-            *total = g_steps;
-            _exit(7);
-        }
-        int status;
-        assert_int_equal(waitpid(child, &status, 0), child);
-        if (WIFEXITED(status)) {
-            assert_int_equal(WEXITSTATUS(status), 7);
-            steps = at;
-        } else {
-            assert_int_equal(WTERMSIG(status), SIGKILL);
-            expect_books();
-        }
-        char command[256];
-        (void)snprintf(command, sizeof command, "rm -f %s/* %s/.t*", g_directory, g_directory);
-        assert_int_equal(system(command), 0);
-    }
-    assert_true(*total > 10);
-    assert_int_equal(steps, *total + 1);
-}
-
 /* ---- a realloc that is under way ------------------------------------------------------------------------------------ */
 
 static void *churn_until_a_base(void *ignored)
@@ -388,7 +216,6 @@ static const struct CMUnitTest tests[] = {
     CASE(test_hundreds_of_bases_leave_nothing_behind),
     CASE(test_threads_record_on_while_a_base_is_written),
     CASE(test_the_horizon_is_behind_what_an_ended_thread_recorded),
-    CASE(test_killed_at_each_step_it_is_complete),
     CASE(test_a_realloc_is_under_way_in_a_base),
     CASE(test_what_is_alive_alone_may_be_too_large),
 };
