@@ -19,6 +19,15 @@ static void line(struct mt_out *out, const char *label, const char *value)
     mt_out_print(out, "%-22s %s\n", label, value);
 }
 
+/* The end of a line: what is of the time since the horizon alone. */
+static void end_since_horizon(struct mt_out *out, const struct mt_report *report)
+{
+    if (report->analysis->horizon_ns != 0) {
+        mt_out_print(out, ", since %s", mt_human_duration(report->analysis->horizon_ns).text);
+    }
+    mt_out_byte(out, '\n');
+}
+
 static void write_amount_lines(struct mt_out *out, const struct mt_report *report, const struct mt_facts *f)
 {
     char alive[32];
@@ -45,6 +54,8 @@ static void write_amount_lines(struct mt_out *out, const struct mt_report *repor
             mt_out_print(out, ", at %s", mt_human_duration(f->totals->peak_time_ns).text);
         } else if (rows[i].measure == MT_MEASURE_TEMPORARY) {
             mt_out_print(out, ", freed with at most %u in between", report->analysis->temporary_max);
+            end_since_horizon(out, report);
+            continue;
         }
         mt_out_byte(out, '\n');
         if (rows[i].measure == MT_MEASURE_LIVE) {
@@ -196,7 +207,8 @@ static void write_lines(struct mt_out *out, const struct mt_report *report, cons
     struct mt_out *lines = mt_out_open_memory();
     write_identity_lines(lines, f, row);
     write_amount_lines(lines, report, f);
-    mt_out_print(lines, "%-22s %s\n", "deallocations", mt_human_count((double)row->deallocations).text);
+    mt_out_print(lines, "%-22s %s", "deallocations", mt_human_count((double)row->deallocations).text);
+    end_since_horizon(lines, report);
     mt_out_print(lines, "%-22s %s in %s\n", "trace", mt_human_counted((double)row->events, "event", "events").text,
                  mt_human_bytes((double)row->trace_bytes).text);
     mt_marks_write(lines, report);

@@ -4,9 +4,12 @@ Blocks are much larger than the rate, so each is a sample (the chance that one i
 """
 
 import os
+import re
+import subprocess
 
 import pytest
 from childprogram import answer
+from leakyprogram import MEMTAP
 
 import memtap
 
@@ -66,6 +69,17 @@ def test_totals_the_peak_and_the_timeline_are_since_the_start(bounded):
     assert 64 * MIB + KEPT * LEAST < stats["peak_bytes"] < 300 * MIB
     assert max(point["heap_max_bytes"] for point in timeline) == pytest.approx(stats["peak_bytes"], abs=1)
     assert timeline[0]["time_s"] < 0.1 * stats["duration_s"] and len(timeline) <= 100
+
+
+def test_numbers_that_begin_at_the_horizon_say_since_when(bounded):
+    _, path = bounded
+    with memtap.open(path) as trace:
+        warning = next(warning for warning in trace.stats()["warnings"] if "--max-file" in warning)
+    since = re.search(r"since ([\d.]+ \w+);", warning).group(1)
+    text = subprocess.run([MEMTAP, "stats", path], check=True, capture_output=True, text=True).stdout
+    line = {label: line for label in ("allocated in total", "temporary", "deallocations") for line in text.splitlines() if line.startswith(label)}
+    assert line["deallocations"].endswith(f", since {since}") and line["temporary"].endswith(f", since {since}")
+    assert "since" not in line["allocated in total"]
 
 
 def test_what_it_cannot_answer_is_said_and_refused(bounded):
