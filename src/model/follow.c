@@ -72,6 +72,7 @@ static mt_status open_anew(struct mt_follow *f, struct mt_wire_error *error)
         f->trace = NULL;
         return status;
     }
+    mt_trace_will_be_polled(f->trace);
     f->cursor = mt_cursor_follow(f->trace);
     (void)mt_cursor_feed(f->cursor);
     return MT_OK;

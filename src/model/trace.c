@@ -256,6 +256,26 @@ bool mt_trace_can_poll(const struct mt_trace *t)
     return mt_reader_can_poll(t->reader) && t->nested == 0;
 }
 
+void mt_trace_will_be_polled(struct mt_trace *t)
+{
+    t->whole = !mt_trace_is_live(&t->info, mt_trace_moment().ns);
+    if (t->whole && t->ticks != NULL && mt_trace_can_poll(t)) {
+        (void)mt_ticks_time(t->ticks, 0);
+    }
+}
+
+static bool has_new_events(const struct mt_reader *reader)
+{
+    size_t count;
+    const struct mt_extent *e = mt_reader_extents(reader, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (e[i].type == MT_BLOCK_EVENTS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 mt_status mt_trace_poll(struct mt_trace *t)
 {
     if (t->completeness.metadata_broken) { /* what is missing may be there now */
@@ -265,6 +285,7 @@ mt_status mt_trace_poll(struct mt_trace *t)
     if (status != MT_OK) {
         return status;
     }
+    t->whole = t->whole && !has_new_events(t->reader);
     t->polled = true;
     fill_info(t, t->info.path, t->info.command);
     fill_completeness(t);
@@ -370,7 +391,7 @@ uint64_t mt_trace_time(const struct mt_trace *trace, uint64_t clock)
 
 struct mt_ticks *mt_trace_ticks(const struct mt_trace *trace)
 {
-    return trace->polled ? NULL : trace->ticks;
+    return trace->polled && !trace->whole ? NULL : trace->ticks;
 }
 
 uint64_t mt_trace_event_time(const struct mt_trace *trace, uint64_t clock)

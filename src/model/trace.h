@@ -174,7 +174,9 @@ mt_status mt_trace_open_again(const struct mt_trace *trace, struct mt_trace **re
                               struct mt_wire_error *ret_error) MT_CHECKED;
 void mt_trace_close(struct mt_trace *trace);
 
-/* For follow.h. Can the trace be polled? */
+/* For follow.h. Right after it was opened: finds what later asks for all events, where the process is gone and there will be no more. */
+void mt_trace_will_be_polled(struct mt_trace *trace);
+/* Can the trace be polled? */
 bool mt_trace_can_poll(const struct mt_trace *trace);
 /* Takes in what was written since it was opened or polled. MT_E_BUSY: it has to be opened anew. After any error it is to be closed. */
 mt_status mt_trace_poll(struct mt_trace *trace) MT_CHECKED;

@@ -35,6 +35,7 @@ struct mt_trace {
     struct mt_pool pool;
     struct mt_ticks *ticks; /* NULL: all clocks are times */
     bool polled;            /* the reader has a part of the events only */
+    bool whole;             /* of a process that was gone before the first poll: ticks are of all events */
     uint64_t seen_clock, block_bytes, block_events; /* of all extents so far */
     bool meta_begun;      /* the next two are set */
     uint64_t meta_seq;    /* of the metadata payload that was read last */
