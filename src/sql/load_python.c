@@ -1,8 +1,9 @@
 /* load_python.c: what a Python process that runs says of its objects: the collector, types, tensors.
  *
  * Decides: code runs there when a query reads one of these tables, and leaves nothing behind but, for memory.objects, the counts of its first
- * time. No code of the program's is called: types are asked by their own slots, and sizes only where C computes them. It answers in lines, cells
- * between tabs; texts have none in them. The process holds its GIL meanwhile, which is said. Context: [tool].
+ * time. No code of the program's is called: types are asked by the slots of type and known by their address, sizes only computed where C does it,
+ * and tensors are asked as torch's own class, subclasses too; only a tensor whose shape is computed by its own __torch_dispatch__ computes it. It
+ * answers in lines, cells between tabs; texts have none in them. The process holds its GIL meanwhile, which is said. Context: [tool].
  */
 #include "sql/catalog.h"
 
@@ -31,21 +32,22 @@ static const char objects_code[] =
     "        for base in mro(t):\n"
     "            size = type.__dict__['__dict__'].__get__(base).get('__sizeof__')\n"
     "            if size is not None:\n"
-    "                return object.__sizeof__ if type(size) is types.FunctionType else sys.getsizeof\n"
-    "    found, sizes = {}, {}\n"
+    "                return sys.getsizeof if type(size) is types.MethodDescriptorType else object.__sizeof__\n"
+    "    found = {}\n" /* by address: a type may have a hash of its own, or none */
     "    for o in gc.get_objects():\n"
     "        t = type(o)\n"
-    "        if t not in found:\n"
-    "            found[t], sizes[t] = [0, 0], size_of(t)\n"
-    "        found[t][0] += 1\n"
+    "        of = found.get(id(t))\n"
+    "        if of is None:\n"
+    "            of = found[id(t)] = [t, 0, 0, size_of(t)]\n"
+    "        of[1] += 1\n"
     "        try:\n"
-    "            found[t][1] += sizes[t](o)\n"
+    "            of[2] += of[3](o)\n"
     "        except Exception:\n"
     "            pass\n"
     "    rows = {}\n"
-    "    for t, (n, size) in found.items():\n"
+    "    for t, n, size, _ in found.values():\n"
     "        where = module(t)\n"
-    "        words = own(t) if where == 'builtins' or type(where) is not str else where + '.' + own(t)\n"
+    "        words = own(t) if type(where) is not str or where == 'builtins' else where + '.' + own(t)\n"
     "        row = rows.setdefault(' '.join(words.split()), [0, 0])\n"
     "        row[0] += n\n"
     "        row[1] += size\n"
@@ -65,7 +67,7 @@ static const char objects_code[] =
 /* REFERRERS is 1 or 0: they cost a look at every reference there is. */
 static const char tensors_code[] =
     "def _memtap(referrers):\n"
-    "    import gc, sys\n"
+    "    import contextlib, gc, sys\n"
     "    torch = sys.modules.get('torch')\n"
     "    if getattr(torch, 'Tensor', None) is None:\n"
     "        print('none')\n"
@@ -77,11 +79,18 @@ static const char tensors_code[] =
     "        for r in gc.get_referents(o):\n"
     "            if id(r) in known:\n"
     "                known[id(r)] += 1\n"
-    "    for o in tensors:\n"
-    "        try:\n"
-    "            print(o.numel() * o.element_size(), int(o.requires_grad), known[id(o)], list(o.shape), o.dtype, o.device, sep='\\t')\n"
-    "        except Exception:\n"
-    "            pass\n";
+    "    c = getattr(torch, '_C', None)\n"
+    "    base = getattr(c, 'TensorBase', None) or getattr(c, '_TensorBase', torch.Tensor)\n"
+    "    as_plain = getattr(c, 'DisableTorchFunctionSubclass', None) or getattr(c, 'DisableTorchFunction', contextlib.nullcontext)\n"
+    "    def get(o, name):\n"
+    "        return getattr(base, name).__get__(o)\n"
+    "    with as_plain():\n"
+    "        for o in tensors:\n"
+    "            try:\n"
+    "                print(get(o, 'numel')() * get(o, 'element_size')(), int(get(o, 'requires_grad')), known[id(o)],\n"
+    "                      list(get(o, 'shape')), get(o, 'dtype'), get(o, 'device'), sep='\\t')\n"
+    "            except Exception:\n"
+    "                pass\n";
 
 /* ---- asking ------------------------------------------------------------------------------------------------------- */
 

@@ -25,18 +25,36 @@ class Named(type):
     def __module__(cls):
         raise SystemExit("never called")
 class Odd(metaclass=Named): pass
+def never(*_): raise SystemExit("never called")
+class Equal(type):
+    __eq__ = never
+class Hashed(Equal):
+    __hash__ = never
+class Unhashable(metaclass=Equal): pass
+class Hash(metaclass=Hashed): pass
+class Callable:
+    __call__ = never
+class Sized:
+    __sizeof__ = Callable()
 torch = types.ModuleType("torch")
-class Tensor:
-    def __init__(self, *shape): self.shape, self.dtype, self.device, self.requires_grad = shape, "torch.float32", "cpu", True
+class TensorBase:
+    def __init__(self, *shape): self._shape = shape
+    shape, dtype, device = property(lambda self: self._shape), property(lambda self: "torch.float32"), property(lambda self: "cpu")
+    requires_grad = property(lambda self: True)
     def numel(self):
         n = 1
-        for side in self.shape: n *= side
+        for side in self._shape: n *= side
         return n
     def element_size(self): return 4
-torch.Tensor = Tensor
+class Tensor(TensorBase): pass
+class OwnTensor(Tensor):
+    numel = element_size = never
+    shape = dtype = device = requires_grad = property(never)
+torch.Tensor, torch._C = Tensor, types.SimpleNamespace(TensorBase=TensorBase)
 gc.disable()
 nodes = [Node() for _ in range(5000)]
 costly, odd = [Costly() for _ in range(20)], [Odd() for _ in range(30)]
+own = [[kind() for _ in range(7)] for kind in (Unhashable, Hash, Sized)]
 print("ready", flush=True)
 for line in sys.stdin:
     exec(line)
@@ -77,6 +95,11 @@ def test_objects_are_counted_by_type_and_grow(program):
     assert ask(program.pid, sql)[0][-1] == {"type": "__main__.Node", "count": 0, "bytes": 0, "growth": -5000}
 
 
+def test_types_that_compare_and_hash_by_code_of_their_own_are_counted(program):
+    rows, _ = ask(program.pid, "SELECT type, count FROM memory.objects WHERE type IN ('__main__.Unhashable', '__main__.Hash', '__main__.Sized') ORDER BY type")
+    assert rows == [{"type": f"__main__.{name}", "count": 7} for name in ("Hash", "Sized", "Unhashable")]
+
+
 def test_the_collector_says_what_it_has_done(program):
     rows, _ = ask(program.pid, "SELECT * FROM memory.gc")
     assert [row["generation"] for row in rows] == [0, 1, 2] and {row["enabled"] for row in rows} == {0} and {row["process"] for row in rows} == {program.pid}
@@ -90,7 +113,7 @@ def test_the_collector_says_what_it_has_done(program):
 def test_tensors_of_a_stand_in_for_torch(program):
     rows, notes = ask(program.pid, "SELECT * FROM memory.tensors")
     assert rows == [] and f"process {program.pid}, which has not imported torch" in notes
-    program.do("sys.modules['torch'] = torch; held = [Tensor(1024, 256), Tensor(3)]; again = [held[0]]")
+    program.do("sys.modules['torch'] = torch; held = [Tensor(1024, 256), OwnTensor(3)]; again = [held[0]]")
     rows, _ = ask(program.pid, "SELECT * FROM memory.tensors ORDER BY size_mb DESC")
     assert rows == [
         {"process": program.pid, "size_mb": 1.0, "shape": "[1024, 256]", "dtype": "torch.float32", "device": "cpu", "requires_grad": 1, "referrers": 2},
