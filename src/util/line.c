@@ -68,11 +68,26 @@ static size_t after(const struct mt_line *line, size_t at)
     return at;
 }
 
+/* Where the character begins that ends at a place; a byte that is of none is one of its own. */
+static size_t point_before(const struct mt_line *line, size_t at)
+{
+    size_t end;
+    for (size_t bytes = sizeof line->part; bytes > 1; bytes--) {
+        if (bytes <= at) {
+            (void)point_at(line, at - bytes, &end);
+            if (end == at) {
+                return at - bytes;
+            }
+        }
+    }
+    return at > 0 ? at - 1 : 0;
+}
+
 static size_t before(const struct mt_line *line, size_t at)
 {
-    size_t found = 0;
-    for (size_t next = 0; next < at; next = after(line, next)) {
-        found = next;
+    size_t end, found = point_before(line, at);
+    while (found > 0 && mt_utf8_columns(point_at(line, found, &end)) == 0) {
+        found = point_before(line, found);
     }
     return found;
 }
@@ -183,18 +198,32 @@ static size_t columns_of(const struct mt_line *line, size_t from, size_t to)
     return columns;
 }
 
-/* It begins as far left as the cursor lets it, and the cursor may stand behind the last character. */
+/* Is there room for one character more? */
+static bool takes(const struct mt_line *line, size_t from, size_t to, size_t columns, size_t *used)
+{
+    size_t more = columns_of(line, from, to);
+    bool fits = *used + more <= columns;
+    *used += fits ? more : 0;
+    return fits;
+}
+
+/* It begins as far left as the cursor lets it, and the cursor may stand behind the last character. Not more of the line is read than is seen. */
 void mt_line_window(const struct mt_line *line, size_t columns, size_t *ret_from, size_t *ret_to)
 {
-    size_t from = 0, to = line->at;
-    while (from < line->at && columns_of(line, from, line->at) + 1 > columns) {
-        from = after(line, from);
+    size_t used = 1; /* by the cursor */
+    *ret_from = *ret_to = line->at;
+    for (size_t next; *ret_from > 0; *ret_from = next) {
+        next = before(line, *ret_from);
+        if (!takes(line, next, *ret_from, columns, &used)) {
+            break;
+        }
     }
-    while (to < line->bytes && columns_of(line, from, after(line, to)) + 1 <= columns) {
-        to = after(line, to);
+    for (size_t next; *ret_to < line->bytes; *ret_to = next) {
+        next = after(line, *ret_to);
+        if (!takes(line, *ret_to, next, columns, &used)) {
+            break;
+        }
     }
-    *ret_from = from;
-    *ret_to = to;
 }
 
 char *mt_line_shown(const struct mt_line *line, size_t from, size_t to)

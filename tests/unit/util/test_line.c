@@ -103,9 +103,28 @@ static void test_of_a_long_line_the_part_around_the_cursor_is_seen(void **state)
     mt_line_fini(&line);
 }
 
+/* It is done for every key: what took time by the square of the line's bytes would not end here. */
+static void test_a_very_long_line_is_a_line(void **state)
+{
+    (void)state;
+    enum { BYTES = 4 << 20 };
+    struct mt_line line = { 0 };
+    char *text = mt_alloc(BYTES + 1);
+    memset(text, 'x', BYTES);
+    text[BYTES] = '\0';
+    mt_line_set(&line, text);
+    assert_window(&line, 5, "xxxx");
+    press(&line, MT_KEY_LEFT, 2);
+    assert_int_equal(line.at, BYTES - 2);
+    assert_window(&line, 5, "xxxx");
+    free(text);
+    mt_line_fini(&line);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_keys_edit_as_people_know_them),
     cmocka_unit_test(test_the_cursor_stands_between_characters),
     cmocka_unit_test(test_of_a_long_line_the_part_around_the_cursor_is_seen),
+    cmocka_unit_test(test_a_very_long_line_is_a_line),
 };
 MT_TEST_MAIN(tests)
