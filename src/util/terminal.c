@@ -109,11 +109,19 @@ static void handle(int number, void (*handler)(int))
     (void)sigaction(number, &action, NULL);
 }
 
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static void handle_signals(sigset_t *ret_waited)
 {
     (void)sigemptyset(ret_waited);
     for (size_t i = 0; i < MT_COUNTOF(g_ending); i++) {
-        handle(g_ending[i], on_ending);
+        if (g_ending[i] != SIGHUP || !is_ignored(SIGHUP)) { /* nohup asks us to live on */
+            handle(g_ending[i], on_ending);
+        }
         (void)sigaddset(ret_waited, g_ending[i]);
     }
     for (size_t i = 0; i < MT_COUNTOF(g_waking); i++) {

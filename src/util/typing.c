@@ -53,7 +53,9 @@ bool mt_typing_begin(void)
         return false;
     }
     for (size_t i = 0; i < MT_COUNTOF(g_ending); i++) {
-        (void)sigaction(g_ending[i], &ending, &g_actions_before[i]);
+        if (sigaction(g_ending[i], NULL, &g_actions_before[i]) == 0 && g_actions_before[i].sa_handler != SIG_IGN) { /* nohup asks us to live on */
+            (void)sigaction(g_ending[i], &ending, NULL);
+        }
     }
     (void)sigaction(SIGWINCH, &resize, &g_resize_before);
     raw = g_before;
