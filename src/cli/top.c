@@ -173,8 +173,8 @@ static mt_status look_patiently(struct top *t, struct mt_error *err)
 /* A recording that has just begun has nothing to show: waits until it has, for a while. */
 static mt_status look_at_something(struct top *t, struct mt_error *err)
 {
+    mt_status status = look_patiently(t, err); /* which waits until there is a trace: the time is counted from then on */
     uint64_t until_ns = mt_os_monotonic_ns() + FIRST_WAIT_NS;
-    mt_status status = look_patiently(t, err);
     while (status == MT_OK && t->session.look.site_count == 0 && t->session.look.recording && mt_os_monotonic_ns() < until_ns &&
            mt_terminal_wait(INTERVAL_LEAST_NS) != MT_KEY_CLOSED) {
         status = look_patiently(t, err);

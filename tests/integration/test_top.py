@@ -336,18 +336,12 @@ def test_a_process_that_was_attached_to_is_attached_to_again_after_exec(any_pyth
 @pytest.mark.parametrize("how", (("--once",), ("--batch", "2", "-i", "100ms"), ("--once", "--json")))
 def test_a_look_at_a_process_that_is_not_recorded_shows_something_and_leaves_nothing(any_python, tmp_path, how):
     with Watched(any_python) as program:
-        process = subprocess.Popen([str(a) for a in (MEMTAP, "top", *how, *PATIENT, program.pid)], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        end = time.monotonic() + 300
-        while not traces_of(program.pid):
-            assert process.poll() is None and time.monotonic() < end
-            time.sleep(0.005)
-        for _ in range(8):
-            program.do(f"hold {20 * MIB}")
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
-        assert re.search(r"py_watched\.py", out.decode()), (out, err)
-        assert f"process {program.pid} was not recorded; its recording began" in err.decode()
-        assert "what was recorded is removed (-o FILE keeps it)" in err.decode()
+        program.do(f"churn {20 * MIB}")  # whenever the recording begins, there is something new to be seen
+        result = memtap("top", *how, *PATIENT, program.pid, cwd=tmp_path)
+        out, err = result.stdout.decode(), result.stderr.decode()
+        assert re.search(r'^ *\d.* py_watched\.py:\d+ churn|"function": ?"churn"', out, re.M), (out, err)
+        assert f"process {program.pid} was not recorded; its recording began" in err
+        assert "what was recorded is removed (-o FILE keeps it)" in err
         assert os.listdir(tmp_path) == [] and traces_of(program.pid) == []
         program.end()
 
