@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 from memtap import _agent, profile
 
 _lock = threading.Lock()
 _opened: Optional[Tuple[Tuple[int, str], profile.Trace]] = None
+_left: List[object] = []
 
 
-def _forget() -> None:  # in a fork child: the lock may be held by a thread that is not there
+def _forget() -> None:
+    """In a fork child: the lock may be held, and the trace be asked, by a thread that is not there. So the trace is not even closed."""
     global _lock, _opened
+    _left.append(_opened)
     _lock, _opened = threading.Lock(), None
 
 

@@ -2,11 +2,13 @@
 
 import os
 import threading
+import weakref
 
 import pytest
 
 import memtap
 from leakyprogram import run_memtap
+from memtap import _query
 
 HELD = "SELECT count(*), sum(bytes) FROM memory.allocations WHERE size_bytes BETWEEN 70000 AND 70100"
 
@@ -53,6 +55,16 @@ def test_threads_take_turns(tmp_path):
         for thread in threads:
             thread.join()
         assert [count for count, _ in results] == [1] * 4 and held
+
+
+def test_a_fork_child_does_not_close_what_a_thread_that_is_not_there_may_be_asking(tmp_path):
+    with memtap.record(tmp_path / "a.mtap"):
+        memtap.query("SELECT 1")
+        was = weakref.ref(_query._opened[1])
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if _query._opened is None and was() is not None else 1)
+        assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_a_program_under_memtap_run_asks_too_and_so_do_its_children(tmp_path):
