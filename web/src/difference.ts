@@ -168,14 +168,19 @@ function addRows(to: Block, before: Block, nodes: Int32Array, lines: Int32Array,
   }
 }
 
+// Not push(...more), whose arguments have a bound.
+function append<T>(to: T[], more: readonly T[]): void {
+  for (const one of more) to.push(one);
+}
+
 function addThreads(to: Block, before: Block, strings: number): void {
   const processes = to.processes.pid.length;
-  to.threads.process.push(...before.threads.process.map((process) => process + processes));
-  to.threads.tid.push(...before.threads.tid);
-  to.threads.name.push(...before.threads.name.map((name) => name + strings));
-  to.processes.pid.push(...before.processes.pid);
-  to.processes.program.push(...before.processes.program.map((program) => program + strings));
-  to.processes.end_ns.push(...before.processes.end_ns);
+  append(to.threads.process, before.threads.process.map((process) => process + processes));
+  append(to.threads.tid, before.threads.tid);
+  append(to.threads.name, before.threads.name.map((name) => name + strings));
+  append(to.processes.pid, before.processes.pid);
+  append(to.processes.program, before.processes.program.map((program) => program + strings));
+  append(to.processes.end_ns, before.processes.end_ns);
 }
 
 function minus(after: Amounts, before: Amounts): Amounts {
@@ -200,7 +205,7 @@ export function difference(before: Block, after: Block): Block {
   const lines = addLines(after, before, frames);
   addRows(after, before, nodes, lines, strings);
   addThreads(after, before, strings);
-  for (const text of before.strings) after.strings.push(text);
+  append(after.strings, before.strings);
   for (const name of Object.keys(after.measures) as Measure[]) {
     const earlier = before.measures[name];
     if (earlier) after.measures[name] = minus(after.measures[name] as Amounts, earlier);
