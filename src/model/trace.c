@@ -3,7 +3,6 @@
 #include "base/os.h"
 #include "model/trace_private.h"
 #include "util/memory.h"
-#include "util/process.h"
 #include "util/tracepath.h"
 
 #include <errno.h>
@@ -52,10 +51,13 @@ static void fill_info(struct mt_trace *t, const char *path, const char *command)
     const struct mt_trace_header *h = mt_reader_header(t->reader);
     struct mt_trace_info *info = &t->info;
     uint64_t in_slots = sum_extents(t);
+    if (h->state == MT_STATE_RECORDING) {
+        mt_process_writer_find(&t->writer, path, h->pid);
+    }
     *info = (struct mt_trace_info){
         .path = path,
         .pid = h->pid,
-        .process = h->state == MT_STATE_RECORDING ? (uint64_t)mt_process_writing(path, h->pid) : 0,
+        .process = h->state == MT_STATE_RECORDING ? (uint64_t)t->writer.pid : 0,
         .parent_pid = h->parent_pid,
         .flags = h->flags,
         .state = (enum mt_trace_state)h->state,

@@ -10,6 +10,7 @@
 #include "model/pool.h"
 #include "model/ticks.h"
 #include "model/trace.h"
+#include "util/process.h"
 #include "wire/decode_file.h"
 
 /* Clocks of one boot agree to less than the wall clock is set by. */
@@ -31,6 +32,7 @@ struct mt_trace {
     struct mt_reader *reader;
     size_t nested; /* 1 + index in the file at info.path; 0: it is that file's first */
     struct mt_trace_info info;
+    struct mt_process_writer writer; /* while it is being written */
     struct mt_trace_completeness completeness;
     struct mt_pool pool;
     struct mt_ticks *ticks; /* NULL: all clocks are times */

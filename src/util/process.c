@@ -198,6 +198,9 @@ pid_t mt_process_writing(const char *path, uint64_t number)
 {
     struct stat file;
     struct mt_process_numbers numbers;
+    if (number == (uint64_t)getpid() && has_agent(getpid())) { /* a program that reads its own trace; it may have a great many descriptors */
+        return getpid();
+    }
     pid_t same = number > 0 && number <= INT32_MAX && kill((pid_t)number, 0) != -1 ? (pid_t)number : 0;
     same = same == 0 && number > 0 && number <= INT32_MAX && errno == EPERM ? (pid_t)number : same;
     if (stat(path, &file) != 0) {
@@ -205,7 +208,8 @@ pid_t mt_process_writing(const char *path, uint64_t number)
     }
     enum holding here = same != 0 ? holds(same, &file) : HOLDS_NOT;
     size_t at = 0;
-    for (pid_t pid = here != HOLDS ? next_nested(number, &at) : 0; pid != 0; pid = next_nested(number, &at)) {
+    bool look = here != HOLDS && !has_agent(getpid()); /* a recorded program does not pay for a look at all processes */
+    for (pid_t pid = look ? next_nested(number, &at) : 0; pid != 0; pid = next_nested(number, &at)) {
         if (pid != same && holds(pid, &file) == HOLDS) {
             return pid;
         }
@@ -215,4 +219,14 @@ pid_t mt_process_writing(const char *path, uint64_t number)
     }
     mt_process_numbers_read(same, &numbers);
     return numbers.items[numbers.count - 1] == number && has_agent(same) ? same : 0;
+}
+
+void mt_process_writer_find(struct mt_process_writer *w, const char *path, uint64_t number)
+{
+    bool same = w->pid != 0 && (w->pid == getpid() || (mt_process_started(w->pid) == w->started_ticks && mt_process_image(w->pid) == w->image));
+    if (!same) {
+        w->pid = mt_process_writing(path, number);
+        w->started_ticks = w->pid != 0 ? mt_process_started(w->pid) : 0;
+        w->image = w->pid != 0 ? mt_process_image(w->pid) : 0;
+    }
 }

@@ -34,7 +34,16 @@ struct mt_process_numbers {
 };
 void mt_process_numbers_read(pid_t pid, struct mt_process_numbers *ret);
 /* The process that has the file open and calls itself `number`, as it is called here; 0: there is none. Where its descriptors may not
- * be looked at, or are closed and it has the agent, the process of that number is believed to be it. */
+ * be looked at, or are closed and it has the agent, the process of that number is believed to be it. A recorded program that asks looks
+ * neither at its own descriptors nor for processes of other namespaces. */
 pid_t mt_process_writing(const char *path, uint64_t number);
+
+/* That process, for who asks again and again. All zero at first. */
+struct mt_process_writer {
+    pid_t pid; /* 0: there is none */
+    uint64_t started_ticks, image;
+};
+/* Looks at descriptors the first time, and again only when that process has ended or executed another program. */
+void mt_process_writer_find(struct mt_process_writer *writer, const char *path, uint64_t number);
 
 #endif

@@ -83,6 +83,34 @@ static void test_who_holds_a_file_writes_it(void **state)
     drop_file(path);
 }
 
+/* The child closes the file when a byte comes, says so, and ends with the pipe: who wrote is looked for in its descriptors once. */
+static void test_who_writes_is_looked_for_until_it_ends(void **state)
+{
+    int fd, ends[2], said[2];
+    char *path = new_file(&fd), byte = 'x';
+    struct mt_process_writer writer = { 0 };
+    (void)state;
+    assert_true(pipe(ends) == 0 && pipe(said) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        (void)close(ends[1]);
+        bool told = read(ends[0], &byte, 1) == 1 && close(fd) == 0 && write(said[1], &byte, 1) == 1;
+        _exit(told && read(ends[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    assert_true(child > 0 && close(fd) == 0);
+    mt_process_writer_find(&writer, path, (uint64_t)child);
+    assert_int_equal(writer.pid, child);
+    assert_true(write(ends[1], &byte, 1) == 1 && read(said[0], &byte, 1) == 1);
+    assert_int_equal(mt_process_writing(path, (uint64_t)child), 0);
+    mt_process_writer_find(&writer, path, (uint64_t)child);
+    assert_int_equal(writer.pid, child);
+    assert_true(close(ends[1]) == 0 && waitpid(child, NULL, 0) == child);
+    mt_process_writer_find(&writer, path, (uint64_t)child);
+    assert_int_equal(writer.pid, 0);
+    assert_true(close(ends[0]) == 0 && close(said[0]) == 0 && close(said[1]) == 0);
+    drop_file(path);
+}
+
 /* Process 1 of a pid namespace of its own that holds the file, until the pipe is closed. 0: there may be none here. */
 static pid_t start_inside(int ends[2])
 {
@@ -126,6 +154,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_state_and_times_are_of_the_thread_or_of_the_whole),
     cmocka_unit_test(test_an_image_is_the_programs),
     cmocka_unit_test(test_who_holds_a_file_writes_it),
+    cmocka_unit_test(test_who_writes_is_looked_for_until_it_ends),
     cmocka_unit_test(test_a_process_of_another_pid_namespace_is_found_by_its_file),
 };
 
