@@ -1,20 +1,13 @@
 /* endings.c: see endings.h. */
 #include "export/endings.h"
 
+#include "base/os.h"
 #include "export/report.h"
 #include "model/moment.h"
 
-#include <errno.h>
-#include <signal.h>
-
-static bool is_alive(uint64_t pid)
-{
-    return pid > 0 && pid <= INT32_MAX && (kill((pid_t)pid, 0) == 0 || errno == EPERM);
-}
-
 bool mt_ending_is_open(const struct mt_trace_info *info)
 {
-    return info->state == MT_STATE_RECORDING && !info->exit_known && !info->ended && is_alive(info->pid);
+    return !info->exit_known && mt_trace_is_live(info, mt_os_monotonic_ns());
 }
 
 /* Before its process as far as one can know: of a recording that was ended by itself nobody saw how the process ended, nor did Python
