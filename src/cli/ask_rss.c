@@ -5,6 +5,7 @@
  */
 #include "cli/ask_chain.h"
 
+#include "cli/memory_now.h"
 #include "explain/explain.h"
 #include "util/human.h"
 #include "util/memory.h"
@@ -67,24 +68,33 @@ static enum part part_of(enum mt_explain_part part)
     }
 }
 
-/* The heap that is alive, and memtap's own, as the trace knows them. */
-static double heap_now(struct mt_ask *ask)
+/* The heap of the process that is alive. */
+static double heap_now(struct mt_ask *ask, uint64_t number)
 {
-    struct mt_ask_row row = mt_ask_for(ask, "SELECT coalesce(sum(live_bytes), 0) AS bytes FROM memory.sites");
+    struct mt_ask_row row = mt_ask_for(ask, "SELECT coalesce(sum(live_bytes), 0) AS bytes FROM memory.sites WHERE process = %llu", (unsigned long long)number);
     double bytes = row.number[0];
     mt_ask_row_fini(&row);
     return bytes;
 }
 
+/* As `memtap memory PID` has it. */
 static bool read_process(struct mt_ask *ask, struct parts *ret)
 {
     struct mt_explained explained;
+    struct mt_explain_trace known = { 0 };
+    struct mt_memory_view shown = { 0 };
     const struct mt_traces *traces = ask->session->traces;
     if (traces->process_count != 1 || mt_explain_process(traces->processes[0], &explained, &ask->err) != MT_OK) {
         return false;
     }
-    struct mt_explain_trace trace = { .heap_bytes = (uint64_t)heap_now(ask) };
-    mt_explain_recorded(&explained, &trace);
+    uint64_t number = mt_sql_number_of(ask->session->sql, traces->processes[0]);
+    mt_memory_ask_allocator(traces->processes[0], &explained);
+    if (traces->paths.count > 0 && !mt_memory_recorded(traces->paths.items[0], &shown, &known)) {
+        known = (struct mt_explain_trace){ 0 };
+    }
+    mt_memory_fini(&shown);
+    known.heap_bytes = (uint64_t)heap_now(ask, number);
+    mt_explain_recorded(&explained, &known);
     for (int i = 0; i < MT_EXPLAIN__COUNT; i++) {
         ret->bytes[part_of((enum mt_explain_part)i)] += (double)explained.bytes[i];
     }
@@ -93,7 +103,7 @@ static bool read_process(struct mt_ask *ask, struct parts *ret)
     ret->threads = explained.threads;
     ret->live = true;
     ret->moment = mt_strdup("'end'");
-    ret->process = mt_format("process = %d AND", (int)traces->processes[0]);
+    ret->process = mt_format("process = %llu AND", (unsigned long long)number);
     return true;
 }
 

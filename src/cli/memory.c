@@ -3,14 +3,13 @@
 #include "attach/recorded.h"
 #include "base/os.h"
 #include "cli/command.h"
+#include "cli/memory_now.h"
 #include "cli/memory_view.h"
 #include "cli/select.h"
 #include "cli/target.h"
-#include "control/client.h"
 #include "export/behind.h"
 #include "export/facts.h"
 #include "reader/reports.h"
-#include "top/watch.h"
 #include "util/human.h"
 #include "util/memory.h"
 #include "util/text.h"
@@ -19,8 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-static const uint64_t PATIENCE_NS = 2000000000;
 
 struct values {
     int format;
@@ -70,55 +67,6 @@ static const struct mt_command_doc doc = {
 
 /* ---- a process ---------------------------------------------------------------------------------------------------- */
 
-/* What its trace says: who holds most, and the recorder's own memory. */
-static void add_recorded(struct mt_memory_view *view, struct mt_explained *explained, const char *trace)
-{
-    struct mt_top_watch *watch = mt_top_watch_new(trace);
-    struct mt_top_ui ui = { 0 };
-    struct mt_top_look look;
-    struct mt_error ignored = { 0 };
-    if (mt_top_watch_look(watch, &ui, &look, &ignored) == MT_OK) {
-        size_t count;
-        size_t *order = mt_top_order(&look, &ui, &count);
-        for (size_t i = 0; i < count && i < MT_MEMORY_SITES_MAX; i++) {
-            const struct mt_top_site *site = &look.sites[order[i]];
-            char *text = site->by[0] != '\0' ? mt_format("%s ← %s", site->line, site->by) : mt_strdup(site->line);
-            view->sites[view->site_count++] = (struct mt_memory_site){ text, site->bytes, site->count, site->bytes_ci95 };
-        }
-        view->heap_bytes = look.heap_bytes;
-        view->heap_ci95 = look.heap_ci95;
-        struct mt_explain_trace known = { look.own_bytes != MT_TOP_UNKNOWN ? look.own_bytes : 0, look.heap_bytes, look.arena_bytes };
-        mt_explain_recorded(explained, &known);
-        free(order);
-        mt_top_look_fini(&look);
-    }
-    mt_top_ui_fini(&ui);
-    mt_top_watch_free(watch);
-}
-
-/* An armed process is asked what its own allocator says; of another one it is not known. */
-static void ask_allocator(pid_t pid, struct mt_explained *explained)
-{
-    struct mt_client client;
-    struct mt_error ignored = { 0 };
-    struct mt_reply reply;
-    if (!mt_client_reach(pid, &client)) {
-        return;
-    }
-    if (mt_client_ask(&client, MT_CONTROL_MEMORY, NULL, PATIENCE_NS, &reply, &ignored) == MT_OK) {
-        struct mt_explain_allocator said = { .in_use_bytes = mt_reply_number(&reply, "IN_USE"),
-                                             .own_bytes = mt_reply_number(&reply, "OWN"),
-                                             .resident_bytes = mt_reply_number(&reply, "RESIDENT"),
-                                             .given_back_bytes = mt_reply_number(&reply, "GIVEN_BACK") };
-        (void)snprintf(said.name, sizeof said.name, "%s", mt_reply_text(&reply, "ALLOCATOR"));
-        if (said.name[0] != '\0') {
-            mt_explain_own_allocator(explained, &said);
-        }
-        mt_reply_clear(&reply);
-    }
-    mt_client_close(&client);
-}
-
 /* As ps calls it. */
 static char *name_of(pid_t pid)
 {
@@ -161,10 +109,13 @@ static int explain_process(const struct values *values, pid_t pid)
     }
     struct mt_memory_view view = { .pid = (uint64_t)pid, .program = name_of(pid), .live = true, .rss_bytes = explained.rss_bytes,
                                    .details = &explained };
-    ask_allocator(pid, &explained);
+    mt_memory_ask_allocator(pid, &explained);
     if (mt_recorded_trace(pid, &trace, &ignored) == MT_OK) {
+        struct mt_explain_trace known;
         view.trace = trace;
-        add_recorded(&view, &explained, trace);
+        if (mt_memory_recorded(trace, &view, &known)) {
+            mt_explain_recorded(&explained, &known);
+        }
     }
     for (int part = 0; part < MT_EXPLAIN__COUNT; part++) {
         mt_memory_add(&view, (struct mt_memory_part){ mt_explain_key((enum mt_explain_part)part), mt_explain_text((enum mt_explain_part)part),

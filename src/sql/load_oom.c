@@ -29,7 +29,7 @@ static void add_kills(struct mt_sql_load *load, pid_t pid)
     }
     if (group.killed > 0) {
         struct mt_row_oom_events *row = mt_sql_add_row(load);
-        row->process = (uint64_t)pid;
+        row->process = mt_sql_number_of(load->sql, pid);
         row->time_s = MT_NULL_F64;
         row->kind = "killed by the kernel";
         row->scope = mt_sql_keep(load->sql, mt_strdup(group.path));

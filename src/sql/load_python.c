@@ -165,7 +165,7 @@ static uint64_t number(const char *cell)
 static void add_gc(struct mt_sql_load *load, pid_t pid, char *const *cells)
 {
     struct mt_row_gc *row = mt_sql_add_row(load);
-    row->process = (uint64_t)pid;
+    row->process = mt_sql_number_of(load->sql, pid);
     row->generation = number(cells[0]);
     row->enabled = number(cells[1]);
     row->threshold = number(cells[2]);
@@ -179,7 +179,7 @@ static void add_gc(struct mt_sql_load *load, pid_t pid, char *const *cells)
 static void add_objects(struct mt_sql_load *load, pid_t pid, char *const *cells)
 {
     struct mt_row_objects *row = mt_sql_add_row(load);
-    row->process = (uint64_t)pid;
+    row->process = mt_sql_number_of(load->sql, pid);
     row->count = number(cells[0]);
     row->bytes = number(cells[1]);
     row->growth = strtoll(cells[2], NULL, 10);
@@ -189,7 +189,7 @@ static void add_objects(struct mt_sql_load *load, pid_t pid, char *const *cells)
 static void add_tensor(struct mt_sql_load *load, pid_t pid, char *const *cells)
 {
     struct mt_row_tensors *row = mt_sql_add_row(load);
-    row->process = (uint64_t)pid;
+    row->process = mt_sql_number_of(load->sql, pid);
     row->size_mb = (double)number(cells[0]) / 0x1p20;
     row->requires_grad = number(cells[1]);
     row->referrers = MT_SQL_USES(load, tensors, referrers) ? number(cells[2]) : MT_NULL_U64;

@@ -58,8 +58,6 @@ bool mt_sql_goes_on(void *sql, uint64_t done, uint64_t total);
 void mt_sql_note(struct mt_sql *sql, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Processes that run: those of traces that are being written, then those asked for that have none. malloc'ed. */
 pid_t *mt_sql_live_pids(const struct mt_sql *sql, size_t *ret_count);
-/* What the rows of such a process have in their column `process`: the number that it has in its trace, if there is one. */
-uint64_t mt_sql_number_of(const struct mt_sql *sql, pid_t pid);
 
 /* A reading of events has come upon these. */
 void mt_sql_note_losses(struct mt_sql *sql, const struct mt_cursor_losses *losses);

@@ -33,6 +33,8 @@ struct mt_sql_processes {
     void *context;
 };
 void mt_sql_set_processes(struct mt_sql *sql, const struct mt_sql_processes *processes);
+/* What the rows of such a process have in their column `process`: the number that it has in its trace, if there is one. */
+uint64_t mt_sql_number_of(const struct mt_sql *sql, pid_t pid);
 /* Sentences about tables that queries have read so far: what they could not know, and how it would be. */
 const struct mt_strlist *mt_sql_notes(const struct mt_sql *sql);
 /* The query that runs ends soon with MT_E_INTERRUPTED; without one, the next begins as usual. */
