@@ -196,7 +196,7 @@ static void show(struct answer *answer, int stream, const char *text, size_t byt
     add(line, text + whole, bytes - whole);
 }
 
-static void take(void *context, int stream, const char *text, size_t bytes)
+static bool take(void *context, int stream, const char *text, size_t bytes)
 {
     struct answer *answer = context;
     if (stream == MT_STREAM_TRACEBACK || stream == MT_STREAM_ERROR) {
@@ -206,6 +206,7 @@ static void take(void *context, int stream, const char *text, size_t bytes)
     } else {
         show(answer, stream, text, bytes);
     }
+    return true;
 }
 
 static void clear(struct answer *answer)

@@ -8,15 +8,21 @@
 #include <string.h>
 
 static const uint64_t SEND_NS = 10000000000, SLACK_NS = 20000000000;
+static const size_t PRINTED_BYTES_MAX = (size_t)256 << 20;
 
 struct printed {
     char *text, *error;
     size_t bytes, capacity;
+    bool too_much;
 };
 
-static void take(void *context, int stream, const char *text, size_t bytes)
+static bool take(void *context, int stream, const char *text, size_t bytes)
 {
     struct printed *p = context;
+    if (stream == MT_STREAM_OUTPUT && bytes > PRINTED_BYTES_MAX - p->bytes) {
+        p->too_much = true;
+        return false;
+    }
     if (stream == MT_STREAM_OUTPUT) {
         p->text = mt_alloc_grow(p->text, &p->capacity, p->bytes + bytes + 1, 1);
         memcpy(p->text + p->bytes, text, bytes);
@@ -25,6 +31,7 @@ static void take(void *context, int stream, const char *text, size_t bytes)
     } else if (stream == MT_STREAM_ERROR && p->error == NULL) {
         p->error = mt_strndup(text, bytes);
     }
+    return true;
 }
 
 static mt_status judge(uint32_t status, const char *error, struct mt_error *err)
@@ -65,6 +72,9 @@ mt_status mt_run_python(void *context, pid_t pid, const char *code, char **ret_t
     const struct mt_client_wait wait = { .timeout_ns = how->timeout_ns + SLACK_NS, .say = take, .context = &printed };
     mt_status status = send(&client, how, code, err);
     status = status == MT_OK ? mt_client_receive(&client, &wait, &reply, err) : status;
+    if (printed.too_much) {
+        status = mt_error_set(err, MT_E_FULL, "it printed more than %d MiB", (int)(PRINTED_BYTES_MAX >> 20));
+    }
     if (status == MT_OK) {
         how->held_gil_ns += mt_reply_number(&reply, "HELD_NS");
         status = judge(reply.status, printed.error, err);

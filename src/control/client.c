@@ -168,10 +168,11 @@ mt_status mt_client_receive(struct mt_client *client, const struct mt_client_wai
         if (stream == 0) {
             return status;
         }
-        if (how->say != NULL) {
-            how->say(how->context, stream, ret->payload, ret->bytes);
-        }
+        bool goes_on = how->say == NULL || how->say(how->context, stream, ret->payload, ret->bytes);
         mt_reply_clear(ret);
+        if (!goes_on) {
+            return mt_error_set(err, MT_E_FULL, "it said more than is taken");
+        }
     }
 }
 

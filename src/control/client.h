@@ -26,8 +26,8 @@ struct mt_reply {
 };
 
 enum mt_client_stream { MT_STREAM_OUTPUT = 1, MT_STREAM_ERRORS, MT_STREAM_TRACEBACK, MT_STREAM_ERROR };
-/* Text that comes before the end of a reply. */
-typedef void mt_client_say(void *context, int stream, const char *text, size_t bytes);
+/* Text that comes before the end of a reply. False: no more is wanted, and the connection is of no use any longer. */
+typedef bool mt_client_say(void *context, int stream, const char *text, size_t bytes);
 
 /* To a process that is not armed: MT_E_NOENT. FILE endpoints: MT_E_INVAL. Sends HELLO with MEMTAP_TOKEN where it is TCP. */
 mt_status mt_client_open(const struct mt_endpoint *where, struct mt_client *ret, struct mt_error *err) MT_CHECKED;
