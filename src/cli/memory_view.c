@@ -76,18 +76,23 @@ static uint64_t slack_of(const struct mt_explain_allocator *a)
 
 static void put_allocator_line(struct mt_out *out, const struct mt_explain_allocator *a)
 {
-    mt_out_print(out, "%s: %s in use, %s free or rounding", a->name, mt_human_bytes((double)a->in_use_bytes).text, mt_human_bytes((double)slack_of(a)).text);
+    char *name = mt_text_clean(a->name, strlen(a->name)); /* as the process says it */
+    mt_out_print(out, "%s: %s in use, %s free or rounding", name, mt_human_bytes((double)a->in_use_bytes).text, mt_human_bytes((double)slack_of(a)).text);
+    free(name);
     if (a->own_bytes > 0) {
         mt_out_print(out, ", %s its own", mt_human_bytes((double)a->own_bytes).text);
     }
     mt_out_print(out, "; %s given back, by its own account\n", mt_human_bytes((double)a->given_back_bytes).text);
 }
 
-static void write_malloc(struct mt_out *out, const struct mt_explained *d)
+static void write_allocators(struct mt_out *out, const struct mt_explained *d)
 {
     enum { LABEL_COLUMNS = 8 };
     struct mt_out *line = mt_out_open_memory();
     put_malloc_line(line, d);
+    if (d->own_allocator_known) {
+        put_allocator_line(line, &d->own_allocator);
+    }
     mt_terminal_wrap(out, mt_out_text(line, NULL), LABEL_COLUMNS);
     mt_out_discard(line);
 }
@@ -129,10 +134,7 @@ void mt_memory_write(struct mt_out *out, const struct mt_memory_view *view)
     }
     if (view->details != NULL) {
         mt_out_byte(out, '\n');
-        write_malloc(out, view->details);
-        if (view->details->own_allocator_known) {
-            put_allocator_line(out, &view->details->own_allocator);
-        }
+        write_allocators(out, view->details);
     }
     if (view->site_count > 0) {
         write_sites(out, view);

@@ -155,7 +155,7 @@ static bool remove_made(const struct mt_top_session *s)
 {
     bool all = s->keeps_nothing;
     for (size_t i = 0; i < s->made.count; i++) {
-        bool live = all && mt_runfiles_have_live(s->made.items[i]);
+        bool live = mt_runfiles_have_live(s->made.items[i]);
         if (s->keeps_nothing && !live) {
             mt_runfiles_remove(s->made.items[i]);
         }

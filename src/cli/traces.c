@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const uint64_t HELLO_NS = 5000000000;
@@ -48,6 +49,13 @@ static mt_status add_pid(struct mt_traces *t, pid_t pid, struct mt_error *err)
     return mt_error_prefix(err, "process %d", (int)pid);
 }
 
+/* The name is what somebody at the other end of a line says: a FIFO would be waited for, and a device read. */
+static bool is_file(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode) && access(path, R_OK) == 0;
+}
+
 /* One that listens at a socket or at TCP: it says who it is. Beyond this machine its file cannot be read. */
 static mt_status add_armed(struct mt_traces *t, const struct mt_endpoint *where, struct mt_error *err)
 {
@@ -67,7 +75,7 @@ static mt_status add_armed(struct mt_traces *t, const struct mt_endpoint *where,
         status = add_pid(t, pid, err);
     } else if (status == MT_OK) {
         const char *path = mt_reply_text(&hello, "OUTPUT");
-        status = path[0] != '\0' && access(path, R_OK) == 0
+        status = is_file(path)
                      ? MT_OK
                      : mt_error_set(err, MT_E_NOENT, "%s: its trace is not on this machine; copy it here, or ask `memtap serve` there", where->text);
         if (status == MT_OK) {
@@ -86,6 +94,9 @@ static void drop_parts(struct mt_strlist *paths)
     for (size_t i = 0; i < paths->count; i++) {
         bool doubled = false;
         for (size_t j = 0; j < paths->count && !doubled; j++) {
+            if (paths->items[j] == NULL) { /* it was dropped, or moved to the front */
+                continue;
+            }
             char *folder = mt_tracepath_folder(paths->items[j]);
             size_t bytes = strlen(folder);
             doubled = (strncmp(paths->items[i], folder, bytes) == 0 && paths->items[i][bytes] == '/') ||
@@ -113,8 +124,8 @@ mt_status mt_traces_of(const struct mt_operands *operands, struct mt_traces *ret
     for (int i = 0; i < operands->count && status == MT_OK; i++) {
         struct mt_endpoint where;
         struct mt_error not_one = { 0 };
-        bool is_file = access(operands->items[i], F_OK) == 0;
-        if (is_file || mt_endpoint_parse(operands->items[i], &where, &not_one) != MT_OK || where.kind == MT_ENDPOINT_FILE) {
+        bool exists = access(operands->items[i], F_OK) == 0;
+        if (exists || mt_endpoint_parse(operands->items[i], &where, &not_one) != MT_OK || where.kind == MT_ENDPOINT_FILE) {
             mt_strlist_add(&ret->paths, operands->items[i]);
         } else if (where.kind == MT_ENDPOINT_PROCESS) {
             status = add_pid(ret, where.pid, err);

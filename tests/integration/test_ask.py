@@ -72,6 +72,15 @@ def test_what_a_running_process_holds(fault, cause, mark, words, tmp_path):
         program.finish()
 
 
+def test_a_process_that_is_named_twice_counts_once(tmp_path):
+    with Planted(tmp_path / "one.mtap", "mmap") as one, Planted(tmp_path / "two.mtap", "tensor") as two:
+        once, _ = ask("peak", one.pid, two.pid)
+        twice, _ = ask("peak", one.pid, one.pid, two.pid)
+        assert once["bytes"] == twice["bytes"] == 50 << 20
+        one.finish()
+        two.finish()
+
+
 @pytest.mark.parametrize("fault, cause, mark, words", [row for row in FAULTS if row[0] != "stacks"], ids=[row[0] for row in FAULTS if row[0] != "stacks"])
 def test_what_a_recording_held(fault, cause, mark, words, tmp_path):
     with Planted(tmp_path / "planted.mtap", fault) as program:
