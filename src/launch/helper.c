@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,13 +265,19 @@ static size_t free_place(const struct mt_helper *helper)
     return i;
 }
 
+/* Asked each tick: accept makes a socket before it sees that nobody is waiting, and takes it apart again. */
+static bool is_somebody_waiting(const struct mt_helper *helper)
+{
+    struct pollfd one = { .fd = helper->listener, .events = POLLIN };
+    return helper->listener > 0 && poll(&one, 1, 0) == 1;
+}
+
 /* False: nobody is waiting, or there is no place. */
 static bool welcome(struct mt_helper *helper, const struct mt_helper_place *place)
 {
     size_t i = free_place(helper);
-    int guest = helper->listener > 0 && i < MT_HELPER_GUESTS
-                    ? accept4(helper->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)
-                    : -1;
+    bool waits = i < MT_HELPER_GUESTS && is_somebody_waiting(helper);
+    int guest = waits ? accept4(helper->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : -1;
     if (guest < 0) {
         return false;
     }
