@@ -94,7 +94,7 @@ def long_run(memtap, targets, samples):
           f"disk, file of {(folder / 'x.mtap').stat().st_size / 2**20:.0f} MiB, {bases} bases seen, resident {early / 2**20:.1f} MiB in the second "
           f"quarter and {late / 2**20:.1f} in the last", flush=True)
     assert most <= LIMIT
-    assert bases > 1 or samples < 10**7
+    assert bases > 1 or samples < 2 * 10**7  # fewer may be over at the first
     assert alive == collections.Counter(range(LEAST, LEAST + LIVE)), "what is alive"
     assert sum(alive.elements()) == truth["bytes"]
     assert late <= early + (1 << 20), "the agent grows"
