@@ -67,8 +67,10 @@ void mt_pass_forget_repeated(struct mt_pass *p)
 {
     const struct mt_trace_before *before = mt_trace_before(p->trace);
     for (size_t i = 0; i < p->site_count; i++) {
-        p->sites[i].total = (struct mt_units){ 0 };
-        p->rest[i].total = (struct mt_variances){ 0 };
+        if (p->sites[i].storage == MT_STORAGE_HEAP) { /* the base has rows of no others */
+            p->sites[i].total = (struct mt_units){ 0 };
+            p->rest[i].total = (struct mt_variances){ 0 };
+        }
     }
     for (size_t i = 0; i < before->site_count; i++) {
         add_total(p, &before->sites[i]);

@@ -76,7 +76,7 @@ static void clean(struct mt_reader *r)
             r->report.lost_blocks += e->seq - expected;
             expected = (uint64_t)e->seq + 1;
         }
-        if (e->stored_bytes > 0) {
+        if (e->stored_bytes > 0 || (e->base && is_streamed(e))) { /* an empty one in a base says where its stream begins */
             r->extents[kept++] = *e;
         }
     }

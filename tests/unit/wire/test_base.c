@@ -48,9 +48,23 @@ static void settle_tail(struct builder *b)
     header_of(b)->file_tail = b->file_bytes;
 }
 
-/* OLD allocations; a base that holds each fourth of them, with their old times; NEW allocations. Returns where the base is. */
-static size_t build_behind(struct builder *b, bool slot)
+/* The first events, which are of another thread, in the base. */
+static void put_again(struct builder *b, size_t count)
 {
+    size_t order[ALL];
+    for (size_t i = 0; i < count; i++) {
+        order[i] = i;
+    }
+    if (count > 0) {
+        b->ends = realloc(b->ends, (b->end_count + count) * sizeof *b->ends);
+        builder_event_block(b, order, 0, count, 1, false);
+    }
+}
+
+/* OLD allocations; a base that holds each fourth of them, with their old times; NEW allocations. Returns where the base is. */
+static size_t build_behind_with(struct builder *b, bool slot, bool alive)
+{
+    size_t given = b->event_count;
     for (size_t i = 0; i < OLD; i++) {
         builder_alloc(b, 1, 10 * i + 10, address(i), size_of(i), 1 + (uint32_t)(i % 3));
     }
@@ -60,13 +74,23 @@ static size_t build_behind(struct builder *b, bool slot)
                                     .clock_first = BUILDER_START_CLOCK + HORIZON };
     (void)builder_extent(b, 0);
     builder_block(b, MT_BLOCK_META, MT_STREAM_META, OLD_META, false, b->meta, b->meta_bytes, 0, 0, 0);
-    put_events(b, 0, OLD, OLD / KEPT, 0, OLD_BLOCKS - 1, false);
+    if (alive) {
+        put_events(b, 0, OLD, OLD / KEPT, 0, OLD_BLOCKS - 1, false);
+    } else {
+        builder_block(b, MT_BLOCK_EVENTS, 1, OLD_BLOCKS - 1, false, b->meta, 0, base.clock_first, base.clock_first, 0);
+    }
+    put_again(b, given);
     base.extent_bytes = (uint32_t)(b->file_bytes - at);
     mt_block_seal(&base, "");
     memcpy(b->file + at, &base, sizeof base);
     put_events(b, OLD, ALL, 1, HORIZON + 1, OLD_BLOCKS, slot);
     settle_tail(b);
     return at;
+}
+
+static size_t build_behind(struct builder *b, bool slot)
+{
+    return build_behind_with(b, slot, true);
 }
 
 static size_t build(struct builder *b, bool slot)
@@ -192,26 +216,53 @@ static void test_a_block_that_is_missing_behind_a_base_is_counted(void **state)
     builder_fini(&b);
 }
 
+static struct mt_trace *open_packed(const struct builder *b)
+{
+    struct mt_trace *t;
+    (void)snprintf(g_path, sizeof g_path, "/tmp/memtap-base-%d.mtap", (int)getpid());
+    FILE *f = fopen(g_path, "wb");
+    assert_non_null(f);
+    assert_int_equal(fwrite(b->file, 1, b->file_bytes, f), b->file_bytes);
+    fclose(f);
+    assert_int_equal(mt_pack(g_path, NULL, NULL, NULL, NULL), MT_OK);
+    assert_int_equal(mt_trace_open(g_path, &t, NULL), MT_OK);
+    unlink(g_path);
+    return t;
+}
+
 static void test_packing_keeps_the_horizon(void **state)
 {
     (void)state;
     struct builder b;
-    struct mt_trace *t;
     size_t at = build(&b, true);
     begin_at(&b, at);
-    (void)snprintf(g_path, sizeof g_path, "/tmp/memtap-base-%d.mtap", (int)getpid());
-    FILE *f = fopen(g_path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(b.file, 1, b.file_bytes, f), b.file_bytes);
-    fclose(f);
-    assert_int_equal(mt_pack(g_path, NULL, NULL, NULL, NULL), MT_OK);
-    assert_int_equal(mt_trace_open(g_path, &t, NULL), MT_OK);
+    struct mt_trace *t = open_packed(&b);
     assert_int_equal(mt_reader_header(mt_trace_reader(t))->major, MT_TRACE_MAJOR_BASE);
     assert_int_equal(mt_reader_header(mt_trace_reader(t))->base_offset, 0);
     expect_from_base(t);
     mt_trace_close(t);
-    unlink(g_path);
     builder_fini(&b);
+}
+
+/* The thread's block in the base is empty, and the number of its next one says that others were before. */
+static void test_packing_loses_nothing_behind_a_base_where_nothing_was_alive(void **state)
+{
+    (void)state;
+    for (int slot = 0; slot < 2; slot++) {
+        struct builder b;
+        builder_init(&b);
+        b.block_events = BLOCK;
+        builder_plain_stacks(&b, 3);
+        begin_at(&b, build_behind_with(&b, slot, false));
+        struct mt_trace *t = open_built(&b);
+        assert_int_equal(mt_trace_completeness(t)->lost_blocks, 0);
+        mt_trace_close(t);
+        t = open_packed(&b);
+        assert_int_equal(mt_trace_completeness(t)->lost_blocks, 0);
+        assert_int_equal(mt_trace_info(t)->horizon_clock, BUILDER_START_CLOCK + HORIZON);
+        mt_trace_close(t);
+        builder_fini(&b);
+    }
 }
 
 static mt_status ask(struct mt_trace *t, struct mt_selection selection, struct mt_error *err)
@@ -289,9 +340,8 @@ static void test_intervals_and_growth_begin_at_the_horizon(void **state)
 enum { POINTS = 6, PEAK = 700, UNIT = 1024 };
 
 /* As build, and its base says: 100 bytes were allocated at stack 2, of which 60 were alive at the peak, and how much was held when. */
-static struct mt_trace *build_before(struct builder *b)
+static struct mt_trace *build_before_in(struct builder *b)
 {
-    builder_init(b);
     b->block_events = BLOCK;
     builder_plain_stacks(b, 3);
     const uint64_t before[] = { BUILDER_START_CLOCK + PEAK, PEAK * UNIT };
@@ -308,6 +358,12 @@ static struct mt_trace *build_before(struct builder *b)
     header_of(b)->rate_bytes = 1;
     header_of(b)->end_clock = BUILDER_START_CLOCK + 2 * HORIZON;
     return open_built(b);
+}
+
+static struct mt_trace *build_before(struct builder *b)
+{
+    builder_init(b);
+    return build_before_in(b);
 }
 
 static void test_intervals_of_before_take_the_place_of_those_that_are_not_known(void **state)
@@ -366,6 +422,32 @@ static void test_totals_and_the_peak_of_before_are_counted(void **state)
     builder_fini(&b);
 }
 
+/* The base has sites of the heap alone. */
+static void test_maps_of_before_keep_their_totals(void **state)
+{
+    (void)state;
+    enum { BYTES = 1 << 20 };
+    static const struct { unsigned kind; enum mt_storage storage; } maps[] = {
+        { MT_MAP_FILE, MT_STORAGE_FILE }, { MT_MAP_STACK, MT_STORAGE_STACK }, { MT_MAP_RESERVED, MT_STORAGE_RESERVED },
+    };
+    struct builder b;
+    builder_init(&b);
+    for (size_t i = 0; i < MT_COUNTOF(maps); i++) {
+        builder_map(&b, 2, 5 + i, maps[i].kind, ((uint64_t)i + 1) << 32, BYTES, 1);
+    }
+    struct mt_trace *t = build_before_in(&b);
+    struct mt_trace_set set = { &t, 1 };
+    struct mt_analysis a;
+    assert_int_equal(mt_analyze(&set, NULL, &a), MT_OK);
+    for (size_t i = 0; i < MT_COUNTOF(maps); i++) {
+        assert_int_equal(a.totals.storage[maps[i].storage][MT_MEASURE_LIVE].bytes, BYTES);
+        assert_int_equal(a.totals.storage[maps[i].storage][MT_MEASURE_TOTAL].bytes, BYTES);
+    }
+    mt_analysis_fini(&a);
+    mt_trace_close(t);
+    builder_fini(&b);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_trace_begins_at_its_base),
     cmocka_unit_test(test_a_base_that_the_header_does_not_name_is_stepped_over),
@@ -373,9 +455,11 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_a_damaged_base_is_a_hole_with_its_extents_behind),
     cmocka_unit_test(test_a_block_that_is_missing_behind_a_base_is_counted),
     cmocka_unit_test(test_packing_keeps_the_horizon),
+    cmocka_unit_test(test_packing_loses_nothing_behind_a_base_where_nothing_was_alive),
     cmocka_unit_test(test_what_was_alive_before_the_horizon_is_refused),
     cmocka_unit_test(test_intervals_and_growth_begin_at_the_horizon),
     cmocka_unit_test(test_intervals_of_before_take_the_place_of_those_that_are_not_known),
     cmocka_unit_test(test_totals_and_the_peak_of_before_are_counted),
+    cmocka_unit_test(test_maps_of_before_keep_their_totals),
 };
 MT_TEST_MAIN(tests)
