@@ -22,6 +22,9 @@ static char *amount(const struct mt_ask_row *row)
 /* What that line held half-way from its oldest block to the end, as a share of now; 1: as much. */
 static double share_in_the_middle(struct mt_ask *ask, const struct mt_ask_row *row)
 {
+    if (row->number[MIDDLE] < mt_sql_horizon_s(ask->session->sql)) {
+        return 0; /* what was alive then is not known */
+    }
     char *function = mt_ask_quoted(row->text[FUNCTION]), *file = mt_ask_quoted(row->text[FILE_NAME]);
     struct mt_ask_row middle = mt_ask_for(ask, "SELECT coalesce(sum(bytes), 0) AS bytes FROM memory.live_at(%.9f) WHERE function IS %s AND file IS %s AND line IS %s",
                                           row->number[MIDDLE], function, file, row->text[LINE] != NULL ? row->text[LINE] : "NULL");

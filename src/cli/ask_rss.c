@@ -107,10 +107,12 @@ static bool read_process(struct mt_ask *ask, struct parts *ret)
     return true;
 }
 
-/* Of the process that had most: when it had most, or at its end if that is still nearly as much. */
+/* Of the process that had most: when it had most, or at its end if that is still nearly as much. What was alive can be told from the
+ * horizon on. */
 static bool read_recording(struct mt_ask *ask, struct parts *ret)
 {
-    struct mt_ask_row most = mt_ask_for(ask, MEASURED " ORDER BY rss_bytes DESC LIMIT 1");
+    double horizon = mt_sql_horizon_s(ask->session->sql);
+    struct mt_ask_row most = mt_ask_for(ask, MEASURED " WHERE time_s >= %.9f ORDER BY rss_bytes DESC LIMIT 1", horizon);
     if (!most.there) {
         mt_ask_row_fini(&most);
         return false;
@@ -191,8 +193,11 @@ static void say_heap(struct mt_ask *ask, const struct parts *parts)
 /* Whose blocks were freed, and whose stay between them. */
 static void say_free(struct mt_ask *ask, const struct parts *parts)
 {
-    struct mt_ask_row gone = mt_ask_for(ask, "SELECT function, file, line, sum(before_bytes) - sum(after_bytes) AS bytes FROM memory.diff('peak', %s) WHERE %s line IS NOT "
-                                             "NULL GROUP BY function, file, line HAVING sum(before_bytes) > sum(after_bytes) ORDER BY bytes DESC LIMIT 1", parts->moment, parts->process);
+    struct mt_ask_row gone = { 0 };
+    if (mt_sql_knows(ask->session->sql, "peak")) {
+        gone = mt_ask_for(ask, "SELECT function, file, line, sum(before_bytes) - sum(after_bytes) AS bytes FROM memory.diff('peak', %s) WHERE %s line IS NOT "
+                               "NULL GROUP BY function, file, line HAVING sum(before_bytes) > sum(after_bytes) ORDER BY bytes DESC LIMIT 1", parts->moment, parts->process);
+    }
     struct mt_ask_row kept = mt_ask_for(ask, "SELECT function, file, line, sum(bytes) AS bytes, sum(count) AS count FROM memory.live_at(%s) WHERE %s line IS NOT NULL AND "
                                              "size_bytes < 131072 GROUP BY function, file, line ORDER BY count DESC LIMIT 1", parts->moment, parts->process);
     struct mt_human rss = mt_human_bytes(parts->rss), free_bytes = mt_human_bytes(parts->bytes[FREE]);

@@ -101,7 +101,7 @@ mt_status mt_sql_load_allocations(struct mt_sql_load *load)
 mt_status mt_sql_load_live_at(struct mt_sql_load *load)
 {
     uint64_t time_ns;
-    mt_status status = mt_sql_time(load->sql, load->arguments[0], &time_ns, load->err);
+    mt_status status = mt_sql_time_known(load->sql, load->arguments[0], &time_ns, load->err);
     return status == MT_OK ? load_alive(load, 0, time_ns) : status;
 }
 
@@ -110,7 +110,7 @@ mt_status mt_sql_load_between(struct mt_sql_load *load)
     uint64_t from_ns, time_ns;
     mt_status status = mt_sql_time(load->sql, load->arguments[0], &from_ns, load->err);
     if (status == MT_OK) {
-        status = mt_sql_time(load->sql, load->arguments[1], &time_ns, load->err);
+        status = mt_sql_time_known(load->sql, load->arguments[1], &time_ns, load->err);
     }
     return status == MT_OK ? load_alive(load, from_ns, time_ns) : status;
 }

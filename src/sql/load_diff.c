@@ -13,7 +13,7 @@ static mt_status add_moment(struct mt_sql_load *load, const char *text, bool aft
     struct mt_sql *sql = load->sql;
     struct mt_analysis_options options = MT_ANALYSIS_DEFAULTS;
     struct mt_analysis a;
-    mt_status status = mt_sql_time(sql, text, &options.stop_ns, load->err);
+    mt_status status = mt_sql_time_known(sql, text, &options.stop_ns, load->err);
     if (status != MT_OK) {
         return status;
     }

@@ -3,6 +3,7 @@
 
 #include "base/atomic.h"
 #include "base/os.h"
+#include "util/human.h"
 #include "util/memory.h"
 #include "util/timepoint.h"
 
@@ -122,6 +123,38 @@ mt_status mt_sql_time(struct mt_sql *sql, const char *text, uint64_t *ret_ns, st
     }
     *ret_ns = mt_timepoint_resolve(&point, sql->axis.duration_ns, peak_ns);
     return MT_OK;
+}
+
+/* What was alive can be told of times since the horizon of each trace. */
+static bool is_known(const struct mt_sql *sql, uint64_t time_ns)
+{
+    bool known = true;
+    for (size_t i = 0; i < sql->set->count; i++) {
+        known = known && mt_span_clock(&sql->axis.spans[i], time_ns) >= mt_trace_info(sql->set->traces[i])->horizon_clock;
+    }
+    return known;
+}
+
+mt_status mt_sql_time_known(struct mt_sql *sql, const char *text, uint64_t *ret_ns, struct mt_error *err)
+{
+    mt_status status = mt_sql_time(sql, text, ret_ns, err);
+    if (status != MT_OK || is_known(sql, *ret_ns)) {
+        return status;
+    }
+    return mt_error_set(err, MT_E_INVAL, "what was alive at \"%s\" is not known: the trace is kept below a size (--max-file), of what was freed before %s nothing "
+                                         "is left; ask for a time from there on", text, mt_human_duration(mt_axis_horizon(&sql->axis, sql->set)).text);
+}
+
+bool mt_sql_knows(struct mt_sql *sql, const char *text)
+{
+    struct mt_error err = { 0 };
+    uint64_t time_ns;
+    return mt_sql_time(sql, text, &time_ns, &err) == MT_OK && is_known(sql, time_ns);
+}
+
+double mt_sql_horizon_s(const struct mt_sql *sql)
+{
+    return (double)mt_axis_horizon(&sql->axis, sql->set) / 1e9;
 }
 
 /* ---- words -------------------------------------------------------------------------------------------------------- */

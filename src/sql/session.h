@@ -67,6 +67,8 @@ const struct mt_analysis *mt_sql_analysis(struct mt_sql *sql, bool timeline, mt_
 /* A time as a table function's argument has it: seconds from the start, "50%", "peak", "end" …, ns on the run's axis.
  * MT_E_INVAL with a sentence. */
 mt_status mt_sql_time(struct mt_sql *sql, const char *text, uint64_t *ret_ns, struct mt_error *err) MT_CHECKED;
+/* Such a time, of which it can be told what was alive then; MT_E_INVAL where a trace has its horizon later. */
+mt_status mt_sql_time_known(struct mt_sql *sql, const char *text, uint64_t *ret_ns, struct mt_error *err) MT_CHECKED;
 
 /* Takes malloc'ed rows that a cursor may still be on. */
 void mt_sql_keep_rows(struct mt_sql *sql, void *rows);

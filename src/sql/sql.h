@@ -37,6 +37,10 @@ void mt_sql_set_processes(struct mt_sql *sql, const struct mt_sql_processes *pro
 uint64_t mt_sql_number_of(const struct mt_sql *sql, pid_t pid);
 /* Sentences about tables that queries have read so far: what they could not know, and how it would be. */
 const struct mt_strlist *mt_sql_notes(const struct mt_sql *sql);
+/* Can it be told what was alive at a time, as a table function's argument has it? Not before the horizon. */
+bool mt_sql_knows(struct mt_sql *sql, const char *time);
+/* The horizon of the traces (model/axis.h), in seconds; 0: there is none. */
+double mt_sql_horizon_s(const struct mt_sql *sql);
 /* The query that runs ends soon with MT_E_INTERRUPTED; without one, the next begins as usual. */
 void mt_sql_interrupt(struct mt_sql *sql);
 /* Asked now and then while a query runs, from its thread: true ends it as interrupt does. NULL: nobody is. */

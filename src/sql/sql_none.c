@@ -33,6 +33,19 @@ void mt_sql_set_question(struct mt_sql *sql, bool (*interrupted)(void *context),
     (void)context;
 }
 
+bool mt_sql_knows(struct mt_sql *sql, const char *time)
+{
+    (void)sql;
+    (void)time;
+    return false;
+}
+
+double mt_sql_horizon_s(const struct mt_sql *sql)
+{
+    (void)sql;
+    return 0;
+}
+
 bool mt_sql_timed_out(const struct mt_sql *sql)
 {
     (void)sql;

@@ -88,4 +88,8 @@ def test_what_it_cannot_answer_is_said_and_refused(bounded):
         assert any("--max-file" in warning for warning in trace.stats()["warnings"])
         with pytest.raises(ValueError, match="of what was freed before .* nothing is left"):
             trace.table(at="0.001")
+        for asked in ("live_at(0.001)", "between(0, 0.001)", "diff(0.001, 'end')"):
+            with pytest.raises(ValueError, match="is not known.* of what was freed before .* nothing is left"):
+                trace.sql(f"SELECT count(*) FROM memory.{asked}")
+        assert trace.sql("SELECT count(*) AS n FROM memory.between(0, 'end')")
         assert os.stat(path).st_blocks * 512 <= MIB < os.stat(path).st_size
