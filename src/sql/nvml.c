@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,6 @@ static_assert(sizeof(struct process) == 24, "the library's layout");
 
 static struct {
     const char *why; /* it cannot be asked; NULL: it can */
-    bool tried;
     int (*init)(void);
     int (*count)(unsigned *);
     int (*handle)(unsigned, void **);
@@ -43,7 +43,7 @@ static struct {
 
 #define LOAD(field, symbol) ((*(void **)(&g_nvml.field) = dlsym(library, symbol)) != NULL)
 
-static const char *begin(void)
+static const char *load(void)
 {
     void *library = dlopen(LIBRARY, RTLD_LAZY | RTLD_LOCAL | RTLD_NODELETE);
     if (library == NULL) {
@@ -59,13 +59,16 @@ static const char *begin(void)
     return g_nvml.init() == DONE ? NULL : "the NVIDIA driver does not answer (nvmlInit)";
 }
 
+static void begin(void)
+{
+    g_nvml.why = load();
+}
+
 unsigned mt_nvml_count(const char **ret_why)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT; /* several threads may ask at a time */
     unsigned count = 0;
-    if (!g_nvml.tried) {
-        g_nvml.tried = true;
-        g_nvml.why = begin();
-    }
+    (void)pthread_once(&once, begin);
     *ret_why = g_nvml.why;
     if (g_nvml.why == NULL && g_nvml.count(&count) != DONE) {
         *ret_why = "the NVIDIA driver does not say how many devices there are";
