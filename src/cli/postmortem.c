@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+enum { TRIES = 8 };
+
 struct values {
     struct mt_select select;
     int post_format;
@@ -33,7 +35,7 @@ static const struct mt_command_doc doc = {
         "the end. Of several processes it is the one that the kernel killed, else the one that the run began with; what was held and grew is of "
         "all of them.\n"
         "\n"
-        "What grew is what was alive at the end and not a minute earlier, or half of a shorter recording. The limit is known where "
+        "What grew is what was alive at the end and not a minute earlier, or half of a shorter recording; of a trace that is kept below a size (--max-file), at most since the time of which it has all. The limit is known where "
         "`memtap run` waited for the process (--snapshot-at there).\n"
         "\n"
         "-f json is one object: pid, command, killed_by (kernel, signal, itself, unknown; null: it runs), signal, exit_code, duration_s, limit_bytes, limit_kind "
@@ -58,10 +60,13 @@ static bool is_aggregate(const struct mt_trace_set *set)
     return aggregate;
 }
 
-static uint64_t window_of(uint64_t duration_ns)
+/* Of what was alive before the horizon nothing is known. */
+static uint64_t window_of(const struct mt_analysis *a)
 {
     static const uint64_t MINUTE_NS = 60000000000;
-    return duration_ns / 2 < MINUTE_NS ? duration_ns / 2 : MINUTE_NS;
+    uint64_t duration = a->totals.duration_ns, known = duration > a->horizon_ns ? duration - a->horizon_ns : 0;
+    uint64_t window = duration / 2 < MINUTE_NS ? duration / 2 : MINUTE_NS;
+    return window < known ? window : known;
 }
 
 static mt_status write_made(const struct values *values, struct mt_postmortem *made, struct mt_error *err)
@@ -102,7 +107,7 @@ static mt_status write_sums(const struct values *values, struct mt_recording *re
 static mt_status write_pair(const struct values *values, struct mt_recording *recording, const struct mt_report_job *over_time,
                             struct mt_error *err)
 {
-    uint64_t duration = over_time->loaded.analysis.totals.duration_ns, window = window_of(duration);
+    uint64_t duration = over_time->loaded.analysis.totals.duration_ns, window = window_of(&over_time->loaded.analysis);
     const struct mt_selection before = { .what = MT_SELECT_AT, .temporary_max = 1, .times = { { .ns = duration - window } } },
                               end = { .what = MT_SELECT_AT, .temporary_max = 1, .times = { { .kind = MT_TIMEPOINT_EXIT } } };
     struct mt_diff_pair pair = { .job = { job_for(values, recording, &before), job_for(values, recording, &end) },
@@ -134,13 +139,25 @@ static mt_status write_all(const struct values *values, struct mt_recording *rec
     return status;
 }
 
+/* A trace that is packed while it is read is opened anew. */
+static mt_status write_anew(const struct values *values, const struct mt_operands *operands, struct mt_error *err)
+{
+    mt_status status = MT_E_BUSY;
+    for (int tries = 0; status == MT_E_BUSY && tries < TRIES; tries++) {
+        struct mt_recording *recording = NULL;
+        status = mt_recording_make(operands->items, (size_t)operands->count, &recording, err);
+        status = status == MT_OK ? write_all(values, recording, err) : status;
+        mt_recording_free(recording);
+    }
+    return status;
+}
+
 static int postmortem_main(int argc, char **argv)
 {
     static const char *const next[] = { "leaks", "flamegraph", NULL };
     struct values values = { .select = MT_SELECT_DEFAULTS };
     struct mt_operands operands;
     struct mt_error err = { 0 };
-    struct mt_recording *recording = NULL;
     int code;
     if (!mt_command_options(&doc, argc, argv, &values, &operands, &code)) {
         return code;
@@ -149,9 +166,7 @@ static int postmortem_main(int argc, char **argv)
         (void)mt_error_set(&err, MT_E_INVAL, "which recording? give its file (*.mtap)");
         return mt_command_fail(&doc, MT_EXIT_USAGE, &err);
     }
-    mt_status status = mt_recording_make(operands.items, (size_t)operands.count, &recording, &err);
-    status = status == MT_OK ? write_all(&values, recording, &err) : status;
-    mt_recording_free(recording);
+    mt_status status = write_anew(&values, &operands, &err);
     if (status != MT_OK) {
         return mt_command_fail(&doc, MT_EXIT_FAILED, &err);
     }

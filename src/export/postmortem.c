@@ -49,7 +49,7 @@ static void put_head(struct mt_out *out, const struct mt_ending_facts *facts)
 {
     char *program = mt_report_program(facts->info), *end = end_text(facts);
     mt_out_print(out, "%s (%llu) %s after %s\n", program, (unsigned long long)facts->info->pid, end,
-                 mt_human_duration(facts->info->duration_ns).text);
+                 mt_human_duration(facts->duration_ns).text);
     free(end);
     free(program);
 }
@@ -59,7 +59,7 @@ static void put_limit(struct mt_out *out, const struct mt_ending_facts *facts)
     const struct mt_trace_memory *memory = &facts->info->memory;
     begin(out, "limit");
     if (memory->limit_bytes == 0) {
-        mt_out_string(out, "not known: no memtap run waited for the process\n");
+        mt_out_string(out, facts->killed_by != NULL ? "not known: no memtap run waited for the process\n" : "not known yet\n");
         return;
     }
     mt_out_print(out, "%s of %s", mt_human_bytes((double)memory->limit_bytes).text, facts->limit_text);
@@ -82,7 +82,7 @@ static void put_use(struct mt_out *out, const struct mt_ending_facts *facts)
     }
     begin(out, "used");
     if (memory->limit_bytes != 0) {
-        uint64_t before = info->duration_ns > memory->clock ? info->duration_ns - memory->clock : 0;
+        uint64_t before = facts->duration_ns > memory->clock ? facts->duration_ns - memory->clock : 0;
         mt_out_print(out, "%s (%s) of it, %s before the end", mt_human_bytes((double)memory->charged_bytes).text,
                      mt_human_percent((double)memory->charged_bytes, (double)memory->limit_bytes).text, mt_human_duration(before).text);
     }

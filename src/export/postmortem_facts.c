@@ -2,6 +2,7 @@
 #include "export/postmortem_facts.h"
 
 #include "export/endings.h"
+#include "model/axis.h"
 
 #include <sys/wait.h>
 
@@ -67,6 +68,20 @@ static struct limit_word word_of(uint32_t kind)
     return words[kind < MT_COUNTOF(words) ? kind : MT_LIMIT_UNKNOWN];
 }
 
+/* The end of one that runs is not in its trace: it is that of the axis. */
+static uint64_t duration_of(const struct mt_trace_set *set, const struct mt_trace *trace)
+{
+    uint64_t duration = mt_trace_info(trace)->duration_ns;
+    struct mt_axis axis;
+    mt_axis_make(set, &axis);
+    for (size_t i = 0; i < set->count; i++) {
+        const struct mt_span *span = &axis.spans[i];
+        duration = set->traces[i] == trace && span->live ? span->end_ns - span->start_ns : duration;
+    }
+    mt_axis_fini(&axis);
+    return duration;
+}
+
 struct mt_ending_facts mt_ending_facts_of(const struct mt_trace_set *set)
 {
     const struct mt_trace *trace = trace_in_question(set);
@@ -74,6 +89,7 @@ struct mt_ending_facts mt_ending_facts_of(const struct mt_trace_set *set)
     struct limit_word word = word_of(info->memory.limit_kind);
     struct mt_ending_facts facts = { .trace = trace,
                                      .info = info,
+                                     .duration_ns = duration_of(set, trace),
                                      .killed_by = killer_of(info),
                                      .rss = last_rss(trace),
                                      .low = last_low(trace),

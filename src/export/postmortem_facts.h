@@ -11,6 +11,7 @@
 struct mt_ending_facts {
     const struct mt_trace *trace;
     const struct mt_trace_info *info;
+    uint64_t duration_ns;  /* of the process; until now while it runs */
     const char *killed_by; /* "kernel", "signal", "itself", "unknown"; NULL: it runs */
     int signal;            /* that it died of; 0: of none */
     const struct mt_trace_rss *rss;  /* the last one; NULL: there is none */

@@ -21,7 +21,7 @@ static void fill_end(struct mt_row_postmortem *row, const struct mt_ending_facts
     row->killed_by = facts->killed_by;
     row->signal = facts->signal != 0 ? (uint64_t)facts->signal : MT_NULL_U64;
     row->exit_code = info->exit_known && WIFEXITED(info->exit_status) ? WEXITSTATUS(info->exit_status) : MT_NULL_S64;
-    row->duration_s = (double)info->duration_ns / 1e9;
+    row->duration_s = (double)facts->duration_ns / 1e9;
 }
 
 static void fill_memory(struct mt_row_postmortem *row, const struct mt_ending_facts *facts)
