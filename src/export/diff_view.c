@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { HEAD_COLUMNS = 10 }; /* "  before  " */
 static const enum mt_change g_shown[] = { MT_CHANGE_GREW, MT_CHANGE_SHRANK, MT_CHANGE_APPEARED, MT_CHANGE_VANISHED };
 
 static bool is_sampled(const struct mt_diff_report *r)
@@ -68,8 +69,9 @@ static struct mt_paths *paths_of(const struct mt_diff_report *r)
 
 /* ---- text ------------------------------------------------------------------------------------------------------- */
 
-static void write_head(struct mt_out *out, const struct mt_diff_report *r)
+static void write_head(struct mt_out *to, const struct mt_diff_report *r)
 {
+    struct mt_out *out = mt_out_open_memory(); /* how wide it is depends on the amounts */
     const struct mt_diff *diff = r->diff;
     struct mt_amount_text before = mt_report_bytes(&diff->sum[MT_DIFF_BEFORE]);
     struct mt_amount_text after = mt_report_bytes(&diff->sum[MT_DIFF_AFTER]);
@@ -81,6 +83,8 @@ static void write_head(struct mt_out *out, const struct mt_diff_report *r)
         mt_out_print(out, "  %-7s %s, %s\n", side == MT_DIFF_BEFORE ? "before" : "after", name, r->side[side]->selection);
         free(name);
     }
+    mt_terminal_wrap(to, mt_out_text(out, NULL), HEAD_COLUMNS);
+    mt_out_discard(out);
 }
 
 static void add_cells(struct mt_grid *grid, const struct mt_diff_report *r, const struct mt_diff_row *row,
