@@ -294,6 +294,13 @@ static void put_measures(struct block *b)
         mt_json_array_end(json);                                                                                       \
     } while (0)
 
+/* As the page's numbers hold it: up to 2^53, which is far more than any variance that says something. */
+static int64_t whole_of(double value)
+{
+    static const double MOST = 9007199254740992.0;
+    return llround(value > MOST ? MOST : value < -MOST ? -MOST : value);
+}
+
 static void put_cells(struct block *b)
 {
     const struct mt_page_rows *r = b->rows;
@@ -304,7 +311,7 @@ static void put_cells(struct block *b)
     SIGNED_COLUMN(json, "bytes", i, r->cell_count, r->cells[i].bytes);
     SIGNED_COLUMN(json, "count", i, r->cell_count, r->cells[i].count);
     if (b->report->analysis->sampled) {
-        SIGNED_COLUMN(json, "bytes_variance", i, r->cell_count, llround(r->cells[i].bytes_variance));
+        SIGNED_COLUMN(json, "bytes_variance", i, r->cell_count, whole_of(r->cells[i].bytes_variance));
     }
 }
 
