@@ -1,6 +1,7 @@
 /* checkpoint.c: see checkpoint.h. When, and in which order; what is said: alive.c, carry.c. */
 #include "heap/checkpoint.h"
 
+#include "base/fpu.h"
 #include "heap/alive.h"
 #include "heap/base.h"
 #include "heap/bound.h"
@@ -221,7 +222,9 @@ void mt_checkpoint_make(struct mt_thread *t)
     begin_trace(t);
     if (mt_os_signals_hold(&signals)) {
         struct checkpoint c = { .horizon = 0 };
+        uint32_t program = mt_fpu_enter();
         bool made = make(t, &c);
+        mt_fpu_leave(program);
         mt_bound_set_writing(false);
         plan_next(made, c.held);
         mt_os_signals_restore(signals);

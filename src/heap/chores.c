@@ -2,6 +2,7 @@
 #include "heap/chores.h"
 
 #include "base/atomic.h"
+#include "base/fpu.h"
 #include "base/tick.h"
 #include "heap/budget.h"
 #include "heap/cost.h"
@@ -36,7 +37,9 @@ static void keep_budget(void)
     struct mt_budget_look now = mt_cost_look();
     now.own_ns -= chores_ns; /* they are done as often at any rate */
     now.passing_ns += chores_ns;
+    uint32_t program = mt_fpu_enter();
     uint64_t wanted = mt_budget_decide(&g_budget, &now, rate);
+    mt_fpu_leave(program);
     mt_store_release(&g_deciding, 0u);
     if (wanted != rate) {
         (void)(mt_engine_set_rate(wanted) == MT_OK);

@@ -2,6 +2,7 @@
 #include "heap/cost.h"
 
 #include "base/atomic.h"
+#include "base/fpu.h"
 #include "base/tsc.h"
 #include "base/weight.h"
 #include "heap/thread.h"
@@ -66,10 +67,18 @@ void mt_cost_end_look(struct mt_thread *t)
 }
 
 /* How many others a sample of so many bytes stands for, times a price. */
-static uint64_t others_ns(const struct mt_thread *t, uint64_t bytes, uint64_t price_ps)
+static MT_NOINLINE uint64_t calculate_others_ns(const struct mt_thread *t, uint64_t bytes, uint64_t price_ps)
 {
     double others = 1 / mt_weight_inclusion((double)bytes / (double)t->rate) - 1;
     return others < 1e12 ? (uint64_t)(others * (double)price_ps / 1000) : 0;
+}
+
+static uint64_t others_ns(const struct mt_thread *t, uint64_t bytes, uint64_t price_ps)
+{
+    uint32_t program = mt_fpu_enter();
+    uint64_t ns = calculate_others_ns(t, bytes, price_ps);
+    mt_fpu_leave(program);
+    return ns;
 }
 
 void mt_cost_add_sample(const struct mt_thread *t)

@@ -2,6 +2,7 @@
  * contract (it may touch errno). */
 #include "heap/sampler.h"
 
+#include "base/fpu.h"
 #include "base/hash.h"
 #include "base/status.h"
 #include "base/weight.h"
@@ -56,22 +57,25 @@ double mt_sampler_neg_log(uint64_t bits)
     return neg_log(bits);
 }
 
-static double draw(struct mt_sampler *s)
+/* Not inlined, as all that calculates here: between mt_fpu_enter and mt_fpu_leave nothing of it is moved out. */
+static MT_NOINLINE void draw(struct mt_sampler *s)
 {
-    return neg_log(mt_sampler_random(s) >> (64 - MANTISSA_BITS));
+    s->next = neg_log(mt_sampler_random(s) >> (64 - MANTISSA_BITS));
 }
 
 void mt_sampler_seed(struct mt_sampler *s, uint64_t seed)
 {
     s->state[0] = mt_hash_u64(seed ^ 0x6A09E667F3BCC909u);
     s->state[1] = mt_hash_u64(s->state[0] ^ seed ^ 0xBB67AE8584CAA73Bu) | 1; /* never all zero */
-    s->next = draw(s);
+    uint32_t program = mt_fpu_enter();
+    draw(s);
+    mt_fpu_leave(program);
 }
 
-uint64_t mt_sampler_step(struct mt_sampler *s, uint64_t rate)
+static MT_NOINLINE uint64_t step(struct mt_sampler *s, uint64_t rate)
 {
     double bytes = s->next * (double)rate;
-    s->next = draw(s);
+    draw(s);
     if (bytes >= 9.2e18) {
         return (uint64_t)9200000000000000000u;
     }
@@ -79,8 +83,24 @@ uint64_t mt_sampler_step(struct mt_sampler *s, uint64_t rate)
     return (double)whole < bytes || whole == 0 ? whole + 1 : whole;
 }
 
-bool mt_sampler_keeps(struct mt_sampler *s, uint64_t from, uint64_t bytes, uint64_t rate)
+uint64_t mt_sampler_step(struct mt_sampler *s, uint64_t rate)
+{
+    uint32_t program = mt_fpu_enter();
+    uint64_t bytes = step(s, rate);
+    mt_fpu_leave(program);
+    return bytes;
+}
+
+static MT_NOINLINE bool keeps(struct mt_sampler *s, uint64_t from, uint64_t bytes, uint64_t rate)
 {
     double unit = (double)(mt_sampler_random(s) >> (64 - MANTISSA_BITS)) * 0x1p-53;
     return unit * mt_weight_inclusion((double)from / (double)rate) < mt_weight_inclusion((double)bytes / (double)rate);
+}
+
+bool mt_sampler_keeps(struct mt_sampler *s, uint64_t from, uint64_t bytes, uint64_t rate)
+{
+    uint32_t program = mt_fpu_enter();
+    bool kept = keeps(s, from, bytes, rate);
+    mt_fpu_leave(program);
+    return kept;
 }

@@ -1,6 +1,7 @@
 /* totals.c: see totals.h. What a base takes of it: totals_copy.c. */
 #include "heap/totals.h"
 
+#include "base/fpu.h"
 #include "base/hash.h"
 #include "base/os.h"
 #include "base/weight.h"
@@ -32,12 +33,17 @@ static bool grow_rows_locked(void)
     if (mt_os_map_anonymous(capacity * sizeof *mt_g_totals.rows, &base) != MT_OK) {
         return false;
     }
-    if (mt_g_totals.rows != NULL) {
-        memcpy(base, mt_g_totals.rows, mt_g_totals.count * sizeof *mt_g_totals.rows);
-        mt_os_unmap(mt_g_totals.rows, mt_g_totals.capacity * sizeof *mt_g_totals.rows);
+    struct mt_totals_row *old = mt_g_totals.rows;
+    uint64_t old_bytes = mt_g_totals.capacity * sizeof *old;
+    if (old != NULL) {
+        memcpy(base, old, mt_g_totals.count * sizeof *old);
     }
     mt_g_totals.rows = base;
     mt_g_totals.capacity = capacity;
+    mt_fence_compiler();
+    if (old != NULL) { /* last: another thread may fork at any time, and the child goes on with what stands here */
+        mt_os_unmap(old, old_bytes);
+    }
     return true;
 }
 
@@ -151,12 +157,15 @@ bool mt_totals_enter(void)
     bool had = mt_spinlock_lock(&mt_g_totals.lock);
     if (!had) {
         mt_totals_give_up();
+        return false;
     }
-    return had;
+    mt_g_totals.program_fpu = mt_fpu_enter();
+    return true;
 }
 
 void mt_totals_leave(void)
 {
+    mt_fpu_leave(mt_g_totals.program_fpu);
     mt_spinlock_unlock(&mt_g_totals.lock);
 }
 

@@ -24,6 +24,7 @@ struct mt_totals_state {
     size_t point_count;
     uint64_t due_clock, step_ns; /* the end of the present one, and how long each is */
     uint64_t most;               /* bytes in the present one */
+    uint32_t program_fpu;     /* of the thread that has the lock (base/fpu.h) */
     uint32_t stream, label;   /* of the record of a range that is being counted */
     bool arenas;              /* the interpreter's count as memory */
     bool broken;              /* shared: nothing is said any more */

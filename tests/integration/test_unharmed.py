@@ -120,3 +120,11 @@ def test_children_that_are_not_followed_see_nothing_of_the_agent(record):
     kept = record("/bin/sh", "-c", "/usr/bin/env; true", options=["--no-follow"], name="b.mtap",
                   env={**os.environ, "LD_PRELOAD": "libm.so.6", "ASAN_OPTIONS": "detect_leaks=0"})
     assert b"LD_PRELOAD=libm.so.6\n" in kept.stdout and b"ASAN_OPTIONS=detect_leaks=0\n" in kept.stdout
+
+
+@pytest.mark.parametrize("options", [["--mode", "exact"], ["--mode", "exact", "--aggregate"], ["--mode", "sample", "--rate", "1K"],
+                                     ["--mode", "sample", "--rate", "1K", "--max-file", "1M"],
+                                     ["--mode", "sample", "--budget", "1%"]], ids=" ".join)
+def test_floating_point_that_is_trapped_or_rounded_up_stays_so(target, tmp_path, options):
+    command = [MEMTAP, "run", "-q", "-o", tmp_path / "x.mtap", *options, "--", target("trapped"), "20000"]
+    assert run(command).returncode == 0

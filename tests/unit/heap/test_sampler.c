@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
+#include <xmmintrin.h>
 
 static uint64_t seed_and_print(void)
 {
@@ -120,6 +121,36 @@ static void test_streams_of_neighbouring_seeds_differ(void **state)
     assert_true(abs(equal_bits - 32000) < 700); /* sd 126: 5.5 sigma */
 }
 
+/* All that is done of it on a thread of the program's; returns what depends on how numbers are rounded. */
+static uint64_t use_sampler(void)
+{
+    struct mt_sampler s;
+    uint64_t sum = 0;
+    mt_sampler_seed(&s, 43);
+    for (uint64_t i = 1; i <= 1000; i++) {
+        sum = sum * 31 + mt_sampler_step(&s, UINT64_C(1) << 50) + mt_sampler_keeps(&s, 2 * i, i, 777);
+    }
+    return sum;
+}
+
+static void test_the_programs_floating_point_state_is_its_own(void **state)
+{
+    (void)state;
+    const unsigned before = _mm_getcsr(), trapped = 0, rounds_up = _MM_ROUND_UP | _MM_MASK_MASK;
+    uint64_t expected = use_sampler();
+    _mm_setcsr(trapped); /* every exception ends the program */
+    uint64_t found = use_sampler();
+    unsigned left = _mm_getcsr();
+    _mm_setcsr(rounds_up | _MM_FLUSH_ZERO_ON);
+    uint64_t rounded = use_sampler();
+    unsigned left_rounded = _mm_getcsr();
+    _mm_setcsr(before);
+    assert_int_equal(found, expected);
+    assert_int_equal(left, trapped);
+    assert_int_equal(rounded, expected);
+    assert_int_equal(left_rounded, rounds_up | _MM_FLUSH_ZERO_ON);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_logarithm_agrees_with_libm),
     cmocka_unit_test(test_inclusion_agrees_with_libm),
@@ -127,5 +158,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_inclusion_probability_is_exact),
     cmocka_unit_test(test_steps_are_exponential),
     cmocka_unit_test(test_streams_of_neighbouring_seeds_differ),
+    cmocka_unit_test(test_the_programs_floating_point_state_is_its_own),
 };
 MT_TEST_MAIN(tests)
