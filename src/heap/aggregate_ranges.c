@@ -5,6 +5,7 @@
  */
 #include "heap/aggregate_private.h"
 
+#include "base/atomic.h"
 #include "base/os.h"
 
 #include <string.h>
@@ -57,12 +58,17 @@ static bool grow_ranges_locked(void)
     if (!mt_aggregate_map_array(capacity * sizeof(struct range), &base)) {
         return false;
     }
-    if (g_ranges.ranges != NULL) {
-        memcpy(base, g_ranges.ranges, g_ranges.count * sizeof(struct range));
-        mt_os_unmap(g_ranges.ranges, g_ranges.capacity * sizeof(struct range));
+    struct range *old = g_ranges.ranges;
+    uint64_t old_bytes = g_ranges.capacity * sizeof *old;
+    if (old != NULL) {
+        memcpy(base, old, g_ranges.count * sizeof *old);
     }
     g_ranges.ranges = base;
     g_ranges.capacity = capacity;
+    mt_fence_compiler();
+    if (old != NULL) { /* last: another thread may fork at any time */
+        mt_os_unmap(old, old_bytes);
+    }
     return true;
 }
 

@@ -137,8 +137,9 @@ static bool map_array(uint64_t bytes, struct mt_hashtab_array *ret)
 static void leave(const struct mt_hashtab *t, struct mt_hashtab_array *old)
 {
     if (t->locked) {
-        mt_os_unmap(old->keys, old->bytes);
         old->capacity = 0;
+        mt_fence_compiler(); /* last: another thread may fork at any time, and the child clears the table */
+        mt_os_unmap(old->keys, old->bytes);
     } else {
         mt_os_discard(old->keys, old->bytes);
     }

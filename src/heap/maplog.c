@@ -38,12 +38,17 @@ static bool grow_locked(void)
     if (mt_os_map_anonymous(capacity * sizeof *g_maps.records, &base) != MT_OK) {
         return false;
     }
-    if (g_maps.records != NULL) {
-        memcpy(base, g_maps.records, g_maps.count * sizeof *g_maps.records);
-        mt_os_unmap(g_maps.records, g_maps.capacity * sizeof *g_maps.records);
+    struct mt_mapping_record *old = g_maps.records;
+    uint64_t old_bytes = g_maps.capacity * sizeof *old;
+    if (old != NULL) {
+        memcpy(base, old, g_maps.count * sizeof *old);
     }
     g_maps.records = base;
     g_maps.capacity = capacity;
+    mt_fence_compiler();
+    if (old != NULL) { /* last: another thread may fork at any time */
+        mt_os_unmap(old, old_bytes);
+    }
     return true;
 }
 

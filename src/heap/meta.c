@@ -76,12 +76,17 @@ static bool grow_places(void)
     if (mt_os_map_anonymous(capacity * sizeof *g_meta.places, &base) != MT_OK) {
         return false;
     }
-    if (g_meta.places != NULL) {
-        memcpy(base, g_meta.places, g_meta.place_count * sizeof *g_meta.places);
-        mt_os_unmap(g_meta.places, g_meta.place_capacity * sizeof *g_meta.places);
+    struct mt_meta_place *old = g_meta.places;
+    size_t old_bytes = g_meta.place_capacity * sizeof *old;
+    if (old != NULL) {
+        memcpy(base, old, g_meta.place_count * sizeof *old);
     }
     g_meta.places = base;
     g_meta.place_capacity = capacity;
+    mt_fence_compiler();
+    if (old != NULL) { /* last: another thread may fork at any time */
+        mt_os_unmap(old, old_bytes);
+    }
     return true;
 }
 
