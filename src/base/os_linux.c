@@ -298,7 +298,8 @@ void mt_os_yield(void)
 void mt_os_pause_ns(uint64_t ns)
 {
     struct timespec pause = { .tv_sec = (time_t)(ns / 1000000000u), .tv_nsec = (long)(ns % 1000000000u) };
-    if (mt_raw6(SYS_ppoll, 0, 0, (long)&pause, 0, 0, 0) == -EPERM) { /* a filter of the program's */
+    long status = mt_raw6(SYS_ppoll, 0, 0, (long)&pause, 0, 0, 0);
+    if (status < 0 && status != -EINTR) { /* a filter of the program's */
         (void)mt_raw4(SYS_nanosleep, (long)&pause, 0, 0, 0);
     }
 }
