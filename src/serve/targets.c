@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define KEPT_NS 3600000000000ull /* of a retired target */
+enum { KEPT_LOOKS = 1000 };      /* too: while the process was stopped, time went by and nobody did */
 
 static void close_opened(struct mt_opened *opened)
 {
@@ -75,6 +76,7 @@ static void retire(struct mt_targets *targets, struct mt_target *target)
         if (target->handles[i].opened != NULL) {
             retire_locked(&target->handles[i]);
         }
+        target->handles[i].retired = true;
         (void)pthread_mutex_unlock(&target->handles[i].lock);
     }
     target->retired_ns = mt_os_monotonic_ns();
@@ -106,19 +108,19 @@ static bool is_used(struct mt_target *target)
     bool used = false;
     for (size_t i = 0; i < MT_USE__COUNT; i++) {
         (void)pthread_mutex_lock(&target->handles[i].lock);
-        used = used || target->handles[i].opened != NULL;
+        used = used || target->handles[i].users > 0;
         (void)pthread_mutex_unlock(&target->handles[i].lock);
     }
     return used;
 }
 
-/* Forgets those that nobody can be using any more: no question takes so long. */
+/* Forgets those that nobody uses any more: who has found one has opened it by then. */
 static void free_retired(struct mt_targets *targets)
 {
     struct mt_target **at = &targets->retired;
     while (*at != NULL) {
         struct mt_target *target = *at;
-        if (mt_os_monotonic_ns() - target->retired_ns < KEPT_NS || is_used(target)) {
+        if (++target->looks < KEPT_LOOKS || mt_os_monotonic_ns() - target->retired_ns < KEPT_NS || is_used(target)) {
             at = &target->next;
             continue;
         }
@@ -296,6 +298,7 @@ int mt_target_open(struct mt_target *target, enum mt_use use, struct mt_opened *
     }
     if (code == MT_PROFILE_OK) {
         handle->opened->users++;
+        handle->users++;
         *ret = handle->opened;
     }
     (void)pthread_mutex_unlock(&handle->lock);
@@ -307,8 +310,11 @@ void mt_target_close(struct mt_target *target, enum mt_use use, struct mt_opened
     struct mt_handle *handle = &target->handles[use];
     (void)pthread_mutex_lock(&handle->lock);
     opened->users--;
+    handle->users--;
     if (opened->users == 0 && opened->stale) {
         close_opened(opened);
+    } else if (opened->users == 0 && handle->retired) {
+        retire_locked(handle);
     }
     (void)pthread_mutex_unlock(&handle->lock);
 }

@@ -39,6 +39,8 @@ struct mt_opened {
 struct mt_handle {
     pthread_mutex_t lock; /* around opening and closing */
     struct mt_opened *opened; /* NULL: not yet, or it could not be */
+    size_t users;             /* of this one and of those that are stale */
+    bool retired;             /* what is opened is closed by its last user */
 };
 
 enum mt_use { MT_USE_QUESTIONS, MT_USE_PAGE, MT_USE__COUNT };
@@ -47,6 +49,7 @@ struct mt_target {
     size_t number; /* its place, and a multiple of MT_TARGETS_MAX */
     bool named;    /* as an operand: it keeps its place */
     uint64_t retired_ns; /* another one has its place since then; 0: none */
+    unsigned looks;      /* at the list since then */
     struct mt_target *next; /* of the retired */
     char *path;
     const char *name; /* the last part of it */
