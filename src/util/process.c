@@ -194,6 +194,15 @@ static pid_t next_nested(uint64_t number, size_t *at)
     return pid;
 }
 
+/* Of whom it cannot be seen what they hold, only the owner of a file is taken for who writes it. Root sees everybody's. */
+static bool may_hold_unseen(pid_t pid, const struct stat *file)
+{
+    struct stat process;
+    char path[64];
+    (void)snprintf(path, sizeof path, "/proc/%d", (int)pid);
+    return geteuid() == 0 || stat(path, &process) != 0 || process.st_uid == file->st_uid;
+}
+
 pid_t mt_process_writing(const char *path, uint64_t number)
 {
     struct stat file;
@@ -214,7 +223,7 @@ pid_t mt_process_writing(const char *path, uint64_t number)
             return pid;
         }
     }
-    if (here != HOLDS_NOT || same == 0) {
+    if (here == HOLDS || same == 0 || (here == HOLDS_UNSEEN && may_hold_unseen(same, &file))) {
         return same;
     }
     mt_process_numbers_read(same, &numbers);

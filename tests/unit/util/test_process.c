@@ -149,6 +149,29 @@ static void test_a_process_of_another_pid_namespace_is_found_by_its_file(void **
     drop_file(path);
 }
 
+/* Nobody's file, and a process of root's of which nobody sees what it holds. */
+static void test_a_process_out_of_sight_writes_no_file_of_another_user(void **state)
+{
+    int fd, status = -1;
+    const uid_t nobody = 65534;
+    (void)state;
+    if (geteuid() != 0) {
+        skip(); /* only root becomes another user */
+    }
+    char *path = new_file(&fd);
+    assert_int_equal(fchown(fd, nobody, nobody), 0);
+    assert_int_equal(close(fd), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        bool is_nobody = setresgid(nobody, nobody, nobody) == 0 && setresuid(nobody, nobody, nobody) == 0;
+        _exit(is_nobody ? mt_process_writing(path, (uint64_t)getppid()) == 0 : 2);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+    drop_file(path);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_when_a_process_began_is_its_own_and_stays),
     cmocka_unit_test(test_state_and_times_are_of_the_thread_or_of_the_whole),
@@ -156,6 +179,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_who_holds_a_file_writes_it),
     cmocka_unit_test(test_who_writes_is_looked_for_until_it_ends),
     cmocka_unit_test(test_a_process_of_another_pid_namespace_is_found_by_its_file),
+    cmocka_unit_test(test_a_process_out_of_sight_writes_no_file_of_another_user),
 };
 
 MT_TEST_MAIN(tests)
