@@ -201,11 +201,12 @@ static void complete_header(struct mt_run *run, int fd)
     struct mt_trace_header header;
     (void)mt_watch_write_end(fd, run->ended_clock, run->ended_clock - run->alive_clock);
     if (WIFSIGNALED(run->wait_status) && WTERMSIG(run->wait_status) == SIGKILL) {
+        mt_limit_count_death(&run->limit);
         mt_limit_write_death(&run->limit, fd);
     } else {
         mt_limit_write(&run->limit, fd);
     }
-    if (pread(fd, &header, MT_TRACE_FIXED_BYTES, 0) != MT_TRACE_FIXED_BYTES) {
+    if (!mt_runfiles_read(fd, &header)) {
         return;
     }
     uint64_t status = (uint64_t)(uint32_t)run->wait_status + 1;

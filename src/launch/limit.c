@@ -3,6 +3,7 @@
 
 #include "base/os.h"
 #include "launch/launch.h"
+#include "launch/runfiles.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -184,7 +185,8 @@ static void write_memory(const struct mt_limit *limit, int fd, enum mt_limit_kil
                                             .clock = limit->charged_clock,
                                             .limit_kind = (uint32_t)limit->kind,
                                             .kills = (uint32_t)kills };
-    if (fd >= 0 && limit->bytes != 0) {
+    struct mt_trace_header header;
+    if (fd >= 0 && limit->bytes != 0 && mt_runfiles_read(fd, &header)) { /* somebody may have emptied it, or copied a file over it */
         (void)!pwrite(fd, &memory, sizeof memory, offsetof(struct mt_trace_header, memory));
     }
 }
@@ -194,11 +196,15 @@ void mt_limit_write(const struct mt_limit *limit, int trace_fd)
     write_memory(limit, trace_fd, MT_KILLS_UNKNOWN);
 }
 
-void mt_limit_write_death(struct mt_limit *limit, int trace_fd)
+void mt_limit_count_death(struct mt_limit *limit)
+{
+    limit->deaths++;
+}
+
+void mt_limit_write_death(const struct mt_limit *limit, int trace_fd)
 {
     uint64_t kills = mt_cgroup_kills(&limit->group);
     bool known = kills != MT_CGROUP_UNKNOWN && limit->kills_before != MT_CGROUP_UNKNOWN && kills >= limit->kills_before;
-    bool killed = known && kills - limit->kills_before > limit->kills_told;
-    limit->kills_told += killed;
-    write_memory(limit, trace_fd, killed ? MT_KILLS_ONE : known ? MT_KILLS_NONE : MT_KILLS_UNKNOWN);
+    uint64_t rose = known ? kills - limit->kills_before : 0;
+    write_memory(limit, trace_fd, !known ? MT_KILLS_UNKNOWN : rose == 0 ? MT_KILLS_NONE : rose >= limit->deaths ? MT_KILLS_ONE : MT_KILLS_UNKNOWN);
 }

@@ -31,7 +31,7 @@ struct mt_limit {
     uint64_t charged_bytes, charged_clock; /* when last looked at */
     uint64_t snapshot_bytes; /* a process that has so much of it resident is a snapshot; 0: none */
     uint64_t kills_before;  /* of the group, when the run began */
-    uint64_t kills_told;    /* of the run, written into a trace */
+    uint64_t deaths;        /* of processes of the run that said nothing: each may be one that the kernel killed */
     uint64_t kills_seen, killed_ns; /* of the group, at the last look; when they rose last */
     uint64_t next_ns, next_slow_ns; /* when to look again */
     uint64_t rate_from_ns, rate_from_bytes; /* where the growth is measured from */
@@ -50,9 +50,11 @@ void mt_limit_fini(struct mt_limit *limit);
 void mt_limit_look(struct mt_limit *limit, struct mt_tick *tick, pid_t pid, int trace_fd);
 /* Has a process just come to have snapshot_bytes? *is_above: whether it had. */
 bool mt_limit_crosses(const struct mt_limit *limit, pid_t pid, bool *is_above);
-/* Into the header of a trace: limit and what was charged, and of a process that died without a word whether the kernel killed one of the
- * group for want of memory that no other trace has. */
+/* Into the header of a trace, and into nothing else that may be there by now: limit and what was charged. Of a process that died without
+ * a word, counted before, also whether the kernel killed one of the group for want of memory: not known where it killed some of those that
+ * died, but not as many. */
 void mt_limit_write(const struct mt_limit *limit, int trace_fd);
-void mt_limit_write_death(struct mt_limit *limit, int trace_fd);
+void mt_limit_count_death(struct mt_limit *limit);
+void mt_limit_write_death(const struct mt_limit *limit, int trace_fd);
 
 #endif

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool read_header(int fd, struct mt_trace_header *ret)
+bool mt_runfiles_read(int fd, struct mt_trace_header *ret)
 {
     struct stat info;
     *ret = (struct mt_trace_header){ 0 };
@@ -27,7 +27,7 @@ static bool read_header(int fd, struct mt_trace_header *ret)
 int mt_runfiles_open(const char *path, bool writable, struct mt_trace_header *ret)
 {
     int fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
-    if (fd >= 0 && !read_header(fd, ret)) {
+    if (fd >= 0 && !mt_runfiles_read(fd, ret)) {
         (void)close(fd);
         fd = -1;
     }

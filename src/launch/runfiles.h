@@ -10,6 +10,8 @@
 #include "launch/launch.h"
 #include "wire/format.h"
 
+/* False: it is no regular file that begins like a trace, or no longer. */
+bool mt_runfiles_read(int fd, struct mt_trace_header *ret);
 /* Opens a regular file that begins like a trace; -1: it is none. */
 int mt_runfiles_open(const char *path, bool writable, struct mt_trace_header *ret);
 /* The process maps the file with this inode, which is a journal. */

@@ -41,6 +41,7 @@ struct mt_watched {
     ino_t program_inode;
     bool is_replaced;     /* by a program of which it is not known yet why it is not recorded */
     bool is_above;        /* it has what is a snapshot (limit.h) */
+    bool is_silent;       /* it died without a word */
     char name[32];        /* of its trace in the folder */
 };
 
@@ -50,8 +51,7 @@ bool mt_watch_write_end(int fd, uint64_t end_clock, uint64_t within_ns)
 {
     struct mt_trace_header header;
     const uint64_t end[1] = { end_clock }, within[1] = { within_ns };
-    if (pread(fd, &header, MT_TRACE_FIXED_BYTES, 0) != MT_TRACE_FIXED_BYTES || header.state != MT_STATE_RECORDING ||
-        header.end_clock != 0) {
+    if (!mt_runfiles_read(fd, &header) || header.state != MT_STATE_RECORDING || header.end_clock != 0) {
         return false;
     }
     /* The doubt first: an end without it would be taken for exact. */
@@ -76,15 +76,31 @@ static int open_trace(const struct mt_watched *process, const char *folder)
 }
 
 /* It ended between the last look that found it alive, and running what it ran, and now. */
-static void write_down(const struct mt_watch *watch, const struct mt_watched *process, const struct mt_tick *tick, const char *folder)
+static bool write_down(const struct mt_watched *process, const struct mt_tick *tick, const char *folder)
 {
     uint64_t now = mt_tick_read(tick);
     int fd = open_trace(process, folder);
+    bool silent = fd >= 0 && mt_watch_write_end(fd, now, now > process->alive_clock ? now - process->alive_clock : 0);
     if (fd >= 0) {
-        bool silent = mt_watch_write_end(fd, now, now > process->alive_clock ? now - process->alive_clock : 0);
-        if (silent && watch->limit != NULL) {
-            mt_limit_write_death(watch->limit, fd);
-        }
+        (void)close(fd);
+    }
+    return silent;
+}
+
+static void write_death_down(const struct mt_watch *watch, struct mt_watched *process, const struct mt_tick *tick, const char *folder)
+{
+    process->is_silent = write_down(process, tick, folder);
+    if (process->is_silent && watch->limit != NULL) {
+        mt_limit_count_death(watch->limit);
+    }
+}
+
+/* When all who are known to be dead are counted. */
+static void say_who_killed(const struct mt_watch *watch, const struct mt_watched *process, const char *folder)
+{
+    int fd = process->is_silent && watch->limit != NULL ? open_trace(process, folder) : -1;
+    if (fd >= 0) {
+        mt_limit_write_death(watch->limit, fd);
         (void)close(fd);
     }
 }
@@ -265,7 +281,7 @@ static void look_at(struct mt_watch *watch, struct mt_watched *p, struct mt_tick
         return;
     }
     if (p->is_replaced || program.st_ino != p->program_inode || program.st_dev != p->program_device) {
-        write_down(watch, p, tick, folder); /* once: a trace has one end */
+        (void)write_down(p, tick, folder); /* once: a trace has one end */
         p->is_replaced = true;
         if (name_filtered(watch, p, folder)) {
             drop(watch, p);
@@ -367,8 +383,13 @@ static void look_for_dead(struct mt_watch *watch, const struct mt_tick *tick, co
     for (int i = 0; i < count; i++) {
         void *what = events[i].data.ptr;
         if (what != &watch->signals_fd) { /* that one only wakes */
-            write_down(watch, what, tick, folder);
-            drop(watch, what);
+            write_death_down(watch, what, tick, folder);
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.ptr != &watch->signals_fd) {
+            say_who_killed(watch, events[i].data.ptr, folder);
+            drop(watch, events[i].data.ptr);
         }
     }
     read_names(watch);
@@ -392,7 +413,8 @@ void mt_watch_settle(struct mt_watch *watch, const struct mt_tick *tick, const c
         }
         uint64_t before_ns = mt_os_monotonic_ns();
         if (is_dead(p->pidfd, left_ms)) {
-            write_down(watch, p, tick, folder);
+            write_death_down(watch, p, tick, folder);
+            say_who_killed(watch, p, folder);
             drop(watch, p);
         }
         uint64_t waited_ms = (mt_os_monotonic_ns() - before_ns) / 1000000;
