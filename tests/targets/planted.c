@@ -53,9 +53,9 @@ static void stacks(void)
     (void)pthread_barrier_wait(&g_there);
 }
 
-static void *map(size_t bytes, int access)
+static void *map(size_t bytes, int access, int flags)
 {
-    return mmap(NULL, bytes, access, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0); /* PLANTED map */
+    return mmap(NULL, bytes, access, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0); /* PLANTED map */
 }
 
 static void tensor(void)
@@ -77,9 +77,9 @@ int main(int argc, char **argv)
     } else if (strcmp(fault, "stacks") == 0) {
         stacks();
     } else if (strcmp(fault, "mmap") == 0) {
-        (void)touched(map(50 << 20, PROT_READ | PROT_WRITE), 50 << 20);
+        (void)touched(map(50 << 20, PROT_READ | PROT_WRITE, 0), 50 << 20);
     } else if (strcmp(fault, "reservation") == 0) {
-        (void)map((size_t)16 << 30, PROT_NONE);
+        (void)map((size_t)16 << 30, PROT_NONE, MAP_NORESERVE);
     } else if (strcmp(fault, "tensor") == 0) {
         tensor();
     }
