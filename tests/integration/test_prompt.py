@@ -142,6 +142,20 @@ def test_the_terminal_is_given_back_whoever_ends_it(prompt, number):
     assert prompt.ended() == -number
 
 
+def test_a_hangup_that_was_ignored_still_is(trace, tmp_path, monkeypatch):
+    for name in ("XDG_STATE_HOME", "TERM"):
+        monkeypatch.setenv(name, "")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        screen = Prompt(trace, tmp_path)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with screen:
+        screen.signal(signal.SIGHUP)
+        assert "42" in screen.ask("SELECT 6 * 7;\r")
+        leave(screen)
+
+
 def test_a_query_has_its_time(trace, tmp_path, monkeypatch):
     for name in ("XDG_STATE_HOME", "TERM"):
         monkeypatch.setenv(name, "")
