@@ -144,6 +144,30 @@ static void test_the_answer_is_the_kernel_s(void **state)
     assert_int_equal(status, 0);
 }
 
+/* A filter that says that there is no such call: whoever pauses must not spin. */
+static void test_a_pause_is_made_without_ppoll(void **state)
+{
+    (void)state;
+    enum { PAUSE_NS = 20000000 };
+    pid_t child = fork();
+    if (child == 0) {
+        struct sock_filter code[] = { LOAD(nr), UNLESS_EQUAL(SYS_ppoll, 1), RETURN(SECCOMP_RET_ERRNO | ENOSYS), RETURN(SECCOMP_RET_ALLOW) };
+        const struct sock_fprog program = { .len = MT_COUNTOF(code), .filter = code };
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) {
+            _exit(77);
+        }
+        uint64_t before = mt_os_monotonic_ns();
+        mt_os_pause_ns(PAUSE_NS);
+        _exit(mt_os_monotonic_ns() - before >= PAUSE_NS ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        skip(); /* no seccomp in this kernel */
+    }
+    assert_int_equal(status, 0);
+}
+
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_without_a_filter_everything_is_made),
     cmocka_unit_test(test_a_killing_filter_holds_back_what_it_does_not_allow),
@@ -154,5 +178,6 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_strict_mode_forbids_everything),
     cmocka_unit_test(test_a_filter_that_cannot_be_read_is_the_kernel_s_to_refuse),
     cmocka_unit_test(test_the_answer_is_the_kernel_s),
+    cmocka_unit_test(test_a_pause_is_made_without_ppoll),
 };
 MT_TEST_MAIN(tests)
