@@ -101,12 +101,13 @@ def _remove_journal(path: str) -> None:
     (number,) = _JOURNAL_NUMBER.unpack_from(head, _JOURNAL_NUMBER_AT)
     folder, name = os.path.split(os.fsencode(path))
     journal = os.fsdecode(os.path.join(folder, b".%s.%016x.journal" % (name[:_JOURNAL_NAME_MAX], number)))
-    if number != 0 and _is_of(journal, _HEADER.unpack_from(head)[-1], _JOURNAL):
+    pid = _HEADER.unpack_from(head)[-1]
+    if number != 0 and 0 < pid < 1 << 31 and _is_gone(pid) and _is_of(journal, pid, _JOURNAL):
         os.unlink(journal)
 
 
 def replace(path: str) -> None:
-    """Removes what is at path, and the journal of a trace that its process did not end. OSError: it cannot be removed."""
+    """Removes what is at path, and the journal of a trace whose process is gone and did not end it. OSError: it cannot be removed."""
     with contextlib.suppress(OSError):
         _remove_journal(path)
     with contextlib.suppress(FileNotFoundError):

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import List, Optional, Tuple
+from typing import TYPE_CHECKING, List, Optional, Tuple
 
-from memtap import _agent, profile
+from memtap import _agent
+
+if TYPE_CHECKING:
+    from memtap import profile
 
 _lock = threading.Lock()
 _opened: Optional[Tuple[Tuple[int, str], profile.Trace]] = None
@@ -29,6 +32,8 @@ os.register_at_fork(after_in_child=_forget)
 
 def _trace(path: str) -> profile.Trace:
     global _opened
+    from memtap import profile  # not recorded either
+
     key = os.getpid(), path
     with _lock:
         if _opened is None or _opened[0] != key:
@@ -43,6 +48,7 @@ def query(sql: str) -> profile.Rows:
 
     As Trace.sql: tuples with `.columns`, `.to_dicts()`, `.to_pandas()`, `.to_arrow()`. RuntimeError: nothing is recorded here (`memtap run`,
     memtap.record, memprof and `memtap attach` do); ValueError: the query is wrong, and where."""
+    _agent.load()
     with _agent.unrecorded():
         state = _agent.state()
         if state["mode"] == "off" or not state["path"]:

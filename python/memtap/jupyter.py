@@ -162,6 +162,7 @@ class MemtapMagics(Magics):
         try:
             with _unrecorded() as is_muted:
                 path = os.path.abspath(os.path.expanduser(arguments.output or os.path.join(folder, "cell.mtap")))
+                page_path = os.path.abspath(os.path.expanduser(arguments.flamegraph)) if arguments.flamegraph else ""  # the cell may chdir
                 recording, reason = _begin(path, arguments, CellReader(cells, os.getcwd()))
                 try:
                     value = self._run(steps, is_muted)
@@ -169,7 +170,7 @@ class MemtapMagics(Magics):
                 finally:
                     findings, reason = _end(recording, reason)
                     kept = recording.path if recording is not None and arguments.output else None
-                    page, page_fails = _draw(recording, arguments.flamegraph) if arguments.flamegraph else (None, False)
+                    page, page_fails = _draw(recording, page_path) if page_path else (None, False)
                     display(CellReport(findings, reason, cells, arguments.rows, kept, page, page_fails))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -242,16 +243,17 @@ def _unrecorded() -> Iterator[bool]:
         yield True
 
 
-def _draw(recording: Optional[Recording], output: str) -> Tuple[Optional[str], bool]:
+def _draw(recording: Optional[Recording], path: str) -> Tuple[Optional[str], bool]:
     """The page of what was recorded, and False; or why there is none, and True."""
     if recording is None:
         return None, False  # which is said
-    path = os.path.abspath(os.path.expanduser(output))
     try:
         done = subprocess.run([program_path(), "flamegraph", "-o", path, recording.path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, universal_newlines=True)
+                              stderr=subprocess.PIPE, universal_newlines=True, errors="replace")
     except OSError as error:
         return f"{program_path()} cannot be started: {error.strerror}", True
+    except Exception as error:  # the cell has its result, or its exception
+        return f"{type(error).__name__}: {error}", True
     return (path, False) if done.returncode == 0 else (done.stderr.strip(), True)
 
 

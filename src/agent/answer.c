@@ -161,7 +161,7 @@ static bool parse_number(const char *text, uint64_t *ret)
     return *text != '\0';
 }
 
-static enum mt_control_status change_rate(const char *text, uint32_t user)
+static enum mt_control_status change_rate(const char *text, uint64_t user)
 {
     uint64_t rate = 0;
     if (!parse_number(text, &rate)) {

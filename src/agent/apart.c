@@ -18,7 +18,7 @@ static struct job {
     uint32_t used; /* 0 free. Writers: the listener takes it, the job's thread gives it back with a release store */
     int fd;
     uint64_t identity;
-    uint32_t user;
+    uint64_t user;
     const char *payload;
     size_t bytes, mapped;
     bool deaf; /* the client does not listen any more */

@@ -8,10 +8,12 @@
 
 enum { NOTE_BYTES = 96 };
 
-void mt_asked_note(const char *what, uint32_t user)
+void mt_asked_note(const char *what, uint64_t user)
 {
     char line[NOTE_BYTES] = "", digits[MT_DECIMAL_BYTES];
-    const char *const words[] = { what, user == MT_ASKED_BY_TOKEN ? " by token" : " by user ", user == MT_ASKED_BY_TOKEN ? "" : mt_decimal(user, digits) };
+    bool is_user = user != MT_ASKED_BY_TOKEN && user != MT_ASKED_BY_UNKNOWN;
+    const char *by = is_user ? " by user " : user == MT_ASKED_BY_TOKEN ? " by token" : " by unknown";
+    const char *const words[] = { what, by, is_user ? mt_decimal(user, digits) : "" };
     size_t used = 0;
     for (size_t i = 0; i < MT_COUNTOF(words); i++) {
         size_t bytes = strlen(words[i]);

@@ -21,7 +21,7 @@ struct client {
     int fd; /* 0: the place is free */
     uint64_t identity;
     uint64_t deadline_ns; /* UINT64_MAX: none */
-    uint32_t user;        /* MT_ASKED_BY_TOKEN: not one of this machine's */
+    uint64_t user;        /* as of struct mt_asked */
     bool trusted;
     struct mt_control_frame head;
     size_t got; /* of head and payload */
@@ -126,6 +126,7 @@ static bool may_ask(struct client *c)
     if (!c->trusted) {
         const char *token = mt_control_value(c->payload, c->head.length, "TOKEN");
         c->trusted = c->head.kind == MT_CONTROL_HELLO && token != NULL && mt_ears_accept_token(token);
+        c->user = c->trusted ? MT_ASKED_BY_TOKEN : c->user;
     }
     return c->trusted;
 }
@@ -285,7 +286,7 @@ static bool hear(enum mt_ear ear)
 {
     int listener = mt_ears_descriptor(ear), fd = -1;
     bool allowed = false;
-    uint32_t user = MT_ASKED_BY_TOKEN;
+    uint32_t user = MT_ASKED_BY_UNKNOWN;
     mt_status status = listener >= 0 ? mt_os_socket_accept(listener, &fd) : MT_E_BUSY;
     if (status != MT_OK) {
         return status == MT_E_BUSY;

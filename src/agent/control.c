@@ -199,7 +199,7 @@ static mt_status begin_attached(const struct mt_agent_config *config)
     }
     if (status == MT_OK) {
         recording_began(true);
-        mt_asked_note("attach", (uint32_t)config->asked.asker);
+        mt_asked_note("attach", config->asked.asker);
     } else if (g_control.attach_hooks && !g_control.keep_hooks) {
         take_hooks_back();
     }

@@ -1,6 +1,8 @@
 """memtap.query: SQL over what this process is recorded as."""
 
 import os
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -31,6 +33,17 @@ def test_its_own_memory_is_not_recorded(tmp_path):
         kept = memtap.query("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT i, 'text ' || i FROM n")
         assert len(kept) == 20000
         assert memtap.query("SELECT coalesce(sum(bytes), 0) < 500000 FROM memory.allocations") == [(1,)]
+
+
+def test_the_first_one_is_not_recorded_either(tmp_path):
+    (tmp_path / "program.py").write_text(
+        "import sys, memtap\n"
+        "with memtap.record(sys.argv[1]):\n"
+        "    memtap.query\n"
+        "    own = memtap.query('SELECT coalesce(sum(bytes), 0) FROM memory.allocations')[0][0]\n"
+        "print(own)\n")
+    done = subprocess.run([sys.executable, tmp_path / "program.py", tmp_path / "a.mtap"], stdout=subprocess.PIPE, check=True)
+    assert float(done.stdout) < 50000
 
 
 def test_where_nothing_is_recorded_it_is_said(tmp_path):

@@ -32,6 +32,7 @@ static struct {
     void (*pausing)(void); /* called once, where somebody waits */
     bool payload_survives;
     unsigned asked;
+    uint64_t asker; /* of the last request */
 } g_test;
 
 /* ---- in place of what the agent has --------------------------------------------------------------------------------- */
@@ -98,6 +99,7 @@ void mt_apart_forget(void)
 enum mt_control_status mt_answer(const struct mt_asked *asked, struct mt_control_text *reply)
 {
     g_test.asked++;
+    g_test.asker = asked->user;
     mt_control_add(reply, "KIND", asked->kind == MT_CONTROL_HELLO ? "hello" : "other");
     return MT_CONTROL_IS_OK;
 }
@@ -330,6 +332,22 @@ static void test_the_token_makes_a_stranger_known(void **state)
     ask(client, MT_CONTROL_CONFIG, "", 0);
     turn_until_answered(client);
     assert_int_equal(answer_of(client), MT_CONTROL_IS_OK);
+    assert_true(g_test.asker == MT_ASKED_BY_TOKEN);
+}
+
+static void test_who_asks_is_known_by_the_kernel_or_not_at_all_where_there_is_no_token(void **state)
+{
+    (void)state;
+    open_ears("127.0.0.1:0", "");
+    const enum mt_ear ears[] = { MT_EAR_ABSTRACT, MT_EAR_HOST };
+    const uint64_t askers[] = { getuid(), MT_ASKED_BY_UNKNOWN };
+    for (size_t i = 0; i < MT_COUNTOF(ears); i++) {
+        int client = connect_to(ears[i]);
+        ask(client, MT_CONTROL_CONFIG, "", 0);
+        turn_until_answered(client);
+        assert_int_equal(answer_of(client), MT_CONTROL_IS_OK);
+        assert_true(g_test.asker == askers[i]);
+    }
 }
 
 static void test_a_fork_while_a_request_changes_hands_leaves_it_whole(void **state)
@@ -388,6 +406,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_strangers_give_way_to_one_that_is_known),
     cmocka_unit_test(test_a_stranger_has_ten_seconds_in_all),
     cmocka_unit_test(test_the_token_makes_a_stranger_known),
+    cmocka_unit_test(test_who_asks_is_known_by_the_kernel_or_not_at_all_where_there_is_no_token),
     cmocka_unit_test(test_a_fork_while_a_request_changes_hands_leaves_it_whole),
     cmocka_unit_test(test_a_knock_wakes_and_the_end_of_the_knocker_does_not),
     cmocka_unit_test(test_a_descriptor_leaves_the_place_of_a_standard_one),
