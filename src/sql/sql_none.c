@@ -105,6 +105,12 @@ void mt_sql_set_processes(struct mt_sql *sql, const struct mt_sql_processes *pro
     (void)processes;
 }
 
+uint64_t mt_sql_number_of(const struct mt_sql *sql, pid_t pid)
+{
+    (void)sql;
+    return (uint64_t)pid;
+}
+
 const struct mt_strlist *mt_sql_notes(const struct mt_sql *sql)
 {
     static const struct mt_strlist none;
